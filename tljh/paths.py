@@ -76,8 +76,8 @@ class Paths:
 
     @property
     def lock(self) -> Path:
-        """Held by whoever applies."""
-        return self.state_dir / "lock"
+        """Held by whoever applies; it exists before any installation does."""
+        return Path("/run/tljh-apply.lock")
 
     @property
     def log(self) -> Path:

@@ -1,0 +1,197 @@
+"""The engine: plan, journalled apply, undo, recovery after a kill at every effect."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tljh.apply import Occasion, apply, recover
+from tljh.errors import TljhError
+from tljh.host.base import FileInfo, Result
+from tljh.host.fake import FakeHost, Killed
+from tljh.journal import Journal
+from tljh.output import Silent
+from tljh.plan import plan
+from tljh.resources import Absent, AptPackages, Directory, File, Group, Symlink, SystemUser
+from tljh.systemd.resource import Unit
+
+JOURNAL = Journal(Path("/opt/tljh/state/journal"))
+OCCASION = Occasion("root", "test", {"config.yaml": b"users: {}\n"})
+
+
+def desired(content: bytes = b"one"):
+    return [
+        Directory(Path("/opt/tljh"), 0o755),
+        Directory(Path("/opt/tljh/etc"), 0o755),
+        Group("learners", members=frozenset()),
+        SystemUser("proxy", Path("/nonexistent")),
+        AptPackages(("git",)),
+        File(Path("/opt/tljh/etc/settings"), content, mode=0o600),
+        File(Path("/etc/systemd/system/hub.service"), b"[Service]\n"),
+        Symlink(Path("/usr/bin/tool"), "/opt/tljh/tool"),
+        Absent(Path("/etc/old")),
+        Unit("hub.service", restart_on=frozenset({"file /opt/tljh/etc/*"})),
+    ]
+
+
+def fresh() -> FakeHost:
+    host = FakeHost()
+    host.files[Path("/etc/old")] = (FileInfo("file", 0o644, "root", "root"), b"old")
+    return host
+
+
+def run(host: FakeHost, resources=None, health=lambda: None):
+    recover(host, JOURNAL, Silent())
+    resources = desired() if resources is None else resources
+    return apply(plan(resources, host), host, JOURNAL, OCCASION, progress=Silent(), health=health)
+
+
+def seen(host: FakeHost):
+    """What matters of a machine: everything but the journal and packages, which stay."""
+    files = {
+        path: (info.kind, info.mode, info.owner, content)
+        for path, (info, content) in host.files.items()
+        if path != Path("/opt/tljh/state") and Path("/opt/tljh/state") not in path.parents
+    }
+    units = {name: (u.active, u.is_enabled) for name, u in host.unit_states.items()}
+    return files, host.accounts, set(host.group_entries), units
+
+
+def test_second_apply_of_the_same_state_changes_nothing():
+    host = fresh()
+    assert run(host) == 1
+    before = len(host.effects)
+    assert run(host) is None
+    assert len(host.effects) == before
+
+
+def test_planning_has_no_effect():
+    host = fresh()
+    assert plan(desired(), host)
+    assert host.effects == []
+
+
+def test_a_changed_file_restarts_the_unit_that_reads_it_and_says_why():
+    host = fresh()
+    run(host)
+    step = plan(desired(b"two"), host).steps[-1]
+    assert step.resource.name == "hub.service"
+    assert step.difference.summary == "restart: /opt/tljh/etc/settings changed"
+
+
+def test_a_failed_health_check_brings_everything_back_and_says_why():
+    host = fresh()
+    run(host)
+    before = seen(host)
+
+    def sick():
+        raise TljhError("the hub does not answer", why="its last words")
+
+    with pytest.raises(TljhError, match="the hub does not answer") as caught:
+        run(host, desired(b"two"), health=sick)
+    assert "every change was undone" in str(caught.value)
+    assert seen(host) == before
+    assert JOURNAL.numbers(host) == [1]
+    assert host.effects[-2] == "systemctl restart hub.service" or (
+        "systemctl restart hub.service" in host.effects[-6:]
+    )
+
+
+def test_a_failed_first_install_leaves_no_account_no_file_and_no_unit():
+    host = fresh()
+    host.answers["systemctl start"] = Result(1, "", "boom")
+    with pytest.raises(TljhError, match=r"systemctl start hub\.service failed"):
+        run(host)
+    files, accounts, groups, units = seen(host)
+    assert accounts == {}
+    assert groups == set()
+    assert units["hub.service"] == ("inactive", False)
+    assert Path("/opt/tljh/etc") not in files
+    assert files[Path("/etc/old")][3] == b"old"
+
+
+def effects_of_a_full_run() -> int:
+    host = fresh()
+    run(host)
+    return len(host.effects)
+
+
+@pytest.mark.parametrize("number", range(effects_of_a_full_run()))
+def test_killed_before_any_effect_of_an_install_the_next_run_converges(number):
+    whole = fresh()
+    run(whole)
+    host = fresh()
+    host.die_before = number
+    with pytest.raises(Killed):
+        run(host)
+    host.die_before = None
+    run(host)
+    assert seen(host)[0] == seen(whole)[0]
+    assert seen(host)[2:] == seen(whole)[2:]
+    assert run(host) is None
+
+
+@pytest.mark.parametrize("number", range(effects_of_a_full_run()))
+def test_a_full_disk_before_any_effect_is_undone_or_finished(number):
+    host = fresh()
+    before = seen(host)
+    host.fail_before = number
+    try:
+        run(host)
+    except (TljhError, OSError):
+        recover(host, JOURNAL, Silent())
+        files, accounts, groups, units = seen(host)
+        files.pop(Path("/opt/tljh"), None)
+        assert (files, accounts, groups) == before[:3]
+        assert all(state == ("inactive", False) for state in units.values())
+    run(host)
+    assert run(host) is None
+
+
+def test_an_undo_that_is_killed_is_taken_up_by_the_next_run():
+    reference = fresh()
+    run(reference)
+    undo_begins = len(reference.effects)
+
+    def sick():
+        raise TljhError("sick")
+
+    probe = fresh()
+    with pytest.raises(TljhError):
+        run(probe, health=sick)
+    for number in range(undo_begins, len(probe.effects)):
+        host = fresh()
+        host.die_before = number
+        with pytest.raises(Killed):
+            run(host, health=sick)
+        host.die_before = None
+        run(host)
+        assert seen(host)[0] == seen(reference)[0]
+
+
+def test_history_keeps_the_first_state_and_a_limited_number_of_others():
+    host = fresh()
+    for number in range(60):
+        run(host, desired(str(number).encode()))
+    numbers = JOURNAL.numbers(host)
+    assert numbers[0] == 1
+    assert numbers[-1] == 60
+    assert len(numbers) == 50
+
+
+def test_before_images_are_readable_by_root_only():
+    host = fresh()
+    run(host, [*desired(), File(Path("/opt/tljh/secret"), b"x", mode=0o600, secret=True)])
+    for path, (info, _) in host.files.items():
+        if path == JOURNAL.directory or JOURNAL.directory in path.parents:
+            assert info.mode & 0o077 == 0, path
+
+
+def test_a_secret_stays_out_of_the_plan():
+    host = fresh()
+    secret = File(Path("/opt/secret"), b"hunter2", mode=0o600, secret=True)
+    run(host, [secret])
+    shown = plan([replace(secret, data=b"hunter3")], host)
+    assert "hunter" not in shown.as_text() + str(shown.as_json())

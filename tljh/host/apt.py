@@ -1,0 +1,54 @@
+"""Installing Debian packages: waits for the package manager's lock, mends an interrupted dpkg."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tljh.errors import TljhError
+from tljh.host.base import Host, Result
+from tljh.output import Progress
+
+# Unattended upgrades of a freshly booted cloud image hold the lock for minutes.
+LOCK_TIMEOUT_S = 300
+_OPTIONS = (
+    "-q",
+    "-y",
+    "--no-install-recommends",
+    "-o",
+    f"DPkg::Lock::Timeout={LOCK_TIMEOUT_S}",
+    "-o",
+    "Dpkg::Options::=--force-confold",
+    "-o",
+    "Dpkg::Use-Pty=0",
+)
+_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l", "LC_ALL": "C.UTF-8"}
+
+
+def _apt_get(host: Host, *arguments: str) -> Result:
+    return host.run(
+        ["apt-get", *_OPTIONS, *arguments], timeout_s=LOCK_TIMEOUT_S + 900, env=_ENVIRONMENT
+    )
+
+
+def install(host: Host, packages: Sequence[str], progress: Progress) -> None:
+    """Install packages; refreshes the package lists only when it does not work without.
+
+    Raises TljhError with the package manager's own words.
+    """
+    if not packages:
+        return
+    if host.query(["dpkg", "--audit"]).out.strip():
+        progress.note("finishing an interrupted dpkg first")
+        host.run(["dpkg", "--configure", "-a"], timeout_s=900, env=_ENVIRONMENT)
+    done = _apt_get(host, "install", *packages)
+    if not done.ok:
+        progress.note("refreshing the package lists")
+        _apt_get(host, "update")
+        done = _apt_get(host, "install", *packages)
+    if not done.ok:
+        raise TljhError(
+            f"apt-get could not install {', '.join(packages)}",
+            why="\n".join((done.err or done.out).strip().splitlines()[-8:]),
+            fix=f"make this work, then run the command again: sudo apt-get install "
+            f"{' '.join(packages)}",
+        )

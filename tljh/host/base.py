@@ -1,0 +1,203 @@
+"""What tljh may ask of a machine and do to it: the only way from the core to the outside.
+
+`HostReader` has no method that writes, so whoever is handed one cannot change the machine;
+planning gets this half only. `Host` adds the effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+FileKind = Literal["file", "directory", "symlink", "other"]
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """What lstat tells; `mode` holds the permission bits only."""
+
+    kind: FileKind
+    mode: int
+    owner: str
+    group: str
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class UserInfo:
+    """An entry of passwd with the names of all groups it belongs to."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    shell: str
+    comment: str = ""
+    groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class GroupInfo:
+    """An entry of the group database."""
+
+    name: str
+    gid: int
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class UnitInfo:
+    """A systemd unit as `systemctl show` sees it; `load` is `not-found` for one that is not there."""
+
+    name: str
+    load: str = "not-found"
+    active: str = "inactive"
+    sub: str = "dead"
+    enabled: str = ""
+    main_pid: int = 0
+    restarts: int = 0
+    needs_daemon_reload: bool = False
+
+    @property
+    def is_active(self) -> bool:
+        return self.active in ("active", "reloading")
+
+    @property
+    def is_enabled(self) -> bool:
+        return self.enabled in ("enabled", "static", "linked", "alias")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished command left; output is text, undecodable bytes replaced."""
+
+    code: int
+    out: str = ""
+    err: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.code == 0
+
+
+@dataclass(frozen=True)
+class Response:
+    """An HTTP answer; `status` 0 stands for no answer, and `text` then says why."""
+
+    status: int
+    text: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class HostReader(Protocol):
+    """The machine, to look at."""
+
+    def info(self, path: Path) -> FileInfo | None: ...
+    def read(self, path: Path) -> bytes | None:
+        """Content of a file; None where there is none."""
+
+    def readlink(self, path: Path) -> str | None: ...
+    def listdir(self, path: Path) -> list[str]:
+        """Sorted names; empty where there is no such directory."""
+
+    def user(self, name: str) -> UserInfo | None: ...
+    def group(self, name: str) -> GroupInfo | None: ...
+    def unit(self, name: str) -> UnitInfo: ...
+    def units(self, pattern: str) -> list[UnitInfo]: ...
+    def package(self, name: str) -> str | None:
+        """Version of an installed Debian package."""
+
+    def query(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float = 30,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+    ) -> Result:
+        """Run a command that only reads. Raises TljhError when it outlives `timeout_s`."""
+
+    def http(
+        self,
+        method: str,
+        url: str,
+        *,
+        timeout_s: float = 5,
+        headers: Mapping[str, str] | None = None,
+        body: str | None = None,
+        verify: bool = True,
+    ) -> Response: ...
+    def journal(self, unit: str, lines: int = 20) -> str:
+        """The last lines that systemd's journal has of a unit."""
+
+    def monotonic_s(self) -> float: ...
+    def pause(self, seconds: float) -> None:
+        """Wait between two looks at a condition; never in place of a condition."""
+
+
+class Host(HostReader, Protocol):
+    """The machine, to change. Every method is durable when it returns."""
+
+    def write(
+        self,
+        path: Path,
+        data: bytes,
+        *,
+        mode: int,
+        owner: str = "root",
+        group: str = "root",
+    ) -> None:
+        """Replace a file atomically: beside it, fsync, rename, fsync of the directory."""
+
+    def append(self, path: Path, data: bytes) -> None:
+        """Add to a file and fsync it; the file is made 0600 where it is missing."""
+
+    def symlink(self, path: Path, target: str) -> None:
+        """Point a link at `target`, replacing a link or file that is there, atomically."""
+
+    def mkdir(
+        self, path: Path, *, mode: int, owner: str = "root", group: str = "root"
+    ) -> None: ...
+    def chmod(self, path: Path, *, mode: int, owner: str, group: str) -> None: ...
+    def rename(self, path: Path, to: Path) -> None: ...
+    def remove(self, path: Path) -> None:
+        """Remove a file, a link or a whole tree; fine where there is none."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+    ) -> Result:
+        """Run a command with effects; same errors as `query`."""
+
+    def add_group(self, name: str, *, system: bool = False) -> None: ...
+    def remove_group(self, name: str) -> None: ...
+    def add_user(
+        self,
+        name: str,
+        *,
+        home: Path,
+        system: bool = False,
+        shell: str = "/bin/bash",
+        comment: str = "",
+        create_home: bool = True,
+    ) -> None: ...
+    def remove_user(self, name: str) -> None:
+        """Remove an account, never its home."""
+
+    def add_to_group(self, user: str, group: str) -> None: ...
+    def remove_from_group(self, user: str, group: str) -> None: ...
+    def systemctl(self, verb: str, *units: str, timeout_s: float = 90) -> Result: ...
+    @contextmanager
+    def lock(self, path: Path, *, timeout_s: float) -> Iterator[None]:
+        """Hold a lock that dies with this process and that no child inherits.
+
+        Raises TljhError with exit code 4 when another process holds it past the deadline.
+        """
+        yield

@@ -1,0 +1,257 @@
+"""A machine in memory, for tests and for plugin authors.
+
+It keeps files, accounts, packages and units, counts its effects, and can be told to die before
+any of them (`die_before`), which is how every step of an apply is killed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tljh.errors import Exit, TljhError
+from tljh.host.base import (
+    FileInfo,
+    GroupInfo,
+    Response,
+    Result,
+    UnitInfo,
+    UserInfo,
+)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: no handler of the code under test may catch it."""
+
+
+@dataclass
+class FakeHost:
+    """Implements `Host`. `answers` maps the start of a command line to its result."""
+
+    files: dict[Path, tuple[FileInfo, bytes | str]] = field(default_factory=dict)
+    accounts: dict[str, UserInfo] = field(default_factory=dict)
+    group_entries: dict[str, GroupInfo] = field(default_factory=dict)
+    packages: dict[str, str] = field(default_factory=dict)
+    unit_states: dict[str, UnitInfo] = field(default_factory=dict)
+    answers: dict[str, Result | Callable[[Sequence[str]], Result]] = field(default_factory=dict)
+    responses: dict[str, Response] = field(default_factory=dict)
+    die_before: int | None = None
+    fail_before: int | None = None
+    effects: list[str] = field(default_factory=list)
+    is_locked: bool = False
+    clock_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        for path in ("/", "/opt", "/etc", "/etc/systemd", "/etc/systemd/system", "/etc/sudoers.d",
+                     "/var", "/var/lib", "/run", "/usr", "/usr/bin"):  # fmt: skip
+            self.files.setdefault(Path(path), (FileInfo("directory", 0o755, "root", "root"), b""))
+
+    def _effect(self, what: str) -> None:
+        if self.die_before is not None and len(self.effects) >= self.die_before:
+            raise Killed(what)
+        if self.fail_before is not None and len(self.effects) == self.fail_before:
+            self.fail_before = None
+            raise OSError(28, f"No space left on device: {what}")
+        self.effects.append(what)
+
+    def info(self, path: Path) -> FileInfo | None:
+        found = self.files.get(path)
+        return found[0] if found else None
+
+    def read(self, path: Path) -> bytes | None:
+        found = self.files.get(path)
+        if found and found[0].kind == "symlink":
+            return self.read(path.parent / str(found[1]))
+        return found[1] if found and isinstance(found[1], bytes) and found[0].kind == "file" else None
+
+    def readlink(self, path: Path) -> str | None:
+        found = self.files.get(path)
+        return str(found[1]) if found and found[0].kind == "symlink" else None
+
+    def listdir(self, path: Path) -> list[str]:
+        return sorted(other.name for other in self.files if other.parent == path and other != path)
+
+    def user(self, name: str) -> UserInfo | None:
+        found = self.accounts.get(name)
+        if found is None:
+            return None
+        groups = frozenset([name] + [g.name for g in self.group_entries.values() if name in g.members])
+        return replace(found, groups=groups)
+
+    def group(self, name: str) -> GroupInfo | None:
+        return self.group_entries.get(name)
+
+    def unit(self, name: str) -> UnitInfo:
+        has_file = Path("/etc/systemd/system") / name in self.files
+        found = self.unit_states.get(name, UnitInfo(name))
+        return replace(found, load="loaded" if has_file or found.is_active else "not-found")
+
+    def units(self, pattern: str) -> list[UnitInfo]:
+        return [unit for name, unit in self.unit_states.items() if Path(name).match(pattern)]
+
+    def package(self, name: str) -> str | None:
+        return self.packages.get(name)
+
+    def query(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float = 30,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+    ) -> Result:
+        line = " ".join(argv)
+        for start, answer in self.answers.items():
+            if line.startswith(start):
+                return answer if isinstance(answer, Result) else answer(argv)
+        return Result(0)
+
+    def http(
+        self,
+        method: str,
+        url: str,
+        *,
+        timeout_s: float = 5,
+        headers: Mapping[str, str] | None = None,
+        body: str | None = None,
+        verify: bool = True,
+    ) -> Response:
+        return self.responses.get(url, Response(0, "ConnectionError: refused"))
+
+    def journal(self, unit: str, lines: int = 20) -> str:
+        return f"last lines of {unit}"
+
+    def monotonic_s(self) -> float:
+        return self.clock_s
+
+    def pause(self, seconds: float) -> None:
+        self.clock_s += seconds
+
+    def _put(self, path: Path, info: FileInfo, content: bytes | str) -> None:
+        parent = self.files.get(path.parent)
+        if parent is None or parent[0].kind != "directory":
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        self.files[path] = (info, content)
+
+    def write(
+        self,
+        path: Path,
+        data: bytes,
+        *,
+        mode: int,
+        owner: str = "root",
+        group: str = "root",
+    ) -> None:
+        self._effect(f"write {path}")
+        self._put(path, FileInfo("file", mode, owner, group, len(data)), data)
+
+    def append(self, path: Path, data: bytes) -> None:
+        self._effect(f"append {path}")
+        old = self.read(path) or b""
+        info = self.info(path) or FileInfo("file", 0o600, "root", "root")
+        self._put(path, replace(info, size_bytes=len(old + data)), old + data)
+
+    def symlink(self, path: Path, target: str) -> None:
+        self._effect(f"symlink {path}")
+        self._put(path, FileInfo("symlink", 0o777, "root", "root"), target)
+
+    def mkdir(self, path: Path, *, mode: int, owner: str = "root", group: str = "root") -> None:
+        self._effect(f"mkdir {path}")
+        self._put(path, FileInfo("directory", mode, owner, group), b"")
+
+    def chmod(self, path: Path, *, mode: int, owner: str, group: str) -> None:
+        self._effect(f"chmod {path}")
+        info, content = self.files[path]
+        self.files[path] = (replace(info, mode=mode, owner=owner, group=group), content)
+
+    def rename(self, path: Path, to: Path) -> None:
+        self._effect(f"rename {path}")
+        for old in [other for other in self.files if other == path or path in other.parents]:
+            self.files[to / old.relative_to(path)] = self.files.pop(old)
+
+    def remove(self, path: Path) -> None:
+        if path not in self.files:
+            return
+        self._effect(f"remove {path}")
+        for old in [other for other in self.files if other == path or path in other.parents]:
+            del self.files[old]
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+    ) -> Result:
+        self._effect("run " + " ".join(argv))
+        if list(argv[:1]) == ["apt-get"] and "install" in argv:
+            for name in argv[list(argv).index("install") + 1 :]:
+                self.packages[name] = "1"
+        return self.query(argv, timeout_s=timeout_s, env=env, stdin=stdin)
+
+    def add_group(self, name: str, *, system: bool = False) -> None:
+        self._effect(f"add group {name}")
+        self.group_entries[name] = GroupInfo(name, 900 + len(self.group_entries))
+
+    def remove_group(self, name: str) -> None:
+        self._effect(f"remove group {name}")
+        self.group_entries.pop(name, None)
+
+    def add_user(
+        self,
+        name: str,
+        *,
+        home: Path,
+        system: bool = False,
+        shell: str = "/bin/bash",
+        comment: str = "",
+        create_home: bool = True,
+    ) -> None:
+        self._effect(f"add user {name}")
+        number = 1000 + len(self.accounts)
+        self.accounts[name] = UserInfo(name, number, number, str(home), shell, comment)
+        self.group_entries[name] = GroupInfo(name, number)
+
+    def remove_user(self, name: str) -> None:
+        self._effect(f"remove user {name}")
+        self.accounts.pop(name, None)
+        self.group_entries.pop(name, None)
+
+    def add_to_group(self, user: str, group: str) -> None:
+        self._effect(f"add {user} to {group}")
+        old = self.group_entries[group]
+        self.group_entries[group] = replace(old, members=(*old.members, user))
+
+    def remove_from_group(self, user: str, group: str) -> None:
+        self._effect(f"remove {user} from {group}")
+        old = self.group_entries[group]
+        self.group_entries[group] = replace(
+            old, members=tuple(name for name in old.members if name != user)
+        )
+
+    def systemctl(self, verb: str, *units: str, timeout_s: float = 90) -> Result:
+        self._effect(f"systemctl {verb} {' '.join(units)}".strip())
+        for name in units:
+            old = self.unit(name)
+            changes: dict[str, dict[str, str]] = {
+                "enable": {"enabled": "enabled"},
+                "disable": {"enabled": "disabled"},
+                "start": {"active": "active"},
+                "restart": {"active": "active"},
+                "stop": {"active": "inactive"},
+            }
+            self.unit_states[name] = replace(old, **changes.get(verb, {}))  # type: ignore[arg-type]
+        return self.query(["systemctl", verb, *units])
+
+    @contextmanager
+    def lock(self, path: Path, *, timeout_s: float) -> Iterator[None]:
+        if self.is_locked:
+            raise TljhError("another tljh command is at work", exit_code=Exit.LOCKED)
+        self.is_locked = True
+        try:
+            yield
+        finally:
+            self.is_locked = False

@@ -1,0 +1,385 @@
+"""The machine that this process runs on."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import grp
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tljh.errors import Exit, TljhError
+from tljh.host.base import (
+    FileInfo,
+    FileKind,
+    GroupInfo,
+    Response,
+    Result,
+    UnitInfo,
+    UserInfo,
+)
+
+_UNIT_PROPERTIES = (
+    "Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,NeedDaemonReload"
+)
+
+
+def _fsync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _owner_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def _uid(name: str) -> int:
+    return int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid
+
+
+def _gid(name: str) -> int:
+    return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
+
+
+class RealReader:
+    """Implements `HostReader` on this machine."""
+
+    def info(self, path: Path) -> FileInfo | None:
+        try:
+            found = path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        kind: FileKind = "other"
+        if stat.S_ISREG(found.st_mode):
+            kind = "file"
+        elif stat.S_ISDIR(found.st_mode):
+            kind = "directory"
+        elif stat.S_ISLNK(found.st_mode):
+            kind = "symlink"
+        return FileInfo(
+            kind,
+            stat.S_IMODE(found.st_mode),
+            _owner_name(found.st_uid),
+            _group_name(found.st_gid),
+            found.st_size,
+        )
+
+    def read(self, path: Path) -> bytes | None:
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+
+    def readlink(self, path: Path) -> str | None:
+        try:
+            return str(path.readlink())
+        except OSError:
+            return None
+
+    def listdir(self, path: Path) -> list[str]:
+        try:
+            return sorted(entry.name for entry in path.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def user(self, name: str) -> UserInfo | None:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            return None
+        groups = frozenset(
+            [_group_name(entry.pw_gid)] + [g.gr_name for g in grp.getgrall() if name in g.gr_mem]
+        )
+        return UserInfo(
+            entry.pw_name,
+            entry.pw_uid,
+            entry.pw_gid,
+            entry.pw_dir,
+            entry.pw_shell,
+            entry.pw_gecos,
+            groups,
+        )
+
+    def group(self, name: str) -> GroupInfo | None:
+        try:
+            entry = grp.getgrnam(name)
+        except KeyError:
+            return None
+        return GroupInfo(entry.gr_name, entry.gr_gid, tuple(entry.gr_mem))
+
+    def unit(self, name: str) -> UnitInfo:
+        shown = self.query(["systemctl", "show", "-p", _UNIT_PROPERTIES, name])
+        return _parse_unit(name, shown.out)
+
+    def units(self, pattern: str) -> list[UnitInfo]:
+        shown = self.query(["systemctl", "show", "-p", _UNIT_PROPERTIES, pattern])
+        blocks = [block for block in shown.out.split("\n\n") if block.strip()]
+        return [_parse_unit("", block) for block in blocks]
+
+    def package(self, name: str) -> str | None:
+        answer = self.query(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", name])
+        state, _, version = answer.out.partition(" ")
+        return version if answer.ok and state == "installed" else None
+
+    def query(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float = 30,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+    ) -> Result:
+        try:
+            done = subprocess.run(
+                list(argv),
+                input=stdin,
+                stdin=subprocess.DEVNULL if stdin is None else None,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=timeout_s,
+                env={**os.environ, **env} if env else None,
+                check=False,
+            )
+        except FileNotFoundError:
+            return Result(127, "", f"{argv[0]}: command not found")
+        except subprocess.TimeoutExpired as error:
+            raise TljhError(
+                f"{argv[0]} did not finish within {timeout_s:g} s",
+                why=" ".join(argv),
+                fix="look at what it waits for, then run the command again",
+            ) from error
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def http(
+        self,
+        method: str,
+        url: str,
+        *,
+        timeout_s: float = 5,
+        headers: Mapping[str, str] | None = None,
+        body: str | None = None,
+        verify: bool = True,
+    ) -> Response:
+        import requests
+
+        with requests.Session() as session:
+            # A machine's HTTP_PROXY must not come between us and our own loopback.
+            session.trust_env = "127.0.0.1" not in url and "localhost" not in url
+            try:
+                answer = session.request(
+                    method,
+                    url,
+                    timeout=timeout_s,
+                    headers=dict(headers or {}),
+                    data=body,
+                    verify=verify,
+                    allow_redirects=False,
+                )
+            except requests.RequestException as error:
+                return Response(0, f"{type(error).__name__}: {error}")
+            return Response(answer.status_code, answer.text, dict(answer.headers))
+
+    def journal(self, unit: str, lines: int = 20) -> str:
+        shown = self.query(
+            ["journalctl", "-u", unit, "-n", str(lines), "--no-pager", "-o", "cat", "-q"]
+        )
+        return shown.out.strip()
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+    def pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def _parse_unit(name: str, text: str) -> UnitInfo:
+    shown = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    return UnitInfo(
+        shown.get("Id", name),
+        shown.get("LoadState", "not-found"),
+        shown.get("ActiveState", "inactive"),
+        shown.get("SubState", "dead"),
+        shown.get("UnitFileState", ""),
+        int(shown.get("MainPID", "0")),
+        int(shown.get("NRestarts", "0") or 0),
+        shown.get("NeedDaemonReload") == "yes",
+    )
+
+
+class RealHost(RealReader):
+    """Implements `Host` on this machine."""
+
+    def write(
+        self,
+        path: Path,
+        data: bytes,
+        *,
+        mode: int,
+        owner: str = "root",
+        group: str = "root",
+    ) -> None:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                os.fchown(descriptor, _uid(owner), _gid(group))
+                os.fchmod(descriptor, mode)
+                stream.write(data)
+                stream.flush()
+                os.fsync(descriptor)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _fsync_directory(path.parent)
+
+    def append(self, path: Path, data: bytes) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def symlink(self, path: Path, target: str) -> None:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        temporary.replace(path)
+        _fsync_directory(path.parent)
+
+    def mkdir(self, path: Path, *, mode: int, owner: str = "root", group: str = "root") -> None:
+        path.mkdir(exist_ok=True)
+        self.chmod(path, mode=mode, owner=owner, group=group)
+        _fsync_directory(path.parent)
+
+    def chmod(self, path: Path, *, mode: int, owner: str, group: str) -> None:
+        os.chown(path, _uid(owner), _gid(group), follow_symlinks=False)
+        path.chmod(mode)
+
+    def rename(self, path: Path, to: Path) -> None:
+        path.rename(to)
+        _fsync_directory(to.parent)
+
+    def remove(self, path: Path) -> None:
+        found = self.info(path)
+        if found is None:
+            return
+        if found.kind == "directory":
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+        _fsync_directory(path.parent)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+    ) -> Result:
+        return self.query(argv, timeout_s=timeout_s, env=env, stdin=stdin)
+
+    def _must(self, *argv: str, timeout_s: float = 60) -> None:
+        done = self.run(argv, timeout_s=timeout_s)
+        if not done.ok:
+            raise TljhError(
+                f"{argv[0]} failed with exit code {done.code}",
+                why=(done.err or done.out).strip() or " ".join(argv),
+            )
+
+    def add_group(self, name: str, *, system: bool = False) -> None:
+        self._must("groupadd", *(["--system"] if system else []), "--", name)
+
+    def remove_group(self, name: str) -> None:
+        if self.group(name):
+            self._must("groupdel", "--", name)
+
+    def add_user(
+        self,
+        name: str,
+        *,
+        home: Path,
+        system: bool = False,
+        shell: str = "/bin/bash",
+        comment: str = "",
+        create_home: bool = True,
+    ) -> None:
+        self._must(
+            "useradd",
+            "--home-dir",
+            str(home),
+            "--shell",
+            shell,
+            "--comment",
+            comment,
+            "--create-home" if create_home else "--no-create-home",
+            *(["--system"] if system else []),
+            "--",
+            name,
+        )
+
+    def remove_user(self, name: str) -> None:
+        if self.user(name):
+            self._must("userdel", "--", name)
+
+    def add_to_group(self, user: str, group: str) -> None:
+        self._must("gpasswd", "--add", user, group)
+
+    def remove_from_group(self, user: str, group: str) -> None:
+        found = self.group(group)
+        if found and user in found.members:
+            self._must("gpasswd", "--delete", user, group)
+
+    def systemctl(self, verb: str, *units: str, timeout_s: float = 90) -> Result:
+        return self.run(["systemctl", "--no-ask-password", verb, *units], timeout_s=timeout_s)
+
+    @contextmanager
+    def lock(self, path: Path, *, timeout_s: float) -> Iterator[None]:
+        # Python's descriptors are not inheritable, so the lock dies with this very process.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        deadline_s = self.monotonic_s() + timeout_s
+        try:
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if self.monotonic_s() >= deadline_s:
+                        holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+                        raise TljhError(
+                            "another tljh command is at work on this machine",
+                            why=f"{holder or 'somebody'} holds {path}",
+                            fix="wait until it is done, then run this again",
+                            exit_code=Exit.LOCKED,
+                        ) from None
+                    self.pause(0.1)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()}".encode(), 0)
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)

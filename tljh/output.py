@@ -1,0 +1,118 @@
+"""What a command shows: steps with their seconds, for a terminal or for a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, TextIO
+
+
+class Progress(Protocol):
+    """Told of long work as it goes."""
+
+    def note(self, text: str) -> None: ...
+
+    def advance(self, done: float, total: float, what: str = "") -> None:
+        """Tell how far the current step is, in any unit."""
+
+    def step(self, title: str) -> _Step: ...
+
+
+class _Step(Protocol):
+    def __enter__(self) -> object: ...
+    def __exit__(self, *exception: object) -> None: ...
+
+
+class Silent:
+    """Shows nothing; for `--json` and tests."""
+
+    def note(self, text: str) -> None:
+        pass
+
+    def advance(self, done: float, total: float, what: str = "") -> None:
+        pass
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        yield
+
+
+class Lines:
+    """A line per finished step with its seconds, for logs and pipes."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+
+    def note(self, text: str) -> None:
+        print(f"         {text}", file=self._stream, flush=True)
+
+    def advance(self, done: float, total: float, what: str = "") -> None:
+        pass
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        began_s = time.monotonic()
+        try:
+            yield
+        except BaseException:
+            print(f"  failed {title}", file=self._stream, flush=True)
+            raise
+        took_s = time.monotonic() - began_s
+        print(f"{took_s:6.1f} s {title}", file=self._stream, flush=True)
+
+
+class Bars:
+    """A rich progress bar for the step at hand, a line for each that is done."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as RichProgress
+
+        self._console = Console(stderr=True, highlight=False)
+        self._bar = RichProgress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[what]}"),
+            console=self._console,
+            transient=True,
+        )
+        self._task: int | None = None
+
+    def note(self, text: str) -> None:
+        self._console.print(f"         [dim]{text}", markup=True)
+
+    def advance(self, done: float, total: float, what: str = "") -> None:
+        if self._task is not None:
+            from rich.progress import TaskID
+
+            self._bar.update(TaskID(self._task), completed=done, total=total, what=what[:40])
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        began_s = time.monotonic()
+        self._task = self._bar.add_task(title, total=None, what="")
+        self._bar.start()
+        sign = "[red]✗[/red]"
+        try:
+            yield
+            sign = "[green]✓[/green]"
+        finally:
+            self._bar.stop()
+            from rich.progress import TaskID
+
+            self._bar.remove_task(TaskID(self._task))
+            self._task = None
+            took_s = time.monotonic() - began_s
+            self._console.print(f"{sign} {took_s:5.1f} s {title}")
+
+
+def progress_for(stream: TextIO, *, silent: bool = False) -> Progress:
+    """Bars on a terminal, lines in a log, nothing when the output is for a program."""
+    if silent:
+        return Silent()
+    return Bars() if stream.isatty() else Lines(stream)
