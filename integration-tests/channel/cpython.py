@@ -1,0 +1,86 @@
+"""The `python` package: the distribution's own CPython, moved to another root.
+
+Building CPython takes minutes; copying what dpkg lists takes half a second, and the
+binary is real. It has no headers and no `ensurepip`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from channel.package import PLACEHOLDER, CondaPackage, PackageFile
+from channel.roots import DebianPython
+
+# Debian freezes its own `site`, which looks for dist-packages, into the binary.
+SITECUSTOMIZE = '''\
+"""Brings back the site-packages that the distribution's frozen `site` doesn't know."""
+import os
+import site
+import sys
+
+
+def _site_packages(prefixes=None):
+    short = "python%d.%d" % sys.version_info[:2]
+    return [os.path.join(p, "lib", short, "site-packages") for p in prefixes or [sys.prefix]]
+
+
+if sys.prefix == sys.base_prefix:
+    site.getsitepackages = _site_packages
+    for _folder in _site_packages():
+        site.addsitedir(_folder)
+'''
+
+# Upstream's preferred schemes; Debian's say dist-packages below /usr/local.
+SCHEMES = """\
+def _get_preferred_schemes():
+    return {"prefix": "posix_prefix", "home": "posix_home", "user": "posix_user"}
+
+
+"""
+
+
+def package(python: DebianPython, subdir: str) -> CondaPackage:
+    library = f"usr/lib/python{python.short}/"
+    left_out = {f"{library}EXTERNALLY-MANAGED", f"{library}sitecustomize.py"}
+    files: dict[str, PackageFile] = {}
+    for path in python.files:
+        if path in left_out or "__pycache__" in path:
+            continue
+        content = (python.root / path).read_bytes()
+        if path in {f"{library}sysconfig.py", f"{library}sysconfig/__init__.py"}:
+            content = _with_upstream_schemes(content)
+        elif "/_sysconfigdata" in path:
+            content = _with_placeholder(content)
+        executable = path.startswith("usr/bin/")
+        files[path.removeprefix("usr/")] = PackageFile(content, executable=executable)
+    files[f"lib/python{python.short}/sitecustomize.py"] = PackageFile(SITECUSTOMIZE.encode())
+    files[f"lib/python{python.short}/site-packages/README.txt"] = PackageFile(
+        b"This directory exists so that 3rd party packages can be installed here.\n"
+    )
+    for link in ("bin/python3", "bin/python"):
+        files[link] = PackageFile(link=f"python{python.short}")
+    revision = re.sub(r"[^a-z0-9]+", "_", python.package_version.partition("-")[2])
+    return CondaPackage(
+        "python",
+        python.version,
+        build=f"{revision}_cpython",
+        constrains=[f"python_abi {python.short}.* *_cp{python.tag}"],
+        noarch=None,
+        subdir=subdir,
+        files=files,
+        summary="CPython as the distribution builds it",
+    )
+
+
+def _with_upstream_schemes(source: bytes) -> bytes:
+    head, mark, tail = source.partition(b"def get_preferred_scheme(key):")
+    if not mark:
+        raise ValueError("this Python's sysconfig has no get_preferred_scheme")
+    return head + SCHEMES.encode() + mark + tail
+
+
+def _with_placeholder(source: bytes) -> bytes:
+    """What the build recorded of its prefix, so that it is right wherever this is installed."""
+    keys = rb"prefix|exec_prefix|BINDIR|BINLIBDEST|LIBDEST|LIBDIR|INCLUDEPY|CONFINCLUDEPY"
+    pattern = rb"'(" + keys + rb")':(\s*)'/usr"
+    return re.sub(pattern, rb"'\1':\2'" + PLACEHOLDER.encode(), source)

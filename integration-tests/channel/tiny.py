@@ -1,0 +1,64 @@
+"""Small made-up packages: several versions, a conflict, and a second channel.
+
+`river` has 1.0, 1.1 and 2.0; `boat` 1.0 floats on river 1, `boat` 2.0 needs river 2;
+`anchor` holds river below 2; `ferry` is a noarch Python package with a command; `lock`
+has a post-link script that fails. The second channel has a `river` 3.0 and a `bridge`.
+"""
+
+from __future__ import annotations
+
+from channel.package import CondaPackage, PackageFile
+
+FERRY = b'"""Carries."""\n\n\ndef main() -> None:\n    print("ferry %s")\n'
+METADATA = "Metadata-Version: 2.1\nName: ferry\nVersion: {version}\n"
+
+
+def main_packages() -> list[CondaPackage]:
+    return [
+        _plain("river", "1.0"),
+        _plain("river", "1.1"),
+        _plain("river", "2.0"),
+        _plain("boat", "1.0", "river >=1,<2"),
+        _plain("boat", "2.0", "river >=2"),
+        _plain("anchor", "1.0", "river <2"),
+        _ferry("1.0"),
+        _ferry("2.0"),
+        _failing_post_link("lock", "1.0"),
+    ]
+
+
+def more_packages() -> list[CondaPackage]:
+    return [_plain("river", "3.0"), _plain("bridge", "1.0", "river")]
+
+
+def _plain(name: str, version: str, *depends: str) -> CondaPackage:
+    files = {
+        f"share/{name}/version": PackageFile(f"{version}\n".encode()),
+        f"share/{name}/only-in-{version}": PackageFile(b"x" * 1000),
+    }
+    return CondaPackage(name, version, depends=list(depends), files=files)
+
+
+def _ferry(version: str) -> CondaPackage:
+    info = f"site-packages/ferry-{version}.dist-info"
+    files = {
+        "site-packages/ferry/__init__.py": PackageFile(FERRY % version.encode()),
+        f"{info}/METADATA": PackageFile(METADATA.format(version=version).encode()),
+        f"{info}/INSTALLER": PackageFile(b"conda\n"),
+    }
+    return CondaPackage(
+        "ferry",
+        version,
+        build="py_0",
+        depends=["python >=3.9"],
+        noarch="python",
+        files=files,
+        entry_points=["ferry = ferry:main"],
+    )
+
+
+def _failing_post_link(name: str, version: str) -> CondaPackage:
+    package = _plain(name, version)
+    script = PackageFile(b"#!/bin/sh\nexit 3\n", executable=True)
+    package.files[f"bin/.{name}-post-link.sh"] = script
+    return package
