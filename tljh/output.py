@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TextIO
 
 
@@ -17,12 +17,7 @@ class Progress(Protocol):
     def advance(self, done: float, total: float, what: str = "") -> None:
         """Tell how far the current step is, in any unit."""
 
-    def step(self, title: str) -> _Step: ...
-
-
-class _Step(Protocol):
-    def __enter__(self) -> object: ...
-    def __exit__(self, *exception: object) -> None: ...
+    def step(self, title: str) -> AbstractContextManager[None]: ...
 
 
 class Silent:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tljh.host.base import HostReader
@@ -40,9 +40,8 @@ class Plan:
         for step in self.steps:
             kind = step.resource.key.partition(" ")[0]
             sign = "!" if step.resource.undo is Undo.ONE_WAY else step.difference.sign
-            lines.append(
-                f"{sign} {kind:<9} {step.resource.name:<{width}}  {step.difference.summary}".rstrip()
-            )
+            line = f"{sign} {kind:<9} {step.resource.name:<{width}}  {step.difference.summary}"
+            lines.append(line.rstrip())
             lines += [f"      {line}" for line in step.difference.diff]
         one_way = [s for s in self.steps if s.resource.undo is Undo.ONE_WAY]
         if one_way:
@@ -67,9 +66,7 @@ class Plan:
         }
 
 
-def plan(
-    desired: Sequence[Resource], host: HostReader, looked_at: Callable[[Resource], None] | None = None
-) -> Plan:
+def plan(desired: Sequence[Resource], host: HostReader) -> Plan:
     """Work out the changes that would bring the machine to `desired`.
 
     Steps keep the order of `desired`; undo runs them backwards.
@@ -82,6 +79,4 @@ def plan(
         if found:
             steps.append(Step(*found))
             changed.add(resource.key)
-        if looked_at:
-            looked_at(resource)
     return Plan(tuple(steps))

@@ -80,9 +80,7 @@ class Resource(ABC):
     @abstractmethod
     def difference(self, host: HostReader) -> Difference | None: ...
 
-    def planned(
-        self, host: HostReader, changed: Set[str]
-    ) -> tuple[Resource, Difference] | None:
+    def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
         """What a plan holds of this, given the keys of what changes before it."""
         found = self.difference(host)
         return (self, found) if found else None
@@ -100,6 +98,7 @@ class Resource(ABC):
     @classmethod
     def settle(cls, host: Host, record: Record) -> None:
         """What an undo has left to do once everything is reverted; restarts, for example."""
+        return
 
 
 def _describe(info: FileInfo) -> str:

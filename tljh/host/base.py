@@ -50,7 +50,7 @@ class GroupInfo:
 
 @dataclass(frozen=True)
 class UnitInfo:
-    """A systemd unit as `systemctl show` sees it; `load` is `not-found` for one that is not there."""
+    """A systemd unit as `systemctl show` sees it; `load` is `not-found` where there is none."""
 
     name: str
     load: str = "not-found"
@@ -158,9 +158,7 @@ class Host(HostReader, Protocol):
     def symlink(self, path: Path, target: str) -> None:
         """Point a link at `target`, replacing a link or file that is there, atomically."""
 
-    def mkdir(
-        self, path: Path, *, mode: int, owner: str = "root", group: str = "root"
-    ) -> None: ...
+    def mkdir(self, path: Path, *, mode: int, owner: str = "root", group: str = "root") -> None: ...
     def chmod(self, path: Path, *, mode: int, owner: str, group: str) -> None: ...
     def rename(self, path: Path, to: Path) -> None: ...
     def remove(self, path: Path) -> None:

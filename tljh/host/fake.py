@@ -64,7 +64,9 @@ class FakeHost:
         found = self.files.get(path)
         if found and found[0].kind == "symlink":
             return self.read(path.parent / str(found[1]))
-        return found[1] if found and isinstance(found[1], bytes) and found[0].kind == "file" else None
+        return (
+            found[1] if found and isinstance(found[1], bytes) and found[0].kind == "file" else None
+        )
 
     def readlink(self, path: Path) -> str | None:
         found = self.files.get(path)
@@ -77,7 +79,9 @@ class FakeHost:
         found = self.accounts.get(name)
         if found is None:
             return None
-        groups = frozenset([name] + [g.name for g in self.group_entries.values() if name in g.members])
+        groups = frozenset(
+            [name] + [g.name for g in self.group_entries.values() if name in g.members]
+        )
         return replace(found, groups=groups)
 
     def group(self, name: str) -> GroupInfo | None:

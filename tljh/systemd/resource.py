@@ -41,9 +41,7 @@ class Unit(Resource):
         found = self.planned(host, frozenset())
         return found[1] if found else None
 
-    def planned(
-        self, host: HostReader, changed: Set[str]
-    ) -> tuple[Resource, Difference] | None:
+    def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
         now = host.unit(self.unit)
         verbs: list[str] = []
         reasons: list[str] = []
