@@ -1,0 +1,372 @@
+"""A systemd machine in a container: boot, run, restart, snapshot, remove."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import io
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from machine import caches, owner
+from machine.engine import CannotBoot, Engine, find_engine, say
+from machine.image import DEFAULT_RELEASE, LABEL, ensure_image
+from machine.lock import MachineLock
+from machine.passthrough import registry_environment
+
+BOOT_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command in a machine said and how it ended."""
+
+    command: str
+    code: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+
+class CommandFailed(AssertionError):
+    """A command in a machine ended badly; the text has its last output."""
+
+    def __init__(self, result: Result) -> None:
+        tail = "\n".join((result.stdout + result.stderr).strip().splitlines()[-40:])
+        super().__init__(f"`{result.command}` ended with {result.code}:\n{tail}")
+        self.result = result
+
+
+@dataclass
+class Machine:
+    """One booted machine. Use as a context manager, or call `remove`."""
+
+    name: str
+    engine: Engine
+    environment: dict[str, str] = field(default_factory=dict)
+    ports: dict[int, int] = field(default_factory=dict)
+    degraded: list[str] = field(default_factory=list)
+    boot_seconds: float = 0.0
+    _lock: MachineLock | None = None
+
+    # -- life ---------------------------------------------------------------
+
+    @classmethod
+    def boot(
+        cls,
+        image: str = DEFAULT_RELEASE,
+        name: str | None = None,
+        ports: Mapping[int, int] | None = None,
+        *,
+        with_caches: bool = True,
+        keep: bool = False,
+        memory: str | None = None,
+        cpus: float | None = None,
+        options: Sequence[str] = (),
+        patience_s: float | None = None,
+    ) -> Machine:
+        """Boot a machine of `image`: a release (debian12, debian13 …) or a snapshot.
+
+        `ports` maps loopback ports of this computer to ports of the machine.
+        `with_caches` shares package caches with earlier machines. With `keep` it
+        outlives this process, otherwise it is removed with it at the latest.
+        """
+        engine = find_engine()
+        owner.remove_orphans(engine)
+        lock = take_turn(engine, patience_s)
+        try:
+            ready = ensure_image(engine, image)
+            name = name or f"tljh-{os.getpid()}-{int(time.time() * 1000) % 10_000_000}"
+            machine = cls(name, engine, registry_environment(), dict(ports or {}), _lock=lock)
+            arguments = [*engine.machine_options(), "--name", name, "--hostname", hostname(name)]
+            arguments += ["--label", f"{LABEL}={owner.KEPT if keep else owner.me()}"]
+            for outside, inside in machine.ports.items():
+                arguments += ["--publish", f"127.0.0.1:{outside}:{inside}"]
+            if with_caches:
+                arguments += caches.mounts()
+                machine.environment.update(caches.environment())
+            if memory:
+                arguments += ["--memory", memory]
+            if cpus:
+                arguments += ["--cpus", str(cpus)]
+            started = time.monotonic()
+            if not keep:
+                # Before it exists, so that no signal can slip in between.
+                LIVE.append(machine)
+            engine.run("run", "--detach", *arguments, *options, ready, "/sbin/init")
+            machine.wait_until_up()
+            machine.boot_seconds = time.monotonic() - started
+            machine.write_environment()
+        except BaseException:
+            if name and "machine" in locals():
+                machine.remove()
+            lock.release()
+            raise
+        if keep:
+            lock.release()
+            machine._lock = None
+        return machine
+
+    @classmethod
+    def attach(cls, name: str) -> Machine:
+        """The running machine called `name`, made by this harness."""
+        engine = find_engine()
+        if name not in owner.machines(engine):
+            raise CannotBoot(f"no machine is called {name}")
+        environment = registry_environment()
+        mounts = engine.run("inspect", "--format", "{{range .Mounts}}{{.Destination}} {{end}}", name)
+        if caches.INSIDE in mounts.stdout.split():
+            environment.update(caches.environment())
+        return cls(name, engine, environment)
+
+    def wait_until_up(self, timeout_s: float = BOOT_TIMEOUT_S) -> None:
+        """Wait until systemd has started everything; what failed is in `degraded`."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            asked = self.engine.run(
+                "exec", self.name, "systemctl", "is-system-running", check=False, timeout_s=30
+            )
+            state = asked.stdout.strip()
+            if state in ("running", "degraded"):
+                break
+            if time.monotonic() > deadline:
+                logs = self.engine.run("logs", "--tail", "15", self.name, check=False)
+                said = (state or asked.stderr.strip(), logs.stdout.strip(), logs.stderr.strip())
+                raise CannotBoot("systemd did not come up in a machine: " + "\n".join(said))
+            time.sleep(0.1)
+        self.degraded = []
+        if state == "degraded":
+            failed = self.run("systemctl list-units --failed --plain --no-legend").stdout
+            self.degraded = [line.split()[0] for line in failed.splitlines() if line]
+
+    def restart(self, timeout_s: float = BOOT_TIMEOUT_S) -> None:
+        """Shut systemd down in good order and boot again: stands for a reboot."""
+        self.engine.run("stop", "--time", "90", self.name, timeout_s=120)
+        self.engine.run("start", self.name)
+        self.wait_until_up(timeout_s)
+
+    def power_cut(self, timeout_s: float = BOOT_TIMEOUT_S) -> None:
+        """Kill everything at once and boot again: stands for pulling the plug."""
+        self.engine.run("kill", "--signal", "KILL", self.name)
+        self.engine.run("wait", self.name, check=False, timeout_s=60)
+        self.engine.run("start", self.name)
+        self.wait_until_up(timeout_s)
+
+    def snapshot(self, tag: str) -> str:
+        """Commit the machine's disk; the name returned can be given to `boot`.
+
+        What systemd and the caches mount (/run, /tmp, package caches) is not in it.
+        """
+        image = f"localhost/tljh-snapshot-{tag}"
+        changes = [f"--change=LABEL {LABEL}.snapshot={tag}"]
+        if self.engine.kind == "podman":
+            changes += ["--format", "docker", "--quiet"]
+        self.run("sync")
+        self.engine.run("commit", *changes, self.name, image, timeout_s=600)
+        return image
+
+    def remove(self) -> None:
+        """Remove the machine, and let the next one boot."""
+        with uninterrupted():
+            self.engine.run("rm", "--force", "--volumes", self.name, check=False, timeout_s=120)
+            if self in LIVE:
+                LIVE.remove(self)
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
+
+    def __enter__(self) -> Machine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.remove()
+
+    # -- use ----------------------------------------------------------------
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        check: bool = True,
+        timeout_s: float = 300,
+        input: str | None = None,
+        env: Mapping[str, str] | None = None,
+        user: str | None = None,
+    ) -> Result:
+        """Run a command as root, or as `user`; text goes through bash, a list as it is.
+
+        A command that passes `timeout_s` is killed in the machine and fails with 124.
+        """
+        argv = ["bash", "-c", command] if isinstance(command, str) else list(command)
+        shown = command if isinstance(command, str) else shlex.join(command)
+        args = self._exec(env, user, interactive=input is not None)
+        args += ["timeout", "--kill-after=5", str(timeout_s), *argv]
+        started = time.monotonic()
+        done = subprocess.run(
+            [*self.engine.command, *args],
+            input=input,
+            stdin=None if input is not None else subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s + 30,
+        )
+        seconds = time.monotonic() - started
+        result = Result(shown, done.returncode, done.stdout, done.stderr, seconds)
+        if check and done.returncode != 0:
+            raise CommandFailed(result)
+        return result
+
+    def stream(self, command: str, env: Mapping[str, str] | None = None) -> int:
+        """Run a command with its output passed on as it comes; the exit code."""
+        tty = ["--tty"] if sys.stdout.isatty() else []
+        args = self._exec(env, None, interactive=False)
+        args[1:1] = tty
+        return subprocess.run(
+            [*self.engine.command, *args, "bash", "-c", command], stdin=subprocess.DEVNULL
+        ).returncode
+
+    def popen(self, command: str, env: Mapping[str, str] | None = None, **kwargs: Any) -> Any:
+        """Start a command and return its `subprocess.Popen`, for what runs beside a test."""
+        args = self._exec(env, None, interactive="stdin" in kwargs)
+        return subprocess.Popen([*self.engine.command, *args, "bash", "-c", command], **kwargs)
+
+    def shell(self) -> int:
+        """A login shell in the machine, for a person."""
+        args = self._exec(None, None, interactive=True)
+        args[1:1] = ["--tty"] if sys.stdin.isatty() else []
+        return subprocess.run([*self.engine.command, *args, "bash", "--login"]).returncode
+
+    def _exec(
+        self, env: Mapping[str, str] | None, user: str | None, *, interactive: bool
+    ) -> list[str]:
+        args = ["exec"]
+        if interactive:
+            args.append("--interactive")
+        if user:
+            args += ["--user", user]
+        for key, value in {**self.environment, **(env or {})}.items():
+            args += ["--env", f"{key}={value}"]
+        return [*args, self.name]
+
+    def write_environment(self) -> None:
+        """Put what pip, uv and requests need here into /etc/environment too."""
+        if self.environment:
+            lines = "".join(f'{k}="{v}"\n' for k, v in sorted(self.environment.items()))
+            self.run("cat > /etc/environment", input=lines)
+
+    def copy_in(self, source: Path | str, target: str) -> None:
+        """Copy a file or directory of this computer to `target`; parents are made."""
+        self.run(["mkdir", "-p", str(Path(target).parent)])
+        self.engine.run("cp", str(source), f"{self.name}:{target}", timeout_s=600)
+
+    def copy_out(self, source: str, target: Path | str) -> None:
+        """Copy a file or directory of the machine to `target` on this computer."""
+        self.engine.run("cp", f"{self.name}:{source}", str(target), timeout_s=600)
+
+    def copy_checkout(self, checkout: Path, target: str = "/srv/tljh") -> str:
+        """Copy what git would commit of `checkout`, so that no local leftovers come along."""
+        archive = checkout_archive(checkout)
+        args = ["exec", "--interactive", self.name, "sh", "-c"]
+        script = f"rm -rf {target} && mkdir -p {target} && tar -C {target} -xf -"
+        subprocess.run([*self.engine.command, *args, script], input=archive, check=True)
+        return target
+
+    def journal(self, unit: str, lines: int = 40) -> str:
+        """The last lines of a unit's journal, to explain a failure."""
+        return self.run(f"journalctl -u {unit} -n {lines} --no-pager", check=False).stdout
+
+    def address(self) -> str:
+        """The machine's IP address, reachable from this computer."""
+        form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        return self.engine.run("inspect", "--format", form, self.name).stdout.strip()
+
+
+# Machines of this process, removed when it ends in whatever way allows it.
+LIVE: list[Machine] = []
+
+
+@atexit.register
+def remove_live() -> None:
+    for machine in list(LIVE):
+        machine.remove()
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let nobody's second Ctrl-C leave a machine behind."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def hostname(name: str) -> str:
+    return "".join(c if c.isalnum() or c == "-" else "-" for c in name)[:60]
+
+
+def take_turn(engine: Engine, patience_s: float | None) -> MachineLock:
+    """The lock, taken where only one machine at a time works."""
+    lock = MachineLock()
+    if not engine.one_at_a_time:
+        return lock
+    if LIVE:
+        raise CannotBoot(f"this process has a machine already, {LIVE[0].name}: remove it first")
+
+    def blocker() -> str | None:
+        for name in owner.machines(engine):
+            return f"the machine {name} (`python3 integration-tests/machine down {name}`)"
+        return None
+
+    lock.acquire(blocker, **({} if patience_s is None else {"patience_s": patience_s}))
+    return lock
+
+
+def checkout_archive(checkout: Path) -> bytes:
+    """A tar of tracked and new files of a checkout, without what git ignores."""
+    listed = subprocess.run(
+        # The checkout may belong to the person who called sudo.
+        ["git", "-c", f"safe.directory={checkout}", "-C", str(checkout), "ls-files", "-z"]
+        + ["--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode != 0:
+        say(f"{checkout} is no git checkout: copying all of it")
+        names = [str(p.relative_to(checkout)) for p in checkout.rglob("*") if p.is_file()]
+        names = [n for n in names if not n.startswith((".venv/", ".git/"))]
+    else:
+        names = [name for name in listed.stdout.split("\0") if name]
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name in sorted(set(names)):
+            path = checkout / name
+            if path.is_symlink() or path.is_file():
+                archive.add(path, name, recursive=False, filter=as_root)
+    return buffer.getvalue()
+
+
+def as_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    return member

@@ -1,0 +1,151 @@
+"""What a machine takes over from this computer so that it reaches the same registries.
+
+Package indexes, proxies, certificate authorities and apt's settings are looked up
+here, never written down in the project.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+# The path of the bundle on Debian and Ubuntu, which is what machines run.
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+LOCAL_CERTIFICATES = Path("/usr/local/share/ca-certificates")
+
+CERTIFICATE_NAMES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+PLAIN_NAMES = (
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_TRUSTED_HOST",
+    "PIP_DEFAULT_TIMEOUT",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "UV_INDEX",
+    "UV_EXTRA_INDEX_URL",
+    "UV_HTTP_TIMEOUT",
+    "TLJH_CONDA_CHANNELS",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+)
+
+
+def pip_config_files() -> list[Path]:
+    return [
+        Path("/etc/pip.conf"),
+        Path.home() / ".pip/pip.conf",
+        Path.home() / ".config/pip/pip.conf",
+    ]
+
+
+def pip_settings(files: list[Path], environment: Mapping[str, str]) -> dict[str, str]:
+    """pip's own settings as PIP_* variables; the environment wins over the files."""
+    found: dict[str, str] = {}
+    for file in files:
+        parser = configparser.RawConfigParser()
+        try:
+            parser.read(file)
+        except (configparser.Error, OSError, UnicodeDecodeError):
+            continue
+        for section in ("global", "install"):
+            if parser.has_section(section):
+                for key, value in parser.items(section):
+                    found["PIP_" + key.upper().replace("-", "_")] = " ".join(value.split())
+    found.update({k: v for k, v in environment.items() if k.startswith("PIP_")})
+    return found
+
+
+def only_remote(value: str) -> str:
+    """`value` without the file:// indexes, which exist on this computer only."""
+    return " ".join(word for word in value.split() if not word.startswith(("file:", "/")))
+
+
+def registry_environment(
+    environment: Mapping[str, str] | None = None, files: list[Path] | None = None
+) -> dict[str, str]:
+    """The variables that pip, uv and requests need in a machine to work as they do here."""
+    if environment is None:
+        environment = os.environ
+    settings = {**pip_settings(pip_config_files() if files is None else files, environment)}
+    settings.update(environment)
+    wanted = {}
+    for name in PLAIN_NAMES:
+        value = settings.get(name, "")
+        if "INDEX" in name:
+            value = only_remote(value)
+        if value:
+            wanted[name] = value
+    if any(settings.get(name) for name in CERTIFICATE_NAMES):
+        wanted.update(dict.fromkeys(CERTIFICATE_NAMES, BUNDLE))
+    return wanted
+
+
+def certificates() -> dict[str, bytes]:
+    """Certificate authorities that this computer trusts beyond the distribution's."""
+    found = {}
+    if LOCAL_CERTIFICATES.is_dir():
+        for file in sorted(LOCAL_CERTIFICATES.rglob("*.crt")):
+            found[file.name] = file.read_bytes()
+    # A bundle of one's own elsewhere, for example a company's.
+    own = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
+    if own and own != BUNDLE and Path(own).is_file():
+        text = Path(own).read_text(errors="replace")
+        pattern = "-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?"
+        for number, block in enumerate(re.findall(pattern, text, re.DOTALL)):
+            found[f"computer-{number:03}.crt"] = block.encode()
+    return found
+
+
+def apt_settings() -> str:
+    """apt's proxy and date settings of this computer, as a file for apt.conf.d."""
+    try:
+        dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True).stdout
+    except OSError:
+        return ""
+    keep = re.compile(r"^Acquire::(https?::proxy|https?::CaInfo|Check-(Valid-Until|Date))\b", re.I)
+    lines = [line for line in dump.splitlines() if keep.match(line) and '""' not in line]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def apt_mirrors(root: Path = Path("/etc/apt")) -> dict[str, str]:
+    """{"debian": URI, "debian-security": URI}: where this computer gets Debian from."""
+    mirrors = {
+        "debian": "http://deb.debian.org/debian",
+        "debian-security": "http://deb.debian.org/debian-security",
+    }
+    files = [root / "sources.list"]
+    if (root / "sources.list.d").is_dir():
+        directory = root / "sources.list.d"
+        files += sorted([*directory.glob("*.list"), *directory.glob("*.sources")])
+    for file in files:
+        if not file.is_file():
+            continue
+        for line in file.read_text(errors="replace").splitlines():
+            match = re.match(r"(?:URIs:|deb\s+(?:\[[^]]*\]\s+)?)\s*(\S+)", line.strip())
+            if not match:
+                continue
+            uri = match[1].rstrip("/")
+            kind = uri.rsplit("/", 1)[-1]
+            if kind in mirrors:
+                mirrors[kind] = uri
+    return mirrors
+
+
+def apt_sources(suite: str, mirrors: Mapping[str, str] | None = None) -> str:
+    """sources.list of a Debian machine, from the same mirrors as this computer's."""
+    if mirrors is None:
+        mirrors = apt_mirrors()
+    main, security = mirrors["debian"], mirrors["debian-security"]
+    return (
+        f"deb {main} {suite} main\n"
+        f"deb {main} {suite}-updates main\n"
+        f"deb {security} {suite}-security main\n"
+    )
