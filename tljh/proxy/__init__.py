@@ -1,0 +1,1 @@
+"""Traefik: what it is configured with, and how it is kept serving without a gap."""

@@ -1,0 +1,192 @@
+"""Traefik's dynamic configuration: middlewares, certificates, and the routes that are not users'.
+
+Traefik watches these files and takes changes up at once. They are read as Go templates, in which
+`{{` begins code, so every text that comes from outside goes through `literal`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tljh.proxy.static import READY_ENTRY_POINT, Tree, as_yaml
+
+HEADER = "# Written by tljh; edits are overwritten. Add files of your own to state/rules/.\n"
+ROUTES_FILE = "rules.toml"
+RESERVED_FILES = ("tljh.yaml", "tls.yaml", ROUTES_FILE)
+# Forward secrecy and authenticated encryption only (Mozilla's "intermediate", RSA and ECDSA).
+CIPHER_SUITES = (
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate with its chain, and the key to it, both as PEM."""
+
+    chain: bytes
+    key: bytes
+
+    @property
+    def name(self) -> str:
+        """Changes with the content, so that a renewed certificate is a new pair of files."""
+        return hashlib.sha256(self.chain + b"\0" + self.key).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class DynamicInputs:
+    """What decides the dynamic configuration."""
+
+    api_username: str
+    api_password_hash: str
+    certificates: tuple[Certificate, ...] = ()
+    has_https: bool = False
+    hsts_s: int = 180 * 24 * 3600
+    retry_attempts: int = 20
+    retry_interval_ms: int = 250
+    directory: Path = Path("/var/lib/tljh-traefik")
+
+
+@dataclass(frozen=True)
+class ProxyFile:
+    """A file below Traefik's directory: owner root, group traefik."""
+
+    path: Path
+    content: bytes
+    mode: int = 0o640
+
+
+def api_password_hash(password: str) -> str:
+    """The password of Traefik's API as its basic authentication stores it.
+
+    Not a slow hash: the password is a random secret of 256 bits, and the hub asks the API
+    several times for every server it starts.
+    """
+    digest = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
+    return "{SHA}" + base64.b64encode(digest).decode("ascii")
+
+
+def literal(text: str) -> str:
+    """Text that Traefik's template reader passes on as it is."""
+    return text.replace("{{", '{{"{{"}}')
+
+
+def middlewares(inputs: DynamicInputs) -> Tree:
+    """The middlewares that the entry points name, and the API's authentication."""
+    made: Tree = {
+        "tljh-security-headers": {"headers": {"contentTypeNosniff": True}},
+        "tljh-retry": {
+            "retry": {
+                "attempts": inputs.retry_attempts,
+                "initialInterval": f"{inputs.retry_interval_ms}ms",
+            }
+        },
+        "tljh-api-auth": {
+            "basicAuth": {
+                "users": [literal(f"{inputs.api_username}:{inputs.api_password_hash}")],
+                "removeHeader": True,
+            }
+        },
+    }
+    if inputs.has_https:
+        made["tljh-hsts"] = {"headers": {"stsSeconds": inputs.hsts_s}}
+    return made
+
+
+def own_routes(inputs: DynamicInputs) -> Tree:
+    """The content of tljh.yaml."""
+    return {
+        "http": {
+            "routers": {
+                "tljh-api": {
+                    "entryPoints": ["auth_api"],
+                    "rule": "PathPrefix(`/api`)",
+                    "service": "api@internal",
+                    "middlewares": ["tljh-api-auth"],
+                },
+                # Answers once the files are read: how the supervisor knows that a new
+                # process routes requests.
+                "tljh-ready": {
+                    "entryPoints": [READY_ENTRY_POINT],
+                    "rule": "Path(`/ping`)",
+                    "service": "ping@internal",
+                },
+            },
+            "middlewares": middlewares(inputs),
+        }
+    }
+
+
+def tls(inputs: DynamicInputs) -> Tree:
+    """The content of tls.yaml: what connections are accepted, and with which certificates."""
+    made: Tree = {
+        "tls": {
+            "options": {
+                "default": {
+                    "minVersion": "VersionTLS12",
+                    "cipherSuites": list(CIPHER_SUITES),
+                    "sniStrict": False,
+                }
+            }
+        }
+    }
+    pairs = [
+        {
+            "certFile": literal(str(_chain_path(inputs, certificate))),
+            "keyFile": literal(str(_key_path(inputs, certificate))),
+        }
+        for certificate in inputs.certificates
+    ]
+    if pairs:
+        made["tls"]["certificates"] = pairs
+        made["tls"]["stores"] = {"default": {"defaultCertificate": pairs[0]}}
+    return made
+
+
+def dynamic_files(
+    inputs: DynamicInputs, drop_ins: Mapping[str, bytes] | None = None
+) -> list[ProxyFile]:
+    """Everything Traefik reads while it runs but users' routes, in the order to write it.
+
+    Certificates come before the file that names them. `drop_ins` are admins' files by name.
+    """
+    dynamic = inputs.directory / "dynamic"
+    files = []
+    for certificate in inputs.certificates:
+        files.append(ProxyFile(_chain_path(inputs, certificate), certificate.chain))
+        files.append(ProxyFile(_key_path(inputs, certificate), certificate.key))
+    if inputs.has_https:
+        files.append(_yaml_file(dynamic / "tls.yaml", tls(inputs)))
+    files.append(_yaml_file(dynamic / "tljh.yaml", own_routes(inputs)))
+    for name, content in sorted((drop_ins or {}).items()):
+        files.append(ProxyFile(dynamic / name, content))
+    return files
+
+
+def stale_files(present: Sequence[str], wanted: Sequence[ProxyFile]) -> list[str]:
+    """Names in dynamic/ that an earlier configuration left; the hub's routes are never stale."""
+    keep = {file.path.name for file in wanted} | {ROUTES_FILE}
+    return [
+        name for name in present if name not in keep and name.endswith((".toml", ".yaml", ".yml"))
+    ]
+
+
+def _chain_path(inputs: DynamicInputs, certificate: Certificate) -> Path:
+    return inputs.directory / "certs" / f"{certificate.name}.pem"
+
+
+def _key_path(inputs: DynamicInputs, certificate: Certificate) -> Path:
+    return inputs.directory / "certs" / f"{certificate.name}.key"
+
+
+def _yaml_file(path: Path, tree: Mapping[str, Any]) -> ProxyFile:
+    return ProxyFile(path, as_yaml(tree, HEADER).encode())

@@ -1,0 +1,492 @@
+"""The process of traefik.service: runs Traefik and swaps it for another without a gap.
+
+    python -I -m tljh.proxy.supervisor --traefik BIN --config DIR --runtime DIR
+    python -I -m tljh.proxy.supervisor --runtime DIR --reload
+
+It owns the listening sockets. A static change of Traefik's configuration needs a new process;
+on reload a second Traefik is started on sockets of its own beside the first, and only once it
+routes requests are new connections steered to it (tljh/proxy/listeners.py). The first finishes
+what it has, however long its web sockets live. If the second fails, the first goes on and the
+reload fails with the reason. A Traefik that crashes is restarted on the same sockets, where
+connections wait meanwhile. Standard library only; one thread, a few megabytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import zlib
+from pathlib import Path
+
+from tljh.proxy.instance import Instance
+from tljh.proxy.listeners import NEWER, OLDER, Listener, Unavailable, bind
+from tljh.proxy.notify import forget_socket, notify, store_socket, take_sockets
+
+STATIC_FILE = "traefik.yaml"
+ENTRY_POINTS_FILE = "entrypoints.json"
+CONTROL_SOCKET = "control.sock"
+STATE_FILE = "state.json"
+TICK_S = 0.05
+# Between "ready" and the last entry point's routes lie microseconds; this is ample.
+SETTLE_S = 0.05
+# Traefik closes its copies of the sockets right after SIGTERM; had they gone before, it would
+# log errors.
+CLOSING_S = 0.2
+FIRST_BACKOFF_S = 0.1
+LONGEST_BACKOFF_S = 5.0
+CRASHES_IN_A_ROW = 20
+HEALTHY_AFTER_S = 10.0
+# A crashed predecessor may hold queued connections; past this it is given up.
+LONGEST_LEAVING_S = 30.0
+
+
+class Refused(Exception):
+    """A configuration that cannot be served; what ran before goes on."""
+
+
+class Configuration:
+    """What one Traefik process is started with, read once so that later edits don't reach it."""
+
+    def __init__(self, traefik: Path, directory: Path) -> None:
+        try:
+            self.static = (directory / STATIC_FILE).read_text(encoding="utf-8")
+            self.entry_points: dict[str, str] = json.loads(
+                (directory / ENTRY_POINTS_FILE).read_text(encoding="utf-8")
+            )
+        except (OSError, ValueError) as problem:
+            raise Refused(f"cannot read the configuration: {problem}") from problem
+        # Resolved, so that a new binary behind the same link counts as a change.
+        self.traefik = str(traefik.resolve())
+
+    @property
+    def digest(self) -> str:
+        text = "\0".join((self.traefik, json.dumps(self.entry_points), self.static))
+        return f"{zlib.crc32(text.encode()):08x}"
+
+
+class Supervisor:
+    """Instances of Traefik and the steps between their phases; `run` is the event loop."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.serving: Instance | None = None
+        self.candidate: Instance | None = None
+        self.leaving: Instance | None = None
+        self.draining: list[Instance] = []
+        self.digests: dict[int, str] = {}
+        self.number = 0
+        self.last_error = ""
+        self.asked: list[socket.socket] = []
+        self.answering: list[socket.socket] = []
+        self.reload_wanted = False
+        self.stop_wanted = False
+        self.wakeup, writing = socket.socketpair()
+        self.wakeup.setblocking(False)
+        writing.setblocking(False)
+        self.wakeup_writing = writing
+        self.control = self._control_socket()
+
+    # What signals and clients ask for
+
+    def _control_socket(self) -> socket.socket:
+        path = self.options.runtime / CONTROL_SOCKET
+        path.unlink(missing_ok=True)
+        control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        control.bind(str(path))
+        path.chmod(0o600)
+        control.listen()
+        return control
+
+    def _catch_signals(self) -> None:
+        signal.set_wakeup_fd(self.wakeup_writing.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGHUP, lambda *_: setattr(self, "reload_wanted", True))
+        for stopping in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(stopping, lambda *_: setattr(self, "stop_wanted", True))
+
+    def instances(self) -> list[Instance]:
+        known = (self.serving, self.candidate, self.leaving, *self.draining)
+        return [instance for instance in known if instance is not None]
+
+    # The event loop
+
+    def run(self) -> int:
+        self._catch_signals()
+        try:
+            self._start_first()
+        except (Refused, Unavailable) as problem:
+            return self._give_up(str(problem))
+        while not self.stop_wanted:
+            self._wait()
+            self._reap()
+            try:
+                self._advance()
+            except GiveUp as problem:
+                return self._give_up(str(problem))
+        return self._stop()
+
+    def _wait(self) -> None:
+        settled = (
+            self.serving is not None
+            and self.serving.is_ready
+            and self.candidate is None
+            and self.leaving is None
+            and not self.reload_wanted
+        )
+        pipes = [i.output for i in self.instances() if i.output is not None]
+        watched: list[socket.socket | int] = [self.wakeup, self.control, *pipes]
+        ready, _, _ = select.select(watched, [], [], None if settled else TICK_S)
+        if self.wakeup in ready:
+            with contextlib.suppress(BlockingIOError):
+                self.wakeup.recv(4096)
+        if self.control in ready:
+            connection, _ = self.control.accept()
+            self.asked.append(connection)
+            self.reload_wanted = True
+        for instance in self.instances():
+            instance.relay()
+
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                for instance in self.instances():
+                    if instance.pid == pid:
+                        self._ended(instance, os.waitstatus_to_exitcode(status))
+
+    def _ended(self, instance: Instance, code: int) -> None:
+        instance.relay()
+        instance.pid = None
+        instance.is_ready = False
+        if instance.phase == "draining":
+            self.draining.remove(instance)
+            self._publish()
+        elif instance.ending_since is not None:
+            return
+        elif instance is self.candidate:
+            self._drop_candidate(f"the new Traefik ended with {code}: {instance.reason()}")
+        else:
+            self._schedule_restart(instance, code)
+
+    def _schedule_restart(self, instance: Instance, code: int) -> None:
+        lasted_s = time.monotonic() - instance.started_at
+        instance.crashes = 1 if lasted_s > HEALTHY_AFTER_S else instance.crashes + 1
+        pause_s = min(FIRST_BACKOFF_S * 2 ** (instance.crashes - 1), LONGEST_BACKOFF_S)
+        instance.restart_at = time.monotonic() + pause_s
+        self.last_error = f"Traefik ended with {code}: {instance.reason()}"
+        say(f"{self.last_error}; next start in {pause_s:g} s, connections wait")
+        self._publish()
+
+    def _advance(self) -> None:
+        now = time.monotonic()
+        for instance in (self.serving, self.leaving):
+            if instance is None:
+                continue
+            if instance.restart_at is not None and now >= instance.restart_at:
+                if instance is self.serving and instance.crashes > CRASHES_IN_A_ROW:
+                    raise GiveUp(self.last_error)
+                instance.start()
+                self._publish()
+            if instance.pid and not instance.is_ready and instance.answers():
+                instance.is_ready = True
+                self._publish()
+        if self.candidate is not None:
+            self._advance_candidate(self.candidate)
+        if self.leaving is not None:
+            self._advance_leaving(self.leaving)
+        if self.reload_wanted and self.candidate is None and self.leaving is None:
+            self._begin_reload()
+
+    # The first Traefik, on sockets from systemd's store where there are any
+
+    def _start_first(self) -> None:
+        configuration = Configuration(self.options.traefik, self.options.config)
+        stored = self._stored_listeners()
+        listeners = {}
+        for name, address in configuration.entry_points.items():
+            listeners[name] = stored.pop(address) if address in stored else bind(address)
+        for unwanted in stored.values():
+            self._forget(unwanted)
+        first = self._new_instance(configuration, listeners)
+        for listener in listeners.values():
+            listener.listen()
+            # A group that lost its second member in a crash may still be steered to it.
+            listener.steer(OLDER)
+        first.start()
+        deadline = time.monotonic() + self.options.ready_timeout
+        while not first.answers():
+            self._wait_for_first(first, deadline)
+        first.is_ready = True
+        first.enter("serving")
+        self.serving = first
+        self._store(first)
+        self._publish("READY=1")
+
+    def _wait_for_first(self, first: Instance, deadline: float) -> None:
+        select.select([self.wakeup], [], [], TICK_S)
+        first.relay()
+        pid, status = os.waitpid(first.pid or -1, os.WNOHANG)
+        if pid:
+            first.relay()
+            code = os.waitstatus_to_exitcode(status)
+            raise Refused(f"Traefik ended with {code}: {first.reason()}")
+        if self.stop_wanted or time.monotonic() > deadline:
+            first.kill(signal.SIGKILL)
+            raise Refused("Traefik was not ready in time")
+
+    def _stored_listeners(self) -> dict[str, Listener]:
+        """Sockets kept over a restart by address; of two for one address the newer stays."""
+        kept: dict[str, Listener] = {}
+        for stored_as, sock in take_sockets():
+            number, _, address = stored_as.partition("@")
+            # systemd allows no colon in a stored socket's name.
+            listener = Listener(address.replace("!", ":"), sock, stored_as)
+            self.number = max(self.number, int(number) if number.isdigit() else 0)
+            older = kept.get(listener.address)
+            if older is not None:
+                numbers = [int(str(x.stored_as).split("@")[0]) for x in (older, listener)]
+                if numbers[0] > numbers[1]:
+                    older, listener = listener, older
+                self._forget(older)
+            kept[listener.address] = listener
+        return kept
+
+    # A reload, step by step
+
+    def _begin_reload(self) -> None:
+        self.reload_wanted = False
+        self.answering, self.asked = self.asked, []
+        try:
+            configuration = Configuration(self.options.traefik, self.options.config)
+            assert self.serving is not None
+            if self.digests[self.serving.number] == configuration.digest:
+                self._answer(self.serving.is_ready, "nothing changed")
+                return
+            self.candidate = self._prepare(configuration)
+        except (Refused, Unavailable) as problem:
+            self._fail_reload(str(problem))
+            return
+        self.candidate.start()
+        self._publish()
+
+    def _prepare(self, configuration: Configuration) -> Instance:
+        """Open the second set of sockets; until it is steered to, it gets no connection."""
+        listeners: dict[str, Listener] = {}
+        try:
+            for name, address in configuration.entry_points.items():
+                listeners[name] = bind(address)
+        except Unavailable:
+            for listener in listeners.values():
+                listener.close()
+            raise
+        serving = self._serving_by_address()
+        for listener in listeners.values():
+            if listener.address in serving:
+                serving[listener.address].steer(OLDER)
+            listener.listen()
+        return self._new_instance(configuration, listeners)
+
+    def _advance_candidate(self, candidate: Instance) -> None:
+        if not candidate.is_ready:
+            if candidate.answers():
+                candidate.is_ready = True
+                candidate.enter("starting")
+            elif candidate.seconds_in_phase() > self.options.ready_timeout:
+                candidate.kill(signal.SIGKILL)
+                self._drop_candidate("the new Traefik was not ready in time")
+        elif candidate.seconds_in_phase() > SETTLE_S:
+            self._switch(candidate)
+
+    def _switch(self, candidate: Instance) -> None:
+        """Steer new connections to the candidate: from here on it is the one that serves."""
+        serving = self._serving_by_address()
+        for listener in candidate.listeners.values():
+            if listener.address in serving:
+                listener.steer(NEWER)
+        self.leaving, self.serving, self.candidate = self.serving, candidate, None
+        assert self.leaving is not None
+        self.leaving.enter("leaving")
+        candidate.enter("serving")
+        self._store(candidate)
+        self.last_error = ""
+        self._publish()
+        self._answer(True, f"Traefik {candidate.number} serves")
+
+    def _advance_leaving(self, leaving: Instance) -> None:
+        """Retire the old sockets once no connection waits there or is about to arrive."""
+        if leaving.ending_since is None:
+            queued = any(listener.waiting() for listener in leaving.listeners.values())
+            waited_s = leaving.seconds_in_phase()
+            if waited_s < self.options.linger or (queued and waited_s < LONGEST_LEAVING_S):
+                return
+            leaving.end()
+        if leaving.pid is not None and leaving.seconds_ending() < CLOSING_S:
+            return
+        by_address = self._serving_by_address()
+        for listener in leaving.listeners.values():
+            self._forget(listener)
+            if listener.address in by_address:
+                by_address[listener.address].steer(OLDER)
+        leaving.ready.close()
+        self._static_path(leaving.number).unlink(missing_ok=True)
+        self.leaving = None
+        if leaving.pid is not None:
+            leaving.enter("draining")
+            self.draining.append(leaving)
+        if len(self.draining) > self.options.max_draining:
+            say(f"more than {self.options.max_draining} draining: the oldest is ended")
+            self.draining[0].kill(signal.SIGKILL)
+        self._publish()
+
+    def _drop_candidate(self, reason: str) -> None:
+        assert self.candidate is not None
+        self.candidate.close_listeners()
+        self._static_path(self.candidate.number).unlink(missing_ok=True)
+        self.candidate = None
+        self._fail_reload(reason)
+
+    def _fail_reload(self, reason: str) -> None:
+        self.last_error = reason
+        say(f"reload refused, the running Traefik goes on: {reason}")
+        self._answer(False, reason)
+        self._publish()
+
+    def _answer(self, ok: bool, message: str) -> None:
+        for connection in self.answering:
+            with contextlib.suppress(OSError):
+                connection.sendall(json.dumps({"ok": ok, "message": message}).encode())
+            connection.close()
+        self.answering = []
+
+    # Sockets and files
+
+    def _new_instance(
+        self, configuration: Configuration, listeners: dict[str, Listener]
+    ) -> Instance:
+        self.number += 1
+        path = self._static_path(self.number)
+        path.write_text(configuration.static, encoding="utf-8")
+        ready = bind("127.0.0.1:0")
+        ready.listen()
+        self.digests[self.number] = configuration.digest
+        argv = [configuration.traefik, f"--configFile={path}"]
+        return Instance(self.number, argv, listeners, ready)
+
+    def _static_path(self, number: int) -> Path:
+        return Path(self.options.runtime / f"static-{number}.yaml")
+
+    def _serving_by_address(self) -> dict[str, Listener]:
+        assert self.serving is not None
+        return {listener.address: listener for listener in self.serving.listeners.values()}
+
+    def _store(self, instance: Instance) -> None:
+        for listener in instance.listeners.values():
+            if listener.stored_as is None:
+                name = f"{instance.number}@{listener.address.replace(':', '!')}"
+                if store_socket(name, listener.sock):
+                    listener.stored_as = name
+
+    def _forget(self, listener: Listener) -> None:
+        if listener.stored_as is not None:
+            forget_socket(listener.stored_as)
+        listener.close()
+
+    def _publish(self, *lines: str) -> None:
+        """Tell systemd and readers of the state file how things stand."""
+        serving = self.serving
+        state = {
+            "serving": serving and serving.number,
+            "configuration": serving and self.digests[serving.number],
+            "pid": serving and serving.pid,
+            "ready": bool(serving and serving.is_ready),
+            "starting": self.candidate and self.candidate.pid,
+            "draining": [i.pid for i in (self.leaving, *self.draining) if i and i.pid],
+            "last_error": self.last_error,
+        }
+        path = self.options.runtime / STATE_FILE
+        beside = path.with_suffix(".new")
+        beside.write_text(json.dumps(state) + "\n", encoding="utf-8")
+        beside.replace(path)
+        pid = f"process {serving.pid}" if serving and serving.pid else "none, starting again"
+        drains = len(state["draining"])  # type: ignore[arg-type]
+        notify(*lines, f"STATUS=serving: {pid}; draining: {drains}")
+
+    # The end
+
+    def _stop(self) -> int:
+        """End all Traefiks, giving requests a moment; the sockets stay with systemd."""
+        notify("STOPPING=1")
+        self._answer(False, "the service is being stopped")
+        for instance in self.instances():
+            instance.kill(signal.SIGTERM)
+        deadline = time.monotonic() + self.options.stop_grace
+        while any(i.pid for i in self.instances()):
+            if time.monotonic() > deadline:
+                for instance in self.instances():
+                    instance.kill(signal.SIGKILL)
+            select.select([self.wakeup], [], [], TICK_S)
+            for instance in self.instances():
+                instance.relay()
+                if instance.pid and os.waitpid(instance.pid, os.WNOHANG)[0]:
+                    instance.pid = None
+        return 0
+
+    def _give_up(self, reason: str) -> int:
+        say(reason)
+        notify(f"STATUS={reason}")
+        for instance in self.instances():
+            instance.kill(signal.SIGKILL)
+        return 1
+
+
+class GiveUp(Exception):
+    """Traefik crashes over and over; systemd's limits take it from here."""
+
+
+def say(message: str) -> None:
+    print(f"traefik supervisor: {message}", file=sys.stderr, flush=True)
+
+
+def reload(runtime: Path, timeout_s: float) -> int:
+    """Ask the running supervisor to reload and wait for the outcome."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout_s)
+            connection.connect(str(runtime / CONTROL_SOCKET))
+            answer = json.loads(connection.recv(65536) or b"{}")
+    except (OSError, ValueError) as problem:
+        say(f"no answer to the reload: {problem}")
+        return 1
+    say(answer.get("message", "the supervisor ended without an answer"))
+    return 0 if answer.get("ok") else 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="tljh.proxy.supervisor", description=__doc__)
+    parser.add_argument("--traefik", type=Path, help="the Traefik binary")
+    parser.add_argument("--config", type=Path, help=f"holds {STATIC_FILE}, {ENTRY_POINTS_FILE}")
+    parser.add_argument("--runtime", type=Path, required=True, help="for state and control socket")
+    parser.add_argument("--reload", action="store_true", help="have the running one reload")
+    parser.add_argument("--ready-timeout", type=float, default=30.0, metavar="SECONDS")
+    parser.add_argument("--linger", type=float, default=2.0, metavar="SECONDS")
+    parser.add_argument("--stop-grace", type=float, default=10.0, metavar="SECONDS")
+    parser.add_argument("--max-draining", type=int, default=8, metavar="NUMBER")
+    options = parser.parse_args()
+    if options.reload:
+        return reload(options.runtime, options.ready_timeout + options.linger + 15)
+    if options.traefik is None or options.config is None:
+        parser.error("--traefik and --config are needed")
+    return Supervisor(options).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
