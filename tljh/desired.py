@@ -1,0 +1,169 @@
+"""Configuration, facts and plugins in; everything the machine shall have out, in order.
+
+Pure: the same input gives the same list, and nothing here touches the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tljh.facts import API_SECRET, COOKIE_SECRET, INSTANCE, Facts
+from tljh.host.accounts import ADMINS_GROUP, USERS_GROUP
+from tljh.hub.claims import DIRECTORY as CLAIMS
+from tljh.hub.configuration import as_json, hub_configuration
+from tljh.hub.load import DROP_INS, HUB_FILE
+from tljh.paths import Paths
+from tljh.plugins.manager import Contributions
+from tljh.proxy.desired import TRAEFIK_GROUP, traefik_resources
+from tljh.resources import (
+    Absent,
+    AptPackages,
+    Directory,
+    File,
+    Group,
+    Resource,
+    Symlink,
+    SystemUser,
+)
+from tljh.systemd.resource import Unit
+from tljh.systemd.templates import render_unit
+
+if TYPE_CHECKING:
+    from tljh.config import Config
+
+# sudo: admins' terminals. git: nbgitpuller fetches with it. ca-certificates: https at all.
+APT_PACKAGES = ("sudo", "git", "ca-certificates")
+# The hub, Traefik and a shell over ssh, measured together below 300 MB, with room to work.
+RESERVED_MEMORY_BYTES = 512 << 20
+SUDOERS = f"""\
+# Written by tljh: administrators of the hub may become root.
+%{ADMINS_GROUP} ALL = (ALL) NOPASSWD: ALL
+Defaults exempt_group = {ADMINS_GROUP}
+"""
+NOTICE_HUB = "users notice nothing: requests wait, servers live on"
+NOTICE_PROXY = "users notice nothing: connections are handed over"
+
+
+def foundation(paths: Paths, facts: Facts, plugins: Contributions) -> list[Resource]:
+    """What has to be there before environments can be built: packages, accounts, directories."""
+    state = paths.state_dir
+    return [
+        AptPackages((*APT_PACKAGES, *plugins.apt_packages)),
+        Group(USERS_GROUP),
+        Group(ADMINS_GROUP),
+        SystemUser(TRAEFIK_GROUP, paths.traefik_dir),
+        Directory(paths.prefix, 0o755),
+        Directory(paths.versions, 0o755),
+        Directory(paths.config_dir, 0o700),
+        Directory(paths.hub_drop_ins, 0o700),
+        Directory(paths.traefik_drop_ins, 0o700),
+        Directory(state, 0o700),
+        Directory(paths.rules_dir, 0o700),
+        Directory(state / CLAIMS, 0o700),
+        Directory(paths.applied_dir, 0o700),
+        Directory(paths.applied_dir / DROP_INS, 0o700),
+        secret_file(state / API_SECRET, facts.api_secret),
+        secret_file(state / COOKIE_SECRET, facts.cookie_secret),
+        secret_file(state / INSTANCE, facts.instance),
+        File(Path("/etc/sudoers.d/jupyterhub-admins"), SUDOERS.encode(), mode=0o440),
+    ]
+
+
+def secret_file(path: Path, value: str) -> File:
+    return File(path, value.encode() + b"\n", mode=0o600, secret=True)
+
+
+def desired(
+    config: Config,
+    config_bytes: bytes,
+    facts: Facts,
+    paths: Paths,
+    plugins: Contributions,
+    environments: Sequence[Resource] = (),
+    force: frozenset[str] = frozenset(),
+) -> list[Resource]:
+    """The whole machine. `environments` are the conda environments, where they are managed.
+
+    `force` names units that restart even when nothing of theirs changed.
+    """
+    resources = foundation(paths, facts, plugins)
+    resources += environments
+    resources.append(Symlink(paths.hub, str(facts.hub_environment.relative_to(paths.prefix))))
+    resources.append(File(paths.config_file, config_bytes, mode=0o600, secret=True))
+    resources += applied_configuration(config, facts, paths)
+    resources += traefik_resources(config, facts, paths)
+    resources += units(facts, paths, force)
+    resources += [
+        Symlink(paths.commands_dir / name, str(paths.hub / "bin" / name))
+        for name in ("tljh", "tljh-config")
+    ]
+    return resources
+
+
+def applied_configuration(config: Config, facts: Facts, paths: Paths) -> list[Resource]:
+    """What the hub loads: our traits and copies of the drop-ins."""
+    applied = paths.applied_dir
+    copies = {applied / DROP_INS / name: data for name, data in facts.hub_drop_ins.items()}
+    stale = [
+        applied / DROP_INS / name
+        for name in facts.applied_drop_ins
+        if name not in facts.hub_drop_ins
+    ]
+    traits = as_json(hub_configuration(config, paths))
+    return [
+        File(applied / HUB_FILE, traits, mode=0o600, secret=True),
+        *(File(path, data, mode=0o600) for path, data in sorted(copies.items())),
+        *(Absent(path) for path in stale),
+    ]
+
+
+def units(facts: Facts, paths: Paths, force: frozenset[str] = frozenset()) -> list[Resource]:
+    """Unit files and what runs of them. Traefik comes first: the hub waits for its API."""
+    cap = max(facts.memory_bytes - RESERVED_MEMORY_BYTES, facts.memory_bytes // 2)
+    files: Mapping[str, bytes] = {
+        "jupyter.slice": render_unit("jupyter.slice", memory_max_bytes=cap),
+        "traefik.service": render_unit(
+            "traefik.service", hub=paths.hub, traefik_dir=paths.traefik_dir
+        ),
+        "jupyterhub.service": render_unit(
+            "jupyterhub.service",
+            hub=paths.hub,
+            prefix=paths.prefix,
+            state_dir=paths.state_dir,
+        ),
+    }
+    written = {name: File(paths.units_dir / name, data) for name, data in files.items()}
+    applied = f"{paths.applied_dir}/"
+    return [
+        *written.values(),
+        Unit(
+            "traefik.service",
+            restart_on=frozenset({written["traefik.service"].key}),
+            reload_on=frozenset(
+                {
+                    f"file {paths.traefik_dir}/traefik.yaml",
+                    f"file {paths.traefik_dir}/entrypoints.json",
+                    f"symlink {paths.hub}",
+                }
+            ),
+            notice=NOTICE_PROXY,
+            force_restart="proxy" in force,
+        ),
+        Unit(
+            "jupyterhub.service",
+            restart_on=frozenset(
+                {
+                    written["jupyterhub.service"].key,
+                    f"symlink {paths.hub}",
+                    f"file {applied}*",
+                    f"absent {applied}*",
+                    f"file {paths.state_dir / API_SECRET}",
+                    f"file {paths.state_dir / COOKIE_SECRET}",
+                }
+            ),
+            notice=NOTICE_HUB,
+            force_restart="hub" in force,
+        ),
+    ]

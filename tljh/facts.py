@@ -1,0 +1,97 @@
+"""What a plan needs to know of the machine besides the configuration; read, never written."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tljh.host.base import HostReader
+from tljh.host.passwords import logins
+from tljh.hub.claims import Claim, claim_file, read_claim
+from tljh.paths import Paths
+
+if TYPE_CHECKING:
+    from tljh.config import Config
+
+API_SECRET = "traefik-api.secret"
+COOKIE_SECRET = "jupyterhub_cookie_secret"
+INSTANCE = "instance"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything read. Secrets that the machine does not have yet are made up here, in memory."""
+
+    hub_environment: Path
+    api_secret: str
+    cookie_secret: str
+    instance: str
+    memory_bytes: int
+    hub_drop_ins: Mapping[str, bytes]
+    traefik_drop_ins: Mapping[str, bytes]
+    rules: Mapping[str, bytes]
+    claims: Mapping[str, Claim]
+    logins_with_password: frozenset[str]
+    dynamic_files: tuple[str, ...] = ()
+    applied_drop_ins: tuple[str, ...] = ()
+    certificate_files: Mapping[str, bytes | None] = field(default_factory=dict)
+
+
+def read_facts(
+    host: HostReader, config: Config, paths: Paths, hub_environment: Path | None = None
+) -> Facts:
+    """Look at the machine, as far as this configuration makes it necessary.
+
+    Without `hub_environment` it is the one that the hub's link points at.
+    """
+    link = host.readlink(paths.hub)
+    environment = hub_environment or (paths.prefix / link if link else paths.hub)
+    claims = {}
+    for name in host.listdir(paths.state_dir / "claims"):
+        claim = read_claim(host.read(paths.state_dir / "claims" / name) or b"")
+        if claim and claim_file(paths.state_dir, claim.login).name == name:
+            claims[claim.login] = claim
+    return Facts(
+        hub_environment=environment,
+        api_secret=_secret(host, paths.state_dir / API_SECRET),
+        cookie_secret=_secret(host, paths.state_dir / COOKIE_SECRET),
+        instance=_secret(host, paths.state_dir / INSTANCE, size_bytes=8),
+        memory_bytes=_memory_bytes(host),
+        hub_drop_ins=_files(host, paths.hub_drop_ins, (".py",)),
+        traefik_drop_ins=_files(host, paths.traefik_drop_ins, (".toml", ".yaml", ".yml")),
+        rules=_files(host, paths.rules_dir, (".toml", ".yaml", ".yml")),
+        claims=claims,
+        logins_with_password=frozenset(logins(paths.state_dir / "passwords.dbm")),
+        dynamic_files=tuple(host.listdir(paths.traefik_dir / "dynamic")),
+        applied_drop_ins=tuple(host.listdir(paths.applied_dir / "jupyterhub_config.d")),
+        certificate_files={
+            name: host.read(Path(name))
+            for name in (config.https.tls.cert, config.https.tls.key)
+            if name and config.https.effective_mode == "tls"
+        },
+    )
+
+
+def _secret(host: HostReader, path: Path, size_bytes: int = 32) -> str:
+    found = (host.read(path) or b"").decode(errors="replace").strip()
+    return found or secrets.token_hex(size_bytes)
+
+
+def _files(host: HostReader, directory: Path, endings: tuple[str, ...]) -> dict[str, bytes]:
+    found = {}
+    for name in host.listdir(directory):
+        data = host.read(directory / name)
+        if name.endswith(endings) and not name.startswith(".") and data is not None:
+            found[name] = data
+    return found
+
+
+def _memory_bytes(host: HostReader) -> int:
+    """All memory of the machine, in bytes, from /proc/meminfo (which counts in KiB)."""
+    for line in (host.read(Path("/proc/meminfo")) or b"").decode().splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) * 1024
+    return 2 << 30

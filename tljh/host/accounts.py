@@ -1,0 +1,103 @@
+"""Linux accounts of the hub's users: one idempotent call, used at spawn and by reload."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from tljh.errors import TljhError
+from tljh.host.base import Host
+
+USERS_GROUP = "jupyterhub-users"
+ADMINS_GROUP = "jupyterhub-admins"
+# An account of ours carries this and the login name it was made for; see `_claim`.
+MARK = "JupyterHub user "
+LOCK = Path("/run/tljh-accounts.lock")
+LOCK_TIMEOUT_S = 60
+# Homes of an ordinary machine begin here; below are accounts of the system.
+FIRST_USER_UID = 1000
+TRIES = 5
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account as it shall be. `extra_groups` are made where they are missing."""
+
+    name: str
+    login: str
+    is_admin: bool = False
+    extra_groups: tuple[str, ...] = ()
+    home_root: Path = Path("/home")
+
+
+def mark_of(login: str) -> str:
+    """The comment field of an account: readable, and free of what passwd cannot hold."""
+    return MARK + quote(login, safe="@.-_+ ")
+
+
+def ensure_account(host: Host, account: Account) -> bool:
+    """Make the account and its memberships right; true if the account is new.
+
+    Safe to call for many users at once. Raises TljhError when the name belongs to somebody
+    else, or when the system cannot make the account.
+    """
+    with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):
+        is_new = host.user(account.name) is None
+        if is_new:
+            _make(host, account)
+        else:
+            _claim(host, account)
+        _join_groups(host, account)
+    return is_new
+
+
+def _make(host: Host, account: Account) -> None:
+    home = account.home_root / account.name
+    for attempt in range(1, TRIES + 1):
+        try:
+            host.add_user(account.name, home=home, comment=mark_of(account.login))
+            break
+        except TljhError:
+            # Somebody's vipw or an upgrade holds the lock of /etc/passwd for a moment.
+            if host.user(account.name) is not None:
+                break
+            if attempt == TRIES:
+                raise
+            host.pause(0.5 * attempt)
+    host.chmod(home, mode=0o700, owner=account.name, group=account.name)
+
+
+def _claim(host: Host, account: Account) -> None:
+    found = host.user(account.name)
+    assert found is not None
+    if found.uid < FIRST_USER_UID:
+        raise TljhError(
+            f"{account.name} is an account of the system, so {account.login} cannot have it",
+            fix="choose another login name",
+        )
+    if found.comment.startswith(MARK) and found.comment != mark_of(account.login):
+        raise TljhError(
+            f"{account.login} would get the account {account.name}, which is another user's",
+            why=f"it was made for {found.comment.removeprefix(MARK)}",
+            fix="choose another login name",
+        )
+
+
+def _join_groups(host: Host, account: Account) -> None:
+    wanted: Sequence[str] = (USERS_GROUP, *account.extra_groups)
+    for group in wanted:
+        if host.group(group) is None:
+            host.add_group(group)
+        _join(host, account.name, group)
+    if account.is_admin:
+        _join(host, account.name, ADMINS_GROUP)
+    else:
+        host.remove_from_group(account.name, ADMINS_GROUP)
+
+
+def _join(host: Host, user: str, group: str) -> None:
+    found = host.group(group)
+    if found is None or user not in found.members:
+        host.add_to_group(user, group)

@@ -1,0 +1,52 @@
+"""The password file of the first-use authenticator: bcrypt hashes by login name, in a dbm."""
+
+from __future__ import annotations
+
+import dbm
+from pathlib import Path
+
+from tljh.errors import TljhError
+
+
+def _exists(path: Path) -> bool:
+    return dbm.whichdb(str(path)) is not None
+
+
+def has_password(path: Path, login: str) -> bool:
+    return stored_hash(path, login) is not None
+
+
+def stored_hash(path: Path, login: str) -> bytes | None:
+    """The hash of one login; None where there is none, or no file yet."""
+    if not _exists(path):
+        return None
+    with dbm.open(str(path), "r") as stored:
+        found: bytes | None = stored.get(login.encode())
+        return found
+
+
+def logins(path: Path) -> list[str]:
+    if not _exists(path):
+        return []
+    with dbm.open(str(path), "r") as stored:
+        return sorted(key.decode() for key in stored.keys())  # noqa: SIM118 - a dbm needs it
+
+
+def store_hash(path: Path, login: str, hashed: bytes | None) -> None:
+    """Set, or with None remove, the hash of one login."""
+    try:
+        with dbm.open(str(path), "c", 0o600) as stored:
+            if hashed is not None:
+                stored[login.encode()] = hashed
+            elif login.encode() in stored:
+                del stored[login.encode()]
+    except dbm.error as error:
+        raise TljhError(f"{path} cannot be written", why=str(error)) from error
+
+
+def hash_password(password: str) -> bytes:
+    """Takes about 0.2 s on purpose: what a guesser pays for each try."""
+    import bcrypt
+
+    hashed: bytes = bcrypt.hashpw(password.encode(), bcrypt.gensalt())
+    return hashed

@@ -1,0 +1,181 @@
+"""From the configuration to JupyterHub's: class, trait, value, all of it JSON.
+
+What the hub process loads is this file and admins' drop-ins, nothing else, so a change that
+leaves the file as it is needs no restart.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tljh.hub.names import USERNAME_PATTERN
+from tljh.paths import Paths
+from tljh.proxy.settings import HUB_PORT
+
+if TYPE_CHECKING:
+    from tljh.config import Config
+
+Traits = dict[str, dict[str, Any]]
+
+FIRST_USE = "firstuseauthenticator.FirstUseAuthenticator"
+# What people may write for it; ours adds claims for administrators' names.
+FIRST_USE_NAMES = (FIRST_USE, "firstuse", "FirstUseAuthenticator")
+OUR_FIRST_USE = "tljh.hub.firstuse.ClaimedFirstUseAuthenticator"
+CULLER = "cull-idle"
+# JupyterHub's default of 30 s fails whole classes that start at once on a small machine.
+START_TIMEOUT_S = 120
+SLICE = "jupyter.slice"
+
+
+def uses_first_use(config: Config) -> bool:
+    return config.auth.type in FIRST_USE_NAMES
+
+
+def hub_configuration(config: Config, paths: Paths) -> Traits:
+    """All traits that follow from the configuration; later sources may still override them."""
+    traits: Traits = {}
+    for part in (_hub(config, paths), _proxy(config, paths), _people(config, paths)):
+        _merge(traits, part)
+    _merge(traits, _spawner(config, paths))
+    _merge(traits, _culler(config, paths))
+    _merge(traits, {name: dict(values) for name, values in config.auth.classes.items()})
+    _merge(traits, config.traitlets)
+    return traits
+
+
+def _merge(into: Traits, more: Mapping[str, Mapping[str, Any]]) -> None:
+    for name, values in more.items():
+        into.setdefault(name, {}).update({k: v for k, v in values.items() if v is not None})
+
+
+def _hub(config: Config, paths: Paths) -> Traits:
+    state = paths.state_dir
+    return {
+        "JupyterHub": {
+            "hub_ip": "127.0.0.1",
+            "hub_port": HUB_PORT,
+            "base_url": config.base_url,
+            "db_url": f"sqlite:///{state}/jupyterhub.sqlite",
+            "cookie_secret_file": f"{state}/jupyterhub_cookie_secret",
+            # Servers, kernels and routes live on while the hub restarts.
+            "cleanup_servers": False,
+            "cleanup_proxy": False,
+            "spawner_class": "tljh.hub.spawner.UserCreatingSpawner",
+            "template_paths": [],
+        }
+    }
+
+
+def _proxy(config: Config, paths: Paths) -> Traits:
+    api = config.traefik_api
+    has_https = config.https.enabled
+    port = config.https.port if has_https else config.http.port
+    return {
+        "JupyterHub": {
+            "proxy_class": "tljh.hub.routes.RoutesProxy",
+            "bind_url": f"{'https' if has_https else 'http'}://:{port}{config.base_url}",
+        },
+        "Proxy": {"should_start": False},
+        "TraefikProxy": {
+            "traefik_api_url": f"http://{_in_url(api.ip)}:{api.port}",
+            "traefik_api_username": api.username,
+            "traefik_entrypoint": "https" if has_https else "http",
+            "traefik_api_entrypoint": "auth_api",
+            "enable_setup_dynamic_config": False,
+        },
+        "TraefikFileProviderProxy": {
+            "dynamic_config_file": f"{paths.traefik_dir}/dynamic/rules.toml",
+        },
+    }
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _people(config: Config, paths: Paths) -> Traits:
+    users = config.users
+    traits: Traits = {
+        "JupyterHub": {
+            "authenticator_class": OUR_FIRST_USE if uses_first_use(config) else config.auth.type
+        },
+        "Authenticator": {
+            "username_pattern": f"(?:{USERNAME_PATTERN})\\Z",
+            "admin_users": sorted(users.admin),
+            "allowed_users": sorted(users.allowed),
+            "blocked_users": sorted(users.banned),
+        },
+        "FirstUseAuthenticator": {
+            "dbm_path": f"{paths.state_dir}/passwords.dbm",
+            "create_users": False,
+        },
+        "ClaimedFirstUseAuthenticator": {"claims_dir": f"{paths.state_dir}/claims"},
+    }
+    return traits
+
+
+def _spawner(config: Config, paths: Paths) -> Traits:
+    user = paths.user
+    return {
+        "Spawner": {
+            "cmd": [f"{user}/bin/jupyterhub-singleuser"],
+            "default_url": config.user_environment.default_url,
+            "start_timeout": START_TIMEOUT_S,
+            "http_timeout": START_TIMEOUT_S,
+            "environment": {
+                "CONDA_PREFIX": str(user),
+                "CONDA_DEFAULT_ENV": str(user),
+                "MAMBA_ROOT_PREFIX": str(user),
+            },
+        },
+        "SystemdSpawner": {
+            "mem_limit": config.limits.memory,
+            "cpu_limit": config.limits.cpu,
+            "extra_paths": [f"{user}/bin"],
+            "default_shell": "/bin/bash",
+            "isolate_tmp": True,
+            "isolate_devices": False,
+            "slice": SLICE,
+            # A home is its owner's; what is put there is too.
+            "unit_extra_properties": {"UMask": "0077"},
+        },
+        "UserCreatingSpawner": {
+            "user_groups": {
+                group: sorted(members) for group, members in config.users.extra_user_groups.items()
+            }
+        },
+    }
+
+
+def _culler(config: Config, paths: Paths) -> Traits:
+    cull = config.services.cull
+    if not cull.enabled:
+        return {}
+    scopes = ["list:users", "read:users:activity", "read:servers", "delete:servers"]
+    if cull.users:
+        scopes.append("admin:users")
+    command = [
+        f"{paths.hub}/bin/python",
+        "-m",
+        "jupyterhub_idle_culler",
+        f"--timeout={cull.timeout}",
+        f"--cull-every={cull.every}",
+        f"--concurrency={cull.concurrency}",
+        f"--max-age={cull.max_age}",
+        # The culler refuses bare flags.
+        f"--cull-users={str(cull.users).lower()}",
+        f"--remove-named-servers={str(cull.remove_named_servers).lower()}",
+    ]
+    return {
+        "JupyterHub": {
+            # It executes idle_culler_config.py from where it is started: nowhere writable.
+            "services": [{"name": CULLER, "command": command, "cwd": "/"}],
+            "load_roles": [{"name": "idle-culler", "scopes": scopes, "services": [CULLER]}],
+        }
+    }
+
+
+def as_json(traits: Traits) -> bytes:
+    return json.dumps(traits, indent=2, sort_keys=True).encode() + b"\n"

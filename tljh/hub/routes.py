@@ -1,0 +1,45 @@
+"""The hub's routes as a file that the unprivileged Traefik can read."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from jupyterhub_traefik_proxy.fileprovider import TraefikFileProviderProxy
+from jupyterhub_traefik_proxy.traefik_utils import TraefikConfigFileHandler
+from traitlets import default, observe
+
+GROUP = "traefik"
+
+
+class GroupReadableHandler(TraefikConfigFileHandler):  # type: ignore[misc]
+    """Writes beside and renames, with the mode and group in place before Traefik can look."""
+
+    def atomic_dump(self, data: Any) -> None:
+        path = Path(self.file_path)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "w") as stream:
+                # The directory is setgid, so the file belongs to Traefik's group already.
+                os.fchmod(descriptor, 0o640)
+                self._dump(data, stream)
+                stream.flush()
+                os.fsync(descriptor)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+class RoutesProxy(TraefikFileProviderProxy):  # type: ignore[misc]
+    """JupyterHub's proxy class for a Traefik that is a service of its own."""
+
+    @default("dynamic_config_handler")
+    def _default_handler(self) -> GroupReadableHandler:
+        return GroupReadableHandler(self.dynamic_config_file)
+
+    @observe("dynamic_config_file")
+    def _set_dynamic_config_file(self, change: Any) -> None:
+        self.dynamic_config_handler = GroupReadableHandler(self.dynamic_config_file)

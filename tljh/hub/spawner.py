@@ -1,0 +1,71 @@
+"""Users' servers as units of systemd, each under its own Linux account."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from systemdspawner import SystemdSpawner
+from tornado import web
+from traitlets import Dict, List, Unicode
+
+from tljh.errors import TljhError
+from tljh.host.accounts import Account, ensure_account
+from tljh.host.real import RealHost
+from tljh.hub.names import account_name, unit_name
+
+
+class UserCreatingSpawner(SystemdSpawner):  # type: ignore[misc]
+    """A SystemdSpawner that makes the user's account first, off the hub's event loop."""
+
+    user_groups = Dict(
+        value_trait=List(Unicode()),
+        key_trait=Unicode(),
+        help="Linux groups to login names: who gets which extra groups.",
+        config=True,
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Each named server has a unit of its own; the template of the base class knows only the
+        # user, so a second server would replace the first.
+        self.unit_name = unit_name(account_name(self.user.name), self.name)
+
+    def _expand_user_vars(self, string: str) -> str:
+        try:
+            account = account_name(self.user.name)
+        except ValueError:
+            account = ""
+        return (
+            string.replace("{USERNAME}", account)
+            .replace("{LOGIN}", self.user.name)
+            .replace("{USERID}", str(self.user.id))
+        )
+
+    async def start(self) -> tuple[str, int] | None:
+        login = self.user.name
+        account = Account(
+            name=account_name(login),
+            login=login,
+            is_admin=self.user.admin,
+            extra_groups=tuple(
+                sorted(group for group, members in self.user_groups.items() if login in members)
+            ),
+        )
+        try:
+            is_new = await asyncio.to_thread(ensure_account, RealHost(), account)
+        except TljhError as error:
+            self.log.error("no account for %s: %s", login, error)
+            reason = error.findings[0].what
+            raise web.HTTPError(500, f"Your server cannot start: {reason}.") from error
+        if is_new:
+            await asyncio.to_thread(_tell_plugins, account.name)
+        self.disable_user_sudo = not self.user.admin
+        address: tuple[str, int] | None = await super().start()
+        return address
+
+
+def _tell_plugins(account: str) -> None:
+    from tljh.plugins.manager import call, installed_plugins
+
+    call(installed_plugins(), "tljh_new_user_create", username=account)

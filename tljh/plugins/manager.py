@@ -1,0 +1,92 @@
+"""Finding plugins and asking them; an error of a plugin always names the plugin."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pluggy
+
+from tljh import hooks
+from tljh.errors import TljhError
+
+ENTRY_POINTS = "tljh"
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What all plugins together ask for."""
+
+    conda_packages: tuple[str, ...] = ()
+    conda_channels: tuple[str, ...] = ()
+    user_pip_packages: tuple[str, ...] = ()
+    hub_pip_packages: tuple[str, ...] = ()
+    apt_packages: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=1)
+def installed_plugins() -> pluggy.PluginManager:
+    """All plugins of this hub environment, loaded once.
+
+    Raises TljhError, naming the plugin, when one cannot be imported.
+    """
+    manager = pluggy.PluginManager("tljh")
+    manager.add_hookspecs(hooks)
+    try:
+        manager.load_setuptools_entrypoints(ENTRY_POINTS)
+    except Exception as error:
+        raise TljhError(
+            "a plugin cannot be loaded",
+            why=f"{type(error).__name__}: {error}",
+            fix=f"mend or remove it: sudo {sys.prefix}/bin/python -m pip list",
+        ) from error
+    return manager
+
+
+def plugin_names(manager: pluggy.PluginManager | None = None) -> list[str]:
+    manager = manager or installed_plugins()
+    return sorted(name for name, plugin in manager.list_name_plugin() if plugin is not None)
+
+
+def call(manager: pluggy.PluginManager, hook: str, **arguments: Any) -> list[Any]:
+    """Call one hook of every plugin, in order of registration.
+
+    Raises TljhError that names the plugin whose code failed.
+    """
+    answers = []
+    for implementation in getattr(manager.hook, hook).get_hookimpls():
+        wanted = {name: arguments[name] for name in implementation.argnames}
+        try:
+            answer = implementation.function(**wanted)
+        except Exception as error:
+            raise TljhError(
+                f"plugin {implementation.plugin_name} failed in {hook}",
+                why=f"{type(error).__name__}: {error}",
+                fix=f"mend the plugin or remove {implementation.plugin_name} from plugins.packages",
+            ) from error
+        if answer is not None:
+            answers.append(answer)
+    return answers
+
+
+def contributions(manager: pluggy.PluginManager | None = None) -> Contributions:
+    """Ask every plugin for what it wants installed."""
+    manager = manager or installed_plugins()
+
+    def all_of(hook: str) -> tuple[str, ...]:
+        return _unique(item for answer in call(manager, hook) for item in answer)
+
+    return Contributions(
+        all_of("tljh_extra_user_conda_packages"),
+        all_of("tljh_extra_user_conda_channels"),
+        all_of("tljh_extra_user_pip_packages"),
+        all_of("tljh_extra_hub_pip_packages"),
+        all_of("tljh_extra_apt_packages"),
+    )
+
+
+def _unique(items: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(items))

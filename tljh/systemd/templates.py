@@ -1,0 +1,26 @@
+"""Unit files from their templates beside this module."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+@lru_cache(maxsize=1)
+def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("tljh.systemd", "."),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # unit files, not HTML
+    )
+
+
+def render_unit(name: str, **values: object) -> bytes:
+    """The text of a unit; raises jinja2's UndefinedError for a value that is not given."""
+    return _templates().get_template(f"{name}.j2").render(**values).encode()

@@ -1,0 +1,39 @@
+"""TLJH's names for accounts and groups; the code is in `tljh.host`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tljh.host.real import RealHost
+
+
+def ensure_user(username: str) -> None:
+    """Make the Linux account `username` if it is missing, and tell plugins of a new one."""
+    host = RealHost()
+    if host.user(username) is not None:
+        return
+    host.add_user(username, home=Path("/home") / username)
+    host.chmod(Path("/home") / username, mode=0o700, owner=username, group=username)
+    from tljh.plugins.manager import call, installed_plugins
+
+    call(installed_plugins(), "tljh_new_user_create", username=username)
+
+
+def ensure_group(groupname: str) -> None:
+    """Make the Linux group if it is missing."""
+    host = RealHost()
+    if host.group(groupname) is None:
+        host.add_group(groupname)
+
+
+def ensure_user_group(username: str, groupname: str) -> None:
+    """Put a Linux account into a group."""
+    host = RealHost()
+    found = host.group(groupname)
+    if found is None or username not in found.members:
+        host.add_to_group(username, groupname)
+
+
+def remove_user_group(username: str, groupname: str) -> None:
+    """Take a Linux account out of a group; fine when it is not in it."""
+    RealHost().remove_from_group(username, groupname)
