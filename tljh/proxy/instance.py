@@ -18,7 +18,7 @@ READY_REQUEST = b"GET /ping HTTP/1.1\r\nHost: ready\r\nConnection: close\r\n\r\n
 # Traefik must not report to systemd in the supervisor's name.
 NOT_FOR_CHILDREN = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "MAINPID")
 READY_TIMEOUT_S = 0.3
-LAST_LINES = 20
+LAST_LINES = 40
 
 
 class Instance:
@@ -34,11 +34,14 @@ class Instance:
         argv: list[str],
         listeners: dict[str, Listener],
         ready: Listener,
+        *,
+        relays: bool = True,
     ) -> None:
         self.number = number
         self.argv = argv
         self.listeners = listeners
         self.ready = ready
+        self.relays = relays
         self.phase = "starting"
         self.phase_since = time.monotonic()
         self.pid: int | None = None
@@ -94,8 +97,9 @@ class Instance:
             return
         with contextlib.suppress(BlockingIOError):
             while chunk := os.read(self.output, 65536):
-                with contextlib.suppress(OSError):
-                    os.write(2, chunk)
+                if self.relays:
+                    with contextlib.suppress(OSError):
+                        os.write(2, chunk)
                 self.last_lines.extend(chunk.decode(errors="replace").splitlines())
             os.close(self.output)
             self.output = None
@@ -103,7 +107,7 @@ class Instance:
     def reason(self) -> str:
         """The line that best says why Traefik ended."""
         told = [line for line in self.last_lines if "ERR" in line or '"error"' in line]
-        return told[-1] if told else "\n".join(self.last_lines) or "it wrote nothing"
+        return told[-1] if told else "\n".join(list(self.last_lines)[-10:]) or "it wrote nothing"
 
     def end(self) -> None:
         """Have Traefik stop listening and finish what it has."""

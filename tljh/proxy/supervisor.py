@@ -25,13 +25,13 @@ import time
 import zlib
 from pathlib import Path
 
+from tljh.proxy.control import Control, ask_reload
 from tljh.proxy.instance import Instance
 from tljh.proxy.listeners import NEWER, OLDER, Listener, Unavailable, bind
 from tljh.proxy.notify import forget_socket, notify, store_socket, take_sockets
 
 STATIC_FILE = "traefik.yaml"
 ENTRY_POINTS_FILE = "entrypoints.json"
-CONTROL_SOCKET = "control.sock"
 STATE_FILE = "state.json"
 TICK_S = 0.05
 # Between "ready" and the last entry point's routes lie microseconds; this is ample.
@@ -83,26 +83,13 @@ class Supervisor:
         self.digests: dict[int, str] = {}
         self.number = 0
         self.last_error = ""
-        self.asked: list[socket.socket] = []
-        self.answering: list[socket.socket] = []
         self.reload_wanted = False
         self.stop_wanted = False
         self.wakeup, writing = socket.socketpair()
         self.wakeup.setblocking(False)
         writing.setblocking(False)
         self.wakeup_writing = writing
-        self.control = self._control_socket()
-
-    # What signals and clients ask for
-
-    def _control_socket(self) -> socket.socket:
-        path = self.options.runtime / CONTROL_SOCKET
-        path.unlink(missing_ok=True)
-        control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        control.bind(str(path))
-        path.chmod(0o600)
-        control.listen()
-        return control
+        self.control = Control(options.runtime)
 
     def _catch_signals(self) -> None:
         signal.set_wakeup_fd(self.wakeup_writing.fileno(), warn_on_full_buffer=False)
@@ -141,14 +128,13 @@ class Supervisor:
             and not self.reload_wanted
         )
         pipes = [i.output for i in self.instances() if i.output is not None]
-        watched: list[socket.socket | int] = [self.wakeup, self.control, *pipes]
+        watched: list[socket.socket | Control | int] = [self.wakeup, self.control, *pipes]
         ready, _, _ = select.select(watched, [], [], None if settled else TICK_S)
         if self.wakeup in ready:
             with contextlib.suppress(BlockingIOError):
                 self.wakeup.recv(4096)
         if self.control in ready:
-            connection, _ = self.control.accept()
-            self.asked.append(connection)
+            self.control.accept()
             self.reload_wanted = True
         for instance in self.instances():
             instance.relay()
@@ -264,12 +250,12 @@ class Supervisor:
 
     def _begin_reload(self) -> None:
         self.reload_wanted = False
-        self.answering, self.asked = self.asked, []
+        self.control.begin()
         try:
             configuration = Configuration(self.options.traefik, self.options.config)
             assert self.serving is not None
             if self.digests[self.serving.number] == configuration.digest:
-                self._answer(self.serving.is_ready, "nothing changed")
+                self.control.answer(self.serving.is_ready, "nothing changed")
                 return
             self.candidate = self._prepare(configuration)
         except (Refused, Unavailable) as problem:
@@ -319,7 +305,7 @@ class Supervisor:
         self._store(candidate)
         self.last_error = ""
         self._publish()
-        self._answer(True, f"Traefik {candidate.number} serves")
+        self.control.answer(True, f"Traefik {candidate.number} serves")
 
     def _advance_leaving(self, leaving: Instance) -> None:
         """Retire the old sockets once no connection waits there or is about to arrive."""
@@ -357,15 +343,8 @@ class Supervisor:
     def _fail_reload(self, reason: str) -> None:
         self.last_error = reason
         say(f"reload refused, the running Traefik goes on: {reason}")
-        self._answer(False, reason)
+        self.control.answer(False, reason)
         self._publish()
-
-    def _answer(self, ok: bool, message: str) -> None:
-        for connection in self.answering:
-            with contextlib.suppress(OSError):
-                connection.sendall(json.dumps({"ok": ok, "message": message}).encode())
-            connection.close()
-        self.answering = []
 
     # Sockets and files
 
@@ -425,7 +404,9 @@ class Supervisor:
     def _stop(self) -> int:
         """End all Traefiks, giving requests a moment; the sockets stay with systemd."""
         notify("STOPPING=1")
-        self._answer(False, "the service is being stopped")
+        self.control.answer(False, "the service is being stopped")
+        self.control.begin()
+        self.control.answer(False, "the service is being stopped")
         for instance in self.instances():
             instance.kill(signal.SIGTERM)
         deadline = time.monotonic() + self.options.stop_grace
@@ -456,20 +437,6 @@ def say(message: str) -> None:
     print(f"traefik supervisor: {message}", file=sys.stderr, flush=True)
 
 
-def reload(runtime: Path, timeout_s: float) -> int:
-    """Ask the running supervisor to reload and wait for the outcome."""
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(timeout_s)
-            connection.connect(str(runtime / CONTROL_SOCKET))
-            answer = json.loads(connection.recv(65536) or b"{}")
-    except (OSError, ValueError) as problem:
-        say(f"no answer to the reload: {problem}")
-        return 1
-    say(answer.get("message", "the supervisor ended without an answer"))
-    return 0 if answer.get("ok") else 1
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tljh.proxy.supervisor", description=__doc__)
     parser.add_argument("--traefik", type=Path, help="the Traefik binary")
@@ -482,7 +449,11 @@ def main() -> int:
     parser.add_argument("--max-draining", type=int, default=8, metavar="NUMBER")
     options = parser.parse_args()
     if options.reload:
-        return reload(options.runtime, options.ready_timeout + options.linger + 15)
+        # One reload may have to end before this one begins.
+        timeout_s = 2 * options.ready_timeout + options.linger
+        ok, message = ask_reload(options.runtime, timeout_s)
+        say(message)
+        return 0 if ok else 1
     if options.traefik is None or options.config is None:
         parser.error("--traefik and --config are needed")
     return Supervisor(options).run()
