@@ -48,7 +48,7 @@ class DynamicInputs:
 
     api_username: str
     api_password_hash: str
-    certificates: tuple[Certificate, ...] = ()
+    certificates: Sequence[Certificate] = ()
     has_https: bool = False
     hsts_s: int = 180 * 24 * 3600
     retry_attempts: int = 20

@@ -129,13 +129,16 @@ def _public_entry_point(inputs: StaticInputs, address: str, *, has_tls: bool) ->
         http["tls"] = {"options": "default"}
     entry_point: Tree = {
         "address": address,
+        # Routes that name no entry point get these: the hub's need no rewriting when HTTPS
+        # is switched on, and admins' stay off the internal ones.
+        "asDefault": True,
         "http": http,
         "transport": {
             "lifeCycle": {
                 "requestAcceptGraceTimeout": "0s",
                 # How long a replaced Traefik goes on for its web sockets; a stop of the
-                # service doesn't wait for it.
-                "graceTimeOut": f"{inputs.drain_s}s",
+                # service doesn't wait for it. 0 would be for ever.
+                "graceTimeOut": f"{max(1, inputs.drain_s)}s",
             },
             "respondingTimeouts": {
                 # An upload may take as long as it takes.
@@ -173,7 +176,17 @@ def merge_all(base: Mapping[str, Any], drop_ins: Sequence[Mapping[str, Any]]) ->
     merged: Tree = dict(base)
     for drop_in in drop_ins:
         merged = merge(merged, drop_in)
-    return merged
+    return _with_shared_udp_ports(merged)
+
+
+def _with_shared_udp_ports(configuration: Tree) -> Tree:
+    """Let two Traefiks have one UDP port during a handover; the supervisor passes TCP only."""
+    entry_points = dict(configuration.get("entryPoints", {}))
+    for name, entry_point in entry_points.items():
+        is_udp = str(entry_point.get("address", "")).lower().endswith("/udp")
+        if is_udp or any(str(key).lower() == "http3" for key in entry_point):
+            entry_points[name] = {**entry_point, "reusePort": True}
+    return {**configuration, "entryPoints": entry_points}
 
 
 def as_yaml(tree: Mapping[str, Any], header: str = "") -> str:
