@@ -14,6 +14,7 @@ import socket
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.parse import urlparse
 
 import tornado.httpserver
@@ -36,7 +37,7 @@ BACKLOG = 4096
 class InheritedServer(tornado.httpserver.HTTPServer):
     """An HTTP server that listens on the socket systemd kept, or makes one and gives it to keep."""
 
-    def listen(self, port: int, address: str | None = None, **options: Any) -> None:
+    def listen(self, port: int, address: str | None = None, *_: Any, **options: Any) -> None:
         kept = dict(take_sockets()).get(SOCKET_NAME)
         if kept is not None and kept.getsockname()[:2] == (address, port):
             kept.setblocking(False)
@@ -75,12 +76,9 @@ class Hub(JupyterHub):
             headers[INSTANCE_HEADER] = instance.read_text().strip()
 
     async def start(self) -> None:
-        original = tornado.httpserver.HTTPServer
-        tornado.httpserver.HTTPServer = InheritedServer
-        try:
+        # JupyterHub makes its server inside `start` and has no setting for the socket.
+        with mock.patch.object(tornado.httpserver, "HTTPServer", InheritedServer):
             await super().start()
-        finally:
-            tornado.httpserver.HTTPServer = original
         bind = urlparse(self.hub.bind_url)
         notify("READY=1", f"STATUS=serving at {bind.hostname}:{bind.port}")
 

@@ -16,11 +16,11 @@ from jupyterhub.handlers import BaseHandler
 from tornado import web
 from traitlets import Unicode
 
-from tljh.hub.claims import Claim, claim_file, read_claim
 from tljh.host.passwords import has_password
+from tljh.hub.claims import Claim, claim_file, read_claim
 
 
-class ClaimHandler(BaseHandler):  # type: ignore[misc]
+class ClaimHandler(BaseHandler):
     """The page behind a claim link: asks for a password, stores it, and the claim is used up."""
 
     @property
@@ -72,7 +72,7 @@ class ClaimHandler(BaseHandler):  # type: ignore[misc]
         self.redirect(self.settings["login_url"] + "?claimed=1")
 
 
-class ClaimedFirstUseAuthenticator(FirstUseAuthenticator):  # type: ignore[misc]
+class ClaimedFirstUseAuthenticator(FirstUseAuthenticator):
     """FirstUseAuthenticator whose administrators' names cannot be taken without their claim."""
 
     claims_dir = Unicode(help="Directory of the claims, root's.", config=True)

@@ -14,7 +14,7 @@ from traitlets import default, observe
 GROUP = "traefik"
 
 
-class GroupReadableHandler(TraefikConfigFileHandler):  # type: ignore[misc]
+class GroupReadableHandler(TraefikConfigFileHandler):
     """Writes beside and renames, with the mode and group in place before Traefik can look."""
 
     def atomic_dump(self, data: Any) -> None:
@@ -33,7 +33,7 @@ class GroupReadableHandler(TraefikConfigFileHandler):  # type: ignore[misc]
             raise
 
 
-class RoutesProxy(TraefikFileProviderProxy):  # type: ignore[misc]
+class RoutesProxy(TraefikFileProviderProxy):
     """JupyterHub's proxy class for a Traefik that is a service of its own."""
 
     @default("dynamic_config_handler")

@@ -15,7 +15,7 @@ from tljh.host.real import RealHost
 from tljh.hub.names import account_name, unit_name
 
 
-class UserCreatingSpawner(SystemdSpawner):  # type: ignore[misc]
+class UserCreatingSpawner(SystemdSpawner):
     """A SystemdSpawner that makes the user's account first, off the hub's event loop."""
 
     user_groups = Dict(

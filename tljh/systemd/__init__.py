@@ -1,0 +1,52 @@
+"""Units of systemd: templates, resources, and TLJH's names for asking about services."""
+
+from __future__ import annotations
+
+
+def _systemctl(verb: str, name: str) -> bool:
+    from tljh.host.real import RealHost
+
+    unit = name if "." in name else f"{name}.service"
+    return RealHost().systemctl(verb, unit).ok
+
+
+def check_service_active(name: str) -> bool:
+    """Whether a service runs."""
+    return _systemctl("is-active", name)
+
+
+def check_service_enabled(name: str) -> bool:
+    """Whether a service starts at boot."""
+    return _systemctl("is-enabled", name)
+
+
+def reload_daemon() -> None:
+    """Have systemd read its unit files again."""
+    from tljh.host.real import RealHost
+
+    RealHost().systemctl("daemon-reload")
+
+
+def start_service(name: str) -> None:
+    """Start a service."""
+    _systemctl("start", name)
+
+
+def stop_service(name: str) -> None:
+    """Stop a service."""
+    _systemctl("stop", name)
+
+
+def restart_service(name: str) -> None:
+    """Restart a service."""
+    _systemctl("restart", name)
+
+
+def enable_service(name: str) -> None:
+    """Have a service start at boot."""
+    _systemctl("enable", name)
+
+
+def disable_service(name: str) -> None:
+    """Have a service not start at boot."""
+    _systemctl("disable", name)

@@ -1,0 +1,320 @@
+"""The checks behind `tljh status` and `tljh doctor`: a registry that every part adds to.
+
+A check reads the machine and yields what is wrong, each with a fix. `status` runs the quick
+ones, `doctor` all of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tljh.errors import Finding, Place, TljhError
+from tljh.facts import Facts
+from tljh.host.base import HostReader
+from tljh.hub.health import doors, problem_of
+from tljh.paths import Paths
+
+if TYPE_CHECKING:
+    from tljh.config import Config
+
+UNITS = ("traefik.service", "jupyterhub.service")
+# A unit that systemd restarted this often since it was started is not well.
+MANY_RESTARTS = 3
+LOW_DISK_BYTES = 1 << 30
+
+
+class Severity(IntEnum):
+    """How bad a finding is; the number is the exit code of `tljh status`."""
+
+    FINE = 0
+    BROKEN = 1
+    DEGRADED = 2
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A finding of a check."""
+
+    check: str
+    severity: Severity
+    finding: Finding
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is looked at. `config` and `facts` are None where the configuration is invalid."""
+
+    host: HostReader
+    paths: Paths
+    config: Config | None
+    facts: Facts | None
+    invalid: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Check:
+    """One named look at the machine; `is_quick` ones belong to `status`."""
+
+    name: str
+    look: Callable[[Subject], Iterator[tuple[Severity, Finding]]]
+    is_quick: bool = True
+
+
+_REGISTRY: list[Check] = []
+
+
+def check(name: str, *, is_quick: bool = True) -> Callable[[Look], Look]:
+    """Register a function as a check of that name."""
+
+    def register(look: Look) -> Look:
+        _REGISTRY.append(Check(name, look, is_quick))
+        return look
+
+    return register
+
+
+Look = Callable[[Subject], Iterator[tuple[Severity, Finding]]]
+
+
+def registered() -> tuple[Check, ...]:
+    return tuple(_REGISTRY)
+
+
+def run_checks(subject: Subject, *, quick_only: bool) -> list[Reported]:
+    """Run the checks; one that fails itself is a finding, and the others still run."""
+    reported = []
+    for item in _REGISTRY:
+        if quick_only and not item.is_quick:
+            continue
+        try:
+            reported += [
+                Reported(item.name, severity, finding) for severity, finding in item.look(subject)
+            ]
+        except (TljhError, OSError) as error:
+            finding = Finding(f"the check {item.name} could not be made", why=str(error))
+            reported.append(Reported(item.name, Severity.DEGRADED, finding))
+    return reported
+
+
+def worst(reported: list[Reported]) -> Severity:
+    """Broken before degraded before fine."""
+    for severity in (Severity.BROKEN, Severity.DEGRADED):
+        if any(item.severity is severity for item in reported):
+            return severity
+    return Severity.FINE
+
+
+def subject_of(host: HostReader, paths: Paths) -> Subject:
+    """Read configuration and facts; an invalid configuration is part of what is reported."""
+    from tljh.config import load
+    from tljh.facts import read_facts
+
+    try:
+        data = host.read(paths.config_file) or b""
+        config = load(data, path=paths.config_file, traits_file=paths.traits)
+    except TljhError as error:
+        return Subject(host, paths, None, None, error.findings)
+    return Subject(host, paths, config, read_facts(host, config, paths))
+
+
+@check("installed")
+def _installed(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+    link = subject.host.readlink(subject.paths.hub)
+    if link is None:
+        yield (
+            Severity.BROKEN,
+            Finding(
+                f"there is no hub at {subject.paths.prefix}",
+                fix="install one: sudo python3 bootstrap.py --admin NAME",
+            ),
+        )
+    elif subject.host.info(subject.paths.prefix / link / "bin" / "python") is None:
+        yield (
+            Severity.BROKEN,
+            Finding(
+                "the hub environment is not usable: its Python is gone",
+                where=Place(str(subject.paths.hub)),
+                why="a distribution upgrade replaces the system's Python",
+                fix="rebuild it: run bootstrap.py again",
+            ),
+        )
+
+
+@check("configuration")
+def _configuration(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+    for finding in subject.invalid:
+        yield Severity.DEGRADED, finding
+
+
+@check("units")
+def _units(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+    for name in UNITS:
+        unit = subject.host.unit(name)
+        if not unit.is_active:
+            yield (
+                Severity.BROKEN,
+                Finding(
+                    f"{name} is {unit.active}",
+                    why=subject.host.journal(name, 10) or None,
+                    fix=f"sudo systemctl restart {name}",
+                ),
+            )
+        elif unit.restarts >= MANY_RESTARTS:
+            yield (
+                Severity.DEGRADED,
+                Finding(
+                    f"{name} was restarted {unit.restarts} times after failing",
+                    fix=f"see why: sudo journalctl -u {name} -e",
+                ),
+            )
+        if unit.is_active and not unit.is_enabled:
+            yield (
+                Severity.DEGRADED,
+                Finding(
+                    f"{name} will not start at boot",
+                    fix=f"sudo systemctl enable {name}",
+                ),
+            )
+
+
+@check("answers")
+def _answers(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+    if subject.config is None or subject.facts is None:
+        return
+    at = doors(subject.config, subject.facts.instance)
+    for what, url in (("the hub", at.hub), ("the hub through the proxy", at.public)):
+        problem = problem_of(subject.host.http("GET", url, verify=False), at.instance)
+        if problem:
+            yield (
+                Severity.BROKEN,
+                Finding(
+                    f"{what} does not answer as it should at {url}",
+                    why=problem,
+                    fix="sudo tljh-config reload; if that does not help: tljh logs",
+                ),
+            )
+
+
+@check("unfinished")
+def _unfinished(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+    if subject.host.info(subject.paths.journal_dir / "pending") is not None:
+        yield (
+            Severity.DEGRADED,
+            Finding(
+                "an earlier change was cut off half-way",
+                where=Place(str(subject.paths.journal_dir / "pending")),
+                fix="any change takes it back first; for example: sudo tljh-config reload",
+            ),
+        )
+
+
+@check("first passwords")
+def _first_passwords(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+    from tljh.hub.configuration import uses_first_use
+
+    if subject.config is None or subject.facts is None or not uses_first_use(subject.config):
+        return
+    for name in subject.config.users.admin:
+        if name not in subject.facts.logins_with_password:
+            yield (
+                Severity.DEGRADED,
+                Finding(
+                    f"administrator {name} has not set a password yet",
+                    fix=f"open the claim link; for a new one: sudo tljh user claim {name}",
+                ),
+            )
+
+
+@check("dummy authenticator")
+def _dummy(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+    if subject.config and subject.config.auth.type.rpartition(".")[2].lower() in (
+        "dummy",
+        "dummyauthenticator",
+    ):
+        yield (
+            Severity.DEGRADED,
+            Finding(
+                "auth.type is dummy, which lets anyone in under any name",
+                fix="choose another: tljh-config describe auth.type",
+            ),
+        )
+
+
+@check("system's Python", is_quick=False)
+def _python(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+    link = subject.host.readlink(subject.paths.hub)
+    if link is None:
+        return
+    stamp = subject.host.read(subject.paths.prefix / link / "pyvenv.cfg") or b""
+    built_with = dict(
+        (part.strip() for part in line.split("=", 1))  # type: ignore[misc]
+        for line in stamp.decode().splitlines()
+        if "=" in line
+    )
+    now = subject.host.query([f"{subject.paths.hub}/bin/python", "-c", _PRINT_VERSION])
+    built = built_with.get("version_info") or built_with.get("version", "")
+    if now.ok and built and not now.out.strip().startswith(".".join(built.split(".")[:2])):
+        yield (
+            Severity.BROKEN,
+            Finding(
+                "the system's Python changed under the hub environment",
+                why=f"it was built with {built}, the system has {now.out.strip()} now",
+                fix="rebuild it: run bootstrap.py again",
+            ),
+        )
+
+
+_PRINT_VERSION = "import platform; print(platform.python_version())"
+
+
+@check("permissions", is_quick=False)
+def _permissions(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+    host, paths = subject.host, subject.paths
+    for path in (paths.config_dir, paths.config_file, paths.state_dir):
+        info = host.info(path)
+        if info and info.kind != "symlink" and info.mode & 0o077:
+            yield (
+                Severity.DEGRADED,
+                Finding(
+                    f"{path} can be read by others than root",
+                    why=f"its mode is {info.mode:04o}",
+                    fix="sudo tljh-config reload brings it right",
+                ),
+            )
+
+
+@check("disk", is_quick=False)
+def _disk(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+    for path in ("/", "/home", str(subject.paths.prefix)):
+        shown = subject.host.query(["df", "--output=avail", "-B1", path])
+        number = shown.out.split()[-1] if shown.ok and shown.out.split() else ""
+        if number.isdigit() and int(number) < LOW_DISK_BYTES:
+            yield (
+                Severity.DEGRADED,
+                Finding(
+                    f"the file system of {path} is nearly full: {int(number) >> 20} MiB left",
+                    fix=f"see what takes the room: sudo du -xh {path} | sort -h | tail",
+                ),
+            )
+
+
+@check("proxy", is_quick=False)
+def _proxy(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+    raw = subject.host.read(Path("/run/traefik/state.json"))
+    if raw is None:
+        return
+    error = json.loads(raw).get("last_error")
+    if error:
+        yield (
+            Severity.DEGRADED,
+            Finding(
+                "the proxy could not take up its last configuration and runs on the one before",
+                why=error,
+                fix="mend what it says, then: sudo tljh-config reload",
+            ),
+        )

@@ -1,0 +1,53 @@
+"""`tljh logs`: what the hub, the proxy or one user's server wrote to the journal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tljh.errors import Exit, TljhError
+from tljh.host.real import RealHost
+from tljh.hub.names import account_name, unit_name
+
+PARTS = {"hub": "jupyterhub.service", "proxy": "traefik.service"}
+
+
+@dataclass(frozen=True)
+class Logs:
+    """Lines of one or more units, oldest first."""
+
+    units: tuple[str, ...]
+    text: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"units": list(self.units), "lines": self.text.splitlines()}
+
+    def as_text(self) -> str:
+        return self.text or f"nothing in the journal of {', '.join(self.units)}"
+
+
+def logs(part: str = "", *, user: str = "", lines: int = 100) -> Logs:
+    """The last `lines` lines of the hub and the proxy, of one of them, or of a user's server."""
+    units = _units(part, user)
+    argv = ["journalctl", "--no-pager", "-q", "-o", "short-iso", "-n", str(lines)]
+    for unit in units:
+        argv += ["-u", unit]
+    return Logs(units, RealHost().query(argv).out.rstrip())
+
+
+def _units(part: str, user: str) -> tuple[str, ...]:
+    if user:
+        try:
+            return (unit_name(account_name(user)),)
+        except ValueError as error:
+            raise TljhError(str(error), exit_code=Exit.USAGE) from error
+    if not part:
+        return tuple(PARTS.values())
+    if part not in PARTS:
+        raise TljhError(
+            f"there is no log called {part}",
+            why=f"there are {', '.join(PARTS)}",
+            fix="tljh logs hub, or for a user's server: tljh logs --user NAME",
+            exit_code=Exit.USAGE,
+        )
+    return (PARTS[part],)

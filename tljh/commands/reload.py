@@ -1,0 +1,168 @@
+"""`tljh-config plan`, `reload`, `history`, `rollback`: applying what the configuration says."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tljh.converge import Request, converge, work_out
+from tljh.errors import Exit, TljhError
+from tljh.host.base import HostReader
+from tljh.host.real import RealHost
+from tljh.hub.health import DEADLINE_S
+from tljh.journal import Entry, Journal
+from tljh.output import Progress, Silent, progress_for
+from tljh.paths import Paths, paths_from_environment
+from tljh.plan import Plan
+
+COMPONENTS = ("hub", "proxy")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What `reload` would do."""
+
+    plan: Plan
+
+    def as_json(self) -> dict[str, Any]:
+        return self.plan.as_json()
+
+    def as_text(self) -> str:
+        return self.plan.as_text()
+
+
+@dataclass(frozen=True)
+class Reloaded:
+    """What `reload` did; `number` is its place in the history."""
+
+    plan: Plan
+    number: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {"changed": bool(self.plan), "number": self.number, **self.plan.as_json()}
+
+    def as_text(self) -> str:
+        if not self.plan:
+            return "Nothing to do: what runs is what the configuration says."
+        return f"Done: {len(self.plan.steps)} changes applied, state {self.number} in the history."
+
+
+@dataclass(frozen=True)
+class History:
+    """Applied states, oldest first."""
+
+    entries: tuple[Entry, ...]
+
+    def as_json(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "number": entry.number,
+                "time": entry.time,
+                "who": entry.who,
+                "command": entry.command,
+                "changes": list(entry.changes),
+            }
+            for entry in self.entries
+        ]
+
+    def as_text(self) -> str:
+        if not self.entries:
+            return "the history is empty: nothing was applied yet"
+        lines = []
+        for entry in self.entries:
+            lines.append(f"{entry.number:>4}  {entry.time}  {entry.who}  {entry.command}")
+            lines += [f"      {change}" for change in entry.changes[:8]]
+            if len(entry.changes) > 8:
+                lines.append(f"      and {len(entry.changes) - 8} more")
+        return "\n".join(lines)
+
+
+def installed_configuration(host: HostReader, paths: Paths) -> bytes:
+    """config.yaml as it stands. Raises TljhError where nothing is installed."""
+    if host.readlink(paths.hub) is None:
+        raise TljhError(
+            f"there is no hub installed at {paths.prefix}",
+            fix="install one: sudo python3 bootstrap.py --admin NAME",
+        )
+    return host.read(paths.config_file) or b""
+
+
+def request_for(
+    host: HostReader,
+    paths: Paths,
+    command: str,
+    *,
+    files: Mapping[str, bytes] | None = None,
+    force: frozenset[str] = frozenset(),
+    timeout_s: float = DEADLINE_S,
+) -> Request:
+    from tljh.commands.install import standing_environments
+
+    installed = installed_configuration(host, paths)
+    return Request(
+        command=command,
+        config_bytes=installed if files is None else files.get("config.yaml", b""),
+        files=files,
+        environments=standing_environments(paths),
+        force=force,
+        health_deadline_s=timeout_s,
+    )
+
+
+def plan_reload() -> Planned:
+    """Work out what `reload` would do."""
+    paths, host = paths_from_environment(), RealHost()
+    outcome, _ = work_out(host, paths, request_for(host, paths, "plan"))
+    return Planned(outcome.plan)
+
+
+def reload(
+    component: str = "hub",
+    *,
+    force: bool = False,
+    timeout_s: float = DEADLINE_S,
+    as_json: bool = False,
+) -> Reloaded:
+    """Apply everything that changed; `component` only says what `force` restarts."""
+    if component not in COMPONENTS:
+        raise TljhError(
+            f"there is nothing called {component} to reload",
+            why=f"there are {' and '.join(COMPONENTS)}; without a name everything is reloaded",
+            fix="sudo tljh-config reload",
+            exit_code=Exit.USAGE,
+        )
+    paths, host = paths_from_environment(), RealHost()
+    forced = frozenset({component}) if force else frozenset()
+    request = request_for(host, paths, "reload", force=forced, timeout_s=timeout_s)
+    outcome = converge(host, paths, request, _progress(as_json))
+    return Reloaded(outcome.plan, outcome.number)
+
+
+def _progress(as_json: bool) -> Progress:
+    return Silent() if as_json else progress_for(sys.stderr)
+
+
+def history() -> History:
+    paths, host = paths_from_environment(), RealHost()
+    return History(tuple(Journal(paths.journal_dir).entries(host)))
+
+
+def rollback(number: int | None = None, *, as_json: bool = False) -> Reloaded:
+    """Bring back a state of the history; without a number the one before the current."""
+    paths, host = paths_from_environment(), RealHost()
+    journal = Journal(paths.journal_dir)
+    if number is None:
+        numbers = journal.numbers(host)
+        if len(numbers) < 2:
+            raise TljhError(
+                "there is no earlier state to go back to",
+                why="the history holds only the state as installed",
+                fix="see it: sudo tljh-config history",
+            )
+        number = numbers[-2]
+    entry = journal.entry(host, number)
+    request = request_for(host, paths, f"rollback {number}", files=entry.files)
+    outcome = converge(host, paths, request, _progress(as_json))
+    return Reloaded(outcome.plan, outcome.number)

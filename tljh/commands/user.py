@@ -1,0 +1,73 @@
+"""`tljh user claim NAME`: a new link by which an administrator sets a first password."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tljh.commands.install import public_url
+from tljh.commands.reload import installed_configuration
+from tljh.converge import LOCK_TIMEOUT_S
+from tljh.errors import TljhError
+from tljh.host.passwords import has_password
+from tljh.host.real import RealHost
+from tljh.hub.claims import Claim, claim_file, new_claim
+from tljh.hub.configuration import uses_first_use
+from tljh.paths import paths_from_environment
+
+if TYPE_CHECKING:
+    from tljh.config import Config
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A claim and the link that redeems it."""
+
+    claim: Claim
+    link: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "login": self.claim.login,
+            "link": self.link,
+            "expires": self.claim.expires.isoformat(timespec="seconds"),
+        }
+
+    def as_text(self) -> str:
+        until = self.claim.expires.strftime("%Y-%m-%d %H:%M UTC")
+        return f"{self.claim.login} sets a password here, once, until {until}:\n  {self.link}"
+
+
+def claim(login: str) -> Claimed:
+    """Make a new claim for an administrator without a password; an older one stops working."""
+    from tljh.config import load
+
+    paths, host = paths_from_environment(), RealHost()
+    data = installed_configuration(host, paths)
+    config = load(data, path=paths.config_file, traits_file=paths.traits)
+    _refuse(login, config, has_password(paths.state_dir / "passwords.dbm", login))
+    made = new_claim(login)
+    with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
+        host.write(claim_file(paths.state_dir, login), made.as_bytes(), mode=0o600)
+    url = public_url(config, host)
+    return Claimed(made, url.removesuffix(config.base_url) + made.path(config.base_url))
+
+
+def _refuse(login: str, config: Config, has_one: bool) -> None:
+    if not uses_first_use(config):
+        raise TljhError(
+            f"claims belong to the first-use authenticator, and auth.type is {config.auth.type}",
+            fix=f"{login} logs in as {config.auth.type} asks for",
+        )
+    if login not in config.users.admin:
+        raise TljhError(
+            f"{login} is not an administrator, so there is nothing to claim",
+            why="other names set their password at their first login, once they are added",
+            fix=f"sudo tljh-config add-item users.admin {login} && sudo tljh-config reload",
+        )
+    if has_one:
+        raise TljhError(
+            f"{login} has a password already",
+            why="a claim sets the first one only",
+            fix=f"log in with it, or change it at {config.base_url}hub/auth/change-password",
+        )

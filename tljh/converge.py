@@ -1,0 +1,182 @@
+"""Bringing a machine to what a configuration asks for: the one path of every command.
+
+Install, reload and rollback differ in where the configuration comes from, in nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tljh.apply import Occasion, apply, recover
+from tljh.desired import desired
+from tljh.facts import Facts, read_facts
+from tljh.host.base import Host, HostReader
+from tljh.hub.health import DEADLINE_S, doors, wait_until_healthy
+from tljh.journal import Journal
+from tljh.output import Progress
+from tljh.paths import Paths
+from tljh.plan import Plan, plan
+from tljh.plugins.manager import Contributions, contributions
+from tljh.resources import Absent, File, Resource
+
+if TYPE_CHECKING:
+    from tljh.config import Config
+
+LOCK_TIMEOUT_S = 20.0
+
+Extra = Callable[["Config", Facts, Contributions], Sequence[Resource]]
+
+
+def nothing_more(config: Config, facts: Facts, plugins: Contributions) -> Sequence[Resource]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Request:
+    """What shall come about, and why.
+
+    `files`, of a state of the history, stand in for the drop-ins that are there now.
+    `environments` come before the hub's link is flipped, `afterwards` once all units run.
+    """
+
+    command: str
+    config_bytes: bytes
+    files: Mapping[str, bytes] | None = None
+    hub_environment: Path | None = None
+    environments: Extra = nothing_more
+    afterwards: Extra = nothing_more
+    force: frozenset[str] = frozenset()
+    health_deadline_s: float = DEADLINE_S
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it: the plan, and the number of the history entry if anything was done."""
+
+    plan: Plan
+    config: Config
+    facts: Facts
+    number: int | None = None
+    warnings: tuple[str, ...] = field(default=())
+
+
+def who() -> str:
+    """The person behind sudo, for the history."""
+    return os.environ.get("SUDO_USER") or os.environ.get("USER") or "root"
+
+
+def work_out(
+    host: HostReader, paths: Paths, request: Request
+) -> tuple[Outcome, Sequence[Resource]]:
+    """Read, validate and plan; changes nothing. Raises TljhError with every finding."""
+    from tljh.config import load
+
+    config = load(request.config_bytes, path=paths.config_file, traits_file=paths.traits)
+    facts = read_facts(host, config, paths, request.hub_environment)
+    brought_back: Sequence[Resource] = ()
+    if request.files is not None:
+        brought_back = files_brought_back(request.files, facts, paths)
+        facts = facts_with(request.files, facts)
+    plugins = contributions()
+    resources = [
+        *desired(
+            config,
+            request.config_bytes,
+            facts,
+            paths,
+            plugins,
+            request.environments(config, facts, plugins),
+            request.force,
+        ),
+        *brought_back,
+        *request.afterwards(config, facts, plugins),
+    ]
+    return Outcome(plan(resources, host), config, facts), resources
+
+
+def converge(host: Host, paths: Paths, request: Request, progress: Progress) -> Outcome:
+    """Bring it about, or undo and raise; the caller holds nothing."""
+    journal = Journal(paths.journal_dir)
+    with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
+        recover(host, journal, progress)
+        outcome, _ = work_out(host, paths, request)
+        try_candidate(host, paths, outcome, progress)
+        number = apply(
+            outcome.plan,
+            host,
+            journal,
+            Occasion(who(), request.command, applied_files(request, outcome.facts, paths)),
+            progress=progress,
+            health=lambda: wait_until_healthy(
+                host, doors(outcome.config, outcome.facts.instance), request.health_deadline_s
+            ),
+        )
+    return Outcome(outcome.plan, outcome.config, outcome.facts, number)
+
+
+def drop_in_places(facts: Facts, paths: Paths) -> dict[str, tuple[Path, Mapping[str, bytes]]]:
+    """Admins' own files by the name that the history has for their directory."""
+    return {
+        "jupyterhub_config.d": (paths.hub_drop_ins, facts.hub_drop_ins),
+        "traefik_config.d": (paths.traefik_drop_ins, facts.traefik_drop_ins),
+        "rules": (paths.rules_dir, facts.rules),
+    }
+
+
+def applied_files(request: Request, facts: Facts, paths: Paths) -> dict[str, bytes]:
+    """What the history keeps of a state: config.yaml and every drop-in."""
+    files = {"config.yaml": request.config_bytes}
+    for name, (_, found) in drop_in_places(facts, paths).items():
+        files |= {f"{name}/{file}": data for file, data in found.items()}
+    return files
+
+
+def _of_directory(files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+    start = f"{name}/"
+    return {
+        path.removeprefix(start): data for path, data in files.items() if path.startswith(start)
+    }
+
+
+def facts_with(files: Mapping[str, bytes], facts: Facts) -> Facts:
+    """Facts as if the drop-ins of `files` were the ones on the machine."""
+    return replace(
+        facts,
+        hub_drop_ins=_of_directory(files, "jupyterhub_config.d"),
+        traefik_drop_ins=_of_directory(files, "traefik_config.d"),
+        rules=_of_directory(files, "rules"),
+    )
+
+
+def files_brought_back(files: Mapping[str, bytes], facts: Facts, paths: Paths) -> list[Resource]:
+    """Admins' drop-ins as they were; the ones that came since go, into the journal."""
+    resources: list[Resource] = []
+    for name, (directory, now) in drop_in_places(facts, paths).items():
+        then = _of_directory(files, name)
+        resources += [File(directory / file, data, mode=0o600) for file, data in then.items()]
+        resources += [Absent(directory / file) for file in now if file not in then]
+    return resources
+
+
+def try_candidate(host: Host, paths: Paths, outcome: Outcome, progress: Progress) -> None:
+    """Load what is about to be applied, before anything running is touched.
+
+    Raises TljhError with what the hub or Traefik says of it.
+    """
+    from tljh.hub.check import try_hub_configuration
+
+    changed = {step.resource.key for step in outcome.plan.steps}
+    applied = f"{paths.applied_dir}/"
+    if any(applied in key for key in changed) or f"symlink {paths.hub}" in changed:
+        with progress.step("check: the hub can load its configuration"):
+            try_hub_configuration(host, paths, outcome.config, outcome.facts)
+
+
+def running_environment() -> Path:
+    """The hub environment that this very process runs from."""
+    return Path(sys.prefix)

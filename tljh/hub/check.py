@@ -1,0 +1,148 @@
+"""Loading a hub configuration without a hub: what would stop it from starting is said before.
+
+    TLJH_APPLIED=DIR <hub environment>/bin/python -m tljh.hub.check
+
+prints findings as JSON. `try_hub_configuration` runs it on a candidate in a private directory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tljh.errors import Finding, Place, TljhError
+from tljh.facts import Facts
+from tljh.host.base import Host
+from tljh.hub.configuration import as_json, hub_configuration
+from tljh.paths import Paths, paths_from_environment
+
+if TYPE_CHECKING:
+    from tljh.config import Config
+
+TIMEOUT_S = 60.0
+
+
+def try_hub_configuration(host: Host, paths: Paths, config: Config, facts: Facts) -> None:
+    """Have the hub's own Python load the candidate; raises TljhError with all that is wrong."""
+    candidate = Path(f"/run/tljh-candidate-{os.getpid()}")
+    try:
+        host.mkdir(candidate, mode=0o700)
+        host.mkdir(candidate / "jupyterhub_config.d", mode=0o700)
+        traits = as_json(hub_configuration(config, paths))
+        host.write(candidate / "hub.json", traits, mode=0o600)
+        for name, data in facts.hub_drop_ins.items():
+            host.write(candidate / "jupyterhub_config.d" / name, data, mode=0o600)
+        answer = host.query(
+            [f"{facts.hub_environment}/bin/python", "-m", "tljh.hub.check"],
+            timeout_s=TIMEOUT_S,
+            env={"TLJH_APPLIED": str(candidate), "TLJH_INSTALL_PREFIX": str(paths.prefix)},
+        )
+    finally:
+        host.remove(candidate)
+    if answer.code == 0:
+        return
+    raise TljhError(_findings(answer.out, answer.err, candidate, paths))
+
+
+def _findings(out: str, err: str, candidate: Path, paths: Paths) -> list[Finding]:
+    try:
+        items = json.loads(out.strip().splitlines()[-1])
+    except (ValueError, IndexError):
+        return [
+            Finding(
+                "the hub cannot load this configuration",
+                why="\n".join(err.strip().splitlines()[-12:]),
+                fix="mend what the last line says; the running hub is untouched",
+            )
+        ]
+    findings = []
+    for item in items:
+        where = item["where"]
+        if where is not None:
+            # The admin's file, not our copy of it.
+            path = where["path"].replace(str(candidate), str(paths.config_dir))
+            where = Place(path, where["line"], where["column"])
+        findings.append(Finding(item["what"], where, item["why"], item["fix"]))
+    return findings
+
+
+def findings_of(paths: Paths) -> list[Finding]:
+    """What is wrong with the configuration that `TLJH_APPLIED` names."""
+    from tljh.hub.load import new_configuration
+
+    try:
+        c = new_configuration(paths)
+    except TljhError as error:
+        return list(error.findings)
+    return _trait_findings(c)
+
+
+def _trait_findings(c: Any) -> list[Finding]:
+    from traitlets import TraitError
+
+    from tljh.hub.app import Hub
+
+    findings: list[Finding] = []
+    # __new__ alone makes a valid object without running anybody's __init__, which may open
+    # password files or talk to services.
+    hub = Hub.__new__(Hub)
+    classes = []
+    for name in ("authenticator_class", "spawner_class", "proxy_class"):
+        trait = Hub.class_traits()[name]
+        value = c.JupyterHub.get(name, trait.default(hub))
+        try:
+            classes.append(trait._validate(hub, value))
+        except (TraitError, ImportError) as error:
+            findings.append(
+                Finding(
+                    f"JupyterHub.{name} is {value!r}, which cannot be loaded",
+                    why=str(error),
+                    fix="choose another, or add its package: "
+                    "sudo tljh-config add-item hub.packages NAME",
+                )
+            )
+    for cls in (Hub, *classes):
+        findings += _bad_values(cls, c)
+    return findings
+
+
+def _bad_values(cls: Any, c: Any) -> list[Finding]:
+    from traitlets import TraitError
+    from traitlets.config.loader import LazyConfigValue
+
+    findings = []
+    traits = cls.class_traits(config=True)
+    instance = cls.__new__(cls)
+    for section in cls.section_names():
+        if section not in c:
+            continue
+        for name, value in c[section].items():
+            trait = traits.get(name)
+            if trait is None or isinstance(value, LazyConfigValue) or name.endswith("_class"):
+                continue
+            try:
+                trait._validate(instance, value)
+            except TraitError as error:
+                findings.append(
+                    Finding(
+                        f"{section}.{name} has a value that it cannot take",
+                        why=str(error),
+                        fix="correct it; what it takes: "
+                        f"sudo tljh-config describe {section}.{name}",
+                    )
+                )
+    return findings
+
+
+def main() -> int:
+    findings = findings_of(paths_from_environment())
+    print(json.dumps([asdict(finding) for finding in findings]))
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

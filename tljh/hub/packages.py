@@ -1,0 +1,46 @@
+"""What the hub environment shall have besides the locked packages, a requirement a line.
+
+    <hub environment>/bin/python -m tljh.hub.packages
+
+Asked by whoever builds the environment, from inside the one that is being built, so that
+plugins that were just installed can ask for more.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from tljh.errors import TljhError
+from tljh.host.base import HostReader
+from tljh.host.real import RealReader
+from tljh.paths import Paths, paths_from_environment
+from tljh.plugins.manager import contributions
+
+
+def wanted_packages(host: HostReader, paths: Paths, from_plugins: Iterable[str]) -> list[str]:
+    """`hub.packages` and `plugins.packages` of config.yaml, and what plugins ask for."""
+    from tljh.config import load
+
+    data = host.read(paths.config_file)
+    own: list[str] = []
+    if data is not None:
+        config = load(data, path=paths.config_file, traits_file=None)
+        own = [*config.plugins.packages, *config.hub.packages]
+    return list(dict.fromkeys([*own, *from_plugins]))
+
+
+def main() -> int:
+    try:
+        wanted = wanted_packages(
+            RealReader(), paths_from_environment(), contributions().hub_pip_packages
+        )
+    except TljhError as error:
+        print(error, file=sys.stderr)
+        return int(error.exit_code)
+    print("\n".join(wanted))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,249 @@
+"""The settings of the hub: who may log in, how, within what limits, and what idles."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+
+from tljh.hub.names import is_acceptable
+from tljh.settings import Cost, Problem, Section, section, setting
+
+if TYPE_CHECKING:
+    from tljh.config import Config
+
+_GROUP = re.compile(r"^[a-z_][a-z0-9_-]{0,31}$")
+_BASE_URL = re.compile(r"^/([A-Za-z0-9._~@-]+/)*([A-Za-z0-9._~@-]+)?$")
+_MEMORY = re.compile(r"^([0-9]+(?:\.[0-9]+)?) ?([KMGT]?)(?:I?B)?$")
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+SMALLEST_MEMORY = 32 << 20
+
+
+def _user_name(name: str) -> str:
+    if is_acceptable(name):
+        return name
+    if not name:
+        raise ValueError("is empty, which no login name can be")
+    if name != name.strip():
+        raise ValueError(f"has a space at an end, which no login name can have: {name!r}")
+    if ".." in name:
+        raise ValueError(f"has two dots in a row, which no login name can have: {name!r}")
+    if len(name) > 200:
+        raise ValueError("is longer than the 200 characters that a login name can have")
+    bad = re.search(r"[^\w.@+=~ -]", name)
+    if bad:
+        raise ValueError(f"has a character that no login name can have, {bad.group()!r}: {name!r}")
+    raise ValueError(f"is not a name that somebody could log in with: {name!r}")
+
+
+def _group_name(name: str) -> str:
+    if not _GROUP.match(name):
+        raise ValueError(
+            f"is not the name of a Linux group (a-z, 0-9, - and _, at most 32): {name!r}"
+        )
+    return name
+
+
+def _memory(value: Any) -> Any:
+    """Bring the common spellings to the one that the spawner takes: 4GB, 4 GiB, 4g -> 4G."""
+    if value is None or (isinstance(value, str) and value.lower() in ("none", "null")):
+        return None
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return value
+    text = str(value).strip()
+    found = _MEMORY.match(text.upper())
+    if not found:
+        raise ValueError(f"must be an amount of memory like 512M or 4G, not {text!r}")
+    number, unit = found.groups()
+    size = float(number) * _UNITS[unit]
+    if size < SMALLEST_MEMORY:
+        raise ValueError(f"must be at least 32M, below which no server starts, not {text!r}")
+    if size > 1 << 60:
+        raise ValueError(f"is more memory than any machine has: {text!r}")
+    return f"{number}{unit}"
+
+
+def memory_bytes(value: str) -> int:
+    """How many bytes a normalised amount of memory is."""
+    found = _MEMORY.match(value)
+    assert found is not None, value
+    return int(float(found.group(1)) * _UNITS[found.group(2)])
+
+
+def _cpu(value: Any) -> Any:
+    if isinstance(value, str) and value.lower() in ("none", "null"):
+        return None
+    return value
+
+
+def _base_url(value: str) -> str:
+    if not value.startswith("/"):
+        raise ValueError(f"must begin with /, not {value!r}")
+    if not _BASE_URL.match(value):
+        raise ValueError(f"must be a path like / or /hub/, not {value!r}")
+    return value if value.endswith("/") else value + "/"
+
+
+UserName = Annotated[str, AfterValidator(_user_name)]
+GroupName = Annotated[str, AfterValidator(_group_name)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+Memory = Annotated[str | None, BeforeValidator(_memory)]
+Cpu = Annotated[float | None, BeforeValidator(_cpu)]
+
+
+class AuthSettings(Section):
+    """How people log in; `auth.<Class>.<trait>` is handed to that class as it is."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+        strict=True,
+        json_schema_extra={
+            "additionalProperties": False,
+            "patternProperties": {
+                "^[A-Z]": {
+                    "type": "object",
+                    "description": "Traits of the authenticator class of this name.",
+                }
+            },
+        },
+    )
+
+    type: str = setting(
+        "firstuseauthenticator.FirstUseAuthenticator",
+        help="The authenticator: a short name such as github or native, or a class by its path.",
+        cost=Cost.HUB_RESTART,
+        example="github",
+    )
+
+    @property
+    def classes(self) -> dict[str, dict[str, Any]]:
+        """Traits by class name, as configured below `auth`."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class UsersSettings(Section):
+    """Who may log in, who may not, who is an administrator."""
+
+    allowed: list[UserName] = setting(
+        [],
+        help="People who may log in; with the first-use authenticator an empty list means all.",
+        cost=Cost.HUB_RESTART,
+        example="alice",
+    )
+    banned: list[UserName] = setting(
+        [], help="People who may never log in.", cost=Cost.HUB_RESTART, example="mallory"
+    )
+    admin: list[UserName] = setting(
+        [],
+        help="Administrators: they manage the hub, and have sudo in their terminals.",
+        cost=Cost.HUB_RESTART,
+        example="alice",
+    )
+    extra_user_groups: dict[GroupName, list[UserName]] = setting(
+        {},
+        help="Linux groups, each with the people whose accounts join it when their server starts.",
+        cost=Cost.NEXT_SPAWN,
+        example="{docker: [alice, bob]}",
+    )
+
+
+class LimitsSettings(Section):
+    """What each person's server may take of the machine."""
+
+    memory: Memory = setting(
+        None,
+        help="Most memory for one person's server, like 512M or 2G; null for no limit.",
+        cost=Cost.NEXT_SPAWN,
+        example="2G",
+    )
+    cpu: Cpu = setting(
+        None,
+        # systemd accepts CPUQuota=0% and then never schedules the unit.
+        help="Most processor cores for one person's server, like 0.5 or 2; null for no limit.",
+        cost=Cost.NEXT_SPAWN,
+        example="1.5",
+        ge=0.01,
+        le=4096,
+    )
+
+
+class CullSettings(Section):
+    """Stopping servers that nobody uses."""
+
+    enabled: bool = setting(
+        True, help="Whether idle servers are stopped at all.", cost=Cost.HUB_RESTART
+    )
+    timeout: int = setting(
+        3600,
+        help="Seconds without activity after which a server is stopped.",
+        cost=Cost.HUB_RESTART,
+        example="7200",
+        ge=1,
+        le=31_536_000,
+    )
+    every: int = setting(
+        60,
+        help="Seconds between two looks for idle servers.",
+        cost=Cost.HUB_RESTART,
+        ge=1,
+        le=86_400,
+    )
+    concurrency: int = setting(
+        5,
+        help="How many requests to the hub the culler has under way at once.",
+        cost=Cost.HUB_RESTART,
+        ge=1,
+        le=100,
+    )
+    users: bool = setting(
+        False,
+        help="Whether idle people are removed from the hub too; their accounts and files stay.",
+        cost=Cost.HUB_RESTART,
+    )
+    max_age: int = setting(
+        0,
+        help="Seconds after which a server is stopped even if it is in use; 0 for never.",
+        cost=Cost.HUB_RESTART,
+        ge=0,
+        le=31_536_000,
+    )
+    remove_named_servers: bool = setting(
+        False,
+        help="Whether a named server that is stopped for idling is forgotten, too.",
+        cost=Cost.HUB_RESTART,
+    )
+
+
+class ServicesSettings(Section):
+    """Services that the hub runs beside itself."""
+
+    cull: CullSettings = section(CullSettings, help="Stopping servers that nobody uses.")
+
+
+Requirement = Annotated[str, Field(min_length=1, pattern=r"^[^\s-]\S*( .*)?$")]
+
+
+class HubSettings(Section):
+    """The hub's own environment."""
+
+    packages: list[Requirement] = setting(
+        [],
+        help="Python packages (pip's specifiers) that the hub's environment has besides its own.",
+        cost=Cost.REBUILD,
+        example="jupyterhub-ltiauthenticator",
+    )
+
+
+def contradictions(config: Config) -> Iterator[Problem]:
+    """What is wrong with the hub's settings taken together."""
+    users = config.users
+    for index, name in enumerate(users.banned):
+        if name in users.admin:
+            yield Problem(
+                ("users", "banned", index),
+                f"users.banned names {name}, who is an administrator as well",
+                fix=f"sudo tljh-config remove-item users.admin {name}",
+            )
