@@ -1,0 +1,272 @@
+"""What the bootstrap has to know of a machine before it writes anything; reads only."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from tljh_installer.index import PackagePages
+from tljh_installer.network import FetchError, fetch, without_password
+from tljh_installer.sources import Sources
+
+Previous = Literal["none", "ours", "unfinished", "tljh", "foreign"]
+
+_CHECK_TIMEOUT_S = 15.0
+_CHANNEL_ALIAS = "https://conda.anaconda.org/"
+# Besides the entry points: the hub on 15001 and Traefik's API on 8099, both on loopback.
+LOOPBACK_PORTS = (15001, 8099)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who listens on a TCP port; `is_ours` where it is a service of this installation."""
+
+    port: int
+    process: str = ""
+    pid: int | None = None
+    is_ours: bool = False
+
+
+@dataclass(frozen=True)
+class PythonFound:
+    """The Python that the hub environment will stand on."""
+
+    path: str
+    version: tuple[int, ...]
+    tag: str = ""
+
+
+@dataclass(frozen=True)
+class MachineFacts:
+    """Everything the preflight judges."""
+
+    uid: int = 0
+    os_id: str = "debian"
+    os_version: str = "12"
+    os_name: str = "Debian GNU/Linux 12 (bookworm)"
+    architecture: str = "x86_64"
+    has_systemd: bool = True
+    python: PythonFound = PythonFound("/usr/bin/python3.11", (3, 11, 2), "cpython-311")
+    memory_bytes: int = 4 << 30
+    free_bytes: Mapping[str, int] = field(default_factory=dict)
+    listeners: tuple[Listener, ...] = ()
+    previous: Previous = "none"
+    previous_detail: str = ""
+    foreign_commands: Mapping[str, str] = field(default_factory=dict)
+    index_problems: Mapping[str, str] = field(default_factory=dict)
+    channel_problems: Mapping[str, str] = field(default_factory=dict)
+    clock_offsets_s: tuple[float, ...] = ()
+
+
+def parse_os_release(text: str) -> dict[str, str]:
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
+
+
+def parse_memory_bytes(meminfo: str) -> int:
+    match = re.search(r"^MemTotal:\s+(\d+) kB", meminfo, re.MULTILINE)
+    return int(match.group(1)) * 1024 if match else 0
+
+
+def parse_listening(tables: Iterable[str], ports: Iterable[int]) -> dict[str, int]:
+    """Socket inode -> port of all that listens on `ports`, from /proc/net/tcp and tcp6."""
+    wanted = set(ports)
+    found = {}
+    for table in tables:
+        for line in table.splitlines()[1:]:
+            columns = line.split()
+            if len(columns) > 9 and columns[3] == "0A":
+                port = int(columns[1].rpartition(":")[2], 16)
+                if port in wanted:
+                    found[columns[9]] = port
+    return found
+
+
+def _text(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _socket_owners(inodes: Iterable[str]) -> dict[str, int]:
+    """Socket inode -> process id, as far as /proc may be read."""
+    wanted = {f"socket:[{inode}]": inode for inode in inodes}
+    found: dict[str, int] = {}
+    for process in Path("/proc").iterdir() if wanted else ():
+        if not process.name.isdecimal():
+            continue
+        try:
+            for descriptor in (process / "fd").iterdir():
+                inode = wanted.get(str(descriptor.readlink()))
+                # The lowest id is the one that opened it; the others inherited it.
+                if inode and int(process.name) < found.get(inode, 1 << 30):
+                    found[inode] = int(process.name)
+        except OSError:
+            continue
+    return found
+
+
+def read_listeners(ports: Iterable[int]) -> tuple[Listener, ...]:
+    """Who holds `ports` in this network namespace."""
+    inodes = parse_listening((_text("/proc/net/tcp"), _text("/proc/net/tcp6")), ports)
+    owners = _socket_owners(inodes)
+    found = []
+    for inode, port in sorted(inodes.items(), key=lambda pair: pair[1]):
+        pid = owners.get(inode)
+        unit = re.search(r"/(jupyterhub|traefik)\.service", _text(f"/proc/{pid}/cgroup"))
+        name = _text(f"/proc/{pid}/comm").strip() if pid else ""
+        found.append(Listener(port, name, pid, unit is not None))
+    return tuple(dict.fromkeys(found))
+
+
+def read_previous(prefix: Path) -> tuple[Previous, str]:
+    """Whose directory `prefix` is, with what it was recognised by."""
+    try:
+        entries = {entry.name for entry in prefix.iterdir()}
+    except FileNotFoundError:
+        return "none", ""
+    except OSError as error:
+        return "foreign", str(error)
+    hub = prefix / "hub"
+    if (prefix / "state" / "journal").is_dir() or (
+        hub.is_symlink() and hub.readlink().name.startswith("hub-")
+    ):
+        return "ours", ""
+    tljh = [*hub.glob("lib/python3*/site-packages/the_littlest_jupyterhub-*.dist-info")]
+    if tljh or (hub.is_dir() and not hub.is_symlink() and "user" in entries):
+        version = re.search(r"jupyterhub-(.+)\.dist-info", tljh[0].name) if tljh else None
+        return "tljh", version.group(1) if version else ""
+    # What a run that was killed early leaves behind; the next one takes it up.
+    if entries <= {"versions", "installer.log", "config", "state"}:
+        return ("unfinished" if entries else "none"), ""
+    return "foreign", ", ".join(sorted(entries)[:5])
+
+
+def read_foreign_commands(prefix: Path) -> dict[str, str]:
+    """Commands at our names that lead somewhere else than into `prefix`."""
+    found = {}
+    for name in ("tljh", "tljh-config"):
+        path = Path("/usr/bin") / name
+        if path.is_symlink():
+            target = str(path.readlink())
+            if not target.startswith(f"{prefix}/"):
+                found[str(path)] = f"a link to {target}"
+        elif path.exists() and f"{prefix}/" not in _text(path):
+            found[str(path)] = "a file that something else put there"
+    return found
+
+
+def find_python() -> PythonFound:
+    """The system's Python where it is new enough, else the one that runs this.
+
+    The real path goes into the environment (python3.11, not python3): when a distribution
+    upgrade takes that away, the environment is seen to be stale instead of half working.
+    """
+    system = "/usr/bin/python3"
+    question = (
+        "import os,sys;print(os.path.realpath(sys.executable),"
+        "sys.implementation.cache_tag,*sys.version_info[:3])"
+    )
+    try:
+        answer = subprocess.run(
+            [system, "-I", "-S", "-c", question], capture_output=True, text=True, timeout=30
+        ).stdout.split()
+        found = PythonFound(answer[0], tuple(map(int, answer[2:5])), answer[1])
+        if found.version >= (3, 10):
+            return found
+    except (OSError, subprocess.SubprocessError, IndexError, ValueError):
+        pass
+    executable = os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)
+    return PythonFound(executable, sys.version_info[:3], sys.implementation.cache_tag or "")
+
+
+def read_free_bytes(directories: Iterable[Path]) -> dict[str, int]:
+    """Free space of the file systems that hold `directories`, each once."""
+    found: dict[int, tuple[str, int]] = {}
+    for directory in directories:
+        existing = directory
+        while not existing.exists():
+            existing = existing.parent
+        found.setdefault(existing.stat().st_dev, (str(directory), shutil.disk_usage(existing).free))
+    return dict(found.values())
+
+
+def channel_url(channel: str) -> str:
+    """A channel's address: names stand for channels of anaconda.org, as conda has it."""
+    if channel.startswith("/"):
+        return Path(channel).as_uri()
+    return channel if "://" in channel else _CHANNEL_ALIAS + channel
+
+
+def check_channel(sources: Sources, channel: str) -> tuple[str | None, float | None]:
+    """Why `channel` cannot be read, if so; and how far the clock is off from its server's."""
+    reason: str | None = None
+    url = channel_url(channel).rstrip("/")
+    if url.startswith("file://"):
+        path = Path(url[len("file://") :])
+        fine = any((path / "noarch").glob("repodata*")) if path.is_dir() else False
+        return (None if fine else "has no noarch/repodata.json"), None
+    for name in ("repodata.json.zst", "repodata_shards.msgpack.zst", "repodata.json"):
+        try:
+            answer = fetch(
+                sources,
+                f"{url}/noarch/{name}",
+                method="HEAD",
+                attempts=2,
+                timeout_s=_CHECK_TIMEOUT_S,
+            )
+            return None, answer.date_offset_s
+        except FetchError as error:
+            reason = error.reason
+            if not error.is_missing:
+                break
+    return reason, None
+
+
+def check_network(
+    pages: PackagePages, channels: Iterable[str]
+) -> tuple[dict[str, str], dict[str, str], tuple[float, ...]]:
+    """Ask the index and all channels at once: problems of each, and the clock's offsets."""
+    names = list(channels)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        index = pool.submit(pages.problems, "uv")
+        answers = list(pool.map(lambda name: check_channel(pages.sources, name), names))
+        problems = index.result()
+    bad = {
+        without_password(name): reason
+        for name, (reason, _) in zip(names, answers, strict=True)
+        if reason is not None
+    }
+    offsets = [offset for _, offset in answers if offset is not None]
+    return problems, bad, tuple(pages.offsets_s + offsets)
+
+
+def read_local(prefix: Path, ports: Iterable[int]) -> MachineFacts:
+    """All facts but those that need the network."""
+    release = parse_os_release(_text("/etc/os-release") or _text("/usr/lib/os-release"))
+    previous, detail = read_previous(prefix)
+    return MachineFacts(
+        uid=os.geteuid(),
+        os_id=release.get("ID", ""),
+        os_version=release.get("VERSION_ID", ""),
+        os_name=release.get("PRETTY_NAME", "") or platform.system(),
+        architecture=platform.machine(),
+        has_systemd=Path("/run/systemd/system").is_dir(),
+        python=find_python(),
+        memory_bytes=parse_memory_bytes(_text("/proc/meminfo")),
+        free_bytes=read_free_bytes((prefix, Path("/var"))),
+        listeners=read_listeners((*ports, *LOOPBACK_PORTS)),
+        previous=previous,
+        previous_detail=detail,
+        foreign_commands=read_foreign_commands(prefix),
+    )

@@ -1,0 +1,247 @@
+"""The bootstrap from beginning to end: check, build, hand over."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tljh.errors import Exit, Finding, TljhError
+from tljh_installer import facts as machine
+from tljh_installer import options as command_line
+from tljh_installer import rebuild, release
+from tljh_installer.environment import Builder, HubEnvironment
+from tljh_installer.facts import MachineFacts
+from tljh_installer.index import PackagePages
+from tljh_installer.locks import prepare_dpkg, run_lock
+from tljh_installer.options import Options
+from tljh_installer.page import ProgressPage, progress_page
+from tljh_installer.preflight import refusals
+from tljh_installer.processes import run_through
+from tljh_installer.release import Carried
+from tljh_installer.sources import pip_configuration_files, read_pip_configuration, sources_from
+from tljh_installer.steps import Steps, standard
+
+REBUILD_FLAG = "--build-hub-environment"
+
+
+class Stopped(BaseException):
+    """A signal asked this run to end."""
+
+
+def report(findings: Sequence[Finding], *, as_json: bool) -> None:
+    """Print what is wrong, for people or for programs."""
+    if as_json:
+        print(json.dumps({"errors": [finding.as_json() for finding in findings]}, indent=2))
+    for finding in () if as_json else findings:
+        print(finding.as_text(), file=sys.stderr)
+
+
+def main(arguments: Sequence[str], archive: str | None) -> int:
+    """Run the bootstrap; the exit code. `archive` is what a release was imported from."""
+    environ = dict(os.environ)
+    try:
+        if archive is None:
+            carried = release.from_checkout(Path(__file__).resolve().parents[2])
+        else:
+            carried = release.from_archive(archive)
+        pages = PackagePages(
+            sources_from(environ, read_pip_configuration(pip_configuration_files(environ)))
+        )
+        with _signals_raise():
+            if list(arguments) == [REBUILD_FLAG]:
+                return rebuild.answer(sys.stdin.read(), carried, pages, environ)
+            options = command_line.parse(arguments, environ, carried.version, Path.cwd())
+            return Run(options, carried, pages, environ, release.page_html(archive)).run()
+    except TljhError as error:
+        report(error.findings, as_json="--json" in arguments)
+        return int(error.exit_code)
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        report([Finding(f"{name}{error.strerror or error}".lower())], as_json="--json" in arguments)
+        return int(Exit.FAILED)
+    except (Stopped, KeyboardInterrupt):
+        print("error: stopped before it was done; what was begun was undone", file=sys.stderr)
+        return int(Exit.FAILED)
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind this run, as Ctrl-C does."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass
+class Run:
+    """One run of the bootstrap."""
+
+    options: Options
+    carried: Carried
+    pages: PackagePages
+    environ: Mapping[str, str]
+    html: str
+
+    def run(self) -> int:
+        os.umask(0o022)
+        steps = standard(self.options.json, self.options.passwords)
+        local = machine.read_local(self.options.prefix, self.options.ports)
+        with ExitStack() as stack:
+            if local.uid == 0:
+                stack.enter_context(run_lock())
+            with steps.step("check the machine") as step:
+                facts = self._with_network(local)
+                found = refusals(facts, self.options)
+                step.detail = f"{facts.os_name}, {facts.architecture}"
+                if found:
+                    raise TljhError(found, exit_code=Exit.UNFIT)
+            if any(":" in admin for admin in self.options.admins):
+                steps.say(
+                    "warning: a password on the command line is visible to every user of this "
+                    "machine, and stays in the shell's history; --admin NAME alone prints a "
+                    "one-time link instead"
+                )
+            if self.options.plan:
+                return self._plan(steps, facts)
+            return self._install(steps, facts, stack)
+
+    def _with_network(self, local: MachineFacts) -> MachineFacts:
+        """Ask index and channels, unless all that would be fetched from them is there."""
+        channels = self.options.conda_channels
+        if not (self.options.prefix / "user" / "conda-meta").is_dir():
+            channels = self.options.channels_or_default
+        if not channels and local.previous == "ours" and self._is_built(local):
+            return local
+        index, bad_channels, offsets = machine.check_network(self.pages, channels)
+        return replace(
+            local,
+            index_problems=index,
+            channel_problems=bad_channels,
+            clock_offsets_s=offsets,
+        )
+
+    def _builder(self, steps: Steps, local: MachineFacts, versions: Path) -> Builder:
+        return Builder(
+            steps=steps,
+            carried=self.carried,
+            pages=self.pages,
+            python=local.python,
+            prefix=self.options.prefix,
+            versions=versions,
+            environ=self.environ,
+            pip_spec=self.options.pip_spec,
+        )
+
+    def _is_built(self, local: MachineFacts) -> bool:
+        """Whether the environment in use is the one that this run would build."""
+        quiet = Steps(io.StringIO())
+        builder = self._builder(quiet, local, self.options.prefix / "versions")
+        current = builder.current
+        return (
+            current is not None
+            and current.wanted == builder.wanted([*current.wanted.specs, *self.options.plugins])
+            and current.python.exists()
+        )
+
+    def _hand_over(self, steps: Steps, hub: HubEnvironment, page: ProgressPage | None) -> int:
+        """Let the new environment do the rest; its exit code is ours."""
+        given = command_line.answers(self.options, hub.path, page.as_answer() if page else None)
+        environ = {**self.environ, "TLJH_INSTALL_PREFIX": str(self.options.prefix)}
+        for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
+            environ.pop(name, None)
+        command: list[str | Path] = [hub.python, "-I", "-m", "tljh", "install", "--answers", "-"]
+        steps.log("$ " + " ".join(map(str, command)))
+        code = run_through(command, environ=environ, standard_input=json.dumps(given))
+        return code if code >= 0 else int(Exit.FAILED)
+
+    def _plan(self, steps: Steps, facts: MachineFacts) -> int:
+        """Build in a temporary directory, so that the plan is that of the real thing."""
+        directory = "/var/tmp" if Path("/var/tmp").is_dir() else None
+        with tempfile.TemporaryDirectory(prefix="tljh-plan-", dir=directory) as scratch:
+            versions = Path(scratch) / "versions"
+            # Nothing may stay, the cache neither; one that is there already is used.
+            environ = dict(self.environ)
+            builder = self._builder(steps, facts, versions)
+            if not builder.cache.is_dir():
+                environ["UV_CACHE_DIR"] = str(Path(scratch) / "cache")
+                builder = replace(builder, environ=environ)
+            hub = builder.build(self.options.plugins)
+            return self._hand_over(steps, hub, None)
+
+    def _install(self, steps: Steps, facts: MachineFacts, stack: ExitStack) -> int:
+        prefix = self.options.prefix
+        is_first = facts.previous != "ours"
+        made = _missing_directories(prefix / "versions")
+        try:
+            steps.open_log(prefix / "installer.log")
+            page = self._page(steps, facts, stack)
+            if is_first:
+                prepare_dpkg(steps, self.environ)
+            hub = self._builder(steps, facts, prefix / "versions").build(self.options.plugins)
+            if not hub.built:
+                steps.say(f"hub environment {hub.path.name} is there")
+            code = self._hand_over(steps, hub, page)
+            if code != 0:
+                steps.event({"event": "failed", "what": ""})
+                _remove_unused(prefix, hub)
+                steps.log(f"tljh install ended with exit code {code}")
+        except BaseException as error:
+            steps.event({"event": "failed", "what": ""})
+            if isinstance(error, TljhError):
+                steps.log(str(error))
+            _remove_empty(made)
+            raise
+        if code == 0:
+            steps.event({"event": "done"})
+        else:
+            _remove_empty(made)
+        return code
+
+    def _page(self, steps: Steps, facts: MachineFacts, stack: ExitStack) -> ProgressPage | None:
+        if not self.options.show_progress_page:
+            return None
+        port = self.options.ports[0]
+        if any(listener.port == port for listener in facts.listeners):
+            steps.say("no progress page: the hub that is installed has the port")
+            return None
+        directory = Path(tempfile.mkdtemp(prefix="tljh-progress-", dir="/run"))
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        page = stack.enter_context(progress_page(port, self.html, directory))
+        steps.open_events(page.events)
+        steps.say(f"progress is shown on port {port} of this machine")
+        return page
+
+
+def _missing_directories(path: Path) -> list[Path]:
+    """Which of `path` and its parents are not there, the deepest first."""
+    return [candidate for candidate in (path, *path.parents) if not candidate.exists()]
+
+
+def _remove_empty(directories: Sequence[Path]) -> None:
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            directory.rmdir()
+
+
+def _remove_unused(prefix: Path, hub: HubEnvironment) -> None:
+    """Take back an environment that this run built, if the install did not come to use it."""
+    link = prefix / "hub"
+    if hub.built and not (link.exists() and link.resolve() == hub.path.resolve()):
+        shutil.rmtree(hub.path, ignore_errors=True)

@@ -1,0 +1,258 @@
+"""The command line of the bootstrap."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tljh.errors import Exit, TljhError
+
+DEFAULT_PREFIX = "/opt/tljh"
+DEFAULT_CHANNEL = "conda-forge"
+DEFAULT_HTTP_PORT = 80
+DEFAULT_HTTPS_PORT = 443
+
+# What pip, uv, requests and conda's engine read and what this installation needed: kept, so
+# that an upgrade months later reaches the same mirror through the same proxy.
+_KEPT_PREFIXES = ("PIP_", "UV_")
+_KEPT_NAMES = (
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "TLJH_CONDA_CHANNELS",
+)
+# Where this run keeps its cache, or how much it prints, is nothing that an upgrade needs.
+_NOT_KEPT = (
+    "PIP_DISABLE_PIP_VERSION_CHECK",
+    "PIP_NO_INPUT",
+    "PIP_ROOT_USER_ACTION",
+    "PIP_QUIET",
+    "PIP_VERBOSE",
+    "UV_NO_PROGRESS",
+    "UV_OFFLINE",
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for, with paths made absolute and defaults filled in.
+
+    `plugins` and `admins` are as typed: an admin may carry a password behind a colon.
+    """
+
+    prefix: Path = Path(DEFAULT_PREFIX)
+    admins: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
+    user_requirements: str | None = None
+    conda_channels: tuple[str, ...] = ()
+    http_port: int | None = None
+    https_port: int | None = None
+    show_progress_page: bool = False
+    plan: bool = False
+    yes: bool = False
+    json: bool = False
+    pip_spec: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return (self.http_port or DEFAULT_HTTP_PORT, self.https_port or DEFAULT_HTTPS_PORT)
+
+    @property
+    def channels_or_default(self) -> tuple[str, ...]:
+        return self.conda_channels or (DEFAULT_CHANNEL,)
+
+    @property
+    def passwords(self) -> tuple[str, ...]:
+        """The passwords in `admins`: what must appear in no log."""
+        pairs = (admin.partition(":") for admin in self.admins)
+        return tuple(password for _, _, password in pairs if password)
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isdecimal() else 0
+    if not 1 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"must be a number between 1 and 65535, not {text}")
+    return port
+
+
+def _admin(text: str) -> str:
+    if not text.partition(":")[0].strip():
+        raise argparse.ArgumentTypeError("needs a name: --admin NAME or --admin NAME:PASSWORD")
+    return text
+
+
+def parser(version: str) -> argparse.ArgumentParser:
+    """The options; help and docs come from here."""
+    new = argparse.ArgumentParser(
+        prog="bootstrap.py",
+        description=f"Turn this machine into a JupyterHub (tljh {version}).",
+        epilog="environment: TLJH_INSTALL_PREFIX, TLJH_BOOTSTRAP_PIP_SPEC, TLJH_CONDA_CHANNELS, "
+        "and what pip, uv and requests read (PIP_INDEX_URL, PIP_CERT, SSL_CERT_FILE, "
+        "HTTPS_PROXY ...). exit codes: 0 done, 1 failed and undone, 2 usage, 3 the machine "
+        "does not qualify (nothing written), 4 another installer is running",
+        allow_abbrev=False,
+    )
+    add = new.add_argument
+    add(
+        "--admin",
+        action="append",
+        nargs="+",
+        type=_admin,
+        default=[],
+        metavar="NAME[:PASSWORD]",
+        help="who administers the hub; without a password a one-time link is printed",
+    )
+    add(
+        "--plugin",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar="SPEC",
+        help="a plugin to install, as pip would take it",
+    )
+    add(
+        "--user-requirements-txt-url",
+        metavar="URL|FILE",
+        help="a requirements file for the environment of all users",
+    )
+    add(
+        "--conda-channel",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="where conda packages come from, instead of conda-forge; may be repeated",
+    )
+    # Part of the contract, and refused until there are bundles.
+    add("--bundle", metavar="FILE", help=argparse.SUPPRESS)
+    add("--http-port", type=_port, metavar="N", help="the port of plain HTTP (80)")
+    add("--https-port", type=_port, metavar="N", help="the port of HTTPS (443)")
+    add(
+        "--show-progress-page",
+        action="store_true",
+        help="show the progress on the HTTP port while installing",
+    )
+    add("--plan", action="store_true", help="print what would be done and leave nothing behind")
+    add("--yes", action="store_true", help="ask nothing")
+    add("--json", action="store_true", help="print the result as JSON")
+    add(
+        "--version",
+        nargs="?",
+        const="",
+        metavar="VERSION",
+        help="tell which version this installs, and where others come from",
+    )
+    return new
+
+
+def version_answer(version: str) -> str:
+    return (
+        f"tljh {version}: a bootstrap.py installs the version that it carries. Other versions "
+        "have their own bootstrap.py, at the address in upgrade.url "
+        "(sudo tljh-config get upgrade.url)"
+    )
+
+
+def _located(text: str, cwd: Path) -> str:
+    """A URL as it is; a file or a directory as an absolute path."""
+    if "://" in text or text.startswith("/"):
+        return text
+    return str(cwd / text)
+
+
+def _plugin(spec: str, cwd: Path) -> str:
+    looks_like_path = spec.startswith((".", "/")) or (cwd / spec).is_dir()
+    return str((cwd / spec).resolve()) if looks_like_path else spec
+
+
+def parse(arguments: Sequence[str], environ: Mapping[str, str], version: str, cwd: Path) -> Options:
+    """Read the command line and the environment; usage errors leave with exit code 2."""
+    reader = parser(version)
+    found = reader.parse_args(list(arguments))
+    if found.version is not None and found.version != version:
+        if found.version == "":
+            print(version_answer(version))
+            raise SystemExit(int(Exit.DONE))
+        reader.exit(int(Exit.USAGE), f"error: not {found.version}: {version_answer(version)}\n")
+    if found.bundle is not None:
+        raise TljhError(
+            "bundles cannot be installed yet",
+            fix="name mirrors that this machine reaches: PIP_INDEX_URL and --conda-channel",
+            exit_code=Exit.USAGE,
+        )
+    if found.http_port is not None and found.http_port == found.https_port:
+        raise TljhError(
+            f"--http-port and --https-port are both {found.http_port}", exit_code=Exit.USAGE
+        )
+    requirements = found.user_requirements_txt_url
+    if requirements is not None:
+        requirements = _located(requirements, cwd)
+        if "://" not in requirements and not Path(requirements).is_file():
+            raise TljhError(
+                f"there is no file {requirements}",
+                why="--user-requirements-txt-url takes a URL or an existing file",
+                exit_code=Exit.USAGE,
+            )
+    prefix = Path(environ.get("TLJH_INSTALL_PREFIX") or DEFAULT_PREFIX)
+    if not prefix.is_absolute() or len(prefix.parts) < 2:
+        raise TljhError(
+            f"TLJH_INSTALL_PREFIX must be an absolute directory, not {prefix}",
+            exit_code=Exit.USAGE,
+        )
+    channels = (
+        found.conda_channel or environ.get("TLJH_CONDA_CHANNELS", "").replace(",", " ").split()
+    )
+    return Options(
+        prefix=prefix,
+        admins=tuple(name for group in found.admin for name in group),
+        plugins=tuple(_plugin(spec, cwd) for group in found.plugin for spec in group),
+        user_requirements=requirements,
+        conda_channels=tuple(channels),
+        http_port=found.http_port,
+        https_port=found.https_port,
+        show_progress_page=found.show_progress_page,
+        plan=found.plan,
+        yes=found.yes,
+        json=found.json,
+        pip_spec=environ.get("TLJH_BOOTSTRAP_PIP_SPEC") or None,
+        environment=kept_environment(environ),
+    )
+
+
+def kept_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The part of the environment that later upgrades need as well."""
+    return {
+        name: value
+        for name, value in sorted(environ.items())
+        if (name.startswith(_KEPT_PREFIXES) or name in _KEPT_NAMES) and name not in _NOT_KEPT
+    }
+
+
+def answers(options: Options, hub_environment: Path, progress: object) -> dict[str, object]:
+    """What `tljh install --answers -` reads on its standard input."""
+    return {
+        "admins": list(options.admins),
+        "plugins": list(options.plugins),
+        "user_requirements": options.user_requirements,
+        "conda_channels": list(options.conda_channels),
+        "bundle": None,
+        "http_port": options.http_port,
+        "https_port": options.https_port,
+        "plan": options.plan,
+        "yes": options.yes,
+        "json": options.json,
+        "progress_page": progress,
+        "hub_environment": str(hub_environment),
+        "env": dict(options.environment),
+    }

@@ -1,0 +1,301 @@
+"""The progress page: shown on the HTTP port until Traefik takes the port over.
+
+Two processes, so that the one that talks to strangers has no rights. The server (`nobody`)
+answers; the keeper (root) watches the events and hands the port over:
+
+1. At the event `handover` the keeper gives the listening socket to the user that Traefik runs
+   as. The kernel lets sockets share a port (SO_REUSEPORT) only if their owners are the same.
+2. When Traefik's socket is there, all new connections are steered to it; what had arrived for
+   the page is answered by the page, and then its socket goes.
+
+So no connection is refused. Traefik may still answer 404 for a moment, until it has read its
+routes: the page, once open in a browser, waits for a login page and does not show that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import pwd
+import select
+import signal
+import socket
+import struct
+import time
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from threading import Thread
+
+from tljh_installer.facts import parse_listening
+
+PROXY_USER = "traefik"
+EVENTS_PATH = "/.tljh-progress"
+_NOBODY = 65534
+_SO_ATTACH_REUSEPORT_CBPF = 51
+_BPF_RET = 0x06
+_POLL_S = 0.02
+_TAKEOVER_DEADLINE_S = 120.0
+_HANDSHAKES_S = 0.3
+_FAREWELL_S = 1.5
+_MOST_EVENTS = 2000
+_CONNECTION_TIMEOUT_S = 10
+
+
+def listen(port: int) -> socket.socket:
+    """A listening socket for all addresses, with which another one may share its port."""
+    for family, address in ((socket.AF_INET6, "::"), (socket.AF_INET, "0.0.0.0")):
+        with contextlib.suppress(OSError):
+            new = socket.socket(family, socket.SOCK_STREAM)
+            new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                new.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            try:
+                new.bind((address, port))
+                new.listen(128)
+                return new
+            except OSError:
+                new.close()
+    raise OSError(f"port {port} cannot be opened")
+
+
+def may_share(listening: socket.socket, uid: int) -> bool:
+    """Give the socket to `uid`; whether that user's sockets may now share its port."""
+    try:
+        os.fchown(listening.fileno(), uid, -1)
+        with socket.socket(listening.family, socket.SOCK_STREAM) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if listening.family == socket.AF_INET6:
+                trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            os.fchown(trial.fileno(), uid, -1)
+            trial.bind(listening.getsockname()[:2])
+        return True
+    except OSError:
+        return False
+
+
+def steer_to_newer(listening: socket.socket) -> None:
+    """Send every new connection to the second socket of the group, the one that came later."""
+    program = struct.pack("HBBI", _BPF_RET, 0, 0, 1)
+    buffer = ctypes.create_string_buffer(program)
+    head = struct.pack("HxxxxxxP", 1, ctypes.addressof(buffer))
+    with contextlib.suppress(OSError):
+        listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, head)
+
+
+def listeners_on(port: int) -> int:
+    """How many sockets listen on `port`."""
+    tables = []
+    for name in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            tables.append(Path(f"/proc/net/{name}").read_text())
+    return len(parse_listening(tables, [port]))
+
+
+class Events:
+    """The events so far, read from the file that they are appended to."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._offset = 0
+        self._rest = b""
+        self.all: list[dict[str, object]] = []
+
+    def read(self) -> list[dict[str, object]]:
+        """The events that are new since the last call."""
+        data = os.pread(self._descriptor, 1 << 20, self._offset)
+        self._offset += len(data)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        new = []
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                event = json.loads(line)
+                if isinstance(event, dict):
+                    new.append(event)
+        self.all += new
+        return new
+
+
+def _handler(html: str, events: Events) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        server_version = "tljh"
+        sys_version = ""
+        timeout = _CONNECTION_TIMEOUT_S
+
+        def do_GET(self) -> None:
+            url = urllib.parse.urlsplit(self.path)
+            if url.path == EVENTS_PATH:
+                asked = urllib.parse.parse_qs(url.query).get("from", ["0"])[0]
+                self._answer_events(int(asked) if asked.isdecimal() else 0)
+            elif url.path in ("/", "/index.html"):
+                self._answer(200, "text/html; charset=utf-8", html.encode())
+            else:
+                self._answer(503, "text/html; charset=utf-8", html.encode())
+
+        do_HEAD = do_GET
+
+        def _answer_events(self, start: int) -> None:
+            events.read()
+            end = len(events.all)
+            start = max(start if start <= end else 0, end - _MOST_EVENTS)
+            body = json.dumps({"events": events.all[start:end], "next": end})
+            self._answer(200, "application/json", body.encode())
+
+        def _answer(self, code: int, kind: str, body: bytes) -> None:
+            self.send_response(code)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Cache-Control", "no-store")
+            self.send_header("X-Content-Type-Options", "nosniff")
+            self.send_header(
+                "Content-Security-Policy",
+                "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+                "connect-src 'self'; img-src data:; frame-ancestors 'none'",
+            )
+            if code == 503:
+                self.send_header("Retry-After", "5")
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    return Handler
+
+
+def _serve_one(handler: type[BaseHTTPRequestHandler], connection: socket.socket) -> None:
+    # A visitor who goes away is no event of the installation.
+    with connection, contextlib.suppress(OSError, ValueError):
+        connection.settimeout(_CONNECTION_TIMEOUT_S)
+        handler(connection, connection.getpeername(), None)  # type: ignore[arg-type]
+        connection.shutdown(socket.SHUT_WR)
+
+
+def serve(listening: socket.socket, html: str, events: Events, stop: int) -> None:
+    """Answer until `stop` is readable and everything that had arrived is answered."""
+    handler = _handler(html, events)
+    listening.setblocking(False)
+    threads: list[Thread] = []
+    while True:
+        ready, _, _ = select.select([listening.fileno(), stop], [], [])
+        try:
+            connection, _ = listening.accept()
+        except BlockingIOError:
+            if stop in ready:
+                break
+            continue
+        except OSError:
+            continue
+        threads = [thread for thread in threads if thread.is_alive()]
+        if len(threads) >= 64:
+            connection.close()
+            continue
+        connection.setblocking(True)
+        thread = Thread(target=_serve_one, args=(handler, connection), daemon=True)
+        thread.start()
+        threads.append(thread)
+    listening.close()
+    for thread in threads:
+        thread.join(2)
+
+
+def keep(listening: socket.socket, events: Events, stop: int) -> None:
+    """Watch the events; at `handover` give the port away and let the server end."""
+    port = listening.getsockname()[1]
+    while not any(event.get("event") == "handover" for event in events.read()):
+        time.sleep(_POLL_S)
+    try:
+        uid = pwd.getpwnam(PROXY_USER).pw_uid
+    except KeyError:
+        uid = os.geteuid()
+    if may_share(listening, uid):
+        end = time.monotonic() + _TAKEOVER_DEADLINE_S
+        before = listeners_on(port)
+        while listeners_on(port) <= before and time.monotonic() < end:
+            time.sleep(_POLL_S)
+        steer_to_newer(listening)
+        # Handshakes that are half done belong to the socket that they began at.
+        time.sleep(_HANDSHAKES_S)
+    # Otherwise the port must be free before Traefik asks for it: a gap, but no failure.
+    listening.close()
+    os.close(stop)
+
+
+@dataclass
+class ProgressPage:
+    """The page that runs: what `tljh install` has to know of it."""
+
+    pid: int
+    events: Path
+
+    def as_answer(self) -> dict[str, object]:
+        return {"pid": self.pid, "events": str(self.events)}
+
+
+def _die_with(parent: int) -> None:
+    ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _run_processes(listening: socket.socket, html: str, events_file: int) -> None:
+    """In the keeper's process: start the server, then keep."""
+    reading, writing = os.pipe()
+    keeper = os.getpid()
+    server = os.fork()
+    if server == 0:
+        try:
+            os.close(writing)
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+                os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+            # After the change of user, which would take it away.
+            _die_with(keeper)
+            serve(listening, html, Events(events_file), reading)
+        finally:
+            os._exit(0)
+    os.close(reading)
+    keep(listening, Events(events_file), writing)
+    os.waitpid(server, 0)
+
+
+@contextmanager
+def progress_page(port: int, html: str, directory: Path) -> Iterator[ProgressPage]:
+    """Show the page on `port` while the block runs, or until the proxy has taken over.
+
+    Events are read from events.jsonl in `directory`, whoever appends to it.
+    """
+    events_path = directory / "events.jsonl"
+    descriptor = os.open(events_path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    listening = listen(port)
+    parent = os.getpid()
+    keeper = os.fork()
+    if keeper == 0:
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            _die_with(parent)
+            _run_processes(listening, html, descriptor)
+        finally:
+            os._exit(0)
+    listening.close()
+    os.close(descriptor)
+    try:
+        yield ProgressPage(keeper, events_path)
+    finally:
+        # Whoever looks at it shall see the last step before it goes.
+        ended, _ = os.waitpid(keeper, os.WNOHANG)
+        if not ended:
+            time.sleep(_FAREWELL_S)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(keeper, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(keeper, 0)

@@ -1,0 +1,92 @@
+"""Run other programs: they die with this one, inherit nothing, and their output is logged."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tljh_installer.steps import Steps
+
+_PR_SET_PDEATHSIG = 1
+# Loaded before any fork: between fork and exec there is no room for surprises.
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _die_with_parent(parent: int, how: signal.Signals) -> Callable[[], None]:
+    def prepare() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, int(how))
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return prepare
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A program that has ended: its code, and all that it said."""
+
+    code: int
+    output: str
+    stdout: str = ""
+
+
+def run_logged(
+    steps: Steps,
+    command: Sequence[str | Path],
+    *,
+    environ: Mapping[str, str],
+    timeout_s: float = 1800,
+) -> Ended:
+    """Run `command` with its output in the log; it gets SIGKILL if this process dies."""
+    words = [str(word) for word in command]
+    steps.log("$ " + " ".join(words))
+    try:
+        ended = subprocess.run(
+            words,
+            env=dict(environ),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            preexec_fn=_die_with_parent(os.getpid(), signal.SIGKILL),
+        )
+    except subprocess.TimeoutExpired:
+        return Ended(-1, f"{words[0]} was stopped: it did not end within {timeout_s:.0f} seconds")
+    except OSError as error:
+        return Ended(-1, f"{words[0]} could not be started: {error.strerror}")
+    output = ended.stderr + ended.stdout
+    steps.log(output)
+    return Ended(ended.returncode, output.strip(), ended.stdout)
+
+
+def run_through(
+    command: Sequence[str | Path], *, environ: Mapping[str, str], standard_input: str
+) -> int:
+    """Run `command` with our own terminal; it is asked to stop (and to undo) if we die.
+
+    Ctrl-C reaches it directly, so this waits for what it makes of it.
+    """
+    process = subprocess.Popen(
+        [str(word) for word in command],
+        env=dict(environ),
+        cwd="/",
+        stdin=subprocess.PIPE,
+        text=True,
+        preexec_fn=_die_with_parent(os.getpid(), signal.SIGTERM),
+    )
+    try:
+        process.communicate(standard_input)
+    except BrokenPipeError:
+        pass
+    except BaseException:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        raise
+    return process.wait()

@@ -1,0 +1,157 @@
+"""What the person who waits sees, and what the log keeps: one step after the other.
+
+On a terminal the running step shows its seconds; otherwise there is a line for each when it
+is done. The same goes to installer.log (all that ran, no secrets) and, while a progress page
+is up, as JSON lines to the file that it reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TextIO
+
+_TICK_S = 0.2
+_URL_LOGIN = re.compile(r"(\w+://)[^/\s@]+@")
+
+
+class Redactor:
+    """Takes secrets out of text: the ones it was told, and any login inside a URL."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        # The longest first: one may be part of another. Very short ones would eat the text.
+        self._secrets = sorted((s for s in secrets if len(s) > 3), key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return _URL_LOGIN.sub(r"\1***@", text)
+
+
+class Step:
+    """A step that runs; `detail` is what its line says when it is done."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.detail = ""
+        self.started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+
+class Steps:
+    """Prints, logs and publishes steps. A log that cannot be written never ends an install."""
+
+    def __init__(self, out: TextIO, redact: Redactor | None = None) -> None:
+        self._out = out
+        self._live = out.isatty() and os.environ.get("TERM") != "dumb"
+        self._redact = redact or Redactor()
+        self._log: TextIO | None = None
+        self._log_before: list[str] = []
+        self._events: Path | None = None
+        self._lock = threading.Lock()
+
+    def open_log(self, path: Path) -> None:
+        """From now on write to `path`, beginning with what was said so far."""
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.fchmod(descriptor, 0o600)
+        self._log = os.fdopen(descriptor, "a", buffering=1)
+        before, self._log_before = self._log_before, []
+        for line in before:
+            self._write_log(line)
+
+    def open_events(self, path: Path) -> None:
+        """From now on append every event to `path` as a line of JSON."""
+        self._events = path
+
+    def log(self, text: str) -> None:
+        """Keep `text` in the log, and show it in the tail of the progress page."""
+        stamp = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+        for line in self._redact(text).splitlines():
+            self._write_log(f"{stamp} {line}")
+            self.event({"event": "log", "line": line})
+
+    def say(self, text: str) -> None:
+        """A line for the person and for the log."""
+        text = self._redact(text)
+        with self._lock:
+            self._print(text + "\n")
+        self.log(text)
+
+    def event(self, event: dict[str, object]) -> None:
+        if self._events is not None:
+            with contextlib.suppress(OSError), self._events.open("a") as file:
+                file.write(json.dumps(event) + "\n")
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        """Run a block as a step: its line appears when it ends, well or not."""
+        step = Step(name)
+        self.event({"event": "step", "name": name, "state": "running"})
+        ended = threading.Event()
+        ticker = threading.Thread(target=self._tick, args=(step, ended), daemon=True)
+        if self._live:
+            ticker.start()
+        state = "failed"
+        try:
+            yield step
+            state = "done"
+        finally:
+            ended.set()
+            if self._live:
+                ticker.join()
+            self._finish(step, state)
+
+    def _finish(self, step: Step, state: str) -> None:
+        detail = self._redact(step.detail if state == "done" else "failed")
+        line = f"{step.seconds:6.1f} s  {step.name}" + (f"  {detail}" if detail else "")
+        if self._live:
+            colour, mark = (32, "✓") if state == "done" else (31, "✗")
+            self._print(f"\r\x1b[K\x1b[{colour}m{mark}\x1b[0m{line}\n")
+        else:
+            self._print(line.strip() + "\n")
+        self.log(line.strip())
+        self.event(
+            {
+                "event": "step",
+                "name": step.name,
+                "state": state,
+                "seconds": round(step.seconds, 1),
+                "detail": detail,
+            }
+        )
+
+    def _tick(self, step: Step, ended: threading.Event) -> None:
+        while not ended.wait(_TICK_S):
+            with self._lock:
+                self._print(f"\r\x1b[K {step.seconds:6.1f} s  {step.name} …")
+
+    def _print(self, text: str) -> None:
+        # A closed terminal or pipe is no reason to stop half-way.
+        with contextlib.suppress(OSError, ValueError):
+            self._out.write(text)
+            self._out.flush()
+
+    def _write_log(self, line: str) -> None:
+        if self._log is None:
+            self._log_before.append(line)
+            return
+        with contextlib.suppress(OSError):
+            self._log.write(line + "\n")
+
+
+def standard(json_result: bool, secrets: Iterable[str] = ()) -> Steps:
+    """Steps on standard output; on standard error where that carries a JSON result."""
+    return Steps(sys.stderr if json_result else sys.stdout, Redactor(secrets))

@@ -1,0 +1,179 @@
+"""Write tljh's wheel from a checkout: no build backend, no network, nothing left behind.
+
+A wheel is a zip file with three text files of metadata. Made here, its bytes depend on the
+sources alone, so the digest that names a hub environment does too.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import fnmatch
+import hashlib
+import io
+import re
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# The oldest moment that a zip file can tell.
+EPOCH = (1980, 1, 1, 0, 0, 0)
+_GENERATOR = "tljh-installer"
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel in memory."""
+
+    name: str
+    data: bytes
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Project:
+    """The part of pyproject.toml that a wheel is made of."""
+
+    name: str
+    version: str
+    summary: str
+    requires_python: str
+    license: str
+    dependencies: tuple[str, ...]
+    entry_points: dict[str, dict[str, str]] = field(default_factory=dict)
+    package_data: tuple[str, ...] = ()
+
+
+def read_tables(text: str) -> dict[str, dict[str, list[str]]]:
+    """Tables of strings and lists of strings from TOML: all that pyproject.toml needs here.
+
+    Python 3.10 has no tomllib. A test compares this with the real parser.
+    """
+    tables: dict[str, dict[str, list[str]]] = {}
+    table: dict[str, list[str]] = {}
+    lines = iter(text.splitlines())
+    for line in lines:
+        stripped = line.strip()
+        header = re.fullmatch(r"\[([^\[\]]+)\]\s*(#.*)?", stripped)
+        if header:
+            table = tables.setdefault(header.group(1).replace('"', "").strip(), {})
+            continue
+        key, equals, value = stripped.partition("=")
+        if not equals or stripped.startswith("#"):
+            continue
+        value = value.strip()
+        if value.startswith("["):
+            while not re.search(r"\]\s*(#.*)?$", value):
+                value += "\n" + next(lines).strip()
+        value = "\n".join(part for part in value.split("\n") if not part.startswith("#"))
+        table[key.strip().strip('"')] = re.findall(r'"([^"]*)"', value)
+    return tables
+
+
+def read_project(pyproject: str) -> Project:
+    tables = read_tables(pyproject)
+    project = tables["project"]
+
+    def one(key: str) -> str:
+        return (project.get(key) or [""])[0]
+
+    def points(table: str) -> dict[str, str]:
+        return {name: value[0] for name, value in tables.get(table, {}).items()}
+
+    start = "project.entry-points."
+    groups = {"console_scripts": points("project.scripts")}
+    groups.update(
+        {table[len(start) :]: points(table) for table in tables if table.startswith(start)}
+    )
+    return Project(
+        name=one("name"),
+        version=one("version"),
+        summary=one("description"),
+        requires_python=one("requires-python"),
+        license=one("license"),
+        dependencies=tuple(project.get("dependencies", [])),
+        entry_points={group: found for group, found in groups.items() if found},
+        package_data=tuple(tables.get("tool.setuptools.package-data", {}).get("tljh", [])),
+    )
+
+
+def package_files(checkout: Path, package_data: tuple[str, ...]) -> list[tuple[str, bytes]]:
+    """The files of the package, as setuptools would choose them, in a fixed order."""
+    found = []
+    for path in sorted((checkout / "tljh").rglob("*")):
+        name = path.relative_to(checkout / "tljh").as_posix()
+        if "__pycache__" in path.parts or not path.is_file():
+            continue
+        patterns = [p[3:] if p.startswith("**/") else p for p in package_data]
+        if path.suffix == ".py" or any(
+            fnmatch.fnmatch(path.name, p) or fnmatch.fnmatch(name, p) for p in patterns
+        ):
+            found.append((f"tljh/{name}", path.read_bytes()))
+    return found
+
+
+def _metadata(project: Project) -> bytes:
+    lines = [
+        "Metadata-Version: 2.4",
+        f"Name: {project.name}",
+        f"Version: {project.version}",
+        f"Summary: {project.summary}",
+        f"Requires-Python: {project.requires_python}",
+        f"License-Expression: {project.license}",
+        *(f"Requires-Dist: {dependency}" for dependency in project.dependencies),
+    ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _entry_points(project: Project) -> bytes:
+    text = ""
+    for group, points in project.entry_points.items():
+        text += f"[{group}]\n" + "".join(f"{name} = {what}\n" for name, what in points.items())
+        text += "\n"
+    return text.encode()
+
+
+def archive(files: list[tuple[str, bytes]], compression: int) -> bytes:
+    """A zip file whose bytes depend on `files` only."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, data in files:
+            entry = zipfile.ZipInfo(name, EPOCH)
+            entry.external_attr = 0o100644 << 16
+            entry.compress_type = compression
+            entry.create_system = 3
+            file.writestr(entry, data, compresslevel=9)
+    return buffer.getvalue()
+
+
+def _record(files: list[tuple[str, bytes]], own_name: str) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for name, data in files:
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+        writer.writerow([name, f"sha256={digest}", len(data)])
+    writer.writerow([own_name, "", ""])
+    return text.getvalue().encode()
+
+
+def build_wheel(checkout: Path) -> Wheel:
+    """The wheel of the checkout at `checkout`, which is only read."""
+    project = read_project((checkout / "pyproject.toml").read_text(encoding="utf-8"))
+    info = f"{project.name}-{project.version}.dist-info"
+    files = [
+        *package_files(checkout, project.package_data),
+        (f"{info}/METADATA", _metadata(project)),
+        (
+            f"{info}/WHEEL",
+            f"Wheel-Version: 1.0\nGenerator: {_GENERATOR}\n"
+            "Root-Is-Purelib: true\nTag: py3-none-any\n".encode(),
+        ),
+        (f"{info}/entry_points.txt", _entry_points(project)),
+    ]
+    files.append((f"{info}/RECORD", _record(files, f"{info}/RECORD")))
+    # Stored, not compressed: compressed bytes would depend on the machine's zlib.
+    data = archive(files, zipfile.ZIP_STORED)
+    return Wheel(f"{project.name}-{project.version}-py3-none-any.whl", data)
