@@ -21,7 +21,7 @@ GROUPS = {
     "proxies": "jupyterhub.proxies",
 }
 OUR_CLASSES = (
-    "tljh.hub.app:TljhHub",
+    "tljh.hub.app:Hub",
     "tljh.hub.firstuse:ClaimedFirstUseAuthenticator",
     "tljh.user_creating_spawner:UserCreatingSpawner",
 )
@@ -136,7 +136,8 @@ def build() -> dict[str, Any]:
         if group:
             names[group][short] = f"{found.__module__}.{found.__name__}"
         waiting.append(found)
-        waiting += getattr(found, "classes", [])
+        listed = found.class_traits().get("classes")
+        waiting += listed.default() if listed is not None else []
     while waiting:
         found = waiting.pop()
         if not isinstance(found, type) or not issubclass(found, HasTraits):

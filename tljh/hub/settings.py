@@ -62,7 +62,15 @@ def _memory(value: Any) -> Any:
         raise ValueError(f"must be at least 32M, below which no server starts, not {text!r}")
     if size > 1 << 60:
         raise ValueError(f"is more memory than any machine has: {text!r}")
-    return f"{number}{unit}"
+    if unit:
+        return f"{number}{unit}"
+    # The spawner refuses text without a unit; less than a kibibyte more is no harm.
+    kibibytes = -(-int(size) // 1024)
+    for larger in "KMGT":
+        if kibibytes % 1024 or larger == "T":
+            return f"{kibibytes}{larger}"
+        kibibytes //= 1024
+    return f"{kibibytes}K"
 
 
 def memory_bytes(value: str) -> int:

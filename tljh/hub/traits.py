@@ -104,7 +104,7 @@ class Trait:
             return False
         if self.kind == "bytes" and isinstance(value, str):
             return value[-1:] in "KMGT0123456789" and value[:1].isdigit()
-        if self.kind == "list" and self.item in ("text", "int", "bool"):
+        if isinstance(value, list) and self.item in ("text", "int", "bool"):
             wanted = kinds[self.item]
             if not all(isinstance(one, wanted) for one in value):
                 return False
@@ -143,6 +143,15 @@ class Catalogue:
             if "Authenticator" in (name, *entry["bases"]):
                 found[entry["path"]] = name
         return found
+
+    @property
+    def short_names(self) -> list[str]:
+        """The one short name by which each authenticator goes, without their local variants."""
+        return sorted(
+            name
+            for name in self.authenticators
+            if name != "default" and not name.startswith("local-") and "authenticator" not in name
+        )
 
     def trait(self, class_name: str, name: str) -> Trait | None:
         """A trait of a class, its own or inherited."""
@@ -229,7 +238,7 @@ class Catalogue:
                 why="it cannot be checked before the hub loads it",
                 severity="warning",
             )
-        shorts = ", ".join(sorted(self.authenticators))
+        shorts = ", ".join(self.short_names)
         guess = same or near
         return Problem(
             path,

@@ -1,0 +1,302 @@
+"""The settings of the proxy: where it listens, its certificates, and its API."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from tljh.settings import Cost, Problem, Section, section, setting
+
+if TYPE_CHECKING:
+    from tljh.config import Config
+
+# The hub itself listens here, on loopback.
+HUB_PORT = 15001
+
+_LABEL = re.compile(r"^(?!-)[a-z0-9-]{1,63}(?<!-)$")
+_EMAIL = re.compile(r"^[^@\s\"'`{}<>,;]+@[^@\s\"'`{}<>,;]+\.[^@\s\"'`{}<>,;]+$")
+_URL = re.compile(r"^https?://[^\s\"'`{}<>]+$")
+
+HttpsMode = Literal["letsencrypt", "tls", "internal"]
+
+
+def _address(value: str) -> str:
+    if not value:
+        return value
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError(
+            f"must be an IP address of this machine, or empty for all, not {value!r}"
+        ) from None
+
+
+def _loopback(value: str) -> str:
+    if not value or not ipaddress.ip_address(_address(value)).is_loopback:
+        raise ValueError(f"must be a loopback address like 127.0.0.1, not {value!r}")
+    return value
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value, strict=False))
+    except ValueError:
+        raise ValueError(
+            f"must be an IP address or a network like 10.0.0.0/8, not {value!r}"
+        ) from None
+
+
+def _host_name(value: str) -> str:
+    name = value.lower()
+    if name.startswith("*."):
+        raise ValueError(
+            f"must be a host name; a certificate for {value!r} takes a DNS challenge, "
+            "which Let's Encrypt over HTTP does not do"
+        )
+    if not name.isascii():
+        raise ValueError(f"must be written in its ASCII form (xn--…), not {value!r}")
+    labels = name.split(".")
+    is_address = all(label.isdigit() for label in labels)
+    if len(name) > 253 or is_address or not all(_LABEL.match(label) for label in labels):
+        raise ValueError(f"must be a host name like hub.example.org, not {value!r}")
+    return name
+
+
+def _email(value: str) -> str:
+    if value and not _EMAIL.match(value):
+        raise ValueError(f"must be an e-mail address like admin@example.org, not {value!r}")
+    return value
+
+
+def _file_path(value: str) -> str:
+    if value and not value.startswith("/"):
+        raise ValueError(f"must be a whole path that begins with /, not {value!r}")
+    if re.search(r"[\x00-\x1f\"`{}]", value):
+        raise ValueError(f"has a character that cannot be in a path here: {value!r}")
+    return value
+
+
+def _url(value: str) -> str:
+    if not _URL.match(value):
+        raise ValueError(f"must be a URL like https://ca.example.org/directory, not {value!r}")
+    return value
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Address = Annotated[str, AfterValidator(_address)]
+LoopbackAddress = Annotated[str, AfterValidator(_loopback)]
+Network = Annotated[str, AfterValidator(_network)]
+HostName = Annotated[str, AfterValidator(_host_name)]
+Email = Annotated[str, AfterValidator(_email)]
+FilePath = Annotated[str, AfterValidator(_file_path)]
+Url = Annotated[str, AfterValidator(_url)]
+
+
+class HttpSettings(Section):
+    """Plain HTTP; with HTTPS enabled it only redirects there."""
+
+    address: Address = setting(
+        "",
+        help="IP address to listen on; empty for all addresses of the machine.",
+        cost=Cost.PROXY_RELOAD,
+        example="127.0.0.1",
+    )
+    port: Port = setting(80, help="Port to listen on.", cost=Cost.PROXY_RELOAD, example="8080")
+
+
+class TlsSettings(Section):
+    """A certificate of your own."""
+
+    cert: FilePath = setting(
+        "",
+        help="File with the certificate and its chain, PEM.",
+        cost=Cost.PROXY_RELOAD,
+        example="/etc/ssl/hub.crt",
+    )
+    key: FilePath = setting(
+        "",
+        help="File with the certificate's private key, PEM, without a passphrase.",
+        cost=Cost.PROXY_RELOAD,
+        example="/etc/ssl/private/hub.key",
+    )
+
+
+class LetsencryptSettings(Section):
+    """Certificates from Let's Encrypt, or from another authority that speaks ACME."""
+
+    email: Email = setting(
+        "",
+        help="Address that the authority writes to when a certificate is in trouble.",
+        cost=Cost.PROXY_RELOAD,
+        example="admin@example.org",
+    )
+    domains: list[HostName] = setting(
+        [],
+        help="Host names of this hub, which the certificate is for.",
+        cost=Cost.PROXY_RELOAD,
+        example="hub.example.org",
+    )
+    staging: bool = setting(
+        False,
+        help="Whether to ask the test authority, whose certificates browsers do not trust.",
+        cost=Cost.PROXY_RELOAD,
+    )
+    server: Url | None = setting(
+        None,
+        help="Directory URL of another ACME authority; null for Let's Encrypt.",
+        cost=Cost.PROXY_RELOAD,
+        example="https://ca.example.org/acme/directory",
+    )
+    ca_bundle: FilePath | None = setting(
+        None,
+        help="File with the certificates to trust when talking to that authority, PEM.",
+        cost=Cost.PROXY_RELOAD,
+        example="/etc/ssl/our-ca.pem",
+    )
+
+
+class HttpsSettings(Section):
+    """Encrypted HTTP."""
+
+    enabled: bool = setting(
+        False, help="Whether the hub is served over HTTPS.", cost=Cost.PROXY_RELOAD
+    )
+    address: Address = setting(
+        "",
+        help="IP address to listen on; empty for all addresses of the machine.",
+        cost=Cost.PROXY_RELOAD,
+    )
+    port: Port = setting(443, help="Port to listen on.", cost=Cost.PROXY_RELOAD, example="8443")
+    mode: HttpsMode | None = setting(
+        None,
+        help="Where certificates come from: letsencrypt, tls (your own files) or internal "
+        "(an authority of this machine's own); null for whichever is configured.",
+        cost=Cost.PROXY_RELOAD,
+    )
+    tls: TlsSettings = section(TlsSettings, help="A certificate of your own.")
+    letsencrypt: LetsencryptSettings = section(
+        LetsencryptSettings, help="Certificates from Let's Encrypt."
+    )
+
+    @property
+    def effective_mode(self) -> HttpsMode | None:
+        """Where certificates come from; None while HTTPS is off or not configured."""
+        if not self.enabled:
+            return None
+        if self.mode is not None:
+            return self.mode
+        if self.tls.cert and self.tls.key:
+            return "tls"
+        return "letsencrypt" if self.letsencrypt.domains else None
+
+
+class TraefikApiSettings(Section):
+    """Traefik's own API, by which the hub looks at its routes."""
+
+    ip: LoopbackAddress = setting(
+        "127.0.0.1", help="Loopback address to listen on.", cost=Cost.PROXY_RELOAD
+    )
+    port: Port = setting(8099, help="Port to listen on.", cost=Cost.PROXY_RELOAD)
+    username: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = setting(
+        "api_admin", help="Name for basic authentication.", cost=Cost.PROXY_RELOAD
+    )
+    password: str = setting(
+        "",
+        help="Password for basic authentication; empty for one that is made up and kept.",
+        cost=Cost.PROXY_RELOAD,
+        secret=True,
+    )
+
+
+class ProxySettings(Section):
+    """How the proxy hands over when its configuration changes."""
+
+    drain_timeout_s: int = setting(
+        86_400,
+        help="Seconds that open web sockets live on after a change of the proxy's listeners.",
+        cost=Cost.NOTHING,
+        ge=0,
+        le=604_800,
+    )
+
+
+def _https_source(config: Config) -> Iterator[Problem]:
+    https = config.https
+    tls, acme = https.tls, https.letsencrypt
+    for have, lack in (("cert", "key"), ("key", "cert")):
+        if getattr(tls, have) and not getattr(tls, lack):
+            yield Problem(
+                ("https", "tls", have),
+                f"https.tls.{have} is set, but https.tls.{lack} is not",
+                fix=f"sudo tljh-config set https.tls.{lack} /path/to/the/{lack}",
+                severity="incomplete",
+            )
+    if not https.enabled:
+        return
+    has_tls, has_acme = bool(tls.cert or tls.key), bool(acme.domains or acme.email)
+    if https.mode is None and not has_tls and not has_acme:
+        yield Problem(
+            ("https", "enabled"),
+            "https.enabled is true, but nothing says where certificates come from",
+            fix="set https.letsencrypt.email and https.letsencrypt.domains, or https.tls.cert "
+            "and https.tls.key, or: sudo tljh-config set https.mode internal",
+            severity="incomplete",
+        )
+    if https.mode is None and has_tls and has_acme:
+        yield Problem(
+            ("https",),
+            "https.tls and https.letsencrypt are both set, and nothing says which one to use",
+            fix="sudo tljh-config set https.mode letsencrypt (or tls)",
+            at_key=True,
+            severity="incomplete",
+        )
+    if https.mode == "tls" and not has_tls:
+        yield Problem(
+            ("https", "mode"),
+            "https.mode is tls, but https.tls.cert and https.tls.key are not set",
+            fix="sudo tljh-config set https.tls.cert /path/to/the/cert",
+            severity="incomplete",
+        )
+    if https.mode == "letsencrypt" or (https.mode is None and has_acme):
+        place: tuple[str, ...] = ("https", "letsencrypt") if has_acme else ("https", "mode")
+        for key, example in (("email", "you@example.org"), ("domains", "hub.example.org")):
+            if not getattr(acme, key):
+                verb = "add-item" if key == "domains" else "set"
+                yield Problem(
+                    place,
+                    f"https.letsencrypt.{key} is missing, which Let's Encrypt needs",
+                    fix=f"sudo tljh-config {verb} https.letsencrypt.{key} {example}",
+                    severity="incomplete",
+                    at_key=has_acme,
+                )
+
+
+def _port_clashes(config: Config) -> Iterator[Problem]:
+    taken = {HUB_PORT: "the hub itself", config.http.port: "http.port"}
+    if config.http.port == HUB_PORT:
+        yield Problem(
+            ("http", "port"),
+            f"http.port is {HUB_PORT}, where the hub itself listens",
+            fix="sudo tljh-config set http.port 80",
+        )
+    wanted = [("https", config.https.port)] if config.https.enabled else []
+    wanted.append(("traefik_api", config.traefik_api.port))
+    for name, port in wanted:
+        if port in taken:
+            default = 443 if name == "https" else 8099
+            yield Problem(
+                (name, "port"),
+                f"{name}.port is {port}, which {taken[port]} has already",
+                fix=f"sudo tljh-config set {name}.port {default}",
+            )
+        taken.setdefault(port, f"{name}.port")
+
+
+def contradictions(config: Config) -> Iterator[Problem]:
+    """What is wrong with the proxy's settings taken together."""
+    yield from _https_source(config)
+    yield from _port_clashes(config)
