@@ -17,6 +17,7 @@ from tljh.errors import Finding, Place, TljhError
 from tljh.facts import Facts
 from tljh.host.base import HostReader
 from tljh.hub.health import doors, problem_of
+from tljh.installed import load_configuration
 from tljh.paths import Paths
 
 if TYPE_CHECKING:
@@ -111,12 +112,10 @@ def worst(reported: list[Reported]) -> Severity:
 
 def subject_of(host: HostReader, paths: Paths) -> Subject:
     """Read configuration and facts; an invalid configuration is part of what is reported."""
-    from tljh.config import load
     from tljh.facts import read_facts
 
     try:
-        data = host.read(paths.config_file) or b""
-        config = load(data, path=paths.config_file, traits_file=paths.traits)
+        config = load_configuration(host, paths, host.read(paths.config_file) or b"")
     except TljhError as error:
         return Subject(host, paths, None, None, error.findings)
     return Subject(host, paths, config, read_facts(host, config, paths))
@@ -251,11 +250,10 @@ def _python(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
     if link is None:
         return
     stamp = subject.host.read(subject.paths.prefix / link / "pyvenv.cfg") or b""
-    built_with = dict(
-        (part.strip() for part in line.split("=", 1))  # type: ignore[misc]
-        for line in stamp.decode().splitlines()
-        if "=" in line
-    )
+    built_with: dict[str, str] = {}
+    for line in stamp.decode().splitlines():
+        name, _, value = line.partition("=")
+        built_with[name.strip()] = value.strip()
     now = subject.host.query([f"{subject.paths.hub}/bin/python", "-c", _PRINT_VERSION])
     built = built_with.get("version_info") or built_with.get("version", "")
     if now.ok and built and not now.out.strip().startswith(".".join(built.split(".")[:2])):

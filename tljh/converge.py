@@ -17,6 +17,7 @@ from tljh.desired import desired
 from tljh.facts import Facts, read_facts
 from tljh.host.base import Host, HostReader
 from tljh.hub.health import DEADLINE_S, doors, wait_until_healthy
+from tljh.installed import load_configuration
 from tljh.journal import Journal
 from tljh.output import Progress
 from tljh.paths import Paths
@@ -74,9 +75,7 @@ def work_out(
     host: HostReader, paths: Paths, request: Request
 ) -> tuple[Outcome, Sequence[Resource]]:
     """Read, validate and plan; changes nothing. Raises TljhError with every finding."""
-    from tljh.config import load
-
-    config = load(request.config_bytes, path=paths.config_file, traits_file=paths.traits)
+    config = load_configuration(host, paths, request.config_bytes, request.hub_environment)
     facts = read_facts(host, config, paths, request.hub_environment)
     brought_back: Sequence[Resource] = ()
     if request.files is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,9 +13,9 @@ from tljh.errors import Exit, TljhError
 from tljh.plugins.manager import call, installed_plugins
 
 FIRST_LINES = """\
-# The configuration of this hub. Change it with `sudo tljh-config set KEY VALUE`, or edit it by
-# hand with `sudo tljh-config edit`; `sudo tljh-config reload` makes changes count.
-# All settings: tljh-config describe
+The configuration of this hub. Change it with `sudo tljh-config set KEY VALUE`, or edit it by
+hand with `sudo tljh-config edit`; `sudo tljh-config reload` makes changes count.
+All settings: tljh-config describe
 """
 
 
@@ -74,10 +75,8 @@ def configuration_with(answers: Answers, old: bytes) -> bytes:
     Admins and plugins are added, never replaced; plugins' `tljh_config_post_install` comes last.
     Comments and order survive. The same answers again change nothing.
     """
-    from tljh.configfile import dump_document, edit_document
-
-    document = edit_document(old or FIRST_LINES.encode())
-    before = dump_document(document)
+    document = _parsed(old) if old.strip() else _fresh()
+    before = _dumped(document)
     for name in answers.admins:
         _add(document, ("users", "admin"), name)
     for spec in answers.plugins:
@@ -88,9 +87,57 @@ def configuration_with(answers: Answers, old: bytes) -> bytes:
         _section(document, ("http",))["port"] = answers.http_port
     if answers.https_port is not None:
         _section(document, ("https",))["port"] = answers.https_port
-    call(installed_plugins(), "tljh_config_post_install", config=document)
-    after = dump_document(document)
+    _ask_plugins(document)
+    after = _dumped(document)
     return old if old and after == before else after
+
+
+def _ask_plugins(document: Any) -> None:
+    """Let plugins change the configuration; sections of theirs that are new are allowed in it."""
+    from tljh.config import Config
+
+    known = set(document)
+    call(installed_plugins(), "tljh_config_post_install", config=document)
+    for name in list(document):
+        is_setting = name in Config.model_fields or str(name)[:1].isupper()
+        if name not in known and not is_setting:
+            _add(document, ("plugins", "sections"), str(name))
+
+
+def _parsed(data: bytes) -> Any:
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return _yaml().load(data) or _fresh()
+    except YAMLError as error:
+        raise TljhError(
+            "config.yaml is not valid YAML, so nothing can be added to it",
+            why=str(error),
+            fix="see every problem with its line: sudo tljh-config check",
+        ) from error
+
+
+def _fresh() -> Any:
+    from ruamel.yaml.comments import CommentedMap
+
+    document = CommentedMap()
+    document.yaml_set_start_comment(FIRST_LINES)
+    return document
+
+
+def _yaml() -> Any:
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="rt")
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    return yaml
+
+
+def _dumped(document: Any) -> bytes:
+    stream = io.BytesIO()
+    _yaml().dump(document, stream)
+    return stream.getvalue()
 
 
 def _section(document: Any, path: tuple[str, ...]) -> Any:

@@ -12,6 +12,7 @@ from tljh.errors import Exit, TljhError
 from tljh.host.base import HostReader
 from tljh.host.real import RealHost
 from tljh.hub.health import DEADLINE_S
+from tljh.installed import configuration_bytes
 from tljh.journal import Entry, Journal
 from tljh.output import Progress, Silent, progress_for
 from tljh.paths import Paths, paths_from_environment
@@ -79,16 +80,6 @@ class History:
         return "\n".join(lines)
 
 
-def installed_configuration(host: HostReader, paths: Paths) -> bytes:
-    """config.yaml as it stands. Raises TljhError where nothing is installed."""
-    if host.readlink(paths.hub) is None:
-        raise TljhError(
-            f"there is no hub installed at {paths.prefix}",
-            fix="install one: sudo python3 bootstrap.py --admin NAME",
-        )
-    return host.read(paths.config_file) or b""
-
-
 def request_for(
     host: HostReader,
     paths: Paths,
@@ -100,7 +91,7 @@ def request_for(
 ) -> Request:
     from tljh.commands.install import standing_environments
 
-    installed = installed_configuration(host, paths)
+    installed = configuration_bytes(host, paths)
     return Request(
         command=command,
         config_bytes=installed if files is None else files.get("config.yaml", b""),

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tljh.commands.install import public_url
-from tljh.commands.reload import installed_configuration
 from tljh.converge import LOCK_TIMEOUT_S
 from tljh.errors import TljhError
 from tljh.host.passwords import has_password
 from tljh.host.real import RealHost
 from tljh.hub.claims import Claim, claim_file, new_claim
 from tljh.hub.configuration import uses_first_use
+from tljh.installed import configuration_bytes, load_configuration
 from tljh.paths import paths_from_environment
 
 if TYPE_CHECKING:
@@ -40,11 +40,8 @@ class Claimed:
 
 def claim(login: str) -> Claimed:
     """Make a new claim for an administrator without a password; an older one stops working."""
-    from tljh.config import load
-
     paths, host = paths_from_environment(), RealHost()
-    data = installed_configuration(host, paths)
-    config = load(data, path=paths.config_file, traits_file=paths.traits)
+    config = load_configuration(host, paths, configuration_bytes(host, paths))
     _refuse(login, config, has_password(paths.state_dir / "passwords.dbm", login))
     made = new_claim(login)
     with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
