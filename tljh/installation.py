@@ -33,7 +33,7 @@ class Answers:
     https_port: int | None = None
     plan: bool = False
     json: bool = False
-    events: Path | None = None
+    events_fd: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -45,7 +45,6 @@ def read_answers(text: str) -> Answers:
     try:
         told: dict[str, Any] = json.loads(text)
         names = [str(item).partition(":") for item in told.get("admins", [])]
-        page = told.get("progress_page")
         return Answers(
             hub_environment=Path(told["hub_environment"]),
             admins=tuple(dict.fromkeys(name for name, _, _ in names)),
@@ -57,7 +56,7 @@ def read_answers(text: str) -> Answers:
             https_port=told.get("https_port"),
             plan=bool(told.get("plan")),
             json=bool(told.get("json")),
-            events=Path(page["events"]) if page else None,
+            events_fd=told.get("events_fd"),
             environment=dict(told.get("env", {})),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:

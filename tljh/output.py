@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -104,6 +106,42 @@ class Bars:
             self._task = None
             took_s = time.monotonic() - began_s
             self._console.print(f"{sign} {took_s:5.1f} s {title}")
+
+
+class Published:
+    """Shows progress as `shown` does, and tells the bootstrap of it: a line of JSON per event.
+
+    The bootstrap keeps them in its log, and shows them on its page. That it may be gone is no
+    reason to stop.
+    """
+
+    def __init__(self, shown: Progress, stream: TextIO) -> None:
+        self._shown = shown
+        self._stream = stream
+
+    def _publish(self, **event: object) -> None:
+        with contextlib.suppress(OSError):
+            print(json.dumps(event), file=self._stream, flush=True)
+
+    def note(self, text: str) -> None:
+        self._publish(event="log", line=text)
+        self._shown.note(text)
+
+    def advance(self, done: float, total: float, what: str = "") -> None:
+        self._shown.advance(done, total, what)
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        self._publish(event="step", name=title, state="running")
+        began_s = time.monotonic()
+        state = "failed"
+        try:
+            with self._shown.step(title):
+                yield
+            state = "done"
+        finally:
+            took_s = round(time.monotonic() - began_s, 1)
+            self._publish(event="step", name=title, state=state, seconds=took_s)
 
 
 def progress_for(stream: TextIO, *, silent: bool = False) -> Progress:

@@ -145,7 +145,9 @@ class PackagePages:
 
         That one index does not have a project is fine as long as another has it.
         """
-        found, missing, is_offered = {}, {}, False
+        found: dict[str, str] = {}
+        missing: dict[str, str] = {}
+        is_offered = False
         for url in self.urls(project):
             try:
                 files = self.read(url)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Thread
 
 from tljh.errors import Exit, Finding, TljhError
 from tljh_installer import facts as machine
@@ -24,7 +25,7 @@ from tljh_installer.facts import MachineFacts
 from tljh_installer.index import PackagePages
 from tljh_installer.locks import prepare_dpkg, run_lock
 from tljh_installer.options import Options
-from tljh_installer.page import ProgressPage, progress_page
+from tljh_installer.page import progress_page
 from tljh_installer.preflight import refusals
 from tljh_installer.processes import run_through
 from tljh_installer.release import Carried
@@ -160,15 +161,22 @@ class Run:
             and current.python.exists()
         )
 
-    def _hand_over(self, steps: Steps, hub: HubEnvironment, page: ProgressPage | None) -> int:
+    def _hand_over(self, steps: Steps, hub: HubEnvironment) -> int:
         """Let the new environment do the rest; its exit code is ours."""
-        given = command_line.answers(self.options, hub.path, page.as_answer() if page else None)
+        reading, writing = os.pipe()
+        given = command_line.answers(self.options, hub.path, writing)
         environ = {**self.environ, "TLJH_INSTALL_PREFIX": str(self.options.prefix)}
         for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
             environ.pop(name, None)
         command: list[str | Path] = [hub.python, "-I", "-m", "tljh", "install", "--answers", "-"]
         steps.log("$ " + " ".join(map(str, command)))
-        code = run_through(command, environ=environ, standard_input=json.dumps(given))
+        with os.fdopen(reading, encoding="utf-8", errors="replace") as events:
+            listener = Thread(target=steps.republish, args=(events,), daemon=True)
+            listener.start()
+            code = run_through(
+                command, environ=environ, standard_input=json.dumps(given), pass_fd=writing
+            )
+            listener.join(timeout=5)
         return code if code >= 0 else int(Exit.FAILED)
 
     def _plan(self, steps: Steps, facts: MachineFacts) -> int:
@@ -183,7 +191,7 @@ class Run:
                 environ["UV_CACHE_DIR"] = str(Path(scratch) / "cache")
                 builder = replace(builder, environ=environ)
             hub = builder.build(self.options.plugins)
-            return self._hand_over(steps, hub, None)
+            return self._hand_over(steps, hub)
 
     def _install(self, steps: Steps, facts: MachineFacts, stack: ExitStack) -> int:
         prefix = self.options.prefix
@@ -191,13 +199,13 @@ class Run:
         made = _missing_directories(prefix / "versions")
         try:
             steps.open_log(prefix / "installer.log")
-            page = self._page(steps, facts, stack)
+            self._page(steps, facts, stack)
             if is_first:
                 prepare_dpkg(steps, self.environ)
             hub = self._builder(steps, facts, prefix / "versions").build(self.options.plugins)
             if not hub.built:
                 steps.say(f"hub environment {hub.path.name} is there")
-            code = self._hand_over(steps, hub, page)
+            code = self._hand_over(steps, hub)
             if code != 0:
                 steps.event({"event": "failed", "what": ""})
                 _remove_unused(prefix, hub)
@@ -214,19 +222,17 @@ class Run:
             _remove_empty(made)
         return code
 
-    def _page(self, steps: Steps, facts: MachineFacts, stack: ExitStack) -> ProgressPage | None:
+    def _page(self, steps: Steps, facts: MachineFacts, stack: ExitStack) -> None:
         if not self.options.show_progress_page:
-            return None
+            return
         port = self.options.ports[0]
         if any(listener.port == port for listener in facts.listeners):
             steps.say("no progress page: the hub that is installed has the port")
-            return None
+            return
         directory = Path(tempfile.mkdtemp(prefix="tljh-progress-", dir="/run"))
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
-        page = stack.enter_context(progress_page(port, self.html, directory))
-        steps.open_events(page.events)
+        steps.open_events(stack.enter_context(progress_page(port, self.html, directory)))
         steps.say(f"progress is shown on port {port} of this machine")
-        return page
 
 
 def _missing_directories(path: Path) -> list[Path]:

@@ -239,8 +239,11 @@ def kept_environment(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def answers(options: Options, hub_environment: Path, progress: object) -> dict[str, object]:
-    """What `tljh install --answers -` reads on its standard input."""
+def answers(options: Options, hub_environment: Path, events_fd: int) -> dict[str, object]:
+    """What `tljh install --answers -` reads on its standard input.
+
+    To `events_fd` it writes its steps as lines of JSON, for the log and the progress page.
+    """
     return {
         "admins": list(options.admins),
         "plugins": list(options.plugins),
@@ -252,7 +255,7 @@ def answers(options: Options, hub_environment: Path, progress: object) -> dict[s
         "plan": options.plan,
         "yes": options.yes,
         "json": options.json,
-        "progress_page": progress,
+        "events_fd": events_fd,
         "hub_environment": str(hub_environment),
         "env": dict(options.environment),
     }

@@ -1,10 +1,10 @@
 """The progress page: shown on the HTTP port until Traefik takes the port over.
 
 Two processes, so that the one that talks to strangers has no rights. The server (`nobody`)
-answers; the keeper (root) watches the events and hands the port over:
+answers; the keeper (root) hands the port over:
 
-1. At the event `handover` the keeper gives the listening socket to the user that Traefik runs
-   as. The kernel lets sockets share a port (SO_REUSEPORT) only if their owners are the same.
+1. As soon as there is the user that Traefik runs as, the keeper gives it the listening socket.
+   The kernel lets sockets share a port (SO_REUSEPORT) only if their owners are the same.
 2. When Traefik's socket is there, all new connections are steered to it; what had arrived for
    the page is answered by the page, and then its socket goes.
 
@@ -27,7 +27,6 @@ import time
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Thread
@@ -40,7 +39,6 @@ _NOBODY = 65534
 _SO_ATTACH_REUSEPORT_CBPF = 51
 _BPF_RET = 0x06
 _POLL_S = 0.02
-_TAKEOVER_DEADLINE_S = 120.0
 _HANDSHAKES_S = 0.3
 _FAREWELL_S = 1.5
 _MOST_EVENTS = 2000
@@ -206,19 +204,24 @@ def serve(listening: socket.socket, html: str, events: Events, stop: int) -> Non
         thread.join(2)
 
 
-def keep(listening: socket.socket, events: Events, stop: int) -> None:
-    """Watch the events; at `handover` give the port away and let the server end."""
-    port = listening.getsockname()[1]
-    while not any(event.get("event") == "handover" for event in events.read()):
-        time.sleep(_POLL_S)
+def proxy_uid() -> int | None:
+    """The user that Traefik runs as, once the installation has made it."""
     try:
-        uid = pwd.getpwnam(PROXY_USER).pw_uid
+        return pwd.getpwnam(PROXY_USER).pw_uid
     except KeyError:
-        uid = os.geteuid()
+        return None
+
+
+def keep(listening: socket.socket, stop: int) -> None:
+    """Give the port to Traefik's user as soon as there is one, and to Traefik when it listens.
+
+    Closing `stop` tells the server to end.
+    """
+    port = listening.getsockname()[1]
+    while (uid := proxy_uid()) is None:
+        time.sleep(_POLL_S)
     if may_share(listening, uid):
-        end = time.monotonic() + _TAKEOVER_DEADLINE_S
-        before = listeners_on(port)
-        while listeners_on(port) <= before and time.monotonic() < end:
+        while listeners_on(port) < 2:
             time.sleep(_POLL_S)
         steer_to_newer(listening)
         # Handshakes that are half done belong to the socket that they began at.
@@ -226,17 +229,6 @@ def keep(listening: socket.socket, events: Events, stop: int) -> None:
     # Otherwise the port must be free before Traefik asks for it: a gap, but no failure.
     listening.close()
     os.close(stop)
-
-
-@dataclass
-class ProgressPage:
-    """The page that runs: what `tljh install` has to know of it."""
-
-    pid: int
-    events: Path
-
-    def as_answer(self) -> dict[str, object]:
-        return {"pid": self.pid, "events": str(self.events)}
 
 
 def _die_with(parent: int) -> None:
@@ -263,12 +255,12 @@ def _run_processes(listening: socket.socket, html: str, events_file: int) -> Non
         finally:
             os._exit(0)
     os.close(reading)
-    keep(listening, Events(events_file), writing)
+    keep(listening, writing)
     os.waitpid(server, 0)
 
 
 @contextmanager
-def progress_page(port: int, html: str, directory: Path) -> Iterator[ProgressPage]:
+def progress_page(port: int, html: str, directory: Path) -> Iterator[Path]:
     """Show the page on `port` while the block runs, or until the proxy has taken over.
 
     Events are read from events.jsonl in `directory`, whoever appends to it.
@@ -289,7 +281,7 @@ def progress_page(port: int, html: str, directory: Path) -> Iterator[ProgressPag
     listening.close()
     os.close(descriptor)
     try:
-        yield ProgressPage(keeper, events_path)
+        yield events_path
     finally:
         # Whoever looks at it shall see the last step before it goes.
         ended, _ = os.waitpid(keeper, os.WNOHANG)

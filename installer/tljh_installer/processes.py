@@ -67,11 +67,16 @@ def run_logged(
 
 
 def run_through(
-    command: Sequence[str | Path], *, environ: Mapping[str, str], standard_input: str
+    command: Sequence[str | Path],
+    *,
+    environ: Mapping[str, str],
+    standard_input: str,
+    pass_fd: int,
 ) -> int:
     """Run `command` with our own terminal; it is asked to stop (and to undo) if we die.
 
-    Ctrl-C reaches it directly, so this waits for what it makes of it.
+    Ctrl-C reaches it directly, so this waits for what it makes of it. `pass_fd` goes to it,
+    and is closed here.
     """
     process = subprocess.Popen(
         [str(word) for word in command],
@@ -79,14 +84,18 @@ def run_through(
         cwd="/",
         stdin=subprocess.PIPE,
         text=True,
+        pass_fds=(pass_fd,),
         preexec_fn=_die_with_parent(os.getpid(), signal.SIGTERM),
     )
+    os.close(pass_fd)
     try:
         process.communicate(standard_input)
     except BrokenPipeError:
         pass
-    except BaseException:
-        process.send_signal(signal.SIGTERM)
+    except BaseException as error:
+        # Ctrl-C has reached it already; a second signal could cut its undoing short.
+        if not isinstance(error, KeyboardInterrupt):
+            process.send_signal(signal.SIGTERM)
         process.wait()
         raise
     return process.wait()

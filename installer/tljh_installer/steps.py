@@ -78,10 +78,13 @@ class Steps:
 
     def log(self, text: str) -> None:
         """Keep `text` in the log, and show it in the tail of the progress page."""
-        stamp = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
         for line in self._redact(text).splitlines():
-            self._write_log(f"{stamp} {line}")
+            self._stamp(line)
             self.event({"event": "log", "line": line})
+
+    def _stamp(self, line: str) -> None:
+        stamp = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+        self._write_log(f"{stamp} {line}")
 
     def say(self, text: str) -> None:
         """A line for the person and for the log."""
@@ -94,6 +97,21 @@ class Steps:
         if self._events is not None:
             with contextlib.suppress(OSError), self._events.open("a") as file:
                 file.write(json.dumps(event) + "\n")
+
+    def republish(self, stream: TextIO) -> None:
+        """Log and publish the events of `tljh install`, which shows them itself."""
+        for line in stream:
+            with contextlib.suppress(ValueError, AttributeError):
+                event = json.loads(line)
+                if event.get("event") == "log":
+                    self.log(str(event.get("line", "")))
+                    continue
+                if event.get("state") != "running":
+                    self._stamp(
+                        f"{event.get('seconds', 0):.1f} s  {event.get('name', '')}  "
+                        f"{'' if event.get('state') == 'done' else 'failed'}".rstrip()
+                    )
+                self.event(event)
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:

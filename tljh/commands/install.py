@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from tljh.hub.claims import Claim, claim_file, read_claim
 from tljh.hub.configuration import uses_first_use
 from tljh.hub.resources import FirstPassword, PluginInstallations, new_claims
 from tljh.installation import Answers, configuration_with, read_answers
-from tljh.output import Progress, Silent, progress_for
+from tljh.output import Progress, Published, Silent, progress_for
 from tljh.paths import Paths, paths_from_environment
 from tljh.plugins.manager import Contributions, plugin_names
 from tljh.resources import File, Resource
@@ -82,7 +83,12 @@ def install(answers_text: str) -> None:
 
 
 def _progress(answers: Answers) -> Progress:
-    return Silent() if answers.json else progress_for(sys.stderr)
+    shown = Silent() if answers.json else progress_for(sys.stderr)
+    if answers.events_fd is None:
+        return shown
+    # The bootstrap's pipe; what this process starts must not keep it open.
+    os.set_inheritable(answers.events_fd, False)
+    return Published(shown, os.fdopen(answers.events_fd, "w"))
 
 
 def request_of(answers: Answers, old: bytes, paths: Paths) -> Request:
