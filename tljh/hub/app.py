@@ -68,6 +68,7 @@ class Hub(JupyterHub):
     name = "jupyterhub"
 
     def init_tornado_settings(self) -> None:
+        self.template_paths = [*self.template_paths, str(Path(__file__).with_name("templates"))]
         super().init_tornado_settings()
         # By this the health check knows an answer of this installation from any other.
         instance = paths_from_environment().state_dir / INSTANCE

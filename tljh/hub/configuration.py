@@ -63,7 +63,6 @@ def _hub(config: Config, paths: Paths) -> Traits:
             "cleanup_servers": False,
             "cleanup_proxy": False,
             "spawner_class": "tljh.hub.spawner.UserCreatingSpawner",
-            "template_paths": [],
         }
     }
 

@@ -38,6 +38,7 @@ class ClaimHandler(BaseHandler):
                 403,
                 "This link is not valid any more: it was used, it expired, or a newer one was "
                 "made. On the machine, `sudo tljh user claim NAME` makes a new one.",
+                reason="This link is not valid",
             )
         return claim
 
