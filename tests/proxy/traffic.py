@@ -127,7 +127,7 @@ class Setup:
         return [
             *(sys.executable, "-I", "-m", "tljh.proxy.supervisor"),
             *("--traefik", str(TRAEFIK), "--config", str(self.directory)),
-            *("--runtime", str(self.runtime), "--linger", "1"),
+            *("--runtime", str(self.runtime), "--linger", "1", "--stop-grace", "2"),
             *more,
         ]
 

@@ -47,6 +47,8 @@ STATIC_SECTIONS = (
     "tracing",
 )
 DYNAMIC_SECTIONS = ("http", "tcp", "udp", "tls")
+# A drop-in may add to these; any other needs an address.
+OUR_ENTRY_POINTS = ("http", "https", "auth_api")
 # The names of our own routers and middlewares begin with it.
 RESERVED_PREFIX = "tljh-"
 # What older installations keep in the same directory: the routes, and what dynamic/ now holds.
@@ -202,6 +204,9 @@ def _broken_promises(path: Path, content: bytes, tree: Tree) -> Iterator[Finding
             fix="put dynamic configuration into state/rules/ and remove the setting here",
         )
     entry_points = _child(tree, "entrypoints")
+    if not isinstance(entry_points, Mapping | None):
+        what = "entryPoints must hold entry points by name"
+        yield Finding(what, Place(str(path), line_of(content, "entryPoints")))
     for name, entry_point in entry_points.items() if isinstance(entry_points, Mapping) else ():
         where = Place(str(path), line_of(content, str(name)))
         if str(name).lower() == READY_ENTRY_POINT:
@@ -210,12 +215,14 @@ def _broken_promises(path: Path, content: bytes, tree: Tree) -> Iterator[Finding
                 where,
                 fix="give yours another name",
             )
-        address = _child(entry_point, "address")
-        if address is not None:
-            yield from _bad_address(str(name), str(address), where)
+        yield from _bad_address(str(name), entry_point, where)
 
 
-def _bad_address(name: str, address: str, where: Place) -> Iterator[Finding]:
+def _bad_address(name: str, entry_point: Any, where: Place) -> Iterator[Finding]:
+    address = _child(entry_point, "address")
+    if address is None and isinstance(entry_point, Mapping) and name.lower() in OUR_ENTRY_POINTS:
+        return
+    address = "" if address is None else str(address)
     try:
         split_address(address.lower().removesuffix("/udp"))
     except ValueError as problem:

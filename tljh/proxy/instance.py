@@ -47,7 +47,6 @@ class Instance:
         self.pid: int | None = None
         self.started_at = 0.0
         self.is_ready = False
-        self.crashes = 0
         self.restart_at: float | None = None
         self.ending_since: float | None = None
         self.output: int | None = None
@@ -122,12 +121,6 @@ class Instance:
         if self.pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
-
-    def close_listeners(self) -> None:
-        """Take the sockets out of service; what was accepted lives on."""
-        for listener in self.listeners.values():
-            listener.close()
-        self.ready.close()
 
 
 def _become(argv: list[str], named: dict[str, socket.socket], output: int) -> None:

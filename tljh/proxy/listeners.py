@@ -64,6 +64,17 @@ class Listener:
         self.sock.close()
 
 
+def connections_migrate() -> bool:
+    """Whether the kernel moves the waiting connections of a socket that closes to its group.
+
+    A setting of Linux 5.14 and newer, which the unit switches on.
+    """
+    try:
+        return Path("/proc/sys/net/ipv4/tcp_migrate_req").read_text().strip() != "0"
+    except OSError:
+        return False
+
+
 def split_address(address: str) -> tuple[str, int]:
     """Host and port of an entry point's address as Traefik writes it; the host may be empty."""
     bare = address.removesuffix("/tcp")

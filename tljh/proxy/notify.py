@@ -16,7 +16,7 @@ FIRST_FD = 3
 def notify(*lines: str, fds: Sequence[int] = ()) -> bool:
     """Send `KEY=value` lines to systemd; False where nobody listens.
 
-    Raises OSError where somebody should listen and cannot be reached.
+    A service must not die of a message that did not arrive, so nothing is raised.
     """
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
@@ -24,9 +24,12 @@ def notify(*lines: str, fds: Sequence[int] = ()) -> bool:
     if address.startswith("@"):
         address = "\0" + address[1:]
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to_systemd:
-        to_systemd.connect(address)
-        to_systemd.sendmsg(["\n".join(lines).encode()], rights)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to_systemd:
+            to_systemd.connect(address)
+            to_systemd.sendmsg(["\n".join(lines).encode()], rights)
+    except OSError:
+        return False
     return True
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from tljh.proxy.control import Control, ask_reload
 from tljh.proxy.instance import Instance
-from tljh.proxy.listeners import NEWER, OLDER, Listener, Unavailable, bind
+from tljh.proxy.listeners import NEWER, OLDER, Listener, Unavailable, bind, connections_migrate
 from tljh.proxy.notify import forget_socket, notify, store_socket, take_sockets
 
 STATIC_FILE = "traefik.yaml"
@@ -72,16 +72,24 @@ class Configuration:
 
 
 class Supervisor:
-    """Instances of Traefik and the steps between their phases; `run` is the event loop."""
+    """Instances of Traefik and the steps between their phases; `run` is the event loop.
+
+    Every start is a candidate that takes over from what serves: a Traefik, one that crashed, or,
+    at first, sockets alone. Traefik accepts before it knows its routes and would answer 404, so
+    in all cases connections wait at the old sockets until the candidate really serves.
+    """
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
+        self.number = 0
+        self.configurations: dict[int, Configuration] = {}
         self.serving: Instance | None = None
         self.candidate: Instance | None = None
         self.leaving: Instance | None = None
         self.draining: list[Instance] = []
-        self.digests: dict[int, str] = {}
-        self.number = 0
+        self.is_reloading = False
+        self.has_served = False
+        self.crashes = 0
         self.last_error = ""
         self.reload_wanted = False
         self.stop_wanted = False
@@ -108,15 +116,12 @@ class Supervisor:
         self._catch_signals()
         try:
             self._start_first()
+            while not self.stop_wanted:
+                self._wait()
+                self._reap()
+                self._advance()
         except (Refused, Unavailable) as problem:
             return self._give_up(str(problem))
-        while not self.stop_wanted:
-            self._wait()
-            self._reap()
-            try:
-                self._advance()
-            except GiveUp as problem:
-                return self._give_up(str(problem))
         return self._stop()
 
     def _wait(self) -> None:
@@ -155,46 +160,42 @@ class Supervisor:
         instance.is_ready = False
         if instance.phase == "draining":
             self.draining.remove(instance)
-            self._publish()
-        elif instance.ending_since is not None:
-            return
         elif instance is self.candidate:
             self._drop_candidate(f"the new Traefik ended with {code}: {instance.reason()}")
-        else:
-            self._schedule_restart(instance, code)
-
-    def _schedule_restart(self, instance: Instance, code: int) -> None:
-        lasted_s = time.monotonic() - instance.started_at
-        instance.crashes = 1 if lasted_s > HEALTHY_AFTER_S else instance.crashes + 1
-        pause_s = min(FIRST_BACKOFF_S * 2 ** (instance.crashes - 1), LONGEST_BACKOFF_S)
-        instance.restart_at = time.monotonic() + pause_s
-        self.last_error = f"Traefik ended with {code}: {instance.reason()}"
-        say(f"{self.last_error}; next start in {pause_s:g} s, connections wait")
+        elif instance is self.serving:
+            lasted_s = time.monotonic() - instance.started_at
+            self._crashed(lasted_s, f"Traefik ended with {code}: {instance.reason()}")
         self._publish()
 
+    def _crashed(self, lasted_s: float, reason: str) -> None:
+        """Plan another start; connections wait. Raises Refused when it crashed too often."""
+        assert self.serving is not None
+        self.crashes = 1 if lasted_s > HEALTHY_AFTER_S else self.crashes + 1
+        if self.crashes > CRASHES_IN_A_ROW:
+            raise Refused(reason)
+        pause_s = min(FIRST_BACKOFF_S * 2 ** (self.crashes - 1), LONGEST_BACKOFF_S)
+        self.serving.restart_at = time.monotonic() + pause_s
+        self.last_error = reason
+        say(f"{reason}; next start in {pause_s:g} s, connections wait")
+
     def _advance(self) -> None:
-        now = time.monotonic()
-        for instance in (self.serving, self.leaving):
-            if instance is None:
-                continue
-            if instance.restart_at is not None and now >= instance.restart_at:
-                if instance is self.serving and instance.crashes > CRASHES_IN_A_ROW:
-                    raise GiveUp(self.last_error)
-                instance.start()
-                self._publish()
-            if instance.pid and not instance.is_ready and instance.answers():
-                instance.is_ready = True
-                self._publish()
         if self.candidate is not None:
             self._advance_candidate(self.candidate)
         if self.leaving is not None:
             self._advance_leaving(self.leaving)
-        if self.reload_wanted and self.candidate is None and self.leaving is None:
+        if self.candidate is not None or self.leaving is not None or self.serving is None:
+            return
+        restart_at = self.serving.restart_at
+        if restart_at is not None and time.monotonic() >= restart_at:
+            self.serving.restart_at = None
+            self._replace_crashed(self.configurations[self.serving.number])
+        elif self.reload_wanted:
             self._begin_reload()
 
-    # The first Traefik, on sockets from systemd's store where there are any
+    # The first Traefik and those that come after a crash
 
     def _start_first(self) -> None:
+        """Listen, on sockets from systemd's store where there are any, and start Traefik."""
         configuration = Configuration(self.options.traefik, self.options.config)
         stored = self._stored_listeners()
         listeners = {}
@@ -202,47 +203,40 @@ class Supervisor:
             listeners[name] = stored.pop(address) if address in stored else bind(address)
         for unwanted in stored.values():
             self._forget(unwanted)
-        first = self._new_instance(configuration, listeners)
         for listener in listeners.values():
             listener.listen()
             # A group that lost its second member in a crash may still be steered to it.
             listener.steer(OLDER)
-        first.start()
-        deadline = time.monotonic() + self.options.ready_timeout
-        while not first.answers():
-            self._wait_for_first(first, deadline)
-        first.is_ready = True
-        first.enter("serving")
-        self.serving = first
-        self._store(first)
-        self._publish("READY=1")
+        self.configurations[self.number] = configuration
+        self.serving = Instance(self.number, [], listeners, bind("127.0.0.1:0"))
+        self.serving.enter("serving")
+        self._replace_crashed(configuration)
 
-    def _wait_for_first(self, first: Instance, deadline: float) -> None:
-        select.select([self.wakeup], [], [], TICK_S)
-        first.relay()
-        pid, status = os.waitpid(first.pid or -1, os.WNOHANG)
-        if pid:
-            first.relay()
-            code = os.waitstatus_to_exitcode(status)
-            raise Refused(f"Traefik ended with {code}: {first.reason()}")
-        if self.stop_wanted or time.monotonic() > deadline:
-            first.kill(signal.SIGKILL)
-            raise Refused("Traefik was not ready in time")
+    def _replace_crashed(self, configuration: Configuration) -> None:
+        assert self.serving is not None
+        if connections_migrate():
+            self.candidate = self._prepare(configuration)
+        else:
+            # What waits at the old sockets cannot be moved to others, so the new Traefik gets
+            # the same ones, and may answer 404 in the milliseconds before it has its routes.
+            self.candidate = self._new_instance(configuration, self.serving.listeners)
+        self.candidate.start()
+        self._publish()
 
     def _stored_listeners(self) -> dict[str, Listener]:
         """Sockets kept over a restart by address; of two for one address the newer stays."""
-        kept: dict[str, Listener] = {}
+        found: list[tuple[int, Listener]] = []
         for stored_as, sock in take_sockets():
-            number, _, address = stored_as.partition("@")
-            # systemd allows no colon in a stored socket's name.
-            listener = Listener(address.replace("!", ":"), sock, stored_as)
-            self.number = max(self.number, int(number) if number.isdigit() else 0)
-            older = kept.get(listener.address)
-            if older is not None:
-                numbers = [int(str(x.stored_as).split("@")[0]) for x in (older, listener)]
-                if numbers[0] > numbers[1]:
-                    older, listener = listener, older
-                self._forget(older)
+            first, _, address = stored_as.partition("@")
+            if first.isdigit():
+                # systemd allows no colon in a stored socket's name.
+                listener = Listener(address.replace("!", ":"), sock, stored_as)
+                found.append((int(first), listener))
+        kept: dict[str, Listener] = {}
+        for number, listener in sorted(found, key=lambda entry: entry[0]):
+            self.number = max(self.number, number)
+            if listener.address in kept:
+                self._forget(kept[listener.address])
             kept[listener.address] = listener
         return kept
 
@@ -254,10 +248,12 @@ class Supervisor:
         try:
             configuration = Configuration(self.options.traefik, self.options.config)
             assert self.serving is not None
-            if self.digests[self.serving.number] == configuration.digest:
+            running = self.configurations[self.serving.number]
+            if running.digest == configuration.digest:
                 self.control.answer(self.serving.is_ready, "nothing changed")
                 return
             self.candidate = self._prepare(configuration)
+            self.is_reloading = True
         except (Refused, Unavailable) as problem:
             self._fail_reload(str(problem))
             return
@@ -296,7 +292,7 @@ class Supervisor:
         """Steer new connections to the candidate: from here on it is the one that serves."""
         serving = self._serving_by_address()
         for listener in candidate.listeners.values():
-            if listener.address in serving:
+            if listener is not serving.get(listener.address, listener):
                 listener.steer(NEWER)
         self.leaving, self.serving, self.candidate = self.serving, candidate, None
         assert self.leaving is not None
@@ -304,21 +300,34 @@ class Supervisor:
         candidate.enter("serving")
         self._store(candidate)
         self.last_error = ""
-        self._publish()
+        self.is_reloading = False
+        self._publish(*(() if self.has_served else ("READY=1",)))
+        self.has_served = True
         self.control.answer(True, f"Traefik {candidate.number} serves")
 
     def _advance_leaving(self, leaving: Instance) -> None:
-        """Retire the old sockets once no connection waits there or is about to arrive."""
-        if leaving.ending_since is None:
+        """Retire the old sockets once no connection waits there or is about to arrive.
+
+        The kernel moves what is still there to the new ones, where it can (`connections_migrate`).
+        """
+        if leaving.pid is not None and leaving.ending_since is None:
             queued = any(listener.waiting() for listener in leaving.listeners.values())
             waited_s = leaving.seconds_in_phase()
             if waited_s < self.options.linger or (queued and waited_s < LONGEST_LEAVING_S):
                 return
+            # What nobody takes over refuses from here on; Traefik would let it hang.
+            for listener in self._unwanted(leaving):
+                self._forget(listener)
             leaving.end()
-        if leaving.pid is not None and leaving.seconds_ending() < CLOSING_S:
-            return
+        if leaving.pid is None or leaving.seconds_ending() >= CLOSING_S:
+            self._retire(leaving)
+
+    def _retire(self, leaving: Instance) -> None:
+        assert self.serving is not None
         by_address = self._serving_by_address()
         for listener in leaving.listeners.values():
+            if listener in self.serving.listeners.values():
+                continue
             self._forget(listener)
             if listener.address in by_address:
                 by_address[listener.address].steer(OLDER)
@@ -333,14 +342,29 @@ class Supervisor:
             self.draining[0].kill(signal.SIGKILL)
         self._publish()
 
+    def _unwanted(self, leaving: Instance) -> list[Listener]:
+        kept = self._serving_by_address()
+        return [x for x in leaving.listeners.values() if x.address not in kept]
+
     def _drop_candidate(self, reason: str) -> None:
-        assert self.candidate is not None
-        self.candidate.close_listeners()
-        self._static_path(self.candidate.number).unlink(missing_ok=True)
+        """Put a candidate away that did not come to serve; whatever served before goes on."""
+        candidate, serving = self.candidate, self.serving
+        assert candidate is not None and serving is not None
         self.candidate = None
-        self._fail_reload(reason)
+        for listener in candidate.listeners.values():
+            if listener not in serving.listeners.values():
+                listener.close()
+        candidate.ready.close()
+        self._static_path(candidate.number).unlink(missing_ok=True)
+        if self.is_reloading:
+            self._fail_reload(reason)
+        elif not self.has_served:
+            raise Refused(reason)
+        if serving.pid is None:
+            self._crashed(0.0, reason)
 
     def _fail_reload(self, reason: str) -> None:
+        self.is_reloading = False
         self.last_error = reason
         say(f"reload refused, the running Traefik goes on: {reason}")
         self.control.answer(False, reason)
@@ -356,7 +380,7 @@ class Supervisor:
         path.write_text(configuration.static, encoding="utf-8")
         ready = bind("127.0.0.1:0")
         ready.listen()
-        self.digests[self.number] = configuration.digest
+        self.configurations[self.number] = configuration
         argv = [configuration.traefik, f"--configFile={path}"]
         return Instance(self.number, argv, listeners, ready)
 
@@ -377,6 +401,7 @@ class Supervisor:
     def _forget(self, listener: Listener) -> None:
         if listener.stored_as is not None:
             forget_socket(listener.stored_as)
+            listener.stored_as = None
         listener.close()
 
     def _publish(self, *lines: str) -> None:
@@ -384,7 +409,7 @@ class Supervisor:
         serving = self.serving
         state = {
             "serving": serving and serving.number,
-            "configuration": serving and self.digests[serving.number],
+            "configuration": serving and self.configurations[serving.number].digest,
             "pid": serving and serving.pid,
             "ready": bool(serving and serving.is_ready),
             "starting": self.candidate and self.candidate.pid,
@@ -427,10 +452,6 @@ class Supervisor:
         for instance in self.instances():
             instance.kill(signal.SIGKILL)
         return 1
-
-
-class GiveUp(Exception):
-    """Traefik crashes over and over; systemd's limits take it from here."""
 
 
 def say(message: str) -> None:
