@@ -28,7 +28,10 @@ class Killed(BaseException):
 
 @dataclass
 class FakeHost:
-    """Implements `Host`. `answers` maps the start of a command line to its result."""
+    """Implements `Host`. `answers` maps the start of a command line to its result.
+
+    `responses` maps a URL to its answer; without one the connection is refused.
+    """
 
     files: dict[Path, tuple[FileInfo, bytes | str]] = field(default_factory=dict)
     accounts: dict[str, UserInfo] = field(default_factory=dict)
@@ -36,7 +39,7 @@ class FakeHost:
     packages: dict[str, str] = field(default_factory=dict)
     unit_states: dict[str, UnitInfo] = field(default_factory=dict)
     answers: dict[str, Result | Callable[[Sequence[str]], Result]] = field(default_factory=dict)
-    responses: dict[str, Response] = field(default_factory=dict)
+    responses: dict[str, Response | Callable[[], Response]] = field(default_factory=dict)
     die_before: int | None = None
     fail_before: int | None = None
     effects: list[str] = field(default_factory=list)
@@ -122,7 +125,8 @@ class FakeHost:
         body: str | None = None,
         verify: bool = True,
     ) -> Response:
-        return self.responses.get(url, Response(0, "ConnectionError: refused"))
+        answer = self.responses.get(url, Response(0, "ConnectionError: refused"))
+        return answer if isinstance(answer, Response) else answer()
 
     def journal(self, unit: str, lines: int = 20) -> str:
         return f"last lines of {unit}"

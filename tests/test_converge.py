@@ -1,0 +1,246 @@
+"""A whole hub on a machine in memory: install, reload, refusals, kills, rollback."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tljh.commands.install import request_of
+from tljh.converge import Request, converge, work_out
+from tljh.errors import TljhError
+from tljh.host.base import Response, Result
+from tljh.host.fake import FakeHost, Killed
+from tljh.hub.health import INSTANCE_HEADER
+from tljh.installation import Answers, configuration_with
+from tljh.journal import Journal
+from tljh.output import Silent
+from tljh.paths import Paths
+
+PATHS = Paths()
+ENVIRONMENT = Path("/opt/tljh/versions/hub-0123456789ab")
+ANSWERS = Answers(hub_environment=ENVIRONMENT, admins=("ada",))
+
+
+def machine() -> FakeHost:
+    """A fresh machine whose hub, once its unit runs, answers with its mark."""
+    host = FakeHost()
+
+    def answer() -> Response:
+        instance = (host.read(PATHS.state_dir / "instance") or b"").decode().strip()
+        runs = host.unit("jupyterhub.service").is_active and host.unit("traefik.service").is_active
+        if not runs:
+            return Response(0, "ConnectionError: refused")
+        return Response(200, "ok", {INSTANCE_HEADER: instance})
+
+    for base in ("/", "/hub2/"):
+        host.responses[f"http://127.0.0.1:15001{base}hub/health"] = answer
+        host.responses[f"http://127.0.0.1:80{base}hub/login"] = answer
+    return host
+
+
+@pytest.fixture(autouse=True)
+def no_conda(monkeypatch):
+    """The shared environment has its own tests; its engine works on a real disk only."""
+    monkeypatch.setattr("tljh.commands.install._conda_environments", lambda *_, **__: [])
+
+
+def install(host: FakeHost, answers: Answers = ANSWERS):
+    request = request_of(answers, host.read(PATHS.config_file) or b"", PATHS)
+    return converge(host, PATHS, request, Silent())
+
+
+def reload(host: FakeHost, data: bytes | None = None, **options):
+    data = host.read(PATHS.config_file) if data is None else data
+    host.files[PATHS.config_file] = (host.files[PATHS.config_file][0], data)
+    return converge(host, PATHS, Request("reload", data, **options), Silent())
+
+
+def units_acted_on(host: FakeHost, since: int) -> list[str]:
+    return [
+        effect
+        for effect in host.effects[since:]
+        if effect.startswith(("systemctl start", "systemctl restart", "systemctl reload"))
+    ]
+
+
+def effects_of_an_install() -> int:
+    host = machine()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tljh.commands.install._conda_environments", lambda *_, **__: [])
+        install(host)
+    return len(host.effects)
+
+
+def test_an_install_ends_with_a_running_hub_and_a_claim_for_its_administrator():
+    host = machine()
+    assert install(host).number == 1
+    assert host.unit("jupyterhub.service").is_active
+    assert host.unit("jupyterhub.service").is_enabled
+    assert host.readlink(PATHS.hub) == "versions/hub-0123456789ab"
+    claim = json.loads(host.read(PATHS.state_dir / "claims" / "ada.json") or b"")
+    assert claim["login"] == "ada"
+    assert len(claim["token"]) >= 32
+
+
+def test_a_second_install_changes_nothing():
+    host = machine()
+    install(host)
+    before = dict(host.files)
+    effects = len(host.effects)
+    assert install(host).number is None
+    assert host.files == before
+    assert len(host.effects) == effects
+
+
+def test_another_administrator_is_added_and_nobody_is_replaced():
+    host = machine()
+    install(host)
+    outcome = install(host, Answers(hub_environment=ENVIRONMENT, admins=("bob",)))
+    assert outcome.config.users.admin == ["ada", "bob"]
+
+
+def test_planning_a_first_install_leaves_nothing_behind():
+    host = machine()
+    before = dict(host.files)
+    outcome, _ = work_out(host, PATHS, request_of(ANSWERS, b"", PATHS))
+    assert outcome.plan
+    assert host.files == before
+    assert host.effects == []
+
+
+def test_every_secret_is_readable_by_root_only_and_absent_from_the_plan():
+    host = machine()
+    outcome = install(host)
+    token = json.loads(host.read(PATHS.state_dir / "claims" / "ada.json") or b"")["token"]
+    secret = (host.read(PATHS.state_dir / "traefik-api.secret") or b"").decode().strip()
+    for path in (PATHS.config_file, *(p for p in host.files if PATHS.state_dir in p.parents)):
+        assert host.files[path][0].mode & 0o077 == 0, path
+    for shown in (outcome.plan.as_text(), json.dumps(outcome.plan.as_json())):
+        assert token not in shown
+        assert secret not in shown
+
+
+@pytest.mark.parametrize("number", range(0, effects_of_an_install()))
+def test_killed_before_any_effect_the_next_install_converges(number):
+    host = machine()
+    host.die_before = number
+    with pytest.raises(Killed):
+        install(host)
+    host.die_before = None
+    host.is_locked = False
+    install(host)
+    assert install(host).number is None
+    assert Journal(PATHS.journal_dir).numbers(host) == [1]
+    assert host.unit("jupyterhub.service").is_active
+
+
+def test_a_change_of_limits_leaves_the_proxy_alone():
+    host = machine()
+    install(host)
+    since = len(host.effects)
+    reload(host, b"users: {admin: [ada]}\nlimits: {memory: 2G}\n")
+    assert units_acted_on(host, since) == ["systemctl restart jupyterhub.service"]
+
+
+def test_a_change_of_the_port_hands_the_proxy_over_and_restarts_the_hub_for_its_own_address():
+    host = machine()
+    install(host)
+    host.responses["http://127.0.0.1:8080/hub/login"] = host.responses[
+        "http://127.0.0.1:80/hub/login"
+    ]
+    since = len(host.effects)
+    reload(host, b"users: {admin: [ada]}\nhttp: {port: 8080}\n")
+    assert "systemctl reload traefik.service" in units_acted_on(host, since)
+    assert "systemctl restart traefik.service" not in units_acted_on(host, since)
+
+
+def test_a_comment_in_the_configuration_restarts_nothing():
+    host = machine()
+    install(host)
+    since = len(host.effects)
+    reload(host, b"# a remark\nusers: {admin: [ada]}\n")
+    assert units_acted_on(host, since) == []
+
+
+def test_an_invalid_configuration_is_refused_with_its_line_and_nothing_changes():
+    host = machine()
+    install(host)
+    data = b"users: {admin: [ada]}\nlimits:\n  memroy: 2G\n"
+    since = len(host.effects)
+    with pytest.raises(TljhError, match="memroy") as caught:
+        reload(host, data)
+    (finding,) = caught.value.findings
+    assert finding.where
+    assert finding.where.line == 3
+    assert host.effects[since:] == []
+
+
+def test_what_the_hub_cannot_load_is_refused_before_anything_running_is_touched():
+    host = machine()
+    install(host)
+    finding = {"what": "no such class", "where": None, "why": None, "fix": "mend it"}
+    host.answers[f"{ENVIRONMENT}/bin/python -m tljh.hub.check"] = Result(
+        1, json.dumps([finding]), ""
+    )
+    before = dict(host.files)
+    with pytest.raises(TljhError, match="no such class"):
+        reload(host, b"users: {admin: [ada]}\nlimits: {memory: 2G}\n")
+    changed = {path for path in host.files if host.files[path] != before.get(path)}
+    assert changed <= {PATHS.config_file}
+
+
+def test_a_hub_that_does_not_answer_is_rolled_back_and_the_old_one_serves():
+    host = machine()
+    install(host)
+    applied = host.read(PATHS.applied_dir / "hub.json")
+    sound = host.responses["http://127.0.0.1:15001/hub/health"]
+
+    def sick_with_new() -> Response:
+        is_old = host.read(PATHS.applied_dir / "hub.json") == applied
+        return sound() if is_old else Response(0, "ConnectionError: refused")
+
+    host.responses["http://127.0.0.1:15001/hub/health"] = sick_with_new
+    with pytest.raises(TljhError, match="does not answer") as caught:
+        reload(host, b"users: {admin: [ada]}\nlimits: {memory: 2G}\n", health_deadline_s=3)
+    assert "last lines of jupyterhub" in str(caught.value)
+    assert host.read(PATHS.applied_dir / "hub.json") == applied
+    assert host.unit("jupyterhub.service").is_active
+    # What the admin wrote stays, to be mended.
+    assert host.read(PATHS.config_file) == b"users: {admin: [ada]}\nlimits: {memory: 2G}\n"
+
+
+def test_a_state_of_the_history_comes_back_with_its_drop_ins():
+    host = machine()
+    install(host)
+    drop_in = PATHS.hub_drop_ins / "mine.py"
+    host.write(drop_in, b"c.Spawner.debug = True\n", mode=0o600)
+    assert reload(host).number == 2
+    entry = Journal(PATHS.journal_dir).entry(host, 1)
+    request = Request("rollback 1", entry.files["config.yaml"], files=entry.files)
+    converge(host, PATHS, request, Silent())
+    assert host.read(drop_in) is None
+    assert host.read(PATHS.applied_dir / "jupyterhub_config.d" / "mine.py") is None
+    entry = Journal(PATHS.journal_dir).entry(host, 2)
+    request = Request("rollback 2", entry.files["config.yaml"], files=entry.files)
+    converge(host, PATHS, request, Silent())
+    assert host.read(drop_in) == b"c.Spawner.debug = True\n"
+
+
+def test_a_hand_edited_rendered_file_shows_in_the_plan():
+    host = machine()
+    install(host)
+    unit = PATHS.units_dir / "jupyterhub.service"
+    host.write(unit, (host.read(unit) or b"") + b"# by hand\n", mode=0o644)
+    outcome, _ = work_out(host, PATHS, Request("plan", host.read(PATHS.config_file) or b""))
+    assert "-# by hand" in outcome.plan.as_text()
+
+
+def test_the_configuration_keeps_its_comments_when_an_administrator_is_added():
+    old = b"# ours\nusers:\n  admin: # the boss\n    - ada\n"
+    new = configuration_with(Answers(hub_environment=ENVIRONMENT, admins=("bob",)), old)
+    assert b"# ours" in new
+    assert b"# the boss" in new
+    assert b"bob" in new
+    assert configuration_with(Answers(hub_environment=ENVIRONMENT, admins=("ada",)), old) == old

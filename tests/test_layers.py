@@ -1,0 +1,101 @@
+"""Who may import what, and who may touch the machine: the architecture, checked."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "tljh"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# The only ways to the machine: the host layer; the process of traefik.service and its trial,
+# which run without the rest; the short-lived process that runs py-rattler; and what runs inside
+# the hub process, whose libraries write for themselves.
+TOUCHES_THE_MACHINE = (
+    "host/",
+    "conda/worker",
+    "proxy/supervisor.py",
+    "proxy/instance.py",
+    "proxy/listeners.py",
+    "proxy/notify.py",
+    "proxy/control.py",
+    "proxy/trial.py",
+    "hub/app.py",
+    "hub/routes.py",
+    "hub/firstuse.py",
+    "hub/catalogue.py",
+)
+BANNED_IMPORTS = {"subprocess", "requests", "shutil", "urllib.request", "http.client"}
+WRITING_METHODS = {
+    "write_text",
+    "write_bytes",
+    "unlink",
+    "rename",
+    "symlink_to",
+    "touch",
+    "rmdir",
+    "chmod",
+}
+# What a plan is made of must not reach for what carries it out.
+PURE = ("plan.py", "desired.py", "errors.py", "paths.py", "settings.py", "hub/names.py",
+        "hub/configuration.py", "proxy/static.py", "proxy/dynamic.py", "proxy/desired.py")  # fmt: skip
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def imports_of(tree: ast.AST) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_only_the_host_layer_touches_the_machine(path):
+    if name_of(path).startswith(TOUCHES_THE_MACHINE):
+        return
+    tree = ast.parse(path.read_text())
+    assert imports_of(tree) & BANNED_IMPORTS == set()
+    calls = {
+        node.func.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        # `host.rename(...)` is the layer; `path.rename(...)` is not.
+        and not (isinstance(node.func.value, ast.Name) and node.func.value.id == "host")
+    }
+    assert calls & WRITING_METHODS == set()
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_what_decides_does_not_import_what_acts(name):
+    found = imports_of(ast.parse((PACKAGE / name).read_text()))
+    acting = {"tljh.host.real", "tljh.apply", "tljh.journal", "tljh.converge", "tljh.commands"}
+    assert {module for module in found if module.startswith(tuple(acting))} == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_nothing_but_commands_imports_commands(path):
+    if name_of(path).startswith(("commands/", "cli.py", "__main__.py")):
+        return
+    found = imports_of(ast.parse(path.read_text()))
+    assert not any(module.startswith("tljh.commands") for module in found)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_importing_reads_no_environment(path):
+    """A module's top level defines; what depends on the machine is asked for later."""
+    tree = ast.parse(path.read_text())
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.If)):
+            continue
+        text = ast.unparse(node)
+        assert "os.environ" not in text, text
+        assert "open(" not in text, text
