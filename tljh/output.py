@@ -11,6 +11,10 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TextIO
 
 
+# Writing a small file is no news; a page of such lines hides what takes time.
+WORTH_A_LINE_S = 0.1
+
+
 class Progress(Protocol):
     """Told of long work as it goes."""
 
@@ -37,7 +41,7 @@ class Silent:
 
 
 class Lines:
-    """A line per finished step with its seconds, for logs and pipes."""
+    """A line for each step that takes a moment, with its seconds; for logs and pipes."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -57,11 +61,12 @@ class Lines:
             print(f"  failed {title}", file=self._stream, flush=True)
             raise
         took_s = time.monotonic() - began_s
-        print(f"{took_s:6.1f} s {title}", file=self._stream, flush=True)
+        if took_s >= WORTH_A_LINE_S:
+            print(f"{took_s:6.1f} s {title}", file=self._stream, flush=True)
 
 
 class Bars:
-    """A rich progress bar for the step at hand, a line for each that is done."""
+    """A rich progress bar for the step at hand, a line for each that took a moment."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -81,7 +86,7 @@ class Bars:
         self._task: int | None = None
 
     def note(self, text: str) -> None:
-        self._console.print(f"         [dim]{text}", markup=True)
+        self._console.print(f"         {text}", style="dim", markup=False)
 
     def advance(self, done: float, total: float, what: str = "") -> None:
         if self._task is not None:
@@ -91,8 +96,11 @@ class Bars:
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
+        from rich.markup import escape
+        from rich.progress import TaskID
+
         began_s = time.monotonic()
-        self._task = self._bar.add_task(title, total=None, what="")
+        self._task = self._bar.add_task(escape(title), total=None, what="")
         self._bar.start()
         sign = "[red]✗[/red]"
         try:
@@ -100,12 +108,11 @@ class Bars:
             sign = "[green]✓[/green]"
         finally:
             self._bar.stop()
-            from rich.progress import TaskID
-
             self._bar.remove_task(TaskID(self._task))
             self._task = None
             took_s = time.monotonic() - began_s
-            self._console.print(f"{sign} {took_s:5.1f} s {title}")
+            if took_s >= WORTH_A_LINE_S or "red" in sign:
+                self._console.print(f"{sign} {took_s:5.1f} s {escape(title)}")
 
 
 class Published:
