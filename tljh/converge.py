@@ -23,6 +23,7 @@ from tljh.output import Progress
 from tljh.paths import Paths
 from tljh.plan import Plan, plan
 from tljh.plugins.manager import Contributions, contributions
+from tljh.proxy.desired import try_traefik
 from tljh.resources import Absent, File, Resource
 
 if TYPE_CHECKING:
@@ -174,6 +175,12 @@ def try_candidate(host: Host, paths: Paths, outcome: Outcome, progress: Progress
     if any(applied in key for key in changed) or f"symlink {paths.hub}" in changed:
         with progress.step("check: the hub can load its configuration"):
             try_hub_configuration(host, paths, outcome.config, outcome.facts)
+    # What we render from the schema alone is known to Traefik; what admins wrote is not.
+    facts = outcome.facts
+    has_foreign = facts.rules or facts.traefik_drop_ins or facts.certificate_files
+    if has_foreign and any(str(paths.traefik_dir) in key for key in changed):
+        with progress.step("check: Traefik can load its configuration"):
+            try_traefik(host, outcome.config, outcome.facts, paths)
 
 
 def running_environment() -> Path:

@@ -6,7 +6,7 @@ planning gets this half only. `Host` adds the effects.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,8 +171,12 @@ class Host(HostReader, Protocol):
         timeout_s: float,
         env: Mapping[str, str] | None = None,
         stdin: str | None = None,
+        on_line: Callable[[str], None] | None = None,
     ) -> Result:
-        """Run a command with effects; same errors as `query`."""
+        """Run a command with effects; same errors as `query`.
+
+        `on_line` is told each line of standard output as it comes.
+        """
 
     def add_group(self, name: str, *, system: bool = False) -> None: ...
     def remove_group(self, name: str) -> None: ...

@@ -193,6 +193,7 @@ class FakeHost:
         timeout_s: float,
         env: Mapping[str, str] | None = None,
         stdin: str | None = None,
+        on_line: Callable[[str], None] | None = None,
     ) -> Result:
         self._effect("run " + " ".join(argv))
         if list(argv[:1]) == ["apt-get"] and "install" in argv:

@@ -29,7 +29,8 @@ def logins(path: Path) -> list[str]:
     if not _exists(path):
         return []
     with dbm.open(str(path), "r") as stored:
-        return sorted(key.decode() for key in stored.keys())  # noqa: SIM118 - a dbm needs it
+        keys = stored.keys()
+        return sorted(key.decode() if isinstance(key, bytes) else key for key in keys)
 
 
 def store_hash(path: Path, login: str, hashed: bytes | None) -> None:

@@ -11,8 +11,9 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -228,6 +229,50 @@ def _parse_unit(name: str, text: str) -> UnitInfo:
     )
 
 
+def _run_line_by_line(
+    argv: Sequence[str],
+    timeout_s: float,
+    env: Mapping[str, str] | None,
+    stdin: str | None,
+    on_line: Callable[[str], None],
+) -> Result:
+    lines: list[str] = []
+    with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryFile("w+") as question:
+        question.write(stdin or "")
+        question.seek(0)
+        with subprocess.Popen(
+            list(argv),
+            stdin=question,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            encoding="utf-8",
+            errors="replace",
+            env={**os.environ, **env} if env else None,
+        ) as running:
+            watchdog = threading.Timer(timeout_s, running.kill)
+            watchdog.start()
+            try:
+                assert running.stdout is not None
+                for line in running.stdout:
+                    lines.append(line)
+                    on_line(line.rstrip("\n"))
+                code = running.wait()
+            except BaseException:
+                running.kill()
+                raise
+            finally:
+                timed_out = not watchdog.is_alive()
+                watchdog.cancel()
+        if timed_out:
+            raise TljhError(
+                f"{argv[0]} did not finish within {timeout_s:g} s",
+                why=" ".join(argv),
+                fix="look at what it waits for, then run the command again",
+            )
+        errors.seek(0)
+        return Result(code, "".join(lines), errors.read())
+
+
 class RealHost(RealReader):
     """Implements `Host` on this machine."""
 
@@ -300,8 +345,11 @@ class RealHost(RealReader):
         timeout_s: float,
         env: Mapping[str, str] | None = None,
         stdin: str | None = None,
+        on_line: Callable[[str], None] | None = None,
     ) -> Result:
-        return self.query(argv, timeout_s=timeout_s, env=env, stdin=stdin)
+        if on_line is None:
+            return self.query(argv, timeout_s=timeout_s, env=env, stdin=stdin)
+        return _run_line_by_line(argv, timeout_s, env, stdin, on_line)
 
     def _must(self, *argv: str, timeout_s: float = 60) -> None:
         done = self.run(argv, timeout_s=timeout_s)

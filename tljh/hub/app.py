@@ -68,7 +68,8 @@ class Hub(JupyterHub):
     name = "jupyterhub"
 
     def init_tornado_settings(self) -> None:
-        self.template_paths = [*self.template_paths, str(Path(__file__).with_name("templates"))]
+        own = str(Path(__file__).with_name("templates"))
+        self.template_paths: list[str] = [*self.template_paths, own]
         super().init_tornado_settings()
         # By this the health check knows an answer of this installation from any other.
         instance = paths_from_environment().state_dir / INSTANCE

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tljh.errors import TljhError
+from tljh.host.base import HostReader
 from tljh.paths import Paths
+from tljh.proxy.checks import traefik_findings
+from tljh.proxy.dropins import admins_files, parse_static_drop_ins, rules_findings
 from tljh.proxy.dynamic import (
     Certificate,
     DynamicInputs,
+    ProxyFile,
     api_password_hash,
     dynamic_files,
     stale_files,
 )
-from tljh.proxy.dropins import parse_static_drop_ins
 from tljh.proxy.static import (
     StaticInputs,
+    Tree,
     entry_points_file,
     merge_all,
     static_configuration,
@@ -33,26 +38,63 @@ STATIC_FILE = "traefik.yaml"
 ENTRY_POINTS_FILE = "entrypoints.json"
 
 
-def traefik_resources(config: Config, facts: Facts, paths: Paths) -> list[Resource]:
-    """Everything below Traefik's directory but users' routes, which are the hub's."""
-    directory = paths.traefik_dir
+@dataclass(frozen=True)
+class ProxyConfiguration:
+    """All that Traefik reads: the static tree, and the dynamic files in the order to write them."""
+
+    static: Tree
+    files: tuple[ProxyFile, ...]
+
+
+def proxy_configuration(config: Config, facts: Facts, paths: Paths) -> ProxyConfiguration:
+    """What follows from the configuration and admins' files.
+
+    Raises TljhError with all that can be said of them without running Traefik.
+    """
     static = merge_all(
         static_configuration(static_inputs(config, paths)),
         parse_static_drop_ins(facts.traefik_drop_ins, paths.traefik_drop_ins),
     )
-    inputs = dynamic_inputs(config, facts, paths)
-    wanted = dynamic_files(inputs, facts.rules)
-    stale = stale_files(facts.dynamic_files, wanted)
+    wrong = rules_findings(facts.rules, paths.rules_dir)
+    if wrong:
+        raise TljhError(wrong)
+    rules = {name: facts.rules[name] for name in admins_files(facts.rules)}
+    files = dynamic_files(dynamic_inputs(config, facts, paths), rules)
+    return ProxyConfiguration(static, tuple(files))
+
+
+def traefik_resources(config: Config, facts: Facts, paths: Paths) -> list[Resource]:
+    """Everything below Traefik's directory but users' routes, which are the hub's."""
+    directory = paths.traefik_dir
+    wanted = proxy_configuration(config, facts, paths)
+    static = wanted.static
+    stale = stale_files(facts.dynamic_files, wanted.files)
     return [
         _directory(paths, ""),
         _directory(paths, "dynamic"),
         _directory(paths, "certs"),
-        *(_file(paths, file.path.relative_to(directory).as_posix(), file.content)
-          for file in wanted),
+        *(
+            _file(paths, file.path.relative_to(directory).as_posix(), file.content)
+            for file in wanted.files
+        ),
         *(Absent(directory / "dynamic" / name) for name in stale),
         _file(paths, ENTRY_POINTS_FILE, entry_points_file(static).encode()),
         _file(paths, STATIC_FILE, static_file(static, paths.config_dir).encode()),
-    ]  # fmt: skip
+    ]
+
+
+def try_traefik(host: HostReader, config: Config, facts: Facts, paths: Paths) -> None:
+    """Have the real Traefik read what is about to be applied; raises TljhError with its words."""
+    wanted = proxy_configuration(config, facts, paths)
+    sources = {
+        **{paths.traefik_drop_ins / name: data for name, data in facts.traefik_drop_ins.items()},
+        **{paths.rules_dir / name: data for name, data in facts.rules.items()},
+    }
+    findings = traefik_findings(
+        host, facts.hub_environment, paths.traefik_dir, wanted.static, wanted.files, sources
+    )
+    if findings:
+        raise TljhError(findings)
 
 
 def _directory(paths: Paths, name: str) -> Directory:
