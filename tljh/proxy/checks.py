@@ -121,15 +121,14 @@ def _unquoted(value: str) -> str:
 
 
 def _place(sources: Mapping[Path, bytes], names: Sequence[str], line: str) -> Place | None:
-    for path, content in sources.items():
-        if path.name in line:
-            return Place(str(path), next(filter(None, (line_of(content, n) for n in names)), None))
-    for name in names:
-        for path, content in sources.items():
-            at = line_of(content, name)
+    """Where one of `names` stands, looked for in the file that `line` speaks of first."""
+    spoken_of = [path for path in sources if path.name in line]
+    for path in dict.fromkeys((*spoken_of, *sources)):
+        for name in names:
+            at = line_of(sources[path], name)
             if at is not None:
                 return Place(str(path), at)
-    return None
+    return Place(str(spoken_of[0])) if spoken_of else None
 
 
 def _place_of_value(sources: Mapping[Path, bytes], error: str) -> Place | None:

@@ -195,6 +195,7 @@ def as_yaml(tree: Mapping[str, Any], header: str = "") -> str:
     writer.default_flow_style = False
     writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     writer.width = 4096
+    writer.allow_unicode = False  # some line breaks of Unicode do not survive unescaped
     writer.representer.ignore_aliases = lambda data: True
     text = io.StringIO()
     writer.dump(dict(tree), text)

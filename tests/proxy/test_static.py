@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from tljh.proxy.static import (
+    StaticInputs,
+    entry_points_file,
+    listening_addresses,
+    merge,
+    merge_all,
+    static_configuration,
+    static_file,
+)
+
+TREES = st.recursive(
+    st.integers() | st.text(max_size=5),
+    lambda inner: st.dictionaries(st.sampled_from(["a", "b", "c"]), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def test_same_inputs_give_the_same_bytes():
+    inputs = StaticInputs(https_port=443, trusted_proxies=("10.0.0.0/8",))
+    texts = {static_file(static_configuration(inputs), Path("/c")) for _ in range(3)}
+    assert len(texts) == 1
+
+
+def test_without_https_there_is_no_https_entry_point_and_no_redirect():
+    entry_points = static_configuration(StaticInputs())["entryPoints"]
+    assert set(entry_points) == {"http", "auth_api", "ready"}
+    assert "redirections" not in entry_points["http"]["http"]
+
+
+def test_with_https_plain_http_only_redirects():
+    entry_points = static_configuration(StaticInputs(https_port=8443))["entryPoints"]
+    assert entry_points["http"]["http"]["redirections"]["entryPoint"]["to"] == "https"
+    assert entry_points["https"]["http"]["tls"] == {"options": "default"}
+    assert "tljh-hsts@file" in entry_points["https"]["http"]["middlewares"]
+    assert "tljh-hsts@file" not in entry_points["http"]["http"]["middlewares"]
+
+
+def test_supervisor_opens_every_tcp_entry_point_but_its_own():
+    inputs = StaticInputs(http_address="::1", https_port=443)
+    more = {"entryPoints": {"dns": {"address": ":53/udp"}, "ssh": {"address": ":2222/tcp"}}}
+    merged = merge_all(static_configuration(inputs), [more])
+    assert json.loads(entry_points_file(merged)) == {
+        "http": "[::1]:80",
+        "https": ":443",
+        "auth_api": "127.0.0.1:8099",
+        "ssh": ":2222/tcp",
+    }
+    assert merged["entryPoints"]["dns"]["reusePort"] is True
+
+
+def test_drop_in_changes_one_setting_and_keeps_the_others_whatever_its_case():
+    base = static_configuration(StaticInputs())
+    drop_in = {"entrypoints": {"http": {"Transport": {"respondingTimeouts": {"idleTimeout": 1}}}}}
+    merged = merge_all(base, [drop_in])
+    timeouts = merged["entryPoints"]["http"]["transport"]["respondingTimeouts"]
+    assert timeouts == {"readTimeout": "0s", "writeTimeout": "0s", "idleTimeout": 1}
+    assert listening_addresses(merged) == listening_addresses(base)
+
+
+def test_later_drop_in_wins():
+    merged = merge_all({}, [{"log": {"level": "WARN"}}, {"log": {"level": "DEBUG"}}])
+    assert merged["log"] == {"level": "DEBUG"}
+
+
+def test_uploads_have_no_time_limit_and_drain_is_as_long_as_configured():
+    transport = static_configuration(StaticInputs(drain_s=60))["entryPoints"]["http"]["transport"]
+    assert transport["respondingTimeouts"]["readTimeout"] == "0s"
+    assert transport["lifeCycle"]["graceTimeOut"] == "60s"
+
+
+def test_access_log_holds_no_query_string():
+    log = static_configuration(StaticInputs(access_log=True))["accessLog"]
+    assert log["fields"]["names"]["RequestPath"] == "drop"
+    assert log["fields"]["headers"]["defaultMode"] == "drop"
+
+
+@given(TREES, TREES)
+def test_merging_twice_is_merging_once(base, over):
+    if isinstance(base, dict) and isinstance(over, dict):
+        once = merge(base, over)
+        assert merge(once, over) == once
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=8), max_size=4))
+def test_yaml_says_what_the_tree_says(tree):
+    text = static_file(tree, Path("/c"))
+    assert (YAML(typ="safe", pure=True).load(text) or {}) == tree
