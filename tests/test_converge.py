@@ -104,7 +104,7 @@ def test_another_administrator_is_added_and_nobody_is_replaced():
 def test_planning_a_first_install_leaves_nothing_behind():
     host = machine()
     before = dict(host.files)
-    outcome, _ = work_out(host, PATHS, request_of(ANSWERS, b"", PATHS))
+    outcome = work_out(host, PATHS, request_of(ANSWERS, b"", PATHS))
     assert outcome.plan
     assert host.files == before
     assert host.effects == []
@@ -233,7 +233,7 @@ def test_a_hand_edited_rendered_file_shows_in_the_plan():
     install(host)
     unit = PATHS.units_dir / "jupyterhub.service"
     host.write(unit, (host.read(unit) or b"") + b"# by hand\n", mode=0o644)
-    outcome, _ = work_out(host, PATHS, Request("plan", host.read(PATHS.config_file) or b""))
+    outcome = work_out(host, PATHS, Request("plan", host.read(PATHS.config_file) or b""))
     assert "-# by hand" in outcome.plan.as_text()
 
 

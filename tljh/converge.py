@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from tljh.apply import Occasion, apply, recover
 from tljh.desired import desired
 from tljh.facts import Facts, read_facts
 from tljh.host.base import Host, HostReader
+from tljh.hub.environment import Rebuild, build, rebuild_needed
 from tljh.hub.health import DEADLINE_S, doors, wait_until_healthy
 from tljh.installed import load_configuration
 from tljh.journal import Journal
@@ -64,7 +65,7 @@ class Outcome:
     config: Config
     facts: Facts
     number: int | None = None
-    warnings: tuple[str, ...] = field(default=())
+    rebuild: Rebuild | None = None
 
 
 def who() -> str:
@@ -72,9 +73,7 @@ def who() -> str:
     return os.environ.get("SUDO_USER") or os.environ.get("USER") or "root"
 
 
-def work_out(
-    host: HostReader, paths: Paths, request: Request
-) -> tuple[Outcome, Sequence[Resource]]:
+def work_out(host: HostReader, paths: Paths, request: Request) -> Outcome:
     """Read, validate and plan; changes nothing. Raises TljhError with every finding."""
     config = load_configuration(host, paths, request.config_bytes, request.hub_environment)
     facts = read_facts(host, config, paths, request.hub_environment)
@@ -96,7 +95,13 @@ def work_out(
         *brought_back,
         *request.afterwards(config, facts, plugins),
     ]
-    return Outcome(plan(resources, host), config, facts), resources
+    worked_out = plan(resources, host)
+    rebuild = None
+    if request.hub_environment is None:
+        rebuild = rebuild_needed(host, paths, config, plugins.hub_pip_packages)
+    if rebuild:
+        worked_out = replace(worked_out, notes=(*worked_out.notes, str(rebuild)))
+    return Outcome(worked_out, config, facts, rebuild=rebuild)
 
 
 def converge(host: Host, paths: Paths, request: Request, progress: Progress) -> Outcome:
@@ -104,7 +109,10 @@ def converge(host: Host, paths: Paths, request: Request, progress: Progress) -> 
     journal = Journal(paths.journal_dir)
     with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
         recover(host, journal, progress)
-        outcome, _ = work_out(host, paths, request)
+        outcome = work_out(host, paths, request)
+        if outcome.rebuild:
+            environment = build(host, paths, outcome.rebuild, progress)
+            outcome = work_out(host, paths, replace(request, hub_environment=environment))
         try_candidate(host, paths, outcome, progress)
         number = apply(
             outcome.plan,

@@ -32,9 +32,9 @@ class Plan:
         return bool(self.steps)
 
     def as_text(self) -> str:
-        if not self.steps:
+        if not self.steps and not self.notes:
             return "nothing to do: the machine is as it should be"
-        width = max(len(step.resource.name) for step in self.steps)
+        width = max((len(step.resource.name) for step in self.steps), default=0)
         width = min(width, 60)
         lines = []
         for step in self.steps:

@@ -74,7 +74,7 @@ def install(answers_text: str) -> None:
     progress = _progress(answers)
     request = request_of(answers, host.read(paths.config_file) or b"", paths)
     if answers.plan:
-        outcome, _ = work_out(host, paths, request)
+        outcome = work_out(host, paths, request)
         print(json.dumps(outcome.plan.as_json()) if answers.json else outcome.plan.as_text())
         return
     outcome = converge(host, paths, request, progress)

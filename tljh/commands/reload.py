@@ -105,7 +105,7 @@ def request_for(
 def plan_reload() -> Planned:
     """Work out what `reload` would do."""
     paths, host = paths_from_environment(), RealHost()
-    outcome, _ = work_out(host, paths, request_for(host, paths, "plan"))
+    outcome = work_out(host, paths, request_for(host, paths, "plan"))
     return Planned(outcome.plan)
 
 
