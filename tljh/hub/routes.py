@@ -40,6 +40,19 @@ class RoutesProxy(TraefikFileProviderProxy):
     def _default_handler(self) -> GroupReadableHandler:
         return GroupReadableHandler(self.dynamic_config_file)
 
+    @default("dynamic_config")
+    def _load_dynamic_config(self) -> Any:
+        kept = super()._load_dynamic_config()
+        for router in kept["http"]["routers"].values():
+            router.pop("entryPoints", None)
+        return kept
+
+    def _dynamic_config_for_route(self, routespec: str, target: str, data: Any) -> Any:
+        traefik, hub = super()._dynamic_config_for_route(routespec, target, data)
+        for router in traefik["http"]["routers"].values():
+            router.pop("entryPoints", None)
+        return traefik, hub
+
     @observe("dynamic_config_file")
     def _set_dynamic_config_file(self, change: Any) -> None:
         self.dynamic_config_handler = GroupReadableHandler(self.dynamic_config_file)

@@ -1,0 +1,53 @@
+"""The hub's routes as Traefik finds them."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("jupyterhub_traefik_proxy")
+import toml
+
+from tljh.hub.routes import RoutesProxy
+
+OLD = """
+[http.routers.router_a]
+service = "service_a"
+rule = "PathPrefix(`/`)"
+entryPoints = ["http"]
+[http.services.service_a.loadBalancer]
+servers = [{url = "http://127.0.0.1:1"}]
+[jupyterhub.routes]
+"""
+
+
+def proxy(path):
+    return RoutesProxy(
+        dynamic_config_file=str(path),
+        should_start=False,
+        traefik_entrypoint="http",
+        traefik_api_username="a",
+        traefik_api_password="b",
+        public_url="http://localhost",
+    )
+
+
+def test_routes_name_no_entry_point_so_that_https_needs_no_new_ones(tmp_path):
+    made, _ = proxy(tmp_path / "rules.toml")._dynamic_config_for_route("/user/a/", "http://b", {})
+    (router,) = made["http"]["routers"].values()
+    assert "entryPoints" not in router
+
+
+def test_routes_of_an_earlier_configuration_lose_their_entry_points(tmp_path):
+    (tmp_path / "rules.toml").write_text(OLD)
+    kept = proxy(tmp_path / "rules.toml").dynamic_config
+    assert kept["http"]["routers"] == {
+        "router_a": {"service": "service_a", "rule": "PathPrefix(`/`)"}
+    }
+
+
+def test_routes_file_is_readable_by_its_group_and_nobody_else(tmp_path):
+    path = tmp_path / "rules.toml"
+    proxy(path).dynamic_config_handler.atomic_dump({"http": {}})
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert toml.loads(path.read_text()) == {"http": {}}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["rules.toml"]
