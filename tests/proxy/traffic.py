@@ -132,6 +132,7 @@ class Setup:
         ]
 
     def start(self) -> None:
+        (self.runtime / "state.json").unlink(missing_ok=True)
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(self.argv(), stderr=log, start_new_session=True)
         deadline = time.monotonic() + 30

@@ -1,0 +1,62 @@
+"""From settings to JupyterHub's traits."""
+
+from __future__ import annotations
+
+from tljh.config import load
+from tljh.hub.configuration import hub_configuration
+from tljh.paths import Paths
+
+
+def traits(text: str = ""):
+    return hub_configuration(load(text.encode()), Paths())
+
+
+def test_a_hub_without_settings_is_closed_to_names_that_were_not_added():
+    found = traits()
+    assert found["FirstUseAuthenticator"]["create_users"] is False
+    assert found["Authenticator"]["username_pattern"]
+
+
+def test_first_use_by_any_of_its_names_is_the_one_with_claims():
+    for name in ("firstuse", "firstuseauthenticator.FirstUseAuthenticator"):
+        found = traits(f"auth: {{type: {name}}}")
+        assert found["JupyterHub"]["authenticator_class"].startswith("tljh.hub.firstuse.")
+
+
+def test_any_other_authenticator_is_taken_as_written():
+    assert traits("auth: {type: github}")["JupyterHub"]["authenticator_class"] == "github"
+
+
+def test_traits_below_auth_and_at_the_top_level_reach_their_classes():
+    found = traits(
+        "auth:\n  type: dummy\n  DummyAuthenticator: {password: '00123'}\n"
+        "JupyterHub: {active_server_limit: 50}\n"
+    )
+    assert found["DummyAuthenticator"]["password"] == "00123"
+    assert found["JupyterHub"]["active_server_limit"] == 50
+    assert found["JupyterHub"]["hub_port"] == 15001
+
+
+def test_the_culler_takes_its_flags_with_values_and_may_delete_users_only_if_asked():
+    (service,) = traits()["JupyterHub"]["services"]
+    assert "--timeout=3600" in service["command"]
+    assert "--cull-users=false" in service["command"]
+    (role,) = traits()["JupyterHub"]["load_roles"]
+    assert "admin:users" not in role["scopes"]
+    (role,) = traits("services: {cull: {users: true}}")["JupyterHub"]["load_roles"]
+    assert "admin:users" in role["scopes"]
+
+
+def test_without_culling_there_is_no_service():
+    assert "services" not in traits("services: {cull: {enabled: false}}")["JupyterHub"]
+
+
+def test_limits_are_left_out_where_there_are_none():
+    assert "mem_limit" not in traits()["SystemdSpawner"]
+    assert traits("limits: {memory: 2GB}")["SystemdSpawner"]["mem_limit"] == "2G"
+
+
+def test_https_is_what_the_hub_says_of_its_address():
+    found = traits("https: {enabled: true, tls: {cert: /c, key: /k}}")
+    assert found["JupyterHub"]["bind_url"] == "https://:443/"
+    assert found["TraefikProxy"]["traefik_entrypoint"] == "https"

@@ -1,0 +1,77 @@
+"""Drop-ins: loaded in order, and wrong ones named with their line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tljh.errors import TljhError
+from tljh.hub.check import findings_of
+from tljh.hub.load import new_configuration
+from tljh.paths import Paths
+
+
+@pytest.fixture
+def applied(tmp_path, monkeypatch):
+    (tmp_path / "jupyterhub_config.d").mkdir()
+    (tmp_path / "hub.json").write_text(json.dumps({"Spawner": {"start_timeout": 60}}))
+    monkeypatch.setenv("TLJH_APPLIED", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return Paths(tmp_path)
+
+
+def drop_in(applied, name, text):
+    (applied / "jupyterhub_config.d" / name).write_text(text)
+
+
+def test_drop_ins_come_last_and_in_the_order_of_their_names(applied, paths):
+    drop_in(applied, "20-b.py", "c.Spawner.start_timeout += 1\n")
+    drop_in(applied, "10-a.py", "c.Spawner.start_timeout = 100\n")
+    assert new_configuration(paths).Spawner.start_timeout == 101
+
+
+def test_a_syntax_error_is_named_with_file_and_line(applied, paths):
+    drop_in(applied, "bad.py", "c.Spawner.debug = True\nc.Spawner.cmd = [\n")
+    with pytest.raises(TljhError) as caught:
+        new_configuration(paths)
+    (finding,) = caught.value.findings
+    assert finding.where
+    assert finding.where.path.endswith("bad.py")
+    assert finding.where.line == 2
+
+
+def test_an_exception_is_named_with_the_line_of_the_drop_in(applied, paths):
+    drop_in(applied, "bad.py", "import json\n\njson.loads('{')\n")
+    with pytest.raises(TljhError, match="JSONDecodeError") as caught:
+        new_configuration(paths)
+    assert caught.value.findings[0].where.line == 3
+
+
+def test_a_file_in_place_of_a_secret_is_read_when_the_hub_loads(applied, paths, tmp_path):
+    (tmp_path / "secret").write_text("hunter2\n")
+    value = {"GitHubOAuthenticator": {"client_secret": {"file": str(tmp_path / "secret")}}}
+    (applied / "hub.json").write_text(json.dumps(value))
+    assert new_configuration(paths).GitHubOAuthenticator.client_secret == "hunter2"
+
+
+def test_a_class_that_cannot_be_imported_is_a_finding(applied, paths):
+    drop_in(applied, "bad.py", "c.JupyterHub.authenticator_class = 'no.such.Thing'\n")
+    (finding,) = [f for f in findings_of(paths) if "authenticator_class" in f.what]
+    assert "no.such.Thing" in finding.what
+
+
+def test_a_value_that_a_trait_cannot_take_is_a_finding_in_its_own_words(applied, paths):
+    drop_in(applied, "bad.py", "c.Spawner.start_timeout = 'soon'\n")
+    (finding,) = findings_of(paths)
+    assert finding.what == "Spawner.start_timeout has a value that it cannot take"
+    assert "int" in (finding.why or "")
+
+
+def test_a_sound_configuration_has_no_findings(applied, paths):
+    drop_in(applied, "fine.py", "c.Spawner.debug = True\nc.JupyterHub.services.append({})\n")
+    assert findings_of(paths) == []
