@@ -45,32 +45,42 @@ _MOST_EVENTS = 2000
 _CONNECTION_TIMEOUT_S = 10
 
 
+def _socket(family: int) -> socket.socket:
+    """A socket that may share its port, as Traefik's supervisor opens them too.
+
+    SO_REUSEADDR as well: connections of another owner would else be in the way.
+    """
+    new = socket.socket(family, socket.SOCK_STREAM)
+    new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if family == socket.AF_INET6:
+        new.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    return new
+
+
 def listen(port: int) -> socket.socket:
-    """A listening socket for all addresses, with which another one may share its port."""
-    for family, address in ((socket.AF_INET6, "::"), (socket.AF_INET, "0.0.0.0")):
-        with contextlib.suppress(OSError):
-            new = socket.socket(family, socket.SOCK_STREAM)
-            new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            if family == socket.AF_INET6:
-                new.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            try:
-                new.bind((address, port))
-                new.listen(128)
-                return new
-            except OSError:
-                new.close()
-    raise OSError(f"port {port} cannot be opened")
+    """A listening socket for all addresses, with which another one may share its port.
+
+    Raises OSError when the port cannot be had.
+    """
+    try:
+        new, address = _socket(socket.AF_INET6), "::"
+    except OSError:
+        new, address = _socket(socket.AF_INET), "0.0.0.0"
+    try:
+        new.bind((address, port))
+        new.listen(128)
+    except BaseException:
+        new.close()
+        raise
+    return new
 
 
 def may_share(listening: socket.socket, uid: int) -> bool:
     """Give the socket to `uid`; whether that user's sockets may now share its port."""
     try:
         os.fchown(listening.fileno(), uid, -1)
-        with socket.socket(listening.family, socket.SOCK_STREAM) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            if listening.family == socket.AF_INET6:
-                trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        with _socket(listening.family) as trial:
             os.fchown(trial.fileno(), uid, -1)
             trial.bind(listening.getsockname()[:2])
         return True

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from tljh_installer.facts import (
+    channel_url,
+    check_channel,
+    find_python,
+    parse_listening,
+    parse_memory_bytes,
+    parse_os_release,
+    read_free_bytes,
+    read_listeners,
+    read_previous,
+)
+from tljh_installer.sources import Sources
+
+TCP = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 23111 1
+   1: 0100007F:3A99 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 23112 1
+   2: 0100007F:0050 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0        0 23113 1
+"""
+TCP6 = """\
+  sl  local_address                         remote_address                        st tx_queue rx_queue
+   0: 00000000000000000000000000000000:01BB 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 23222 1
+"""  # noqa: E501
+
+
+def test_only_listening_sockets_of_the_asked_ports_are_found() -> None:
+    assert parse_listening((TCP, TCP6), (80, 443)) == {"23111": 80, "23222": 443}
+
+
+def test_a_listener_is_found_with_its_process() -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        port = listening.getsockname()[1]
+        (found,) = read_listeners([port])
+    assert (found.port, found.pid, found.is_ours) == (port, os.getpid(), False)
+    assert found.process
+
+
+def test_os_release_is_read_with_and_without_quotes() -> None:
+    release = parse_os_release('ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian 12"\n# x\n')
+    assert (release["ID"], release["VERSION_ID"]) == ("debian", "12")
+
+
+def test_memory_is_read_in_bytes() -> None:
+    assert parse_memory_bytes("MemTotal:        1014044 kB\nMemFree: 1 kB\n") == 1014044 * 1024
+    assert parse_memory_bytes("") == 0
+
+
+def test_a_missing_prefix_or_an_empty_one_is_free(tmp_path: Path) -> None:
+    assert read_previous(tmp_path / "missing")[0] == "none"
+    assert read_previous(tmp_path)[0] == "none"
+
+
+def test_our_own_installation_is_recognised(tmp_path: Path) -> None:
+    (tmp_path / "versions" / "hub-0123").mkdir(parents=True)
+    (tmp_path / "hub").symlink_to("versions/hub-0123")
+    assert read_previous(tmp_path)[0] == "ours"
+
+
+def test_what_a_killed_first_run_left_is_taken_up(tmp_path: Path) -> None:
+    (tmp_path / "versions" / "hub-0123").mkdir(parents=True)
+    (tmp_path / "installer.log").touch()
+    assert read_previous(tmp_path)[0] == "unfinished"
+
+
+def test_the_littlest_jupyterhub_is_recognised_with_its_version(tmp_path: Path) -> None:
+    packages = tmp_path / "hub/lib/python3.11/site-packages"
+    (packages / "the_littlest_jupyterhub-2.0.0.dist-info").mkdir(parents=True)
+    assert read_previous(tmp_path) == ("tljh", "2.0.0")
+
+
+def test_an_old_littlest_jupyterhub_without_metadata_is_recognised(tmp_path: Path) -> None:
+    for name in ("hub/bin", "user/bin", "state", "config"):
+        (tmp_path / name).mkdir(parents=True)
+    assert read_previous(tmp_path) == ("tljh", "")
+
+
+def test_any_other_directory_is_somebody_elses(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    assert read_previous(tmp_path) == ("foreign", "photos")
+
+
+def test_a_file_in_place_of_the_prefix_is_somebody_elses(tmp_path: Path) -> None:
+    (tmp_path / "tljh").touch()
+    assert read_previous(tmp_path / "tljh")[0] == "foreign"
+
+
+def test_free_space_is_told_once_for_each_file_system(tmp_path: Path) -> None:
+    found = read_free_bytes([tmp_path / "a" / "b", tmp_path])
+    assert list(found) == [str(tmp_path / "a" / "b")]
+
+
+def test_the_python_underneath_is_a_real_path_of_a_new_enough_version() -> None:
+    found = find_python()
+    assert not Path(found.path).is_symlink()
+    assert found.version >= (3, 10)
+
+
+@pytest.mark.parametrize(
+    ("channel", "url"),
+    [
+        ("conda-forge", "https://conda.anaconda.org/conda-forge"),
+        ("https://mirror/x", "https://mirror/x"),
+        ("/srv/channel", "file:///srv/channel"),
+    ],
+)
+def test_channels_are_named_as_conda_names_them(channel: str, url: str) -> None:
+    assert channel_url(channel) == url
+
+
+def test_a_channel_on_disk_needs_its_index(tmp_path: Path) -> None:
+    assert "repodata" in str(check_channel(Sources(), str(tmp_path))[0])
+    (tmp_path / "noarch").mkdir()
+    (tmp_path / "noarch" / "repodata.json").touch()
+    assert check_channel(Sources(), str(tmp_path))[0] is None
+
+
+def test_a_channel_that_answers_is_fine_and_one_that_fails_is_not(new_index) -> None:
+    index = new_index(**{"repodata.json": b"{}"})
+    channel = index.url.removesuffix("/simple") + "/files"
+    index.files = {"noarch": b""}
+    assert "404" in str(check_channel(Sources(), channel)[0])
+    index.is_down = True
+    assert "500" in str(check_channel(Sources(), channel)[0])
