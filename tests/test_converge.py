@@ -122,7 +122,7 @@ def test_every_secret_is_readable_by_root_only_and_absent_from_the_plan():
         assert secret not in shown
 
 
-@pytest.mark.parametrize("number", range(0, effects_of_an_install()))
+@pytest.mark.parametrize("number", range(effects_of_an_install()))
 def test_killed_before_any_effect_the_next_install_converges(number):
     host = machine()
     host.die_before = number

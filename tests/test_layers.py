@@ -39,8 +39,17 @@ WRITING_METHODS = {
     "chmod",
 }
 # What a plan is made of must not reach for what carries it out.
-PURE = ("plan.py", "desired.py", "errors.py", "paths.py", "settings.py", "hub/names.py",
-        "hub/configuration.py", "proxy/static.py", "proxy/dynamic.py", "proxy/desired.py")  # fmt: skip
+PURE = (
+    "plan.py",
+    "desired.py",
+    "errors.py",
+    "paths.py",
+    "settings.py",
+    "hub/names.py",
+    "hub/configuration.py",
+    "proxy/static.py",
+    "proxy/dynamic.py",
+)
 
 
 def name_of(path: Path) -> str:
