@@ -30,7 +30,7 @@ class HubUser:
         return f"{self.url}/user/{self.name}"
 
     def _xsrf(self, path: str) -> str:
-        host, _, rest = self.url.partition("://")[2].partition("/")
+        _host, _, rest = self.url.partition("://")[2].partition("/")
         wanted = f"/{rest}{path}" if rest else path
         found = [c.value for c in self.http.cookies if c.name == "_xsrf" and c.path == wanted]
         return str(found[0]) if found else ""
