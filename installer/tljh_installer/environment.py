@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tljh.errors import Exit, TljhError
+from tljh.sources import environment_for_uv, split_specs
 from tljh_installer.facts import PythonFound
 from tljh_installer.index import (
     FIX_INDEX,
@@ -37,7 +38,6 @@ from tljh_installer.index import (
 from tljh_installer.network import host_of
 from tljh_installer.processes import Ended, run_logged
 from tljh_installer.release import Carried
-from tljh_installer.sources import environment_for_uv, split_specs
 from tljh_installer.steps import Step, Steps
 from tljh_installer.wheel import build_wheel
 
@@ -388,7 +388,7 @@ def _build_failed(ended: Ended, index: str) -> TljhError:
     if "no space left" in text or "os error 28" in text:
         return TljhError("the disk is full", why=why, fix="make room (df -h), then run this again")
     return TljhError(
-        "the hub environment cannot be built",
+        f"the hub environment cannot be built from {host_of(index)}",
         why=why,
         fix=f"run it again; or {FIX_INDEX}",
     )

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tljh.sources import Sources
 from tljh_installer.index import PackagePages
 from tljh_installer.network import FetchError, fetch, without_password
-from tljh_installer.sources import Sources
 
 Previous = Literal["none", "ours", "unfinished", "tljh", "foreign"]
 

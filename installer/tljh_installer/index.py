@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from tljh.errors import TljhError
+from tljh.sources import Sources
 from tljh_installer.network import FetchError, fetch, host_of, without_password
-from tljh_installer.sources import Sources
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.1"
 FIX_INDEX = (

@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Thread
 
 from tljh.errors import Exit, Finding, TljhError
+from tljh.sources import pip_configuration_files, read_pip_configuration, sources_from
 from tljh_installer import facts as machine
 from tljh_installer import options as command_line
 from tljh_installer import rebuild, release
@@ -29,7 +30,6 @@ from tljh_installer.page import progress_page
 from tljh_installer.preflight import refusals
 from tljh_installer.processes import run_through
 from tljh_installer.release import Carried
-from tljh_installer.sources import pip_configuration_files, read_pip_configuration, sources_from
 from tljh_installer.steps import Steps, standard
 
 REBUILD_FLAG = "--build-hub-environment"

@@ -16,7 +16,8 @@ from tljh_installer.facts import (
     read_listeners,
     read_previous,
 )
-from tljh_installer.sources import Sources
+
+from tljh.sources import Sources
 
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

@@ -14,10 +14,10 @@ from tljh_installer.index import (
     without_hashes,
 )
 from tljh_installer.network import FetchError, fetch, without_password
-from tljh_installer.sources import Sources
 
 from tests.installer.conftest import FakeIndex, make_wheel
 from tljh.errors import TljhError
+from tljh.sources import Sources
 
 NAME, DATA = make_wheel("uv", "1.0", {"uv/__init__.py": b""}, tag="py3-none-manylinux_2_17_x86_64")
 LOCKED = LockedPackage("uv", "1.0", frozenset({sha256_of(DATA)}))
@@ -87,7 +87,7 @@ def test_the_locked_wheel_is_downloaded(index: FakeIndex) -> None:
 
 def test_a_tampered_file_is_refused_by_its_hash(index: FakeIndex) -> None:
     index.files[NAME] = DATA
-    index.tamper.add(NAME)
+    index.tamper[NAME] = DATA[:-1] + b"x"
     with pytest.raises(TljhError, match="not the file that was locked"):
         download_locked(pages(index.url), LOCKED, "x86_64")
 
