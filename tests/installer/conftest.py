@@ -49,10 +49,11 @@ def make_wheel(
 
 @dataclass
 class FakeIndex:
-    """Serves PEP 503 pages of `files`. `tamper`, `cut` and `broken` name files to spoil."""
+    """Serves PEP 503 pages of `files`. `tamper` holds what is sent in place of a
+    file; `cut` and `broken` name files that are sent by half, or answered with 500."""
 
     files: dict[str, bytes] = field(default_factory=dict)
-    tamper: set[str] = field(default_factory=set)
+    tamper: dict[str, bytes] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
     redirect_to: str | None = None
@@ -88,9 +89,7 @@ def _handler(index: FakeIndex) -> type[BaseHTTPRequestHandler]:
                 self.send_header("Location", index.redirect_to + self.path)
                 self.end_headers()
             elif self.path.startswith("/files/") and last in index.files:
-                data = index.files[last]
-                if last in index.tamper:
-                    data = data[:-1] + bytes([data[-1] ^ 1])
+                data = index.tamper.get(last, index.files[last])
                 self.answer(data, len(data) // 2 if last in index.cut else len(data))
             elif self.path.startswith("/simple/") and index.page(last):
                 page = index.page(last).encode()

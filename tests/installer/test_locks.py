@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from tljh_installer.locks import (
+    dpkg_was_interrupted,
+    record_lock_holder,
+    run_lock,
+    wait_for_dpkg,
+)
+from tljh_installer.steps import Steps
+
+from tljh.errors import TljhError
+
+HOLD = """
+import fcntl, sys
+file = open(sys.argv[1], "w")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def holder(path: Path) -> subprocess.Popen[str]:
+    """A process that holds a record lock on `path`, as dpkg does."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def release(process: subprocess.Popen[str]) -> None:
+    process.communicate()
+
+
+def test_a_second_installer_is_told_who_runs_and_leaves_with_4(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with run_lock(path):
+        with pytest.raises(TljhError) as refused, run_lock(path):
+            pass
+        assert refused.value.exit_code == 4
+        assert str(os.getpid()) in str(refused.value)
+    assert not path.exists()
+    with run_lock(path):
+        pass
+
+
+def test_children_do_not_inherit_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with run_lock(path):
+        child = subprocess.Popen(["sleep", "60"], close_fds=False)
+    try:
+        with run_lock(path):
+            pass
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_lock_that_was_taken_on_a_removed_file_holds_nobody_off(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with path.open("w") as old:
+        fcntl.flock(old, fcntl.LOCK_EX)
+        path.unlink()
+        with run_lock(path):
+            assert path.exists()
+
+
+def test_the_lock_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError), run_lock(tmp_path / "lock"):
+        pass
+    assert not (tmp_path / "victim").exists()
+
+
+def test_who_holds_a_package_managers_lock_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "lock-frontend"
+    assert record_lock_holder(path) is None
+    path.touch()
+    assert record_lock_holder(path) is None
+    process = holder(path)
+    assert record_lock_holder(path) == process.pid
+    release(process)
+    assert record_lock_holder(path) is None
+
+
+def test_a_held_lock_is_waited_for_with_a_message(tmp_path: Path) -> None:
+    path = tmp_path / "lock-frontend"
+    process = holder(path)
+    out = io.StringIO()
+    waiter = threading.Thread(
+        target=wait_for_dpkg, args=(Steps(out),), kwargs={"locks": (path,), "poll_s": 0.01}
+    )
+    waiter.start()
+    while "waiting for" not in out.getvalue():
+        waiter.join(0.01)
+    release(process)
+    waiter.join(10)
+    assert not waiter.is_alive()
+    assert f"(process {process.pid})" in out.getvalue()
+
+
+def test_waiting_has_an_end_that_says_who_and_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "lock-frontend"
+    process = holder(path)
+    with pytest.raises(TljhError) as failed:
+        wait_for_dpkg(Steps(io.StringIO()), locks=(path,), deadline_s=0.05, poll_s=0.01)
+    release(process)
+    assert str(process.pid) in str(failed.value)
+    assert failed.value.findings[0].fix
+
+
+def test_an_interrupted_dpkg_is_recognised(tmp_path: Path) -> None:
+    assert not dpkg_was_interrupted(tmp_path / "missing")
+    assert not dpkg_was_interrupted(tmp_path)
+    (tmp_path / "0001").touch()
+    assert dpkg_was_interrupted(tmp_path)

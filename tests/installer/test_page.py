@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tljh_installer import page
+from tljh_installer.release import page_html
+
+HTML = page_html(None)
+LIKE_TRAEFIK = """
+import os, socket, sys, time
+port, uid = int(sys.argv[1]), int(sys.argv[2])
+os.setuid(uid)
+new = socket.socket(socket.AF_INET6)
+new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+new.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+new.bind(("::", port))
+new.listen(512)
+time.sleep(0.3)  # as slow as a real proxy in beginning to accept
+while True:
+    connection, _ = new.accept()
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 5\\r\\n")
+    connection.sendall(b"Connection: close\\r\\n\\r\\nproxy")
+    connection.close()
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
+
+
+def get(port: int, path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, Path]]:
+    """A page that is up, and where its events go. There is no proxy's user yet."""
+    monkeypatch.setattr(page, "_FAREWELL_S", 0.0)
+    user = tmp_path / "proxy-uid"
+    monkeypatch.setattr(
+        page, "proxy_uid", lambda: int(user.read_text() or 0) if user.exists() else None
+    )
+    port = free_port()
+    with page.progress_page(port, HTML, tmp_path) as events:
+        yield port, events
+
+
+def test_the_page_is_served_and_other_addresses_say_not_yet(shown: tuple[int, Path]) -> None:
+    port, _ = shown
+    assert get(port, "/index.html") == (200, HTML.encode())
+    assert get(port, "/")[0] == 200
+    assert get(port, "/hub/login")[0] == 503
+
+
+def test_events_are_served_from_where_the_browser_left_off(shown: tuple[int, Path]) -> None:
+    port, events = shown
+    with events.open("a") as file:
+        file.write('{"event": "log", "line": "one"}\nnot json\n{"event": "log", "line": "two"}\n')
+        file.write('{"event": "log", "li')
+    first = json.loads(get(port, "/.tljh-progress?from=0")[1])
+    assert [event["line"] for event in first["events"]] == ["one", "two"]
+    with events.open("a") as file:
+        file.write('ne": "three"}\n')
+    second = json.loads(get(port, f"/.tljh-progress?from={first['next']}")[1])
+    assert [event["line"] for event in second["events"]] == ["three"]
+    assert json.loads(get(port, "/.tljh-progress?from=junk")[1])["next"] == 3
+
+
+def test_nothing_of_the_machines_files_is_served(shown: tuple[int, Path]) -> None:
+    port, _ = shown
+    for path in ("/etc/passwd", "/../../etc/passwd", "/%2e%2e/etc/passwd", "/events.jsonl"):
+        assert get(port, path) == (503, HTML.encode())
+
+
+def test_visitors_that_say_nothing_or_nonsense_hold_nobody_up(shown: tuple[int, Path]) -> None:
+    port, _ = shown
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(5)]
+    silent[0].sendall(b"\x00\xff\r\n\r\n")
+    assert get(port, "/")[0] == 200
+    for connection in silent:
+        connection.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a socket to another user needs root")
+def test_the_server_has_no_rights(shown: tuple[int, Path]) -> None:
+    port, _ = shown
+    get(port, "/")
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    (keeper,) = (pid for pid in children if Path(f"/proc/{pid}/task/{pid}/children").read_text())
+    (server,) = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+    status = Path(f"/proc/{server}/status").read_text()
+    assert "Uid:\t65534\t65534\t65534\t65534" in status
+    assert "CapEff:\t0000000000000000" in status
+    assert "Groups:\t \n" in status
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a socket to another user needs root")
+def test_the_proxy_takes_the_port_over_and_no_visitor_sees_an_error(
+    shown: tuple[int, Path], tmp_path: Path
+) -> None:
+    port, _ = shown
+    seen: Counter[str] = Counter()
+    is_over = threading.Event()
+
+    def visit() -> None:
+        while not is_over.is_set():
+            try:
+                status, body = get(port, "/index.html")
+                seen[f"{status} {'proxy' if body == b'proxy' else 'page'}"] += 1
+            except OSError as error:
+                seen[repr(error)] += 1
+
+    visitors = [threading.Thread(target=visit) for _ in range(3)]
+    for visitor in visitors:
+        visitor.start()
+    (tmp_path / "proxy-uid.new").write_text("34")
+    (tmp_path / "proxy-uid.new").rename(tmp_path / "proxy-uid")
+    # As in an install, there is time between making the user and starting its service.
+    until = time.monotonic() + 0.3
+    while time.monotonic() < until:
+        is_over.wait(0.05)
+    proxy = subprocess.Popen([sys.executable, "-c", LIKE_TRAEFIK, str(port), "34"])
+    try:
+        until = time.monotonic() + 10
+        while not seen["200 proxy"] or page.listeners_on(port) != 1:
+            assert time.monotonic() < until
+            is_over.wait(0.05)
+        is_over.wait(0.2)
+    finally:
+        is_over.set()
+        for visitor in visitors:
+            visitor.join()
+        proxy.kill()
+        proxy.wait()
+    assert set(seen) == {"200 page", "200 proxy"}
+
+
+def test_the_page_goes_with_the_installation(tmp_path: Path) -> None:
+    port = free_port()
+    with page.progress_page(port, HTML, tmp_path):
+        assert get(port, "/")[0] == 200
+    with pytest.raises(ConnectionRefusedError):
+        for _ in range(200):  # the server follows its keeper by a signal
+            get(port, "/")
