@@ -12,6 +12,8 @@ from pathlib import Path
 from tljh import __version__
 from tljh_installer.wheel import Wheel, archive, build_wheel
 
+# What the installer shares with what it installs; these need the standard library only.
+SHARED = ("tljh/__init__.py", "tljh/errors.py", "tljh/sources.py")
 _MARK = 'start("""\n'
 _END = '""")\n'
 # A download that was cut in the middle ends in a SyntaxError that quotes this line.
@@ -31,9 +33,7 @@ class Carried:
 
 
 def _modules(read: Callable[[str], bytes], names: list[str]) -> list[tuple[str, bytes]]:
-    # tljh.errors is all that the installer shares with what it installs.
-    shared = ["tljh/__init__.py", "tljh/errors.py"]
-    return [(name, read(name)) for name in (*sorted(names), *shared)]
+    return [(name, read(name)) for name in (*sorted(names), *SHARED)]
 
 
 def self_contained(head: str, modules: list[tuple[str, bytes]], lock: str, wheel: Wheel) -> bytes:

@@ -150,3 +150,13 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
     assert "http://" not in html
     assert "https://" not in html
     assert "prefers-color-scheme: dark" in html
+
+
+def test_all_that_the_installer_shares_with_tljh_is_carried() -> None:
+    used = {
+        node.module
+        for path in (CHECKOUT / "installer" / "tljh_installer").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tljh.")
+    }
+    assert {name.replace(".", "/") + ".py" for name in used} <= set(release.SHARED)
