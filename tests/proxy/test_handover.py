@@ -5,8 +5,10 @@ from __future__ import annotations
 import array
 import asyncio
 import os
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 import tornado.websocket
 
+from tljh.proxy.dynamic import Certificate
 from tljh.proxy.listeners import connections_migrate
 
 from . import traffic
@@ -274,5 +277,60 @@ def test_api_asks_for_its_password(play: Callable[[Scenario], None]) -> None:
         # The rest of the request line becomes a header of its own.
         status, _ = await traffic.request(setup.api_port, f"{line} HTTP/1.1{basic}\r\nX-Rest:")
         assert status == 200
+
+    play(scenario)
+
+
+def self_signed(directory: Path) -> Certificate:
+    key, chain = directory / "own.key", directory / "own.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "1", "-subj", "/CN=localhost", "-keyout", key, "-out", chain),
+            *("-addext", "subjectAltName=DNS:localhost"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return Certificate(chain.read_bytes(), key.read_bytes())
+
+
+async def over_tls(setup: Setup, certificate: Certificate) -> str:
+    """The head of an answer to a request over HTTPS that trusts one certificate only."""
+    context = ssl.create_default_context(cadata=certificate.chain.decode())
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", setup.https_port, ssl=context, server_hostname="localhost"
+    )
+    writer.write(b"GET /quick HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    answer = (await reader.read()).decode()
+    writer.close()
+    return answer
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is missing")
+def test_https_comes_and_is_renewed_without_new_routes(
+    play: Callable[[Scenario], None], tmp_path: Path
+) -> None:
+    async def scenario(setup: Setup) -> None:
+        setup.certificate = self_signed(tmp_path)
+        setup.write()
+        assert (await traffic.reload(setup))[0] == 0
+        answer = await over_tls(setup, setup.certificate)
+        assert answer.startswith("HTTP/1.1 200")
+        assert "Strict-Transport-Security: max-age=15552000" in answer
+        assert "X-Content-Type-Options: nosniff" in answer
+        assert (await traffic.request(setup.http_port, "GET /quick"))[0] == 301
+        assert (await traffic.request(setup.http_port, "POST /quick"))[0] == 308
+        deadline = time.monotonic() + 15
+        before = setup.state()["pid"]
+        renewed = setup.certificate = self_signed(tmp_path)
+        setup.write()
+        while True:
+            try:
+                await over_tls(setup, renewed)
+                break
+            except ssl.SSLCertVerificationError:
+                assert time.monotonic() < deadline
+        assert setup.state()["pid"] == before
 
     play(scenario)

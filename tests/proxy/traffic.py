@@ -23,7 +23,7 @@ import tornado.httpserver
 import tornado.web
 import tornado.websocket
 
-from tljh.proxy.dynamic import DynamicInputs, api_password_hash, dynamic_files
+from tljh.proxy.dynamic import Certificate, DynamicInputs, api_password_hash, dynamic_files
 from tljh.proxy.static import (
     StaticInputs,
     as_yaml,
@@ -85,6 +85,8 @@ class Setup:
     backend_port: int
     http_port: int = field(default_factory=free_port)
     api_port: int = field(default_factory=free_port)
+    certificate: Certificate | None = None
+    https_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -97,6 +99,8 @@ class Setup:
             http_port=self.http_port,
             http_address=host,
             api_port=self.api_port,
+            https_port=self.https_port if self.certificate else None,
+            https_address=host,
             directory=self.directory,
         )
         merged = merge_all(static_configuration(inputs), drop_ins)
@@ -104,14 +108,19 @@ class Setup:
         self.runtime.mkdir(exist_ok=True)
         replace(self.directory / "traefik.yaml", static_file(merged, self.directory).encode())
         replace(self.directory / "entrypoints.json", entry_points_file(merged).encode())
-        dynamic = DynamicInputs("api", api_password_hash("secret"), directory=self.directory)
+        dynamic = DynamicInputs(
+            "api",
+            api_password_hash("secret"),
+            (self.certificate,) if self.certificate else (),
+            has_https=self.certificate is not None,
+            directory=self.directory,
+        )
+        (self.directory / "certs").mkdir(exist_ok=True)
         for file in dynamic_files(dynamic):
             replace(file.path, file.content)
         routes = {
             "http": {
-                "routers": {
-                    "all": {"rule": "PathPrefix(`/`)", "service": "all", "entryPoints": ["http"]}
-                },
+                "routers": {"all": {"rule": "PathPrefix(`/`)", "service": "all"}},
                 "services": {
                     "all": {
                         "loadBalancer": {

@@ -81,8 +81,11 @@ def literal(text: str) -> str:
 
 
 def middlewares(inputs: DynamicInputs) -> Tree:
-    """The middlewares that the entry points name, and the API's authentication."""
-    made: Tree = {
+    """The middlewares that the entry points name, and the API's authentication.
+
+    All of them, always: while HTTPS is being switched off, its entry point still serves.
+    """
+    return {
         "tljh-security-headers": {"headers": {"contentTypeNosniff": True}},
         "tljh-retry": {
             "retry": {
@@ -96,10 +99,8 @@ def middlewares(inputs: DynamicInputs) -> Tree:
                 "removeHeader": True,
             }
         },
+        "tljh-hsts": {"headers": {"stsSeconds": inputs.hsts_s}},
     }
-    if inputs.has_https:
-        made["tljh-hsts"] = {"headers": {"stsSeconds": inputs.hsts_s}}
-    return made
 
 
 def own_routes(inputs: DynamicInputs) -> Tree:
