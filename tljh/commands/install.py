@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tljh.converge import Extra, Outcome, Request, converge, work_out
@@ -194,3 +195,8 @@ def _own_address(host: RealHost) -> str:
     if shown.ok and "src" in words:
         return words[words.index("src") + 1]
     return "127.0.0.1"
+
+
+def install_from(*, answers: str = "-") -> None:
+    """Install from a file of answers; `-` reads them from standard input. For the bootstrap."""
+    install(sys.stdin.read() if answers == "-" else Path(answers).read_text())
