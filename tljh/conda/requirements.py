@@ -1,0 +1,39 @@
+"""pip requirements from where an admin says they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urljoin
+
+from tljh.errors import TljhError
+from tljh.host.base import HostReader
+
+REDIRECTS = 5
+TIMEOUT_S = 30
+_FIX = "give a URL or a file that can be read from this machine, as root"
+
+
+def read_requirements(host: HostReader, source: str | None) -> tuple[str, ...]:
+    """The text of the file or the answer of the URL; nothing for no source."""
+    if source is None:
+        return ()
+    if not source.startswith(("http://", "https://")):
+        path = Path(source.removeprefix("file://"))
+        data = host.read(path)
+        if data is None:
+            raise TljhError(f"there is no requirements file {path}", fix=_FIX)
+        return (data.decode(errors="replace"),)
+    url = source
+    for _ in range(REDIRECTS):
+        answer = host.http("GET", url, timeout_s=TIMEOUT_S)
+        if answer.status not in (301, 302, 303, 307, 308):
+            break
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        url = urljoin(url, headers.get("location", url))
+    if answer.status != 200:
+        raise TljhError(
+            f"the requirements file {source} cannot be fetched",
+            why=answer.text.strip()[:300] if answer.status == 0 else f"HTTP {answer.status}",
+            fix=_FIX,
+        )
+    return (answer.text,)

@@ -1,0 +1,166 @@
+"""conda and mamba in an environment of their own, and the commands that lead to them.
+
+In the shared environment `conda install` could break conda itself; from its own prefix it
+acts on the shared one and stays whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from tljh.conda import engine
+from tljh.conda.channels import names_of
+from tljh.conda.network import package_environment
+from tljh.host.base import Host, HostReader
+from tljh.output import Progress
+from tljh.paths import Paths
+from tljh.resources import Difference, Record, Resource, Undo, file_image, put_back
+
+COMMANDS = ("conda", "mamba")
+# Tried in this order: mamba is a convenience, conda is the point.
+CHOICES = (("conda", "mamba"), ("conda",))
+ABSENT = "ABSENT"
+
+WRAPPER = """\
+#!/bin/sh
+# Written by tljh. {command} itself lives in {tools}, where it cannot be broken from here;
+# without an environment of one's own it acts on the shared one.
+: "${{CONDA_PREFIX:={user}}}"
+export CONDA_PREFIX MAMBA_ROOT_PREFIX={tools}
+exec {tools}/bin/{command} "$@"
+"""
+
+CONDARC = """\
+# Written by tljh: where packages come from. Your own settings belong into /etc/conda/.condarc.
+channels:
+{channels}
+auto_update_conda: false
+notify_outdated_conda: false
+"""
+
+
+@dataclass(frozen=True)
+class CondaTools(Resource):
+    """conda's own prefix, where the channels have conda; where not, a note of that."""
+
+    paths: Paths
+    channels: tuple[str, ...]
+    lock: str | None = None
+    specs: tuple[str, ...] = ()
+
+    kind: ClassVar[str] = "conda"
+    undo: ClassVar[Undo] = Undo.SNAPSHOT
+
+    @property
+    def name(self) -> str:
+        return str(self.paths.conda)
+
+    def difference(self, host: HostReader) -> Difference | None:
+        found = self.planned(host, frozenset())
+        return found[1] if found else None
+
+    def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
+        prefix = self.paths.conda
+        if host.info(prefix / "bin" / "conda") is not None:
+            stale = [
+                path for path, text in self._wrappers(host).items() if not _is(host, path, text)
+            ]
+            names = ", ".join(path.name for path in stale)
+            return (self, Difference("~", f"wrappers: {names}")) if stale else None
+        if host.read(prefix / ABSENT) == self._absent():
+            return None
+        solution, specs = self._solve(host)
+        if solution is None:
+            text = f"{names_of(self.channels)}: no conda here; left out"
+            return self, Difference("+", text)
+        size = f"{solution.download_bytes / 1e6:.0f} MB"
+        text = f"{' and '.join(specs)}, {len(solution.added)} packages, {size}"
+        return replace(self, lock=solution.lock, specs=specs), Difference("+", text)
+
+    def _solve(self, host: HostReader) -> tuple[engine.Solution | None, tuple[str, ...]]:
+        variables = package_environment(host, self.paths, os.environ)
+        for specs in CHOICES:
+            try:
+                solved = engine.solve(host, self.channels, specs, self.paths.conda, variables)
+            except engine.Unsolvable:
+                continue
+            return solved, specs
+        return None, ()
+
+    def before(self, host: HostReader) -> Record:
+        return {
+            "prefix": str(self.paths.conda),
+            "other": str(self._other),
+            "number": 1,
+            "existed": False,
+            "is_built": self.lock is not None,
+            "existed_before": host.info(self.paths.conda) is not None,
+            "wrappers": [file_image(host, self._command(name)) for name in COMMANDS],
+        }
+
+    def apply(self, host: Host, progress: Progress) -> None:
+        if self.lock is not None:
+            self._build(host, progress)
+        elif host.info(self.paths.conda / "bin" / "conda") is None:
+            host.mkdir(self.paths.conda, mode=0o755)
+            host.write(self.paths.conda / ABSENT, self._absent(), mode=0o644)
+        for path, text in self._wrappers(host).items():
+            host.write(path, text, mode=0o755)
+
+    def _build(self, host: Host, progress: Progress) -> None:
+        variables = package_environment(host, self.paths, os.environ)
+        kept_cache = variables.get("RATTLER_CACHE_DIR")
+        host.remove(self.paths.conda)
+        build = engine.Build(
+            prefix=self.paths.conda,
+            other=self._other,
+            number=1,
+            cache=Path(kept_cache) if kept_cache else self.paths.versions / ".packages",
+            keep_cache=kept_cache is not None,
+            keep_snapshots=0,
+            lock=self.lock,
+            specs=self.specs,
+        )
+        engine.build(host, build, self.channels, variables, progress)
+        lines = "\n".join(f"  - {channel}" for channel in self.channels)
+        text = CONDARC.format(channels=lines)
+        # A channel's address may hold a password, so only root reads it then.
+        mode = 0o600 if any("@" in channel for channel in self.channels) else 0o644
+        host.write(self.paths.conda / ".condarc", text.encode(), mode=mode)
+
+    @classmethod
+    def revert(cls, host: Host, record: Record) -> None:
+        for image in record["wrappers"]:
+            put_back(host, image)
+        if record["is_built"]:
+            engine.revert(host, {k: record[k] for k in ("prefix", "other", "number", "existed")})
+        elif not record["existed_before"]:
+            host.remove(Path(record["prefix"]))
+
+    @property
+    def _other(self) -> Path:
+        return self.paths.versions / "conda-1"
+
+    def _command(self, name: str) -> Path:
+        return self.paths.user / "bin" / name
+
+    def _absent(self) -> bytes:
+        return f"no conda in these channels: {names_of(self.channels)}\n".encode()
+
+    def _wrappers(self, host: HostReader) -> Mapping[Path, bytes]:
+        """What the commands of the shared environment shall be, for the tools that are there."""
+        tools, user = self.paths.conda, self.paths.user
+        return {
+            self._command(name): WRAPPER.format(command=name, tools=tools, user=user).encode()
+            for name in COMMANDS
+            if host.info(tools / "bin" / name) is not None
+        }
+
+
+def _is(host: HostReader, path: Path, text: bytes) -> bool:
+    info = host.info(path)
+    return info is not None and info.kind == "file" and host.read(path) == text

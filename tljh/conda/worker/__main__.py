@@ -1,0 +1,66 @@
+"""`python -I -m tljh.conda.worker`: reads one request, answers it, leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+import traceback
+from typing import Any
+
+from tljh.conda.worker.problems import Problem, problem_of
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Answer; whatever happens inside becomes a `problem`, so that the caller can say it well."""
+    _die_with_the_caller()
+    os.umask(0o022)
+    request = json.load(sys.stdin)
+    cap_bytes = request.get("memory_cap_bytes")
+    if cap_bytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (cap_bytes, cap_bytes))
+    try:
+        answer = {"result": asyncio.run(_answer(request))}
+    except Problem as problem:
+        answer = {"problem": problem.as_json()}
+    except Exception as error:
+        traceback.print_exc()
+        answer = {"problem": problem_of(error).as_json()}
+    print(json.dumps(answer), flush=True)
+    sys.stderr.flush()
+    os._exit(0)
+
+
+async def _answer(request: dict[str, Any]) -> object:
+    operation = request["operation"]
+    if operation == "solve":
+        from tljh.conda.worker.solving import solve
+
+        return await solve(request)
+    if operation == "apply":
+        from tljh.conda.worker.transaction import apply
+
+        return await apply(request)
+    if operation == "revert":
+        from tljh.conda.worker.trees import revert
+
+        return revert(request)
+    raise Problem("request", f"the conda worker knows no operation {operation!r}")
+
+
+def _die_with_the_caller() -> None:
+    """A killed run must not leave somebody behind who goes on changing the environment."""
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
