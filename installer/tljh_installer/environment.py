@@ -44,6 +44,8 @@ from tljh_installer.wheel import build_wheel
 STAMP = Path("share/tljh/environment.json")
 DEFAULT_CACHE = Path("/var/cache/tljh/uv")
 _DIGEST_LENGTH = 12
+# Not in /tmp: that may forbid running programs, and a killed run would leave it there.
+_SCRATCH = ".build-"
 _LOCK_DEADLINE_S = 600.0
 # The only package of the lock that PyPI has no wheel of; its build requirement is locked too.
 SOURCE_ONLY = "onetimepass"
@@ -199,6 +201,9 @@ class Builder:
                 return self._build_at(path, wanted, step)
 
     def _remove_unfinished(self) -> None:
+        """What a killed run left: under the lock, nobody can be at work on it."""
+        for path in self.versions.glob(f"{_SCRATCH}*"):
+            shutil.rmtree(path)
         for path in self.versions.glob("hub-*"):
             if path.is_dir() and not path.is_symlink() and not (path / STAMP).exists():
                 self.steps.log(f"removing {path}, which was never finished")
@@ -206,7 +211,7 @@ class Builder:
 
     def _build_at(self, path: Path, wanted: Wanted, step: Step) -> HubEnvironment:
         try:
-            with tempfile.TemporaryDirectory(prefix="tljh-build-") as scratch:
+            with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self.versions) as scratch:
                 work = Path(scratch)
                 uv = self._uv(work)
                 self._run_uv(uv, "venv", "--no-project", "--python", self.python.path, path)

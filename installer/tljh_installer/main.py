@@ -181,8 +181,9 @@ class Run:
 
     def _plan(self, steps: Steps, facts: MachineFacts) -> int:
         """Build in a temporary directory, so that the plan is that of the real thing."""
-        directory = "/var/tmp" if Path("/var/tmp").is_dir() else None
-        with tempfile.TemporaryDirectory(prefix="tljh-plan-", dir=directory) as scratch:
+        place, name = Path("/var/tmp"), "tljh-plan-"
+        _remove_left(place, name)
+        with tempfile.TemporaryDirectory(prefix=name, dir=place) as scratch:
             versions = Path(scratch) / "versions"
             # Nothing may stay, the cache neither; one that is there already is used.
             environ = dict(self.environ)
@@ -229,10 +230,18 @@ class Run:
         if any(listener.port == port for listener in facts.listeners):
             steps.say("no progress page: the hub that is installed has the port")
             return
-        directory = Path(tempfile.mkdtemp(prefix="tljh-progress-", dir="/run"))
+        place, name = Path("/run"), "tljh-progress-"
+        _remove_left(place, name)
+        directory = Path(tempfile.mkdtemp(prefix=name, dir=place))
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         steps.open_events(stack.enter_context(progress_page(port, self.html, directory)))
         steps.say(f"progress is shown on port {port} of this machine")
+
+
+def _remove_left(place: Path, name: str) -> None:
+    """Remove what killed runs left; the lock of all installers is held, so nobody uses it."""
+    for left in place.glob(f"{name}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _missing_directories(path: Path) -> list[Path]:

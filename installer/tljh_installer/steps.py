@@ -82,6 +82,10 @@ class Steps:
             self._stamp(line)
             self.event({"event": "log", "line": line})
 
+    def _write_failure(self, text: str) -> None:
+        for line in self._redact(text).splitlines():
+            self._stamp(line)
+
     def _stamp(self, line: str) -> None:
         stamp = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
         self._write_log(f"{stamp} {line}")
@@ -103,6 +107,10 @@ class Steps:
         for line in stream:
             with contextlib.suppress(ValueError, AttributeError):
                 event = json.loads(line)
+                if event.get("event") == "failed":
+                    # Who reads the page is told that it failed, who reads the log also why.
+                    self._write_failure(str(event.get("what", "")))
+                    continue
                 if event.get("event") == "log":
                     self.log(str(event.get("line", "")))
                     continue

@@ -73,6 +73,15 @@ def install(answers_text: str) -> None:
     paths = paths_from_environment()
     host = RealHost()
     progress = _progress(answers)
+    try:
+        _carry_out(answers, host, paths, progress)
+    except TljhError as error:
+        if isinstance(progress, Published):
+            progress.failed(str(error))
+        raise
+
+
+def _carry_out(answers: Answers, host: RealHost, paths: Paths, progress: Progress) -> None:
     request = request_of(answers, host.read(paths.config_file) or b"", paths)
     if answers.plan:
         outcome = work_out(host, paths, request)
