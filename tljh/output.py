@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TextIO
 
-
 # Writing a small file is no news; a page of such lines hides what takes time.
 WORTH_A_LINE_S = 0.1
 
@@ -133,6 +132,10 @@ class Published:
     def note(self, text: str) -> None:
         self._publish(event="log", line=text)
         self._shown.note(text)
+
+    def failed(self, text: str) -> None:
+        """Tell why it all came to nothing; showing it is the business of `tljh.cli`."""
+        self._publish(event="failed", what=text)
 
     def advance(self, done: float, total: float, what: str = "") -> None:
         self._shown.advance(done, total, what)
