@@ -218,7 +218,7 @@ class ProxySettings(Section):
     drain_timeout_s: int = setting(
         86_400,
         help="Seconds that open web sockets live on after a change of the proxy's listeners.",
-        cost=Cost.NOTHING,
+        cost=Cost.PROXY_RELOAD,
         ge=0,
         le=604_800,
     )
