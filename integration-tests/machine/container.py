@@ -124,7 +124,8 @@ class Machine:
         if name not in owner.machines(engine):
             raise CannotBoot(f"no machine is called {name}")
         environment = registry_environment()
-        mounts = engine.run("inspect", "--format", "{{range .Mounts}}{{.Destination}} {{end}}", name)
+        form = "{{range .Mounts}}{{.Destination}} {{end}}"
+        mounts = engine.run("inspect", "--format", form, name)
         if caches.INSIDE in mounts.stdout.split():
             environment.update(caches.environment())
         return cls(name, engine, environment)
@@ -342,15 +343,15 @@ def take_turn(engine: Engine, patience_s: float | None) -> MachineLock:
     return lock
 
 
-def checkout_archive(checkout: Path) -> bytes:
-    """A tar of tracked and new files of a checkout, without what git ignores."""
-    listed = subprocess.run(
-        # The checkout may belong to the person who called sudo.
-        ["git", "-c", f"safe.directory={checkout}", "-C", str(checkout), "ls-files", "-z"]
-        + ["--cached", "--others", "--exclude-standard"],
-        capture_output=True,
-        text=True,
-    )
+def checkout_archive(checkout: Path, only: tuple[str, ...] = ("",)) -> bytes:
+    """A tar of tracked and new files of a checkout, without what git ignores.
+
+    `only` are prefixes of the files wanted. The same files give the same bytes.
+    """
+    # The checkout may belong to the person who called sudo.
+    git = ["git", "-c", f"safe.directory={checkout}", "-C", str(checkout)]
+    listing = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run([*git, *listing], capture_output=True, text=True)
     if listed.returncode != 0:
         say(f"{checkout} is no git checkout: copying all of it")
         names = [str(p.relative_to(checkout)) for p in checkout.rglob("*") if p.is_file()]
@@ -361,7 +362,7 @@ def checkout_archive(checkout: Path) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name in sorted(set(names)):
             path = checkout / name
-            if path.is_symlink() or path.is_file():
+            if name.startswith(only) and (path.is_symlink() or path.is_file()):
                 archive.add(path, name, recursive=False, filter=as_root)
     return buffer.getvalue()
 
@@ -369,4 +370,5 @@ def checkout_archive(checkout: Path) -> bytes:
 def as_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
+    member.mtime = 0
     return member

@@ -207,6 +207,6 @@ def find_engine() -> Engine:
         command = podman_command(version)
     else:
         if not docker_serves():
-            raise CannotBoot("no docker daemon answers (`docker info` fails), and no podman is here")
+            raise CannotBoot("no docker daemon answers `docker info`, and no podman is here")
         command = ("docker",)
     return Engine(kind, command, version, hard_limits())

@@ -131,9 +131,10 @@ def ensure_base(engine: Engine, release_name: str, release: Release) -> str:
         if pulled.returncode == 0:
             return release.base
     if not release.suite:
+        others = ", ".join(name for name, known in RELEASES.items() if known.suite)
         raise CannotBoot(
             f"no container registry can be reached, and {release_name} can be had from one only "
-            f"(made here without a registry: {', '.join(n for n, r in RELEASES.items() if r.suite)})"
+            f"(made here without a registry: {others})"
         )
     say(f"no container registry can be reached: making {release_name} with mmdebstrap")
     make_base(engine, release.suite, own)

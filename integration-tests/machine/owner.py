@@ -36,15 +36,10 @@ def is_alive(label: str) -> bool:
 
 def machines(engine: Engine) -> dict[str, str]:
     """{name: owner} of all machines that this harness made on this computer."""
-    listed = engine.run(
-        "ps",
-        "--all",
-        "--filter",
-        f"label={LABEL}",
-        "--format",
-        '{{.Names}} {{index .Labels "%s"}}' % LABEL if engine.kind == "podman"
-        else '{{.Names}} {{.Label "%s"}}' % LABEL,
-    )
+    # podman gives templates the map of labels, docker a function.
+    label = f'index .Labels "{LABEL}"' if engine.kind == "podman" else f'.Label "{LABEL}"'
+    form = "{{.Names}} {{" + label + "}}"
+    listed = engine.run("ps", "--all", "--filter", f"label={LABEL}", "--format", form)
     pairs = (line.split() for line in listed.stdout.splitlines() if line.strip())
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import socket
-import time
 import urllib.request
+from urllib.parse import urlsplit
 
+from machine import owner
 from machine.container import Machine
-from machine.engine import CannotBoot, find_engine
+from machine.engine import CannotBoot, find_engine, say
 from machine.image import CHECKOUT
+from machine.install import CHANNEL, bootstrap_command, channel_mount, local_channel
 
 NAME = "tljh-try"
+RUN = "python3 integration-tests/machine"
 CONDA_FORGE = "https://conda.anaconda.org/conda-forge/noarch/repodata.json.zst"
 
 
@@ -38,9 +42,61 @@ def conda_forge_answers(timeout_s: float = 10) -> bool:
 
 def try_it(image: str, admin: str) -> int:
     """Boot a machine, install the hub in it, and say how to get in."""
-    raise NotImplementedError
+    engine = find_engine()
+    if NAME in owner.machines(engine):
+        say("removing the machine of an earlier `make try`")
+        remove()
+    arguments = ["--admin", admin]
+    options: list[str] = []
+    if not conda_forge_answers():
+        say("conda-forge can't be reached: building the small local channel that the tests use")
+        options = channel_mount(local_channel(image))
+        arguments.append(f"--conda-channel=file://{CHANNEL}")
+    port = free_port()
+    machine = Machine.boot(image, NAME, {port: 80}, keep=True, options=options)
+    say(f"booted in {machine.boot_seconds:.1f} s; installing with the real bootstrap")
+    try:
+        machine.copy_checkout(CHECKOUT)
+        code = machine.stream(bootstrap_command(*arguments))
+    except BaseException:
+        machine.remove()
+        raise
+    if code != 0:
+        say(f"the bootstrap ended with {code}; look around: {RUN} shell {NAME}")
+        return 1
+    print(ways_in(machine, port, admin))
+    return 0
+
+
+def ways_in(machine: Machine, port: int, admin: str) -> str:
+    """The closing lines: where the hub is as seen from this computer, and how to get in."""
+    base = f"http://127.0.0.1:{port}"
+    # The machine knows its own address only; on this computer it is a port on loopback.
+    claim = machine.run(f"tljh user claim {admin} --json", check=False)
+    if claim.code == 0:
+        link = urlsplit(json.loads(claim.stdout)["link"])
+        path = link.path + (f"?{link.query}" if link.query else "")
+        way = f"  set a password  {base}{path}"
+    else:
+        way = f"  no claim link: {claim.stderr.strip()}"
+    return "\n".join(
+        [
+            "",
+            "On this computer:",
+            f"  hub             {base}/",
+            f"  administrator   {admin}",
+            way,
+            f"  look inside     sudo {RUN} shell {NAME}",
+            "  remove it       sudo make try-down",
+        ]
+    )
 
 
 def remove() -> None:
     """Remove the machine of `make try`."""
-    raise NotImplementedError
+    engine = find_engine()
+    if NAME not in owner.machines(engine):
+        print("there is no machine of `make try`")
+        return
+    engine.run("rm", "--force", "--volumes", NAME, timeout_s=120)
+    print(f"{NAME} is removed")

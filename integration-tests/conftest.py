@@ -1,0 +1,115 @@
+"""Fixtures of the integration tests: real systemd machines, and hubs installed in them.
+
+Where no machine can be booted the tests count as 'not run', with the reason in the last line.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import testinfra
+
+from machine import CannotBoot, Machine
+from machine.engine import find_engine
+from machine.image import DEFAULT_RELEASE, ensure_image
+from machine.install import channel_mount, installed_image
+
+MACHINE_FIXTURES = {"machine", "installed", "installed_shared", "host", "installed_snapshot"}
+NOT_RUN = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--machine-image",
+        default=os.environ.get("TLJH_MACHINE_IMAGE", DEFAULT_RELEASE),
+        help="what machines run: debian12, debian13, ubuntu24.04, or an image",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A terminated run still removes its machines: SystemExit unwinds the fixtures.
+    signal.signal(signal.SIGTERM, lambda signum, frame: pytest.exit("terminated", 143))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if MACHINE_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("machine")
+
+
+@pytest.fixture(scope="session")
+def release(request: pytest.FixtureRequest) -> str:
+    """The release that machines of this session run; skips where none can be booted."""
+    wanted: str = request.config.getoption("--machine-image")
+    try:
+        ensure_image(find_engine(), wanted)
+    except CannotBoot as reason:
+        request.config.stash[NOT_RUN] = str(reason)
+        pytest.skip(f"no machine: {reason}")
+    return wanted
+
+
+@pytest.fixture
+def machine(release: str, request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """A fresh machine, as a VM is when it was just made.
+
+    `@pytest.mark.machine(ports={8000: 80}, with_caches=False, …)` passes options to `boot`.
+    """
+    marker = request.node.get_closest_marker("machine")
+    options: dict[str, Any] = dict(marker.kwargs) if marker else {}
+    with Machine.boot(options.pop("image", release), **options) as booted:
+        yield booted
+
+
+@pytest.fixture(scope="session")
+def installed_snapshot(release: str) -> tuple[str, list[str]]:
+    """A machine image with the hub installed by the real bootstrap, and its boot options."""
+    image, channel = installed_image(release)
+    return image, channel_mount(channel)
+
+
+@pytest.fixture
+def installed(installed_snapshot: tuple[str, list[str]]) -> Iterator[Machine]:
+    """A machine of its own with the hub installed and running, a second after boot."""
+    image, options = installed_snapshot
+    with Machine.boot(image, options=options) as booted:
+        yield booted
+
+
+@pytest.fixture(scope="module")
+def installed_shared(installed_snapshot: tuple[str, list[str]]) -> Iterator[Machine]:
+    """Like `installed`, one for all tests of a module, which leave it as they found it.
+
+    A module that uses it can't use `machine` or `installed`: one machine at a time.
+    """
+    image, options = installed_snapshot
+    with Machine.boot(image, options=options) as booted:
+        yield booted
+
+
+@pytest.fixture
+def host(request: pytest.FixtureRequest) -> Any:
+    """pytest-testinfra's view of the machine that the test uses; a fresh one by default."""
+    for name in ("installed", "installed_shared"):
+        if name in request.fixturenames:
+            return connect(request.getfixturevalue(name))
+    return connect(request.getfixturevalue("machine"))
+
+
+def connect(machine: Machine) -> Any:
+    return testinfra.get_host(f"{machine.engine.kind}://{machine.name}")
+
+
+def pytest_report_teststatus(
+    report: pytest.TestReport, config: pytest.Config
+) -> tuple[str, str, str] | None:
+    """Count a test that had no machine apart from those that were skipped on purpose."""
+    reason = config.stash.get(NOT_RUN, None)
+    if reason and report.skipped and reason in str(report.longrepr):
+        return f"not run ({reason})", "N", "NOT RUN"
+    return None

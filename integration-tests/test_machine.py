@@ -1,0 +1,140 @@
+"""The machines themselves: what tests rely on when they boot one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from machine import CannotBoot, CommandFailed, Machine, owner
+from machine.image import release_of
+
+HERE = Path(__file__).parent
+
+
+def test_machine_boots_in_seconds_and_everything_in_it_runs(machine: Machine, host: Any) -> None:
+    assert machine.degraded == []
+    assert host.run("systemctl is-system-running").stdout.strip() == "running"
+    assert host.process.get(pid=1).comm == "systemd"
+    assert machine.boot_seconds < 15
+
+
+def test_a_process_that_passes_its_memory_limit_is_killed(machine: Machine) -> None:
+    eat = "python3 -c 'bytearray(300 << 20)'"
+    limits = "-p MemoryMax=50M -p MemorySwapMax=0"
+    killed = machine.run(f"systemd-run --quiet --wait {limits} {eat}", check=False)
+    assert killed.code != 0
+    assert "Memory cgroup out of memory" in machine.run("dmesg | tail -20").stdout
+    assert machine.run(f"systemd-run --quiet --wait -p MemoryMax=600M {eat}").code == 0
+
+
+def test_restart_keeps_files_and_forgets_what_runs(machine: Machine) -> None:
+    machine.run("echo kept > /opt/file; echo gone > /run/file; systemd-run --unit=gone sleep 999")
+    machine.restart()
+    assert machine.run("cat /opt/file").stdout == "kept\n"
+    assert machine.run("test -e /run/file", check=False).code == 1
+    assert machine.run("systemctl is-active gone", check=False).stdout == "inactive\n"
+    assert machine.degraded == []
+
+
+def test_power_cut_leaves_a_machine_that_boots(machine: Machine) -> None:
+    machine.run("echo kept > /opt/file; sync")
+    machine.power_cut()
+    assert machine.run("cat /opt/file").stdout == "kept\n"
+
+
+def test_snapshot_starts_in_seconds_with_its_files_and_units(machine: Machine) -> None:
+    unit = "[Service]\nExecStart=/bin/sleep 999\n[Install]\nWantedBy=multi-user.target\n"
+    machine.run("cat > /etc/systemd/system/mine.service && systemctl enable mine", input=unit)
+    image = machine.snapshot("proof")
+    engine = machine.engine
+    machine.remove()
+    try:
+        with Machine.boot(image) as second:
+            assert second.run("systemctl is-active mine").stdout == "active\n"
+            assert second.boot_seconds < 15
+    finally:
+        engine.run("rmi", "--force", image)
+
+
+def test_apt_and_pip_reach_their_registries_from_inside(machine: Machine) -> None:
+    machine.run("apt-get update -q && apt-get install -qy --no-install-recommends python3-pip")
+    machine.run("python3 -m pip download --quiet --no-deps --dest /tmp/got idna")
+    assert "idna" in machine.run("ls /tmp/got").stdout
+
+
+def test_python_in_the_machine_trusts_what_this_computer_trusts(machine: Machine) -> None:
+    machine.run("update-ca-certificates")
+    url = machine.environment.get("PIP_INDEX_URL", "https://pypi.org/simple") + "/idna/"
+    machine.run(["python3", "-c", f"import urllib.request as u; u.urlopen({url!r})"])
+
+
+def test_a_command_that_takes_too_long_is_ended_in_the_machine(machine: Machine) -> None:
+    late = machine.run("sleep 987", timeout_s=1, check=False)
+    assert late.code == 124
+    assert machine.run("pgrep -f 'sleep 98[7]'", check=False).stdout == ""
+
+
+def test_a_failing_command_is_told_with_its_output(machine: Machine) -> None:
+    with pytest.raises(CommandFailed, match="ended with 3:\nwhat went wrong"):
+        machine.run("echo what went wrong >&2; exit 3")
+
+
+def test_machine_of_a_killed_process_is_removed_by_the_next_boot(release: str) -> None:
+    code = (
+        "import os, signal; from machine import Machine; "
+        f"print(Machine.boot({release!r}).name, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment()
+    )
+    assert killed.returncode == -signal.SIGKILL
+    orphan = killed.stdout.strip()
+    with Machine.boot(release) as machine:
+        assert orphan and orphan not in owner.machines(machine.engine)
+
+
+def test_interrupted_process_leaves_no_machine(release: str) -> None:
+    code = (
+        "import sys; from machine import Machine\n"
+        f"with Machine.boot({release!r}) as m:\n  print(m.name, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment(),
+    ) as process:
+        assert process.stdout is not None
+        name = process.stdout.readline().strip()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) != 0
+    with Machine.boot(release) as machine:
+        assert name and name not in owner.machines(machine.engine)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["debian12", "debian13"])
+def test_every_release_that_is_made_here_boots_and_limits_memory(release: str, name: str) -> None:
+    assert release_of(name).suite
+    with Machine.boot(name) as machine:
+        assert machine.degraded == []
+        test_a_process_that_passes_its_memory_limit_is_killed(machine)
+
+
+def test_a_second_machine_of_one_process_is_refused_where_only_one_works(machine: Machine) -> None:
+    if not machine.engine.one_at_a_time:
+        pytest.skip("machines don't disturb each other on this computer")
+    with pytest.raises(CannotBoot, match=f"has a machine already, {machine.name}"):
+        Machine.boot()
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(HERE)}
