@@ -1,15 +1,17 @@
-"""The progress page: shown on the HTTP port until Traefik takes the port over.
+"""The progress page: shown on the HTTP port until the hub behind Traefik is sound.
 
 Two processes, so that the one that talks to strangers has no rights. The server (`nobody`)
 answers; the keeper (root) hands the port over:
 
 1. As soon as there is the user that Traefik runs as, the keeper gives it the listening socket.
    The kernel lets sockets share a port (SO_REUSEPORT) only if their owners are the same.
-2. When Traefik's socket is there, all new connections are steered to it; what had arrived for
-   the page is answered by the page, and then its socket goes.
+2. From then on, a program on that group of sockets sends what comes from this machine itself to
+   the newer socket, where there is one, and everybody else to the older, the page. So the
+   installation can check Traefik and the hub behind it, while visitors still see the page.
+3. When the installation has ended well, everybody is sent to the newer socket; what had arrived
+   for the page is answered by the page, and then its socket goes.
 
-So no connection is refused. Traefik may still answer 404 for a moment, until it has read its
-routes: the page, once open in a browser, waits for a login page and does not show that.
+So no visitor is refused, and none sees the 404 of a Traefik that has no routes yet.
 """
 
 from __future__ import annotations
@@ -37,10 +39,21 @@ PROXY_USER = "traefik"
 EVENTS_PATH = "/.tljh-progress"
 _NOBODY = 65534
 _SO_ATTACH_REUSEPORT_CBPF = 51
-_BPF_RET = 0x06
+# Classic BPF, <linux/bpf_common.h>, and SKF_NET_OFF of <linux/filter.h>.
+_BPF_RETURN = 0x06
+_BPF_LOAD_WORD = 0x20
+_BPF_LOAD_BYTE = 0x30
+_BPF_COPY_TO_X = 0x07
+_BPF_SHIFT_RIGHT = 0x74
+_BPF_JUMP_IF_EQUAL = 0x15
+_BPF_JUMP_IF_EQUAL_X = 0x1D
+_NETWORK_HEADER = -0x100000
+OLDER, NEWER = 0, 1
 _POLL_S = 0.02
 _HANDSHAKES_S = 0.3
-_FAREWELL_S = 1.5
+_FAREWELL_S = 1.0
+_END_DEADLINE_S = 5.0
+_FOREVER_S = 86400.0
 _MOST_EVENTS = 2000
 _CONNECTION_TIMEOUT_S = 10
 
@@ -88,13 +101,50 @@ def may_share(listening: socket.socket, uid: int) -> bool:
         return False
 
 
-def steer_to_newer(listening: socket.socket) -> None:
-    """Send every new connection to the second socket of the group, the one that came later."""
-    program = struct.pack("HBBI", _BPF_RET, 0, 0, 1)
-    buffer = ctypes.create_string_buffer(program)
-    head = struct.pack("HxxxxxxP", 1, ctypes.addressof(buffer))
-    with contextlib.suppress(OSError):
-        listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, head)
+def _instruction(code: int, value: int = 0, if_true: int = 0, if_false: int = 0) -> bytes:
+    """One struct sock_filter of classic BPF."""
+    return struct.pack("HBBI", code, if_true, if_false, value & 0xFFFFFFFF)
+
+
+def _same_word(offset: int, other: int, if_differs: int) -> bytes:
+    """Compare two words of the IP header; where they differ, skip `if_differs` instructions."""
+    return (
+        _instruction(_BPF_LOAD_WORD, _NETWORK_HEADER + offset)
+        + _instruction(_BPF_COPY_TO_X)
+        + _instruction(_BPF_LOAD_WORD, _NETWORK_HEADER + other)
+        + _instruction(_BPF_JUMP_IF_EQUAL_X, 0, 0, if_differs)
+    )
+
+
+def program_local_to_newer() -> bytes:
+    """From an address to itself: the newer socket, 1; everybody else: the older, 0."""
+    older, newer = _instruction(_BPF_RETURN, OLDER), _instruction(_BPF_RETURN, NEWER)
+    # Sender and receiver stand at 12 and 16 in an IPv4 header, at 8 and 24 in one of IPv6.
+    version_4 = _same_word(12, 16, 1) + newer + older
+    pairs = [(8 + 4 * word, 24 + 4 * word) for word in range(4)]
+    version_6 = b"".join(
+        _same_word(sender, receiver, 4 * (3 - number) + 1)
+        for number, (sender, receiver) in enumerate(pairs)
+    )
+    return (
+        _instruction(_BPF_LOAD_BYTE, _NETWORK_HEADER)
+        + _instruction(_BPF_SHIFT_RIGHT, 4)
+        + _instruction(_BPF_JUMP_IF_EQUAL, 4, 0, len(version_4) // 8)
+        + version_4
+        + version_6
+        + newer
+        + older
+    )
+
+
+def steer(listening: socket.socket, program: bytes) -> None:
+    """Let `program` choose the socket of the group for every new connection.
+
+    A choice that is not there (the newer of one) falls back to any that is.
+    """
+    buffer = ctypes.create_string_buffer(program, len(program))
+    head = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
+    listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, head)
 
 
 def listeners_on(port: int) -> int:
@@ -211,7 +261,7 @@ def serve(listening: socket.socket, html: str, events: Events, stop: int) -> Non
         threads.append(thread)
     listening.close()
     for thread in threads:
-        thread.join(2)
+        thread.join(1)
 
 
 def proxy_uid() -> int | None:
@@ -222,20 +272,31 @@ def proxy_uid() -> int | None:
         return None
 
 
+def _is_over(timeout_s: float = _FOREVER_S) -> bool:
+    """Wait for the SIGTERM (blocked, so that it waits for us) that ends the page."""
+    return signal.sigtimedwait([signal.SIGTERM], timeout_s) is not None
+
+
 def keep(listening: socket.socket, stop: int) -> None:
-    """Give the port to Traefik's user as soon as there is one, and to Traefik when it listens.
+    """Give the port to Traefik's user as soon as there is one; to Traefik when all is over.
 
     Closing `stop` tells the server to end.
     """
     port = listening.getsockname()[1]
-    while (uid := proxy_uid()) is None:
-        time.sleep(_POLL_S)
-    if may_share(listening, uid):
-        while listeners_on(port) < 2:
-            time.sleep(_POLL_S)
-        steer_to_newer(listening)
-        # Handshakes that are half done belong to the socket that they began at.
-        time.sleep(_HANDSHAKES_S)
+    uid, is_over = None, False
+    while uid is None and not is_over:
+        is_over = _is_over(_POLL_S)
+        uid = proxy_uid()
+    if uid is not None and may_share(listening, uid):
+        with contextlib.suppress(OSError):
+            steer(listening, program_local_to_newer())
+        while not is_over:
+            is_over = _is_over()
+        if listeners_on(port) > 1:
+            with contextlib.suppress(OSError):
+                steer(listening, _instruction(_BPF_RETURN, NEWER))
+            # Handshakes that are half done belong to the socket that they began at.
+            time.sleep(_HANDSHAKES_S)
     # Otherwise the port must be free before Traefik asks for it: a gap, but no failure.
     listening.close()
     os.close(stop)
@@ -271,7 +332,7 @@ def _run_processes(listening: socket.socket, html: str, events_file: int) -> Non
 
 @contextmanager
 def progress_page(port: int, html: str, directory: Path) -> Iterator[Path]:
-    """Show the page on `port` while the block runs, or until the proxy has taken over.
+    """Show the page on `port` while the block runs; then hand the port to the proxy.
 
     Events are read from events.jsonl in `directory`, whoever appends to it.
     """
@@ -282,8 +343,11 @@ def progress_page(port: int, html: str, directory: Path) -> Iterator[Path]:
     keeper = os.fork()
     if keeper == 0:
         try:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # Ctrl-C is for the installation; the page shows what comes of it.
+            for number in (signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             _die_with(parent)
             _run_processes(listening, html, descriptor)
         finally:
@@ -293,11 +357,18 @@ def progress_page(port: int, html: str, directory: Path) -> Iterator[Path]:
     try:
         yield events_path
     finally:
-        # Whoever looks at it shall see the last step before it goes.
-        ended, _ = os.waitpid(keeper, os.WNOHANG)
-        if not ended:
-            time.sleep(_FAREWELL_S)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(keeper, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(keeper, 0)
+        _end(keeper)
+
+
+def _end(keeper: int) -> None:
+    """Let visitors see the last step, hand the port over, and see to it that it is gone."""
+    time.sleep(_FAREWELL_S)
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        os.kill(keeper, signal.SIGTERM)
+        until = time.monotonic() + _END_DEADLINE_S
+        while time.monotonic() < until:
+            if os.waitpid(keeper, os.WNOHANG)[0]:
+                return
+            time.sleep(_POLL_S)
+        os.kill(keeper, signal.SIGKILL)
+        os.waitpid(keeper, 0)

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import ipaddress
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,8 +45,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def get(port: int, path: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+def get(port: int, path: str, source: str = "127.0.0.1") -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", port, timeout=10, source_address=(source, 0)
+    )
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -118,43 +121,45 @@ def test_the_server_has_no_rights(shown: tuple[int, Path]) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving a socket to another user needs root")
 def test_the_proxy_takes_the_port_over_and_no_visitor_sees_an_error(
-    shown: tuple[int, Path], tmp_path: Path
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port, _ = shown
-    seen: Counter[str] = Counter()
+    """A visitor comes from another address; the installation's own check from the same."""
+    user = tmp_path / "proxy-uid"
+    monkeypatch.setattr(page, "proxy_uid", lambda: 34 if user.exists() else None)
+    port = free_port()
+    seen: list[str] = []
     is_over = threading.Event()
 
     def visit() -> None:
         while not is_over.is_set():
             try:
-                status, body = get(port, "/index.html")
-                seen[f"{status} {'proxy' if body == b'proxy' else 'page'}"] += 1
+                status, body = get(port, "/index.html", source="127.0.0.2")
+                seen.append(f"{status} {'proxy' if body == b'proxy' else 'page'}")
             except OSError as error:
-                seen[repr(error)] += 1
+                seen.append(repr(error))
 
     visitors = [threading.Thread(target=visit) for _ in range(3)]
-    for visitor in visitors:
-        visitor.start()
-    (tmp_path / "proxy-uid.new").write_text("34")
-    (tmp_path / "proxy-uid.new").rename(tmp_path / "proxy-uid")
-    # As in an install, there is time between making the user and starting its service.
-    until = time.monotonic() + 0.3
-    while time.monotonic() < until:
-        is_over.wait(0.05)
-    proxy = subprocess.Popen([sys.executable, "-c", LIKE_TRAEFIK, str(port), "34"])
-    try:
-        until = time.monotonic() + 10
-        while not seen["200 proxy"] or page.listeners_on(port) != 1:
-            assert time.monotonic() < until
-            is_over.wait(0.05)
-        is_over.wait(0.2)
-    finally:
-        is_over.set()
+    with page.progress_page(port, HTML, tmp_path):
         for visitor in visitors:
-            visitor.join()
-        proxy.kill()
-        proxy.wait()
+            visitor.start()
+        user.touch()
+        # As in an install, there is time between making the user and starting its service.
+        is_over.wait(0.3)
+        proxy = subprocess.Popen([sys.executable, "-c", LIKE_TRAEFIK, str(port), "34"])
+        until = time.monotonic() + 10
+        while get(port, "/")[1] != b"proxy":
+            assert time.monotonic() < until
+        assert {get(port, "/")[1] for _ in range(50)} == {b"proxy"}
+        before = list(seen)
+    is_over.wait(0.3)
+    is_over.set()
+    for visitor in visitors:
+        visitor.join()
+    proxy.kill()
+    proxy.wait()
+    assert set(before) == {"200 page"}
     assert set(seen) == {"200 page", "200 proxy"}
+    assert seen[-1] == "200 proxy"
 
 
 def test_the_page_goes_with_the_installation(tmp_path: Path) -> None:
@@ -165,3 +170,53 @@ def test_the_page_goes_with_the_installation(tmp_path: Path) -> None:
         for _ in range(200):  # the server follows its keeper by a signal
             with contextlib.suppress(ConnectionResetError, http.client.RemoteDisconnected):
                 get(port, "/")
+
+
+def run(program: bytes, packet: bytes) -> int:
+    """A small interpreter of the instructions that the program uses."""
+    a = x = at = 0
+    code = list(struct.iter_unpack("HBBI", program))
+    while True:
+        kind, if_true, if_false, value = code[at]
+        offset = value - (1 << 32) + 0x100000 if value >> 31 else value
+        at += 1
+        match kind:
+            case 0x06:
+                return value
+            case 0x20:
+                a = int.from_bytes(packet[offset : offset + 4], "big")
+            case 0x30:
+                a = packet[offset]
+            case 0x07:
+                x = a
+            case 0x74:
+                a >>= value
+            case 0x15 | 0x1D:
+                at += if_true if a == (value if kind == 0x15 else x) else if_false
+            case _:
+                raise AssertionError(hex(kind))
+
+
+def header(sender: str, receiver: str) -> bytes:
+    pair = ipaddress.ip_address(sender).packed + ipaddress.ip_address(receiver).packed
+    return (b"\x45" + bytes(11) if len(pair) == 8 else b"\x60" + bytes(7)) + pair
+
+
+@pytest.mark.parametrize(
+    ("sender", "receiver", "socket_number"),
+    [
+        ("127.0.0.1", "127.0.0.1", 1),
+        ("10.0.0.5", "10.0.0.5", 1),
+        ("10.0.0.9", "10.0.0.5", 0),
+        ("::1", "::1", 1),
+        ("2001:db8::1", "2001:db8::1", 1),
+        ("2001:db8::1", "2001:db8::2", 0),
+        ("2001:db8:1::1", "2001:db8::1", 0),
+        ("2001:db8:0:1::1", "2001:db8::1", 0),
+        ("2001:db8::1:0:1", "2001:db8::1", 0),
+    ],
+)
+def test_only_what_this_machine_sends_itself_goes_to_the_newer_socket(
+    sender: str, receiver: str, socket_number: int
+) -> None:
+    assert run(page.program_local_to_newer(), header(sender, receiver)) == socket_number
