@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, ClassVar, get_type_hints
 
 import typer
 from typer.core import TyperGroup
@@ -89,7 +89,7 @@ _HiddenPathOption = Annotated[Path | None, typer.Option("--config-path", hidden=
 class _LazyGroup(TyperGroup):
     """Imports a verb's module when the verb is used, and all of them for the list of them."""
 
-    verbs: Verbs = {}
+    verbs: ClassVar[Verbs]
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         return list(self.verbs)
@@ -155,7 +155,7 @@ def _as_callback(function: Callable[..., Any]) -> Callable[..., Any]:
     own = inspect.signature(function).parameters
     shown = [_shown(one, hints[name]) for name, one in own.items() if name != "as_json"]
     wanted = {name: one.annotation for name, one in ((p.name, p) for p in shown)}
-    extra = {"ctx": typer.Context, "json": JsonOption, "debug": DebugOption}
+    extra: dict[str, Any] = {"ctx": typer.Context, "json": JsonOption, "debug": DebugOption}
     if "config_path" not in own:
         extra["config_path"] = _HiddenPathOption
 
@@ -224,6 +224,9 @@ def _tell(result: Any, invocation: Invocation) -> int:
 def run(name: str, group: Group, arguments: list[str] | None = None) -> int:
     """Run a command line and say how it went; never raises but for an interrupt."""
     invocation = Invocation()
+    if f"_{name.upper().replace('-', '_')}_COMPLETE" in os.environ:
+        # Typer knows bash only after this, which its own `Typer.__call__` does otherwise.
+        import_module("typer.completion").completion_init()
     try:
         result = _group(name, group).main(
             args=arguments, prog_name=name, standalone_mode=False, obj=invocation

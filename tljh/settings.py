@@ -111,7 +111,7 @@ class Shape:
             if found is None and self.model and self.model.model_config.get("extra") == "allow":
                 return ANYTHING if str(key)[:1].isupper() else None
             return found
-        if self.kind in ("list", "map"):
+        if self.kind == "map" or (self.kind == "list" and isinstance(key, int)):
             return self.item
         return ANYTHING if self.kind == "any" else None
 

@@ -291,6 +291,11 @@ class _Builder:
                 "keep one of the two",
             )
         seen.setdefault(key.raw, key)
+        if value.kind == "scalar" and value.start.index == value.end.index:
+            # The parser puts a missing value where the next thing stands: behind its ':' is better.
+            colon = self.document.text.find(":", key.end.index) + 1
+            column = key.end.column + colon - key.end.index
+            value.start = value.end = Spot(colon, key.end.line, column)
         node.entries.append((key, value))
 
     def _alias(self, event: Any, start: Spot, end: Spot) -> Node:

@@ -1,0 +1,51 @@
+"""`tljh-config check`: everything that is wrong with the configuration, before it counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tljh.configfile import installed_file
+from tljh.errors import Finding
+from tljh.host.real import RealReader
+from tljh.referenced import referenced_file_problems
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is wrong with a configuration file."""
+
+    path: Path
+    errors: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if self.errors else 0
+
+    def as_text(self) -> str:
+        lines = [finding.as_text() for finding in self.errors]
+        lines += [finding.as_text("warning") for finding in self.warnings]
+        if not self.errors:
+            lines.append(f"{self.path} is fine")
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "path": str(self.path),
+            "errors": [finding.as_json() for finding in self.errors],
+            "warnings": [finding.as_json() for finding in self.warnings],
+        }
+
+
+def check(*, config_path: Path | None = None) -> Checked:
+    """Tell everything that is wrong with the configuration; changes nothing."""
+    file = installed_file(config_path)
+    examined = file.examine()
+    examined.problems += referenced_file_problems(examined.config, RealReader())
+    return Checked(
+        file.path,
+        tuple(examined.findings("error", "incomplete")),
+        tuple(examined.findings("warning")),
+    )

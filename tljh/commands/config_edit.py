@@ -1,0 +1,58 @@
+"""`tljh-config edit`: the whole file in an editor, checked before it is saved."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tljh.configfile import ConfigFile, installed_file
+from tljh.errors import Finding, TljhError
+from tljh.host.editor import EditedCopy
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What became of an edit."""
+
+    is_change: bool
+
+    def as_text(self) -> str:
+        if not self.is_change:
+            return "nothing was changed"
+        return "saved\nIt counts after: sudo tljh-config reload"
+
+    def as_json(self) -> dict[str, bool]:
+        return {"changed": self.is_change}
+
+
+def edit(*, config_path: Path | None = None) -> Saved:
+    """Open the configuration in $EDITOR; what is wrong with it is not saved."""
+    file = installed_file(config_path)
+    from tljh.config import read_file
+
+    before = read_file(file.path)
+    with EditedCopy(file.path.name, before.decode("utf-8", "replace")) as copy:
+        while True:
+            after = copy.edit()
+            if after == before:
+                return Saved(False)
+            findings = file.examine(after).findings("error", "incomplete")
+            if not findings:
+                _save(file, before, after, copy)
+                return Saved(True)
+            if not _again(findings):
+                raise TljhError([*findings, Finding("nothing was saved")])
+
+
+def _again(findings: list[Finding]) -> bool:
+    """Tell what is wrong and ask whether to open the editor once more."""
+    if not sys.stdin.isatty():
+        return False
+    print("\n".join(finding.as_text() for finding in findings), file=sys.stderr)
+    print("Edit again? [Y/n] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("", "y", "yes")
+
+
+def _save(file: ConfigFile, before: bytes, after: bytes, copy: EditedCopy) -> None:
+    file.replace(before, after, kept=copy.keep)

@@ -1,0 +1,328 @@
+"""config.yaml on disk: read, edited under a lock, checked, and written so that it survives.
+
+Whoever changes the file comes through here: the commands, the installer, plugins. A change that
+would make the configuration wrong is refused and leaves the file as it was; a file that is
+wrong already may be mended step by step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any
+
+from tljh.config import Config, examine, not_permitted, read_file
+from tljh.errors import Finding, TljhError
+from tljh.keys import key_text, parse_key, shape_at
+from tljh.settings import ANYTHING, Path, Shape, shape_of
+from tljh.yamltree import Document, parse
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from tljh.host.base import Host
+    from tljh.hub.traits import Catalogue
+    from tljh.validation import Examined
+
+LOCK_TIMEOUT_S = 30.0
+_LEFTOVER = re.compile(r"^\.config\.yaml\.[a-z0-9_]{8}$")
+_LEFTOVER_AGE_S = 60
+
+
+@dataclass(frozen=True)
+class Changed:
+    """An edit of the file: what stood there, what stands there, and what to tell about it."""
+
+    before: str
+    after: str
+    notes: tuple[Finding, ...] = ()
+
+    @property
+    def is_change(self) -> bool:
+        return self.before != self.after
+
+
+class ConfigFile:
+    """One configuration file, with what is known about the sections it may have."""
+
+    def __init__(
+        self,
+        path: FilePath,
+        *,
+        catalogue: Catalogue | None = None,
+        plugin_sections: dict[str, type[BaseModel] | None] | None = None,
+        host: Host | None = None,
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
+    ) -> None:
+        self.path = path
+        self.catalogue = catalogue
+        self.plugin_sections = plugin_sections or {}
+        self.lock_timeout_s = lock_timeout_s
+        self._host = host
+
+    @property
+    def host(self) -> Host:
+        if self._host is None:
+            from tljh.host.real import RealHost
+
+            self._host = RealHost()
+        return self._host
+
+    def examine(self, data: bytes | None = None) -> Examined[Config]:
+        """The file (or other content in its place) as settings, with all that is wrong."""
+        return examine(
+            read_file(self.path) if data is None else data,
+            path=str(self.path),
+            catalogue=self.catalogue,
+            plugin_sections=self.plugin_sections,
+        )
+
+    def document(self) -> Document:
+        """The file as it stands. Raises TljhError when it is no YAML, which no edit can mend."""
+        document = parse(read_file(self.path))
+        if document.problems and document.root is None:
+            raise self.unreadable(document)
+        return document
+
+    def unreadable(self, document: Document) -> TljhError:
+        from tljh.errors import Place
+
+        findings = [
+            Finding(one.what, Place(str(self.path), one.line, one.column), fix=one.fix)
+            for one in document.problems
+        ]
+        return TljhError([*findings, Finding("nothing was changed", fix="sudo tljh-config edit")])
+
+    def key(self, key: str) -> Path:
+        """Split a key by what the schema knows of it."""
+        return parse_key(key, self.shape)
+
+    @property
+    def shape(self) -> Shape:
+        return shape_of(Config)
+
+    def known(self, key: str) -> tuple[Path, Shape]:
+        """Path and shape of a key. Raises TljhError, with the nearest name, for an unknown one."""
+        path = self.key(key)
+        shape = self.shape_at(path)
+        if shape is not None:
+            return path, shape
+        from difflib import get_close_matches
+
+        from tljh.keys import setting_keys
+
+        above = self.shape_at(path[:-1]) if len(path) > 1 else self.shape
+        last = str(path[-1])
+        near = [
+            key_text((*path[:-1], name))
+            for name in get_close_matches(last, above.fields if above else (), 1, 0.6)
+        ] or get_close_matches(key, setting_keys(Config), 1, 0.6)
+        same = [one for one in setting_keys(Config) if one.rpartition(".")[2] == last]
+        guess = near or same[:2]
+        raise TljhError(
+            f"there is no setting {key_text(path)}",
+            fix=f"did you mean {' or '.join(guess)}?" if guess else "see: tljh-config describe",
+        )
+
+    def shape_at(self, path: Path) -> Shape | None:
+        """What may stand at a path: by the schema, the installed classes, plugins' sections."""
+        from tljh.hub.traits import looks_secret
+
+        first = str(path[0])
+        in_auth = first == "auth" and len(path) > 1 and str(path[1])[:1].isupper()
+        if first[:1].isupper() or in_auth:
+            section, rest = (path[1], path[2:]) if in_auth else (path[0], path[1:])
+            if self.catalogue is None or str(section) not in self.catalogue.classes:
+                is_secret = bool(rest) and looks_secret(str(rest[-1]))
+                return Shape("text", secret=True) if is_secret else ANYTHING
+            return shape_at(self.catalogue.shape(str(section)), rest)
+        if first in self.shape.fields:
+            return shape_at(self.shape, path)
+        if first in self.plugin_sections:
+            model = self.plugin_sections[first]
+            return ANYTHING if model is None else shape_at(shape_of(model), path[1:])
+        if first in self.examine().config.plugins.sections:
+            return ANYTHING
+        return None
+
+    def change(
+        self, edit: Callable[[str], str], *, at: Path = (), validate: bool = True
+    ) -> Changed:
+        """Edit the file's text under the lock and write it, if what comes out is right.
+
+        `at` is what the edit is about. Raises TljhError: with exit code 4 when the lock is
+        held past the deadline, and with what is wrong when the edit would add a mistake.
+        """
+        # Imported before the lock is taken: nobody should wait for our imports.
+        from tljh import validation  # noqa: F401
+
+        target = self.path.resolve()
+        try:
+            with self.host.lock(self._lock_path(target), timeout_s=self.lock_timeout_s):
+                self._remove_leftovers(target)
+                document = self.document()
+                after = edit(document.text)
+                notes = self._refuse_mistakes(document.text, after, at) if validate else ()
+                if after != document.text:
+                    self._write(target, after)
+        except PermissionError:
+            raise not_permitted(self.path) from None
+        except FileNotFoundError as error:
+            raise TljhError(
+                f"there is no directory {target.parent}",
+                fix="install a hub first, or name another file with --config-path",
+            ) from error
+        except OSError as error:
+            raise TljhError(
+                f"{self.path} could not be written, and is as it was",
+                why=error.strerror or str(error),
+                fix="make room on its disk" if error.errno in (28, 122) else None,
+            ) from error
+        return Changed(document.text, after, notes)
+
+    def replace(self, before: bytes, after: bytes, kept: Callable[[], FilePath]) -> None:
+        """Write a whole new text, checked by the caller, unless somebody else wrote meanwhile.
+
+        `kept` tells where the text lies then.
+        """
+        target = self.path.resolve()
+        with self.host.lock(self._lock_path(target), timeout_s=self.lock_timeout_s):
+            if read_file(self.path) != before:
+                raise TljhError(
+                    f"{self.path} was changed by somebody else while it was being edited",
+                    why=f"nothing was saved; your text is kept in {kept()}",
+                    fix=f"see the difference: sudo diff {self.path} {kept()}",
+                )
+            self._write(target, after.decode("utf-8"))
+
+    def _lock_path(self, target: FilePath) -> FilePath:
+        return target.with_name(f".{target.name}.lock")
+
+    def _remove_leftovers(self, target: FilePath) -> None:
+        """Temporary files of writers that were killed; we hold the lock, so they are nobody's."""
+        import time
+
+        for name in self.host.listdir(target.parent):
+            if _LEFTOVER.match(name):
+                left = target.with_name(name)
+                if time.time() - left.stat().st_mtime > _LEFTOVER_AGE_S:
+                    self.host.remove(left)
+
+    def _write(self, target: FilePath, text: str) -> None:
+        info = self.host.info(target)
+        owner, group = (info.owner, info.group) if info else _own_names()
+        self.host.write(target, text.encode("utf-8"), mode=0o600, owner=owner, group=group)
+
+    def _refuse_mistakes(self, before: str, after: str, at: Path) -> tuple[Finding, ...]:
+        """What the edit leaves to do; raises when it adds a mistake of its own."""
+        old, new = self.examine(before.encode("utf-8")), self.examine(after.encode("utf-8"))
+        known = {(one.path, one.what) for one in old.problems}
+        added = [one for one in new.problems if (one.path, one.what) not in known]
+        errors = [one for one in added if one.severity == "error"]
+        if errors:
+            # Places in a text that is not written would only mislead.
+            raise TljhError(
+                [
+                    Finding(one.what, None, one.why, one.fix)
+                    if one.path[: len(at)] == at
+                    else Finding(one.what, new.place(one.path, at_key=one.at_key), one.why, one.fix)
+                    for one in errors
+                ]
+            )
+        return tuple(Finding(one.what, None, one.why, one.fix) for one in added)
+
+
+def installed_file(config_path: FilePath | None = None) -> ConfigFile:
+    """The installation's configuration file, or another one held to the same rules."""
+    from tljh.hub.traits import Catalogue
+    from tljh.paths import paths_from_environment
+
+    paths = paths_from_environment()
+    try:
+        catalogue = Catalogue.parse(paths.traits.read_bytes())
+    except OSError:
+        catalogue = None
+    return ConfigFile(config_path or paths.config_file, catalogue=catalogue)
+
+
+def _own_names() -> tuple[str, str]:
+    import os
+
+    return str(os.geteuid()), str(os.getegid())
+
+
+def set_config_value(config_path: str, key_path: str, value: Any, validate: bool = True) -> None:
+    """TLJH's name, for its plugins: set a key to a value."""
+    from tljh.yamledit import set_value
+
+    path = _key(config_path, key_path)
+    ConfigFile(FilePath(config_path)).change(
+        lambda text: set_value(text, path, value), at=path, validate=validate
+    )
+
+
+def unset_config_value(config_path: str, key_path: str, validate: bool = True) -> None:
+    """TLJH's name: remove a key. Raises ValueError, as TLJH does, when it is not there."""
+    from tljh.yamledit import unset_value
+
+    path = _key(config_path, key_path)
+    if _value(config_path, path) is _MISSING:
+        raise ValueError(f"{key_path} does not exist in config!")
+    ConfigFile(FilePath(config_path)).change(
+        lambda text: unset_value(text, path), at=path, validate=validate
+    )
+
+
+def add_config_value(config_path: str, key_path: str, value: Any, validate: bool = True) -> None:
+    """TLJH's name: add an item to a list; one that is there already is not added again."""
+    from tljh.yamledit import add_item
+
+    path = _key(config_path, key_path)
+    found = _value(config_path, path)
+    if isinstance(found, list) and value in found:
+        return
+    ConfigFile(FilePath(config_path)).change(
+        lambda text: add_item(text, path, value), at=path, validate=validate
+    )
+
+
+def remove_config_value(config_path: str, key_path: str, value: Any, validate: bool = True) -> None:
+    """TLJH's name: remove an item. Raises ValueError, as TLJH does, when it is not there."""
+    from tljh.yamledit import remove_item
+
+    path = _key(config_path, key_path)
+    found = _value(config_path, path)
+    if not isinstance(found, list):
+        raise ValueError(f"{key_path} is not a list")
+    index = found.index(value)
+    ConfigFile(FilePath(config_path)).change(
+        lambda text: remove_item(text, path, index), at=path, validate=validate
+    )
+
+
+def reload_component(component: str) -> None:
+    """TLJH's name: apply the configuration, all of what changed."""
+    from tljh.commands.reload import reload
+
+    reload(component)
+
+
+class _Missing:
+    pass
+
+
+_MISSING = _Missing()
+
+
+def _key(config_path: str, key_path: str) -> Path:
+    return ConfigFile(FilePath(config_path)).key(key_path)
+
+
+def _value(config_path: str, path: Path) -> Any:
+    root = ConfigFile(FilePath(config_path)).document().root
+    if root is None:
+        return _MISSING
+    _, node, depth = root.find(path)
+    return node.value() if depth == len(path) else _MISSING

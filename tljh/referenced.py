@@ -1,0 +1,104 @@
+"""Files that the configuration names: are they there, readable, and what they should be?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path as FilePath
+from typing import Any
+
+from tljh.config import Config
+from tljh.host.base import HostReader
+from tljh.keys import key_text
+from tljh.settings import Path, Problem
+
+
+def referenced_file_problems(config: Config, host: HostReader) -> Iterator[Problem]:
+    """What is wrong with certificates and files of secrets, as far as one can see by reading."""
+    yield from _certificates(config, host)
+    for path, name in secret_files(config):
+        info = host.info(FilePath(name))
+        if info is None or info.kind not in ("file", "symlink"):
+            yield Problem(
+                path,
+                f"{key_text(path)} names a file that is not there: {name}",
+                fix=f"make it: sudo install -m 600 /dev/stdin {name}",
+            )
+        elif info.kind == "file" and info.mode & 0o077:
+            yield Problem(
+                path,
+                f"{name} holds a secret and can be read by others than root",
+                fix=f"sudo chmod 600 {name}",
+                severity="warning",
+            )
+
+
+def secret_files(config: Config) -> Iterator[tuple[Path, str]]:
+    """Every `{file: /path}` in the place of a trait."""
+    sections: list[tuple[Path, Mapping[str, Any]]] = [
+        (("auth", name), traits) for name, traits in config.auth.classes.items()
+    ]
+    sections += [((name,), traits) for name, traits in config.traitlets.items()]
+    for where, traits in sections:
+        for trait, value in traits.items():
+            if isinstance(value, dict) and set(value) == {"file"}:
+                yield (*where, trait), str(value["file"])
+
+
+def _certificates(config: Config, host: HostReader) -> Iterator[Problem]:
+    https = config.https
+    named: list[tuple[Path, str | None]] = [(("https", "letsencrypt", "ca_bundle"), None)]
+    named[0] = (named[0][0], https.letsencrypt.ca_bundle)
+    named += [(("https", "tls", name), getattr(https.tls, name)) for name in ("cert", "key")]
+    good = 0
+    for path, name in named:
+        if not name:
+            continue
+        problem = _pem_problem(path, name, host)
+        if problem is not None:
+            yield problem
+        elif path[1] == "tls":
+            good += 1
+    if good == 2 and not _belong_together(https.tls.cert, https.tls.key):
+        yield Problem(
+            ("https", "tls", "key"),
+            "https.tls.key is not the key of https.tls.cert",
+            fix="name the key that the certificate was made with",
+        )
+
+
+def _pem_problem(path: Path, name: str, host: HostReader) -> Problem | None:
+    key = key_text(path)
+    try:
+        data = host.read(FilePath(name))
+    except PermissionError:
+        return Problem(path, f"{key} names a file that cannot be read: {name}", fix="use sudo")
+    if data is None:
+        return Problem(
+            path,
+            f"{key} names a file that is not there: {name}",
+            fix=f"put the file there, or: sudo tljh-config set {key} /its/path",
+        )
+    wanted = b"PRIVATE KEY-----" if path[-1] == "key" else b"-----BEGIN CERTIFICATE-----"
+    if wanted not in data:
+        noun = "private key" if path[-1] == "key" else "certificate"
+        return Problem(path, f"{key} names a file that holds no {noun} in PEM form: {name}")
+    if path[-1] == "key" and (b"ENCRYPTED" in data):
+        return Problem(
+            path,
+            f"{key} names a private key with a passphrase: {name}",
+            fix=f"take it off: openssl pkey -in {name} -out {name}.plain",
+        )
+    return None
+
+
+def _belong_together(cert: str, key: str) -> bool:
+    import ssl
+
+    if not FilePath(cert).exists() or not FilePath(key).exists():
+        return True  # a machine that is only described
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(cert, key)
+    except (ssl.SSLError, OSError):
+        return False
+    return True
