@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import re
 import socket
+import subprocess
 import urllib.request
-from urllib.parse import urlsplit
 
 from machine import owner
 from machine.container import Machine
@@ -57,39 +57,30 @@ def try_it(image: str, admin: str) -> int:
     say(f"booted in {machine.boot_seconds:.1f} s; installing with the real bootstrap")
     try:
         machine.copy_checkout(CHECKOUT)
-        code = machine.stream(bootstrap_command(*arguments))
+        code, said = run_bootstrap(machine, arguments)
     except BaseException:
         machine.remove()
         raise
     if code != 0:
-        say(f"the bootstrap ended with {code}; look around: {RUN} shell {NAME}")
+        print(said)
+        say(f"the bootstrap ended with {code}; look around with `{RUN} shell {NAME}`")
         return 1
-    print(ways_in(machine, port, admin))
+    print(from_here(said, port))
+    print(f"  inside   sudo {RUN} shell {NAME}\n  remove   sudo make try-down")
     return 0
 
 
-def ways_in(machine: Machine, port: int, admin: str) -> str:
-    """The closing lines: where the hub is as seen from this computer, and how to get in."""
-    base = f"http://127.0.0.1:{port}"
-    # The machine knows its own address only; on this computer it is a port on loopback.
-    claim = machine.run(f"tljh user claim {admin} --json", check=False)
-    if claim.code == 0:
-        link = urlsplit(json.loads(claim.stdout)["link"])
-        path = link.path + (f"?{link.query}" if link.query else "")
-        way = f"  set a password  {base}{path}"
-    else:
-        way = f"  no claim link: {claim.stderr.strip()}"
-    return "\n".join(
-        [
-            "",
-            "On this computer:",
-            f"  hub             {base}/",
-            f"  administrator   {admin}",
-            way,
-            f"  look inside     sudo {RUN} shell {NAME}",
-            "  remove it       sudo make try-down",
-        ]
-    )
+def run_bootstrap(machine: Machine, arguments: list[str]) -> tuple[int, str]:
+    """Its exit code and its last words; the steps are shown as they are done."""
+    with machine.popen(bootstrap_command(*arguments), stdout=subprocess.PIPE, text=True) as process:
+        said, _ = process.communicate()
+    return process.returncode, said
+
+
+def from_here(said: str, port: int) -> str:
+    """The bootstrap's last words with the machine's own address as this computer sees it."""
+    address = re.search(r"https?://[^/\s]+", said)
+    return said.replace(address[0], f"http://127.0.0.1:{port}") if address else said
 
 
 def remove() -> None:

@@ -1,0 +1,47 @@
+# `sudo make try` shows the hub, `sudo make test` runs every test; `make help` lists the rest.
+
+PY = .venv/bin/python
+# A machine's Python needs no packages, so `try` works with any Python from 3.10 on.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10 /usr/bin/python3; do \
+    $$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: help try try-down test test-long dist lint unit check lock
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+try: ## a throwaway hub on this computer (as root)
+	@$(PYTHON) integration-tests/machine try
+
+try-down: ## remove it
+	@$(PYTHON) integration-tests/machine try-down
+
+test: .venv/.made lint ## every test but the long ones, in at most half an hour (as root)
+	$(PY) -m pytest -m "not long" tests integration-tests </dev/null
+
+test-long: .venv/.made ## the exhaustive rest
+	$(PY) -m pytest -m long tests integration-tests </dev/null
+
+check: .venv/.made lint unit ## what needs no machine: lint and unit tests
+
+unit: .venv/.made ## the unit tests
+	$(PY) -m pytest -m "not long" tests </dev/null
+
+lint: .venv/.made ## ruff and mypy
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+dist: ## dist/bootstrap.py, which carries everything
+	$(PYTHON) installer/build.py
+
+lock: .venv/.made ## pin newer packages: installer/hub.lock and requirements-dev.txt
+	cd installer && ../.venv/bin/uv pip compile -q --universal --generate-hashes \
+	    --python-version 3.10 --no-emit-index-url --no-annotate --no-header --upgrade \
+	    -o hub.lock hub.in
+	.venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.10 \
+	    --no-emit-index-url --no-annotate --no-header --upgrade -c installer/hub.lock \
+	    -o requirements-dev.txt requirements-dev.in
+
+.venv/.made: .ci/environment installer/hub.lock requirements-dev.txt pyproject.toml
+	@.ci/environment
