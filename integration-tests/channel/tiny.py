@@ -2,7 +2,8 @@
 
 `river` has 1.0, 1.1 and 2.0; `boat` 1.0 floats on river 1, `boat` 2.0 needs river 2;
 `anchor` holds river below 2; `ferry` is a noarch Python package with a command; `lock`
-has a post-link script that fails. The second channel has a `river` 3.0 and a `bridge`.
+has a post-link script that fails. The second channel has a `river` 3.0, a `bridge`, and a
+`conda` that is a stub: it prints which environment it would act on, and its arguments.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ def main_packages() -> list[CondaPackage]:
 
 
 def more_packages() -> list[CondaPackage]:
-    return [_plain("river", "3.0"), _plain("bridge", "1.0", "river")]
+    stub = _plain("conda", "1.0")
+    script = b'#!/bin/sh\necho "$CONDA_PREFIX" "$@"\n'
+    stub.files["bin/conda"] = PackageFile(script, executable=True)
+    return [_plain("river", "3.0"), _plain("bridge", "1.0", "river"), stub]
 
 
 def _plain(name: str, version: str, *depends: str) -> CondaPackage:

@@ -109,6 +109,8 @@ class CondaTools(Resource):
             host.mkdir(self.paths.conda, mode=0o755)
             host.write(self.paths.conda / ABSENT, self._absent(), mode=0o644)
         for path, text in self._wrappers(host).items():
+            if host.info(path.parent) is None:
+                host.mkdir(path.parent, mode=0o755)
             host.write(path, text, mode=0o755)
 
     def _build(self, host: Host, progress: Progress) -> None:

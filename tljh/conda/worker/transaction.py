@@ -26,6 +26,7 @@ from rattler import (
 
 from tljh.conda.environment import MARKER
 from tljh.conda.worker import events, trees
+from tljh.conda.worker.archives import verify_local_archives
 from tljh.conda.worker.prefix import (
     append_history,
     distribution_name,
@@ -81,6 +82,7 @@ async def _link(request: dict[str, Any], prefix: Path, other: Path) -> None:
     layer = PackageCacheLayer(cache / "pkgs").with_validation_mode(ValidationMode.full())
     wanted = locked_records(request["lock"])
     again = _make_way(request, other, wanted)
+    verify_local_archives(wanted, before)
     await install(
         wanted,
         other,

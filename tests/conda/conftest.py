@@ -1,0 +1,148 @@
+"""Real environments from the tiny channel, in a temporary prefix, by the real worker."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tljh.apply import Occasion, apply, recover
+from tljh.conda.environment import Wanted
+from tljh.conda.resource import UserEnvironmentPresent
+from tljh.host.base import Result
+from tljh.host.real import RealHost
+from tljh.journal import Journal
+from tljh.output import Silent
+from tljh.paths import Paths
+from tljh.plan import Plan, plan
+from tljh.resources import Resource
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+if str(CHECKOUT / "integration-tests") not in sys.path:
+    sys.path.insert(0, str(CHECKOUT / "integration-tests"))
+
+import channel as local_channel  # noqa: E402 - it is no package that could be installed
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL of whoever called the worker; the worker dies with its caller."""
+
+
+class DyingHost(RealHost):
+    """This machine, but whoever uses it dies at the worker's event number `dies_at`."""
+
+    dies_at: int | None = None
+    seen = 0
+
+    def run(self, argv, *, on_line=None, **options) -> Result:  # type: ignore[no-untyped-def,override]
+        def follow(line: str) -> None:
+            if '"step"' in line:
+                self.seen += 1
+                if self.dies_at is not None and self.seen > self.dies_at:
+                    raise Killed(line)
+            if on_line is not None:
+                on_line(line)
+
+        return super().run(argv, on_line=follow if on_line else None, **options)
+
+
+@dataclass
+class Machine:
+    """A prefix of its own with the engine around it."""
+
+    paths: Paths
+    host: DyingHost
+    channels: tuple[str, ...]
+
+    @property
+    def user(self) -> Path:
+        return self.paths.user
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(self.paths.journal_dir)
+
+    def environment(self, *specs: str | Wanted, **more: object) -> UserEnvironmentPresent:
+        wanted = tuple(Wanted.from_spec(s) if isinstance(s, str) else s for s in specs)
+        return UserEnvironmentPresent(self.paths, self.channels, wanted, **more)  # type: ignore[arg-type]
+
+    def plan(self, *resources: Resource) -> Plan:
+        return plan(resources, self.host)
+
+    def apply(self, *resources: Resource, health: Callable[[], None] = lambda: None) -> Plan:
+        self.recover()
+        planned = self.plan(*resources)
+        occasion = Occasion("root", "test", {})
+        apply(planned, self.host, self.journal, occasion, progress=Silent(), health=health)
+        return planned
+
+    def recover(self) -> None:
+        recover(self.host, self.journal, Silent())
+
+    def installed(self) -> dict[str, str]:
+        """Versions by name, as the packages' own files tell."""
+        found = {}
+        for path in sorted((self.user / "conda-meta").glob("*.json")):
+            name, version, _ = path.stem.rsplit("-", 2)
+            found[name] = version
+        return found
+
+    def contents(self) -> dict[str, bytes | str]:
+        return contents(self.user)
+
+    def leftovers(self) -> list[str]:
+        return sorted(path.name for path in self.paths.versions.iterdir())
+
+
+def contents(root: Path) -> dict[str, bytes | str]:
+    """Everything below `root` by its path, without what is only a trace of having run."""
+    return {
+        str(path.relative_to(root)): str(path.readlink())
+        if path.is_symlink()
+        else path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_symlink() or (path.is_file() and path.suffix != ".pyc")
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Path:
+    return _built("tiny")
+
+
+@pytest.fixture(scope="session")
+def more() -> Path:
+    return _built("tiny-more")
+
+
+def _built(kind: str) -> Path:
+    try:
+        return local_channel.build(kind)
+    except FileNotFoundError as error:
+        pytest.skip(f"the local channel cannot be built here: {error}")
+
+
+@pytest.fixture
+def channel_copy(tiny: Path, tmp_path: Path) -> Path:
+    """A channel that a test may damage."""
+    return Path(shutil.copytree(tiny, tmp_path / "channel"))
+
+
+@pytest.fixture
+def make_machine(tmp_path: Path) -> Callable[[Sequence[Path | str]], Machine]:
+    def make(channels: Sequence[Path | str]) -> Machine:
+        paths = Paths(tmp_path / "tljh")
+        for directory in (paths.prefix, paths.versions, paths.state_dir):
+            directory.mkdir(parents=True, exist_ok=True)
+        return Machine(paths, DyingHost(), tuple(map(str, channels)))
+
+    return make
+
+
+@pytest.fixture
+def machine(make_machine: Callable[[Sequence[Path | str]], Machine], tiny: Path) -> Machine:
+    return make_machine([tiny])

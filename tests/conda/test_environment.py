@@ -1,0 +1,104 @@
+"""What an environment's directories tell, and what it lacks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tljh.conda.environment import (
+    UserEnvironment,
+    Wanted,
+    conda_packages,
+    distributions,
+    lacking,
+    read_environment,
+    shadowed,
+)
+from tljh.conda.resource import singleuser
+from tljh.host.base import FileInfo
+from tljh.host.fake import FakeHost
+
+PREFIX = Path("/opt/tljh/user")
+SINGLEUSER = singleuser("6.1.1")
+
+
+def test_versions_come_from_the_names_of_conda_records():
+    names = ["history", "numpy-2.4.6-py311_0.json", "jupyter-resource-usage-1.1.0-py_0.json"]
+    assert conda_packages(names) == {"numpy": "2.4.6", "jupyter-resource-usage": "1.1.0"}
+
+
+def test_versions_come_from_the_names_of_dist_infos():
+    names = ["Jinja2-3.1.dist-info", "ruamel.yaml-0.18.1.dist-info", "jinja2", "x.egg-info"]
+    assert distributions(names) == {"jinja2": "3.1", "ruamel-yaml": "0.18.1"}
+
+
+def test_a_prefix_without_conda_meta_is_no_environment():
+    assert read_environment(FakeHost(), PREFIX) is None
+
+
+def test_an_environment_is_read_without_opening_a_package():
+    host = FakeHost()
+    directory, empty = FileInfo("directory", 0o755, "root", "root"), FileInfo("file", 0o644, "", "")
+    for path in ("", "conda-meta", "lib", "lib/python3.12", "lib/python3.12/site-packages"):
+        host.files[PREFIX / path] = (directory, b"")
+    host.files[PREFIX / "conda-meta/python-3.12.4-h1_0.json"] = (empty, b"not read")
+    host.files[PREFIX / "lib/python3.12/site-packages/pip-26.3.dist-info"] = (directory, b"")
+    marker = b'{"generation": 3, "requirements": ["abc"]}'
+    host.files[PREFIX / "conda-meta/tljh-environment"] = (empty, marker)
+    found = read_environment(host, PREFIX)
+    assert found is not None
+    assert (found.conda, found.distributions) == ({"python": "3.12.4"}, {"pip": "26.3"})
+    assert (found.generation, found.requirements) == (3, {"abc"})
+
+
+@pytest.mark.parametrize("damaged", [b"", b"[]", b"{", b"\xff"])
+def test_a_damaged_marker_counts_as_none(damaged):
+    host = FakeHost()
+    info = FileInfo("directory", 0o755, "root", "root")
+    host.files[PREFIX / "conda-meta"] = (info, b"")
+    host.files[PREFIX / "conda-meta/tljh-environment"] = (FileInfo("file", 0o644, "", ""), damaged)
+    found = read_environment(host, PREFIX)
+    assert found is not None
+    assert found.generation == 0
+
+
+@pytest.mark.parametrize(
+    ("spec", "version", "lacks"),
+    [
+        ("numpy", "1.0", False),
+        ("numpy>=2", "2.1", False),
+        ("numpy>=2", "1.26", True),
+        ("numpy >=2,<3", "3.0", True),
+        ("numpy=1.26", "1.26.4", False),
+        ("numpy=1.26", "1.27", True),
+        ("numpy==1.26", "1.26.4", True),
+        ("numpy 1.26.*", "1.26.4", False),
+        ("conda-forge::numpy>=2", "2.1", False),
+        ("numpy=1.26=py311_0", "1.26", False),  # builds are conda's business
+        ("numpy[build='*cuda*']", "1.26", False),
+        ("scipy", "", True),
+    ],
+)
+def test_a_spec_of_a_plugin_is_compared_with_what_is_installed(spec, version, lacks):
+    environment = UserEnvironment(conda={"numpy": version})
+    assert bool(lacking(environment, [Wanted.from_spec(spec)])) is lacks
+
+
+def test_the_single_user_server_may_be_newer_than_the_hub_but_not_older():
+    def lacks(version: str) -> bool:
+        return bool(lacking(UserEnvironment({"jupyterhub-singleuser": version}), [SINGLEUSER]))
+
+    assert [lacks(version) for version in ("6.1.0", "6.1.1", "6.2.0")] == [True, False, False]
+
+
+def test_what_pip_installed_is_good_enough():
+    environment = UserEnvironment(distributions={"jupyterlab": "4.5", "jupyterhub": "6.1.1"})
+    assert lacking(environment, [Wanted("jupyterlab"), SINGLEUSER]) == []
+
+
+def test_an_older_version_that_pip_put_over_condas_is_lacking_and_shadowed():
+    environment = UserEnvironment({"jupyterhub-singleuser": "6.1.1"}, {"jupyterhub": "5.0"})
+    missing = lacking(environment, [SINGLEUSER])
+    assert missing == [SINGLEUSER]
+    assert shadowed(environment, missing) == ["jupyterhub"]

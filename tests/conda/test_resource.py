@@ -1,0 +1,378 @@
+"""Installing, updating, undoing and being killed, with real packages and the real worker."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import os
+import stat
+import subprocess
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tljh.conda import engine
+from tljh.conda.environment import Wanted
+from tljh.conda.tools import CondaTools
+from tljh.conda.worker import trees
+from tljh.errors import TljhError
+
+from .conftest import Killed, Machine, contents
+
+
+def fail() -> None:
+    raise TljhError("the hub does not answer")
+
+
+def break_off(machine: Machine, after: int, *specs: str) -> None:
+    """Apply, and die after that many steps of the worker."""
+    machine.host.dies_at, machine.host.seen = after, 0
+    # A killed process runs no handler, so what undo would do must not happen here either.
+    try:
+        planned = machine.plan(machine.environment(*specs))
+        machine.journal.begin(machine.host, who="", command="", changes=(), files={})
+        machine.journal.intend(machine.host, 1, planned.steps[0].resource)
+        with pytest.raises(Killed):
+            from tljh.output import Silent
+
+            planned.steps[0].resource.apply(machine.host, Silent())
+    finally:
+        machine.host.dies_at = None
+
+
+def test_a_first_install_makes_an_environment_and_a_second_finds_nothing_to_do(machine):
+    plan = machine.apply(machine.environment("boat"))
+    assert "2 packages" in plan.as_text()
+    assert machine.installed() == {"boat": "2.0", "river": "2.0"}
+    assert not machine.plan(machine.environment("boat"))
+    assert machine.leftovers() == []
+
+
+def test_planning_writes_nothing(machine):
+    assert machine.plan(machine.environment("boat"))
+    assert not machine.user.exists()
+    assert machine.leftovers() == []
+
+
+def test_an_environment_is_readable_by_all_and_writable_by_none_but_its_owner(machine):
+    old = os.umask(0o077)
+    try:
+        machine.apply(machine.environment("boat", "ferry"))
+    finally:
+        os.umask(old)
+    for path in machine.user.rglob("*"):
+        info = path.lstat()
+        if not stat.S_ISLNK(info.st_mode):
+            assert info.st_mode & 0o022 == 0, path
+            assert info.st_mode & 0o444 == 0o444, path
+            assert info.st_uid == os.geteuid(), path
+    assert not (machine.user / "CACHEDIR.TAG").exists()
+
+
+def test_conda_is_told_what_was_done_and_asked_for(machine):
+    machine.apply(machine.environment("boat==1.0"))
+    history = (machine.user / "conda-meta" / "history").read_text()
+    assert "/noarch::boat-1.0-0\n" in history
+    assert "# update specs: ['boat==1.0']" in history
+    record = json.loads((machine.user / "conda-meta" / "boat-1.0-0.json").read_text())
+    assert record["requested_specs"] == ["boat ==1.0"]
+
+
+def test_python_commands_and_byte_code_belong_to_the_final_place(machine):
+    machine.apply(machine.environment("ferry", "python"))
+    ran = subprocess.run([machine.user / "bin/ferry"], capture_output=True, text=True, check=True)
+    assert ran.stdout == "ferry 2.0\n"
+    (library,) = (machine.user / "lib").glob("python3.*")
+    (compiled,) = (library / "site-packages/ferry/__pycache__").glob("*.pyc")
+    assert os.fsencode(machine.user / "lib") in compiled.read_bytes()
+    assert os.fsencode(machine.paths.versions) not in compiled.read_bytes()
+    assert list(library.glob("__pycache__/os.*.pyc"))
+    asked = "import sys; print(sys.prefix == sys.base_prefix, sys.prefix)"
+    command = [machine.user / "bin/python", "-c", asked]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert answer == f"True {machine.user}\n"
+
+
+def test_an_update_leaves_a_snapshot_and_keeps_what_admins_added(machine):
+    machine.apply(machine.environment("river==1.0", "anchor"))
+    (machine.user / "etc").mkdir()
+    (machine.user / "etc/site.conf").write_text("ours")
+    before = machine.contents()
+    plan = machine.apply(machine.environment("river==1.1"))
+    assert "~ river 1.0 -> 1.1" in plan.as_text()
+    assert machine.installed() == {"river": "1.1", "anchor": "1.0"}
+    assert (machine.user / "etc/site.conf").read_text() == "ours"
+    assert machine.leftovers() == ["user-2"]
+    assert contents(machine.paths.versions / "user-2") == before
+
+
+def test_editing_the_environment_does_not_change_its_snapshot(machine):
+    machine.apply(machine.environment("river==1.0"))
+    machine.apply(machine.environment("river==1.1", "boat==1.0"))
+    snapshot = machine.paths.versions / "user-2"
+    before = contents(snapshot)
+    with (machine.user / "conda-meta/history").open("a") as history:
+        history.write("more\n")
+    assert contents(snapshot) == before
+
+
+def test_an_update_that_ends_in_bad_health_brings_the_old_environment_back(machine):
+    machine.apply(machine.environment("river==1.0"))
+    before = machine.contents()
+    with pytest.raises(TljhError, match="does not answer"):
+        machine.apply(machine.environment("river==2.0", "ferry"), health=fail)
+    assert machine.contents() == before
+    assert machine.leftovers() == []
+
+
+def test_a_first_install_that_ends_in_bad_health_leaves_nothing(machine):
+    with pytest.raises(TljhError):
+        machine.apply(machine.environment("boat"), health=fail)
+    assert not machine.user.exists()
+    assert machine.leftovers() == []
+
+
+@pytest.mark.parametrize("step", range(5))
+def test_killed_in_an_update_at_any_step_the_next_run_converges(machine, step):
+    machine.apply(machine.environment("river==1.0", "python"))
+    before = machine.contents()
+    steps = 4  # copying, linking, compiling, putting in place
+    if step < steps:
+        break_off(machine, step, "river==2.0", "python")
+    else:
+        with pytest.raises(TljhError):
+            machine.apply(machine.environment("river==2.0", "python"), health=fail)
+    machine.recover()
+    assert machine.contents() == before
+    machine.apply(machine.environment("river==2.0", "python"))
+    assert machine.installed()["river"] == "2.0"
+    assert not machine.plan(machine.environment("river==2.0", "python"))
+
+
+@pytest.mark.parametrize("step", range(2))
+def test_killed_in_a_first_install_the_next_run_converges(machine, step):
+    break_off(machine, step, "boat")
+    machine.apply(machine.environment("boat"))
+    assert machine.installed() == {"boat": "2.0", "river": "2.0"}
+    assert machine.leftovers() == []
+
+
+def test_specs_that_exclude_each_other_are_refused_before_anything_is_changed(machine):
+    with pytest.raises(TljhError) as refused:
+        machine.apply(machine.environment("anchor", "boat==2.0"))
+    assert "river" in str(refused.value)
+    assert not machine.user.exists()
+
+
+def test_an_update_that_what_admins_added_does_not_allow_says_so(machine):
+    machine.apply(machine.environment("anchor"))
+    (machine.user / "conda-meta/pinned").write_text("anchor ==1.0\nriver <2\n")
+    with pytest.raises(TljhError) as refused:
+        machine.apply(machine.environment("river==2.0"))
+    assert "river" in str(refused.value)
+    assert machine.installed() == {"anchor": "1.0", "river": "1.1"}
+
+
+def test_an_unreachable_channel_is_named_with_the_way_to_another(make_machine):
+    machine = make_machine(["http://127.0.0.1:9/forge"])
+    with pytest.raises(TljhError) as refused:
+        machine.plan(machine.environment("river"))
+    text = str(refused.value)
+    assert "http://127.0.0.1:9/forge" in text
+    assert "--conda-channel" in text
+
+
+def test_a_password_in_a_channel_is_not_shown(make_machine):
+    machine = make_machine(["http://me:hunter2@127.0.0.1:9/forge"])
+    with pytest.raises(TljhError) as refused:
+        machine.plan(machine.environment("river"))
+    assert "hunter2" not in str(refused.value)
+
+
+def test_the_first_channel_wins_and_the_second_fills_in(make_machine, tiny, more):
+    machine = make_machine([tiny, more])
+    machine.apply(machine.environment("river", "bridge"))
+    assert machine.installed() == {"river": "2.0", "bridge": "1.0"}
+
+
+def test_a_channel_over_http_serves_like_one_on_disk(make_machine, tiny):
+    handler = functools.partial(QuietHandler, directory=tiny)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        machine = make_machine([f"http://127.0.0.1:{server.server_port}"])
+        machine.apply(machine.environment("boat"))
+        server.shutdown()
+    assert machine.installed() == {"boat": "2.0", "river": "2.0"}
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def vanished(package: Path) -> None:
+    package.unlink()
+
+
+def cut_off(package: Path) -> None:
+    package.write_bytes(package.read_bytes()[: package.stat().st_size // 2])
+
+
+def tampered(package: Path) -> None:
+    with zipfile.ZipFile(package, "a") as archive:
+        archive.writestr("more", b"")
+
+
+@pytest.mark.parametrize("damage", [vanished, cut_off, tampered])
+def test_a_damaged_package_stops_the_update_and_the_rerun_works(
+    make_machine, channel_copy, tiny, damage
+):
+    machine = make_machine([channel_copy])
+    machine.apply(machine.environment("river==1.0"))
+    before = machine.contents()
+    damage(channel_copy / "noarch" / "boat-2.0-0.conda")
+    with pytest.raises(TljhError, match=r"boat-2\.0"):
+        machine.apply(machine.environment("river==2.0", "boat"))
+    assert machine.contents() == before
+    mended = (tiny / "noarch" / "boat-2.0-0.conda").read_bytes()
+    (channel_copy / "noarch" / "boat-2.0-0.conda").write_bytes(mended)
+    machine.apply(machine.environment("river==2.0", "boat"))
+    assert machine.installed() == {"boat": "2.0", "river": "2.0"}
+
+
+def test_a_script_of_a_package_that_fails_after_linking_stops_the_install(machine):
+    with pytest.raises(TljhError, match="lock"):
+        machine.apply(machine.environment("lock"))
+    assert not machine.user.exists()
+
+
+def test_records_as_conda_writes_them_are_understood(machine):
+    machine.apply(machine.environment("ferry==1.0"))
+    path = machine.user / "conda-meta" / "ferry-1.0-py_0.json"
+    record = json.loads(path.read_text())
+    (library,) = (machine.user / "lib").glob("python3.*")
+    installed = f"lib/{library.name}/site-packages/"
+    for entry in record["paths_data"]["paths"]:
+        entry["_path"] = entry["_path"].replace(installed, "site-packages/")
+    assert "site-packages/ferry" in json.dumps(record["paths_data"])
+    path.write_text(json.dumps(record))
+    machine.apply(machine.environment("ferry==2.0"))
+    assert not list(library.glob("site-packages/ferry-1.0.dist-info"))
+    assert (library / "site-packages/ferry-2.0.dist-info").is_dir()
+
+
+def test_where_directories_cannot_be_exchanged_the_environment_is_replaced_by_steps(
+    tmp_path, monkeypatch
+):
+    prefix, other = tmp_path / "user", tmp_path / "user-2"
+    _tree(prefix, "old")
+    _tree(other, "new", generation=2)
+    monkeypatch.setattr(trees, "_exchange", _refuse)
+    trees.commit(prefix, other)
+    assert (prefix / "what").read_text() == "new"
+    assert (other / "what").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["user", "user-2"]
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_killed_while_replacing_by_steps_the_old_environment_comes_back(
+    tmp_path, monkeypatch, number
+):
+    prefix, other = tmp_path / "user", tmp_path / "user-2"
+    _tree(prefix, "old")
+    _tree(other, "new", generation=2)
+    before = contents(prefix)
+    effects = 0
+
+    def counted(real):  # type: ignore[no-untyped-def]
+        def effect(*arguments, **options):  # type: ignore[no-untyped-def]
+            nonlocal effects
+            if effects == number:
+                raise Killed(str(arguments))
+            effects += 1
+            return real(*arguments, **options)
+
+        return effect
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trees, "_exchange", _refuse)
+        patch.setattr(Path, "rename", counted(Path.rename))
+        patch.setattr(trees.shutil, "rmtree", counted(trees.shutil.rmtree))
+        patch.setattr(trees, "copy_tree", counted(trees.copy_tree))
+        with pytest.raises(Killed):
+            trees.commit(prefix, other)
+    request = {"prefix": str(prefix), "other": str(other), "number": 2, "existed": True}
+    trees.revert(request)
+    assert contents(prefix) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["user"]
+
+
+def _refuse(one: Path, two: Path) -> None:
+    raise OSError(18, "Invalid cross-device link", str(one))
+
+
+def _tree(root: Path, text: str, generation: int = 1) -> None:
+    (root / "conda-meta").mkdir(parents=True)
+    (root / "what").write_text(text)
+    (root / "conda-meta/tljh-environment").write_text(json.dumps({"generation": generation}))
+
+
+def test_old_snapshots_go_when_new_ones_come(machine):
+    for version in ("1.0", "1.1", "2.0", "1.0", "1.1"):
+        machine.apply(machine.environment(f"river=={version}"))
+    assert machine.leftovers() == ["user-3", "user-4", "user-5"]
+
+
+def test_a_worker_that_dies_is_reported_with_what_it_said(machine, monkeypatch):
+    monkeypatch.setattr(engine, "worker_command", lambda: ["sh", "-c", "echo so long >&2; exit 9"])
+    with pytest.raises(TljhError, match="so long"):
+        machine.plan(machine.environment("river"))
+
+
+def test_conda_gets_a_prefix_of_its_own_and_acts_on_the_shared_environment(
+    make_machine, tiny, more
+):
+    machine = make_machine([tiny, more])
+    resources = machine.environment("river"), CondaTools(machine.paths, machine.channels)
+    machine.apply(*resources)
+    wrapper = machine.user / "bin/conda"
+    environment = {"PATH": os.environ["PATH"]}
+    said = subprocess.run(
+        [wrapper, "install", "x y"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout == f"{machine.user} install x y\n"
+    own = subprocess.run(
+        [wrapper], env={**environment, "CONDA_PREFIX": "/mine"}, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert own.stdout.strip() == "/mine"
+    assert str(more) in (machine.paths.conda / ".condarc").read_text()
+    assert not machine.plan(*resources)
+    wrapper.write_text("#!/bin/sh\n")
+    assert "wrappers: conda" in machine.plan(*resources).as_text()
+
+
+def test_channels_without_conda_are_noted_once(machine):
+    tools = CondaTools(machine.paths, machine.channels)
+    plan = machine.apply(machine.environment("river"), tools)
+    assert "no conda here; left out" in plan.as_text()
+    assert not machine.plan(tools)
+    assert not (machine.user / "bin/conda").exists()
+
+
+def test_an_undone_install_takes_condas_prefix_and_commands_along(make_machine, tiny, more):
+    machine = make_machine([tiny, more])
+    with pytest.raises(TljhError):
+        machine.apply(
+            machine.environment("river"), CondaTools(machine.paths, machine.channels), health=fail
+        )
+    assert not machine.paths.conda.exists()
+    assert not machine.user.exists()
+
+
+def test_a_newer_version_that_an_admin_installed_is_left_alone(machine):
+    machine.apply(machine.environment("river==2.0"))
+    assert not machine.plan(machine.environment(Wanted("river", "==1.1", at_least="1.1")))
