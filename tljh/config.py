@@ -64,6 +64,7 @@ class Config(Section):
         extra="allow",
         frozen=True,
         strict=True,
+        defer_build=True,
         title="config.yaml",
         json_schema_extra={
             "additionalProperties": True,

@@ -35,7 +35,8 @@ class Cost(str, Enum):
 class Section(BaseModel):
     """A closed group of settings; an unknown key in it is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # Built when first used, and then once: `show` needs no validator at all.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 def setting(
