@@ -49,5 +49,18 @@ def hash_password(password: str) -> bytes:
     """Takes about 0.2 s on purpose: what a guesser pays for each try."""
     import bcrypt
 
-    hashed: bytes = bcrypt.hashpw(password.encode(), bcrypt.gensalt())
+    hashed: bytes = bcrypt.hashpw(_looked_at(password), bcrypt.gensalt())
     return hashed
+
+
+def is_password(password: str, hashed: bytes) -> bool:
+    """Whether a hash is of this password; takes as long as making one."""
+    import bcrypt
+
+    return bool(bcrypt.checkpw(_looked_at(password), hashed))
+
+
+def _looked_at(password: str) -> bytes:
+    # bcrypt never looks at more than 72 bytes; since version 5 it refuses longer ones, which
+    # earlier versions, and so the hashes of an older installation, took.
+    return password.encode()[:72]

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -19,8 +20,11 @@ from urllib.parse import urlparse
 
 import tornado.httpserver
 from jupyterhub.app import JupyterHub
+from tornado import httputil
+from traitlets import default
 
 from tljh.facts import INSTANCE
+from tljh.hub.authentication import guarded
 from tljh.hub.health import INSTANCE_HEADER
 from tljh.paths import paths_from_environment
 from tljh.proxy.notify import forget_socket, notify, store_socket, take_sockets
@@ -55,17 +59,61 @@ class InheritedServer(tornado.httpserver.HTTPServer):
         store_socket(SOCKET_NAME, made)
         self.add_socket(made)
 
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        self._answering: set[object] = set()
+        super().initialize(*args, **kwargs)
+
+    def start_request(
+        self, server_conn: object, request_conn: httputil.HTTPConnection
+    ) -> httputil.HTTPMessageDelegate:
+        # Called when a connection begins to wait for its next request: the last is answered.
+        self._answering.discard(server_conn)
+        delegate = super().start_request(server_conn, request_conn)
+        return _Noticed(delegate, lambda: self._answering.add(server_conn))
+
+    def on_close(self, server_conn: object) -> None:
+        self._answering.discard(server_conn)
+        super().on_close(server_conn)
+
     @property
     def in_flight(self) -> int:
-        # Traefik opens a connection for each request (its transport keeps none idle), so open
-        # connections are requests that are not answered yet.
-        return len(self._connections)
+        """Requests that are not answered yet; an idle connection is none."""
+        return len(self._answering)
+
+
+class _Noticed(httputil.HTTPMessageDelegate):
+    """Passes a request on and tells when it has begun."""
+
+    def __init__(self, inner: httputil.HTTPMessageDelegate, begun: Callable[[], None]) -> None:
+        self._inner = inner
+        self._begun = begun
+
+    def headers_received(
+        self,
+        start_line: httputil.RequestStartLine | httputil.ResponseStartLine,
+        headers: httputil.HTTPHeaders,
+    ) -> Awaitable[None] | None:
+        self._begun()
+        return self._inner.headers_received(start_line, headers)
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        return self._inner.data_received(chunk)
+
+    def finish(self) -> None:
+        self._inner.finish()
+
+    def on_connection_close(self) -> None:
+        self._inner.on_connection_close()
 
 
 class Hub(JupyterHub):
     """JupyterHub with a socket that survives it and an orderly end."""
 
     name = "jupyterhub"
+
+    @default("authenticator")
+    def _guarded_authenticator(self) -> Any:
+        return guarded(self.authenticator_class)(parent=self, _deprecated_db_session=self.db)
 
     def init_tornado_settings(self) -> None:
         own = str(Path(__file__).with_name("templates"))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tljh.hub.names import USERNAME_PATTERN
+from tljh.hub.providers import callback_url, who_is_let_in
 from tljh.paths import Paths
 from tljh.proxy.settings import HUB_PORT
 
@@ -23,6 +24,14 @@ FIRST_USE = "firstuseauthenticator.FirstUseAuthenticator"
 # What people may write for it; ours adds claims for administrators' names.
 FIRST_USE_NAMES = (FIRST_USE, "firstuse", "FirstUseAuthenticator")
 OUR_FIRST_USE = "tljh.hub.firstuse.ClaimedFirstUseAuthenticator"
+NATIVE_NAMES = (
+    "native",
+    "nativeauthenticator.NativeAuthenticator",
+    "nativeauthenticator.nativeauthenticator.NativeAuthenticator",
+)
+OUR_NATIVE = "tljh.hub.native.ClaimedNativeAuthenticator"
+# What a password that somebody chooses must have at least.
+SHORTEST_PASSWORD = 8
 CULLER = "cull-idle"
 # JupyterHub's default of 30 s fails whole classes that start at once on a small machine.
 START_TIMEOUT_S = 120
@@ -31,6 +40,18 @@ SLICE = "jupyter.slice"
 
 def uses_first_use(config: Config) -> bool:
     return config.auth.type in FIRST_USE_NAMES
+
+
+def uses_claims(config: Config) -> bool:
+    """Whether the authenticator keeps passwords, so that administrators need a claim."""
+    return uses_first_use(config) or config.auth.type in NATIVE_NAMES
+
+
+def authenticator_class(config: Config) -> str:
+    """The class that the hub loads: ours where it is one of those that we extend."""
+    if uses_first_use(config):
+        return OUR_FIRST_USE
+    return OUR_NATIVE if config.auth.type in NATIVE_NAMES else config.auth.type
 
 
 def hub_configuration(config: Config, paths: Paths) -> Traits:
@@ -95,23 +116,39 @@ def _in_url(address: str) -> str:
 
 
 def _people(config: Config, paths: Paths) -> Traits:
-    users = config.users
+    users, state = config.users, paths.state_dir
     traits: Traits = {
         "JupyterHub": {
-            "authenticator_class": OUR_FIRST_USE if uses_first_use(config) else config.auth.type
+            "authenticator_class": authenticator_class(config),
+            "cookie_max_age_days": config.auth.session_days,
         },
         "Authenticator": {
             "username_pattern": f"(?:{USERNAME_PATTERN})\\Z",
             "admin_users": sorted(users.admin),
-            "allowed_users": sorted(users.allowed),
             "blocked_users": sorted(users.banned),
+            **who_is_let_in(config),
         },
         "FirstUseAuthenticator": {
-            "dbm_path": f"{paths.state_dir}/passwords.dbm",
-            "create_users": False,
+            "dbm_path": f"{state}/passwords.dbm",
+            "create_users": config.auth.allow_all is True,
+            "min_password_length": SHORTEST_PASSWORD,
         },
-        "ClaimedFirstUseAuthenticator": {"claims_dir": f"{paths.state_dir}/claims"},
+        "NativeAuthenticator": {
+            "minimum_password_length": SHORTEST_PASSWORD,
+            "check_common_password": True,
+            "firstuse_db_path": f"{state}/passwords.dbm",
+        },
+        "Claimable": {"claims_dir": f"{state}/claims"},
+        # A bad login takes PAM some seconds, and others must not wait for it.
+        "PAMAuthenticator": {"executor_threads": 16},
+        "LoginThrottle": {
+            **config.auth.throttle.model_dump(),
+            "trusted_proxies": list(config.trusted_proxies),
+        },
     }
+    callback = callback_url(config)
+    if callback is not None and callback.endswith("/oauth_callback"):
+        traits["OAuthenticator"] = {"oauth_callback_url": callback}
     return traits
 
 

@@ -1,115 +1,120 @@
-"""First use, but an administrator's name takes a claim: nobody becomes root by being first."""
+"""First use, but an administrator's name takes a claim: nobody becomes root by being first.
+
+Hashing takes 0.2 s on purpose, so it is done in threads, and others' requests go on.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from firstuseauthenticator.firstuseauthenticator import (
     CustomLoginHandler,
     FirstUseAuthenticator,
+    ResetPasswordHandler,
 )
-from jupyterhub.handlers import BaseHandler
+from jupyterhub.handlers.login import LoginHandler
 from tornado import web
-from traitlets import Unicode
 
-from tljh.host.passwords import has_password
-from tljh.hub.claims import Claim, claim_file, read_claim
+from tljh.host.passwords import hash_password, is_password, store_hash, stored_hash
+from tljh.hub.claimpage import HAS_NO_PASSWORD, Claimable, ClaimHandler
 
 
-class ClaimHandler(BaseHandler):
-    """The page behind a claim link: asks for a password, stores it, and the claim is used up."""
+class FirstUseLoginHandler(CustomLoginHandler):
+    """The login page with the authenticator's own reason where it has one."""
 
-    @property
-    def first_use(self) -> ClaimedFirstUseAuthenticator:
-        authenticator = self.authenticator
-        assert isinstance(authenticator, ClaimedFirstUseAuthenticator)
-        return authenticator
+    def _render(
+        self, login_error: str | None = None, username: str | None = None, **more: Any
+    ) -> Any:
+        # JupyterHub passes more than FirstUseAuthenticator 1.1 takes when it shows an error.
+        reason = self.custom_login_error or login_error
+        return LoginHandler._render(self, reason, username, **more)
 
-    def _claim(self) -> Claim:
-        name = self.first_use.normalize_username(self.get_argument("name", ""))
-        claim = self.first_use.claim_of(name)
-        token = self.get_argument("token", "", strip=False)
-        if claim is None or not claim.allows(token, datetime.now(timezone.utc)):
-            raise web.HTTPError(
-                403,
-                "This link is not valid any more: it was used, it expired, or a newer one was "
-                "made. On the machine, `sudo tljh user claim NAME` makes a new one.",
-                reason="This link is not valid",
-            )
-        return claim
 
-    async def _show(self, claim: Claim, problem: str = "") -> None:
+class ChangePasswordHandler(ResetPasswordHandler):
+    """Somebody changes the password that they logged in with."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        self._register_template_path()
+        password = self.get_body_argument("password", strip=False)
+        message = await asyncio.to_thread(
+            self.authenticator.reset_password, self.current_user.name, password
+        )
         html = await self.render_template(
-            "claim.html",
-            login=claim.login,
-            token=claim.token,
-            problem=problem,
-            minimum=self.first_use.min_password_length,
-            action=self.request.path,
+            "reset.html",
+            result=True,
+            alert="success" if "success" in message else "danger",
+            result_message=message,
         )
         self.finish(html)
 
-    async def get(self) -> None:
-        # The token stands in the address, which must not travel on as a referrer.
-        self.set_header("Referrer-Policy", "no-referrer")
-        self.set_header("Cache-Control", "no-store")
-        await self._show(self._claim())
 
-    async def post(self) -> None:
-        claim = self._claim()
-        password = self.get_body_argument("password", "", strip=False)
-        if password != self.get_body_argument("again", "", strip=False):
-            await self._show(claim, "The two passwords differ.")
-            return
-        if len(password) < self.first_use.min_password_length:
-            minimum = self.first_use.min_password_length
-            await self._show(claim, f"The password needs at least {minimum} characters.")
-            return
-        await self.first_use.redeem(claim, password)
-        self.redirect(self.settings["login_url"] + "?claimed=1")
-
-
-class ClaimedFirstUseAuthenticator(FirstUseAuthenticator):
+class ClaimedFirstUseAuthenticator(FirstUseAuthenticator, Claimable):
     """FirstUseAuthenticator whose administrators' names cannot be taken without their claim."""
 
-    claims_dir = Unicode(help="Directory of the claims, root's.", config=True)
+    @property
+    def shortest_password(self) -> int:
+        return int(self.min_password_length)
+
+    @property
+    def _too_short(self) -> str:
+        return f"The password needs at least {self.shortest_password} characters."
 
     def is_claimable(self, login: str) -> bool:
         """Whether the first password of this name may be set through a claim only."""
-        return login in self.admin_users and not has_password(Path(self.dbm_path), login)
+        return login in self.admin_users and self._stored(login) is None
 
-    def claim_of(self, login: str) -> Claim | None:
-        if not login:
-            return None
-        path = claim_file(Path(self.claims_dir).parent, login)
-        try:
-            return read_claim(path.read_bytes())
-        except OSError:
-            return None
+    def _stored(self, login: str) -> bytes | None:
+        return stored_hash(Path(self.dbm_path), login)
 
-    async def redeem(self, claim: Claim, password: str) -> None:
-        """Store the password and use the claim up. Hashing takes 0.2 s, off the event loop."""
-        await asyncio.to_thread(self.reset_password, claim.login, password)
-        with contextlib.suppress(FileNotFoundError):
-            claim_file(Path(self.claims_dir).parent, claim.login).unlink()
+    async def set_claimed_password(self, login: str, password: str) -> None:
+        await asyncio.to_thread(self.reset_password, login, password)
 
-    async def authenticate(self, handler: Any, data: dict[str, str]) -> Any:
+    def check_allowed(self, username: str, authentication: Any = None) -> bool:
+        """Listed, or added to the hub in another way, such as its admin page.
+
+        JupyterHub would let everybody in when the list is empty, and whoever was once there
+        when it is not.
+        """
+        if self.create_users or super().check_allowed(username, authentication):
+            return True
+        return bool(self._user_exists(username))
+
+    async def authenticate(self, handler: Any, data: dict[str, str]) -> str | None:
         login = self.normalize_username(data["username"])
-        if self.is_claimable(login):
-            handler.custom_login_error = (
-                "This administrator has no password yet. Open the claim link that the "
-                "installation printed; `sudo tljh user claim NAME` on the machine makes a new one."
-            )
+        password = data["password"]
+        if not self.create_users and not self._user_exists(login):
             return None
-        return await super().authenticate(handler, data)
+        if self.is_claimable(login):
+            handler.custom_login_error = HAS_NO_PASSWORD
+            return None
+        stored = self._stored(login)
+        if stored is None:
+            if not self.validate_username(login):
+                return None
+            if len(password) < self.shortest_password:
+                handler.custom_login_error = self._too_short
+                return None
+            hashed = await asyncio.to_thread(hash_password, password)
+            # Somebody else may have been first while we hashed.
+            stored = self._stored(login)
+            if stored is None:
+                store_hash(Path(self.dbm_path), login, hashed)
+                return login
+        return login if await asyncio.to_thread(is_password, password, stored) else None
+
+    def reset_password(self, username: str, new_password: str) -> str:
+        """Set a password; the answer is a sentence for who asked."""
+        if len(new_password) < self.shortest_password:
+            return self._too_short
+        store_hash(Path(self.dbm_path), username, hash_password(new_password))
+        return "Your password has been changed successfully!"
 
     def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
-        handlers: list[tuple[str, Any]] = super().get_handlers(app)
-        return [*handlers, (r"/claim", ClaimHandler)]
-
-
-__all__ = ["ClaimedFirstUseAuthenticator", "CustomLoginHandler"]
+        return [
+            (r"/login", FirstUseLoginHandler),
+            (r"/auth/change-password", ChangePasswordHandler),
+            (r"/claim", ClaimHandler),
+        ]

@@ -101,6 +101,44 @@ Memory = Annotated[str | None, BeforeValidator(_memory)]
 Cpu = Annotated[float | None, BeforeValidator(_cpu)]
 
 
+class ThrottleSettings(Section):
+    """How many bad logins are let through before the hub answers 'wait' (429)."""
+
+    enabled: bool = setting(
+        True, help="Whether bad logins are counted at all.", cost=Cost.HUB_RESTART
+    )
+    attempts: int = setting(
+        5,
+        help="Bad logins of one name from one address within the window, after which it waits.",
+        cost=Cost.HUB_RESTART,
+        ge=1,
+        le=1000,
+    )
+    attempts_anywhere: int = setting(
+        30,
+        help="The same from all addresses together; who has logged in from an address before "
+        "goes on there.",
+        cost=Cost.HUB_RESTART,
+        ge=1,
+        le=100_000,
+    )
+    names_per_address: int = setting(
+        50,
+        help="Different names with bad logins from one address, after which names that never "
+        "logged in from there wait; a classroom shares one address.",
+        cost=Cost.HUB_RESTART,
+        ge=1,
+        le=100_000,
+    )
+    window_s: int = setting(
+        600,
+        help="Seconds for which a bad login counts.",
+        cost=Cost.HUB_RESTART,
+        ge=1,
+        le=86_400,
+    )
+
+
 class AuthSettings(Section):
     """How people log in; `auth.<Class>.<trait>` is handed to that class as it is."""
 
@@ -108,6 +146,7 @@ class AuthSettings(Section):
         extra="allow",
         frozen=True,
         strict=True,
+        defer_build=True,
         json_schema_extra={
             "additionalProperties": False,
             "patternProperties": {
@@ -124,6 +163,30 @@ class AuthSettings(Section):
         help="The authenticator: a short name such as github or native, or a class by its path.",
         cost=Cost.HUB_RESTART,
         example="github",
+    )
+    allow_all: bool | None = setting(
+        None,
+        help="Whether everybody who can prove who they are may log in; null for what is usual "
+        "with the authenticator: only those who are listed, added or members of allowed groups.",
+        cost=Cost.HUB_RESTART,
+        example="true",
+    )
+    allow_strangers: bool = setting(
+        False,
+        help="Whether allow_all may mean everybody in the world who has an account at a public "
+        "provider such as GitHub.",
+        cost=Cost.HUB_RESTART,
+    )
+    session_days: float = setting(
+        7.0,
+        help="Days after which somebody has to log in again.",
+        cost=Cost.HUB_RESTART,
+        example="1",
+        ge=0.01,
+        le=365,
+    )
+    throttle: ThrottleSettings = section(
+        ThrottleSettings, help="What happens to somebody who guesses passwords."
     )
 
     @property
