@@ -50,6 +50,9 @@ def _ferry(version: str) -> CondaPackage:
         f"{info}/METADATA": PackageFile(METADATA.format(version=version).encode()),
         f"{info}/INSTALLER": PackageFile(b"conda\n"),
     }
+    inside = [path.removeprefix("site-packages/") for path in files]
+    rows = [*inside, f"ferry-{version}.dist-info/RECORD", "../../../bin/ferry"]
+    files[f"{info}/RECORD"] = PackageFile("".join(f"{row},,\n" for row in rows).encode())
     return CondaPackage(
         "ferry",
         version,

@@ -44,9 +44,6 @@ class Solution:
     removed: tuple[str, ...]
     download_bytes: int
 
-    def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.removed)
-
 
 @dataclass(frozen=True)
 class Build:

@@ -1,0 +1,138 @@
+"""pip requirements in the shared environment, and what pip and conda do to each other."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.installer.conftest import make_wheel
+from tljh.conda.environment import Wanted
+from tljh.conda.requirements import read_requirements
+from tljh.errors import TljhError
+from tljh.host.base import Response
+from tljh.host.fake import FakeHost
+
+from .conftest import Machine
+
+FERRY = Wanted("ferry", "==2.0", at_least="2.0")
+BASE = ("python", FERRY)
+
+
+@pytest.fixture(autouse=True)
+def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only place that pip's packages come from: raft 1.0 and 1.1, and another ferry."""
+    folder = tmp_path / "links"
+    folder.mkdir()
+    for name, version in (("raft", "1.0"), ("raft", "1.1"), ("ferry", "1.5"), ("ferry", "3.0")):
+        code = f"def main():\n    print('{name} {version}')\n".encode()
+        entry = f"[console_scripts]\n{name} = {name}:main\n".encode()
+        files = {
+            f"{name}/__init__.py": code,
+            f"{name}-{version}.dist-info/entry_points.txt": entry,
+        }
+        file, data = make_wheel(name, version, files)
+        (folder / file).write_bytes(data)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+def says(machine: Machine, command: str) -> str:
+    path = machine.user / "bin" / command
+    return subprocess.run([path], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def pip_installs(machine: Machine, requirement: str) -> None:
+    """As an admin would, past us."""
+    uv = Path(__import__("sys").executable).with_name("uv")
+    command = [uv, "pip", "install", "-q", "--python", machine.user / "bin/python", requirement]
+    command += ["--no-index", "--find-links", machine.user.parents[1] / "links"]
+    subprocess.run(command, check=True)
+
+
+def dist_infos(machine: Machine, name: str) -> list[str]:
+    return sorted(path.name for path in machine.user.rglob(f"{name}-*.dist-info"))
+
+
+def test_requirements_are_installed_once_and_their_commands_run(machine):
+    environment = machine.environment(*BASE, requirements=("raft==1.0",))
+    assert "pip requirements (1)" in machine.apply(environment).as_text()
+    assert says(machine, "raft") == "raft 1.0"
+    assert not machine.plan(environment)
+    assert not machine.plan(machine.environment(*BASE))
+
+
+def test_new_requirements_build_beside_and_can_be_undone(machine):
+    machine.apply(machine.environment(*BASE, requirements=("raft==1.0",)))
+    before = machine.contents()
+
+    def fail() -> None:
+        raise TljhError("the hub does not answer")
+
+    more = machine.environment(*BASE, requirements=("raft==1.0", "raft>=1.1"))
+    with pytest.raises(TljhError):
+        machine.apply(more, health=fail)
+    assert machine.contents() == before
+    again = machine.environment(*BASE, requirements=("raft>=1.1",))
+    machine.apply(again)
+    assert says(machine, "raft") == "raft 1.1"
+    assert not machine.plan(again)
+
+
+def test_a_requirement_that_does_not_exist_is_refused_in_uvs_words(machine):
+    machine.apply(machine.environment(*BASE))
+    before = machine.contents()
+    with pytest.raises(TljhError, match="no-such-thing"):
+        machine.apply(machine.environment(*BASE, requirements=("no-such-thing",)))
+    assert machine.contents() == before
+
+
+def test_a_requirement_may_not_break_what_servers_need(machine):
+    with pytest.raises(TljhError, match="ferry"):
+        machine.apply(machine.environment(*BASE, requirements=("ferry==1.5",)))
+
+
+def test_a_newer_version_by_pip_is_left_alone(machine):
+    machine.apply(machine.environment(*BASE))
+    pip_installs(machine, "ferry==3.0")
+    assert says(machine, "ferry") == "ferry 3.0"
+    assert not machine.plan(machine.environment(*BASE))
+
+
+def test_an_older_version_that_pip_put_over_condas_gives_way(machine):
+    machine.apply(machine.environment(*BASE))
+    pip_installs(machine, "ferry==1.5")
+    plan = machine.apply(machine.environment(*BASE))
+    assert "conda's ferry again, in place of pip's" in plan.as_text()
+    assert says(machine, "ferry") == "ferry 2.0"
+    assert dist_infos(machine, "ferry") == ["ferry-2.0.dist-info"]
+    assert not machine.plan(machine.environment(*BASE))
+
+
+def test_conda_packages_that_arrive_over_pips_leave_one_set_of_metadata(machine):
+    machine.apply(machine.environment("python"))
+    pip_installs(machine, "ferry==1.5")
+    machine.apply(machine.environment(*BASE))
+    assert says(machine, "ferry") == "ferry 2.0"
+    assert dist_infos(machine, "ferry") == ["ferry-2.0.dist-info"]
+
+
+def test_requirements_come_from_a_file_or_from_where_a_url_leads():
+    host = FakeHost()
+    host.write(Path("/opt/r.txt"), b"raft\n", mode=0o644)
+    away = Response(302, headers={"Location": "/there.txt"})
+    host.responses = {
+        "https://x.example/r.txt": away,
+        "https://x.example/there.txt": Response(200, "boat\n"),
+    }
+    assert read_requirements(host, None) == ()
+    assert read_requirements(host, "/opt/r.txt") == ("raft\n",)
+    assert read_requirements(host, "https://x.example/r.txt") == ("boat\n",)
+
+
+@pytest.mark.parametrize("source", ["/no/such.txt", "https://x.example/gone.txt"])
+def test_requirements_that_cannot_be_read_are_named(source):
+    with pytest.raises(TljhError, match=source):
+        read_requirements(FakeHost(), source)
