@@ -183,3 +183,11 @@ def test_answers_carry_the_mark_of_the_installation(systemd, tmp_path):
     connection = http.client.HTTPConnection("127.0.0.1", systemd.port, timeout=10)
     connection.request("GET", "/hub/login")
     assert connection.getresponse().headers["X-TLJH-Instance"] == "abc123"
+
+
+def test_an_idle_connection_does_not_hold_a_restart_up(systemd, tmp_path):
+    idle = http.client.HTTPConnection("127.0.0.1", systemd.port, timeout=10)
+    idle.request("GET", "/hub/health")
+    assert idle.getresponse().read() == b""
+    systemd.stop()
+    assert "cut off after the drain" not in (tmp_path / "hub.log").read_text()
