@@ -5,7 +5,7 @@ PY = .venv/bin/python
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10 /usr/bin/python3; do \
     $$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help try try-down test test-long dist lint unit check lock
+.PHONY: help try try-down test test-long dist lint unit check lock reference
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -31,6 +31,9 @@ lint: .venv/.made ## ruff and mypy
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+reference: .venv/.made ## docs/reference/configuration.md and config.schema.json
+	$(PY) -m tljh.reference docs/reference
 
 dist: ## dist/bootstrap.py, which carries everything
 	$(PYTHON) installer/build.py

@@ -67,7 +67,7 @@ class Config(Section):
         defer_build=True,
         title="config.yaml",
         json_schema_extra={
-            "additionalProperties": True,
+            "additionalProperties": False,
             "patternProperties": {
                 "^[A-Z]": {
                     "type": "object",

@@ -304,9 +304,10 @@ def remove_config_value(config_path: str, key_path: str, value: Any, validate: b
 
 def reload_component(component: str) -> None:
     """TLJH's name: apply the configuration, all of what changed."""
-    from tljh.commands.reload import reload
+    from importlib import import_module
 
-    reload(component)
+    # Applying is a command's business, above us; the name is here because TLJH has it here.
+    import_module("tljh.commands.reload").reload(component)
 
 
 class _Missing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -125,9 +125,13 @@ def all_settings(model: type[BaseModel]) -> Iterator[Described]:
         yield described(path, info, shape)
 
 
-def json_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON Schema that editors use to complete and check config.yaml."""
+def json_schema(model: type[BaseModel], sections: Iterable[str] = ()) -> dict[str, Any]:
+    """The JSON Schema that editors use to complete and check config.yaml.
+
+    `sections` are names of plugins' sections, in which anything may stand.
+    """
     schema = model.model_json_schema()
+    schema["properties"] |= {name: {"description": "A plugin's section."} for name in sections}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

@@ -81,4 +81,10 @@ def _traits(file: ConfigFile, path: KeyPath) -> tuple[Described, ...]:
 
 def schema() -> Schema:
     """Print the JSON Schema of config.yaml, for editors."""
-    return Schema(json_schema(Config))
+    from tljh.errors import TljhError
+
+    try:
+        sections = installed_file().examine().config.plugins.sections
+    except TljhError:  # somebody who cannot read the file may still have the schema
+        sections = []
+    return Schema(json_schema(Config, sections))
