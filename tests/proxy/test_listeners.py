@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 
 import pytest
 
-from tljh.proxy.listeners import NEWER, OLDER, Unavailable, bind, split_address
+from tljh.proxy.listeners import Group, Unavailable, bind, connections_migrate, split_address
 
 
 @pytest.mark.parametrize(
@@ -21,45 +22,58 @@ def test_addresses_are_read_as_traefik_writes_them(address, parts):
     assert split_address(address) == parts
 
 
-@pytest.fixture
-def pair():
-    older = bind("127.0.0.1:0")
-    older.listen()
-    newer = bind(f"127.0.0.1:{older.port}")
-    older.steer(OLDER)
-    newer.listen()
-    yield older, newer
-    older.close()
-    newer.close()
-
-
 def connect(port: int, count: int) -> list[socket.socket]:
     return [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
 
 
-def test_new_connections_go_where_they_are_steered(pair):
-    older, newer = pair
+def test_new_connections_go_where_they_are_steered():
+    group, older = Group(), bind("127.0.0.1:0")
+    group.join(older)
+    newer = bind(f"127.0.0.1:{older.port}")
+    group.join(newer)
     held = connect(older.port, 20)
     assert (older.waiting(), newer.waiting()) == (20, 0)
-    newer.steer(NEWER)
+    group.steer_to(newer)
     held += connect(older.port, 20)
     assert (older.waiting(), newer.waiting()) == (20, 20)
-    for connection in held:
-        connection.close()
+    for end in (*held, older, newer):
+        end.close()
 
 
-def test_socket_that_closes_leaves_its_place_to_the_other(pair):
-    older, newer = pair
-    newer.steer(NEWER)
-    port = older.port
-    copy = os.dup(older.sock.fileno())  # as a draining Traefik holds one
-    older.close()
-    newer.steer(OLDER)
-    held = connect(port, 20)
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4)))[::3])
+def test_whoever_leaves_the_others_are_still_found(order):
+    group, first = Group(), bind("127.0.0.1:0")
+    port = first.port
+    members = [first, *(bind(f"127.0.0.1:{port}") for _ in range(3))]
+    for member in members:
+        group.join(member)
+    copies = [os.dup(member.sock.fileno()) for member in members]  # as draining Traefiks hold
+    held: list[socket.socket] = []
+    for gone in order[:3]:
+        group.leave(members[gone])
+        for target in group.members:
+            group.steer_to(target)
+            before = target.waiting()
+            held += connect(port, 5)
+            assert target.waiting() == before + 5
+    for end in (*held, *members):
+        end.close()
+    for copy in copies:
+        os.close(copy)
+
+
+@pytest.mark.skipif(not connections_migrate(), reason="net.ipv4.tcp_migrate_req is off")
+def test_what_waits_at_a_socket_that_leaves_moves_to_the_one_that_stays():
+    group, older = Group(), bind("127.0.0.1:0")
+    group.join(older)
+    newer = bind(f"127.0.0.1:{older.port}")
+    group.join(newer)
+    held = connect(older.port, 20)
+    group.steer_to(newer)
+    group.leave(older)
     assert newer.waiting() == 20
-    os.close(copy)
-    for connection in held:
-        connection.close()
+    for end in (*held, newer):
+        end.close()
 
 
 def test_address_without_a_host_listens_on_both_families():

@@ -36,6 +36,7 @@ from tljh.proxy.static import (
 TRAEFIK = Path(sys.executable).with_name("traefik")
 PROBE_EVERY_S = 0.02
 SLOW_S = 0.5
+KEPT_CONNECTIONS = 3
 
 
 class Quick(tornado.web.RequestHandler):
@@ -101,6 +102,7 @@ class Setup:
             api_port=self.api_port,
             https_port=self.https_port if self.certificate else None,
             https_address=host,
+            keep_alive_s=0.5,
             directory=self.directory,
         )
         merged = merge_all(static_configuration(inputs), drop_ins)
@@ -136,7 +138,8 @@ class Setup:
         return [
             *(sys.executable, "-I", "-m", "tljh.proxy.supervisor"),
             *("--traefik", str(TRAEFIK), "--config", str(self.directory)),
-            *("--runtime", str(self.runtime), "--linger", "1", "--stop-grace", "2"),
+            *("--runtime", str(self.runtime), "--linger", "0.5", "--keep-alive", "1"),
+            *("--stop-grace", "2"),
             *more,
         ]
 
@@ -206,7 +209,7 @@ async def request(port: int, line: str, body: bytes = b"") -> tuple[int, bytes]:
 
 
 class Traffic:
-    """Requests of three kinds every 20 ms and held web sockets, until told to stop."""
+    """Requests on new and on kept connections and held web sockets, until told to stop."""
 
     def __init__(self, port: int, websockets: int = 3) -> None:
         self.port = port
@@ -230,20 +233,45 @@ class Traffic:
     async def hold_websocket(self) -> None:
         connection = await tornado.websocket.websocket_connect(f"ws://127.0.0.1:{self.port}/ws")
         while not self.stopping:
-            await connection.write_message("still there?")
-            if await connection.read_message() is None:
+            try:
+                await connection.write_message("still there?")
+                is_there = await connection.read_message() is not None
+            except tornado.websocket.WebSocketClosedError:
+                is_there = False
+            if not is_there:
                 self.outcome.websockets_lost += 1
                 return
             await asyncio.sleep(0.1)
         connection.close()
 
+    async def keep_connection(self) -> None:
+        """A client with one request after the other on a connection, and a new one when told."""
+        reader = writer = None
+        while not self.stopping:
+            begun = time.monotonic()
+            try:
+                if reader is None or reader.at_eof():
+                    reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                assert writer is not None
+                writer.write(b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n")
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+                await reader.readexactly(len("fine"))
+                if b" 200 " not in head[:16]:
+                    self.outcome.failures.append(f"kept connection: {head[:16]!r}")
+            except (OSError, EOFError, asyncio.TimeoutError) as problem:
+                self.outcome.failures.append(f"kept connection: {problem!r}")
+                reader = None
+            self.outcome.seconds.append(time.monotonic() - begun)
+            await asyncio.sleep(PROBE_EVERY_S)
+
     async def run(self) -> None:
         holding = [asyncio.create_task(self.hold_websocket()) for _ in range(self.websocket_count)]
+        keeping = [asyncio.create_task(self.keep_connection()) for _ in range(KEPT_CONNECTIONS)]
         probes: list[asyncio.Task[None]] = []
         while not self.stopping:
             probes.append(asyncio.create_task(self.probe(len(probes))))
             await asyncio.sleep(PROBE_EVERY_S)
-        await asyncio.gather(*probes)
+        await asyncio.gather(*probes, *keeping)
         for ended in await asyncio.gather(*holding, return_exceptions=True):
             if isinstance(ended, Exception):
                 self.outcome.websockets_lost += 1

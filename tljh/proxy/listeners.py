@@ -1,9 +1,8 @@
 """Listening sockets that pass from one Traefik process to the next without losing a connection.
 
-Two sockets bound to one address with SO_REUSEPORT form a group in the kernel. A one-instruction
+Sockets bound to one address with SO_REUSEPORT form a group in the kernel. A one-instruction
 BPF program on the group names the member that gets new connections, so that they can be moved
-from the old socket to the new one in a single system call. Members count in the order in which
-they began to listen; when one leaves, the last takes its place.
+from the old socket to the new one in a single system call.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ BPF_RETURN_CONSTANT = 0x06
 TCP_INFO_SIZE_BYTES = 104
 # In tcp_info of a listening socket, tcpi_unacked is the length of the accept queue.
 TCP_INFO_UNACKED_OFFSET = 24
-OLDER, NEWER = 0, 1
 
 
 class Unavailable(Exception):
@@ -47,7 +45,7 @@ class Listener:
         self.sock.listen(BACKLOG)
 
     def steer(self, member: int) -> None:
-        """Send the new connections of this socket's group to its older or newer member."""
+        """Send the new connections of this socket's group to one of its members, by index."""
         instruction = array.array("B", struct.pack("HBBI", BPF_RETURN_CONSTANT, 0, 0, member))
         program = struct.pack("HP", 1, instruction.buffer_info()[0])
         self.sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, program)
@@ -62,6 +60,45 @@ class Listener:
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
         self.sock.close()
+
+
+class Group:
+    """The sockets that listen on one address, in the order in which the kernel counts them."""
+
+    def __init__(self) -> None:
+        self.members: list[Listener] = []
+        self.target: Listener | None = None
+
+    def join(self, listener: Listener) -> None:
+        """Listen, without a connection until it is steered to, unless it is alone."""
+        if self.members:
+            # Or the kernel would deal new connections out among all members.
+            self._steer()
+        listener.listen()
+        self.members.append(listener)
+        if len(self.members) == 1:
+            self.steer_to(listener)
+
+    def steer_to(self, listener: Listener) -> None:
+        self.target = listener
+        self._steer()
+
+    def leave(self, listener: Listener) -> None:
+        """Close a socket; what waits there moves to the others (`connections_migrate`)."""
+        listener.close()
+        if listener not in self.members:
+            return
+        # As the kernel does it: the last member takes the place of the one that goes. Until
+        # the next line, an index that is gone means any member, and each still accepts.
+        at = self.members.index(listener)
+        self.members[at] = self.members[-1]
+        self.members.pop()
+        if self.target in self.members:
+            self._steer()
+
+    def _steer(self) -> None:
+        assert self.target is not None
+        self.target.steer(self.members.index(self.target))
 
 
 def connections_migrate() -> bool:

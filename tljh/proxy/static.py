@@ -40,6 +40,8 @@ class StaticInputs:
     trusted_proxies: tuple[str, ...] = ()
     drain_s: int = 24 * 3600
     idle_timeout_s: int = 600
+    # Below the supervisor's --keep-alive.
+    keep_alive_s: float = 60
     access_log: bool = False
     log_level: str = "INFO"
     directory: Path = Path("/var/lib/tljh-traefik")
@@ -134,6 +136,9 @@ def _public_entry_point(inputs: StaticInputs, address: str, *, has_tls: bool) ->
         "asDefault": True,
         "http": http,
         "transport": {
+            # An older connection is closed with the next answer on it, so a while after a
+            # handover no busy one is left at the old Traefik.
+            "keepAliveMaxTime": f"{inputs.keep_alive_s}s",
             "lifeCycle": {
                 "requestAcceptGraceTimeout": "0s",
                 # How long a replaced Traefik goes on for its web sockets; a stop of the

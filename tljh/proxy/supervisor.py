@@ -27,7 +27,7 @@ from pathlib import Path
 
 from tljh.proxy.control import Control, ask_reload
 from tljh.proxy.instance import Instance
-from tljh.proxy.listeners import NEWER, OLDER, Listener, Unavailable, bind, connections_migrate
+from tljh.proxy.listeners import Group, Listener, Unavailable, bind, connections_migrate
 from tljh.proxy.notify import forget_socket, notify, store_socket, take_sockets
 
 STATIC_FILE = "traefik.yaml"
@@ -43,8 +43,10 @@ FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 5.0
 CRASHES_IN_A_ROW = 20
 HEALTHY_AFTER_S = 10.0
-# A crashed predecessor may hold queued connections; past this it is given up.
-LONGEST_LEAVING_S = 30.0
+# Past this, connections that Traefik does not accept are given up.
+LONGEST_LEAVING_S = 300.0
+# So many that still wait for idle clients; a further reload has the oldest end at once.
+MOST_LEAVING = 3
 
 
 class Refused(Exception):
@@ -85,8 +87,9 @@ class Supervisor:
         self.configurations: dict[int, Configuration] = {}
         self.serving: Instance | None = None
         self.candidate: Instance | None = None
-        self.leaving: Instance | None = None
+        self.leaving: list[Instance] = []
         self.draining: list[Instance] = []
+        self.groups: dict[str, Group] = {}
         self.is_reloading = False
         self.has_served = False
         self.crashes = 0
@@ -107,7 +110,7 @@ class Supervisor:
             signal.signal(stopping, lambda *_: setattr(self, "stop_wanted", True))
 
     def instances(self) -> list[Instance]:
-        known = (self.serving, self.candidate, self.leaving, *self.draining)
+        known = (self.serving, self.candidate, *self.leaving, *self.draining)
         return [instance for instance in known if instance is not None]
 
     # The event loop
@@ -129,7 +132,7 @@ class Supervisor:
             self.serving is not None
             and self.serving.is_ready
             and self.candidate is None
-            and self.leaving is None
+            and not self.leaving
             and not self.reload_wanted
         )
         pipes = [i.output for i in self.instances() if i.output is not None]
@@ -181,9 +184,9 @@ class Supervisor:
     def _advance(self) -> None:
         if self.candidate is not None:
             self._advance_candidate(self.candidate)
-        if self.leaving is not None:
-            self._advance_leaving(self.leaving)
-        if self.candidate is not None or self.leaving is not None or self.serving is None:
+        for leaving in tuple(self.leaving):
+            self._advance_leaving(leaving)
+        if self.candidate is not None or self.serving is None:
             return
         restart_at = self.serving.restart_at
         if restart_at is not None and time.monotonic() >= restart_at:
@@ -202,11 +205,9 @@ class Supervisor:
         for name, address in configuration.entry_points.items():
             listeners[name] = stored.pop(address) if address in stored else bind(address)
         for unwanted in stored.values():
-            self._forget(unwanted)
+            self._close(unwanted)
         for listener in listeners.values():
-            listener.listen()
-            # A group that lost its second member in a crash may still be steered to it.
-            listener.steer(OLDER)
+            self._group(listener).join(listener)
         self.configurations[self.number] = configuration
         self.serving = Instance(self.number, [], listeners, bind("127.0.0.1:0"))
         self.serving.enter("serving")
@@ -236,7 +237,7 @@ class Supervisor:
         for number, listener in sorted(found, key=lambda entry: entry[0]):
             self.number = max(self.number, number)
             if listener.address in kept:
-                self._forget(kept[listener.address])
+                self._close(kept[listener.address])
             kept[listener.address] = listener
         return kept
 
@@ -270,11 +271,8 @@ class Supervisor:
             for listener in listeners.values():
                 listener.close()
             raise
-        serving = self._serving_by_address()
         for listener in listeners.values():
-            if listener.address in serving:
-                serving[listener.address].steer(OLDER)
-            listener.listen()
+            self._group(listener).join(listener)
         return self._new_instance(configuration, listeners)
 
     def _advance_candidate(self, candidate: Instance) -> None:
@@ -290,15 +288,14 @@ class Supervisor:
 
     def _switch(self, candidate: Instance) -> None:
         """Steer new connections to the candidate: from here on it is the one that serves."""
-        serving = self._serving_by_address()
+        assert self.serving is not None
         for listener in candidate.listeners.values():
-            if listener is not serving.get(listener.address, listener):
-                listener.steer(NEWER)
-        self.leaving, self.serving, self.candidate = self.serving, candidate, None
-        assert self.leaving is not None
-        self.leaving.enter("leaving")
+            self._group(listener).steer_to(listener)
+        before, self.serving, self.candidate = self.serving, candidate, None
+        before.enter("leaving")
+        self.leaving.append(before)
         candidate.enter("serving")
-        self._store(candidate)
+        self._store(candidate, before)
         self.last_error = ""
         self.is_reloading = False
         self._publish(*(() if self.has_served else ("READY=1",)))
@@ -306,34 +303,47 @@ class Supervisor:
         self.control.answer(True, f"Traefik {candidate.number} serves")
 
     def _advance_leaving(self, leaving: Instance) -> None:
-        """Retire the old sockets once no connection waits there or is about to arrive.
+        """Retire an old Traefik's sockets once nobody is about to use them or what came by them.
 
-        The kernel moves what is still there to the new ones, where it can (`connections_migrate`).
+        Clients that keep connections have been told to make new ones by then: Traefik closes
+        after an answer what is older than `keep_alive_s`. Closing a connection that is in use
+        would lose the request that is on its way.
         """
         if leaving.pid is not None and leaving.ending_since is None:
-            queued = any(listener.waiting() for listener in leaving.listeners.values())
             waited_s = leaving.seconds_in_phase()
-            if waited_s < self.options.linger or (queued and waited_s < LONGEST_LEAVING_S):
+            if waited_s < self.options.linger:
                 return
-            # What nobody takes over refuses from here on; Traefik would let it hang.
-            for listener in self._unwanted(leaving):
-                self._forget(listener)
+            self._close_unwanted(leaving)
+            is_crowded = len(self.leaving) > MOST_LEAVING and leaving is self.leaving[0]
+            if waited_s < self.options.keep_alive and not is_crowded:
+                return
+            if self._has_waiting(leaving) and waited_s < LONGEST_LEAVING_S:
+                return
             leaving.end()
         if leaving.pid is None or leaving.seconds_ending() >= CLOSING_S:
             self._retire(leaving)
 
+    def _close_unwanted(self, leaving: Instance) -> None:
+        """What nobody takes over refuses from here on; left to Traefik's end it would hang."""
+        assert self.serving is not None
+        kept = {listener.address for listener in self.serving.listeners.values()}
+        for name, listener in tuple(leaving.listeners.items()):
+            if listener.address not in kept:
+                self._close(listener)
+                del leaving.listeners[name]
+
+    @staticmethod
+    def _has_waiting(leaving: Instance) -> bool:
+        return any(listener.waiting() for listener in leaving.listeners.values())
+
     def _retire(self, leaving: Instance) -> None:
         assert self.serving is not None
-        by_address = self._serving_by_address()
         for listener in leaving.listeners.values():
-            if listener in self.serving.listeners.values():
-                continue
-            self._forget(listener)
-            if listener.address in by_address:
-                by_address[listener.address].steer(OLDER)
+            if listener not in self.serving.listeners.values():
+                self._close(listener)
         leaving.ready.close()
         self._static_path(leaving.number).unlink(missing_ok=True)
-        self.leaving = None
+        self.leaving.remove(leaving)
         if leaving.pid is not None:
             leaving.enter("draining")
             self.draining.append(leaving)
@@ -342,10 +352,6 @@ class Supervisor:
             self.draining[0].kill(signal.SIGKILL)
         self._publish()
 
-    def _unwanted(self, leaving: Instance) -> list[Listener]:
-        kept = self._serving_by_address()
-        return [x for x in leaving.listeners.values() if x.address not in kept]
-
     def _drop_candidate(self, reason: str) -> None:
         """Put a candidate away that did not come to serve; whatever served before goes on."""
         candidate, serving = self.candidate, self.serving
@@ -353,7 +359,7 @@ class Supervisor:
         self.candidate = None
         for listener in candidate.listeners.values():
             if listener not in serving.listeners.values():
-                listener.close()
+                self._close(listener)
         candidate.ready.close()
         self._static_path(candidate.number).unlink(missing_ok=True)
         if self.is_reloading:
@@ -387,22 +393,28 @@ class Supervisor:
     def _static_path(self, number: int) -> Path:
         return Path(self.options.runtime / f"static-{number}.yaml")
 
-    def _serving_by_address(self) -> dict[str, Listener]:
-        assert self.serving is not None
-        return {listener.address: listener for listener in self.serving.listeners.values()}
+    def _group(self, listener: Listener) -> Group:
+        return self.groups.setdefault(listener.address, Group())
 
-    def _store(self, instance: Instance) -> None:
+    def _store(self, instance: Instance, before: Instance) -> None:
+        """Have systemd keep the sockets that serve now, and those only."""
         for listener in instance.listeners.values():
             if listener.stored_as is None:
                 name = f"{instance.number}@{listener.address.replace(':', '!')}"
                 if store_socket(name, listener.sock):
                     listener.stored_as = name
+        for listener in before.listeners.values():
+            if listener not in instance.listeners.values():
+                self._forget(listener)
 
     def _forget(self, listener: Listener) -> None:
         if listener.stored_as is not None:
             forget_socket(listener.stored_as)
             listener.stored_as = None
-        listener.close()
+
+    def _close(self, listener: Listener) -> None:
+        self._forget(listener)
+        self._group(listener).leave(listener)
 
     def _publish(self, *lines: str) -> None:
         """Tell systemd and readers of the state file how things stand."""
@@ -413,7 +425,7 @@ class Supervisor:
             "pid": serving and serving.pid,
             "ready": bool(serving and serving.is_ready),
             "starting": self.candidate and self.candidate.pid,
-            "draining": [i.pid for i in (self.leaving, *self.draining) if i and i.pid],
+            "draining": [i.pid for i in (*self.leaving, *self.draining) if i.pid],
             "last_error": self.last_error,
         }
         path = self.options.runtime / STATE_FILE
@@ -466,12 +478,13 @@ def main() -> int:
     parser.add_argument("--reload", action="store_true", help="have the running one reload")
     parser.add_argument("--ready-timeout", type=float, default=30.0, metavar="SECONDS")
     parser.add_argument("--linger", type=float, default=2.0, metavar="SECONDS")
+    parser.add_argument("--keep-alive", type=float, default=65.0, metavar="SECONDS")
     parser.add_argument("--stop-grace", type=float, default=10.0, metavar="SECONDS")
     parser.add_argument("--max-draining", type=int, default=8, metavar="NUMBER")
     options = parser.parse_args()
     if options.reload:
         # One reload may have to end before this one begins.
-        timeout_s = 2 * options.ready_timeout + options.linger
+        timeout_s = 2 * options.ready_timeout + 5
         ok, message = ask_reload(options.runtime, timeout_s)
         say(message)
         return 0 if ok else 1
