@@ -83,10 +83,7 @@ def installed(installed_snapshot: tuple[str, list[str]]) -> Iterator[Machine]:
 
 @pytest.fixture(scope="module")
 def installed_shared(installed_snapshot: tuple[str, list[str]]) -> Iterator[Machine]:
-    """Like `installed`, one for all tests of a module, which leave it as they found it.
-
-    A module that uses it can't use `machine` or `installed`: one machine at a time.
-    """
+    """Like `installed`, one for all tests of a module, which leave it as they found it."""
     image, options = installed_snapshot
     with Machine.boot(image, options=options) as booted:
         yield booted

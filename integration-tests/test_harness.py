@@ -13,7 +13,6 @@ import pytest
 
 from machine import CannotBoot, engine, image, owner, passthrough, tryout
 from machine.container import checkout_archive
-from machine.lock import MachineLock
 
 
 def test_indexes_of_this_computers_disk_are_not_passed_on(tmp_path: Path) -> None:
@@ -96,28 +95,6 @@ def test_owner_that_runs_is_alive_and_a_reused_pid_is_not() -> None:
     assert owner.is_alive(owner.KEPT)
     assert not owner.is_alive(f"{os.getpid()}:1")
     assert not owner.is_alive("0:0")
-
-
-def test_lock_is_waited_for_with_a_deadline_and_names_whom(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    first, second = MachineLock(path), MachineLock(path)
-    first.acquire(lambda: None)
-    with pytest.raises(CannotBoot, match="waited 0 s for another process"):
-        second.acquire(lambda: None, patience_s=0)
-    first.release()
-    second.acquire(lambda: None, patience_s=0)
-
-
-def test_a_machine_that_stays_up_blocks_the_next(tmp_path: Path) -> None:
-    lock = MachineLock(tmp_path / "lock")
-    with pytest.raises(CannotBoot, match="waited 0 s for the machine tljh-try"):
-        lock.acquire(lambda: "the machine tljh-try", patience_s=0)
-
-
-def test_lock_is_never_opened_through_a_symlink(tmp_path: Path) -> None:
-    (tmp_path / "lock").symlink_to(tmp_path / "victim")
-    with pytest.raises(OSError, match="symbolic"):
-        MachineLock(tmp_path / "lock").acquire(lambda: None)
 
 
 def test_copied_checkout_has_new_files_and_none_that_git_ignores(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from typing import Any
 from machine import caches, owner
 from machine.engine import CannotBoot, Engine, find_engine, say
 from machine.image import DEFAULT_RELEASE, LABEL, ensure_image
-from machine.lock import MachineLock
 from machine.passthrough import registry_environment
 
 BOOT_TIMEOUT_S = 60.0
@@ -57,7 +56,6 @@ class Machine:
     ports: dict[int, int] = field(default_factory=dict)
     degraded: list[str] = field(default_factory=list)
     boot_seconds: float = 0.0
-    _lock: MachineLock | None = None
 
     # -- life ---------------------------------------------------------------
 
@@ -73,7 +71,6 @@ class Machine:
         memory: str | None = None,
         cpus: float | None = None,
         options: Sequence[str] = (),
-        patience_s: float | None = None,
     ) -> Machine:
         """Boot a machine of `image`: a release (debian12, debian13 …) or a snapshot.
 
@@ -83,38 +80,34 @@ class Machine:
         """
         engine = find_engine()
         owner.remove_orphans(engine)
-        lock = take_turn(engine, patience_s)
+        ready = ensure_image(engine, image)
+        name = name or f"tljh-{os.getpid()}-{time.monotonic_ns() % 1_000_000_000}"
+        if owner.exists(engine, name):
+            raise CannotBoot(f"a container called {name} is here already")
+        machine = cls(name, engine, registry_environment(), dict(ports or {}))
+        arguments = [*engine.machine_options(), "--name", name, "--hostname", hostname(name)]
+        arguments += ["--label", f"{LABEL}={owner.KEPT if keep else owner.me()}"]
+        for outside, inside in machine.ports.items():
+            arguments += ["--publish", f"127.0.0.1:{outside}:{inside}"]
+        if with_caches:
+            arguments += caches.mounts()
+            machine.environment.update(caches.environment())
+        if memory:
+            arguments += ["--memory", memory]
+        if cpus:
+            arguments += ["--cpus", str(cpus)]
+        if not keep:
+            # Before it exists, so that no signal can slip in between.
+            LIVE.append(machine)
+        started = time.monotonic()
         try:
-            ready = ensure_image(engine, image)
-            name = name or f"tljh-{os.getpid()}-{int(time.time() * 1000) % 10_000_000}"
-            machine = cls(name, engine, registry_environment(), dict(ports or {}), _lock=lock)
-            arguments = [*engine.machine_options(), "--name", name, "--hostname", hostname(name)]
-            arguments += ["--label", f"{LABEL}={owner.KEPT if keep else owner.me()}"]
-            for outside, inside in machine.ports.items():
-                arguments += ["--publish", f"127.0.0.1:{outside}:{inside}"]
-            if with_caches:
-                arguments += caches.mounts()
-                machine.environment.update(caches.environment())
-            if memory:
-                arguments += ["--memory", memory]
-            if cpus:
-                arguments += ["--cpus", str(cpus)]
-            started = time.monotonic()
-            if not keep:
-                # Before it exists, so that no signal can slip in between.
-                LIVE.append(machine)
             engine.run("run", "--detach", *arguments, *options, ready, "/sbin/init")
             machine.wait_until_up()
             machine.boot_seconds = time.monotonic() - started
             machine.write_environment()
         except BaseException:
-            if name and "machine" in locals():
-                machine.remove()
-            lock.release()
+            machine.remove()
             raise
-        if keep:
-            lock.release()
-            machine._lock = None
         return machine
 
     @classmethod
@@ -166,7 +159,7 @@ class Machine:
     def snapshot(self, tag: str) -> str:
         """Commit the machine's disk; the name returned can be given to `boot`.
 
-        What systemd and the caches mount (/run, /tmp, package caches) is not in it.
+        What systemd and the caches mount (/run, package caches) is not in it.
         """
         image = f"localhost/tljh-snapshot-{tag}"
         changes = [f"--change=LABEL {LABEL}.snapshot={tag}"]
@@ -177,14 +170,11 @@ class Machine:
         return image
 
     def remove(self) -> None:
-        """Remove the machine, and let the next one boot."""
+        """Remove the machine."""
         with uninterrupted():
             self.engine.run("rm", "--force", "--volumes", self.name, check=False, timeout_s=120)
             if self in LIVE:
                 LIVE.remove(self)
-            if self._lock is not None:
-                self._lock.release()
-                self._lock = None
 
     def __enter__(self) -> Machine:
         return self
@@ -324,23 +314,6 @@ def uninterrupted() -> Iterator[None]:
 
 def hostname(name: str) -> str:
     return "".join(c if c.isalnum() or c == "-" else "-" for c in name)[:60]
-
-
-def take_turn(engine: Engine, patience_s: float | None) -> MachineLock:
-    """The lock, taken where only one machine at a time works."""
-    lock = MachineLock()
-    if not engine.one_at_a_time:
-        return lock
-    if LIVE:
-        raise CannotBoot(f"this process has a machine already, {LIVE[0].name}: remove it first")
-
-    def blocker() -> str | None:
-        for name in owner.machines(engine):
-            return f"the machine {name} (`python3 integration-tests/machine down {name}`)"
-        return None
-
-    lock.acquire(blocker, **({} if patience_s is None else {"patience_s": patience_s}))
-    return lock
 
 
 def checkout_archive(checkout: Path, only: tuple[str, ...] = ("",)) -> bytes:

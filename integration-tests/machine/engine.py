@@ -40,15 +40,6 @@ class Engine:
     # limits, and the engines' defaults do: so they are always stated.
     ulimits: tuple[str, ...]
 
-    @property
-    def one_at_a_time(self) -> bool:
-        """Whether two machines would disturb each other.
-
-        With cgroup v1 both live in one `name=systemd` hierarchy, and removing one
-        removes the other's directory there: no more `exec` into it.
-        """
-        return self.cgroup_version == 1
-
     def run(
         self, *args: str, check: bool = True, timeout_s: float | None = 300, **kwargs: Any
     ) -> subprocess.CompletedProcess[str]:
@@ -70,13 +61,14 @@ class Engine:
     def machine_options(self) -> list[str]:
         """Options of `run` that let systemd be PID 1 with working limits."""
         options = ["--privileged", "--cgroupns=private", "--stop-signal=SIGRTMIN+3"]
+        options += ["--tmpfs", "/run:rw,exec,nosuid,nodev", "--tmpfs", "/run/lock"]
+        options += ["--env", f"container={self.kind}", "--pids-limit=-1"]
         for limit in self.ulimits:
             options += ["--ulimit", limit]
         if self.kind == "podman":
-            options.append("--systemd=always")
-        else:
-            options += ["--tmpfs", "/run:exec", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec"]
-            options += ["--env", "container=docker"]
+            # Its own systemd mode shows a container the root of this computer's v1
+            # hierarchy `name=systemd`: machines then remove each other's directories in it.
+            options.append("--systemd=false")
         if self.cgroup_version == 1:
             # systemd 257 refuses cgroup v1 without it; older ones don't look.
             options += ["--env", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]

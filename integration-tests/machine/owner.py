@@ -44,6 +44,11 @@ def machines(engine: Engine) -> dict[str, str]:
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
 
+def exists(engine: Engine, name: str) -> bool:
+    """Whether any container has this name, ours or not."""
+    return engine.run("container", "inspect", name, check=False).returncode == 0
+
+
 def remove_orphans(engine: Engine) -> None:
     """Remove machines whose process is gone: killed, crashed, or its terminal closed."""
     for name, label in machines(engine).items():
