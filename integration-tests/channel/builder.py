@@ -34,7 +34,8 @@ def main(kind: str, root: Path, out: Path) -> None:
     if kind == "full":
         packages = [cpython.package(python, target.subdir), *_from_wheels(target)]
     elif kind == "tiny":
-        packages = [cpython.package(python, target.subdir), *tiny.main_packages()]
+        small = cpython.package(python, target.subdir, is_small=True)
+        packages = [small, *tiny.main_packages()]
     else:
         packages = tiny.more_packages()
     (out / "noarch").mkdir(exist_ok=True)

@@ -39,12 +39,21 @@ def _get_preferred_schemes():
 """
 
 
-def package(python: DebianPython, subdir: str) -> CondaPackage:
+# What no test of the small channel imports; half of the standard library, and of the time
+# it takes to compile it.
+SPARED = re.compile(
+    r"/(pydoc_data|test|unittest|xml|xmlrpc|wsgiref|curses|sqlite3|venv)/"
+    r"|/encodings/(cp|mac_|koi8|iso8859_|iso2022|big5|euc|gb|hz|johab|ptcp|shift|kz|tis|hp|palmos)"
+)
+
+
+def package(python: DebianPython, subdir: str, *, is_small: bool = False) -> CondaPackage:
+    """With `is_small`, without parts that people would miss and tests don't."""
     library = f"usr/lib/python{python.short}/"
     left_out = {f"{library}EXTERNALLY-MANAGED", f"{library}sitecustomize.py"}
     files: dict[str, PackageFile] = {}
     for path in python.files:
-        if path in left_out or "__pycache__" in path:
+        if path in left_out or "__pycache__" in path or (is_small and SPARED.search(path)):
             continue
         content = (python.root / path).read_bytes()
         if path in {f"{library}sysconfig.py", f"{library}sysconfig/__init__.py"}:
