@@ -26,6 +26,7 @@ from traitlets import default
 from tljh.facts import INSTANCE
 from tljh.hub.authentication import guarded
 from tljh.hub.health import INSTANCE_HEADER
+from tljh.hub.person import HANDLERS as PERSON_HANDLERS
 from tljh.paths import paths_from_environment
 from tljh.proxy.notify import forget_socket, notify, store_socket, take_sockets
 
@@ -117,13 +118,19 @@ class Hub(JupyterHub):
 
     def init_tornado_settings(self) -> None:
         own = str(Path(__file__).with_name("templates"))
-        self.template_paths: list[str] = [*self.template_paths, own]
+        more = getattr(self.authenticator, "template_dirs", ())
+        self.template_paths: list[str] = [*self.template_paths, own, *more]
         super().init_tornado_settings()
         # By this the health check knows an answer of this installation from any other.
         instance = paths_from_environment().state_dir / INSTANCE
         if instance.is_file():
             headers = self.tornado_settings.setdefault("headers", {})
             headers[INSTANCE_HEADER] = instance.read_text().strip()
+
+    def init_handlers(self) -> None:
+        super().init_handlers()
+        # Before JupyterHub's own, of which the last answers every other address.
+        self.handlers[:0] = self.add_url_prefix(self.hub_prefix, PERSON_HANDLERS)
 
     async def start(self) -> None:
         # JupyterHub makes its server inside `start` and has no setting for the socket.

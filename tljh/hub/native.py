@@ -129,6 +129,9 @@ OURS = {
 class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
     """NativeAuthenticator whose administrators' names cannot be signed up for."""
 
+    # The library adds them to the environment of ordinary pages only, not to that of errors.
+    template_dirs = (native.TEMPLATE_DIR,)
+
     @property
     def shortest_password(self) -> int:
         return int(self.minimum_password_length)

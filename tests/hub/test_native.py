@@ -1,0 +1,108 @@
+"""NativeAuthenticator under JupyterHub 6, logged in to for real."""
+
+from __future__ import annotations
+
+import pytest
+from tests.hub.running import Browser, running_hub
+
+from tljh.hub.claims import claim_file, new_claim
+
+PASSWORD = "a fine password"
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    text = "auth: {type: native}\nusers: {allowed: [lena, lars], admin: [boss]}\n"
+    with running_hub(tmp_path_factory.mktemp("hub"), text) as hub:
+        yield hub
+
+
+def sign_up(hub, name, password=PASSWORD):
+    fields = {"signup_password": password, "signup_password_confirmation": password}
+    return Browser(hub).post("/signup", username=name, **fields)
+
+
+@pytest.fixture(scope="module")
+def boss(hub):
+    claim = new_claim("boss")
+    path = claim_file(hub.paths.state_dir, "boss")
+    path.parent.mkdir()
+    path.write_bytes(claim.as_bytes())
+    browser = Browser(hub)
+    link = claim.path("/").removeprefix("/hub")
+    fields = {"name": "boss", "token": claim.token, "password": PASSWORD, "again": PASSWORD}
+    assert browser.post("/claim", page=link, **fields).status_code == 302
+    assert browser.login("boss", PASSWORD).status_code == 302
+    return browser
+
+
+def test_who_is_listed_signs_up_and_logs_in(hub):
+    sign_up(hub, "lena")
+    assert Browser(hub).login("lena", "not this one").status_code == 403
+    lena = Browser(hub)
+    assert lena.login("lena", PASSWORD).status_code == 302
+    assert lena.name == "lena"
+
+
+def test_who_is_not_listed_waits_for_an_administrator(hub, boss):
+    sign_up(hub, "nora")
+    answer = Browser(hub).login("nora", PASSWORD)
+    assert answer.status_code == 403
+    assert "has not been authorized by an administrator yet" in answer.text
+    assert "nora" in boss.get("/authorize").text
+    boss.get("/authorize/nora")
+    assert Browser(hub).login("nora", PASSWORD).status_code == 302
+    boss.get("/authorize/nora")
+    assert Browser(hub).login("nora", PASSWORD).status_code == 403
+
+
+def test_a_link_on_another_site_authorizes_nobody(hub, boss):
+    sign_up(hub, "nils")
+    answer = boss.get("/authorize/nils", headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403
+    assert Browser(hub).login("nils", PASSWORD).status_code == 403
+
+
+def test_authorizing_is_for_administrators(hub):
+    sign_up(hub, "lars")
+    lars = Browser(hub)
+    lars.login("lars", PASSWORD)
+    assert lars.get("/authorize").status_code == 403
+    assert lars.get("/authorize/nils").status_code == 403
+    assert lars.post("/change-password/boss", page="/home", new_password=PASSWORD).status_code == 403
+
+
+def test_an_administrators_name_is_not_to_be_signed_up_for(hub, boss):
+    for name in ("boss", "Boss"):
+        sign_up(hub, name, "the password of a stranger")
+        assert Browser(hub).login(name, "the password of a stranger").status_code == 403
+
+
+@pytest.mark.parametrize("bad", ["short", "password1"])
+def test_short_and_common_passwords_are_refused(hub, bad):
+    assert "at least 8 characters and is not too common" in sign_up(hub, "noah", bad).text
+    assert Browser(hub).login("noah", bad).status_code == 403
+
+
+def test_a_password_is_changed_by_its_owner_and_by_an_administrator(hub, boss):
+    sign_up(hub, "lena")
+    lena = Browser(hub)
+    lena.login("lena", PASSWORD)
+    change = {"new_password": "the second one", "new_password_confirmation": "the second one"}
+    assert "successfully" in lena.post("/change-password", old_password=PASSWORD, **change).text
+    assert Browser(hub).login("lena", "the second one").status_code == 302
+    back = {"new_password": PASSWORD, "new_password_confirmation": PASSWORD}
+    assert "successfully" in boss.post("/change-password/lena", **back).text
+    assert Browser(hub).login("lena", PASSWORD).status_code == 302
+
+
+def test_who_is_taken_off_the_list_is_out(hub):
+    hub.restart("auth: {type: native}\nusers: {admin: [boss]}\n")
+    assert Browser(hub).login("lena", PASSWORD).status_code == 403
+    assert Browser(hub).login("boss", PASSWORD).status_code == 302
+
+
+def test_open_sign_up_needs_no_authorization(hub):
+    hub.restart("auth: {type: native, NativeAuthenticator: {open_signup: true}}\n")
+    sign_up(hub, "olga")
+    assert Browser(hub).login("olga", PASSWORD).status_code == 302
