@@ -45,6 +45,7 @@ class Request:
 
     `files`, of a state of the history, stand in for the drop-ins that are there now.
     `environments` come before the hub's link is flipped, `afterwards` once all units run.
+    `removing` are people who shall be out, whether or not a list names them.
     """
 
     command: str
@@ -54,6 +55,7 @@ class Request:
     environments: Extra = nothing_more
     afterwards: Extra = nothing_more
     force: frozenset[str] = frozenset()
+    removing: frozenset[str] = frozenset()
     health_deadline_s: float = DEADLINE_S
 
 
@@ -91,6 +93,7 @@ def work_out(host: HostReader, paths: Paths, request: Request) -> Outcome:
             plugins,
             request.environments(config, facts, plugins),
             request.force,
+            request.removing,
         ),
         *brought_back,
         *request.afterwards(config, facts, plugins),

@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tljh.facts import API_SECRET, COOKIE_SECRET, INSTANCE, Facts
+from tljh.facts import API_SECRET, COOKIE_SECRET, INSTANCE, TOKEN_FILE, Facts
 from tljh.host.accounts import ADMINS_GROUP, USERS_GROUP
+from tljh.hub.api import api_url
 from tljh.hub.claims import DIRECTORY as CLAIMS
 from tljh.hub.configuration import as_json, hub_configuration
 from tljh.hub.load import DROP_INS, HUB_FILE
+from tljh.hub.people import LEDGER, declared_in
+from tljh.hub.reconcile import People
 from tljh.paths import Paths
 from tljh.plugins.manager import Contributions
 from tljh.proxy.desired import TRAEFIK_GROUP, traefik_resources
@@ -67,6 +70,7 @@ def foundation(paths: Paths, facts: Facts, plugins: Contributions) -> list[Resou
         secret_file(state / API_SECRET, facts.api_secret),
         secret_file(state / COOKIE_SECRET, facts.cookie_secret),
         secret_file(state / INSTANCE, facts.instance),
+        secret_file(state / TOKEN_FILE, facts.hub_token),
         File(Path("/etc/sudoers.d/jupyterhub-admins"), SUDOERS.encode(), mode=0o440),
     ]
 
@@ -83,10 +87,12 @@ def desired(
     plugins: Contributions,
     environments: Sequence[Resource] = (),
     force: frozenset[str] = frozenset(),
+    removing: frozenset[str] = frozenset(),
 ) -> list[Resource]:
     """The whole machine. `environments` are the conda environments, where they are managed.
 
-    `force` names units that restart even when nothing of theirs changed.
+    `force` names units that restart even when nothing of theirs changed; `removing` names people
+    who are shut out whether or not a list ever named them.
     """
     resources = foundation(paths, facts, plugins)
     resources += environments
@@ -95,11 +101,23 @@ def desired(
     resources += applied_configuration(config, facts, paths)
     resources += traefik_resources(config, facts, paths)
     resources += units(facts, paths, force)
+    resources.append(people(config, paths, removing))
     resources += [
         Symlink(paths.commands_dir / name, str(paths.hub / "bin" / name))
         for name in ("tljh", "tljh-config")
     ]
     return resources
+
+
+def people(config: Config, paths: Paths, removing: frozenset[str]) -> People:
+    """Who may log in and do what, brought about without anybody logging in."""
+    return People(
+        declared_in(config),
+        paths.state_dir / LEDGER,
+        api_url(config.base_url),
+        paths.state_dir / TOKEN_FILE,
+        removing,
+    )
 
 
 def applied_configuration(config: Config, facts: Facts, paths: Paths) -> list[Resource]:
@@ -161,6 +179,7 @@ def units(facts: Facts, paths: Paths, force: frozenset[str] = frozenset()) -> li
                     f"absent {applied}*",
                     f"file {paths.state_dir / API_SECRET}",
                     f"file {paths.state_dir / COOKIE_SECRET}",
+                    f"file {paths.state_dir / TOKEN_FILE}",
                 }
             ),
             notice=NOTICE_HUB,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 API_SECRET = "traefik-api.secret"
 COOKIE_SECRET = "jupyterhub_cookie_secret"
 INSTANCE = "instance"
+# What tljh shows the hub's own API.
+TOKEN_FILE = "hub-api.secret"
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Facts:
     api_secret: str
     cookie_secret: str
     instance: str
+    hub_token: str
     memory_bytes: int
     hub_drop_ins: Mapping[str, bytes]
     traefik_drop_ins: Mapping[str, bytes]
@@ -59,6 +62,7 @@ def read_facts(
         api_secret=_secret(host, paths.state_dir / API_SECRET),
         cookie_secret=_secret(host, paths.state_dir / COOKIE_SECRET),
         instance=_secret(host, paths.state_dir / INSTANCE, size_bytes=8),
+        hub_token=_secret(host, paths.state_dir / TOKEN_FILE),
         memory_bytes=_memory_bytes(host),
         hub_drop_ins=_files(host, paths.hub_drop_ins, (".py",)),
         traefik_drop_ins=_files(host, paths.traefik_drop_ins, (".toml", ".yaml", ".yml")),
@@ -75,9 +79,13 @@ def read_facts(
     )
 
 
+def read_token(host: HostReader, path: Path) -> str | None:
+    """A secret that is there already; None where it is not."""
+    return (host.read(path) or b"").decode(errors="replace").strip() or None
+
+
 def _secret(host: HostReader, path: Path, size_bytes: int = 32) -> str:
-    found = (host.read(path) or b"").decode(errors="replace").strip()
-    return found or secrets.token_hex(size_bytes)
+    return read_token(host, path) or secrets.token_hex(size_bytes)
 
 
 def _files(host: HostReader, directory: Path, endings: tuple[str, ...]) -> dict[str, bytes]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tljh.errors import TljhError
-from tljh.host.base import Host
+from tljh.host.base import Host, HostReader, UserInfo
+from tljh.hub.names import PREFIX, unit_name
 
 USERS_GROUP = "jupyterhub-users"
 ADMINS_GROUP = "jupyterhub-admins"
@@ -101,3 +102,45 @@ def _join(host: Host, user: str, group: str) -> None:
     found = host.group(group)
     if found is None or user not in found.members:
         host.add_to_group(user, group)
+
+
+def is_managed(user: UserInfo) -> bool:
+    """Whether an account was made for somebody of a hub: by its mark, or by TLJH before us."""
+    if user.uid < FIRST_USER_UID:
+        return False
+    return user.comment.startswith(MARK) or user.name.startswith(PREFIX)
+
+
+def managed_accounts(host: HostReader) -> list[UserInfo]:
+    """The accounts that were made for people of the hub, gone ones included."""
+    return [user for user in host.all_users() if is_managed(user)]
+
+
+def is_expired(host: HostReader, name: str) -> bool:
+    """Whether an account refuses every login because its time is over."""
+    for line in (host.read(Path("/etc/shadow")) or b"").decode(errors="replace").splitlines():
+        fields = line.split(":")
+        if fields[0] == name and len(fields) > 7:
+            return fields[7].isdigit() and int(fields[7]) <= 1
+    return False
+
+
+def running_units(host: HostReader, account: str) -> list[str]:
+    """The units of somebody's servers, named ones too, that are not down."""
+    own = unit_name(account)
+    named = unit_name(account, "-")[: -len("-.service")]
+    return [
+        unit.name
+        for unit in host.units("jupyter-*.service")
+        if (unit.name == own or unit.name.startswith(named)) and unit.active != "inactive"
+    ]
+
+
+def end_processes(host: Host, name: str) -> None:
+    """End what an account runs outside its servers: ssh sessions, terminals left behind, jobs."""
+    user = host.user(name)
+    if user is None:
+        return
+    # A session's end takes along what was started with sudo in it; without logind there are none.
+    host.run(["loginctl", "terminate-user", name], timeout_s=30)
+    host.run(["pkill", "-KILL", "--uid", str(user.uid)], timeout_s=30)

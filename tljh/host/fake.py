@@ -44,6 +44,7 @@ class FakeHost:
     fail_before: int | None = None
     effects: list[str] = field(default_factory=list)
     is_locked: bool = False
+    expired: set[str] = field(default_factory=set)
     clock_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -86,6 +87,9 @@ class FakeHost:
             [name] + [g.name for g in self.group_entries.values() if name in g.members]
         )
         return replace(found, groups=groups)
+
+    def all_users(self) -> list[UserInfo]:
+        return list(self.accounts.values())
 
     def group(self, name: str) -> GroupInfo | None:
         return self.group_entries.get(name)
@@ -229,12 +233,32 @@ class FakeHost:
         self.accounts.pop(name, None)
         self.group_entries.pop(name, None)
 
+    def lock_user(self, name: str) -> None:
+        self._effect(f"lock user {name}")
+        self.expired.add(name)
+        self._write_shadow()
+
+    def unlock_user(self, name: str) -> None:
+        self._effect(f"unlock user {name}")
+        self.expired.discard(name)
+        self._write_shadow()
+
+    def _write_shadow(self) -> None:
+        lines = (
+            f"{name}:!:20000:0:99999:7::{'1' if name in self.expired else ''}:\n"
+            for name in self.accounts
+        )
+        data = "".join(lines).encode()
+        self.files[Path("/etc/shadow")] = (FileInfo("file", 0o640, "root", "shadow"), data)
+
     def add_to_group(self, user: str, group: str) -> None:
         self._effect(f"add {user} to {group}")
         old = self.group_entries[group]
         self.group_entries[group] = replace(old, members=(*old.members, user))
 
     def remove_from_group(self, user: str, group: str) -> None:
+        if group not in self.group_entries or user not in self.group_entries[group].members:
+            return
         self._effect(f"remove {user} from {group}")
         old = self.group_entries[group]
         self.group_entries[group] = replace(

@@ -7,6 +7,7 @@ import fcntl
 import grp
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -28,6 +29,7 @@ from tljh.host.base import (
     UserInfo,
 )
 
+_ORDINARY_NAME = re.compile(r"[a-z_][a-z0-9._-]*")
 _UNIT_PROPERTIES = (
     "Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,NeedDaemonReload"
 )
@@ -121,6 +123,12 @@ class RealReader:
             entry.pw_gecos,
             groups,
         )
+
+    def all_users(self) -> list[UserInfo]:
+        return [
+            UserInfo(e.pw_name, e.pw_uid, e.pw_gid, e.pw_dir, e.pw_shell, e.pw_gecos)
+            for e in pwd.getpwall()
+        ]
 
     def group(self, name: str) -> GroupInfo | None:
         try:
@@ -386,9 +394,20 @@ class RealHost(RealReader):
             comment,
             "--create-home" if create_home else "--no-create-home",
             *(["--system"] if system else []),
+            # Debian 12 takes names such as a@b.org as they are, Debian 13 only when told to.
+            *([] if _ORDINARY_NAME.fullmatch(name) else ["--badname"]),
             "--",
             name,
         )
+
+    def lock_user(self, name: str) -> None:
+        # Locking alone spares keys: sshd refuses an account that has expired.
+        self._must("usermod", "--lock", "--expiredate", "1", "--", name)
+
+    def unlock_user(self, name: str) -> None:
+        self._must("usermod", "--expiredate", "", "--", name)
+        if (self.read(Path("/etc/shadow")) or b"").find(f"\n{name}:!$".encode()) >= 0:
+            self._must("usermod", "--unlock", "--", name)
 
     def remove_user(self, name: str) -> None:
         if self.user(name):

@@ -10,6 +10,7 @@ from typing import Any
 from traitlets.config import Config as TraitletsConfig
 
 from tljh.errors import Place, TljhError
+from tljh.facts import TOKEN_FILE
 from tljh.paths import Paths, paths_from_environment
 from tljh.plugins.manager import call, installed_plugins
 
@@ -38,6 +39,19 @@ def apply_to(c: Any, paths: Paths | None = None) -> None:
     call(installed_plugins(), "tljh_custom_jupyterhub_config", c=c)
     for drop_in in sorted((applied / DROP_INS).glob("*.py")):
         run_drop_in(drop_in, c)
+    _let_tljh_in(c, paths)
+
+
+def _let_tljh_in(c: Any, paths: Paths) -> None:
+    """Let this machine's own commands look after people; last, so that no drop-in loses it."""
+    token = paths.state_dir / TOKEN_FILE
+    if not token.is_file():
+        return
+    from tljh.hub.api import ROLE, SCOPES, SERVICE
+    c.JupyterHub.services.append({"name": SERVICE, "api_token": token.read_text().strip()})
+    c.JupyterHub.load_roles.append(
+        {"name": ROLE, "scopes": list(SCOPES), "services": [SERVICE]}
+    )
 
 
 def resolved(value: Any) -> Any:

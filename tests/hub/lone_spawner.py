@@ -1,0 +1,22 @@
+"""A JupyterHub spawner whose servers live in the hub's own process, for tests of the hub alone."""
+
+from jupyterhub.spawner import Spawner
+from tornado import httpserver, netutil, web
+
+
+class LoneSpawner(Spawner):
+    _listening = None
+
+    async def start(self):
+        (socket,) = netutil.bind_sockets(0, "127.0.0.1")
+        self._listening = httpserver.HTTPServer(web.Application([]))
+        self._listening.add_sockets([socket])
+        return "127.0.0.1", socket.getsockname()[1]
+
+    async def stop(self, now=False):
+        if self._listening is not None:
+            self._listening.stop()
+            self._listening = None
+
+    async def poll(self):
+        return 0 if self._listening is None else None

@@ -1,0 +1,206 @@
+"""Lists, the hub and the machine brought together, on a machine in memory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tljh.apply import Occasion, apply, recover
+from tljh.errors import TljhError
+from tljh.host.accounts import ADMINS_GROUP, Account, ensure_account, is_expired
+from tljh.host.base import Response, UnitInfo, UserInfo
+from tljh.host.fake import FakeHost, Killed
+from tljh.hub.people import Declared, read_declared
+from tljh.hub.reconcile import People
+from tljh.journal import Journal
+from tljh.output import Silent
+from tljh.plan import plan
+
+STATE = Path("/state")
+LEDGER = STATE / "people.json"
+TOKEN = STATE / "hub-api.secret"
+URL = "http://127.0.0.1:15001/hub/api"
+BOB = Declared(frozenset({"alice", "bob"}), admins=frozenset({"bob"}))
+NO_BOB = Declared(frozenset({"alice"}))
+
+
+class Hub:
+    """A hub's API in memory."""
+
+    def __init__(self, host: FakeHost, *names: str) -> None:
+        self.users = set(names)
+        self.told: list[str] = []
+        self.is_up = True
+        plain = host.http
+
+        def http(method, url, *, body=None, **options):
+            if not self.is_up or not url.startswith(URL):
+                return plain(method, url, body=body, **options)
+            path = url.removeprefix(URL).partition("?")[0]
+            told = json.loads(body) if body else {}
+            if path == "/users" and method == "GET":
+                items = [{"name": name, "servers": {}} for name in sorted(self.users)]
+                return Response(200, json.dumps({"items": items, "_pagination": {"next": None}}))
+            if path == "/users":
+                self.users |= set(told["usernames"])
+                return Response(201)
+            name = path.rpartition("/")[2]
+            self.told.append(f"{told['action']} {name}")
+            if told["action"] == "shut-out":
+                self.users.discard(name)
+            return Response(204)
+
+        host.http = http
+
+
+@pytest.fixture
+def host():
+    host = FakeHost()
+    host.mkdir(STATE, mode=0o700)
+    host.mkdir(Path("/home"), mode=0o755)
+    host.mkdir(Path("/home/jupyter-alice"), mode=0o755)
+    host.mkdir(Path("/home/jupyter-bob"), mode=0o755)
+    host.write(TOKEN, b"token\n", mode=0o600)
+    host.add_group(ADMINS_GROUP)
+    ensure_account(host, Account("jupyter-alice", "alice"))
+    ensure_account(host, Account("jupyter-bob", "bob", is_admin=True))
+    return host
+
+
+@pytest.fixture
+def hub(host):
+    return Hub(host, "alice", "bob", "carol")
+
+
+def people(declared: Declared, **options) -> People:
+    return People(declared, LEDGER, URL, TOKEN, **options)
+
+
+def bring_about(host: FakeHost, declared: Declared, health=lambda: None, **options):
+    occasion = Occasion("root", "test", {})
+    journal = Journal(STATE / "journal")
+    return apply(
+        plan([people(declared, **options)], host),
+        host,
+        journal,
+        occasion,
+        progress=Silent(),
+        health=health,
+    )
+
+
+def test_a_second_time_nothing_is_planned(host, hub):
+    assert bring_about(host, BOB)
+    assert not plan([people(BOB)], host)
+
+
+def test_who_left_is_out_of_hub_account_and_sudo(host, hub):
+    bring_about(host, BOB)
+    host.unit_states["jupyter-bob.service"] = UnitInfo("jupyter-bob.service", active="active")
+    host.unit_states["jupyter-bob--lab.service"] = UnitInfo(
+        "jupyter-bob--lab.service", active="active"
+    )
+    host.unit_states["jupyter-bobby.service"] = UnitInfo("jupyter-bobby.service", active="active")
+    bring_about(host, NO_BOB)
+    assert hub.told == ["shut-out bob"]
+    assert is_expired(host, "jupyter-bob")
+    assert "jupyter-bob" not in host.group(ADMINS_GROUP).members
+    assert not host.unit("jupyter-bob.service").is_active
+    assert not host.unit("jupyter-bob--lab.service").is_active
+    assert host.unit("jupyter-bobby.service").is_active
+    assert not is_expired(host, "jupyter-alice")
+
+
+def test_the_plan_names_everybody_it_touches(host, hub):
+    bring_about(host, BOB)
+    text = plan([people(NO_BOB)], host).as_text()
+    assert "1 shut out" in text
+    assert "bob: is out" in text
+
+
+def test_who_comes_back_is_unlocked(host, hub):
+    bring_about(host, BOB)
+    bring_about(host, NO_BOB)
+    bring_about(host, BOB)
+    assert not is_expired(host, "jupyter-bob")
+    assert "jupyter-bob" in host.group(ADMINS_GROUP).members
+
+
+def test_a_former_administrator_loses_sudo_and_what_runs_with_it(host, hub):
+    bring_about(host, BOB)
+    bring_about(host, Declared(frozenset({"alice", "bob"})))
+    assert hub.told == ["demote bob"]
+    assert "jupyter-bob" not in host.group(ADMINS_GROUP).members
+    assert not is_expired(host, "jupyter-bob")
+    assert any(effect.startswith("run loginctl terminate-user") for effect in host.effects)
+
+
+def test_an_account_of_somebody_else_is_left_alone(host, hub):
+    host.accounts["jupyter-eve"] = UserInfo("jupyter-eve", 999, 999, "/nowhere", "/bin/false")
+    bring_about(host, Declared(banned=frozenset({"eve"})))
+    assert hub.told == ["shut-out eve"]
+    assert not is_expired(host, "jupyter-eve")
+
+
+def test_ordinary_accounts_of_the_machine_are_never_locked(host, hub):
+    host.accounts["bob"] = UserInfo("bob", 1500, 1500, "/home/bob", "/bin/bash")
+    bring_about(host, BOB, has_own_accounts=False)
+    bring_about(host, NO_BOB, has_own_accounts=False)
+    assert hub.told == ["shut-out bob"]
+    assert not any(effect.startswith("lock") for effect in host.effects)
+
+
+def test_somebody_in_no_list_can_be_removed(host, hub):
+    bring_about(host, BOB)
+    bring_about(host, BOB, removing=frozenset({"carol"}))
+    assert hub.told == ["shut-out carol"]
+
+
+def test_groups_change_for_who_has_an_account_and_wait_for_who_has_none(host, hub):
+    groups = {"video": frozenset({"alice", "carol"})}
+    bring_about(host, Declared(NO_BOB.allowed, groups=groups))
+    assert host.group("video").members == ("jupyter-alice",)
+    bring_about(host, NO_BOB)
+    assert host.group("video").members == ()
+
+
+def test_a_hub_that_cannot_be_asked_undoes_the_change(host, hub):
+    bring_about(host, BOB)
+    hub.is_up = False
+    with pytest.raises(TljhError, match="does not let tljh end"):
+        bring_about(host, NO_BOB)
+    assert read_declared(host.read(LEDGER)).allowed == BOB.allowed
+
+
+def test_a_hub_that_is_ill_afterwards_brings_everybody_back(host, hub):
+    def ill() -> None:
+        raise TljhError("the hub is ill")
+
+    bring_about(host, BOB)
+    before = host.read(LEDGER)
+    with pytest.raises(TljhError, match="ill"):
+        bring_about(host, NO_BOB, health=ill)
+    assert host.read(LEDGER) == before
+    assert not is_expired(host, "jupyter-bob")
+    assert "jupyter-bob" in host.group(ADMINS_GROUP).members
+    assert "bob" in hub.users
+
+
+def test_killed_at_any_effect_the_next_run_finishes(host, hub):
+    bring_about(host, BOB)
+    for number in range(1, 40):
+        host.die_before = len(host.effects) + number
+        try:
+            bring_about(host, NO_BOB)
+        except Killed:
+            host.die_before = None
+            recover(host, Journal(STATE / "journal"), Silent())
+            assert not is_expired(host, "jupyter-bob")
+            assert read_declared(host.read(LEDGER)).allowed == BOB.allowed
+            continue
+        break
+    host.die_before = None
+    assert is_expired(host, "jupyter-bob")
+    assert not plan([people(NO_BOB)], host)
