@@ -75,6 +75,8 @@ def validate(
     if document.root is None or document.root.is_null:
         return examined
     if document.root.kind != "map":
+        if document.problems:
+            return examined
         kind = "a list" if document.root.kind == "list" else "text"
         examined.problems.append(
             Problem(
@@ -133,7 +135,8 @@ class _Reader:
                 values[name] = self._plugin_section(node, name)
             elif not (node.anchor and name.startswith("x-")):
                 self._unknown((name,), shape)
-        kind = (values.get("auth") or {}).get("type")
+        auth = values.get("auth")
+        kind = auth.get("type") if isinstance(auth, dict) else None
         if self.catalogue and isinstance(kind, str):
             problem = self.catalogue.authenticator_problem(kind)
             if problem:
@@ -178,9 +181,13 @@ class _Reader:
         if node.is_null:
             return {}
         if node.kind != "map":
-            self.problems.append(
-                Problem(path, f"{key_text(path)} must hold traits with values, not {node.raw!r}")
-            )
+            what = f"{key_text(path)} must hold traits with values, not {show_value(node.value())}"
+            self.problems.append(Problem(path, what))
+            return {}
+        name = str(path[-1]).lower()
+        is_class = self.catalogue is None or str(path[-1]) in self.catalogue.classes
+        if len(path) == 1 and name in self.model.model_fields and not is_class:
+            self._unknown(path, shape_of(self.model), near=[name])
             return {}
         if self.catalogue is None:
             self.problems.append(
@@ -209,10 +216,11 @@ class _Reader:
         _typed(model, values, self.problems, (name,))
         return values
 
-    def _unknown(self, path: Path, shape: Shape) -> None:
+    def _unknown(self, path: Path, shape: Shape, near: list[str] | None = None) -> None:
         name = str(path[-1])
-        siblings = list(shape.fields)
-        near = get_close_matches(name, siblings, 1, 0.6)
+        near = near or get_close_matches(
+            name, list(shape.fields), 1, 0.76 if path[1:] == () else 0.6
+        )
         fix: str | None = None
         if near:
             fix = f"did you mean {key_text((*path[:-1], near[0]))}?"
@@ -298,7 +306,10 @@ def _problem(model: type[BaseModel], path: Path, error: Any, at: Path) -> Proble
     whole = (*at, *path)
     key = key_text(whole)
     given = error.get("input")
-    shown = "what is set" if shape.secret else show_value(given)
+    shown = "what is set" if shape.secret and isinstance(given, (str, int)) else show_value(given)
+    if error["loc"][-1] == "[key]":
+        what = f"{key} {error['ctx']['error']}" if "ctx" in error else f"{key} is no name"
+        return Problem(whole, what, fix="write another name there", at_key=True)
     if error["type"] == "value_error":
         return Problem(whole, f"{key} {error['ctx']['error']}", fix=_fix(model, path, shape, given))
     if error["type"] == "missing":
@@ -310,8 +321,6 @@ def _problem(model: type[BaseModel], path: Path, error: Any, at: Path) -> Proble
         return Problem(whole, what, fix=_fix(model, path, shape, given))
     if error["type"] == "too_short":
         return Problem(whole, f"{key} must not be empty", fix=_fix(model, path, shape, given))
-    if error["type"] == "invalid_key":
-        return Problem(whole, f"{key} must have text for its names")
     wanted = shape.description()
     if error["type"].startswith(("greater_than", "less_than")):
         wanted = wanted.replace("a whole number ", "").replace("a number ", "")
@@ -324,8 +333,8 @@ def _fix(model: type[BaseModel], path: Path, shape: Shape, given: Any) -> str | 
     if shape.kind == "list" and isinstance(given, (str, int)):
         return f"write it as a list: [{given}]"
     if path and isinstance(path[-1], int):
-        if not isinstance(given, str):
-            return "put quotes around it, or remove it"
+        if not isinstance(given, str) or not given.isprintable():
+            return "put quotes around it" if isinstance(given, (int, float)) else "remove it"
         if given != given.strip() and given.strip():
             return f"write {given.strip()!r}"
         return f"sudo tljh-config remove-item {key_text(path[:-1])} {shlex.quote(given)}"
@@ -347,7 +356,7 @@ def show_plain(value: Any) -> str:
     """A simple value as one types it."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return "null" if value is None else str(value)
+    return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def show_value(value: Any) -> str:

@@ -42,6 +42,7 @@ KINDS = {
     "Tuple": "list",
     "Dict": "map",
     "Enum": "choice",
+    "UseEnum": "choice",
     "Callable": "function",
     "Union": "any",
     "Instance": "any",
@@ -84,7 +85,8 @@ def _describe(trait: Any) -> dict[str, Any]:
     }
     if trait.allow_none:
         found["none"] = True
-    values = getattr(trait, "values", None)
+    members = getattr(trait, "enum_class", None)
+    values = [one.name for one in members] if members else getattr(trait, "values", None)
     if found["kind"] == "choice" and values:
         found["choices"] = [_plain(value) for value in values]
     for ours, theirs in (("minimum", "min"), ("maximum", "max")):

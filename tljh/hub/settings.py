@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict
 
 from tljh.hub.names import is_acceptable
 from tljh.settings import Cost, Problem, Section, section, setting
@@ -294,7 +294,13 @@ class ServicesSettings(Section):
     cull: CullSettings = section(CullSettings, help="Stopping servers that nobody uses.")
 
 
-Requirement = Annotated[str, Field(min_length=1, pattern=r"^[^\s-]\S*( .*)?$")]
+def _requirement(value: str) -> str:
+    if not re.match(r"^[^\s-]\S*( .*)?$", value):
+        raise ValueError(f"must be a Python package like name or name==1.0, not {value!r}")
+    return value
+
+
+Requirement = Annotated[str, AfterValidator(_requirement)]
 
 
 class HubSettings(Section):

@@ -73,6 +73,11 @@ class Trait:
             allowed = ", ".join(repr(choice) for choice in self.choices)
             return f"the {self.name!r} trait of {owner} expected one of {allowed}, not {shown}"
         bounds = {"minimum": self.minimum, "maximum": self.maximum}
+        if self.kind == "bytes":
+            return f"the {self.name!r} trait of {owner} expected a size like 512M, not {shown}"
+        if self.item and isinstance(value, list):
+            noun = {"text": "texts", "int": "whole numbers"}.get(self.item, "truth values")
+            return f"the {self.name!r} trait of {owner} expected a list of {noun}, not {shown}"
         limits = " and ".join(f"{name} {bound:g}" for name, bound in bounds.items() if bound)
         return f"the {self.name!r} trait of {owner} expected {self.info}, not {shown}" + (
             f" ({limits})" if limits else ""
@@ -224,14 +229,16 @@ class Catalogue:
         known = self.authenticator_paths
         if name in known or name.replace(":", ".") in known:
             return None
-        near = get_close_matches(name, known, 1, 0.5)
+        near = get_close_matches(name, known if "." in name else self.short_names, 1, 0.6)
+        near = near or [short for short in self.short_names if short == name.lower()]
         last = name.rpartition(".")[2]
         same = [path for path in known if path.rpartition(".")[2] == last]
         # `oauthenticator.GitHubOAuthenticator` is a spelling of a class that lies deeper.
         module = name.partition(".")[0]
         if "." in name and any(path.partition(".")[0] == module for path in same):
             return None
-        if "." in name and not same and _is_importable(module):
+        is_typo = "." in name and bool(get_close_matches(name, known, 1, 0.9))
+        if "." in name and not same and not is_typo and _is_importable(module):
             return Problem(
                 path,
                 f"auth.type names {name}, which is not in the list of installed authenticators",

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator
 
 from tljh.hub.settings import Requirement
 from tljh.settings import Cost, Section, setting
 
-SectionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
+
+def _section_name(value: str) -> str:
+    if not re.match(r"^[a-z][a-z0-9_-]*$", value):
+        raise ValueError(f"must be a name in lower case like my_plugin, not {value!r}")
+    return value
+
+
+SectionName = Annotated[str, AfterValidator(_section_name)]
 
 
 class PluginsSettings(Section):

@@ -36,7 +36,11 @@ def _address(value: str) -> str:
 
 
 def _loopback(value: str) -> str:
-    if not value or not ipaddress.ip_address(_address(value)).is_loopback:
+    try:
+        is_loopback = ipaddress.ip_address(value).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
         raise ValueError(f"must be a loopback address like 127.0.0.1, not {value!r}")
     return value
 
@@ -276,22 +280,24 @@ def _https_source(config: Config) -> Iterator[Problem]:
 
 
 def _port_clashes(config: Config) -> Iterator[Problem]:
-    taken = {HUB_PORT: "the hub itself", config.http.port: "http.port"}
-    if config.http.port == HUB_PORT:
-        yield Problem(
-            ("http", "port"),
-            f"http.port is {HUB_PORT}, where the hub itself listens",
-            fix="sudo tljh-config set http.port 80",
-        )
-    wanted = [("https", config.https.port)] if config.https.enabled else []
-    wanted.append(("traefik_api", config.traefik_api.port))
-    for name, port in wanted:
+    sections: list[tuple[str, Section, int]] = [
+        ("http", config.http, 80),
+        ("traefik_api", config.traefik_api, 8099),
+    ]
+    if config.https.enabled:
+        sections.insert(1, ("https", config.https, 443))
+    # Defaults first: of two that clash, the one that somebody chose is the one to name.
+    sections.sort(key=lambda one: "port" in one[1].model_fields_set)
+    taken = {HUB_PORT: "the hub itself"}
+    for name, chosen, default in sections:
+        port: int = getattr(chosen, "port")  # noqa: B009 - all three have one
         if port in taken:
-            default = 443 if name == "https" else 8099
+            others = {getattr(other, "port") for _, other, _ in sections}  # noqa: B009
+            free = next(one for one in (default, 8080, 8443, 8098, 8081) if one not in others)
             yield Problem(
                 (name, "port"),
                 f"{name}.port is {port}, which {taken[port]} has already",
-                fix=f"sudo tljh-config set {name}.port {default}",
+                fix=f"sudo tljh-config set {name}.port {free}",
             )
         taken.setdefault(port, f"{name}.port")
 
