@@ -323,7 +323,9 @@ def _problem(model: type[BaseModel], path: Path, error: Any, at: Path) -> Proble
         return Problem(whole, f"{key} must not be empty", fix=_fix(model, path, shape, given))
     wanted = shape.description()
     if error["type"].startswith(("greater_than", "less_than")):
-        wanted = wanted.replace("a whole number ", "").replace("a number ", "")
+        wanted = (
+            wanted.removeprefix("a whole number ").removeprefix("a number ").removeprefix("of ")
+        )
     return Problem(
         whole, f"{key} must be {wanted}, not {shown}", fix=_fix(model, path, shape, given)
     )

@@ -52,7 +52,9 @@ def _escaped(character: str) -> str:
         return character
     named = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character)
     code = ord(character)
-    return named or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+    if named or code < 256:
+        return named or f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
 
 
 def flow_text(value: Any) -> str:

@@ -1,0 +1,39 @@
+"""What tests of the configuration share: the real catalogue, and an installation to edit."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import cache
+from pathlib import Path
+
+from tljh.hub.traits import Catalogue
+
+TLJH_CONFIG = Path(sys.executable).with_name("tljh-config")
+
+
+@cache
+def catalogue_bytes() -> bytes:
+    """The classes and traits of what is installed beside these tests; takes seconds, once."""
+    from tljh.hub.catalogue import build
+
+    return json.dumps(build()).encode()
+
+
+@cache
+def real_catalogue() -> Catalogue:
+    found = Catalogue.parse(catalogue_bytes())
+    assert found is not None
+    return found
+
+
+def make_installation(prefix: Path, text: str = "") -> Path:
+    """A prefix with a configuration file and a catalogue; returns the file."""
+    (prefix / "config").mkdir()
+    traits = prefix / "hub" / "share" / "tljh" / "traits.json"
+    traits.parent.mkdir(parents=True)
+    traits.write_bytes(catalogue_bytes())
+    file = prefix / "config" / "config.yaml"
+    file.write_text(text)
+    file.chmod(0o600)
+    return file
