@@ -117,10 +117,13 @@ def test_taken_port_moves_try_to_the_next_one() -> None:
         assert tryout.free_port(port) != port
 
 
-def test_bootstraps_last_words_name_the_hub_as_this_computer_sees_it() -> None:
-    said = "Your hub: http://10.88.0.9/\n  http://10.88.0.9/hub/claim?token=x\n"
-    seen = "Your hub: http://127.0.0.1:8001/\n  http://127.0.0.1:8001/hub/claim?token=x\n"
-    assert tryout.from_here(said, 8001) == seen
+def test_bootstrap_names_the_hub_as_this_computer_sees_it() -> None:
+    said = "  http://10.88.0.9/hub/claim?token=x\n"
+    assert (
+        tryout.from_here(said, "10.88.0.9", 8001) == "  http://127.0.0.1:8001/hub/claim?token=x\n"
+    )
+    other = "from http://10.88.0.99/simple\n"
+    assert tryout.from_here(other, "10.88.0.9", 8001) == other
 
 
 def test_old_python_gets_a_sentence() -> None:

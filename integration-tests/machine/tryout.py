@@ -57,30 +57,38 @@ def try_it(image: str, admin: str) -> int:
     say(f"booted in {machine.boot_seconds:.1f} s; installing with the real bootstrap")
     try:
         machine.copy_checkout(CHECKOUT)
-        code, said = run_bootstrap(machine, arguments)
+        code = run_bootstrap(machine, arguments, port)
     except BaseException:
         machine.remove()
         raise
     if code != 0:
-        print(said)
         say(f"the bootstrap ended with {code}; look around with `{RUN} shell {NAME}`")
         return 1
-    print(from_here(said, port))
     print(f"  inside   sudo {RUN} shell {NAME}\n  remove   sudo make try-down")
     return 0
 
 
-def run_bootstrap(machine: Machine, arguments: list[str]) -> tuple[int, str]:
-    """Its exit code and its last words; the steps are shown as they are done."""
-    with machine.popen(bootstrap_command(*arguments), stdout=subprocess.PIPE, text=True) as process:
-        said, _ = process.communicate()
-    return process.returncode, said
+def run_bootstrap(machine: Machine, arguments: list[str], port: int) -> int:
+    """Show what it says as it comes, with addresses that work on this computer; its exit code."""
+    address = machine.address()
+    with machine.popen(
+        bootstrap_command(*arguments),
+        env={"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        for line in process.stdout:
+            print(from_here(line, address, port), end="", flush=True)
+    return int(process.returncode)
 
 
-def from_here(said: str, port: int) -> str:
-    """The bootstrap's last words with the machine's own address as this computer sees it."""
-    address = re.search(r"https?://[^/\s]+", said)
-    return said.replace(address[0], f"http://127.0.0.1:{port}") if address else said
+def from_here(line: str, address: str, port: int) -> str:
+    """A line of the bootstrap with the machine's own address as this computer sees it."""
+    return re.sub(
+        rf"http://{re.escape(address)}(?::\d+)?(?=[/\s]|$)", f"http://127.0.0.1:{port}", line
+    )
 
 
 def remove() -> None:
