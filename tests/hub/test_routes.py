@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 pytest.importorskip("jupyterhub_traefik_proxy")
@@ -18,6 +20,16 @@ entryPoints = ["http"]
 servers = [{url = "http://127.0.0.1:1"}]
 [jupyterhub.routes]
 """
+
+
+@pytest.fixture(autouse=True)
+def loop():
+    """JupyterHub's proxy classes look for a loop as soon as they are made."""
+    made = asyncio.new_event_loop()
+    asyncio.set_event_loop(made)
+    yield
+    asyncio.set_event_loop(None)
+    made.close()
 
 
 def proxy(path):
