@@ -73,10 +73,15 @@ def test_somebody_banned_who_is_active_all_the_same_is_shut_out_again():
     assert changes(before, declared(banned="mallory"), [active]).shut_out == {"mallory"}
 
 
-def test_the_end_of_a_ban_unlocks_the_account_of_who_is_in_a_list():
-    before = declared("alice", banned="alice", locked="alice")
+def test_the_end_of_a_ban_unlocks_the_account():
+    before = declared(banned="alice", locked="alice")
     assert changes(before, declared("alice"), []).unlocked == {"alice"}
-    assert changes(before, declared(), []).unlocked == set()
+    assert changes(before, declared(), []).unlocked == {"alice"}
+
+
+def test_who_left_stays_locked_while_others_come_and_go():
+    before = declared("bob", locked="alice")
+    assert changes(before, declared("carol"), []).unlocked == set()
 
 
 def test_an_account_that_we_did_not_lock_is_not_unlocked():

@@ -151,7 +151,7 @@ def changes(
         shut_out=shut_out,
         demoted=frozenset(had.admins - after.admins - shut_out - had.locked),
         let_in=frozenset(after.welcome - had.welcome),
-        unlocked=frozenset(had.locked & after.welcome),
+        unlocked=frozenset(had.locked & (after.welcome | had.banned - after.banned) - shut_out),
         joins=frozenset(
             _pairs(after) - _pairs(had)
             | {(name, ADMINS_GROUP) for name in after.admins - had.admins - after.banned}

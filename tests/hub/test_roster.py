@@ -1,0 +1,95 @@
+"""Class lists as people have them: from spreadsheets, from mail, with mistakes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tljh.errors import TljhError
+from tljh.hub.roster import as_csv, read_roster
+
+
+def states(data: bytes, known=(), shortest=0) -> dict[str, str]:
+    return {entry.name: entry.state for entry in read_roster(data, known, shortest)}
+
+
+def test_a_plain_list_of_names_is_enough():
+    assert states(b"alice\nbob\n\n# later: carol\n") == {"alice": "new", "bob": "new"}
+
+
+def test_a_spreadsheet_of_any_locale_is_read():
+    for text in (
+        "name;admin\r\nalice;yes\r\n",
+        "name,admin\nalice,yes\n",
+        "name\tadmin\nalice\tx\n",
+    ):
+        (entry,) = read_roster(b"\xef\xbb\xbf" + text.encode(), ())
+        assert (entry.name, entry.is_admin) == ("alice", True)
+
+
+def test_columns_may_be_called_as_others_call_them_and_stand_in_any_order():
+    (entry,) = read_roster(b"Groups,Username\nvideo;docker,alice\n", ())
+    assert entry.name == "alice"
+    assert entry.groups == ("video", "docker")
+
+
+def test_who_is_there_already_is_told_from_who_is_new():
+    assert states(b"Alice\nbob\n", known=["alice"]) == {"Alice": "known", "bob": "new"}
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("a;id", "not a name"),
+        ("..", "not a name"),
+        ("`id`", "not a name"),
+        (",yes", "no name"),
+        ("bob,perhaps", "write yes or no"),
+        ("bob,no,Grün", "a group that Linux does not take"),
+        ("bob,no,,short", "less than 8 characters"),
+        ("bob,no,,long-enough-1,what", "has 5 cells"),
+        ("ALICE", "stands in line 2 as well"),
+    ],
+)
+def test_each_bad_line_says_what_is_wrong_with_it(line, problem):
+    data = f"name,admin,groups,password\nalice\n{line}\n".encode()
+    entry = read_roster(data, (), 8)[-1]
+    assert entry.state == "invalid"
+    assert problem in entry.as_text()
+    assert "line 3" in entry.as_text()
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"", "names nobody"),
+        (b"name,admin\n", "names nobody"),
+        (b"name,colour\nalice,red\n", "means nothing here: colour"),
+        ("name\nal\u00efce\n".encode("latin-1"), "line 2 of the file is not in UTF-8"),
+        (b"PK\x03\x04\0\0", "is no text"),
+        (b"x" * 3_000_000, "more than a class list"),
+    ],
+)
+def test_a_file_that_is_no_class_list_is_refused(data, problem):
+    with pytest.raises(TljhError, match=problem):
+        read_roster(data, ())
+
+
+def test_a_password_is_never_shown():
+    (entry,) = read_roster(b"name,password\nalice,correct-horse\n", ())
+    assert "correct-horse" not in entry.as_text()
+
+
+@given(st.binary(max_size=300))
+def test_no_file_makes_anything_but_entries_or_a_refusal(data):
+    try:
+        read_roster(data, ())
+    except TljhError:
+        pass
+
+
+def test_what_is_exported_can_be_imported():
+    rows = [("alice", True, ("video", "docker")), ("b@c.org", False, ())]
+    found = read_roster(as_csv(rows).encode(), ())
+    assert [(one.name, one.is_admin, one.groups) for one in found] == rows

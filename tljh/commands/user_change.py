@@ -1,0 +1,347 @@
+"""`tljh user add`, `remove`, `disable`, `enable`, `reset-password`: people who come and go."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tljh.commands.install import public_url
+from tljh.commands.reload import request_for
+from tljh.commands.user_list import NameArgument, NamesArgument, everybody, person_named
+from tljh.configfile import installed_file
+from tljh.converge import Outcome, converge
+from tljh.errors import Exit, TljhError
+from tljh.facts import TOKEN_FILE, Facts, read_token
+from tljh.host.homes import archive_home
+from tljh.host.passwords import hash_password, store_hash
+from tljh.host.real import RealHost
+from tljh.hub.api import HubApi, api_url
+from tljh.hub.claims import claim_file, read_claim
+from tljh.hub.configuration import NATIVE_NAMES, SHORTEST_PASSWORD, uses_first_use
+from tljh.hub.lists import ADMINS, ALLOWED, BANNED, GROUPS, names_at, with_names, without_names
+from tljh.hub.lists import without_people as without
+from tljh.hub.providers import provider_of
+from tljh.hub.register import PASSWORDS, Person
+from tljh.hub.resources import FirstPassword
+from tljh.output import Silent, progress_for
+from tljh.paths import Paths
+from tljh.plugins.manager import Contributions
+from tljh.resources import Resource
+from tljh.yamledit import set_value
+
+if TYPE_CHECKING:
+    from tljh.config import Config
+
+# No letters that are mistaken for each other when somebody reads it aloud.
+LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+GENERATED_LENGTH = 14
+
+StdinOption = Annotated[
+    bool, typer.Option("--stdin", help="Read the password from standard input.")
+]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a command did to people: a sentence each, and the same for programs."""
+
+    lines: tuple[str, ...]
+    data: dict[str, Any]
+    notes: tuple[str, ...] = field(default=())
+
+    def as_text(self) -> str:
+        return "\n".join(self.lines)
+
+    def as_json(self) -> dict[str, Any]:
+        return self.data
+
+
+def new_password() -> str:
+    return "".join(secrets.choice(LETTERS) for _ in range(GENERATED_LENGTH))
+
+
+def change_lists(
+    command: str,
+    edit: Callable[[str], str],
+    *,
+    removing: Iterable[str] = (),
+    passwords: Sequence[Resource] = (),
+    as_json: bool = False,
+) -> Outcome:
+    """Edit config.yaml and apply it; when that fails, the file is put back as well."""
+    file = installed_file()
+    changed = file.change(edit, at=("users",))
+    from tljh.paths import paths_from_environment
+
+    paths, host = paths_from_environment(), RealHost()
+    request = request_for(host, paths, command)
+    standing = request.environments
+
+    def environments(config: Config, facts: Facts, plugins: Contributions) -> Sequence[Resource]:
+        return [*standing(config, facts, plugins), *passwords]
+
+    request = replace(
+        request, removing=frozenset(removing), environments=environments if passwords else standing
+    )
+    try:
+        return converge(host, paths, request, Silent() if as_json else progress_for(sys.stderr))
+    except TljhError:
+        if changed.is_change:
+            with contextlib.suppress(TljhError):
+                file.replace(changed.after.encode(), changed.before.encode(), lambda: file.path)
+        raise
+
+
+def read_password() -> str:
+    """One line of standard input. Raises TljhError for one that is too short."""
+    password = sys.stdin.readline().rstrip("\n")
+    if len(password) < SHORTEST_PASSWORD:
+        raise TljhError(
+            f"the password on standard input has less than {SHORTEST_PASSWORD} characters",
+            exit_code=Exit.USAGE,
+        )
+    return password
+
+
+def add(
+    names: NamesArgument,
+    *,
+    admin: Annotated[bool, typer.Option("--admin", help="Make them administrators.")] = False,
+    group: Annotated[
+        list[str] | None, typer.Option("--group", help="A Linux group to put them in.")
+    ] = None,
+    generate: Annotated[
+        bool, typer.Option("--generate", help="Make up first passwords and print them.")
+    ] = False,
+    stdin: StdinOption = False,
+    as_json: bool = False,
+) -> Told:
+    """Let people log in: add them to users.allowed or users.admin, and apply it."""
+    host, paths, config, register = everybody()
+    if stdin and len(names) > 1:
+        raise TljhError("--stdin gives one password, for one name", exit_code=Exit.USAGE)
+    for name in names:
+        person = register.people.get(name.lower())
+        if person and person.access == "banned":
+            raise TljhError(f"{name} is banned", fix=f"sudo tljh user enable {name}")
+    given = {name.lower(): new_password() for name in names} if generate else {}
+    if stdin:
+        given = {names[0].lower(): read_password()}
+    first = first_passwords(config, paths, given)
+
+    def edit(text: str) -> str:
+        text = with_names(text, ADMINS if admin else ALLOWED, names)
+        for one in group or ():
+            text = with_names(text, (*GROUPS, one), names)
+        return text
+
+    outcome = change_lists(f"user add {' '.join(names)}", edit, passwords=first, as_json=as_json)
+    lines, people = [], []
+    for name in names:
+        entry = _added(host, paths, outcome, name.lower(), given if generate else {})
+        known = register.people.get(name.lower())
+        was_there = known is not None and known.access == "listed"
+        lines.append(_added_line(name, entry, was_there))
+        people.append(entry)
+    return Told(tuple(lines), {"people": people}, _notes_on_adding(config, outcome.config))
+
+
+def first_passwords(config: Config, paths: Paths, given: dict[str, str]) -> list[FirstPassword]:
+    """First passwords as resources. Raises TljhError where the authenticator keeps none there."""
+    if given and not uses_first_use(config):
+        raise keeps_no_passwords(config)
+    return [
+        FirstPassword(paths.state_dir / PASSWORDS, name, hash_password(password))
+        for name, password in given.items()
+    ]
+
+
+def keeps_no_passwords(config: Config) -> TljhError:
+    if config.auth.type in NATIVE_NAMES:
+        return TljhError(
+            "native takes no first password from here",
+            why="people choose theirs when they sign up, and keep it from then on",
+            fix=f"send them to {config.base_url}hub/signup; a forgotten one can be reset",
+        )
+    return TljhError(
+        f"auth.type {config.auth.type} keeps no passwords on this machine",
+        why="people log in with what they have elsewhere",
+        fix="change the password where it is kept",
+    )
+
+
+def _added(
+    host: RealHost, paths: Paths, outcome: Outcome, name: str, passwords: dict[str, str]
+) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": name, "password": passwords.get(name), "claim": None}
+    config = outcome.config
+    claim = read_claim(host.read(claim_file(paths.state_dir, name)) or b"")
+    if claim is not None and name in {one.lower() for one in config.users.admin}:
+        url = public_url(config, host)
+        entry["claim"] = url.removesuffix(config.base_url) + claim.path(config.base_url)
+    return entry
+
+
+def _added_line(name: str, entry: dict[str, Any], was_there: bool) -> str:
+    line = f"{name} may log in" + (" (as before)" if was_there else "")
+    if entry["password"]:
+        line += f"; first password: {entry['password']}"
+    if entry["claim"]:
+        line += f"; sets the password here, once: {entry['claim']}"
+    return line
+
+
+def _notes_on_adding(before: Config, after: Config) -> tuple[str, ...]:
+    """What the first name in a list means where everybody could come until then."""
+    provider = provider_of(after.auth.type)
+    if provider is None or provider.lets_in != "all" or after.auth.allow_all is not None:
+        return ()
+    if before.users.allowed or not after.users.allowed:
+        return ()
+    return ("note: everybody could log in until now; from now on only who is in users.allowed",)
+
+
+def remove(
+    names: NamesArgument,
+    *,
+    delete_home: Annotated[
+        bool, typer.Option("--delete-home", help="Archive the home directory, then delete it.")
+    ] = False,
+    as_json: bool = False,
+) -> Told:
+    """Put people out: no login, no servers, no tokens, no password; the account is locked."""
+    host, paths, config, register = everybody()
+    people = [person_named(register, name) for name in names]
+    gone = [person.name for person in people]
+
+    def edit(text: str) -> str:
+        had_some = bool(names_at(text, ALLOWED))
+        text = without(text, gone)
+        provider = provider_of(config.auth.type)
+        is_open = provider is not None and provider.lets_in == "all"
+        if had_some and not names_at(text, ALLOWED) and is_open and config.auth.allow_all is None:
+            # An empty list would mean everybody from here on.
+            text = set_value(text, ("auth", "allow_all"), False)
+        return text
+
+    outcome = change_lists(f"user remove {' '.join(gone)}", edit, removing=gone, as_json=as_json)
+    lines, told = [], []
+    for person in people:
+        _forget(host, paths, outcome.config, person.name)
+        archive = _archive(host, paths, person) if delete_home else None
+        lines.append(_removed_line(person, archive))
+        told.append({"name": person.name, "archive": str(archive) if archive else None})
+    notes = _notes_on_removing(outcome.config)
+    return Told(tuple(lines), {"people": told}, notes)
+
+
+def _forget(host: RealHost, paths: Paths, config: Config, name: str) -> None:
+    """Drop password and claim: who gets the name next starts anew."""
+    host.remove(claim_file(paths.state_dir, name))
+    if uses_first_use(config):
+        store_hash(paths.state_dir / PASSWORDS, name, None)
+        return
+    _api(host, paths, config).act("forget", name)
+
+
+def _api(host: RealHost, paths: Paths, config: Config) -> HubApi:
+    token = read_token(host, paths.state_dir / TOKEN_FILE) or ""
+    return HubApi(host, api_url(config.base_url), token)
+
+
+def _archive(host: RealHost, paths: Paths, person: Person) -> Path | None:
+    if person.account is None or person.home is None:
+        return None
+    return archive_home(host, person.account, Path(person.home), paths.state_dir / "homes")
+
+
+def _removed_line(person: Person, archive: Path | None) -> str:
+    if person.account is None:
+        return f"{person.name} is removed; there was no account yet"
+    if archive is not None:
+        return f"{person.name} is removed, the account locked, the home archived: {archive}"
+    home = f", the home kept: {person.home}" if person.home else ""
+    return f"{person.name} is removed, the account locked{home}"
+
+
+def _notes_on_removing(config: Config) -> tuple[str, ...]:
+    notes = []
+    provider = provider_of(config.auth.type)
+    is_own = provider is not None and provider.lets_in == "own"
+    if not is_own and config.auth.allow_all is not False:
+        notes.append(
+            f"note: {config.auth.type} may still let them in by other rules than the lists; "
+            "to be sure: sudo tljh user disable NAME"
+        )
+    if not config.users.admin:
+        notes.append("note: nobody is an administrator now: sudo tljh user add --admin NAME")
+    return tuple(notes)
+
+
+def disable(names: NamesArgument, *, as_json: bool = False) -> Told:
+    """Ban people: no login, no servers, no tokens, account locked; `enable` takes it back."""
+    change_lists(
+        f"user disable {' '.join(names)}",
+        lambda text: with_names(text, BANNED, names),
+        as_json=as_json,
+    )
+    lines = tuple(f"{name} is disabled; files and password are kept" for name in names)
+    return Told(lines, {"people": [{"name": name} for name in names]})
+
+
+def enable(names: NamesArgument, *, as_json: bool = False) -> Told:
+    """Take back a ban: people may log in again, and their accounts are unlocked."""
+    _, _, config, register = everybody()
+    provider = provider_of(config.auth.type)
+    people = [person_named(register, name) for name in names]
+
+    def edit(text: str) -> str:
+        text = without_names(text, BANNED, [person.name for person in people])
+        listed = {name.lower() for path in (ALLOWED, ADMINS) for name in names_at(text, path)}
+        # Who was added in the hub itself lost that with the ban, and comes back by the list.
+        if provider is not None and provider.lets_in == "own":
+            text = with_names(text, ALLOWED, [p.name for p in people if p.name not in listed])
+        return text
+
+    change_lists(f"user enable {' '.join(names)}", edit, as_json=as_json)
+    lines = tuple(f"{person.name} may log in again" for person in people)
+    return Told(lines, {"people": [{"name": person.name} for person in people]})
+
+
+def reset_password(
+    name: NameArgument,
+    *,
+    stdin: StdinOption = False,
+    log_out: Annotated[
+        bool, typer.Option("--log-out", help="End sessions, tokens and servers, too.")
+    ] = False,
+) -> Told:
+    """Give somebody a new password: one that is made up and printed, or one from --stdin."""
+    host, paths, config, register = everybody()
+    person = person_named(register, name)
+    is_native = config.auth.type in NATIVE_NAMES
+    if not uses_first_use(config) and not is_native:
+        raise keeps_no_passwords(config)
+    password = read_password() if stdin else new_password()
+    if is_native:
+        _api(host, paths, config).set_password(person.name, password)
+    else:
+        store_hash(paths.state_dir / PASSWORDS, person.name, hash_password(password))
+        host.remove(claim_file(paths.state_dir, person.name))
+    if log_out:
+        _api(host, paths, config).act("log-out", person.name)
+    shown = "" if stdin else f": {password}"
+    ended = "; sessions, tokens and servers have ended" if log_out else ""
+    notes = () if log_out else ("note: who is logged in stays so; to end that: --log-out",)
+    return Told(
+        (f"{person.name} has a new password{shown}{ended}",),
+        {"name": person.name, "password": None if stdin else password, "logged_out": log_out},
+        notes,
+    )
