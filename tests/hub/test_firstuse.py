@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.hub.running import Browser, running_hub
 
+from tests.hub.running import Browser, running_hub
 from tljh.host.passwords import hash_password, store_hash
 from tljh.hub.claims import claim_file, new_claim
 

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import pytest
+
 from tests.hub.running import Browser, free_port, running_hub
 
 SLAPD = shutil.which("slapd", path="/usr/sbin:/usr/bin")
@@ -31,7 +32,8 @@ directory {directory}/data
 
 def entries() -> str:
     lines = [
-        "dn: dc=example,dc=org\nobjectClass: dcObject\nobjectClass: organization\no: e\ndc: example",
+        "dn: dc=example,dc=org\nobjectClass: dcObject\nobjectClass: organization\no: e\n"
+        "dc: example",
         "dn: ou=people,dc=example,dc=org\nobjectClass: organizationalUnit\nou: people",
     ]
     for name, password in PEOPLE.items():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.hub.running import Browser, running_hub
 
+from tests.hub.running import Browser, running_hub
 from tljh.hub.claims import claim_file, new_claim
 
 PASSWORD = "a fine password"
@@ -69,7 +69,9 @@ def test_authorizing_is_for_administrators(hub):
     lars.login("lars", PASSWORD)
     assert lars.get("/authorize").status_code == 403
     assert lars.get("/authorize/nils").status_code == 403
-    assert lars.post("/change-password/boss", page="/home", new_password=PASSWORD).status_code == 403
+    assert (
+        lars.post("/change-password/boss", page="/home", new_password=PASSWORD).status_code == 403
+    )
 
 
 def test_an_administrators_name_is_not_to_be_signed_up_for(hub, boss):

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlparse
 
 import pytest
 import requests
+
 from tests.hub.running import Browser, running_hub
 
 oidc = pytest.importorskip("oidc_provider_mock")

@@ -6,8 +6,8 @@ import ipaddress
 import threading
 
 import pytest
-from tests.hub.running import Browser, running_hub
 
+from tests.hub.running import Browser, running_hub
 from tljh.hub.authentication import throttle_key
 from tljh.hub.throttle import Limits, Throttle, client_address
 
@@ -85,7 +85,8 @@ def test_a_good_login_forgets_the_mistakes_before_it(throttle):
 
 
 @pytest.mark.parametrize(
-    "same", [("Alice", "alice"), ("ＡLICE", "alice"), ("alice  b", " alice b "), ("STRASSE", "straße")]
+    "same",
+    [("Alice", "alice"), ("ＡLICE", "alice"), ("alice  b", " alice b "), ("STRASSE", "straße")],
 )
 def test_spellings_of_one_name_count_together(same):
     assert throttle_key(same[0]) == throttle_key(same[1])

@@ -26,8 +26,8 @@ LONGEST_KEY = 256
 BLOCKING = ("LDAPAuthenticator",)
 
 
-class LoginThrottle(Configurable):
-    """Settings of the throttle (`auth.throttle`), as the hub process takes them."""
+class LoginGuard(Configurable):
+    """`auth.throttle` and its like, as the hub process takes them."""
 
     enabled = Bool(True, config=True)
     attempts = Integer(5, config=True)
@@ -35,6 +35,8 @@ class LoginThrottle(Configurable):
     names_per_address = Integer(50, config=True)
     window_s = Float(600, config=True)
     trusted_proxies = List(Unicode(), config=True)
+    # Looked at when a configuration is checked, not here.
+    allow_strangers = Bool(False, config=True)
 
     def limits(self) -> Limits:
         return Limits(
@@ -60,7 +62,7 @@ class Guard:
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        settings = LoginThrottle(parent=arguments.get("parent"))
+        settings = LoginGuard(parent=arguments.get("parent"))
         if settings.enabled:
             self._throttle = Throttle(settings.limits())
         self._trusted = tuple(

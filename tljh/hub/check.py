@@ -107,7 +107,43 @@ def _trait_findings(c: Any) -> list[Finding]:
             )
     for cls in (Hub, *classes):
         findings += _bad_values(cls, c)
+    if not findings:
+        findings += _login_findings(classes[0], c)
     return findings
+
+
+def _login_findings(authenticator: Any, c: Any) -> list[Finding]:
+    """What would leave people outside, or let the world in, with everything taken together."""
+    from urllib.parse import urlparse
+
+    from tljh.hub.logins import Site, login_problems
+    from tljh.hub.providers import provider_of
+
+    classes = tuple(base.__name__ for base in authenticator.__mro__)
+    providers = (provider_of(name) for name in classes)
+    provider = next((found for found in providers if found is not None), None)
+    if provider is None:
+        return []
+    site = Site(urlparse(str(c.JupyterHub.get("bind_url", ""))).scheme == "https")
+    view = {name: _plain_values(c[name]) for name in classes if name in c}
+    strangers = bool(c.LoginGuard.get("allow_strangers", False))
+    return [
+        Finding(problem.what, why=problem.why, fix=problem.fix)
+        for problem in login_problems(
+            provider, view, site, strangers_are_fine=strangers, classes=classes
+        )
+        if problem.severity == "error"
+    ]
+
+
+def _plain_values(section: Any) -> dict[str, Any]:
+    from traitlets.config.loader import LazyConfigValue
+
+    # What a drop-in adds to a list (`c.Authenticator.allowed_users.add(…)`) waits for the class.
+    return {
+        name: [value] if isinstance(value, LazyConfigValue) else value
+        for name, value in section.items()
+    }
 
 
 def _bad_values(cls: Any, c: Any) -> list[Finding]:

@@ -141,9 +141,10 @@ def _people(config: Config, paths: Paths) -> Traits:
         "Claimable": {"claims_dir": f"{state}/claims"},
         # A bad login takes PAM some seconds, and others must not wait for it.
         "PAMAuthenticator": {"executor_threads": 16},
-        "LoginThrottle": {
+        "LoginGuard": {
             **config.auth.throttle.model_dump(),
             "trusted_proxies": list(config.trusted_proxies),
+            "allow_strangers": config.auth.allow_strangers,
         },
     }
     callback = callback_url(config)

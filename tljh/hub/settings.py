@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict
@@ -324,3 +325,23 @@ def contradictions(config: Config) -> Iterator[Problem]:
                 f"users.banned names {name}, who is an administrator as well",
                 fix=f"sudo tljh-config remove-item users.admin {name}",
             )
+    yield from _login_problems(config)
+
+
+def _login_problems(config: Config) -> Iterator[Problem]:
+    from tljh.hub.logins import Site, login_problems, view_of
+    from tljh.hub.providers import callback_url, provider_of, who_is_let_in
+
+    provider = provider_of(config.auth.type)
+    if provider is None:
+        return
+    ours = {"Authenticator": {"admin_users": config.users.admin, **who_is_let_in(config)}}
+    site = Site(config.https.enabled, callback_url(config))
+    for problem in login_problems(
+        provider,
+        view_of(ours, config.auth.classes, config.traitlets),
+        site,
+        strangers_are_fine=config.auth.allow_strangers,
+    ):
+        # A drop-in may have what is missing here; the hub's own check sees both, and refuses.
+        yield replace(problem, severity="warning")
