@@ -45,6 +45,16 @@ SUDOERS = f"""\
 %{ADMINS_GROUP} ALL = (ALL) NOPASSWD: ALL
 Defaults exempt_group = {ADMINS_GROUP}
 """
+# Debian's /etc/profile replaces the PATH that a server was given by the system's own.
+PROFILE = """\
+# Written by tljh: in the server of one of the hub's users the shared environment comes first.
+if [ -n "${{JUPYTERHUB_USER-}}" ]; then
+    case "$PATH" in
+        {bin}:*) ;;
+        *) PATH="{bin}:$PATH" ;;
+    esac
+fi
+"""
 NOTICE_HUB = "users notice nothing: requests wait, servers live on"
 NOTICE_PROXY = "users notice nothing: connections are handed over"
 
@@ -72,6 +82,7 @@ def foundation(paths: Paths, facts: Facts, plugins: Contributions) -> list[Resou
         secret_file(state / INSTANCE, facts.instance),
         secret_file(state / TOKEN_FILE, facts.hub_token),
         File(Path("/etc/sudoers.d/jupyterhub-admins"), SUDOERS.encode(), mode=0o440),
+        File(Path("/etc/profile.d/tljh.sh"), PROFILE.format(bin=paths.user / "bin").encode()),
     ]
 
 

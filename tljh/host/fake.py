@@ -48,7 +48,7 @@ class FakeHost:
     clock_s: float = 0.0
 
     def __post_init__(self) -> None:
-        for path in ("/", "/opt", "/etc", "/etc/systemd", "/etc/systemd/system", "/etc/sudoers.d",
+        for path in ("/", "/opt", "/etc", "/etc/systemd", "/etc/systemd/system", "/etc/sudoers.d", "/etc/profile.d",
                      "/var", "/var/lib", "/run", "/usr", "/usr/bin"):  # fmt: skip
             self.files.setdefault(Path(path), (FileInfo("directory", 0o755, "root", "root"), b""))
 
