@@ -53,7 +53,6 @@ _POLL_S = 0.02
 _HANDSHAKES_S = 0.3
 _FAREWELL_S = 1.0
 _END_DEADLINE_S = 5.0
-_FOREVER_S = 86400.0
 _MOST_EVENTS = 2000
 _CONNECTION_TIMEOUT_S = 10
 
@@ -272,7 +271,7 @@ def proxy_uid() -> int | None:
         return None
 
 
-def _is_over(timeout_s: float = _FOREVER_S) -> bool:
+def _is_over(timeout_s: float) -> bool:
     """Wait for the SIGTERM (blocked, so that it waits for us) that ends the page."""
     return signal.sigtimedwait([signal.SIGTERM], timeout_s) is not None
 
@@ -288,10 +287,12 @@ def keep(listening: socket.socket, stop: int) -> None:
         is_over = _is_over(_POLL_S)
         uid = proxy_uid()
     if uid is not None and may_share(listening, uid):
-        with contextlib.suppress(OSError):
-            steer(listening, program_local_to_newer())
         while not is_over:
-            is_over = _is_over()
+            # Again and again: Traefik's supervisor, which believes to be alone there, sends
+            # everybody to the first socket when it begins to listen.
+            with contextlib.suppress(OSError):
+                steer(listening, program_local_to_newer())
+            is_over = _is_over(_POLL_S)
         if listeners_on(port) > 1:
             with contextlib.suppress(OSError):
                 steer(listening, _instruction(_BPF_RETURN, NEWER))
