@@ -214,9 +214,9 @@ def _unfinished(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
 
 @check("first passwords")
 def _first_passwords(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
-    from tljh.hub.configuration import uses_first_use
+    from tljh.hub.configuration import uses_claims
 
-    if subject.config is None or subject.facts is None or not uses_first_use(subject.config):
+    if subject.config is None or subject.facts is None or not uses_claims(subject.config):
         return
     for name in subject.config.users.admin:
         if name not in subject.facts.logins_with_password:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tljh.host.base import HostReader
-from tljh.host.passwords import logins
+from tljh.host.passwords import logins, native_logins
 from tljh.hub.claims import Claim, claim_file, read_claim
+from tljh.hub.configuration import NATIVE_NAMES
 from tljh.paths import Paths
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def read_facts(
         traefik_drop_ins=_files(host, paths.traefik_drop_ins, (".toml", ".yaml", ".yml")),
         rules=_files(host, paths.rules_dir, (".toml", ".yaml", ".yml")),
         claims=claims,
-        logins_with_password=frozenset(logins(paths.state_dir / "passwords.dbm")),
+        logins_with_password=logins_with_password(config, paths),
         dynamic_files=tuple(host.listdir(paths.traefik_dir / "dynamic")),
         applied_drop_ins=tuple(host.listdir(paths.applied_dir / "jupyterhub_config.d")),
         certificate_files={
@@ -82,6 +83,13 @@ def read_facts(
 def read_token(host: HostReader, path: Path) -> str | None:
     """A secret that is there already; None where it is not."""
     return (host.read(path) or b"").decode(errors="replace").strip() or None
+
+
+def logins_with_password(config: Config, paths: Paths) -> frozenset[str]:
+    """Whose password the authenticator keeps."""
+    if config.auth.type in NATIVE_NAMES:
+        return frozenset(native_logins(paths.state_dir / "jupyterhub.sqlite"))
+    return frozenset(logins(paths.state_dir / "passwords.dbm"))
 
 
 def _secret(host: HostReader, path: Path, size_bytes: int = 32) -> str:

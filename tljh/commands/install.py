@@ -16,7 +16,7 @@ from tljh.facts import Facts
 from tljh.host.passwords import hash_password
 from tljh.host.real import RealHost
 from tljh.hub.claims import Claim, claim_file, read_claim
-from tljh.hub.configuration import uses_first_use
+from tljh.hub.configuration import uses_claims, uses_first_use
 from tljh.hub.resources import FirstPassword, PluginInstallations, new_claims
 from tljh.installation import Answers, configuration_with, read_answers
 from tljh.output import Progress, Published, Silent, progress_for
@@ -127,7 +127,7 @@ def standing_environments(paths: Paths) -> Extra:
     """The conda environments and first claims, as every later command keeps them."""
 
     def resources(config: Config, facts: Facts, plugins: Contributions) -> Sequence[Resource]:
-        claims = new_claims(paths, facts, config.users.admin) if uses_first_use(config) else []
+        claims = new_claims(paths, facts, config.users.admin) if uses_claims(config) else []
         return [*_conda_environments(config, plugins, paths), *claims]
 
     return resources
@@ -150,7 +150,7 @@ def _people(answers: Answers, config: Config, facts: Facts, paths: Paths) -> Seq
                 why="only the first-use authenticator takes one at installation",
                 fix="leave the password out: --admin NAME",
             )
-        return []
+        return new_claims(paths, facts, config.users.admin) if uses_claims(config) else []
     dbm = paths.state_dir / "passwords.dbm"
     given: list[Resource] = [
         FirstPassword(dbm, name, hash_password(password))
@@ -172,7 +172,7 @@ def _kept_environment(answers: Answers, paths: Paths) -> Sequence[Resource]:
 def _told(host: RealHost, paths: Paths, answers: Answers, outcome: Outcome) -> Installed:
     config = outcome.config
     claims = []
-    for login in config.users.admin if uses_first_use(config) else ():
+    for login in config.users.admin if uses_claims(config) else ():
         claim = read_claim(host.read(claim_file(paths.state_dir, login)) or b"")
         if claim:
             claims.append(claim)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from tljh.commands.install import public_url
 from tljh.converge import LOCK_TIMEOUT_S
 from tljh.errors import TljhError
-from tljh.host.passwords import has_password
+from tljh.facts import logins_with_password
 from tljh.host.real import RealHost
 from tljh.hub.claims import Claim, claim_file, new_claim
-from tljh.hub.configuration import uses_first_use
+from tljh.hub.configuration import uses_claims
 from tljh.installed import configuration_bytes, load_configuration
 from tljh.paths import paths_from_environment
 
@@ -42,7 +42,7 @@ def claim(login: str) -> Claimed:
     """Make a new claim for an administrator without a password; an older one stops working."""
     paths, host = paths_from_environment(), RealHost()
     config = load_configuration(host, paths, configuration_bytes(host, paths))
-    _refuse(login, config, has_password(paths.state_dir / "passwords.dbm", login))
+    _refuse(login, config, login in logins_with_password(config, paths))
     made = new_claim(login)
     with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
         host.write(claim_file(paths.state_dir, login), made.as_bytes(), mode=0o600)
@@ -51,9 +51,10 @@ def claim(login: str) -> Claimed:
 
 
 def _refuse(login: str, config: Config, has_one: bool) -> None:
-    if not uses_first_use(config):
+    if not uses_claims(config):
         raise TljhError(
-            f"claims belong to the first-use authenticator, and auth.type is {config.auth.type}",
+            f"there are no claims while auth.type is {config.auth.type}",
+            why="it keeps no passwords here",
             fix=f"{login} logs in as {config.auth.type} asks for",
         )
     if login not in config.users.admin:
@@ -66,5 +67,5 @@ def _refuse(login: str, config: Config, has_one: bool) -> None:
         raise TljhError(
             f"{login} has a password already",
             why="a claim sets the first one only",
-            fix=f"log in with it, or change it at {config.base_url}hub/auth/change-password",
+            fix=f"log in with it; if it is forgotten: sudo tljh user reset-password {login}",
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dbm
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from tljh.errors import TljhError
@@ -31,6 +33,19 @@ def logins(path: Path) -> list[str]:
     with dbm.open(str(path), "r") as stored:
         keys = stored.keys()
         return sorted(key.decode() if isinstance(key, bytes) else key for key in keys)
+
+
+def native_logins(database: Path) -> list[str]:
+    """Names with a password in NativeAuthenticator's table of the hub's database."""
+    if not database.is_file():
+        return []
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as opened:
+            rows = opened.execute("SELECT username FROM users_info ORDER BY username")
+            return [str(name) for (name,) in rows]
+    except sqlite3.Error:
+        # The table is made when the authenticator is first used.
+        return []
 
 
 def store_hash(path: Path, login: str, hashed: bytes | None) -> None:
