@@ -353,6 +353,7 @@ def _syntax_problem(error: Any, text: str) -> YamlProblem:
             "this does not line up with what stands above it",
             "indent it like its neighbours",
         ),
+        "expected the node content": ("a value is missing here", "write one, or close the bracket"),
         "expected ','": ("a bracket or brace is not closed", "close it"),
         "found character": ("a character stands here that no value can begin with", "quote it"),
         "found unexpected end of stream": ("a quote or a bracket is not closed", "close it"),
