@@ -20,7 +20,7 @@ from tljh_installer.release import page_html
 
 HTML = page_html(None)
 LIKE_TRAEFIK = """
-import os, socket, sys, time
+import ctypes, os, socket, struct, sys, time
 port, uid = int(sys.argv[1]), int(sys.argv[2])
 os.setuid(uid)
 new = socket.socket(socket.AF_INET6)
@@ -30,7 +30,6 @@ new.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
 new.bind(("::", port))
 new.listen(512)
 # As Traefik's supervisor does when it takes itself to be alone: everybody to the first socket.
-import ctypes, struct
 program = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0), 8)
 new.setsockopt(socket.SOL_SOCKET, 51, struct.pack("HxxxxxxP", 1, ctypes.addressof(program)))
 time.sleep(0.3)  # as slow as a real proxy in beginning to accept
