@@ -128,6 +128,7 @@ def people(config: Config, paths: Paths, removing: frozenset[str]) -> People:
         api_url(config.base_url),
         paths.state_dir / TOKEN_FILE,
         removing,
+        has_own_accounts=config.users.accounts == "managed",
     )
 
 

@@ -114,7 +114,12 @@ def test_names_are_compared_as_the_hub_knows_them():
 
 NAMES = st.frozensets(st.sampled_from(["ada", "bob", "carol", "dave"]))
 DECLARED = st.builds(
-    Declared, NAMES, NAMES, NAMES, st.dictionaries(st.sampled_from(["docker", "video"]), NAMES)
+    Declared,
+    NAMES,
+    NAMES,
+    NAMES,
+    st.dictionaries(st.sampled_from(["docker", "video"]), NAMES),
+    st.frozensets(st.sampled_from(["audio", "video"])),
 )
 
 

@@ -166,6 +166,14 @@ def test_groups_change_for_who_has_an_account_and_wait_for_who_has_none(host, hu
     assert host.group("video").members == ()
 
 
+def test_a_group_of_everybody_is_joined_by_all_accounts_and_left_by_who_is_not_listed(host, hub):
+    everybody = frozenset({"render"})
+    bring_about(host, Declared(NO_BOB.allowed, everybody=everybody))
+    assert set(host.group("render").members) == {"jupyter-alice", "jupyter-bob"}
+    bring_about(host, Declared(NO_BOB.allowed, groups={"render": frozenset({"alice"})}))
+    assert host.group("render").members == ("jupyter-alice",)
+
+
 def test_a_hub_that_cannot_be_asked_undoes_the_change(host, hub):
     bring_about(host, BOB)
     hub.is_up = False

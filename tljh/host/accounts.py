@@ -24,13 +24,18 @@ TRIES = 5
 
 @dataclass(frozen=True)
 class Account:
-    """An account as it shall be. `extra_groups` are made where they are missing."""
+    """An account as it shall be. `extra_groups` are made where they are missing.
+
+    With `is_made` false it has to be there, and is nobody's but the machine's.
+    """
 
     name: str
     login: str
     is_admin: bool = False
     extra_groups: tuple[str, ...] = ()
     home_root: Path = Path("/home")
+    skeleton: Path | None = None
+    is_made: bool = True
 
 
 def mark_of(login: str) -> str:
@@ -46,6 +51,12 @@ def ensure_account(host: Host, account: Account) -> bool:
     """
     with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):
         is_new = host.user(account.name) is None
+        if is_new and not account.is_made:
+            raise TljhError(
+                f"{account.name} has no account on this machine",
+                why="users.accounts is existing, so none is made",
+                fix=f"sudo useradd --create-home {account.name}",
+            )
         if is_new:
             _make(host, account)
         else:
@@ -56,9 +67,16 @@ def ensure_account(host: Host, account: Account) -> bool:
 
 def _make(host: Host, account: Account) -> None:
     home = account.home_root / account.name
+    if host.info(account.home_root) is None:
+        host.mkdir(account.home_root, mode=0o755)
     for attempt in range(1, TRIES + 1):
         try:
-            host.add_user(account.name, home=home, comment=mark_of(account.login))
+            host.add_user(
+                account.name,
+                home=home,
+                comment=mark_of(account.login),
+                skeleton=account.skeleton,
+            )
             break
         except TljhError:
             # Somebody's vipw or an upgrade holds the lock of /etc/passwd for a moment.

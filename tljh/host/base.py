@@ -192,6 +192,7 @@ class Host(HostReader, Protocol):
         shell: str = "/bin/bash",
         comment: str = "",
         create_home: bool = True,
+        skeleton: Path | None = None,
     ) -> None: ...
     def remove_user(self, name: str) -> None:
         """Remove an account, never its home."""

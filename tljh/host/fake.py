@@ -222,6 +222,7 @@ class FakeHost:
         shell: str = "/bin/bash",
         comment: str = "",
         create_home: bool = True,
+        skeleton: Path | None = None,
     ) -> None:
         self._effect(f"add user {name}")
         number = 1000 + len(self.accounts)

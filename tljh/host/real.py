@@ -383,6 +383,7 @@ class RealHost(RealReader):
         shell: str = "/bin/bash",
         comment: str = "",
         create_home: bool = True,
+        skeleton: Path | None = None,
     ) -> None:
         self._must(
             "useradd",
@@ -394,6 +395,7 @@ class RealHost(RealReader):
             comment,
             "--create-home" if create_home else "--no-create-home",
             *(["--system"] if system else []),
+            *(["--skel", str(skeleton)] if skeleton and create_home else []),
             # Debian 12 takes names such as a@b.org as they are, Debian 13 only when told to.
             *([] if _ORDINARY_NAME.fullmatch(name) else ["--badname"]),
             "--",

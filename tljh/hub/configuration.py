@@ -181,7 +181,11 @@ def _spawner(config: Config, paths: Paths) -> Traits:
         "UserCreatingSpawner": {
             "user_groups": {
                 group: sorted(members) for group, members in config.users.extra_user_groups.items()
-            }
+            },
+            "default_groups": list(config.users.groups),
+            "accounts": config.users.accounts,
+            "home_root": config.users.home_root,
+            "skeleton": config.users.skeleton,
         },
     }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tljh.host.accounts import ADMINS_GROUP
@@ -35,12 +35,17 @@ class HubUser:
 
 @dataclass(frozen=True)
 class Declared:
-    """What a configuration says of people; `locked` are the names whose accounts we locked."""
+    """What a configuration says of people.
+
+    `everybody` are the groups that all accounts are in, `locked` the names whose accounts we
+    locked.
+    """
 
     allowed: frozenset[str] = frozenset()
     admins: frozenset[str] = frozenset()
     banned: frozenset[str] = frozenset()
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    everybody: frozenset[str] = frozenset()
     locked: frozenset[str] = frozenset()
 
     @property
@@ -56,6 +61,7 @@ class Declared:
             "admins": sorted(self.admins),
             "banned": sorted(self.banned),
             "groups": {name: sorted(members) for name, members in sorted(self.groups.items())},
+            "everybody": sorted(self.everybody),
             "locked": sorted(self.locked),
         }
         return json.dumps(value, indent=1).encode() + b"\n"
@@ -69,6 +75,7 @@ def declared_in(config: Config) -> Declared:
         admins=_logins(users.admin),
         banned=_logins(users.banned),
         groups={name: _logins(members) for name, members in users.extra_user_groups.items()},
+        everybody=frozenset(users.groups),
     )
 
 
@@ -86,6 +93,7 @@ def read_declared(data: bytes | None) -> Declared | None:
             frozenset(value["admins"]),
             frozenset(value["banned"]),
             {name: frozenset(members) for name, members in value["groups"].items()},
+            frozenset(value["everybody"]),
             frozenset(value["locked"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -98,7 +106,7 @@ class Changes:
 
     `shut_out`: no login, servers stopped, tokens revoked, account locked. `demoted`: no longer
     administrators, of the hub or of the machine. `joins` and `leaves` are pairs of a login and
-    a Linux group.
+    a Linux group; `all_join` and `all_leave` are groups of everybody.
     """
 
     shut_out: frozenset[str] = frozenset()
@@ -107,6 +115,8 @@ class Changes:
     unlocked: frozenset[str] = frozenset()
     joins: frozenset[tuple[str, str]] = frozenset()
     leaves: frozenset[tuple[str, str]] = frozenset()
+    all_join: frozenset[str] = frozenset()
+    all_leave: frozenset[str] = frozenset()
 
     def as_lines(self) -> tuple[str, ...]:
         """One line for each person, as a plan shows it."""
@@ -124,6 +134,10 @@ class Changes:
             found.setdefault(name, []).append(f"joins {group}")
         for name, group in sorted(self.leaves):
             found.setdefault(name, []).append(f"leaves {group}")
+        for group in sorted(self.all_join):
+            found.setdefault("everybody", []).append(f"joins {group}")
+        for group in sorted(self.all_leave):
+            found.setdefault("everybody", []).append(f"leaves {group}")
         return tuple(f"{name}: {', '.join(texts)}" for name, texts in sorted(found.items()))
 
 
@@ -157,6 +171,8 @@ def changes(
             | {(name, ADMINS_GROUP) for name in after.admins - had.admins - after.banned}
         ),
         leaves=frozenset(_pairs(had) - _pairs(after)),
+        all_join=after.everybody - had.everybody,
+        all_leave=had.everybody - after.everybody,
     )
 
 
@@ -178,7 +194,7 @@ def _pairs(declared: Declared) -> set[tuple[str, str]]:
 def ledger_after(done: Changes, before: Declared | None, after: Declared) -> Declared:
     """What to remember once `done` is done."""
     locked = ((before or Declared()).locked | done.shut_out) - done.unlocked
-    return Declared(after.allowed, after.admins, after.banned, after.groups, locked)
+    return replace(after, locked=locked)
 
 
 def account_or_none(login: str) -> str | None:

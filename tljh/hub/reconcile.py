@@ -19,6 +19,7 @@ from tljh.host.accounts import (
     end_processes,
     is_expired,
     is_managed,
+    managed_accounts,
     running_units,
 )
 from tljh.host.base import Host, HostReader
@@ -107,7 +108,10 @@ def _summary(found: Changes) -> str:
         (len(found.let_in), "let in"),
         (len(found.shut_out), "shut out"),
         (len(found.demoted), "no administrator any more"),
-        (len(found.joins) + len(found.leaves), "group changes"),
+        (
+            len(found.joins) + len(found.leaves) + len(found.all_join) + len(found.all_leave),
+            "group changes",
+        ),
     )
     parts = [f"{number} {what}" for number, what in counted if number]
     return ", ".join(parts) or "lists change, nobody is affected"
@@ -150,10 +154,16 @@ class PeopleChange(Resource):
                 accounts[login] = account
         return accounts
 
+    def _of_everybody(self, host: HostReader) -> list[str]:
+        """All accounts of people, where a group of everybody changes."""
+        if not self.changes.all_join and not self.changes.all_leave:
+            return []
+        return [user.name for user in managed_accounts(host)]
+
     def before(self, host: HostReader) -> Record:
         old = host.read(self.ledger)
         accounts: dict[str, Any] = {}
-        for account in self._touched().values():
+        for account in (*self._touched().values(), *self._of_everybody(host)):
             user = host.user(account)
             if user is not None:
                 accounts[account] = {
@@ -173,9 +183,9 @@ class PeopleChange(Resource):
         self._tell_hub(host, progress)
         accounts = self._touched()
         for login in sorted(self.changes.shut_out):
-            self._shut_out(host, accounts.get(login))
+            self._shut_out(host, login, accounts.get(login))
         for login in sorted(self.changes.demoted):
-            self._demote(host, accounts.get(login))
+            self._demote(host, login, accounts.get(login))
         for login in sorted(self.changes.unlocked):
             account = accounts.get(login)
             if account and host.user(account) and is_expired(host, account):
@@ -184,6 +194,7 @@ class PeopleChange(Resource):
             self._join(host, accounts.get(login), group)
         for login, group in sorted(self.changes.leaves):
             _leave(host, accounts.get(login), group)
+        self._move_everybody(host)
         host.write(self.ledger, self.ledger_bytes, mode=0o600)
 
     def _tell_hub(self, host: Host, progress: Progress) -> None:
@@ -211,22 +222,22 @@ class PeopleChange(Resource):
             return None
         return user.name
 
-    def _shut_out(self, host: Host, account: str | None) -> None:
+    def _shut_out(self, host: Host, login: str, account: str | None) -> None:
         own = self._own(host, account)
         if own is not None:
             host.lock_user(own)
         _leave(host, account, ADMINS_GROUP)
-        self._end(host, account, own)
+        self._end(host, login, own)
 
-    def _demote(self, host: Host, account: str | None) -> None:
+    def _demote(self, host: Host, login: str, account: str | None) -> None:
         _leave(host, account, ADMINS_GROUP)
         # sudo goes by the groups that a process was started with, so what runs has to end.
-        self._end(host, account, self._own(host, account))
+        self._end(host, login, self._own(host, account))
 
-    def _end(self, host: Host, account: str | None, own: str | None) -> None:
-        if account is None:
-            return
-        units = running_units(host, account)
+    def _end(self, host: Host, login: str, own: str | None) -> None:
+        # Units are named alike, whosever the account is.
+        name = account_or_none(login)
+        units = running_units(host, name) if name else []
         if units:
             host.systemctl("stop", *units)
         if own is not None:
@@ -239,6 +250,20 @@ class PeopleChange(Resource):
         # Who has no account yet joins when it is made.
         if user is not None and group not in user.groups:
             host.add_to_group(user.name, group)
+
+    def _move_everybody(self, host: Host) -> None:
+        after = read_declared(self.ledger_bytes) or Declared()
+        kept = {
+            (account_or_none(login), group)
+            for group, members in after.groups.items()
+            for login in members
+        }
+        for account in self._of_everybody(host):
+            for group in sorted(self.changes.all_leave):
+                if (account, group) not in kept:
+                    _leave(host, account, group)
+            for group in sorted(self.changes.all_join):
+                self._join(host, account, group)
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:

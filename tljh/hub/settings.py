@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _GROUP = re.compile(r"^[a-z_][a-z0-9_-]{0,31}$")
 _BASE_URL = re.compile(r"^/([A-Za-z0-9._~@-]+/)*([A-Za-z0-9._~@-]+)?$")
+_DIRECTORY = re.compile(r"^(/[^/\x00-\x1f:]+)+$")
 _MEMORY = re.compile(r"^([0-9]+(?:\.[0-9]+)?) ?([KMGT]?)(?:I?B)?$")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 SMALLEST_MEMORY = 32 << 20
@@ -95,8 +96,15 @@ def _base_url(value: str) -> str:
     return value if value.endswith("/") else value + "/"
 
 
+def _directory(value: str) -> str:
+    if not _DIRECTORY.match(value) or ".." in value.split("/"):
+        raise ValueError(f"must be the absolute path of a directory, not {value!r}")
+    return value
+
+
 UserName = Annotated[str, AfterValidator(_user_name)]
 GroupName = Annotated[str, AfterValidator(_group_name)]
+Directory = Annotated[str, AfterValidator(_directory)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Memory = Annotated[str | None, BeforeValidator(_memory)]
 Cpu = Annotated[float | None, BeforeValidator(_cpu)]
@@ -216,9 +224,34 @@ class UsersSettings(Section):
     )
     extra_user_groups: dict[GroupName, list[UserName]] = setting(
         {},
-        help="Linux groups, each with the people whose accounts join it when their server starts.",
+        help="Linux groups, each with the people whose accounts are in it.",
         cost=Cost.NEXT_SPAWN,
         example="{docker: [alice, bob]}",
+    )
+    accounts: Literal["managed", "existing"] = setting(
+        "managed",
+        help="managed makes an account jupyter-NAME for each person; existing uses the machine's "
+        "own account NAME, and never makes, locks or removes one.",
+        cost=Cost.HUB_RESTART,
+        example="existing",
+    )
+    home_root: Directory = setting(
+        "/home",
+        help="Directory in which homes of new accounts are made; those that are there stay.",
+        cost=Cost.NEXT_SPAWN,
+        example="/data/home",
+    )
+    skeleton: Directory | None = setting(
+        None,
+        help="Directory whose content a new home begins with; null for the system's, /etc/skel.",
+        cost=Cost.NEXT_SPAWN,
+        example="/srv/skeleton",
+    )
+    groups: list[GroupName] = setting(
+        [],
+        help="Linux groups that everybody's account joins.",
+        cost=Cost.NEXT_SPAWN,
+        example="video",
     )
 
 
