@@ -1,0 +1,391 @@
+"""Both commands: what they print, their exit codes, and that nothing is loaded before its time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.configurations import TLJH_CONFIG, make_installation
+from tljh.cli import CONFIG, TLJH, Group, run
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TLJH_INSTALL_PREFIX", str(tmp_path))
+    return make_installation(tmp_path, "# ours\nusers:\n  admin:\n  - alice\n")
+
+
+@pytest.fixture
+def config(file: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    def run_config(*arguments: str) -> Done:
+        code = run("tljh-config", CONFIG, list(arguments))
+        captured = capsys.readouterr()
+        return Done(code, captured.out, captured.err)
+
+    return run_config
+
+
+def verbs(group: Group, above: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], str]]:
+    found = []
+    for name, verb in group.verbs.items():
+        if isinstance(verb, Group):
+            found += verbs(verb, (*above, name))
+        else:
+            found.append(((*above, name), verb))
+    return found
+
+
+@pytest.mark.parametrize("path", [path for path, _ in verbs(TLJH)], ids=" ".join)
+def test_every_verb_has_help(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("tljh", TLJH, [*path, "--help"]) == 0
+    assert "Usage" in capsys.readouterr().out
+
+
+def test_set_and_get_and_show(config: Run, file: Path) -> None:
+    done = config("set", "http.port", "8080")
+    assert done.code == 0
+    assert done.out == "http.port = 8080\nIt counts after: sudo tljh-config reload\n"
+    assert config("get", "http.port").out == "8080\n"
+    assert config("get", "https.port").out == "443\n"
+    assert config("show").out == file.read_text()
+    assert config("show", "users").out == "admin:\n  - alice\n"
+    assert "timeout: 3600" in config("show", "--all").out
+
+
+def test_setting_what_is_set_already_changes_nothing(config: Run, file: Path) -> None:
+    config("set", "http.port", "8080")
+    before = file.stat().st_ino
+    assert config("set", "http.port", "8080").out == "http.port is 8080 already\n"
+    assert file.stat().st_ino == before
+
+
+def test_refusal_is_exit_1_with_reason_and_fix_and_no_traceback(config: Run) -> None:
+    done = config("set", "http.port", "99999")
+    assert done.code == 1
+    assert done.out == ""
+    assert done.err == (
+        "error: http.port must be between 1 and 65535, not 99999\n"
+        "  fix: sudo tljh-config set http.port 80\n"
+    )
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_json_answers_hold_the_findings(config: Run, where: str) -> None:
+    words = ["set", "http.prot", "1"]
+    done = config(*(["--json", *words] if where == "before" else [*words, "--json"]))
+    answer = json.loads(done.out)
+    assert (done.code, answer["exit_code"]) == (1, 1)
+    assert answer["findings"][0]["fix"] == "did you mean http.port?"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sett", "a", "b"],
+        ["set"],
+        ["set", "http.port"],
+        ["set", "http.port", "1", "2"],
+        ["show", "--bogus"],
+        ["set", "a..b", "1"],
+        ["set", "http.port", "1", "--stdin"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_2_and_says_where_help_is(config: Run, words: list[str]) -> None:
+    done = config(*words)
+    assert done.code == 2
+    assert done.err.startswith("error: ")
+    assert "Traceback" not in done.err
+    assert "fix: " in done.err
+
+
+def test_misspelled_verb_is_reported_with_the_nearest(config: Run) -> None:
+    assert "did you mean add-item?" in config("add-itme", "a", "b").err
+
+
+def test_items_are_added_once_and_removed_once(config: Run, file: Path) -> None:
+    assert config("add-item", "users.admin", "bob").out.startswith("users.admin has bob now")
+    done = config("add-item", "users.admin", "bob")
+    assert (done.code, done.out) == (0, "users.admin has bob already\n")
+    assert config("remove-item", "users.admin", "bob").code == 0
+    done = config("remove-item", "users.admin", "bob")
+    assert done.code == 1
+    assert done.err.startswith("error: users.admin has no item bob\n  because: it has alice\n")
+    assert file.read_text() == "# ours\nusers:\n  admin:\n  - alice\n"
+
+
+def test_item_for_what_is_no_list_is_refused(config: Run) -> None:
+    assert "is not a list" in config("add-item", "http.port", "81").err
+
+
+def test_channel_is_added_to_the_default_ones(config: Run) -> None:
+    config("add-item", "user_environment.channels", "https://example.org/ours")
+    assert config("get", "user_environment.channels").out == (
+        "- conda-forge\n- https://example.org/ours\n"
+    )
+
+
+def test_number_that_is_a_name_can_be_added_and_removed(config: Run, file: Path) -> None:
+    file.write_text("users:\n  admin: [123, alice]\n")
+    assert config("remove-item", "users.admin", "123").code == 0
+    assert config("add-item", "users.admin", "0042").code == 0
+    assert config("get", "users.admin").out == "- alice\n- '0042'\n"
+
+
+def test_unset_of_what_is_not_set_is_an_error_in_a_sentence(config: Run) -> None:
+    done = config("unset", "http.port")
+    assert done.code == 1
+    assert "http.port is not set" in done.err
+
+
+@pytest.mark.parametrize(
+    "value", ["00123456", "1e3", "yes", "null", "[a, b]", "-x", "--all", "a: b"]
+)
+def test_password_stays_as_it_was_typed(config: Run, value: str) -> None:
+    words = ["--", value] if value.startswith("--") else [value]
+    assert config("set", "traefik_api.password", *words).code == 0
+    assert config("get", "traefik_api.password", "--reveal").out == f"{value}\n"
+
+
+def test_secrets_are_hidden_until_they_are_asked_for(config: Run, file: Path) -> None:
+    file.write_text(
+        "auth:\n  type: github\n  GitHubOAuthenticator:\n"
+        "    client_id: abc\n    client_secret: hush  # from the web\n"
+        "JupyterHub:\n  services:\n  - {name: x, api_token: hush}\n"
+        "upgrade:\n  url: https://me:hush@example.org/b.py\n"
+    )
+    for words in (["show"], ["show", "--json"], ["show", "--all"], ["show", "auth"]):
+        done = config(*words)
+        assert done.code == 0, words
+        assert "hush" not in done.out, words
+    assert "client_secret: '********'  # from the web" in config("show").out
+    assert config("show", "--reveal").out.count("hush") == 3
+    assert config("set", "auth.GitHubOAuthenticator.client_secret", "hush2").out.count("hush") == 0
+
+
+def test_secret_is_read_from_standard_input(config: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO("0042 with spaces\n"))
+    config("set", "auth.GitHubOAuthenticator.client_secret", "--stdin")
+    shown = config("get", "auth.GitHubOAuthenticator.client_secret", "--reveal")
+    assert shown.out == "0042 with spaces\n"
+
+
+def test_steps_towards_https_may_be_taken_one_by_one(config: Run) -> None:
+    done = config("set", "https.enabled", "true")
+    assert done.code == 0
+    assert "still to do: https.enabled is true, but nothing says" in done.err
+    assert config("check").code == 1
+    assert config("set", "https.letsencrypt.email", "you@example.org").code == 0
+    done = config("add-item", "https.letsencrypt.domains", "hub.example.org")
+    assert (done.code, done.err) == (0, "")
+    assert config("check").code == 0
+
+
+def test_without_validation_it_is_written_with_a_warning(config: Run, file: Path) -> None:
+    done = config("set", "http.prot", "81", "--no-validate")
+    assert done.code == 0
+    assert "not checked" in done.err
+    assert "prot: 81" in file.read_text()
+    assert config("check").code == 1
+
+
+def test_check_tells_everything_and_changes_nothing(config: Run, file: Path) -> None:
+    file.write_text("http: {prot: 1}\nusers: {admin: bob}\n")
+    done = config("check", "--json")
+    assert done.code == 1
+    assert [finding["line"] for finding in json.loads(done.out)["errors"]] == [1, 2]
+
+
+def test_another_file_can_be_named_before_or_after_the_verb(config: Run, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    assert config("--config-path", str(other), "set", "http.port", "81").code == 0
+    assert other.read_text() == "http:\n  port: 81\n"
+    assert config("get", "http.port", "--config-path", str(other)).out == "81\n"
+
+
+def test_describe_tells_of_settings_sections_and_traits(config: Run) -> None:
+    text = config("describe", "http.port").out
+    assert "default: 80" in text
+    assert "whole number between 1 and 65535" in text
+    assert config("describe", "https.tls").out.count("\n") == 2
+    assert "secret" in config("describe", "auth.GitHubOAuthenticator.client_secret").out
+    everything = json.loads(config("describe", "--json").out)
+    assert {"users.admin", "services.cull.timeout"} <= {one["key"] for one in everything}
+    assert config("describe", "http.prot").code == 1
+
+
+def test_schema_is_a_closed_json_schema(config: Run) -> None:
+    schema = json.loads(config("schema").out)
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["http"]
+
+
+def editor(tmp_path: Path, script: str) -> str:
+    program = tmp_path / "editor"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o700)
+    return str(program)
+
+
+def test_edit_saves_what_is_right_and_refuses_what_is_not(
+    config: Run, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = file.read_text()
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", editor(tmp_path, 'echo "http: {prot: 1}" >> "$1"'))
+    done = config("edit")
+    assert done.code == 1
+    assert "there is no setting http.prot" in done.err
+    assert "nothing was saved" in done.err
+    assert file.read_text() == before
+    monkeypatch.setenv("EDITOR", editor(tmp_path, 'echo "http: {port: 81}" >> "$1"'))
+    assert config("edit").code == 0
+    assert file.read_text() == before + "http: {port: 81}\n"
+    monkeypatch.setenv("EDITOR", "true")
+    assert config("edit").out == "nothing was changed\n"
+
+
+def test_edit_does_not_overwrite_what_somebody_else_wrote_meanwhile(
+    config: Run, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VISUAL", raising=False)
+    script = f'echo "base_url: /x/" >> {file}; echo "http: {{port: 81}}" >> "$1"'
+    monkeypatch.setenv("EDITOR", editor(tmp_path, script))
+    done = config("edit")
+    assert done.code == 1
+    assert "changed by somebody else" in done.err
+    assert "port: 81" not in file.read_text()
+    assert "base_url: /x/" in file.read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+@pytest.mark.parametrize("words", [["show"], ["set", "http.port", "81"], ["check"]], ids=" ".join)
+def test_without_root_there_is_one_sentence_and_the_sudo_line(file: Path, words: list[str]) -> None:
+    # Loaded as root, for Python and this tree may be root's own; then it runs as nobody.
+    code = f"""
+import os, sys
+from tljh.cli import CONFIG, run, tljh_config
+import tljh.commands.config_check, tljh.commands.config_set, tljh.commands.config_show
+run("tljh-config", CONFIG, ["set", "http.port", "80"])
+run("tljh-config", CONFIG, ["check"])
+os.setgroups([]), os.setgid(65534), os.setuid(65534)
+sys.argv = ["/usr/bin/tljh-config", *{words!r}]
+tljh_config()
+"""
+    for directory in file.parent.parents:
+        if directory.is_relative_to("/tmp") and directory != Path("/tmp"):
+            directory.chmod(directory.stat().st_mode | 0o055)
+    file.parent.chmod(0o700)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"error: only root can read {file}",
+        f"  fix: sudo tljh-config {' '.join(words)}",
+    ]
+
+
+def completions(words: str, prefix: Path) -> list[str]:
+    """What bash offers, by the script that the installation puts in place."""
+    script = f"""
+    source <({TLJH_CONFIG.with_name("tljh")} completion)
+    COMP_WORDS=({words})
+    [[ "{words}" == *" " ]] && COMP_WORDS+=("")
+    COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+    _tljh_config_complete tljh-config
+    printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    environ = {
+        **os.environ,
+        "TLJH_INSTALL_PREFIX": str(prefix),
+        "PATH": f"{TLJH_CONFIG.parent}:{os.environ['PATH']}",
+    }
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script], env=environ, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("tljh-config se", ["set"]),
+        ("tljh-config remo", ["remove-item"]),
+        ("tljh-config set http.p", ["http.port"]),
+        ("tljh-config set user", ["users.", "user_environment."]),
+        ("tljh-config set services.cull.en", ["services.cull.enabled"]),
+        ("tljh-config set https.enabled ", ["true", "false"]),
+        ("tljh-config set https.mode ", ["letsencrypt", "tls", "internal"]),
+        ("tljh-config set auth.type git", ["github", "gitlab"]),
+        (
+            "tljh-config set auth.GitHubOAuthenticator.client_s",
+            ["auth.GitHubOAuthenticator.client_secret"],
+        ),
+        ("tljh-config remove-item users.admin ", ["alice"]),
+    ],
+)
+def test_bash_completes_verbs_keys_and_values(
+    file: Path, tmp_path: Path, words: str, expected: list[str]
+) -> None:
+    assert sorted(completions(words, tmp_path)) == sorted(expected)
+
+
+def test_key_press_of_tab_in_a_real_bash_completes(file: Path, tmp_path: Path) -> None:
+    """An interactive bash on a terminal, as people have it."""
+    import pty
+    import time
+
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ["TLJH_INSTALL_PREFIX"] = str(tmp_path)
+        os.environ["PATH"] = f"{TLJH_CONFIG.parent}:{os.environ['PATH']}"
+        os.execlp("bash", "bash", "--norc", "-i")
+    try:
+        os.write(terminal, b"PS1='ready> '; source <(tljh completion); echo so''urced\n")
+        _read_until(terminal, b"sourced", time.monotonic() + 30)
+        os.write(terminal, b"tljh-config set services.cull.time\t")
+        _read_until(terminal, b"services.cull.timeout", time.monotonic() + 30)
+    finally:
+        os.close(terminal)
+        os.waitpid(child, 0)
+
+
+def _read_until(terminal: int, wanted: bytes, end_s: float) -> None:
+    import select
+    import time
+
+    seen = b""
+    while wanted not in seen:
+        assert time.monotonic() < end_s, seen.decode(errors="replace")
+        if select.select([terminal], [], [], 1)[0]:
+            seen += os.read(terminal, 4096)
+
+
+def test_verbs_load_only_what_they_need() -> None:
+    code = (
+        "import sys; from tljh.cli import run, CONFIG; run('tljh-config', CONFIG, ['show']);"
+        "print([m for m in ('jupyterhub', 'requests', 'rich', 'tornado', 'jinja2', 'pluggy')"
+        " if m in sys.modules])"
+    )
+    environ = {**os.environ, "TLJH_INSTALL_PREFIX": "/nowhere"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
