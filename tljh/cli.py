@@ -60,6 +60,14 @@ TLJH = Group(
         "status": "tljh.commands.status:status",
         "doctor": "tljh.commands.status:doctor",
         "logs": "tljh.commands.logs:logs",
+        "auth": Group(
+            "Ways to log in.",
+            {
+                "list": "tljh.commands.auth:ways",
+                "describe": "tljh.commands.auth:describe",
+                "check": "tljh.commands.auth:check",
+            },
+        ),
         "user": Group(
             "People of the hub.",
             {

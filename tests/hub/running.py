@@ -168,5 +168,20 @@ def running_hub(directory: Path, text: str, drop_in: str = "") -> Iterator[Runni
             hub.process.wait()
 
 
-def claims_file(hub: RunningHub, login: str) -> dict[str, str]:
-    return dict(json.loads((hub.paths.state_dir / "claims" / f"{login}.json").read_text()))
+def tried(hub: RunningHub) -> list[dict[str, object]]:
+    """What `tljh auth check` finds with the configuration of this hub."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tljh.hub.tries"],
+        env={
+            **os.environ,
+            "TLJH_APPLIED": str(hub.directory / "applied"),
+            "TLJH_INSTALL_PREFIX": str(hub.directory),
+            "PYTHONPATH": str(HERE),
+        },
+        cwd=hub.directory,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return list(json.loads(done.stdout.splitlines()[-1]))

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.hub.running import Browser, free_port, running_hub
+from tests.hub.running import Browser, RunningHub, free_port, running_hub, tried
 
 SLAPD = shutil.which("slapd", path="/usr/sbin:/usr/bin")
 pytestmark = pytest.mark.skipif(SLAPD is None, reason="slapd is not installed (apt install slapd)")
@@ -111,3 +111,30 @@ def test_who_is_in_the_directory_only_is_refused(hub):
 @pytest.mark.parametrize("name", ["*", "alice)(uid=*", "alice,ou=people"])
 def test_a_name_with_ldap_syntax_is_nobody(hub, name):
     assert Browser(hub).login(name, PEOPLE["alice"]).status_code == 403
+
+
+def test_auth_check_reaches_the_directory(hub):
+    found = tried(hub)
+    assert [one["is_fine"] for one in found] == [True] * len(found)
+    assert "the directory at 127.0.0.1 answers" in [one["what"] for one in found]
+
+
+def test_auth_check_tells_a_directory_that_is_not_there(tmp_path):
+    hub = RunningHub(tmp_path, 1)
+    hub.configure(settings(free_port()))
+    (found,) = [one for one in tried(hub) if not one["is_fine"]]
+    assert found["what"] == "the directory at 127.0.0.1 cannot be reached"
+    assert "tls_strategy" in found["fix"]
+
+
+def test_auth_check_searches_where_people_are_searched_for(tmp_path, directory_port):
+    hub = RunningHub(tmp_path, 1)
+    text = (
+        settings(directory_port)
+        .replace("bind_dn_template", "x-unused")
+        .replace("    x-unused: ['uid={username},ou=people,dc=example,dc=org']\n", "")
+        .replace("    tls_", "    lookup_dn: true\n    user_attribute: uid\n    tls_")
+    )
+    for base, is_fine in (("ou=people,dc=example,dc=org", True), ("ou=nobody,dc=e", False)):
+        hub.configure(text.replace("    tls_", f"    user_search_base: '{base}'\n    tls_"))
+        assert tried(hub)[-1]["is_fine"] is is_fine

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 import requests
 
-from tests.hub.running import Browser, running_hub
+from tests.hub.running import Browser, RunningHub, running_hub, tried
 
 oidc = pytest.importorskip("oidc_provider_mock")
 
@@ -73,6 +73,34 @@ def test_the_login_page_leads_to_the_provider(hub):
 
 def test_an_answer_that_nobody_asked_for_is_refused(hub):
     assert Browser(hub).get("/oauth_callback?code=x&state=y").status_code == 400
+
+
+BACK = "    oauth_callback_url: https://hub.example.org/hub/oauth_callback\n"
+
+
+def test_auth_check_reaches_the_provider_and_says_where_people_come_back_to(tmp_path, provider):
+    hub = RunningHub(tmp_path, 1)
+    hub.configure(settings(provider).replace("    client_id", BACK + "    client_id"))
+    found = tried(hub)
+    assert all(one["is_fine"] for one in found), found
+    told = [one["what"] for one in found]
+    assert "the settings are complete" in told
+    for name in ("authorize_url", "token_url", "userdata_url"):
+        assert any(what.startswith(f"{name} at localhost") for what in told)
+    assert "people come back to https://hub.example.org/hub/oauth_callback" in told
+
+
+def test_auth_check_tells_an_address_that_nobody_answers_at(tmp_path, provider):
+    hub = RunningHub(tmp_path, 1)
+    text = settings(provider).replace("    client_id", BACK + "    client_id")
+    hub.configure(text.replace("userdata_url: http://", "userdata_url: http://127.0.0.1:9/"))
+    assert any(one["what"].startswith("userdata_url") and not one["is_fine"] for one in tried(hub))
+
+
+def test_auth_check_tells_what_is_missing(tmp_path, provider):
+    hub = RunningHub(tmp_path, 1)
+    hub.configure(settings(provider).replace("    client_secret: '00123'\n", ""))
+    assert any("client_secret is missing" in one["what"] for one in tried(hub))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ configuration then reads the result (`tljh.hub.traits`) and imports none of that
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterator
@@ -20,9 +21,12 @@ GROUPS = {
     "spawners": "jupyterhub.spawners",
     "proxies": "jupyterhub.proxies",
 }
+# Authenticators that have no entry point of their own, by the short name that we give them.
+NAMED_HERE = {"lti13": "ltiauthenticator.lti13.auth:LTI13Authenticator"}
 OUR_CLASSES = (
     "tljh.hub.app:Hub",
     "tljh.hub.firstuse:ClaimedFirstUseAuthenticator",
+    "tljh.hub.native:ClaimedNativeAuthenticator",
     "tljh.user_creating_spawner:UserCreatingSpawner",
 )
 # How a trait's class (or the nearest of its bases) is written in YAML.
@@ -118,6 +122,10 @@ def _roots() -> Iterator[tuple[str, str, Any]]:
             yield "", "", _named(reference)
         except (ImportError, AttributeError) as error:
             print(f"not in the catalogue: {reference}: {error}", file=sys.stderr)
+    for short, reference in NAMED_HERE.items():
+        # Not in every hub environment: it comes with `hub.packages`.
+        with contextlib.suppress(ImportError):
+            yield "authenticators", short, _named(reference)
     for group, name in GROUPS.items():
         for entry in entry_points(group=name):
             # The entry point of an optional authenticator fails where its library is missing.

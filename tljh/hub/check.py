@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,26 +28,33 @@ if TYPE_CHECKING:
 TIMEOUT_S = 60.0
 
 
+@contextmanager
+def candidate(host: Host, paths: Paths, config: Config, facts: Facts) -> Iterator[Path]:
+    """A private directory that holds what a hub would load, for as long as it is looked at."""
+    directory = Path(f"/run/tljh-candidate-{os.getpid()}")
+    try:
+        host.mkdir(directory, mode=0o700)
+        host.mkdir(directory / "jupyterhub_config.d", mode=0o700)
+        traits = as_json(hub_configuration(config, paths))
+        host.write(directory / "hub.json", traits, mode=0o600)
+        for name, data in facts.hub_drop_ins.items():
+            host.write(directory / "jupyterhub_config.d" / name, data, mode=0o600)
+        yield directory
+    finally:
+        host.remove(directory)
+
+
 def try_hub_configuration(host: Host, paths: Paths, config: Config, facts: Facts) -> None:
     """Have the hub's own Python load the candidate; raises TljhError with all that is wrong."""
-    candidate = Path(f"/run/tljh-candidate-{os.getpid()}")
-    try:
-        host.mkdir(candidate, mode=0o700)
-        host.mkdir(candidate / "jupyterhub_config.d", mode=0o700)
-        traits = as_json(hub_configuration(config, paths))
-        host.write(candidate / "hub.json", traits, mode=0o600)
-        for name, data in facts.hub_drop_ins.items():
-            host.write(candidate / "jupyterhub_config.d" / name, data, mode=0o600)
+    with candidate(host, paths, config, facts) as applied:
         answer = host.query(
             [f"{facts.hub_environment}/bin/python", "-m", "tljh.hub.check"],
             timeout_s=TIMEOUT_S,
-            env={"TLJH_APPLIED": str(candidate), "TLJH_INSTALL_PREFIX": str(paths.prefix)},
+            env={"TLJH_APPLIED": str(applied), "TLJH_INSTALL_PREFIX": str(paths.prefix)},
         )
-    finally:
-        host.remove(candidate)
     if answer.code == 0:
         return
-    raise TljhError(_findings(answer.out, answer.err, candidate, paths))
+    raise TljhError(_findings(answer.out, answer.err, applied, paths))
 
 
 def _findings(out: str, err: str, candidate: Path, paths: Paths) -> list[Finding]:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tljh.hub.catalogue import NAMED_HERE
 from tljh.hub.names import USERNAME_PATTERN
 from tljh.hub.providers import callback_url, who_is_let_in
 from tljh.paths import Paths
@@ -51,7 +52,9 @@ def authenticator_class(config: Config) -> str:
     """The class that the hub loads: ours where it is one of those that we extend."""
     if uses_first_use(config):
         return OUR_FIRST_USE
-    return OUR_NATIVE if config.auth.type in NATIVE_NAMES else config.auth.type
+    if config.auth.type in NATIVE_NAMES:
+        return OUR_NATIVE
+    return NAMED_HERE.get(config.auth.type, config.auth.type).replace(":", ".")
 
 
 def hub_configuration(config: Config, paths: Paths) -> Traits:

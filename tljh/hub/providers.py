@@ -106,7 +106,7 @@ PROVIDERS = (
         public=True,
         narrowed_by=("github_url",),
         register="https://github.com/settings/developers (New OAuth App)",
-        hints=("'Authorization callback URL' takes the callback URL below",),
+        hints=("'Authorization callback URL' takes the callback URL",),
         examples=(("allowed_organizations", "'[\"my-course\"]'"), ("scope", "'[\"read:org\"]'")),
     ),
     _oauth(
@@ -117,7 +117,7 @@ PROVIDERS = (
         narrowed_by=("hosted_domain", "allowed_google_groups"),
         register="https://console.cloud.google.com/apis/credentials "
         "(Create credentials, OAuth client ID, Web application)",
-        hints=("'Authorized redirect URIs' takes the callback URL below",),
+        hints=("'Authorized redirect URIs' takes the callback URL",),
         examples=(("hosted_domain", "'[\"example.org\"]'"),),
     ),
     _oauth(
@@ -129,7 +129,7 @@ PROVIDERS = (
         needs=("tenant_id",),
         register="https://entra.microsoft.com (App registrations, New registration)",
         hints=(
-            "'Redirect URI', platform Web, takes the callback URL below",
+            "'Redirect URI', platform Web, takes the callback URL",
             "tenant_id is 'Directory (tenant) ID' of the registration's overview",
         ),
         examples=(("tenant_id", "00000000-0000-0000-0000-000000000000"),),
@@ -142,7 +142,7 @@ PROVIDERS = (
         narrowed_by=("gitlab_url",),
         register="https://gitlab.com/-/user_settings/applications, or the same of your own GitLab",
         hints=(
-            "'Redirect URI' takes the callback URL below; scope read_user (api for groups)",
+            "'Redirect URI' takes the callback URL; scope read_user (api for groups)",
             "for your own GitLab, set gitlab_url",
         ),
         examples=(
@@ -173,7 +173,7 @@ PROVIDERS = (
         "Auth0",
         "Auth0OAuthenticator",
         register="https://manage.auth0.com (Applications, Regular Web Application)",
-        hints=("'Allowed Callback URLs' takes the callback URL below",),
+        hints=("'Allowed Callback URLs' takes the callback URL",),
         examples=(("auth0_domain", "example.eu.auth0.com"),),
     ),
     _oauth(
