@@ -217,7 +217,11 @@ class ConfigFile:
 
     def _refuse_mistakes(self, before: str, after: str, at: Path) -> tuple[Finding, ...]:
         """What the edit leaves to do; raises when it adds a mistake of its own."""
+        from tljh.referenced import referenced_file_problems
+
         old, new = self.examine(before.encode("utf-8")), self.examine(after.encode("utf-8"))
+        for one in (old, new):
+            one.problems += referenced_file_problems(one.config, self.host)
         known = {(one.path, one.what) for one in old.problems}
         added = [one for one in new.problems if (one.path, one.what) not in known]
         errors = [one for one in added if one.severity == "error"]

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tljh import completion
 from tljh.facts import API_SECRET, COOKIE_SECRET, INSTANCE, TOKEN_FILE, Facts
 from tljh.host.accounts import ADMINS_GROUP, USERS_GROUP
 from tljh.hub.api import api_url
@@ -82,7 +83,10 @@ def foundation(paths: Paths, facts: Facts, plugins: Contributions) -> list[Resou
         secret_file(state / INSTANCE, facts.instance),
         secret_file(state / TOKEN_FILE, facts.hub_token),
         File(Path("/etc/sudoers.d/jupyterhub-admins"), SUDOERS.encode(), mode=0o440),
-        File(Path("/etc/profile.d/tljh.sh"), PROFILE.format(bin=paths.user / "bin").encode()),
+        File(
+            Path("/etc/profile.d/tljh.sh"),
+            (PROFILE.format(bin=paths.user / "bin") + completion.PROFILE).encode(),
+        ),
     ]
 
 
@@ -116,6 +120,13 @@ def desired(
     resources += [
         Symlink(paths.commands_dir / name, str(paths.hub / "bin" / name))
         for name in ("tljh", "tljh-config")
+    ]
+    resources += [
+        Directory(one, 0o755) for one in (completion.DIRECTORY.parent, completion.DIRECTORY)
+    ]
+    resources += [
+        File(completion.DIRECTORY / name, completion.completion_script(name).encode())
+        for name in completion.COMMANDS
     ]
     return resources
 

@@ -4,20 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-COMMANDS = ("tljh", "tljh-config")
-# Keys hold dots and quotes but no spaces, so words may be split at lines only. Where nothing is
-# offered, bash goes on with file names.
-_SCRIPT = """\
-# Completion of {command}; made by `tljh completion`.
-_{function}_complete() {{
-    local IFS=$'\\n'
-    COMPREPLY=( $(COMP_WORDS="${{COMP_WORDS[*]}}" COMP_CWORD=$COMP_CWORD \\
-        {variable}=complete_bash {command} 2>/dev/null) )
-    [[ ${{#COMPREPLY[@]}} -eq 1 && ${{COMPREPLY[0]}} == *. ]] && compopt -o nospace
-    return 0
-}}
-complete -o default -F _{function}_complete {command}
-"""
+from tljh.completion import COMMANDS, completion_script
 
 
 @dataclass(frozen=True)
@@ -31,14 +18,6 @@ class Script:
 
     def as_json(self) -> dict[str, str]:
         return {"shell": "bash", "script": self.text}
-
-
-def completion_script(command: str) -> str:
-    """What belongs into /usr/share/bash-completion/completions/<command>."""
-    function = command.replace("-", "_")
-    return _SCRIPT.format(
-        command=command, function=function, variable=f"_{function.upper()}_COMPLETE"
-    )
 
 
 def completion() -> Script:

@@ -26,6 +26,26 @@ class Killed(BaseException):
     """Stands for SIGKILL: no handler of the code under test may catch it."""
 
 
+# What a fresh machine has, as far as anything is put there.
+_DIRECTORIES = (
+    "/",
+    "/opt",
+    "/etc",
+    "/etc/systemd",
+    "/etc/systemd/system",
+    "/etc/sudoers.d",
+    "/etc/profile.d",
+    "/var",
+    "/var/lib",
+    "/run",
+    "/usr",
+    "/usr/bin",
+    "/usr/share",
+    "/usr/share/bash-completion",
+    "/usr/share/bash-completion/completions",
+)
+
+
 @dataclass
 class FakeHost:
     """Implements `Host`. `answers` maps the start of a command line to its result.
@@ -48,8 +68,7 @@ class FakeHost:
     clock_s: float = 0.0
 
     def __post_init__(self) -> None:
-        for path in ("/", "/opt", "/etc", "/etc/systemd", "/etc/systemd/system", "/etc/sudoers.d", "/etc/profile.d",
-                     "/var", "/var/lib", "/run", "/usr", "/usr/bin"):  # fmt: skip
+        for path in _DIRECTORIES:
             self.files.setdefault(Path(path), (FileInfo("directory", 0o755, "root", "root"), b""))
 
     def _effect(self, what: str) -> None:

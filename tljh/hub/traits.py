@@ -91,6 +91,8 @@ class Trait:
             return isinstance(value["file"], str) and value["file"].startswith("/")
         if self.kind == "choice":
             return value in self.choices
+        if self.kind == "bool" and value in (0, 1):
+            return True
         kinds: dict[str, tuple[type, ...]] = {
             "bool": (bool,),
             "int": (int,),

@@ -1,0 +1,86 @@
+"""Files that the configuration names are looked at before they count."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tljh.config import load
+from tljh.host.real import RealReader
+from tljh.referenced import referenced_file_problems
+
+
+def problems(text: str) -> list[str]:
+    config = load(text.encode())
+    return [one.what for one in referenced_file_problems(config, RealReader())]
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate and its key, made by openssl."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    cert, key = tmp_path / "hub.crt", tmp_path / "hub.key"
+    make_certificate(cert, key)
+    return cert, key
+
+
+def make_certificate(cert: Path, key: Path, *options: str) -> None:
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-subj", "/CN=hub", "-days", "2"]
+    subprocess.run(
+        [*command, *(options or ["-nodes"]), "-keyout", key, "-out", cert],
+        check=True,
+        capture_output=True,
+    )
+
+
+def https(cert: Path | str, key: Path | str) -> str:
+    return f"https: {{enabled: true, tls: {{cert: {cert}, key: {key}}}}}\n"
+
+
+def test_certificate_and_its_key_are_fine(pair: tuple[Path, Path]) -> None:
+    assert problems(https(*pair)) == []
+
+
+def test_missing_certificate_is_named(pair: tuple[Path, Path]) -> None:
+    assert problems(https("/none.crt", pair[1])) == [
+        "https.tls.cert names a file that is not there: /none.crt"
+    ]
+
+
+def test_file_that_is_no_certificate_is_named(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.crt"
+    wrong.write_text("hello\n")
+    assert problems(https(wrong, pair[1])) == [
+        f"https.tls.cert names a file that holds no certificate in PEM form: {wrong}"
+    ]
+
+
+def test_key_of_another_certificate_is_told_apart(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    other = tmp_path / "other.key"
+    make_certificate(tmp_path / "other.crt", other)
+    assert problems(https(pair[0], other)) == ["https.tls.key is not the key of https.tls.cert"]
+
+
+def test_key_with_a_passphrase_is_refused(tmp_path: Path) -> None:
+    cert, key = tmp_path / "hub.crt", tmp_path / "hub.key"
+    make_certificate(cert, key, "-passout", "pass:hush")
+    assert problems(https(cert, key)) == [
+        f"https.tls.key names a private key with a passphrase: {key}"
+    ]
+
+
+def test_file_of_a_secret_must_be_there_and_private(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    text = f"auth: {{type: github, GitHubOAuthenticator: {{client_secret: {{file: {secret}}}}}}}\n"
+    (missing,) = problems(text)
+    assert "names a file that is not there" in missing
+    secret.write_text("hush")
+    secret.chmod(0o644)
+    (warning,) = problems(text)
+    assert "can be read by others" in warning
+    secret.chmod(0o600)
+    assert problems(text) == []
