@@ -46,7 +46,7 @@ class Lines:
         self._stream = stream or sys.stderr
 
     def note(self, text: str) -> None:
-        print(f"         {text}", file=self._stream, flush=True)
+        print(f"       {text}", file=self._stream, flush=True)
 
     def advance(self, done: float, total: float, what: str = "") -> None:
         pass
@@ -57,11 +57,11 @@ class Lines:
         try:
             yield
         except BaseException:
-            print(f"  failed {title}", file=self._stream, flush=True)
+            print(f"failed {title}", file=self._stream, flush=True)
             raise
         took_s = time.monotonic() - began_s
         if took_s >= WORTH_A_LINE_S:
-            print(f"{took_s:6.1f} s {title}", file=self._stream, flush=True)
+            print(f"{took_s:.1f} s  {title}", file=self._stream, flush=True)
 
 
 class Bars:

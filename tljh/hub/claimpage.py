@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyterhub.handlers import BaseHandler
 from tornado import web
+from tornado.httputil import url_concat
 from traitlets import Unicode
 from traitlets.config import Configurable
 
@@ -104,4 +105,4 @@ class ClaimHandler(BaseHandler):
             await self._show(claim, f"The password needs at least {minimum} characters.")
             return
         await self.claimable.redeem(claim, password)
-        self.redirect(self.settings["login_url"] + "?claimed=1")
+        self.redirect(url_concat(self.settings["login_url"], {"username": claim.login}))
