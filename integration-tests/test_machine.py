@@ -62,6 +62,13 @@ def test_snapshot_starts_in_seconds_with_its_files_and_units(machine: Machine) -
         engine.run("rmi", "--force", image)
 
 
+def test_directories_of_the_image_are_renamed_as_on_a_disk(machine: Machine) -> None:
+    if machine.engine.kind != "podman":
+        pytest.skip("docker has no option for it")
+    rename = 'import os; os.rename("/usr/share/doc", "/usr/share/docs")'
+    machine.run(["python3", "-c", rename])
+
+
 def test_apt_and_pip_reach_their_registries_from_inside(machine: Machine) -> None:
     machine.run("apt-get update -q && apt-get install -qy --no-install-recommends python3-pip")
     machine.run("python3 -m pip download --quiet --no-deps --dest /tmp/got idna")

@@ -166,7 +166,26 @@ def podman_command(version: int) -> tuple[str, ...]:
     elif not which("crun"):
         packages["runc"] = "runc"
     need_packages(packages)
-    return ("podman", "--runtime", "runc") if "runc" in packages else ("podman",)
+    runtime = ("--runtime", "runc") if "runc" in packages else ()
+    return ("podman", *runtime, *renaming_directories())
+
+
+def renaming_directories() -> tuple[str, ...]:
+    """Options with which directories of an image can be renamed, as on a disk.
+
+    Without redirect_dir, overlayfs refuses that with EXDEV.
+    """
+    form = "{{.Store.GraphDriverName}} {{.Store.GraphOptions}}"
+    asked = subprocess.run(
+        ["podman", "info", "--format", form],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    # A FUSE overlay has its own options, and other drivers have no overlay.
+    if not asked.stdout.startswith("overlay ") or "mount_program" in asked.stdout:
+        return ()
+    return ("--storage-opt", "overlay.mountopt=nodev,redirect_dir=on")
 
 
 def missing_privileges(capabilities: int) -> Iterable[str]:
