@@ -83,6 +83,14 @@ TLJH = Group(
                 "claim": "tljh.commands.user:claim",
             },
         ),
+        "share": Group(
+            "Folders that a group edits together.",
+            {
+                "list": "tljh.commands.share:list_shares",
+                "add": "tljh.commands.share:add",
+                "remove": "tljh.commands.share:remove",
+            },
+        ),
         "config": CONFIG,
         "completion": "tljh.commands.completion:completion",
     },

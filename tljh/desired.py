@@ -18,6 +18,7 @@ from tljh.hub.configuration import as_json, hub_configuration
 from tljh.hub.load import DROP_INS, HUB_FILE
 from tljh.hub.people import LEDGER, declared_in
 from tljh.hub.reconcile import People
+from tljh.hub.shares import shared_folder_resources
 from tljh.paths import Paths
 from tljh.plugins.manager import Contributions
 from tljh.proxy.desired import TRAEFIK_GROUP, traefik_resources
@@ -117,6 +118,7 @@ def desired(
     resources += traefik_resources(config, facts, paths)
     resources += units(facts, paths, force)
     resources.append(people(config, paths, removing))
+    resources += shared_folder_resources(config.users.shared_folders)
     resources += [
         Symlink(paths.commands_dir / name, str(paths.hub / "bin" / name))
         for name in ("tljh", "tljh-config")

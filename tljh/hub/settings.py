@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _GROUP = re.compile(r"^[a-z_][a-z0-9_-]{0,31}$")
 _BASE_URL = re.compile(r"^/([A-Za-z0-9._~@-]+/)*([A-Za-z0-9._~@-]+)?$")
+_FOLDER = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$")
 _DIRECTORY = re.compile(r"^(/[^/\x00-\x1f:]+)+$")
 _MEMORY = re.compile(r"^([0-9]+(?:\.[0-9]+)?) ?([KMGT]?)(?:I?B)?$")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -96,6 +97,12 @@ def _base_url(value: str) -> str:
     return value if value.endswith("/") else value + "/"
 
 
+def _folder_name(name: str) -> str:
+    if not _FOLDER.match(name):
+        raise ValueError(f"is not a name of a folder (letters, digits, ., - and _): {name!r}")
+    return name
+
+
 def _directory(value: str) -> str:
     if not _DIRECTORY.match(value) or ".." in value.split("/"):
         raise ValueError(f"must be the absolute path of a directory, not {value!r}")
@@ -104,6 +111,7 @@ def _directory(value: str) -> str:
 
 UserName = Annotated[str, AfterValidator(_user_name)]
 GroupName = Annotated[str, AfterValidator(_group_name)]
+FolderName = Annotated[str, AfterValidator(_folder_name)]
 Directory = Annotated[str, AfterValidator(_directory)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Memory = Annotated[str | None, BeforeValidator(_memory)]
@@ -252,6 +260,12 @@ class UsersSettings(Section):
         help="Linux groups that everybody's account joins.",
         cost=Cost.NEXT_SPAWN,
         example="video",
+    )
+    shared_folders: dict[FolderName, GroupName] = setting(
+        {},
+        help="Folders below /srv/shared, each with the Linux group that edits it together.",
+        cost=Cost.NOTHING,
+        example="{course: pupils}",
     )
 
 

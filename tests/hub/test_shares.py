@@ -1,0 +1,82 @@
+"""Shared folders as resources; that people can edit in them is shown on a real machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tljh.config import load
+from tljh.errors import TljhError
+from tljh.host.base import Result
+from tljh.host.fake import FakeHost
+from tljh.hub.shares import ROOT, SharedFolder, shared_folder_resources
+from tljh.output import Silent
+
+FOLDER = SharedFolder(ROOT / "course", "pupils")
+
+
+@pytest.fixture
+def host():
+    host = FakeHost()
+    host.mkdir(Path("/srv"), mode=0o755)
+    host.mkdir(ROOT, mode=0o755)
+    host.add_group("pupils")
+    host.answers["getfacl"] = Result(0, "group:pupils:rwx\ndefault:group:pupils:rwx\n")
+    return host
+
+
+def test_without_shared_folders_nothing_is_needed():
+    assert shared_folder_resources({}) == []
+
+
+def test_a_shared_folder_brings_what_it_takes():
+    keys = [resource.key for resource in shared_folder_resources({"course": "pupils"})]
+    assert keys == [
+        "apt acl",
+        "directory /srv/shared",
+        "group pupils",
+        "shared /srv/shared/course",
+    ]
+
+
+def test_a_second_time_nothing_changes(host):
+    assert FOLDER.difference(host)
+    FOLDER.apply(host, Silent())
+    assert FOLDER.difference(host) is None
+    assert host.info(FOLDER.path).mode == 0o2770
+    assert host.info(FOLDER.path).group == "pupils"
+
+
+def test_a_folder_that_lost_its_access_list_gets_it_back(host):
+    FOLDER.apply(host, Silent())
+    host.answers["getfacl"] = Result(0, "group:pupils:rwx\n")
+    assert FOLDER.difference(host)
+
+
+def test_a_new_folder_goes_when_the_change_is_undone(host):
+    record = FOLDER.before(host)
+    FOLDER.apply(host, Silent())
+    SharedFolder.revert(host, record)
+    assert host.info(FOLDER.path) is None
+
+
+def test_a_folder_with_something_in_it_stays_when_the_change_is_undone(host):
+    record = FOLDER.before(host)
+    FOLDER.apply(host, Silent())
+    host.write(FOLDER.path / "notes.ipynb", b"{}", mode=0o660)
+    SharedFolder.revert(host, record)
+    assert host.read(FOLDER.path / "notes.ipynb") == b"{}"
+
+
+def test_a_file_system_without_access_lists_is_named(host):
+    host.answers["setfacl"] = Result(1, "", "setfacl: course: Operation not supported")
+    with pytest.raises(TljhError, match="cannot be shared") as caught:
+        FOLDER.apply(host, Silent())
+    assert "not supported" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["../etc", "a/b", "", ".", "-rf", "a b"])
+def test_a_folder_name_that_leads_elsewhere_is_refused(name):
+    with pytest.raises(TljhError):
+        load(f"users: {{shared_folders: {{'{name}': pupils}}}}".encode())
