@@ -76,7 +76,8 @@ class Trait:
         if self.kind == "bytes":
             return f"the {self.name!r} trait of {owner} expected a size like 512M, not {shown}"
         if self.item and isinstance(value, list):
-            noun = {"text": "texts", "int": "whole numbers"}.get(self.item, "truth values")
+            nouns = {"text": "texts", "int": "whole numbers", "map": "maps"}
+            noun = nouns.get(self.item, "truth values")
             return f"the {self.name!r} trait of {owner} expected a list of {noun}, not {shown}"
         limits = " and ".join(f"{name} {bound:g}" for name, bound in bounds.items() if bound)
         return f"the {self.name!r} trait of {owner} expected {self.info}, not {shown}" + (
@@ -111,7 +112,7 @@ class Trait:
             return False
         if self.kind == "bytes" and isinstance(value, str):
             return value[-1:] in "KMGT0123456789" and value[:1].isdigit()
-        if isinstance(value, list) and self.item in ("text", "int", "bool"):
+        if isinstance(value, list) and self.item in ("text", "int", "bool", "map"):
             wanted = kinds[self.item]
             if not all(isinstance(one, wanted) for one in value):
                 return False
@@ -218,12 +219,7 @@ class Catalogue:
                     at_key=True,
                 )
             elif (refusal := trait.refusal(value, class_name)) is not None:
-                fix = (
-                    "set it in a file in config/jupyterhub_config.d"
-                    if (trait.kind == "function")
-                    else (trait.help and f"what it is for: {trait.help}") or None
-                )
-                yield Problem((*path, name), refusal, fix=fix)
+                yield Problem((*path, name), refusal, fix=_fix(trait, value))
 
     def authenticator_problem(self, name: str) -> Problem | None:
         """What is wrong with `auth.type`."""
@@ -254,6 +250,18 @@ class Catalogue:
             f"auth.type names no authenticator that is installed: {name!r}",
             fix=f"sudo tljh-config set auth.type {guess[0]}" if guess else f"one of: {shorts}",
         )
+
+
+def _fix(trait: Trait, value: Any) -> str | None:
+    if trait.kind == "function":
+        return "set it in a file in config/jupyterhub_config.d"
+    if trait.kind == "list" and isinstance(value, (str, int)):
+        return (
+            "write it as a list: [a, b]"
+            if looks_secret(trait.name)
+            else (f"write it as a list: [{value}]")
+        )
+    return f"what it is for: {trait.help}" if trait.help else None
 
 
 def _is_importable(module: str) -> bool:
