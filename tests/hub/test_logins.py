@@ -9,6 +9,7 @@ from tljh.errors import TljhError
 from tljh.hub.check import findings_of
 from tljh.hub.configuration import as_json, hub_configuration
 from tljh.hub.providers import PROVIDERS, callback_url, provider_of, who_is_let_in
+from tljh.hub.settings import login_warnings
 from tljh.paths import Paths
 
 HTTPS = "https: {enabled: true, letsencrypt: {email: a@b.org, domains: [hub.example.org]}}\n"
@@ -70,6 +71,14 @@ def test_administrators_alone_are_somebody_but_worth_a_word(refusals):
     assert warnings(text) == [
         "nobody but administrators is allowed to log in with PAM: accounts of this machine"
     ]
+
+
+def test_dummy_is_warned_of_every_time():
+    expected = "auth.type is dummy, which lets anyone in under any name"
+    text = "auth: {type: dummy}\nusers: {admin: [boss]}\n"
+    assert warnings(text) == [expected]
+    assert [problem.what for problem in login_warnings(examine(text.encode()).config)] == [expected]
+    assert list(login_warnings(examine(b"auth: {type: github}").config)) == []
 
 
 @pytest.mark.parametrize(

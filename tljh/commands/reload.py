@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tljh.converge import Request, converge, work_out
-from tljh.errors import Exit, TljhError
+from tljh.converge import Outcome, Request, converge, work_out
+from tljh.errors import Exit, Finding, TljhError
 from tljh.host.base import HostReader
 from tljh.host.real import RealHost
 from tljh.hub.health import DEADLINE_S
+from tljh.hub.settings import login_warnings
 from tljh.installed import configuration_bytes
 from tljh.journal import Entry, Journal
 from tljh.output import Progress, Silent, progress_for
@@ -40,14 +41,22 @@ class Reloaded:
 
     plan: Plan
     number: int | None
+    warnings: tuple[Finding, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        return {"changed": bool(self.plan), "number": self.number, **self.plan.as_json()}
+        return {
+            "changed": bool(self.plan),
+            "number": self.number,
+            "warnings": [finding.as_json() for finding in self.warnings],
+            **self.plan.as_json(),
+        }
 
     def as_text(self) -> str:
-        if not self.plan:
-            return "Nothing to do: what runs is what the configuration says."
-        return f"Done: {len(self.plan.steps)} changes applied, state {self.number} in the history."
+        told = "Nothing to do: what runs is what the configuration says."
+        if self.plan:
+            count = len(self.plan.steps)
+            told = f"Done: {count} changes applied, state {self.number} in the history."
+        return "\n".join([*(finding.as_text("warning") for finding in self.warnings), told])
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,15 @@ def reload(
     forced = frozenset({component}) if force else frozenset()
     request = request_for(host, paths, "reload", force=forced, timeout_s=timeout_s)
     outcome = converge(host, paths, request, _progress(as_json))
-    return Reloaded(outcome.plan, outcome.number)
+    return _reloaded(outcome)
+
+
+def _reloaded(outcome: Outcome) -> Reloaded:
+    warnings = [
+        Finding(problem.what, why=problem.why, fix=problem.fix)
+        for problem in login_warnings(outcome.config)
+    ]
+    return Reloaded(outcome.plan, outcome.number, tuple(warnings))
 
 
 def _progress(as_json: bool) -> Progress:
@@ -156,4 +173,4 @@ def rollback(number: int | None = None, *, as_json: bool = False) -> Reloaded:
     entry = journal.entry(host, number)
     request = request_for(host, paths, f"rollback {number}", files=entry.files)
     outcome = converge(host, paths, request, _progress(as_json))
-    return Reloaded(outcome.plan, outcome.number)
+    return _reloaded(outcome)

@@ -53,6 +53,13 @@ def login_problems(
     `classes` are the real class and its bases, where they have been imported.
     """
     classes = classes or provider.classes
+    if provider.name == "dummy":
+        yield Problem(
+            ("auth", "type"),
+            "auth.type is dummy, which lets anyone in under any name",
+            fix="choose another: tljh auth list",
+            severity="warning",
+        )
     yield from _missing(provider, view, classes)
     if provider.callback is not None:
         yield from _callback(provider, view, classes, site)
