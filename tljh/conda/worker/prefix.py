@@ -122,6 +122,19 @@ def _dist_infos(record: PrefixRecord) -> set[str]:
     return {p.parent.name for p in record.files if p.parent.name.endswith(".dist-info")}
 
 
+def remove_byte_code(prefix: Path, going: Iterable[PrefixRecord]) -> None:
+    """Take away what was compiled from files that are about to be replaced.
+
+    Packages built reproducibly give all files one time, so byte code of the old version
+    would pass for the new one's where a file's size stays the same.
+    """
+    for record in going:
+        for path in record.files:
+            if path.suffix == ".py":
+                for compiled in (prefix / path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+                    compiled.unlink()
+
+
 def replace_text(path: Path, text: str) -> None:
     """Never write through what may be a hard link into a snapshot or the package cache."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -34,6 +34,7 @@ from tljh.conda.worker.prefix import (
     owners_of_distributions,
     prefix_records,
     python_short,
+    remove_byte_code,
     replace_text,
     use_installed_paths,
 )
@@ -76,13 +77,14 @@ async def _link(request: dict[str, Any], prefix: Path, other: Path) -> None:
     reporter = events.Reporter()
     before = prefix_records(other)
     cache = Path(request["cache"])
-    cache.mkdir(parents=True, exist_ok=True)
-    cache.chmod(0o700)
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Fully: a file that somebody edited in an environment may share its inode with the cache.
     layer = PackageCacheLayer(cache / "pkgs").with_validation_mode(ValidationMode.full())
     wanted = locked_records(request["lock"])
     again = _make_way(request, other, wanted)
     verify_local_archives(wanted, before)
+    keep = {distribution_name(r) for r in wanted if r.name.normalized not in again}
+    remove_byte_code(other, [r for r in before if distribution_name(r) not in keep])
     await install(
         wanted,
         other,
@@ -195,17 +197,15 @@ def _run(argv: Sequence[str], failure: str) -> None:
 
 
 def _compile(prefix: Path, other: Path) -> None:
-    """People can't write byte code here, so without this every start of theirs is slow.
-
-    The exit status says nothing: some packages ship files for newer Pythons on purpose.
-    """
+    """People can't write byte code here, so without this every start of theirs is slow."""
     short = python_short(other)
     if short is None:
         return
     events.step("compiling to byte code")
     library = other / "lib" / f"python{short}"
-    command = [str(other / "bin" / "python"), "-I", "-B", "-m", "compileall", "-q", "-j", "0"]
-    command += ["-s", str(other), "-p", str(prefix), str(library)]
+    script = Path(__file__).with_name("bytecode.py")
+    command = [str(other / "bin" / "python"), "-I", "-B", str(script)]
+    command += [str(library), str(other), str(prefix)]
     subprocess.run(
         [*_DIES_WITH_US, *command],
         stdin=subprocess.DEVNULL,

@@ -1,0 +1,87 @@
+"""Compiles an environment's library; a script that the environment's own Python runs.
+
+`bytecode.py LIBRARY BUILT_AT PREFIX` does what `python -m compileall -j0` does in two thirds
+of its time (11.5 against 17 s of CPU for 4,438 files): no process pool, and no temporary file
+for each, since nobody looks at an environment that is being built. Standard library only, and
+nothing newer than Python 3.8.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+
+def main(library: str, built_at: str, prefix: str) -> None:
+    """Compile all of `library`, for a place that will be called `prefix`."""
+    warnings.simplefilter("ignore")
+    sources = sorted(find_sources(Path(library)), reverse=True)
+    workers = os.cpu_count() or 1
+    children = []
+    for number in range(1, workers):
+        child = os.fork()
+        if child == 0:
+            compile_all(sources[number::workers], built_at, prefix, os.getppid())
+            os._exit(0)
+        children.append(child)
+    compile_all(sources[::workers], built_at, prefix, os.getppid())
+    for child in children:
+        os.waitpid(child, 0)
+
+
+def find_sources(library: Path) -> Iterator[tuple[int, str, int]]:
+    """Size, path and time of every source file; makes the directories for byte code on the way."""
+    pending = [library]
+    while pending:
+        folder = pending.pop()
+        has_sources = False
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name != "__pycache__":
+                        pending.append(Path(entry.path))
+                elif entry.name.endswith(".py") and entry.is_file():
+                    info = entry.stat()
+                    yield info.st_size, entry.path, int(info.st_mtime)
+                    has_sources = True
+        if has_sources:
+            (folder / "__pycache__").mkdir(exist_ok=True)
+
+
+def compile_all(
+    sources: Sequence[tuple[int, str, int]], built_at: str, prefix: str, parent: int
+) -> None:
+    for size, path, changed_s in sources:
+        if os.getppid() != parent:
+            os._exit(1)
+        # What cannot be compiled is meant for another Python, or for a template engine.
+        try:
+            compile_one(size, Path(path), changed_s, prefix + path[len(built_at) :])
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+            continue
+
+
+def compile_one(size: int, path: Path, changed_s: int, final_path: str) -> None:
+    """Write the byte code of one file, unless what is there belongs to it."""
+    # PEP 552: magic number, no flags, the source's time and size.
+    header = importlib.util.MAGIC_NUMBER + bytes(4)
+    header += (changed_s & 0xFFFFFFFF).to_bytes(4, "little")
+    header += (size & 0xFFFFFFFF).to_bytes(4, "little")
+    target = Path(importlib.util.cache_from_source(str(path)))
+    if target.exists():
+        with target.open("rb") as there:
+            if there.read(len(header)) == header:
+                return
+        # Never written through: it may be a hard link into the snapshot.
+        target.unlink()
+    code = compile(path.read_bytes(), final_path, "exec", dont_inherit=True)
+    target.write_bytes(header + marshal.dumps(code))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])
