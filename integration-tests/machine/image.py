@@ -52,8 +52,13 @@ DEFAULT_RELEASE = "debian12"
 
 def release_of(name: str) -> Release:
     """The release called `name`; any other name is taken for an image in a registry."""
-    name = ALIASES.get(name, name).replace("debian:", "debian").replace("ubuntu:", "ubuntu")
-    return RELEASES.get(name) or Release(name, None)
+    return RELEASES.get(canonical(name)) or Release(name, None)
+
+
+def canonical(name: str) -> str:
+    """The one name of a release that has several."""
+    name = name.replace("debian:", "debian").replace("ubuntu:", "ubuntu")
+    return ALIASES.get(name, name)
 
 
 def registry_answers(url: str = REGISTRY, timeout_s: float = 5) -> bool:
@@ -99,6 +104,7 @@ def ensure_image(engine: Engine, release_name: str = DEFAULT_RELEASE) -> str:
     """The name of a machine image of `release_name`, built unless it is there already."""
     if release_name.startswith("localhost/tljh-"):
         return release_name
+    release_name = canonical(release_name)
     release = release_of(release_name)
     archive = host_archive()
     short = release_name.replace(":", "").replace("/", "-")
@@ -172,7 +178,7 @@ def make_base(engine: Engine, suite: str, name: str) -> None:
 
 
 def snapshots(engine: Engine) -> list[str]:
-    """Names of the images that `Machine.snapshot` made."""
+    """Names of the images that `Machine.snapshot` made, the newest first."""
     listed = engine.run(
         "images", "--filter", f"label={LABEL}.snapshot", "--format", "{{.Repository}}:{{.Tag}}"
     )

@@ -10,6 +10,7 @@ from machine.engine import Engine, find_engine
 from machine.image import CHECKOUT, ensure_image, has_image, snapshots
 
 CHANNEL = "/srv/channel"
+KEPT_SNAPSHOTS = 3
 ADMIN = "admin"
 # What an installation is made from; a change of a test needn't install again.
 INPUTS = ("installer/", "tljh/", "pyproject.toml")
@@ -69,8 +70,9 @@ def installed_image(release: str) -> tuple[str, Path]:
 
 
 def remove_outdated(engine: Engine) -> None:
-    """Remove older snapshots of installations, which nothing can use any more."""
-    for name in snapshots(engine):
-        if name.removeprefix("localhost/").startswith("tljh-snapshot-installed-"):
-            # Another session's machine may still run from it: then it stays.
-            engine.run("rmi", name, check=False)
+    """Remove all but the newest snapshots of installations: others may be in use right now."""
+    prefix = "localhost/tljh-snapshot-installed-"
+    mine = [name for name in snapshots(engine) if name.startswith(prefix)]
+    for name in mine[KEPT_SNAPSHOTS:]:
+        # One that a machine runs from is refused, and stays.
+        engine.run("rmi", name, check=False)
