@@ -15,6 +15,7 @@ from tljh.hub.people import (
     ledger_after,
     read_declared,
 )
+from tljh.hub.providers import who_is_let_in
 
 
 def declared(allowed="", admins="", banned="", groups=None, locked="") -> Declared:
@@ -32,6 +33,13 @@ def test_who_leaves_the_list_is_shut_out():
 
 def test_who_was_the_last_in_the_list_is_shut_out_like_anybody_else():
     assert changes(declared("alice"), declared(), []).shut_out == {"alice"}
+
+
+def test_a_list_that_was_emptied_admits_nobody_even_where_no_list_admits_everybody():
+    for name in ("dummy", "shared-password"):
+        for users, is_open in (("", True), ("users: {allowed: []}", False)):
+            config = load(f"auth: {{type: {name}}}\n{users}".encode())
+            assert who_is_let_in(config)["allow_all"] is is_open
 
 
 def test_who_was_added_elsewhere_stays_when_the_list_changes():

@@ -25,8 +25,16 @@ from tljh.host.real import RealHost
 from tljh.hub.api import HubApi, api_url
 from tljh.hub.claims import claim_file, read_claim
 from tljh.hub.configuration import NATIVE_NAMES, SHORTEST_PASSWORD, uses_first_use
-from tljh.hub.lists import ADMINS, ALLOWED, BANNED, GROUPS, names_at, with_names, without_names
-from tljh.hub.lists import without_people as without
+from tljh.hub.lists import (
+    ADMINS,
+    ALLOWED,
+    BANNED,
+    GROUPS,
+    names_at,
+    with_names,
+    without_names,
+    without_people,
+)
 from tljh.hub.providers import provider_of
 from tljh.hub.register import PASSWORDS, Person
 from tljh.hub.resources import FirstPassword
@@ -34,7 +42,6 @@ from tljh.output import Silent, progress_for
 from tljh.paths import Paths
 from tljh.plugins.manager import Contributions
 from tljh.resources import Resource
-from tljh.yamledit import set_value
 
 if TYPE_CHECKING:
     from tljh.config import Config
@@ -203,7 +210,7 @@ def _notes_on_adding(before: Config, after: Config) -> tuple[str, ...]:
     provider = provider_of(after.auth.type)
     if provider is None or provider.lets_in != "all" or after.auth.allow_all is not None:
         return ()
-    if before.users.allowed or not after.users.allowed:
+    if "allowed" in before.users.model_fields_set or not after.users.allowed:
         return ()
     return ("note: everybody could log in until now; from now on only who is in users.allowed",)
 
@@ -217,21 +224,16 @@ def remove(
     as_json: bool = False,
 ) -> Told:
     """Put people out: no login, no servers, no tokens, no password; the account is locked."""
-    host, paths, config, register = everybody()
+    host, paths, _, register = everybody()
     people = [person_named(register, name) for name in names]
     gone = [person.name for person in people]
 
-    def edit(text: str) -> str:
-        had_some = bool(names_at(text, ALLOWED))
-        text = without(text, gone)
-        provider = provider_of(config.auth.type)
-        is_open = provider is not None and provider.lets_in == "all"
-        if had_some and not names_at(text, ALLOWED) and is_open and config.auth.allow_all is None:
-            # An empty list would mean everybody from here on.
-            text = set_value(text, ("auth", "allow_all"), False)
-        return text
-
-    outcome = change_lists(f"user remove {' '.join(gone)}", edit, removing=gone, as_json=as_json)
+    outcome = change_lists(
+        f"user remove {' '.join(gone)}",
+        lambda text: without_people(text, gone),
+        removing=gone,
+        as_json=as_json,
+    )
     lines, told = [], []
     for person in people:
         _forget(host, paths, outcome.config, person.name)

@@ -273,8 +273,9 @@ def who_is_let_in(config: Config) -> dict[str, Any]:
     elif provider is None:
         pass
     elif provider.lets_in == "all":
-        # A list that is not empty is a wish to restrict these, too.
-        traits["allow_all"] = provider.name == "tmp" or not config.users.allowed
+        # A list, also one that was emptied, is a wish to restrict these, too.
+        has_list = "allowed" in config.users.model_fields_set
+        traits["allow_all"] = provider.name == "tmp" or not has_list
     else:
         traits["allow_all"] = False
     return traits
