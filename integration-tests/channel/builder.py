@@ -35,7 +35,7 @@ def main(kind: str, root: Path, out: Path) -> None:
         packages = [cpython.package(python, target.subdir), *_from_wheels(target)]
     elif kind == "tiny":
         small = cpython.package(python, target.subdir, is_small=True)
-        packages = [small, *tiny.main_packages()]
+        packages = [small, *tiny.main_packages(target)]
     else:
         packages = tiny.more_packages()
     (out / "noarch").mkdir(exist_ok=True)

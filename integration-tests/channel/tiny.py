@@ -1,21 +1,25 @@
 """Small made-up packages: several versions, a conflict, and a second channel.
 
 `river` has 1.0, 1.1 and 2.0; `boat` 1.0 floats on river 1, `boat` 2.0 needs river 2;
-`anchor` holds river below 2; `ferry` is a noarch Python package with a command; `lock`
-has a post-link script that fails. The second channel has a `river` 3.0, a `bridge`, and a
+`anchor` holds river below 2; `ferry` is a noarch Python package with a command; `barge`
+is one that is bound to this Python, like those with binaries; `lock` has a post-link script
+that fails. The second channel has a `river` 3.0, a `bridge`, and a
 `conda` that is a stub: it prints which environment it would act on, and its arguments.
 """
 
 from __future__ import annotations
 
 from channel.package import CondaPackage, PackageFile
+from channel.wheels import Target
 
 FERRY = b'"""Carries."""\n\n\ndef main() -> None:\n    print("ferry %s")\n'
 METADATA = "Metadata-Version: 2.1\nName: ferry\nVersion: {version}\n"
 
 
-def main_packages() -> list[CondaPackage]:
+def main_packages(target: Target) -> list[CondaPackage]:
     return [
+        _barge("1.0", target),
+        _barge("2.0", target),
         _plain("river", "1.0"),
         _plain("river", "1.1"),
         _plain("river", "2.0"),
@@ -61,6 +65,19 @@ def _ferry(version: str) -> CondaPackage:
         noarch="python",
         files=files,
         entry_points=["ferry = ferry:main"],
+    )
+
+
+def _barge(version: str, target: Target) -> CondaPackage:
+    module = f"{target.site_packages}/barge.py"
+    return CondaPackage(
+        "barge",
+        version,
+        build=f"{target.tag}_0",
+        depends=[target.python_pin],
+        noarch=None,
+        subdir=target.subdir,
+        files={module: PackageFile(f'VERSION = "{version}"\n'.encode())},
     )
 
 

@@ -126,7 +126,8 @@ def remove_byte_code(prefix: Path, going: Iterable[PrefixRecord]) -> None:
     """Take away what was compiled from files that are about to be replaced.
 
     Packages built reproducibly give all files one time, so byte code of the old version
-    would pass for the new one's where a file's size stays the same.
+    would pass for the new one's where a file's size stays the same. py-rattler 0.28 sees to
+    that for noarch packages only.
     """
     for record in going:
         for path in record.files:
