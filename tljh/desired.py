@@ -112,7 +112,9 @@ def desired(
     """
     resources = foundation(paths, facts, plugins)
     resources += environments
-    resources.append(Symlink(paths.hub, str(facts.hub_environment.relative_to(paths.prefix))))
+    # By name: a plan's environment lies in a temporary directory, and would be built here.
+    target = paths.versions.relative_to(paths.prefix) / facts.hub_environment.name
+    resources.append(Symlink(paths.hub, str(target)))
     resources.append(File(paths.config_file, config_bytes, mode=0o600, secret=True))
     resources += applied_configuration(config, facts, paths)
     resources += traefik_resources(config, facts, paths)

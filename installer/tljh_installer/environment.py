@@ -162,11 +162,12 @@ class Builder:
         asked = self._ask_specs(current.python)
         return list(current.wanted.specs) if asked is None else asked
 
-    def _ask_specs(self, python: Path) -> list[str] | None:
-        command: list[str | Path] = [python, "-m", "tljh.hub.packages", "--prefix", self.prefix]
+    def _ask_specs(self, python: Path, *arguments: str) -> list[str] | None:
+        command: list[str | Path] = [python, "-m", "tljh.hub.packages", *arguments]
         if not python.exists():
             return None
-        ended = run_logged(self.steps, command, environ=self._environ(), timeout_s=60)
+        environ = {**self._environ(), "TLJH_INSTALL_PREFIX": str(self.prefix)}
+        ended = run_logged(self.steps, command, environ=environ, timeout_s=60)
         if ended.code != 0:
             return None
         return [line.strip() for line in ended.stdout.splitlines() if line.strip()]
@@ -179,7 +180,7 @@ class Builder:
     ) -> HubEnvironment:
         """The environment for `plugins` and what was added before: found, or built anew.
 
-        `specs` replaces what the environment in use would be asked for.
+        `specs` replaces what the environment in use, and the configuration, would be asked for.
         """
         known = self.specs_of_current() if specs is None else list(specs)
         wanted = self.wanted([*known, *plugins])
@@ -198,7 +199,7 @@ class Builder:
                 number += 1
                 path = self.versions / f"hub-{wanted.digest}-{number}"
             with self.steps.step("hub environment") as step:
-                return self._build_at(path, wanted, step)
+                return self._build_at(path, wanted, step, is_told=specs is not None)
 
     def _remove_unfinished(self) -> None:
         """What a killed run left: under the lock, nobody can be at work on it."""
@@ -209,14 +210,14 @@ class Builder:
                 self.steps.log(f"removing {path}, which was never finished")
                 shutil.rmtree(path)
 
-    def _build_at(self, path: Path, wanted: Wanted, step: Step) -> HubEnvironment:
+    def _build_at(self, path: Path, wanted: Wanted, step: Step, *, is_told: bool) -> HubEnvironment:
         try:
             with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self.versions) as scratch:
                 work = Path(scratch)
                 uv = self._uv(work)
                 self._run_uv(uv, "venv", "--no-project", "--python", self.python.path, path)
                 self._install_locked(uv, path, work)
-                wanted = self._install_extras(uv, path, work, wanted)
+                wanted = self._install_extras(uv, path, work, wanted, is_told)
                 self._describe_traits(path)
                 packages = len(list(path.glob("lib/python3*/site-packages/*.dist-info")))
                 self._finish(path, wanted, packages)
@@ -308,10 +309,16 @@ class Builder:
         (work / wheel.name).write_bytes(wheel.data)
         return [work / wheel.name]
 
-    def _install_extras(self, uv: Path, path: Path, work: Path, wanted: Wanted) -> Wanted:
-        """What admins and plugins add, twice: plugins, once there, may ask for more."""
+    def _install_extras(
+        self, uv: Path, path: Path, work: Path, wanted: Wanted, is_told: bool
+    ) -> Wanted:
+        """What admins and plugins add, twice: plugins, once there, may ask for more.
+
+        Whoever told what the configuration asks for may mean another than the one on disk.
+        """
         self._add(uv, path, work, wanted.specs)
-        asked = self._ask_specs(path / "bin" / "python") or []
+        only = ["--from-plugins"] if is_told else []
+        asked = self._ask_specs(path / "bin" / "python", *only) or []
         more = tuple(sorted(set(asked) - set(wanted.specs)))
         self._add(uv, path, work, more)
         return Wanted(

@@ -24,9 +24,9 @@ from tljh.sources import Sources
 
 # Stands for tljh.hub.packages: what config.yaml and plugins ask for, one spec a line.
 PACKAGES = b"""
-import pathlib, sys
-file = pathlib.Path(sys.argv[2]) / "specs"
-print(file.read_text() if file.exists() else "")
+import os, pathlib, sys
+file = pathlib.Path(os.environ["TLJH_INSTALL_PREFIX"]) / "specs"
+print(file.read_text() if file.exists() and "--from-plugins" not in sys.argv else "")
 """
 TINY = make_wheel("tiny", "1.0", {"tiny.py": b"value = 1\n"})
 EVIL = make_wheel("tiny", "1.0", {"tiny.py": b"import evil\n"})[1]
@@ -286,6 +286,14 @@ Builder(Steps(io.StringIO()), carried, PackagePages(Sources(index={workshop.inde
     hub = workshop.builder().build([])
     assert workshop.left() == [hub.path.name]
     assert imports(hub.path, "import tljh, tiny")
+
+
+def test_told_what_to_add_it_does_not_ask_the_configuration(workshop: Workshop) -> None:
+    """A rollback builds for a configuration that is not the one on disk."""
+    first = workshop.builder().build([])
+    workshop.use(first.path)
+    (workshop.prefix / "specs").write_text("plugin\n")
+    assert workshop.builder().build([], specs=[]).wanted.specs == ()
 
 
 def test_two_builds_at_once_make_one_environment(workshop: Workshop) -> None:

@@ -1,9 +1,10 @@
 """What the hub environment shall have besides the locked packages, a requirement a line.
 
-    <hub environment>/bin/python -m tljh.hub.packages
+    <hub environment>/bin/python -m tljh.hub.packages [--from-plugins]
 
-Asked by whoever builds the environment, from inside the one that is being built, so that
-plugins that were just installed can ask for more.
+With --from-plugins only what plugins ask for, not what the configuration names. Asked by
+whoever builds the environment, from inside the one that is being built, so that plugins that
+were just installed can ask for more.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ def wanted_packages(host: HostReader, paths: Paths, from_plugins: Iterable[str])
 
 def main() -> int:
     try:
-        wanted = wanted_packages(
-            RealReader(), paths_from_environment(), contributions().hub_pip_packages
-        )
+        wanted = list(contributions().hub_pip_packages)
+        if "--from-plugins" not in sys.argv[1:]:
+            wanted = wanted_packages(RealReader(), paths_from_environment(), wanted)
     except TljhError as error:
         print(error, file=sys.stderr)
         return int(error.exit_code)
