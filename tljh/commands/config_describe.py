@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tljh.commands.auth import Described as DescribedLogin
+from tljh.commands.auth import describe as describe_login
 from tljh.commands.keys import KeyArgument
 from tljh.config import Config
 from tljh.configfile import ConfigFile, installed_file
+from tljh.hub.providers import PROVIDER_NAMES
 from tljh.reference import Described, all_settings, described_trait, json_schema
 from tljh.settings import Path as KeyPath
 
@@ -45,11 +48,19 @@ class Schema:
         return self.content
 
 
-def describe(key: KeyArgument = "", *, config_path: Path | None = None) -> Description:
-    """Tell what a key is for, its type, default and cost; without a key, list all settings."""
+def describe(
+    key: KeyArgument = "", *, config_path: Path | None = None
+) -> Description | DescribedLogin:
+    """Tell what a key is for, its type, default and cost; without a key, list all settings.
+
+    `auth.github` and the like tell what that way to log in needs.
+    """
     settings = tuple(all_settings(Config))
     if not key:
         return Description(settings)
+    section, _, login = key.partition(".")
+    if section == "auth" and login in PROVIDER_NAMES:
+        return describe_login(login)
     file = installed_file(config_path)
     path, _ = file.known(key)
     exact = [one for one in settings if one.key == key and not one.is_section]

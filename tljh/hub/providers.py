@@ -241,6 +241,7 @@ PROVIDERS = (
         "null", "nobody: for hubs with an API only", ("NullAuthenticator", "Authenticator"), "own"
     ),
 )
+PROVIDER_NAMES = tuple(provider.name for provider in PROVIDERS)
 _BY_NAME = {provider.name: provider for provider in PROVIDERS}
 _BY_CLASS = {provider.main_class: provider for provider in PROVIDERS}
 _OTHER_NAMES = {"generic": "generic-oauth", "entra": "azuread", "lti": "lti13"}
