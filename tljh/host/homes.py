@@ -31,11 +31,12 @@ def archive_home(host: Host, account: str, home: Path, archives: Path) -> Path |
         host.mkdir(archives, mode=0o700)
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     archive = archives / f"{account}-{stamp}.tar.gz"
+    # tar writes into the file that is there, which is root's alone from the start.
+    host.write(archive, b"", mode=0o600)
     pack = ["tar", "--create", "--gzip", "--acls", "--xattrs", "--one-file-system",
             "--file", str(archive), "--directory", str(home.parent), "--", home.name]  # fmt: skip
     done = host.run(pack, timeout_s=ARCHIVE_TIMEOUT_S)
     if done.ok:
-        host.chmod(archive, mode=0o600, owner="root", group="root")
         done = host.run(["tar", "--list", "--file", str(archive)], timeout_s=ARCHIVE_TIMEOUT_S)
     if not done.ok:
         host.remove(archive)

@@ -1,0 +1,127 @@
+"""Accounts of people: made once, found again, taken from nobody else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tljh.errors import TljhError
+from tljh.host.accounts import (
+    ADMINS_GROUP,
+    Account,
+    ensure_account,
+    is_expired,
+    is_managed,
+    managed_accounts,
+    running_units,
+)
+from tljh.host.base import FileInfo, Result, UnitInfo, UserInfo
+from tljh.host.fake import FakeHost
+from tljh.host.homes import archive_home
+from tljh.host.real import RealHost
+from tljh.hub.names import account_name, unit_name
+
+
+@pytest.fixture
+def host():
+    host = FakeHost()
+    host.mkdir(Path("/home"), mode=0o755)
+    host.add_group(ADMINS_GROUP)
+    return host
+
+
+def home(host: FakeHost, name: str, owner: str) -> Path:
+    path = Path("/home") / name
+    host.mkdir(path, mode=0o700, owner=owner)
+    return path
+
+
+def test_an_existing_account_is_used_and_never_made(host):
+    with pytest.raises(TljhError, match="bob has no account on this machine"):
+        ensure_account(host, Account("bob", "bob", is_made=False))
+    host.accounts["bob"] = UserInfo("bob", 1500, 1500, "/home/bob", "/bin/bash", "Bob")
+    assert not ensure_account(host, Account("bob", "bob", is_made=False))
+    assert "bob" in host.group("jupyterhub-users").members
+
+
+def test_an_account_of_the_system_is_nobodys(host):
+    host.accounts["www-data"] = UserInfo("www-data", 33, 33, "/var/www", "/bin/false")
+    with pytest.raises(TljhError, match="account of the system"):
+        ensure_account(host, Account("www-data", "www-data", is_made=False))
+
+
+def test_a_directory_for_homes_that_is_not_there_is_made(host):
+    host.mkdir(Path("/data"), mode=0o755)
+    with pytest.raises(KeyError):
+        # The machine in memory makes no homes: that comes after the directory.
+        ensure_account(host, Account("jupyter-a", "a", home_root=Path("/data/home")))
+    assert host.info(Path("/data/home")).mode == 0o755
+
+
+def test_accounts_are_known_by_their_mark_or_by_their_name(host):
+    host.accounts["jupyter-old"] = UserInfo("jupyter-old", 1001, 1001, "/h", "/bin/bash")
+    host.accounts["other"] = UserInfo("other", 1002, 1002, "/h", "/bin/bash", "JupyterHub user x")
+    host.accounts["human"] = UserInfo("human", 1003, 1003, "/h", "/bin/bash", "A. Human")
+    assert {user.name for user in managed_accounts(host)} == {"jupyter-old", "other"}
+    assert not is_managed(UserInfo("jupyter-sys", 999, 999, "/h", "/bin/bash"))
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("a:!:20000:0:99999:7:::", False),
+        ("a:!:20000:0:99999:7::1:", True),
+        ("a:!:20000:0:99999:7::0:", True),
+        ("a:!:20000:0:99999:7::99999:", False),
+        ("ab:!:20000:0:99999:7::1:", False),
+        ("a:!", False),
+    ],
+)
+def test_an_account_whose_time_is_over_is_told_by_its_line_in_shadow(host, line, expected):
+    info = FileInfo("file", 0o640, "root", "shadow")
+    host.files[Path("/etc/shadow")] = (info, f"root:*:1::::::\n{line}\n".encode())
+    assert is_expired(host, "a") is expected
+
+
+def test_servers_of_similar_names_are_told_apart(host):
+    names = [
+        unit_name(account_name("a@b.org")),
+        unit_name(account_name("a@b.org"), "lab-2"),
+        unit_name(account_name("a@b.orgx")),
+        unit_name(account_name("a@b.org-x")),
+    ]
+    for name in names:
+        host.unit_states[name] = UnitInfo(name, active="active")
+    assert sorted(running_units(host, account_name("a@b.org"))) == sorted(names[:2])
+
+
+def test_only_names_that_debian_13_refuses_are_forced_on_it(monkeypatch):
+    given = []
+    host = RealHost()
+    monkeypatch.setattr(host, "_must", lambda *argv, **_: given.append(argv))
+    for name in ("jupyter-bob", "jupyter-x.mount", "jupyter-a@b.org", "jupyter-a+b"):
+        host.add_user(name, home=Path("/home") / name)
+    assert ["--badname" in argv for argv in given] == [False, False, True, True]
+
+
+def test_a_home_is_deleted_only_once_its_archive_was_read(host):
+    path = home(host, "jupyter-bob", "jupyter-bob")
+    host.answers["tar --list"] = Result(2, "", "tar: Unexpected EOF")
+    with pytest.raises(TljhError, match="could not be archived") as caught:
+        archive_home(host, "jupyter-bob", path, Path("/opt"))
+    assert "Unexpected EOF" in str(caught.value)
+    assert host.listdir(Path("/opt")) == []
+    assert host.info(path) is not None
+
+
+@pytest.mark.parametrize("owner", ["root", "jupyter-eve"])
+def test_a_directory_of_somebody_else_is_never_deleted(host, owner):
+    path = home(host, "jupyter-bob", owner)
+    with pytest.raises(TljhError, match="not jupyter-bob's own"):
+        archive_home(host, "jupyter-bob", path, Path("/opt"))
+    assert host.info(path) is not None
+
+
+def test_a_home_that_is_gone_is_no_error(host):
+    assert archive_home(host, "jupyter-bob", Path("/home/jupyter-bob"), Path("/opt")) is None
