@@ -9,6 +9,7 @@ import asyncio
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -44,6 +45,7 @@ def main(kind: str, root: Path, out: Path) -> None:
         package.write(out)
     # Without force, a replaced file would keep its old hash.
     asyncio.run(index_fs(out, write_shards=False, write_zst=True, force=True))
+    shutil.rmtree(out / ".tmp", ignore_errors=True)
 
 
 def _target(python: roots.DebianPython) -> Target:
