@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import requests
 import websocket
@@ -27,7 +27,12 @@ class HubUser:
 
     @property
     def server(self) -> str:
-        return f"{self.url}/user/{self.name}"
+        return f"{self.url}/user/{self.quoted}"
+
+    @property
+    def quoted(self) -> str:
+        """The name as JupyterHub writes it in addresses."""
+        return quote(self.name, safe="@~")
 
     def _xsrf(self, path: str) -> str:
         _host, _, rest = self.url.partition("://")[2].partition("/")
@@ -74,7 +79,7 @@ class HubUser:
 
     def start_server(self) -> None:
         """Start the server and wait until it is ready, then log in to it."""
-        answer = self.hub_api("POST", f"/users/{self.name}/server")
+        answer = self.hub_api("POST", f"/users/{self.quoted}/server")
         assert answer.status_code in (201, 202), f"{answer.status_code}: {answer.text}"
         self.await_server(ready=True)
         page = self.http.get(f"{self.server}/lab")
@@ -83,7 +88,7 @@ class HubUser:
     def await_server(self, *, ready: bool, timeout_s: float = START_TIMEOUT_S) -> None:
         deadline = time.monotonic() + timeout_s
         while True:
-            answer = self.hub_api("GET", f"/users/{self.name}")
+            answer = self.hub_api("GET", f"/users/{self.quoted}")
             assert answer.status_code == 200, answer.text
             server = answer.json()["servers"].get("")
             if bool(server and server["ready"]) == ready and not (server and server["pending"]):
@@ -92,7 +97,7 @@ class HubUser:
             time.sleep(0.2)
 
     def stop_server(self) -> None:
-        assert self.hub_api("DELETE", f"/users/{self.name}/server").status_code in (202, 204)
+        assert self.hub_api("DELETE", f"/users/{self.quoted}/server").status_code in (202, 204)
         self.await_server(ready=False)
 
     def api(self, method: str, path: str, **options) -> requests.Response:
@@ -100,7 +105,7 @@ class HubUser:
         return self.http.request(
             method,
             f"{self.server}/api{path}",
-            headers={"X-XSRFToken": self._xsrf(f"/user/{self.name}/")},
+            headers={"X-XSRFToken": self._xsrf(f"/user/{self.quoted}/")},
             **options,
         )
 

@@ -120,6 +120,14 @@ def test_the_plan_names_everybody_it_touches(host, hub):
     assert "bob: is out" in text
 
 
+def test_the_plan_of_a_class_of_500_can_be_read(host, hub):
+    bring_about(host, BOB)
+    pupils = frozenset(f"pupil-{number}" for number in range(500))
+    lines = plan([people(Declared(pupils))], host).as_text().splitlines()
+    assert len(lines) < 30
+    assert any("bob: is out" in line for line in lines)
+
+
 def test_who_comes_back_is_unlocked(host, hub):
     bring_about(host, BOB)
     bring_about(host, NO_BOB)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,6 +37,7 @@ from tljh.resources import Difference, Record, Resource
 
 # The hub has just said that it is ready; a busy machine may still take a moment.
 HUB_TIMEOUT_S = 15.0
+SHOWN_LET_IN = 20
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,12 @@ class People(Resource):
 
 
 def _lines(found: Changes) -> tuple[str, ...]:
-    return found.as_lines()
+    """What happens to whom; of a class that is let in, the first ones stand for all."""
+    if len(found.let_in) <= SHOWN_LET_IN:
+        return found.as_lines()
+    shown = frozenset(sorted(found.let_in)[:SHOWN_LET_IN])
+    more = f"and {len(found.let_in) - len(shown)} more may log in"
+    return (*replace(found, let_in=shown).as_lines(), more)
 
 
 def _summary(found: Changes) -> str:
