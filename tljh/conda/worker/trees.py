@@ -111,7 +111,12 @@ def commit(prefix: Path, other: Path) -> None:
             if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS):
                 raise
             _replace_by_steps(prefix, other)
-    flush(prefix)
+    for directory in (prefix.parent, other.parent):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _exchange(one: Path, two: Path) -> None:
