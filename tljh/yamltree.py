@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 from tljh.settings import Path
@@ -160,6 +161,12 @@ def parse(data: bytes | str) -> Document:
             return Document("", problems=[_undecodable(data, error)])
     else:
         text = data
+    return _parse_text(text)
+
+
+@lru_cache(maxsize=8)
+def _parse_text(text: str) -> Document:
+    # One edit looks at the same two texts half a dozen times. Nobody changes a document.
     return _Builder(text).build()
 
 
