@@ -47,14 +47,14 @@ def no_conda(monkeypatch):
 
 
 def install(host: FakeHost, answers: Answers = ANSWERS):
-    request = request_of(answers, host.read(PATHS.config_file) or b"", PATHS)
+    request = request_of(answers, PATHS)
     return converge(host, PATHS, request, Silent())
 
 
 def reload(host: FakeHost, data: bytes | None = None, **options):
     data = host.read(PATHS.config_file) if data is None else data
     host.files[PATHS.config_file] = (host.files[PATHS.config_file][0], data)
-    return converge(host, PATHS, Request("reload", data, **options), Silent())
+    return converge(host, PATHS, Request("reload", **options), Silent())
 
 
 def units_acted_on(host: FakeHost, since: int) -> list[str]:
@@ -104,7 +104,7 @@ def test_another_administrator_is_added_and_nobody_is_replaced():
 def test_planning_a_first_install_leaves_nothing_behind():
     host = machine()
     before = dict(host.files)
-    outcome = work_out(host, PATHS, request_of(ANSWERS, b"", PATHS))
+    outcome = work_out(host, PATHS, request_of(ANSWERS, PATHS))
     assert outcome.plan
     assert host.files == before
     assert host.effects == []
@@ -129,7 +129,6 @@ def test_killed_before_any_effect_the_next_install_converges(number):
     with pytest.raises(Killed):
         install(host)
     host.die_before = None
-    host.is_locked = False
     install(host)
     assert install(host).number is None
     assert Journal(PATHS.journal_dir).numbers(host) == [1]
@@ -218,12 +217,12 @@ def test_a_state_of_the_history_comes_back_with_its_drop_ins():
     host.write(drop_in, b"c.Spawner.debug = True\n", mode=0o600)
     assert reload(host).number == 2
     entry = Journal(PATHS.journal_dir).entry(host, 1)
-    request = Request("rollback 1", entry.files["config.yaml"], files=entry.files)
+    request = Request("rollback 1", files=entry.files)
     converge(host, PATHS, request, Silent())
     assert host.read(drop_in) is None
     assert host.read(PATHS.applied_dir / "jupyterhub_config.d" / "mine.py") is None
     entry = Journal(PATHS.journal_dir).entry(host, 2)
-    request = Request("rollback 2", entry.files["config.yaml"], files=entry.files)
+    request = Request("rollback 2", files=entry.files)
     converge(host, PATHS, request, Silent())
     assert host.read(drop_in) == b"c.Spawner.debug = True\n"
 
@@ -233,7 +232,7 @@ def test_a_hand_edited_rendered_file_shows_in_the_plan():
     install(host)
     unit = PATHS.units_dir / "jupyterhub.service"
     host.write(unit, (host.read(unit) or b"") + b"# by hand\n", mode=0o644)
-    outcome = work_out(host, PATHS, Request("plan", host.read(PATHS.config_file) or b""))
+    outcome = work_out(host, PATHS, Request("plan"))
     assert "-# by hand" in outcome.plan.as_text()
 
 
@@ -244,3 +243,29 @@ def test_the_configuration_keeps_its_comments_when_an_administrator_is_added():
     assert b"# the boss" in new
     assert b"bob" in new
     assert configuration_with(Answers(hub_environment=ENVIRONMENT, admins=("ada",)), old) == old
+
+
+def test_an_edit_during_a_reload_is_not_written_over():
+    host = machine()
+    install(host)
+    newer = b"users: {admin: [ada]}\nlimits: {memory: 4G}\n"
+    sound = host.responses["http://127.0.0.1:15001/hub/health"]
+
+    def edited_meanwhile() -> Response:
+        host.write(PATHS.config_file, newer, mode=0o600)
+        return sound()
+
+    host.responses["http://127.0.0.1:15001/hub/health"] = edited_meanwhile
+    reload(host, b"users: {admin: [ada]}\nlimits: {memory: 2G}\n")
+    assert host.read(PATHS.config_file) == newer
+
+
+def test_a_configuration_that_others_can_read_is_closed_without_being_rewritten():
+    host = machine()
+    install(host)
+    info, data = host.files[PATHS.config_file]
+    host.chmod(PATHS.config_file, mode=0o644, owner="root", group="root")
+    since = len(host.effects)
+    reload(host)
+    assert host.files[PATHS.config_file] == (info, data)
+    assert f"write {PATHS.config_file}" not in host.effects[since:]

@@ -5,6 +5,7 @@ Install, reload and rollback differ in where the configuration comes from, in no
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -39,17 +40,22 @@ def nothing_more(config: Config, facts: Facts, plugins: Contributions) -> Sequen
     return ()
 
 
+def as_it_stands(data: bytes) -> bytes:
+    return data
+
+
 @dataclass(frozen=True)
 class Request:
     """What shall come about, and why.
 
+    `configuration` makes config.yaml of what stands there when the plan is made.
     `files`, of a state of the history, stand in for the drop-ins that are there now.
     `environments` come before the hub's link is flipped, `afterwards` once all units run.
     `removing` are people who shall be out, whether or not a list names them.
     """
 
     command: str
-    config_bytes: bytes
+    configuration: Callable[[bytes], bytes] = as_it_stands
     files: Mapping[str, bytes] | None = None
     hub_environment: Path | None = None
     environments: Extra = nothing_more
@@ -65,6 +71,7 @@ class Outcome:
 
     plan: Plan
     config: Config
+    config_bytes: bytes
     facts: Facts
     number: int | None = None
     rebuild: Rebuild | None = None
@@ -77,7 +84,8 @@ def who() -> str:
 
 def work_out(host: HostReader, paths: Paths, request: Request) -> Outcome:
     """Read, validate and plan; changes nothing. Raises TljhError with every finding."""
-    config = load_configuration(host, paths, request.config_bytes, request.hub_environment)
+    config_bytes = request.configuration(host.read(paths.config_file) or b"")
+    config = load_configuration(host, paths, config_bytes, request.hub_environment)
     facts = read_facts(host, config, paths, request.hub_environment)
     brought_back: Sequence[Resource] = ()
     if request.files is not None:
@@ -87,7 +95,7 @@ def work_out(host: HostReader, paths: Paths, request: Request) -> Outcome:
     resources = [
         *desired(
             config,
-            request.config_bytes,
+            config_bytes,
             facts,
             paths,
             plugins,
@@ -104,13 +112,17 @@ def work_out(host: HostReader, paths: Paths, request: Request) -> Outcome:
         rebuild = rebuild_needed(host, paths, config, plugins.hub_pip_packages)
     if rebuild:
         worked_out = replace(worked_out, notes=(*worked_out.notes, str(rebuild)))
-    return Outcome(worked_out, config, facts, rebuild=rebuild)
+    return Outcome(worked_out, config, config_bytes, facts, rebuild=rebuild)
 
 
 def converge(host: Host, paths: Paths, request: Request, progress: Progress) -> Outcome:
     """Bring it about, or undo and raise; the caller holds nothing."""
     journal = Journal(paths.journal_dir)
-    with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
+    with contextlib.ExitStack() as held:
+        held.enter_context(host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S))
+        if request.configuration is not as_it_stands and host.info(paths.config_dir):
+            # What somebody sets meanwhile must not be written over.
+            held.enter_context(host.lock(paths.config_lock, timeout_s=LOCK_TIMEOUT_S))
         recover(host, journal, progress)
         outcome = work_out(host, paths, request)
         if outcome.rebuild:
@@ -121,13 +133,13 @@ def converge(host: Host, paths: Paths, request: Request, progress: Progress) -> 
             outcome.plan,
             host,
             journal,
-            Occasion(who(), request.command, applied_files(request, outcome.facts, paths)),
+            Occasion(who(), request.command, applied_files(outcome, paths)),
             progress=progress,
             health=lambda: wait_until_healthy(
                 host, doors(outcome.config, outcome.facts.instance), request.health_deadline_s
             ),
         )
-    return Outcome(outcome.plan, outcome.config, outcome.facts, number)
+    return replace(outcome, number=number)
 
 
 def drop_in_places(facts: Facts, paths: Paths) -> dict[str, tuple[Path, Mapping[str, bytes]]]:
@@ -139,10 +151,10 @@ def drop_in_places(facts: Facts, paths: Paths) -> dict[str, tuple[Path, Mapping[
     }
 
 
-def applied_files(request: Request, facts: Facts, paths: Paths) -> dict[str, bytes]:
+def applied_files(outcome: Outcome, paths: Paths) -> dict[str, bytes]:
     """What the history keeps of a state: config.yaml and every drop-in."""
-    files = {"config.yaml": request.config_bytes}
-    for name, (_, found) in drop_in_places(facts, paths).items():
+    files = {"config.yaml": outcome.config_bytes}
+    for name, (_, found) in drop_in_places(outcome.facts, paths).items():
         files |= {f"{name}/{file}": data for file, data in found.items()}
     return files
 

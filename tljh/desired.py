@@ -24,6 +24,7 @@ from tljh.plugins.manager import Contributions
 from tljh.proxy.desired import TRAEFIK_GROUP, traefik_resources
 from tljh.resources import (
     Absent,
+    Access,
     AptPackages,
     Directory,
     File,
@@ -115,7 +116,11 @@ def desired(
     # By name: a plan's environment lies in a temporary directory, and would be built here.
     target = paths.versions.relative_to(paths.prefix) / facts.hub_environment.name
     resources.append(Symlink(paths.hub, str(target)))
-    resources.append(File(paths.config_file, config_bytes, mode=0o600, secret=True))
+    if config_bytes == facts.config_bytes:
+        # Only its mode is ours then: an edit while this is applied must not be written over.
+        resources.append(Access(paths.config_file, 0o600))
+    else:
+        resources.append(File(paths.config_file, config_bytes, mode=0o600, secret=True))
     resources += applied_configuration(config, facts, paths)
     resources += traefik_resources(config, facts, paths)
     resources += units(facts, paths, force)

@@ -39,6 +39,7 @@ class Facts:
     rules: Mapping[str, bytes]
     claims: Mapping[str, Claim]
     logins_with_password: frozenset[str]
+    config_bytes: bytes = b""
     dynamic_files: tuple[str, ...] = ()
     applied_drop_ins: tuple[str, ...] = ()
     certificate_files: Mapping[str, bytes | None] = field(default_factory=dict)
@@ -70,6 +71,7 @@ def read_facts(
         rules=_files(host, paths.rules_dir, (".toml", ".yaml", ".yml")),
         claims=claims,
         logins_with_password=logins_with_password(config, paths),
+        config_bytes=host.read(paths.config_file) or b"",
         dynamic_files=tuple(host.listdir(paths.traefik_dir / "dynamic")),
         applied_drop_ins=tuple(host.listdir(paths.applied_dir / "jupyterhub_config.d")),
         certificate_files={

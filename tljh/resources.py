@@ -247,6 +247,51 @@ class File(Resource):
 
 
 @dataclass(frozen=True)
+class Access(Resource):
+    """Who may read and write what is there already; the content is others' business."""
+
+    path: Path
+    mode: int
+    owner: str = "root"
+    group: str = "root"
+
+    kind: ClassVar[str] = "access"
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def difference(self, host: HostReader) -> Difference | None:
+        info = host.info(self.path)
+        if info is None or (info.mode, info.owner, info.group) == (
+            self.mode,
+            self.owner,
+            self.group,
+        ):
+            return None
+        return Difference("~", f"{_describe(info)} -> {self.mode:04o} {self.owner}:{self.group}")
+
+    def before(self, host: HostReader) -> Record:
+        info = host.info(self.path)
+        assert info is not None
+        return {
+            "path": str(self.path),
+            "mode": info.mode,
+            "owner": info.owner,
+            "group": info.group,
+        }
+
+    def apply(self, host: Host, progress: Progress) -> None:
+        host.chmod(self.path, mode=self.mode, owner=self.owner, group=self.group)
+
+    @classmethod
+    def revert(cls, host: Host, record: Record) -> None:
+        path = Path(record["path"])
+        if host.info(path) is not None:
+            host.chmod(path, mode=record["mode"], owner=record["owner"], group=record["group"])
+
+
+@dataclass(frozen=True)
 class Symlink(Resource):
     """A symbolic link; pointing the hub's link elsewhere is how its environment is swapped."""
 

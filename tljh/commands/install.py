@@ -82,7 +82,7 @@ def install(answers_text: str) -> None:
 
 
 def _carry_out(answers: Answers, host: RealHost, paths: Paths, progress: Progress) -> None:
-    request = request_of(answers, host.read(paths.config_file) or b"", paths)
+    request = request_of(answers, paths)
     if answers.plan:
         outcome = work_out(host, paths, request)
         print(json.dumps(outcome.plan.as_json()) if answers.json else outcome.plan.as_text())
@@ -101,7 +101,7 @@ def _progress(answers: Answers) -> Progress:
     return Published(shown, os.fdopen(answers.events_fd, "w"))
 
 
-def request_of(answers: Answers, old: bytes, paths: Paths) -> Request:
+def request_of(answers: Answers, paths: Paths) -> Request:
     """The change that an installation makes, from its answers and the configuration there is."""
 
     def afterwards(config: Config, facts: Facts, plugins: Contributions) -> Sequence[Resource]:
@@ -116,7 +116,7 @@ def request_of(answers: Answers, old: bytes, paths: Paths) -> Request:
 
     return Request(
         command="install",
-        config_bytes=configuration_with(answers, old),
+        configuration=lambda old: configuration_with(answers, old),
         hub_environment=answers.hub_environment,
         environments=environments,
         afterwards=afterwards,
@@ -207,5 +207,5 @@ def _own_address(host: RealHost) -> str:
 
 
 def install_from(*, answers: str = "-") -> None:
-    """Install from a file of answers; `-` reads them from standard input. For the bootstrap."""
+    """What bootstrap.py calls, with its answers as JSON; not for typing."""
     install(sys.stdin.read() if answers == "-" else Path(answers).read_text())

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from tljh.converge import Outcome, Request, converge, work_out
+import typer
+
+from tljh.converge import Outcome, Request, as_it_stands, converge, work_out
 from tljh.errors import Exit, Finding, TljhError
 from tljh.host.base import HostReader
 from tljh.host.real import RealHost
@@ -100,10 +102,11 @@ def request_for(
 ) -> Request:
     from tljh.commands.install import standing_environments
 
-    installed = configuration_bytes(host, paths)
+    configuration_bytes(host, paths)
+    brought_back = (files or {}).get("config.yaml", b"")
     return Request(
         command=command,
-        config_bytes=installed if files is None else files.get("config.yaml", b""),
+        configuration=as_it_stands if files is None else lambda _: brought_back,
         files=files,
         environments=standing_environments(paths),
         force=force,
@@ -112,20 +115,26 @@ def request_for(
 
 
 def plan_reload() -> Planned:
-    """Work out what `reload` would do."""
+    """Tell what `reload` would do, and what people would notice of it; changes nothing."""
     paths, host = paths_from_environment(), RealHost()
     outcome = work_out(host, paths, request_for(host, paths, "plan"))
     return Planned(outcome.plan)
 
 
 def reload(
-    component: str = "hub",
+    component: Annotated[
+        str, typer.Argument(help="hub or proxy; it matters with --force only.")
+    ] = "hub",
     *,
-    force: bool = False,
-    timeout_s: float = DEADLINE_S,
+    force: Annotated[
+        bool, typer.Option("--force", help="Restart it even if nothing of it changed.")
+    ] = False,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", help="Seconds the hub has to answer again.")
+    ] = DEADLINE_S,
     as_json: bool = False,
 ) -> Reloaded:
-    """Apply everything that changed; `component` only says what `force` restarts."""
+    """Apply everything that changed; it is undone if the hub does not answer then."""
     if component not in COMPONENTS:
         raise TljhError(
             f"there is nothing called {component} to reload",
@@ -153,12 +162,19 @@ def _progress(as_json: bool) -> Progress:
 
 
 def history() -> History:
+    """List the states that were applied: when, by whom, and what changed."""
     paths, host = paths_from_environment(), RealHost()
     return History(tuple(Journal(paths.journal_dir).entries(host)))
 
 
-def rollback(number: int | None = None, *, as_json: bool = False) -> Reloaded:
-    """Bring back a state of the history; without a number the one before the current."""
+def rollback(
+    number: Annotated[
+        int | None, typer.Argument(metavar="N", help="Which; without it, the one before this.")
+    ] = None,
+    *,
+    as_json: bool = False,
+) -> Reloaded:
+    """Bring back a state of the history; 1 is as installed."""
     paths, host = paths_from_environment(), RealHost()
     journal = Journal(paths.journal_dir)
     if number is None:

@@ -63,7 +63,7 @@ class FakeHost:
     die_before: int | None = None
     fail_before: int | None = None
     effects: list[str] = field(default_factory=list)
-    is_locked: bool = False
+    locks: set[Path] = field(default_factory=set)
     expired: set[str] = field(default_factory=set)
     clock_s: float = 0.0
 
@@ -301,10 +301,10 @@ class FakeHost:
 
     @contextmanager
     def lock(self, path: Path, *, timeout_s: float) -> Iterator[None]:
-        if self.is_locked:
+        if path in self.locks:
             raise TljhError("another tljh command is at work", exit_code=Exit.LOCKED)
-        self.is_locked = True
+        self.locks.add(path)
         try:
             yield
         finally:
-            self.is_locked = False
+            self.locks.discard(path)
