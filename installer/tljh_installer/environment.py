@@ -265,7 +265,10 @@ class Builder:
             **environment_for_uv(self.pages.sources, self.environ),
             "UV_CACHE_DIR": str(self.cache),
         }
-        ended = run_logged(self.steps, [uv, *arguments], environ=environ)
+        # uv 0.13 ignores UV_NO_INDEX and would ask pypi.org.
+        only_links = self.pages.sources.index is None and arguments[0] == "pip"
+        options = ["--no-index"] if only_links else []
+        ended = run_logged(self.steps, [uv, *arguments, *options], environ=environ)
         if ended.code != 0:
             raise _build_failed(ended, self.pages.sources.index or "no index")
         return ended

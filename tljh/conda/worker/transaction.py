@@ -154,7 +154,7 @@ def _pip_install(request: dict[str, Any], prefix: Path, other: Path) -> None:
         limits = Path(scratch) / "constraints.txt"
         limits.write_text("".join(f"{line}\n" for line in request["constraints"]))
         command += ["-c", str(limits)]
-        # uv 0.13 documents no such variable, but it is how the rest of us says it.
+        # uv 0.13 ignores the variable and would ask pypi.org.
         if os.environ.get("UV_NO_INDEX"):
             command.append("--no-index")
         _run(command, "the pip requirements of the shared environment could not be installed")
