@@ -78,7 +78,10 @@ class PersonHandler(APIHandler):
 
     async def _forget(self, name: str) -> None:
         """Have the authenticator drop what it keeps of a name: its password."""
+        listed = self.authenticator.allowed_users & {name}
         await maybe_future(self.authenticator.delete_user(SimpleNamespace(name=name)))
+        # Whether somebody may log in is for lists to say.
+        self.authenticator.allowed_users |= listed
 
     async def _set_password(self, name: str, password: str) -> None:
         from nativeauthenticator.orm import UserInfo
