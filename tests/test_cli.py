@@ -60,7 +60,7 @@ def test_every_verb_has_help(path: tuple[str, ...], capsys: pytest.CaptureFixtur
 def test_set_and_get_and_show(config: Run, file: Path) -> None:
     done = config("set", "http.port", "8080")
     assert done.code == 0
-    assert done.out == "http.port = 8080\nIt counts after: sudo tljh-config reload\n"
+    assert done.out == "http.port = 8080\nTo apply it: sudo tljh-config reload\n"
     assert config("get", "http.port").out == "8080\n"
     assert config("get", "https.port").out == "443\n"
     assert config("show").out == file.read_text()
@@ -191,7 +191,7 @@ def test_secret_is_read_from_standard_input(config: Run, monkeypatch: pytest.Mon
 def test_steps_towards_https_may_be_taken_one_by_one(config: Run) -> None:
     done = config("set", "https.enabled", "true")
     assert done.code == 0
-    assert "still to do: https.enabled is true, but nothing says" in done.err
+    assert "warning: https.enabled is true, but nothing says" in done.err
     assert config("check").code == 1
     assert config("set", "https.letsencrypt.email", "you@example.org").code == 0
     done = config("add-item", "https.letsencrypt.domains", "hub.example.org")

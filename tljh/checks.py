@@ -152,6 +152,8 @@ def _configuration(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
 
 @check("units")
 def _units(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+    if subject.host.readlink(subject.paths.hub) is None:
+        return
     for name in UNITS:
         unit = subject.host.unit(name)
         if not unit.is_active:
@@ -185,6 +187,8 @@ def _units(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
 def _answers(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
     if subject.config is None or subject.facts is None:
         return
+    if subject.host.readlink(subject.paths.hub) is None:
+        return  # told by another check, and nothing can answer
     at = doors(subject.config, subject.facts.instance)
     for what, url in (("the hub", at.hub), ("the hub through the proxy", at.public)):
         problem = problem_of(subject.host.http("GET", url, verify=False), at.instance)

@@ -20,7 +20,7 @@ class Saved:
     def as_text(self) -> str:
         if not self.is_change:
             return "nothing was changed"
-        return "saved\nIt counts after: sudo tljh-config reload"
+        return "saved\nTo apply it: sudo tljh-config reload"
 
     def as_json(self) -> dict[str, bool]:
         return {"changed": self.is_change}

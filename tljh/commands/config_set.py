@@ -45,12 +45,12 @@ class Edited:
     @property
     def notes(self) -> list[str]:
         notes = [] if self.was_checked else [UNCHECKED]
-        return [*notes, *(finding.as_text("still to do") for finding in self.findings)]
+        return [*notes, *(finding.as_text("warning") for finding in self.findings)]
 
     def as_text(self) -> str:
         if not self.is_change:
             return self.what
-        return f"{self.what}\nIt counts after: sudo tljh-config reload"
+        return f"{self.what}\nTo apply it: sudo tljh-config reload"
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from tljh.errors import Exit, TljhError
 from tljh.host.real import RealHost
@@ -26,8 +28,15 @@ class Logs:
         return self.text or f"nothing in the journal of {', '.join(self.units)}"
 
 
-def logs(part: str = "", *, user: str = "", lines: int = 100) -> Logs:
-    """The last `lines` lines of the hub and the proxy, of one of them, or of a user's server."""
+def logs(
+    part: Annotated[str, typer.Argument(help="hub or proxy; without it, both.")] = "",
+    *,
+    user: Annotated[
+        str, typer.Option("--user", metavar="NAME", help="This person's server instead.")
+    ] = "",
+    lines: Annotated[int, typer.Option("--lines", help="How many, counted from the end.")] = 100,
+) -> Logs:
+    """Show what the hub and the proxy wrote last, or a person's server."""
     units = _units(part, user)
     argv = ["journalctl", "--no-pager", "-q", "-o", "short-iso", "-n", str(lines)]
     for unit in units:

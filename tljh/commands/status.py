@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from tljh.checks import Reported, Severity, run_checks, subject_of, worst
 from tljh.host.base import HostReader
@@ -59,8 +61,14 @@ def count_servers(host: HostReader) -> int:
     return sum(unit.is_active for unit in host.units("jupyter-*.service"))
 
 
-def status(*, wait: bool = False, timeout_s: float = WAIT_TIMEOUT_S) -> Status:
-    """Run the quick checks; with `wait`, until nothing is broken or the deadline is past."""
+def status(
+    *,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until nothing is broken.")] = False,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", help="Seconds to wait at most.")
+    ] = WAIT_TIMEOUT_S,
+) -> Status:
+    """Tell whether the hub is well; the exit code is 0 fine, 1 broken, 2 degraded."""
     host = RealHost()
     end_s = host.monotonic_s() + timeout_s
     while True:
@@ -71,5 +79,5 @@ def status(*, wait: bool = False, timeout_s: float = WAIT_TIMEOUT_S) -> Status:
 
 
 def doctor() -> Status:
-    """Run every check."""
+    """Like status, with the checks that take longer."""
     return look(quick_only=False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from tljh.commands.install import public_url
 from tljh.converge import LOCK_TIMEOUT_S
@@ -38,8 +40,10 @@ class Claimed:
         return f"{self.claim.login} sets a password here, once, until {until}:\n  {self.link}"
 
 
-def claim(login: str) -> Claimed:
-    """Make a new claim for an administrator without a password; an older one stops working."""
+def claim(
+    login: Annotated[str, typer.Argument(metavar="NAME", help="An administrator's login name.")],
+) -> Claimed:
+    """Make a new link by which an administrator sets a first password; older ones end."""
     paths, host = paths_from_environment(), RealHost()
     config = load_configuration(host, paths, configuration_bytes(host, paths))
     _refuse(login, config, login in logins_with_password(config, paths))

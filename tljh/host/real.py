@@ -207,7 +207,7 @@ class RealReader:
                     allow_redirects=False,
                 )
             except requests.RequestException as error:
-                return Response(0, f"{type(error).__name__}: {error}")
+                return Response(0, _why_no_answer(error, timeout_s))
             return Response(answer.status_code, answer.text, dict(answer.headers))
 
     def journal(self, unit: str, lines: int = 20) -> str:
@@ -235,6 +235,18 @@ def _parse_unit(name: str, text: str) -> UnitInfo:
         int(shown.get("NRestarts", "0") or 0),
         shown.get("NeedDaemonReload") == "yes",
     )
+
+
+def _why_no_answer(error: BaseException, timeout_s: float) -> str:
+    """The cause at the bottom, such as 'Connection refused', without the layers around it."""
+    if "Timeout" in type(error).__name__:
+        return f"no answer within {timeout_s:g} s"
+    text, cause = f"{type(error).__name__}: {error}", error.__context__
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            text = cause.strerror
+        cause = cause.__context__
+    return text
 
 
 def _run_line_by_line(

@@ -217,7 +217,7 @@ class UsersSettings(Section):
 
     allowed: list[UserName] = setting(
         [],
-        help="People who may log in; with the first-use authenticator an empty list means all.",
+        help="People who may log in, besides the administrators.",
         cost=Cost.HUB_RESTART,
         example="alice",
     )

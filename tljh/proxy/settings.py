@@ -246,15 +246,15 @@ def _https_source(config: Config) -> Iterator[Problem]:
         yield Problem(
             ("https", "enabled"),
             "https.enabled is true, but nothing says where certificates come from",
-            fix="set https.letsencrypt.email and https.letsencrypt.domains, or https.tls.cert "
-            "and https.tls.key, or: sudo tljh-config set https.mode internal",
+            fix="name a certificate of yours by https.tls.cert and https.tls.key, or: "
+            "sudo tljh-config set https.enabled false",
             severity="incomplete",
         )
     if https.mode is None and has_tls and has_acme:
         yield Problem(
             ("https",),
             "https.tls and https.letsencrypt are both set, and nothing says which one to use",
-            fix="sudo tljh-config set https.mode letsencrypt (or tls)",
+            fix="sudo tljh-config set https.mode tls",
             at_key=True,
             severity="incomplete",
         )
