@@ -59,6 +59,15 @@ def test_a_directory_for_homes_that_is_not_there_is_made(host):
     assert host.info(Path("/data/home")).mode == 0o755
 
 
+def test_an_account_that_lost_its_home_gets_a_new_one(host):
+    path = home(host, "jupyter-bob", "jupyter-bob")
+    ensure_account(host, Account("jupyter-bob", "bob"))
+    host.remove(path)
+    ensure_account(host, Account("jupyter-bob", "bob"))
+    found = host.info(path)
+    assert (found.mode, found.owner) == (0o700, "jupyter-bob")
+
+
 def test_accounts_are_known_by_their_mark_or_by_their_name(host):
     host.accounts["jupyter-old"] = UserInfo("jupyter-old", 1001, 1001, "/h", "/bin/bash")
     host.accounts["other"] = UserInfo("other", 1002, 1002, "/h", "/bin/bash", "JupyterHub user x")

@@ -61,6 +61,7 @@ def ensure_account(host: Host, account: Account) -> bool:
             _make(host, account)
         else:
             _claim(host, account)
+            _make_home(host, account)
         _join_groups(host, account)
     return is_new
 
@@ -102,6 +103,17 @@ def _claim(host: Host, account: Account) -> None:
             why=f"it was made for {found.comment.removeprefix(MARK)}",
             fix="choose another login name",
         )
+
+
+def _make_home(host: Host, account: Account) -> None:
+    """A home for an account that lost it: somebody removed with the home and added again."""
+    found = host.user(account.name)
+    if found is None or not account.is_made or host.info(Path(found.home)) is not None:
+        return
+    skeleton = [str(account.skeleton)] if account.skeleton else []
+    host.run(["mkhomedir_helper", account.name, "0077", *skeleton], timeout_s=60)
+    if host.info(Path(found.home)) is None:
+        host.mkdir(Path(found.home), mode=0o700, owner=account.name, group=account.name)
 
 
 def _join_groups(host: Host, account: Account) -> None:
