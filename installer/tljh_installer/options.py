@@ -6,8 +6,10 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from tljh.errors import Exit, TljhError
+from tljh.hub.names import is_acceptable
 
 DEFAULT_PREFIX = "/opt/tljh"
 DEFAULT_CHANNEL = "conda-forge"
@@ -88,14 +90,34 @@ def _port(text: str) -> int:
 
 
 def _admin(text: str) -> str:
-    if not text.partition(":")[0].strip():
+    name = text.partition(":")[0]
+    if not name.strip():
         raise argparse.ArgumentTypeError("needs a name: --admin NAME or --admin NAME:PASSWORD")
+    if not is_acceptable(name):
+        raise argparse.ArgumentTypeError(f"{name!r} cannot be the name of an account")
     return text
+
+
+def _channel(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("needs a URL, or a name like conda-forge")
+    return text
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells mistakes as everything else here is told: one error, and where help is."""
+
+    def error(self, message: str) -> NoReturn:
+        raise TljhError(
+            message.removeprefix("argument "),
+            fix=f"see: {self.prog} --help",
+            exit_code=Exit.USAGE,
+        )
 
 
 def parser(version: str) -> argparse.ArgumentParser:
     """The options; help and docs come from here."""
-    new = argparse.ArgumentParser(
+    new = _Parser(
         prog="bootstrap.py",
         description=f"Turn this machine into a JupyterHub (tljh {version}).",
         epilog="environment: TLJH_INSTALL_PREFIX, TLJH_BOOTSTRAP_PIP_SPEC, TLJH_CONDA_CHANNELS, "
@@ -130,6 +152,7 @@ def parser(version: str) -> argparse.ArgumentParser:
     add(
         "--conda-channel",
         action="append",
+        type=_channel,
         default=[],
         metavar="URL",
         help="where conda packages come from, instead of conda-forge; may be repeated",
@@ -177,7 +200,7 @@ def _plugin(spec: str, cwd: Path) -> str:
 
 
 def parse(arguments: Sequence[str], environ: Mapping[str, str], version: str, cwd: Path) -> Options:
-    """Read the command line and the environment; usage errors leave with exit code 2."""
+    """Read the command line and the environment. Raises TljhError for usage errors."""
     reader = parser(version)
     found = reader.parse_args(list(arguments))
     if found.version is not None and found.version != version:

@@ -13,7 +13,13 @@ from tljh import __version__
 from tljh_installer.wheel import Wheel, archive, build_wheel
 
 # What the installer shares with what it installs; these need the standard library only.
-SHARED = ("tljh/__init__.py", "tljh/errors.py", "tljh/sources.py")
+SHARED = (
+    "tljh/__init__.py",
+    "tljh/errors.py",
+    "tljh/sources.py",
+    "tljh/hub/__init__.py",
+    "tljh/hub/names.py",
+)
 _MARK = 'start("""\n'
 _END = '""")\n'
 # A download that was cut in the middle ends in a SyntaxError that quotes this line.

@@ -62,14 +62,23 @@ def test_channels_come_from_the_option_then_the_environment_then_conda_forge() -
         ["--https-port", "x"],
         ["--admin", ":secret"],
         ["--admin", ""],
+        ["--admin", "a;b"],
+        ["--conda-channel", ""],
         ["--adm", "ada"],
         ["stray"],
-        ["--version", "9.9"],
     ],
 )
 def test_usage_errors_leave_with_2(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(TljhError) as refused:
         parsed(*arguments)
+    assert refused.value.exit_code == 2
+    assert refused.value.findings[0].fix == "see: bootstrap.py --help"
+    assert "secret" not in str(refused.value)
+
+
+def test_a_version_that_it_does_not_carry_is_a_usage_error() -> None:
+    with pytest.raises(SystemExit) as stopped:
+        parsed("--version", "9.9")
     assert stopped.value.code == 2
 
 
