@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import json
 import os
 import stat
 import subprocess
+import sys
 import threading
+import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +24,7 @@ from tljh.conda.tools import CondaTools
 from tljh.conda.worker import trees
 from tljh.errors import TljhError
 
-from .conftest import Killed, Machine, contents
+from .conftest import CHECKOUT, Killed, Machine, contents
 
 
 def fail() -> None:
@@ -388,3 +392,45 @@ def test_an_undone_install_takes_condas_prefix_and_commands_along(make_machine, 
 def test_a_newer_version_that_an_admin_installed_is_left_alone(machine):
     machine.apply(machine.environment("river==2.0"))
     assert not machine.plan(machine.environment(Wanted("river", "==1.1", at_least="1.1")))
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from tests.conda.conftest import DyingHost, Machine
+from tljh.paths import Paths
+machine = Machine(Paths(Path(sys.argv[2])), DyingHost(), (sys.argv[3],))
+machine.apply(machine.environment("boat", "python"))
+"""
+
+
+def members(session: int) -> list[int]:
+    """Processes that are left of a session."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, IndexError):
+            fields = (path / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] != "Z":
+                found.append(int(path.name))
+    return found
+
+
+def test_a_killed_command_takes_its_worker_along_and_the_next_run_converges(machine, tiny):
+    command = [sys.executable, "-c", DRIVER, str(CHECKOUT), str(machine.paths.prefix), str(tiny)]
+    started = machine.paths.versions / "user-1" / "conda-meta"
+    with subprocess.Popen(command, start_new_session=True) as driver:
+        wait_until(started.is_dir)
+        driver.kill()
+    wait_until(lambda: not members(driver.pid))
+    assert not machine.user.exists()
+    machine.apply(machine.environment("boat", "python"))
+    assert machine.installed()["boat"] == "2.0"
+    assert machine.leftovers() == []
+
+
+def wait_until(condition: Callable[[], bool], deadline_s: float = 60) -> None:
+    end_s = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < end_s, "waited in vain"
+        time.sleep(0.01)
