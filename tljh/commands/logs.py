@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -25,7 +26,10 @@ class Logs:
         return {"units": list(self.units), "lines": self.text.splitlines()}
 
     def as_text(self) -> str:
-        return self.text or f"nothing in the journal of {', '.join(self.units)}"
+        if self.text:
+            return self.text
+        hint = "" if os.geteuid() == 0 else ", as far as you may read it: try it with sudo"
+        return f"nothing in the journal of {', '.join(self.units)}{hint}"
 
 
 def logs(
