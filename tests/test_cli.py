@@ -68,6 +68,27 @@ def test_set_and_get_and_show(config: Run, file: Path) -> None:
     assert "timeout: 3600" in config("show", "--all").out
 
 
+def test_common_form_without_a_parser_does_what_the_parser_does(config: Run, file: Path) -> None:
+    for words in (
+        ["set", "http.port", "8080"],
+        ["set", "http.port", "x"],
+        ["add-item", "users.admin", "bob"],
+        ["remove-item", "users.admin", "bob"],
+        ["get", "users.admin"],
+        ["show"],
+        ["show", "users"],
+        ["unset", "http.port"],
+    ):
+        before = file.read_text()
+        plain, plain_text = config(*words), file.read_text()
+        file.write_text(before)
+        parsed, parsed_text = (
+            config(words[0], "--config-path", str(file), *words[1:]),
+            file.read_text(),
+        )
+        assert (plain, plain_text) == (parsed, parsed_text), words
+
+
 def test_setting_what_is_set_already_changes_nothing(config: Run, file: Path) -> None:
     config("set", "http.port", "8080")
     before = file.stat().st_ino
@@ -381,7 +402,7 @@ def _read_until(terminal: int, wanted: bytes, end_s: float) -> None:
 def test_verbs_load_only_what_they_need() -> None:
     code = (
         "import sys; from tljh.cli import run, CONFIG; run('tljh-config', CONFIG, ['show']);"
-        "print([m for m in ('jupyterhub', 'requests', 'rich', 'tornado', 'jinja2', 'pluggy')"
+        "print([m for m in ('jupyterhub', 'requests', 'rich', 'typer', 'pydantic', 'pluggy')"
         " if m in sys.modules])"
     )
     environ = {**os.environ, "TLJH_INSTALL_PREFIX": "/nowhere"}

@@ -17,6 +17,7 @@ from tljh.config import Config, check, examine, load
 from tljh.errors import TljhError
 from tljh.hub.settings import memory_bytes
 from tljh.keys import setting_keys, walk_settings
+from tljh.secret_names import looks_secret
 from tljh.settings import Cost
 
 
@@ -186,6 +187,11 @@ def test_every_setting_has_one_sentence_of_help_and_a_cost() -> None:
         if shape.kind != "section":
             assert isinstance(info.json_schema_extra, dict)
             assert info.json_schema_extra["cost"] in costs, path
+
+
+def test_every_secret_setting_has_a_name_by_which_it_is_hidden() -> None:
+    for path, _, shape in walk_settings(Config):
+        assert shape.secret == (shape.kind == "text" and looks_secret(path[-1])), path
 
 
 def test_every_default_is_a_value_that_its_setting_takes() -> None:

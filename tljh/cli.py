@@ -8,18 +8,13 @@ verb has `--json` and `--debug`. It returns a result with `as_text` and `as_json
 
 from __future__ import annotations
 
-import inspect
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, get_type_hints
-
-import typer
-from typer.core import TyperGroup
+from typing import Any
 
 from tljh.errors import Exit, Finding, TljhError
 
@@ -106,127 +101,10 @@ class Invocation:
     config_path: Path | None = None
 
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]
-PathOption = Annotated[
-    Path | None,
-    typer.Option("--config-path", help="Another file than this installation's config.yaml."),
-]
-# TLJH takes it after every verb, also where nothing reads it.
-_HiddenPathOption = Annotated[Path | None, typer.Option("--config-path", hidden=True)]
-
-
-class _LazyGroup(TyperGroup):
-    """Imports a verb's module when the verb is used, and all of them for the list of them."""
-
-    verbs: ClassVar[Verbs]
-
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
-        return list(self.verbs)
-
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
-        verb = self.verbs.get(cmd_name)
-        if verb is None:
-            return None
-        return _group(cmd_name, verb) if isinstance(verb, Group) else _command(cmd_name, verb)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        # The parent class imports every verb to suggest one; this list of names is enough.
-        name = args[0] if args else ""
-        if not name.startswith("-") and name not in self.verbs:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, self.verbs, 1)
-            raise TljhError(
-                f"there is no command {ctx.command_path} {name}",
-                fix=f"did you mean {near[0]}?" if near else f"see: {ctx.command_path} --help",
-                exit_code=Exit.USAGE,
-            )
-        return super().resolve_command(ctx, args)
-
-
-def _note(ctx: typer.Context, **given: Any) -> None:
-    for name, value in given.items():
-        if value:
-            setattr(ctx.obj, name, value)
-
-
-def _group(name: str, group: Group) -> Any:
-    def callback(
-        ctx: typer.Context,
-        config_path: PathOption = None,
-        json: JsonOption = False,
-        debug: DebugOption = False,
-    ) -> None:
-        _note(ctx, config_path=config_path, json=json, debug=debug)
-
-    kind = type("LazyGroup", (_LazyGroup,), {"verbs": group.verbs})
-    app = typer.Typer(
-        name=name, cls=kind, help=group.help, no_args_is_help=True, add_completion=False
-    )
-    app.callback()(callback)
-    return typer.main.get_group(app)
-
-
-def _command(name: str, reference: str) -> Any:
-    module, _, function = reference.partition(":")
-    app = typer.Typer(add_completion=False)
-    # `set KEY -5`: there, what looks like an option and is none is a value.
-    takes_values = name in ("set", "add-item", "remove-item")
-    app.command(name, context_settings={"ignore_unknown_options": takes_values})(
-        _as_callback(getattr(import_module(module), function))
-    )
-    return typer.main.get_command(app)
-
-
-def _as_callback(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a verb so that Typer sees its parameters and those that every verb has."""
-    hints = get_type_hints(function, include_extras=True)
-    own = inspect.signature(function).parameters
-    shown = [_shown(one, hints[name]) for name, one in own.items() if name != "as_json"]
-    wanted = {name: one.annotation for name, one in ((p.name, p) for p in shown)}
-    extra: dict[str, Any] = {"ctx": typer.Context, "json": JsonOption, "debug": DebugOption}
-    if "config_path" not in own:
-        extra["config_path"] = _HiddenPathOption
-
-    def callback(**given: Any) -> Any:
-        ctx = given.pop("ctx")
-        _note(ctx, json=given.pop("json"), debug=given.pop("debug"))
-        _note(ctx, config_path=given.get("config_path"))
-        if "config_path" in own:
-            given["config_path"] = ctx.obj.config_path
-        else:
-            given.pop("config_path")
-        if "as_json" in own:
-            given["as_json"] = ctx.obj.json
-        return function(**given)
-
-    empty: dict[str, Any] = {"ctx": inspect.Parameter.empty, "config_path": None}
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    added = [
-        inspect.Parameter(name, keyword, default=empty.get(name, False), annotation=annotation)
-        for name, annotation in extra.items()
-    ]
-    callback.__doc__ = inspect.getdoc(function)
-    callback.__annotations__ = {**wanted, **extra}
-    callback.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [one.replace(kind=keyword) for one in (*shown, *added)]
-    )
-    return callback
-
-
-def _shown(parameter: inspect.Parameter, hint: Any) -> inspect.Parameter:
-    """A parameter as an argument, or as an option when it is keyword-only."""
-    if parameter.kind is inspect.Parameter.KEYWORD_ONLY and not hasattr(hint, "__metadata__"):
-        flag = "--" + parameter.name.removesuffix("_s").replace("_", "-")
-        hint = Annotated[hint, typer.Option(flag)]
-    elif not hasattr(hint, "__metadata__"):
-        hint = Annotated[hint, typer.Argument()]
-    return parameter.replace(annotation=hint)
-
-
 def _tell_error(findings: tuple[Finding, ...], code: int, invocation: Invocation) -> int:
     if invocation.json:
+        import json
+
         answer = {"findings": [finding.as_json() for finding in findings], "exit_code": code}
         print(json.dumps(answer, indent=2))
     else:
@@ -241,6 +119,8 @@ def _tell(result: Any, invocation: Invocation) -> int:
     if result is None:
         return 0
     if invocation.json:
+        import json
+
         print(json.dumps(result.as_json(), indent=2))
     else:
         for note in getattr(result, "notes", ()):
@@ -255,13 +135,15 @@ def run(name: str, group: Group, arguments: list[str] | None = None) -> int:
     """Run a command line and say how it went; never raises but for an interrupt."""
     invocation = Invocation()
     _start_fast()
-    if f"_{name.upper().replace('-', '_')}_COMPLETE" in os.environ:
-        # Typer knows bash only after this, which its own `Typer.__call__` does otherwise.
-        import_module("typer.completion").completion_init()
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        result = _group(name, group).main(
-            args=arguments, prog_name=name, standalone_mode=False, obj=invocation
-        )
+        plain = _plain_call(group, words)
+        if plain is not None:
+            result = plain()
+        else:
+            from tljh import parser
+
+            result = parser.call(name, group, words, invocation)
         code = _tell(result, invocation)
         sys.stdout.flush()
         return code
@@ -275,6 +157,40 @@ def run(name: str, group: Group, arguments: list[str] | None = None) -> int:
 
             traceback.print_exc()
         return _tell_exception(error, name, invocation)
+
+
+# Verbs that are used all the time, with the words that their common form takes.
+_PLAIN = {
+    "show": (0, 1),
+    "get": (1, 1),
+    "set": (2, 2),
+    "unset": (1, 1),
+    "add-item": (2, 2),
+    "remove-item": (2, 2),
+}
+
+
+def function_of(reference: str) -> Callable[..., Any]:
+    """The function that a verb is."""
+    module, _, function = reference.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), function)
+    return found
+
+
+def _plain_call(group: Group, words: list[str]) -> Callable[[], Any] | None:
+    """The call that `set KEY VALUE` and its like ask for when they have no options.
+
+    Loading a parser for them would take as long as all the rest.
+    """
+    if group is not CONFIG or not words or words[0] not in _PLAIN:
+        return None
+    verb, *values = words
+    fewest, most = _PLAIN[verb]
+    is_plain = fewest <= len(values) <= most and not any(one.startswith("-") for one in values)
+    reference = CONFIG.verbs[verb]
+    if not is_plain or "_TLJH_CONFIG_COMPLETE" in os.environ or isinstance(reference, Group):
+        return None
+    return lambda: function_of(reference)(*values)
 
 
 def _start_fast() -> None:
@@ -304,7 +220,7 @@ def _tell_exception(error: Exception, name: str, invocation: Invocation) -> int:
         finding = Finding(what, fix=f"see: {path} --help")
         return _tell_error((finding,), int(Exit.USAGE), invocation)
     if isinstance(error, PermissionError) and os.geteuid() != 0:
-        from tljh.config import not_permitted
+        from tljh.files import not_permitted
 
         refused = not_permitted(Path(str(error.filename or "that")))
         return _tell_error(refused.findings, int(Exit.FAILED), invocation)

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, ConfigDict
 
 from tljh.conda.settings import UserEnvironmentSettings
 from tljh.errors import Finding, TljhError
+from tljh.files import read_file
 from tljh.hub import settings as hub_settings
 from tljh.hub.settings import (
     AuthSettings,
@@ -140,32 +141,6 @@ def examine(
         catalogue=catalogue,
         plugin_sections=plugin_sections,
     )
-
-
-def read_file(path: Path) -> bytes:
-    """The bytes of a configuration file, none where it is missing.
-
-    Raises TljhError with the sudo line when the reader lacks the right.
-    """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-    except PermissionError:
-        raise not_permitted(path) from None
-    except OSError as error:
-        raise TljhError(f"{path} cannot be read", why=error.strerror) from error
-
-
-def not_permitted(path: Path) -> TljhError:
-    """What to say to somebody who is not root."""
-    import shlex
-    import sys
-
-    program = Path(sys.argv[0]).name
-    command = shlex.join([program, *sys.argv[1:]])
-    fix = f"sudo {command}" if program.startswith("tljh") else "run it with sudo"
-    return TljhError(f"only root can read {path}", fix=fix)
 
 
 def load(

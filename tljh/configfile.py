@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
-from tljh.config import Config, examine, not_permitted, read_file
 from tljh.errors import Finding, TljhError
+from tljh.files import not_permitted, read_file
 from tljh.keys import key_text, parse_key, shape_at
-from tljh.settings import ANYTHING, Path, Shape, shape_of
 from tljh.yamltree import Document, parse
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from tljh.config import Config
     from tljh.host.base import Host
     from tljh.hub.traits import Catalogue
+    from tljh.settings import Path, Shape
     from tljh.validation import Examined
 
 LOCK_TIMEOUT_S = 30.0
@@ -51,16 +52,28 @@ class ConfigFile:
         self,
         path: FilePath,
         *,
-        catalogue: Catalogue | None = None,
+        catalogue: Catalogue | FilePath | None = None,
         plugin_sections: dict[str, type[BaseModel] | None] | None = None,
         host: Host | None = None,
         lock_timeout_s: float = LOCK_TIMEOUT_S,
     ) -> None:
         self.path = path
-        self.catalogue = catalogue
+        self._catalogue = catalogue
         self.plugin_sections = plugin_sections or {}
         self.lock_timeout_s = lock_timeout_s
         self._host = host
+
+    @property
+    def catalogue(self) -> Catalogue | None:
+        """What classes are installed; read from its file when it is first asked for."""
+        if isinstance(self._catalogue, FilePath):
+            from tljh.hub.traits import Catalogue
+
+            try:
+                self._catalogue = Catalogue.parse(self._catalogue.read_bytes())
+            except OSError:
+                self._catalogue = None
+        return self._catalogue
 
     @property
     def host(self) -> Host:
@@ -72,6 +85,8 @@ class ConfigFile:
 
     def examine(self, data: bytes | None = None) -> Examined[Config]:
         """The file (or other content in its place) as settings, with all that is wrong."""
+        from tljh.config import examine
+
         return examine(
             read_file(self.path) if data is None else data,
             path=str(self.path),
@@ -101,6 +116,9 @@ class ConfigFile:
 
     @property
     def shape(self) -> Shape:
+        from tljh.config import Config
+        from tljh.settings import shape_of
+
         return shape_of(Config)
 
     def known(self, key: str) -> tuple[Path, Shape]:
@@ -111,6 +129,7 @@ class ConfigFile:
             return path, shape
         from difflib import get_close_matches
 
+        from tljh.config import Config
         from tljh.keys import setting_keys
 
         above = self.shape_at(path[:-1]) if len(path) > 1 else self.shape
@@ -128,7 +147,8 @@ class ConfigFile:
 
     def shape_at(self, path: Path) -> Shape | None:
         """What may stand at a path: by the schema, the installed classes, plugins' sections."""
-        from tljh.hub.traits import looks_secret
+        from tljh.secret_names import looks_secret
+        from tljh.settings import ANYTHING, Shape, shape_of
 
         first = str(path[0])
         in_auth = first == "auth" and len(path) > 1 and str(path[1])[:1].isupper()
@@ -240,15 +260,10 @@ class ConfigFile:
 
 def installed_file(config_path: FilePath | None = None) -> ConfigFile:
     """The installation's configuration file, or another one held to the same rules."""
-    from tljh.hub.traits import Catalogue
     from tljh.paths import paths_from_environment
 
     paths = paths_from_environment()
-    try:
-        catalogue = Catalogue.parse(paths.traits.read_bytes())
-    except OSError:
-        catalogue = None
-    return ConfigFile(config_path or paths.config_file, catalogue=catalogue)
+    return ConfigFile(config_path or paths.config_file, catalogue=paths.traits)
 
 
 def _own_names() -> tuple[str, str]:

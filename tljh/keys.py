@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
-
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
+from typing import TYPE_CHECKING, Any
 
 from tljh.errors import Exit, TljhError
-from tljh.settings import Path, Shape, shape_of
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
+
+    from tljh.settings import Path, Shape
 
 _SIMPLE = re.compile(r"^[^.\"'\s]+$")
 _PART = re.compile(r'"([^"]*)"|\'([^\']*)\'|([^."\'][^.]*)')
@@ -82,6 +84,8 @@ def shape_at(shape: Shape, path: Path) -> Shape | None:
 
 def field_at(model: type[BaseModel], path: Path) -> FieldInfo | None:
     """The declaration of the setting at a path."""
+    from tljh.settings import shape_of
+
     here: type[BaseModel] | None = model
     info: FieldInfo | None = None
     for step in path:
@@ -103,6 +107,8 @@ def walk_settings(
     model: type[BaseModel], above: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], FieldInfo, Shape]]:
     """Every setting with its path, sections first, in the order of declaration."""
+    from tljh.settings import shape_of
+
     for name, shape in shape_of(model).fields.items():
         path = (*above, name)
         yield path, model.model_fields[name], shape

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import copy
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tljh.errors import TljhError
 from tljh.keys import key_text
-from tljh.settings import Path
 from tljh.yamltree import WORDS_FOR_BOOL, Document, Node, parse, resolve
+
+if TYPE_CHECKING:
+    from tljh.settings import Path
 
 _WORD = r"[A-Za-z0-9_./@+~=-]"
 _PLAIN = re.compile(rf"^[A-Za-z0-9_./]{_WORD}*(:{_WORD}+)*( {_WORD}+)*$")

@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from tljh.settings import Path
+if TYPE_CHECKING:
+    from tljh.settings import Path
 
 # config.yaml is written by people; what is larger than this is something else.
 LARGEST_BYTES = 1 << 20

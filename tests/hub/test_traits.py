@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.configurations import catalogue_bytes, real_catalogue
-from tljh.hub.traits import Catalogue, looks_secret
+from tljh.hub.traits import Catalogue
+from tljh.secret_names import looks_secret
 
 
 def refusals(class_name: str, **traits: Any) -> list[str]:

@@ -29,7 +29,7 @@ class Saved:
 def edit(*, config_path: Path | None = None) -> Saved:
     """Open the configuration in $EDITOR; what is wrong with it is not saved."""
     file = installed_file(config_path)
-    from tljh.config import read_file
+    from tljh.files import read_file
 
     before = read_file(file.path)
     with EditedCopy(file.path.name, before.decode("utf-8", "replace")) as copy:

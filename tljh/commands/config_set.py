@@ -6,15 +6,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from tljh.arguments import Option
 from tljh.commands.keys import ItemArgument, KeyArgument, ValueArgument
 from tljh.configfile import Changed, ConfigFile, installed_file
 from tljh.errors import Exit, Finding, TljhError
 from tljh.keys import key_text
-from tljh.settings import ANYTHING, Path, Shape
 from tljh.shown import hidden
 from tljh.yamledit import add_item as add_to_text
 from tljh.yamledit import flow_text, unset_value
@@ -22,11 +20,12 @@ from tljh.yamledit import remove_item as remove_from_text
 from tljh.yamledit import set_value as set_in_text
 from tljh.yamltree import parse
 
-StdinOption = Annotated[
-    bool, typer.Option("--stdin", help="Read the value from standard input; for secrets.")
-]
+if TYPE_CHECKING:
+    from tljh.settings import Path, Shape
+
+StdinOption = Annotated[bool, Option("--stdin", "Read the value from standard input; for secrets.")]
 NoValidateOption = Annotated[
-    bool, typer.Option("--no-validate", help="Write it without checking; reload still checks.")
+    bool, Option("--no-validate", "Write it without checking; reload still checks.")
 ]
 UNCHECKED = "warning: not checked; reload refuses what the hub cannot run with"
 
@@ -77,10 +76,10 @@ def set_value(
     name = key_text(path)
     wanted = read_value(_given(value, stdin, name), shape, name)
     changed = _change(file, path, lambda text: set_in_text(text, path, wanted), no_validate)
-    shown = flow_text(hidden(file, wanted, path))
+    shown = flow_text(hidden(wanted, path))
     if not changed.is_change:
         return _edited(path, f"{name} is {shown} already", None, changed, no_validate)
-    return _edited(path, f"{name} = {shown}", hidden(file, wanted, path), changed, no_validate)
+    return _edited(path, f"{name} = {shown}", hidden(wanted, path), changed, no_validate)
 
 
 def unset(
@@ -131,14 +130,14 @@ def add_item(
             # A setting that has a default list keeps it and gets one more.
             return set_in_text(text, path, [*(_default(file, path) or []), item])
         raise TljhError(
-            f"{name} holds no list but {flow_text(hidden(file, found, path))}",
+            f"{name} holds no list but {flow_text(hidden(found, path))}",
             fix=f"sudo tljh-config set {name} '{flow_text([found])}'",
         )
 
     changed = _change(file, path, edit, no_validate)
-    shown = flow_text(hidden(file, item, (*path, 0)))
+    shown = flow_text(hidden(item, (*path, 0)))
     what = f"{name} has {shown} now" if changed.is_change else f"{name} has {shown} already"
-    return _edited(path, what, hidden(file, item, (*path, 0)), changed, no_validate)
+    return _edited(path, what, hidden(item, (*path, 0)), changed, no_validate)
 
 
 def remove_item(
@@ -162,7 +161,7 @@ def remove_item(
         items = found if isinstance(found, list) else []
         position = _position(items, given, lambda: read_item(given, shape, name))
         if position is None:
-            have = ", ".join(flow_text(hidden(file, one, (*path, 0))) for one in items[:10])
+            have = ", ".join(flow_text(hidden(one, (*path, 0))) for one in items[:10])
             raise TljhError(
                 f"{name} has no item {given}",
                 why=f"it has {have}" if items else "it is empty",
@@ -171,7 +170,7 @@ def remove_item(
         return remove_from_text(text, path, position)
 
     changed = _change(file, path, edit, no_validate)
-    shown = flow_text(hidden(file, given, (*path, 0)))
+    shown = flow_text(hidden(given, (*path, 0)))
     return _edited(path, f"{name} no longer has {shown}", None, changed, no_validate)
 
 
@@ -215,6 +214,8 @@ def _default(file: ConfigFile, path: Path) -> Any:
 def _known(file: ConfigFile, key: str, any_key: bool) -> tuple[Path, Shape]:
     if not any_key:
         return file.known(key)
+    from tljh.settings import ANYTHING
+
     path = file.key(key)
     return path, file.shape_at(path) or ANYTHING
 

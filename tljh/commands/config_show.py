@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
+from tljh.arguments import Option
 from tljh.commands.keys import KeyArgument
 from tljh.configfile import ConfigFile, installed_file
 from tljh.errors import TljhError
@@ -31,13 +30,13 @@ class Shown:
         return self.values
 
 
-Reveal = Annotated[bool, typer.Option("--reveal", help="Show secrets, too.")]
+Reveal = Annotated[bool, Option("--reveal", "Show secrets, too.")]
 
 
 def show(
     key: KeyArgument = "",
     *,
-    all: Annotated[bool, typer.Option("--all", help="Show defaults, too.")] = False,
+    all: Annotated[bool, Option("--all", "Show defaults, too.")] = False,
     reveal: Reveal = False,
     config_path: Path | None = None,
 ) -> Shown:
@@ -56,11 +55,11 @@ def show(
                 f"{key_text(path)} is not set in {file.path}, so its default holds",
                 fix=f"see it: sudo tljh-config get {key}",
             )
-        value = node.value() if reveal else hidden(file, node.value(), path)
+        value = node.value() if reveal else hidden(node.value(), path)
         return Shown(yaml_text(value), value)
-    text = document.text if reveal else hidden_text(file, document)
+    text = document.text if reveal else hidden_text(document)
     notes = () if text.strip() else ("nothing is set, so the defaults hold: show --all",)
-    return Shown(text, values if reveal else hidden(file, values), notes)
+    return Shown(text, values if reveal else hidden(values), notes)
 
 
 def get(
@@ -88,7 +87,7 @@ def _show_all(file: ConfigFile, key: str, reveal: bool) -> Shown:
             raise TljhError(f"{key_text(path)} is not set", fix=f"tljh-config describe {key}")
         values = values[step]
     if not reveal:
-        values = hidden(file, values, path)
+        values = hidden(values, path)
     return Shown(yaml_text(values), values)
 
 

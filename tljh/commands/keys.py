@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import typer
-
+from tljh.arguments import Argument
 from tljh.errors import TljhError
 
 
-def complete_key(incomplete: str) -> list[str]:
+def complete_key(_: Any, incomplete: str) -> list[str]:
     """Keys that begin with what was typed, one level at a time as in a path."""
     from tljh.config import Config
     from tljh.configfile import installed_file
@@ -40,7 +39,7 @@ def _one_level(key: str, incomplete: str) -> str:
     return key if dot < 0 else key[: dot + 1]
 
 
-def complete_value(ctx: typer.Context, incomplete: str) -> list[str]:
+def complete_value(ctx: Any, incomplete: str) -> list[str]:
     """Values that the key before it can take, as far as they can be listed."""
     from tljh.configfile import installed_file
 
@@ -63,7 +62,7 @@ def complete_value(ctx: typer.Context, incomplete: str) -> list[str]:
     return [value for value in values if value.startswith(incomplete)]
 
 
-def complete_item(ctx: typer.Context, incomplete: str) -> list[str]:
+def complete_item(ctx: Any, incomplete: str) -> list[str]:
     """Items that the list at the key has now; nothing for somebody who cannot read it."""
     from tljh.configfile import installed_file
 
@@ -79,18 +78,10 @@ def complete_item(ctx: typer.Context, incomplete: str) -> list[str]:
     return [item.raw for item in node.items if item.raw.startswith(incomplete)]
 
 
-def _config_path(ctx: typer.Context) -> Any:
+def _config_path(ctx: Any) -> Any:
     return getattr(ctx.find_root().obj, "config_path", None)
 
 
-KeyArgument = Annotated[
-    str, typer.Argument(metavar="KEY", help="Like users.admin.", autocompletion=complete_key)
-]
-ValueArgument = Annotated[
-    str | None,
-    typer.Argument(metavar="VALUE", help="The value.", autocompletion=complete_value),
-]
-ItemArgument = Annotated[
-    str | None,
-    typer.Argument(metavar="VALUE", help="The item.", autocompletion=complete_item),
-]
+KeyArgument = Annotated[str, Argument("KEY", "Like users.admin.", complete_key)]
+ValueArgument = Annotated[str | None, Argument("VALUE", "The value.", complete_value)]
+ItemArgument = Annotated[str | None, Argument("VALUE", "The item.", complete_item)]

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
+from tljh.secret_names import looks_secret
 from tljh.settings import ANYTHING, Path, Problem, Shape
 
 _SHAPES: dict[str, Shape] = {
@@ -19,13 +20,6 @@ _SHAPES: dict[str, Shape] = {
     "list": Shape("list", item=ANYTHING),
     "map": Shape("map", item=ANYTHING),
 }
-_SECRET_WORDS = ("secret", "password", "token", "private_key", "api_key", "crypt_key", "cookie")
-_NOT_SECRET = ("_url", "_file", "_path", "_lifetime", "_expires", "_age", "_length", "_days", "_in")
-
-
-def looks_secret(trait: str) -> bool:
-    """Whether a trait of this name holds something that `show` must not print."""
-    return any(word in trait for word in _SECRET_WORDS) and not trait.endswith(_NOT_SECRET)
 
 
 @dataclass(frozen=True)
