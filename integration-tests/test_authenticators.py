@@ -8,11 +8,14 @@ from urllib.parse import urlparse
 import pytest
 import requests
 
+from machine.install import CHANNEL
 from session import HubUser
 
 pytestmark = pytest.mark.machine
 
 PASSWORD = "correct-horse-7"
+# Of the installation's own config.yaml: where conda packages come from in a test.
+KEPT = f"user_environment: {{channels: ['file://{CHANNEL}']}}\n"
 PEOPLE = "dn: {suffix}\nobjectClass: dcObject\nobjectClass: organization\no: e\ndc: example\n\n"
 PERSON = (
     "dn: uid={name},dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: {name}\ncn: {name}\n"
@@ -32,7 +35,7 @@ def configure(hub):
     """Write a whole config.yaml, as an editor would, and reload."""
 
     def write(text: str, code: int = 0):
-        hub.run("cat > /opt/tljh/config/config.yaml", input=text)
+        hub.run("cat > /opt/tljh/config/config.yaml", input=KEPT + text)
         done = hub.run("tljh-config reload", check=False)
         assert done.code == code, done.stdout + done.stderr
         return done
@@ -79,7 +82,12 @@ def sign_up(hub, name: str, password: str) -> None:
 
 
 def test_ldap_logs_in_people_of_a_directory(hub, configure):
-    hub.run("DEBIAN_FRONTEND=noninteractive apt-get install -qy slapd >/dev/null", timeout_s=300)
+    # The package cache is shared with other machines, one of which may hold its lock.
+    hub.run(
+        "mkdir -p /var/tmp/archives/partial && DEBIAN_FRONTEND=noninteractive "
+        "apt-get install -qy -o Dir::Cache::archives=/var/tmp/archives slapd >/dev/null",
+        timeout_s=300,
+    )
     entries = "".join(PERSON.format(name=name, password=PASSWORD) for name in ("alice", "eve"))
     script = (
         "systemctl stop slapd; mkdir -p /srv/ldap/data; cat > /srv/ldap/slapd.conf <<END\n"

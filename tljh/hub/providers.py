@@ -269,6 +269,9 @@ def who_is_let_in(config: Config) -> dict[str, Any]:
         "allow_existing_users": False,
     }
     provider = provider_of(config.auth.type)
+    if provider is not None:
+        # Whether anybody can log in is checked before a hub starts; JupyterHub only guesses.
+        traits["any_allow_config"] = True
     if config.auth.allow_all is not None:
         traits["allow_all"] = config.auth.allow_all
     elif provider is None:
