@@ -15,7 +15,7 @@ from tljh.hub.providers import OAUTH, Provider, View
 from tljh.settings import Path, Problem
 
 # Traits that begin with `allow` and say nothing of who may log in.
-NO_RULES = {"allow_all", "any_allow_config", "allow_existing_users", "allow_2fa", "allow_self_approval_for"}
+NO_RULES = {"allow_all", "allow_existing_users", "allow_2fa", "allow_self_approval_for"}
 # Membership in these makes an administrator, who is let in.
 ADMIN_RULES = {"admin_groups", "admin_users", "admin_google_groups"}
 ANY_TENANT = ("common", "organizations", "consumers")
