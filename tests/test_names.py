@@ -61,4 +61,14 @@ def test_an_account_name_used_as_a_login_name_leads_elsewhere(login):
 def test_a_unit_name_ends_in_service_and_holds_nothing_that_systemd_reads(login, server):
     name = unit_name(account_name(login), server)
     assert name.endswith(".service")
-    assert re.fullmatch(r"[A-Za-z0-9:_.\\-]+", name)
+    assert re.fullmatch(r"[A-Za-z0-9_.-]+", name)
+
+
+def test_a_unit_name_of_an_address_has_neither_backslash_nor_at_sign():
+    assert unit_name(account_name("a@b.org")) == "jupyter-aX40b.org.service"
+    assert unit_name(account_name("a+b"), "lab") == "jupyter-aX2bb--lab.service"
+
+
+@given(logins, logins)
+def test_two_login_names_never_share_a_unit(one, other):
+    assert one == other or unit_name(account_name(one)) != unit_name(account_name(other))

@@ -18,7 +18,7 @@ PREFIX = "jupyter-"
 USERNAME_PATTERN = r"(?!.*\.\.)[\w@+=~][\w.@+=~ -]{0,199}"
 _PLAIN = re.compile(r"[a-z0-9._@+-]+")
 _LITERAL_LENGTH = 26
-_UNIT_SAFE = re.compile(r"[A-Za-z0-9:_.-]")
+_UNIT_SAFE = re.compile(r"[a-z0-9_.-]")
 
 
 def is_acceptable(login: str) -> bool:
@@ -50,10 +50,15 @@ def account_name(login: str) -> str:
 
 
 def unit_name(account: str, server: str = "") -> str:
-    """The unit of a user's server, escaped as systemd does, always with its suffix."""
+    """The unit of a user's server, always with its suffix; no two servers share one.
+
+    What systemd takes in no name, and what means something in one (`@`), becomes `X` and its
+    code. Systemd's own escapes have a backslash, which it drops from RuntimeDirectory=, so that
+    a server so named never finds its environment. Accounts and servers have no capitals.
+    """
     whole = f"{account}--{server}" if server else account
     escaped = "".join(
-        c if _UNIT_SAFE.fullmatch(c) else "".join(f"\\x{byte:02x}" for byte in c.encode())
+        c if _UNIT_SAFE.fullmatch(c) else "".join(f"X{byte:02x}" for byte in c.encode())
         for c in whole
     )
     return f"{escaped}.service"
