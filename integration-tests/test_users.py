@@ -237,7 +237,7 @@ def test_a_class_of_500_is_imported_after_a_try(hub):
     user.start_server()
     assert "pupils" in user.terminal("id -nG")
     print(f"import of 500: {took_s:.1f} s")
-    assert took_s < 60
+    assert took_s < 300
 
 
 def test_a_bad_line_stops_an_import_and_is_named(hub):
