@@ -61,7 +61,7 @@ class Installed:
         lines += [
             "Next:",
             "  HTTPS    sudo tljh-config describe https",
-            "  users    log in as an administrator, then Admin > Add Users",
+            "  users    sudo tljh user add NAME (or as an administrator: Admin > Add Users)",
             "  limits   sudo tljh-config set limits.memory 2G && sudo tljh-config reload",
         ]
         return "\n".join(lines)
