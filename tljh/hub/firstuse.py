@@ -5,7 +5,6 @@ Hashing takes 0.2 s on purpose, so it is done in threads, and others' requests g
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from firstuseauthenticator.firstuseauthenticator import (
 from jupyterhub.handlers.login import LoginHandler
 from tornado import web
 
-from tljh.host.passwords import hash_password, is_password, store_hash, stored_hash
+from tljh.host.passwords import hash_password, store_hash, stored_hash
 from tljh.hub.claimpage import HAS_NO_PASSWORD, Claimable, ClaimHandler
+from tljh.hub.hashing import hashed, in_hashing_thread, matches
 
 
 class FirstUseLoginHandler(CustomLoginHandler):
@@ -39,7 +39,7 @@ class ChangePasswordHandler(ResetPasswordHandler):
     async def post(self) -> None:
         self._register_template_path()
         password = self.get_body_argument("password", strip=False)
-        message = await asyncio.to_thread(
+        message = await in_hashing_thread(
             self.authenticator.reset_password, self.current_user.name, password
         )
         html = await self.render_template(
@@ -70,7 +70,7 @@ class ClaimedFirstUseAuthenticator(FirstUseAuthenticator, Claimable):
         return stored_hash(Path(self.dbm_path), login)
 
     async def set_claimed_password(self, login: str, password: str) -> None:
-        await asyncio.to_thread(self.reset_password, login, password)
+        await in_hashing_thread(self.reset_password, login, password)
 
     def check_allowed(self, username: str, authentication: Any = None) -> bool:
         """Listed, or added to the hub in another way, such as its admin page.
@@ -97,13 +97,13 @@ class ClaimedFirstUseAuthenticator(FirstUseAuthenticator, Claimable):
             if len(password) < self.shortest_password:
                 handler.custom_login_error = self._too_short
                 return None
-            hashed = await asyncio.to_thread(hash_password, password)
+            made = await hashed(password)
             # Somebody else may have been first while we hashed.
             stored = self._stored(login)
             if stored is None:
-                store_hash(Path(self.dbm_path), login, hashed)
+                store_hash(Path(self.dbm_path), login, made)
                 return login
-        return login if await asyncio.to_thread(is_password, password, stored) else None
+        return login if await matches(password, stored) else None
 
     def reset_password(self, username: str, new_password: str) -> str:
         """Set a password; the answer is a sentence for who asked."""

@@ -10,7 +10,6 @@ listed in `users.allowed` authorises for as long as the name is listed, not for 
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,8 +24,9 @@ from nativeauthenticator.orm import UserInfo
 from tornado import web
 from tornado.escape import url_escape
 
-from tljh.host.passwords import hash_password, is_password
+from tljh.host.passwords import hash_password
 from tljh.hub.claimpage import Claimable, ClaimHandler
+from tljh.hub.hashing import hashed, matches
 
 # Made in a thread before the library's own handlers ask for it.
 _HASH: ContextVar[bytes | None] = ContextVar("_HASH", default=None)
@@ -55,9 +55,9 @@ class NativeLoginHandler(native.LoginHandler):
 
 
 @asynccontextmanager
-async def _hashed(password: str) -> AsyncIterator[None]:
+async def _with_hash_of(password: str) -> AsyncIterator[None]:
     """The hash of `password` is there for the library's code below."""
-    token = _HASH.set(await asyncio.to_thread(hash_password, password))
+    token = _HASH.set(await hashed(password))
     try:
         yield
     finally:
@@ -68,7 +68,7 @@ class SignUpHandler(native.SignUpHandler):
     """Sign-up; the password is hashed before the library asks for the hash."""
 
     async def post(self) -> None:
-        async with _hashed(self.get_body_argument("signup_password", "", strip=False)):
+        async with _with_hash_of(self.get_body_argument("signup_password", "", strip=False)):
             await super().post()
 
 
@@ -77,7 +77,7 @@ class ChangePasswordHandler(native.ChangePasswordHandler):
 
     @web.authenticated
     async def post(self) -> None:
-        async with _hashed(self.get_body_argument("new_password", "", strip=False)):
+        async with _with_hash_of(self.get_body_argument("new_password", "", strip=False)):
             await super().post()
 
 
@@ -86,7 +86,7 @@ class ChangePasswordAdminHandler(native.ChangePasswordAdminHandler):
 
     @needs_scope("admin:users")
     async def post(self, user_name: str) -> None:
-        async with _hashed(self.get_body_argument("new_password", "", strip=False)):
+        async with _with_hash_of(self.get_body_argument("new_password", "", strip=False)):
             await super().post(user_name)
 
 
@@ -148,7 +148,7 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
         user = self.get_user(login)
         if user is None:
             return None
-        if not await asyncio.to_thread(is_password, data["password"], user.password):
+        if not await matches(data["password"], user.password):
             return None
         if user.has_2fa and not user.is_valid_token(data.get("2fa") or ""):
             return None
@@ -169,9 +169,9 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
             self._ask_for_approval(made)
         return made
 
-    def _new_user(self, login: str, hashed: bytes, **more: Any) -> Any:
+    def _new_user(self, login: str, password: bytes, **more: Any) -> Any:
         try:
-            made = UserInfo(username=login, password=hashed, **more)
+            made = UserInfo(username=login, password=password, **more)
         except AssertionError:
             # Its e-mail address is none.
             return None
@@ -195,12 +195,12 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
         return True
 
     async def set_claimed_password(self, login: str, password: str) -> None:
-        hashed = await asyncio.to_thread(hash_password, password)
+        made = await hashed(password)
         user = self.get_user(login)
         if user is None:
-            self._new_user(login, hashed)
+            self._new_user(login, made)
         else:
-            user.password = hashed
+            user.password = made
             self.db.commit()
 
     def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
