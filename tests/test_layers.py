@@ -48,6 +48,9 @@ PURE = (
     "settings.py",
     "hub/names.py",
     "hub/configuration.py",
+    "hub/providers.py",
+    "hub/logins.py",
+    "hub/throttle.py",
     "proxy/static.py",
     "proxy/dynamic.py",
 )
