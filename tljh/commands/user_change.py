@@ -138,7 +138,14 @@ def add(
         person = register.people.get(name.lower())
         if person and person.access == "banned":
             raise TljhError(f"{name} is banned", fix=f"sudo tljh user enable {name}")
-    given = {name.lower(): new_password() for name in names} if generate else {}
+    have_one = {one.name for one in register.people.values() if one.has_password}
+    given = {name.lower(): new_password() for name in names if name.lower() not in have_one}
+    given = given if generate else {}
+    if stdin and names[0].lower() in have_one:
+        raise TljhError(
+            f"{names[0]} has a password already",
+            fix=f"sudo tljh user reset-password {names[0]}",
+        )
     if stdin:
         given = {names[0].lower(): read_password()}
     first = first_passwords(config, paths, given)
@@ -155,7 +162,8 @@ def add(
         entry = _added(host, paths, outcome, name.lower(), given if generate else {})
         known = register.people.get(name.lower())
         was_there = known is not None and known.access == "listed"
-        lines.append(_added_line(name, entry, was_there))
+        keeps = "; keeps the password" if generate and name.lower() in have_one else ""
+        lines.append(_added_line(name, entry, was_there) + keeps)
         people.append(entry)
     return Told(tuple(lines), {"people": people}, _notes_on_adding(config, outcome.config))
 
