@@ -17,8 +17,16 @@ from machine import CannotBoot, Machine
 from machine.engine import find_engine
 from machine.image import DEFAULT_RELEASE, ensure_image
 from machine.install import channel_mount, installed_image
+from machine.virtual import VirtualMachine, ensure_disk
 
-MACHINE_FIXTURES = {"machine", "installed", "installed_shared", "host", "installed_snapshot"}
+MACHINE_FIXTURES = {
+    "machine",
+    "installed",
+    "installed_shared",
+    "installed_snapshot",
+    "host",
+    "virtual",
+}
 NOT_RUN = pytest.StashKey[str]()
 
 
@@ -86,6 +94,18 @@ def installed_shared(installed_snapshot: tuple[str, list[str]]) -> Iterator[Mach
     """Like `installed`, one for all tests of a module, which leave it as they found it."""
     image, options = installed_snapshot
     with Machine.boot(image, options=options) as booted:
+        yield booted
+
+
+@pytest.fixture
+def virtual(request: pytest.FixtureRequest) -> Iterator[VirtualMachine]:
+    """A fresh QEMU machine: cgroup v2, project quotas, a kernel of its own. Slow."""
+    try:
+        ensure_disk(DEFAULT_RELEASE)
+    except CannotBoot as reason:
+        request.config.stash[NOT_RUN] = str(reason)
+        pytest.skip(f"no machine: {reason}")
+    with VirtualMachine.boot() as booted:
         yield booted
 
 

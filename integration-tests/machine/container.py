@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from machine import caches, owner
 from machine.engine import CannotBoot, Engine, find_engine, say
@@ -289,8 +289,12 @@ class Machine:
         return self.engine.run("inspect", "--format", form, self.name).stdout.strip()
 
 
+class Removable(Protocol):
+    def remove(self) -> None: ...
+
+
 # Machines of this process, removed when it ends in whatever way allows it.
-LIVE: list[Machine] = []
+LIVE: list[Removable] = []
 
 
 @atexit.register
@@ -311,6 +315,17 @@ def uninterrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def command_line(
+    command: str | Sequence[str], environment: Mapping[str, str], timeout_s: float
+) -> tuple[str, str]:
+    """One line for a remote shell that runs `command` with a deadline; and how to call it."""
+    argv = ["bash", "-c", command] if isinstance(command, str) else list(command)
+    shown = command if isinstance(command, str) else shlex.join(command)
+    variables = [f"{key}={value}" for key, value in environment.items()]
+    timeout = ["timeout", "--kill-after=5", str(timeout_s)]
+    return shlex.join(["env", *variables, *timeout, *argv]), shown
 
 
 def hostname(name: str) -> str:

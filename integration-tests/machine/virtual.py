@@ -1,0 +1,285 @@
+"""A machine in QEMU, for what a container can't stand for: cgroup v2, quotas, a true reboot.
+
+Debian only, made with mmdebstrap. It runs under software emulation, about ten times as slow
+(TLJH_QEMU_ACCEL=kvm where KVM works): use it where nothing else will do.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from machine import caches
+from machine.container import LIVE, CommandFailed, Result, checkout_archive, command_line
+from machine.engine import CannotBoot, may_install, need_packages, say, which
+from machine.image import BASE_PACKAGES, canonical, digest_of, release_of
+from machine.passthrough import apt_settings, apt_sources, certificates, registry_environment
+from machine.tryout import free_port
+
+PROGRAMS = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-img": "qemu-utils",
+    "mmdebstrap": "mmdebstrap",
+    "mkfs.ext4": "e2fsprogs",
+    "ssh": "openssh-client",
+}
+VM_PACKAGES = "linux-image-cloud-amd64 initramfs-tools openssh-server udev kmod e2fsprogs"
+BOOT_TIMEOUT_S = 300.0
+DISK_SIZE = "12G"
+
+NETWORK = "[Match]\nName=en* eth*\n[Network]\nDHCP=ipv4\n"
+# Run by mmdebstrap in the tree it made, before it is packed: $1 is the tree.
+SETUP = (
+    'echo machine > "$1/etc/hostname"; rm -f "$1/etc/machine-id"; : > "$1/etc/machine-id"; '
+    'chroot "$1" systemctl enable -q systemd-networkd ssh; '
+    'echo "/dev/vda / ext4 defaults,prjquota 0 1" > "$1/etc/fstab"; '
+    'chroot "$1" update-ca-certificates >/dev/null; '
+    # A root file system with quotas can't be mounted without it.
+    'echo quota_v2 >> "$1/etc/initramfs-tools/modules"; chroot "$1" update-initramfs -u; '
+    'echo "nameserver 10.0.2.3" > "$1/etc/resolv.conf"'
+)
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A prepared installation of Debian: never written to, machines lie on top of it."""
+
+    directory: Path
+
+    @property
+    def image(self) -> Path:
+        return self.directory / "disk.img"
+
+    @property
+    def key(self) -> Path:
+        return self.directory / "key"
+
+
+def ensure_disk(release_name: str) -> Disk:
+    """The disk of a release, made unless it is there."""
+    if os.geteuid() != 0:
+        raise CannotBoot("a QEMU machine's disk is made as root: run it with sudo")
+    if os.uname().machine != "x86_64":
+        raise CannotBoot("QEMU machines are made for x86_64 computers only")
+    if not all(which(program) for program in PROGRAMS) and not may_install():
+        raise CannotBoot("a QEMU machine needs qemu-system-x86, qemu-utils and mmdebstrap")
+    need_packages(PROGRAMS)
+    suite = release_of(release_name).suite
+    if suite is None:
+        raise CannotBoot(f"no QEMU machine of {release_name} can be made here, only of Debian")
+    inputs = digest_of(BASE_PACKAGES, VM_PACKAGES, SETUP, NETWORK, str(certificates()))
+    disk = Disk(caches.directory() / "qemu" / f"{canonical(release_name)}-{inputs}")
+    if not disk.image.exists():
+        say(f"making the disk of a QEMU machine of {release_name}")
+        make_disk(disk, suite)
+    return disk
+
+
+def make_disk(disk: Disk, suite: str) -> None:
+    """Install Debian with a kernel into a directory, and make a file system of it."""
+    disk.directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=disk.directory.parent) as scratch:
+        made = Disk(Path(scratch) / "made")
+        made.directory.mkdir()
+        ssh_keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(made.key)]
+        subprocess.run(ssh_keygen, check=True, stdin=subprocess.DEVNULL)
+        files = Path(scratch) / "files"
+        contents = {
+            f"usr/local/share/ca-certificates/{name}": data for name, data in certificates().items()
+        }
+        contents["etc/apt/apt.conf.d/90-computer"] = apt_settings().encode()
+        contents["etc/systemd/network/80-dhcp.network"] = NETWORK.encode()
+        contents["root/.ssh/authorized_keys"] = made.key.with_suffix(".pub").read_bytes()
+        for name, data in contents.items():
+            path = files / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        (files / "root").chmod(0o700)
+        (files / "root/.ssh").chmod(0o700)
+        root = Path(scratch) / "root"
+        packages = ",".join((BASE_PACKAGES + " " + VM_PACKAGES).split())
+        command = ["mmdebstrap", "--variant=minbase", f"--include={packages}"]
+        command += [f"--aptopt={line}" for line in apt_settings().splitlines()]
+        command += [f"--customize-hook=sync-in {files} /", f"--customize-hook={SETUP}"]
+        done = subprocess.run(
+            [*command, suite, str(root), "-"],
+            input=apt_sources(suite),
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            last = "; ".join(done.stderr.strip().splitlines()[-3:])
+            raise CannotBoot(f"mmdebstrap could not make Debian {suite} for QEMU: {last}")
+        for kind in ("vmlinuz", "initrd.img"):
+            newest = max((root / "boot").glob(f"{kind}-*"))
+            shutil.copy(newest, made.directory / kind)
+        subprocess.run(["truncate", "-s", DISK_SIZE, str(made.image)], check=True)
+        # Project quotas have to be there from the start.
+        mkfs = ["mkfs.ext4", "-q", "-O", "quota,project", "-E", "quotatype=usrquota:prjquota"]
+        program = which("mkfs.ext4") or "mkfs.ext4"
+        subprocess.run([program, *mkfs[1:], "-d", str(root), str(made.image)], check=True)
+        made.directory.rename(disk.directory)
+
+
+@dataclass
+class VirtualMachine:
+    """A booted QEMU machine. Use as a context manager, or call `remove`."""
+
+    disk: Disk
+    directory: Path
+    ssh_port: int
+    ports: dict[int, int] = field(default_factory=dict)
+    memory: str = "3G"
+    environment: dict[str, str] = field(default_factory=registry_environment)
+    boot_seconds: float = 0.0
+    _process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def boot(
+        cls,
+        image: str = "debian12",
+        ports: Mapping[int, int] | None = None,
+        *,
+        memory: str = "3G",
+        name: str = "machine",
+    ) -> VirtualMachine:
+        """Boot a machine of a Debian release; `ports` maps loopback ports to its own."""
+        disk = ensure_disk(image)
+        directory = Path(tempfile.mkdtemp(prefix=f"tljh-qemu-{name}-", dir="/var/tmp"))
+        create = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(disk.image)]
+        subprocess.run([*create, str(directory / "overlay.qcow2")], check=True)
+        machine = cls(disk, directory, free_port(20022), dict(ports or {}), memory)
+        LIVE.append(machine)
+        try:
+            machine.start()
+        except BaseException:
+            machine.remove()
+            raise
+        return machine
+
+    def start(self) -> None:
+        forwards = {self.ssh_port: 22, **self.ports}
+        network = "user,model=virtio-net-pci" + "".join(
+            f",hostfwd=tcp:127.0.0.1:{outside}-:{inside}" for outside, inside in forwards.items()
+        )
+        # /dev/kvm may be there and not work (a virtual machine's often hangs): only on request.
+        with_kvm = os.environ.get("TLJH_QEMU_ACCEL") == "kvm"
+        accel, cpu = ("kvm", "host") if with_kvm else ("tcg,thread=multi", "max")
+        command = ["qemu-system-x86_64", "-accel", accel, "-cpu", cpu, "-smp", "2"]
+        command += ["-m", self.memory, "-display", "none"]
+        command += ["-kernel", str(self.disk.directory / "vmlinuz")]
+        command += ["-initrd", str(self.disk.directory / "initrd.img")]
+        command += ["-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet"]
+        command += ["-drive", f"file={self.directory}/overlay.qcow2,if=virtio,cache=unsafe"]
+        command += ["-device", "virtio-rng-pci", "-nic", network]
+        command += ["-serial", f"file:{self.directory}/console.log"]
+        started = time.monotonic()
+        with (self.directory / "qemu.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        self.wait_until_up()
+        self.boot_seconds = time.monotonic() - started
+
+    def wait_until_up(self, timeout_s: float = BOOT_TIMEOUT_S, after: str = "") -> None:
+        """Wait until systemd has started everything, in another boot than `after`."""
+        deadline = time.monotonic() + timeout_s
+        ask = "cat /proc/sys/kernel/random/boot_id; systemctl is-system-running"
+        while True:
+            asked = self._ssh(ask, timeout_s=60)
+            boot_id, _, state = asked.stdout.strip().partition("\n")
+            if state in ("running", "degraded") and boot_id != after:
+                return
+            if self._process is not None and self._process.poll() is not None:
+                raise CannotBoot(f"QEMU ended: {(self.directory / 'qemu.log').read_text()}")
+            if time.monotonic() > deadline:
+                console = (self.directory / "console.log").read_text(errors="replace")[-2000:]
+                raise CannotBoot(f"a QEMU machine did not come up: {state}\n{console}")
+            time.sleep(0.5)
+
+    def _ssh(
+        self, command: str, input: str | bytes | None = None, timeout_s: float = 300
+    ) -> subprocess.CompletedProcess[str]:
+        options = ["-q", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-i", str(self.disk.key)]
+        # The machine was made a moment ago, on this computer's loopback.
+        options += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
+        argv = ["ssh", *options, "-p", str(self.ssh_port), "root@127.0.0.1", command]
+        data = input.encode() if isinstance(input, str) else input or b""
+        try:
+            done = subprocess.run(argv, input=data, capture_output=True, timeout=timeout_s)
+        except subprocess.TimeoutExpired as late:
+            return subprocess.CompletedProcess(argv, 255, "", str(late))
+        texts = (done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+        return subprocess.CompletedProcess(argv, done.returncode, *texts)
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        check: bool = True,
+        timeout_s: float = 900,
+        input: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Result:
+        """Run a command as root, as `Machine.run` does."""
+        line, shown = command_line(command, {**self.environment, **(env or {})}, timeout_s)
+        started = time.monotonic()
+        done = self._ssh(line, input, timeout_s + 30)
+        seconds = time.monotonic() - started
+        result = Result(shown, done.returncode, done.stdout, done.stderr, seconds)
+        if check and done.returncode != 0:
+            raise CommandFailed(result)
+        return result
+
+    def copy_checkout(self, checkout: Path, target: str = "/srv/tljh") -> str:
+        """Copy what git would commit of `checkout`."""
+        done = self._ssh(f"mkdir -p {target} && tar -C {target} -xf -", checkout_archive(checkout))
+        assert done.returncode == 0, done.stderr
+        return target
+
+    def copy_in(self, source: Path | str, target: str) -> None:
+        """Copy a file or directory of this computer to `target`; parents are made."""
+        path = Path(source)
+        packed = subprocess.run(
+            ["tar", "-C", str(path.parent), "-cf", "-", path.name], check=True, capture_output=True
+        ).stdout
+        inside = Path(target)
+        script = f"d=$(mktemp -d) && tar -C $d -xf - && mkdir -p {inside.parent} "
+        done = self._ssh(f"{script} && mv $d/{path.name} {inside}", packed)
+        assert done.returncode == 0, done.stderr
+
+    def restart(self) -> None:
+        """Reboot: firmware, kernel, all of it."""
+        before = self.run("cat /proc/sys/kernel/random/boot_id").stdout.strip()
+        self._ssh("systemctl reboot", timeout_s=30)
+        self.wait_until_up(after=before)
+
+    def power_cut(self) -> None:
+        """Pull the plug and boot again; what the machine had synced is on its disk."""
+        self.stop()
+        self.start()
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def remove(self) -> None:
+        """Stop the machine and remove its disk."""
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        if self in LIVE:
+            LIVE.remove(self)
+
+    def __enter__(self) -> VirtualMachine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
