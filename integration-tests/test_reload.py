@@ -1,0 +1,121 @@
+"""A correct change is never felt, a wrong one never takes the hub down."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from session import HubUser
+from traffic import HeldKernel, probes_of, traffic
+
+pytestmark = pytest.mark.machine
+
+PASSWORD = "correct-horse-7"
+DROP_INS = "/opt/tljh/config/jupyterhub_config.d"
+
+
+@pytest.fixture(scope="module")
+def hub(installed_shared):
+    return installed_shared
+
+
+@pytest.fixture(scope="module")
+def user(hub):
+    """An administrator with a running server."""
+    url = f"http://{hub.address()}"
+    link = json.loads(hub.run("tljh user claim admin --json").stdout)["link"]
+    admin = HubUser(url, "admin")
+    admin.claim(f"{url}/hub/{link.partition('/hub/')[2]}", PASSWORD)
+    admin.login(PASSWORD)
+    admin.start_server()
+    return admin
+
+
+@pytest.fixture(scope="module")
+def token(user):
+    answer = user.hub_api("POST", "/users/admin/tokens", json={"note": "probe"})
+    assert answer.status_code == 201, answer.text
+    return answer.json()["token"]
+
+
+def is_well(hub) -> bool:
+    return hub.run("tljh status", check=False).code in (0, 2)
+
+
+def test_nobody_loses_a_request_or_a_web_socket_over_reloads_of_hub_and_proxy(hub, user, token):
+    kernel = HeldKernel(user)
+    probes = probes_of(user, token)
+    with traffic(probes):
+        hub.run("tljh-config set limits.memory 1G && tljh-config reload", timeout_s=180)
+        hub.run("tljh-config add-item trusted_proxies 192.0.2.1", timeout_s=60)
+        shown = hub.run("tljh-config plan").stdout
+        hub.run("tljh-config reload", timeout_s=180)
+    assert "users notice nothing" in shown
+    assert {probe.name: probe.failures for probe in probes if probe.failures} == {}
+    assert min(probe.sent for probe in probes) > 50
+    assert kernel.answers()
+    kernel.close()
+
+
+def test_reload_with_a_broken_drop_in_names_the_line_and_touches_nothing(hub, user):
+    before = hub.run("systemctl show -p MainPID jupyterhub traefik").stdout
+    hub.run(f"printf 'c.Spawner.debug = True\\nc.Spawner.cmd = [\\n' > {DROP_INS}/bad.py")
+    done = hub.run("tljh-config reload", check=False)
+    hub.run(f"rm {DROP_INS}/bad.py")
+    assert done.code == 1
+    assert f"{DROP_INS}/bad.py, line 2" in done.stderr
+    assert hub.run("systemctl show -p MainPID jupyterhub traefik").stdout == before
+
+
+def test_a_hub_that_does_not_start_is_rolled_back_with_its_last_words(hub, user):
+    # Passes every check and fails only where systemd runs it.
+    hub.run(
+        f'printf \'import os\\nif os.environ.get("NOTIFY_SOCKET"):\\n'
+        f'    raise SystemExit("the last words")\\n\' > {DROP_INS}/sick.py'
+    )
+    done = hub.run("tljh-config reload --timeout 20", check=False, timeout_s=300)
+    hub.run(f"rm {DROP_INS}/sick.py")
+    assert done.code == 1
+    assert "the last words" in done.stderr
+    assert "every change was undone" in done.stderr
+    assert is_well(hub)
+    assert user.api("GET", "/status").status_code == 200
+
+
+def test_a_traefik_rule_that_traefik_cannot_read_is_refused_with_its_place(hub, user):
+    hub.run("printf '[http.routers.mine]\\nrule = \\n' > /opt/tljh/state/rules/mine.toml")
+    done = hub.run("tljh-config reload", check=False)
+    hub.run("rm /opt/tljh/state/rules/mine.toml")
+    assert done.code == 1
+    assert "/opt/tljh/state/rules/mine.toml, line 2" in done.stderr
+    assert is_well(hub)
+
+
+def test_a_port_that_is_taken_leaves_the_old_one_serving(hub, user):
+    hub.run("systemd-run --unit squatter python3 -m http.server 8081")
+    hub.run(
+        "timeout 20 sh -c 'until ss -ltn | grep -q :8081; do systemctl is-active squatter; done'"
+    )
+    hub.run("tljh-config set http.port 8081")
+    done = hub.run("tljh-config reload --timeout 20", check=False, timeout_s=300)
+    hub.run("systemctl stop squatter; tljh-config unset http.port")
+    assert done.code == 1
+    assert "8081" in done.stderr
+    assert user.http.get(f"{user.url}/hub/login").status_code == 200
+
+
+def test_rollback_brings_back_what_ran_before(hub, user):
+    hub.run("tljh-config reload", check=False)
+    hub.run("tljh-config set limits.memory 3G && tljh-config reload", timeout_s=180)
+    assert "3G" in hub.run("cat /opt/tljh/state/applied/hub.json").stdout
+    hub.run("tljh-config rollback", timeout_s=180)
+    assert "3G" not in hub.run("cat /opt/tljh/state/applied/hub.json").stdout
+    assert "3G" not in hub.run("tljh-config show").stdout
+    assert is_well(hub)
+
+
+def test_a_reload_with_nothing_to_do_restarts_nothing(hub, user):
+    before = hub.run("systemctl show -p MainPID jupyterhub traefik").stdout
+    assert "Nothing to do" in hub.run("tljh-config reload").stdout
+    assert hub.run("systemctl show -p MainPID jupyterhub traefik").stdout == before

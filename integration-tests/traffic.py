@@ -1,0 +1,100 @@
+"""Traffic that notices: requests every 20 ms from several people, and web sockets held open."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import requests
+
+from session import HubUser, execute_on
+
+EVERY_S = 0.02
+TIMEOUT_S = 90
+
+
+@dataclass
+class Probe:
+    """One kind of request, sent every 20 ms whether or not earlier ones were answered."""
+
+    name: str
+    send: Callable[[requests.Session], requests.Response]
+    expected: tuple[int, ...] = (200,)
+    sent: int = 0
+    failures: list[str] = field(default_factory=list)
+    longest_s: float = 0.0
+
+    def once(self) -> None:
+        began_s = time.monotonic()
+        try:
+            with requests.Session() as session:
+                session.trust_env = False
+                answer = self.send(session)
+            if answer.status_code not in self.expected:
+                self.failures.append(f"{answer.status_code}: {answer.text[:200]}")
+        except requests.RequestException as error:
+            self.failures.append(f"{type(error).__name__}: {error}")
+        self.longest_s = max(self.longest_s, time.monotonic() - began_s)
+        self.sent += 1
+
+
+def probes_of(user: HubUser, token: str) -> list[Probe]:
+    """The login page, a POST to the hub's API, and the user's own server."""
+    authorized = {"Authorization": f"token {token}"}
+    return [
+        Probe("login page", lambda s: s.get(f"{user.url}/hub/login", timeout=TIMEOUT_S)),
+        Probe(
+            "POST to the hub",
+            lambda s: s.post(
+                f"{user.url}/hub/api/users/{user.name}/activity",
+                headers=authorized,
+                json={"servers": {}, "last_activity": "2026-01-01T00:00:00Z"},
+                timeout=TIMEOUT_S,
+            ),
+        ),
+        Probe(
+            "the user's server",
+            lambda s: s.get(f"{user.server}/api/status", headers=authorized, timeout=TIMEOUT_S),
+        ),
+    ]
+
+
+@contextmanager
+def traffic(probes: list[Probe]) -> Iterator[None]:
+    """Send all probes for as long as the block runs, then wait for the last answers."""
+    over = threading.Event()
+    pending: list[threading.Thread] = []
+
+    def keep_sending(probe: Probe) -> None:
+        while not over.wait(EVERY_S):
+            one = threading.Thread(target=probe.once)
+            one.start()
+            pending.append(one)
+
+    senders = [threading.Thread(target=keep_sending, args=(probe,)) for probe in probes]
+    for sender in senders:
+        sender.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in [*senders, *pending]:
+            thread.join()
+
+
+class HeldKernel:
+    """A kernel's web socket that stays open; `answers` says whether it still computes."""
+
+    def __init__(self, user: HubUser) -> None:
+        self.session = "held"
+        kernel = user.start_kernel()
+        self.channel = user.socket(f"/api/kernels/{kernel}/channels?session_id={self.session}")
+
+    def answers(self) -> bool:
+        return execute_on(self.channel, "40 + 2", self.session) == "42"
+
+    def close(self) -> None:
+        self.channel.close()
