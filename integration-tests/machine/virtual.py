@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from machine import caches
+from machine import caches, owner
 from machine.container import LIVE, CommandFailed, Result, checkout_archive, command_line
 from machine.engine import CannotBoot, may_install, need_packages, say, which
 from machine.image import BASE_PACKAGES, canonical, digest_of, release_of
@@ -32,6 +32,7 @@ PROGRAMS = {
 VM_PACKAGES = "linux-image-cloud-amd64 initramfs-tools openssh-server udev kmod e2fsprogs"
 BOOT_TIMEOUT_S = 300.0
 DISK_SIZE = "12G"
+OVERLAYS = "tljh-qemu-"
 
 NETWORK = "[Match]\nName=en* eth*\n[Network]\nDHCP=ipv4\n"
 # Run by mmdebstrap in the tree it made, before it is packed: $1 is the tree.
@@ -127,6 +128,13 @@ def make_disk(disk: Disk, suite: str) -> None:
         made.directory.rename(disk.directory)
 
 
+def remove_orphans(directory: Path = Path("/var/tmp")) -> None:
+    """Remove what machines of processes that are gone wrote to their disks."""
+    for path in directory.glob(f"{OVERLAYS}*"):
+        if not owner.is_alive(path.name.removeprefix(OVERLAYS).partition("-")[0]):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 @dataclass
 class VirtualMachine:
     """A booted QEMU machine. Use as a context manager, or call `remove`."""
@@ -147,11 +155,11 @@ class VirtualMachine:
         ports: Mapping[int, int] | None = None,
         *,
         memory: str = "3G",
-        name: str = "machine",
     ) -> VirtualMachine:
         """Boot a machine of a Debian release; `ports` maps loopback ports to its own."""
         disk = ensure_disk(image)
-        directory = Path(tempfile.mkdtemp(prefix=f"tljh-qemu-{name}-", dir="/var/tmp"))
+        remove_orphans()
+        directory = Path(tempfile.mkdtemp(prefix=f"{OVERLAYS}{owner.me()}-", dir="/var/tmp"))
         create = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(disk.image)]
         subprocess.run([*create, str(directory / "overlay.qcow2")], check=True)
         machine = cls(disk, directory, free_port(20022), dict(ports or {}), memory)
@@ -171,7 +179,9 @@ class VirtualMachine:
         # /dev/kvm may be there and not work (a virtual machine's often hangs): only on request.
         with_kvm = os.environ.get("TLJH_QEMU_ACCEL") == "kvm"
         accel, cpu = ("kvm", "host") if with_kvm else ("tcg,thread=multi", "max")
-        command = ["qemu-system-x86_64", "-accel", accel, "-cpu", cpu, "-smp", "2"]
+        # Killed with us, whatever ends us.
+        command = ["setpriv", "--pdeathsig", "KILL"]
+        command += ["qemu-system-x86_64", "-accel", accel, "-cpu", cpu, "-smp", "2"]
         command += ["-m", self.memory, "-display", "none"]
         command += ["-kernel", str(self.disk.directory / "vmlinuz")]
         command += ["-initrd", str(self.disk.directory / "initrd.img")]

@@ -48,10 +48,9 @@ def _let_tljh_in(c: Any, paths: Paths) -> None:
     if not token.is_file():
         return
     from tljh.hub.api import ROLE, SCOPES, SERVICE
+
     c.JupyterHub.services.append({"name": SERVICE, "api_token": token.read_text().strip()})
-    c.JupyterHub.load_roles.append(
-        {"name": ROLE, "scopes": list(SCOPES), "services": [SERVICE]}
-    )
+    c.JupyterHub.load_roles.append({"name": ROLE, "scopes": list(SCOPES), "services": [SERVICE]})
 
 
 def resolved(value: Any) -> Any:
