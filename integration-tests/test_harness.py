@@ -79,6 +79,7 @@ def test_missing_privilege_is_named() -> None:
 
 
 def test_without_root_the_reason_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TLJH_MACHINE_ENGINE", raising=False)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(engine, "docker_serves", lambda: False)
     with pytest.raises(CannotBoot, match=r"^machines need root for podman: run it with sudo$"):
