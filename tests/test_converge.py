@@ -26,6 +26,7 @@ ANSWERS = Answers(hub_environment=ENVIRONMENT, admins=("ada",))
 def machine() -> FakeHost:
     """A fresh machine whose hub, once its unit runs, answers with its mark."""
     host = FakeHost()
+    host.answers[f"{ENVIRONMENT}/bin/python -m tljh.plugins.manager"] = Result(0, "{}")
 
     def answer() -> Response:
         instance = (host.read(PATHS.state_dir / "instance") or b"").decode().strip()
@@ -269,3 +270,26 @@ def test_a_configuration_that_others_can_read_is_closed_without_being_rewritten(
     reload(host)
     assert host.files[PATHS.config_file] == (info, data)
     assert f"write {PATHS.config_file}" not in host.effects[since:]
+
+
+def test_a_plugin_that_is_added_brings_its_packages_at_the_same_reload():
+    host = machine()
+    install(host)
+    rebuilt = Path("/opt/tljh/versions/hub-new")
+    stamp = json.dumps({"wanted": {"specs": []}}).encode()
+    for directory in (ENVIRONMENT, ENVIRONMENT / "share", ENVIRONMENT / "share/tljh"):
+        host.mkdir(directory, mode=0o755)
+    host.write(ENVIRONMENT / "share/tljh/environment.json", stamp, mode=0o644)
+    # The fake machine resolves links of files, not of directories on the way.
+    for directory in (PATHS.hub / "share", PATHS.hub / "share/tljh"):
+        host.files[directory] = host.files[ENVIRONMENT]
+    host.files[PATHS.hub / "share/tljh/environment.json"] = host.files[
+        ENVIRONMENT / "share/tljh/environment.json"
+    ]
+    built = json.dumps({"environment": str(rebuilt), "built": True, "packages": 97})
+    host.answers[f"{PATHS.hub}/bin/python {PATHS.hub}/share/tljh/bootstrap.py"] = Result(0, built)
+    wants = json.dumps({"apt_packages": ["sl"]})
+    host.answers[f"{rebuilt}/bin/python -m tljh.plugins.manager"] = Result(0, wants)
+    reload(host, b"users: {admin: [ada]}\nplugins: {packages: [tljh-sl]}\n")
+    assert host.package("sl") == "1"
+    assert host.readlink(PATHS.hub) == "versions/hub-new"

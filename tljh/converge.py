@@ -24,7 +24,7 @@ from tljh.journal import Journal
 from tljh.output import Progress
 from tljh.paths import Paths
 from tljh.plan import Plan, plan
-from tljh.plugins.manager import Contributions, contributions
+from tljh.plugins.manager import Contributions, contributions, contributions_of
 from tljh.proxy.desired import try_traefik
 from tljh.resources import Absent, File, Resource
 
@@ -91,7 +91,9 @@ def work_out(host: HostReader, paths: Paths, request: Request) -> Outcome:
     if request.files is not None:
         brought_back = files_brought_back(request.files, facts, paths)
         facts = facts_with(request.files, facts)
-    plugins = contributions()
+    # After a rebuild the plugins that count are those of the new environment.
+    environment = request.hub_environment
+    plugins = contributions_of(host, environment) if environment else contributions()
     resources = [
         *desired(
             config,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pluggy
 
 from tljh import hooks
 from tljh.errors import TljhError
+from tljh.host.base import HostReader
 
 ENTRY_POINTS = "tljh"
+ASK_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -88,5 +92,37 @@ def contributions(manager: pluggy.PluginManager | None = None) -> Contributions:
     )
 
 
+def contributions_of(host: HostReader, environment: Path) -> Contributions:
+    """What the plugins of another hub environment ask for, by its own Python.
+
+    Raises TljhError with what that Python says.
+    """
+    if environment == Path(sys.prefix):
+        return contributions()
+    argv = [f"{environment}/bin/python", "-m", "tljh.plugins.manager"]
+    answer = host.query(argv, timeout_s=ASK_TIMEOUT_S)
+    if not answer.ok:
+        raise TljhError(
+            f"the plugins of {environment} cannot be asked",
+            why=answer.err.strip()[-1500:],
+            fix="mend or remove the plugin that the last line names",
+        )
+    told = json.loads(answer.out)
+    return Contributions(**{name: tuple(items) for name, items in told.items()})
+
+
 def _unique(items: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(items))
+
+
+def main() -> int:
+    try:
+        print(json.dumps(asdict(contributions())))
+    except TljhError as error:
+        print(error, file=sys.stderr)
+        return int(error.exit_code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
