@@ -140,8 +140,25 @@ def put_back(host: Host, image: Mapping[str, Any]) -> None:
         host.mkdir(path, **access)
 
 
+class PathResource(Resource):
+    """What stands at one path; undone by putting back what stood there."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def before(self, host: HostReader) -> Record:
+        return file_image(host, self.path)
+
+    @classmethod
+    def revert(cls, host: Host, record: Record) -> None:
+        put_back(host, record)
+
+
 @dataclass(frozen=True)
-class Directory(Resource):
+class Directory(PathResource):
     """A directory with its owner and mode; what lies in it is others' business."""
 
     path: Path
@@ -150,10 +167,6 @@ class Directory(Resource):
     group: str = "root"
 
     kind: ClassVar[str] = "directory"
-
-    @property
-    def name(self) -> str:
-        return str(self.path)
 
     def difference(self, host: HostReader) -> Difference | None:
         info = host.info(self.path)
@@ -168,19 +181,12 @@ class Directory(Resource):
             return None
         return Difference("~", f"{_describe(info)} -> {self.mode:04o} {self.owner}:{self.group}")
 
-    def before(self, host: HostReader) -> Record:
-        return file_image(host, self.path)
-
     def apply(self, host: Host, progress: Progress) -> None:
         host.mkdir(self.path, mode=self.mode, owner=self.owner, group=self.group)
 
-    @classmethod
-    def revert(cls, host: Host, record: Record) -> None:
-        put_back(host, record)
-
 
 @dataclass(frozen=True)
-class File(Resource):
+class File(PathResource):
     """A file with exactly this content; `secret` keeps the content out of plans."""
 
     path: Path
@@ -191,10 +197,6 @@ class File(Resource):
     secret: bool = False
 
     kind: ClassVar[str] = "file"
-
-    @property
-    def name(self) -> str:
-        return str(self.path)
 
     def difference(self, host: HostReader) -> Difference | None:
         info = host.info(self.path)
@@ -235,15 +237,8 @@ class File(Resource):
         removed = sum(line.startswith("-") for line in diff)
         return Difference("~", f"+{added} -{removed}", diff)
 
-    def before(self, host: HostReader) -> Record:
-        return file_image(host, self.path)
-
     def apply(self, host: Host, progress: Progress) -> None:
         host.write(self.path, self.data, mode=self.mode, owner=self.owner, group=self.group)
-
-    @classmethod
-    def revert(cls, host: Host, record: Record) -> None:
-        put_back(host, record)
 
 
 @dataclass(frozen=True)
@@ -292,7 +287,7 @@ class Access(Resource):
 
 
 @dataclass(frozen=True)
-class Symlink(Resource):
+class Symlink(PathResource):
     """A symbolic link; pointing the hub's link elsewhere is how its environment is swapped."""
 
     path: Path
@@ -300,10 +295,6 @@ class Symlink(Resource):
 
     kind: ClassVar[str] = "symlink"
     undo: ClassVar[Undo] = Undo.SWAP
-
-    @property
-    def name(self) -> str:
-        return str(self.path)
 
     def difference(self, host: HostReader) -> Difference | None:
         info = host.info(self.path)
@@ -317,28 +308,17 @@ class Symlink(Resource):
             return None
         return Difference("+" if now is None else "~", f"-> {self.target}")
 
-    def before(self, host: HostReader) -> Record:
-        return file_image(host, self.path)
-
     def apply(self, host: Host, progress: Progress) -> None:
         host.symlink(self.path, self.target)
 
-    @classmethod
-    def revert(cls, host: Host, record: Record) -> None:
-        put_back(host, record)
-
 
 @dataclass(frozen=True)
-class Absent(Resource):
+class Absent(PathResource):
     """A file or link that shall be gone; a directory only when it is empty."""
 
     path: Path
 
     kind: ClassVar[str] = "absent"
-
-    @property
-    def name(self) -> str:
-        return str(self.path)
 
     def difference(self, host: HostReader) -> Difference | None:
         info = host.info(self.path)
@@ -346,15 +326,8 @@ class Absent(Resource):
             return None
         return Difference("-", info.kind)
 
-    def before(self, host: HostReader) -> Record:
-        return file_image(host, self.path)
-
     def apply(self, host: Host, progress: Progress) -> None:
         host.remove(self.path)
-
-    @classmethod
-    def revert(cls, host: Host, record: Record) -> None:
-        put_back(host, record)
 
 
 @dataclass(frozen=True)
