@@ -16,8 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "integration-tests"))
 
-from channel import build  # noqa: E402
 from machine import Machine  # noqa: E402
+from machine.install import CHANNEL, channel_mount, local_channel  # noqa: E402
 
 PSS = """
 for pid in $(pgrep -f 'tljh.hub.app|tljh.proxy.supervisor|bin/traefik|jupyterhub_idle_culler'); do
@@ -30,11 +30,10 @@ done
 def bootstrap(machine: Machine) -> tuple[float, str]:
     began_s = time.monotonic()
     done = machine.run(
-        "cd /srv/tljh && python3 installer/bootstrap.py --admin admin "
-        "--conda-channel file:///srv/channel",
+        f"python3 /srv/tljh/installer/bootstrap.py --admin admin --conda-channel file://{CHANNEL}",
         timeout_s=600,
     )
-    return time.monotonic() - began_s, done.err + done.out
+    return time.monotonic() - began_s, done.stderr + done.stdout
 
 
 def main() -> None:
@@ -42,9 +41,9 @@ def main() -> None:
     parser.add_argument("--image", default="debian12")
     options = parser.parse_args()
     for attempt in ("to warm the caches", "measured"):
-        with Machine.boot(image=options.image, name="tljh-benchmark") as machine:
+        mount = channel_mount(local_channel(options.image))
+        with Machine.boot(options.image, name="tljh-benchmark", options=mount) as machine:
             machine.copy_checkout(ROOT)
-            machine.copy_in(build(), "/srv/channel")
             first_s, steps = bootstrap(machine)
             if attempt != "measured":
                 continue
@@ -52,7 +51,7 @@ def main() -> None:
             print(steps)
             print(f"fresh install  {first_s:6.1f} s")
             print(f"second run     {second_s:6.1f} s")
-            print(machine.run(PSS).out)
+            print(machine.run(PSS).stdout)
 
 
 if __name__ == "__main__":

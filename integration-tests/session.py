@@ -80,7 +80,8 @@ class HubUser:
     def start_server(self) -> None:
         """Start the server and wait until it is ready, then log in to it."""
         answer = self.hub_api("POST", f"/users/{self.quoted}/server")
-        assert answer.status_code in (201, 202), f"{answer.status_code}: {answer.text}"
+        is_there = "already running" in answer.text
+        assert answer.status_code in (201, 202) or is_there, f"{answer.status_code}: {answer.text}"
         self.await_server(ready=True)
         page = self.http.get(f"{self.server}/lab")
         assert page.status_code == 200, page.text[-1500:]
