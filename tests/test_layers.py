@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from tljh.resources import KINDS_ARE_IN
 
 PACKAGE = Path(__file__).parent.parent / "tljh"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -112,3 +116,18 @@ def test_importing_reads_no_environment(path):
         text = ast.unparse(node)
         assert "os.environ" not in text, text
         assert "open(" not in text, text
+
+
+def test_an_undo_finds_every_kind_of_resource_whoever_declared_it():
+    declaring = {
+        "tljh." + name_of(path).removesuffix(".py").replace("/", ".")
+        for path in MODULES
+        if "kind: ClassVar[str] = " in path.read_text()
+    }
+    assert declaring == {*KINDS_ARE_IN, "tljh.resources"}
+
+
+def test_an_undo_in_a_fresh_process_knows_the_kinds_of_the_user_environment_and_the_people():
+    ask = "from tljh.resources import Resource; Resource.of_kind('user-environment')"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from enum import Enum
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +23,17 @@ from tljh.host.base import FileInfo, Host, HostReader
 from tljh.output import Progress
 
 Record = dict[str, Any]
+
+# Where kinds of resources are declared: an undo after a crash may need one that nothing in this
+# process has asked for yet.
+KINDS_ARE_IN = (
+    "tljh.conda.resource",
+    "tljh.conda.tools",
+    "tljh.hub.reconcile",
+    "tljh.hub.resources",
+    "tljh.hub.shares",
+    "tljh.systemd.resource",
+)
 
 
 class Undo(Enum):
@@ -59,6 +71,9 @@ class Resource(ABC):
 
     @classmethod
     def of_kind(cls, kind: str) -> type[Resource]:
+        if kind not in cls._kinds:
+            for module in KINDS_ARE_IN:
+                import_module(module)
         try:
             return cls._kinds[kind]
         except KeyError:
