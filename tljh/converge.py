@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -206,8 +205,3 @@ def try_candidate(host: Host, paths: Paths, outcome: Outcome, progress: Progress
     if has_foreign and any(str(paths.traefik_dir) in key for key in changed):
         with progress.step("check: Traefik can load its configuration"):
             try_traefik(host, outcome.config, outcome.facts, paths)
-
-
-def running_environment() -> Path:
-    """The hub environment that this very process runs from."""
-    return Path(sys.prefix)

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from tljh.errors import TljhError
 from tljh.host.base import HostReader, Response
-from tljh.hub.health import HUB_PORT
 from tljh.hub.people import HubUser
+from tljh.proxy.settings import HUB_PORT
 
 SERVICE = "tljh"
 ROLE = "tljh-people"

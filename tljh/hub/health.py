@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from tljh.errors import Finding, TljhError
 from tljh.host.base import HostReader, Response
+from tljh.proxy.settings import HUB_PORT
 
 if TYPE_CHECKING:
     from tljh.config import Config
 
-HUB_PORT = 15001
 INSTANCE_HEADER = "X-TLJH-Instance"
 DEADLINE_S = 60.0
 POLL_S = 0.1

@@ -10,13 +10,12 @@ from typing import Any
 from traitlets.config import Config as TraitletsConfig
 
 from tljh.errors import Place, TljhError
-from tljh.facts import TOKEN_FILE
+from tljh.facts import API_SECRET, TOKEN_FILE
 from tljh.paths import Paths, paths_from_environment
 from tljh.plugins.manager import call, installed_plugins
 
 HUB_FILE = "hub.json"
 DROP_INS = "jupyterhub_config.d"
-API_SECRET = "traefik-api.secret"
 
 
 def applied_directory(paths: Paths) -> Path:
