@@ -32,9 +32,12 @@ def test_from_the_claim_link_to_a_running_notebook(installed):
         page.get_by_text("Python 3 (ipykernel)").first.click()
         ready = page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first
         expect(ready).to_be_visible()
-        page.locator(".jp-Notebook .cm-content").first.click()
-        page.keyboard.type("print(6 * 7)")
-        page.keyboard.press("Shift+Enter")
+        # Keys sent to the page go wherever JupyterLab, still loading, has put the
+        # focus: text and run are therefore sent to the cell itself.
+        cell = page.locator(".jp-Notebook .cm-content").first
+        cell.fill("print(6 * 7)")
+        expect(cell).to_have_text("print(6 * 7)")
+        cell.press("Shift+Enter")
         expect(page.locator(".jp-OutputArea-output").first).to_contain_text("42")
         page.goto("/hub/admin")
         expect(page.get_by_role("button", name="Add Users")).to_be_visible()
