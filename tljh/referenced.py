@@ -9,6 +9,7 @@ from typing import Any
 from tljh.config import Config
 from tljh.host.base import HostReader
 from tljh.keys import key_text
+from tljh.proxy.certificates.own import pair_problems
 from tljh.settings import Path, Problem
 
 
@@ -49,7 +50,7 @@ def _certificates(config: Config, host: HostReader) -> Iterator[Problem]:
     named: list[tuple[Path, str | None]] = [(("https", "letsencrypt", "ca_bundle"), None)]
     named[0] = (named[0][0], https.letsencrypt.ca_bundle)
     named += [(("https", "tls", name), getattr(https.tls, name)) for name in ("cert", "key")]
-    good = 0
+    good = []
     for path, name in named:
         if not name:
             continue
@@ -57,13 +58,10 @@ def _certificates(config: Config, host: HostReader) -> Iterator[Problem]:
         if problem is not None:
             yield problem
         elif path[1] == "tls":
-            good += 1
-    if good == 2 and not _belong_together(https.tls.cert, https.tls.key):
-        yield Problem(
-            ("https", "tls", "key"),
-            "https.tls.key is not the key of https.tls.cert",
-            fix="name the key that the certificate was made with",
-        )
+            good.append(name)
+    # While HTTPS is off, a certificate may still be on its way.
+    if len(good) == 2 and https.effective_mode == "tls":
+        yield from pair_problems(https, {name: host.read(FilePath(name)) for name in good})
 
 
 def _pem_problem(path: Path, name: str, host: HostReader) -> Problem | None:
@@ -89,16 +87,3 @@ def _pem_problem(path: Path, name: str, host: HostReader) -> Problem | None:
             fix=f"take it off: openssl pkey -in {name} -out {name}.plain",
         )
     return None
-
-
-def _belong_together(cert: str, key: str) -> bool:
-    import ssl
-
-    if not FilePath(cert).exists() or not FilePath(key).exists():
-        return True  # a machine that is only described
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(cert, key)
-    except (ssl.SSLError, OSError):
-        return False
-    return True

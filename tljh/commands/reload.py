@@ -20,6 +20,7 @@ from tljh.journal import Entry, Journal
 from tljh.output import Progress, Silent, progress_for
 from tljh.paths import Paths, paths_from_environment
 from tljh.plan import Plan
+from tljh.proxy.certificates.own import certificate_warnings
 
 COMPONENTS = ("hub", "proxy")
 
@@ -152,7 +153,10 @@ def reload(
 def _reloaded(outcome: Outcome) -> Reloaded:
     warnings = [
         Finding(problem.what, why=problem.why, fix=problem.fix)
-        for problem in login_warnings(outcome.config)
+        for problem in (
+            *login_warnings(outcome.config),
+            *certificate_warnings(outcome.config.https, outcome.facts.certificate_files),
+        )
     ]
     return Reloaded(outcome.plan, outcome.number, tuple(warnings))
 

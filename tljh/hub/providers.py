@@ -288,10 +288,12 @@ def who_is_let_in(config: Config) -> dict[str, Any]:
 def site_url(config: Config) -> str | None:
     """The public address of the hub, where the configuration tells it; ends in /."""
     https = config.https
-    if not https.enabled or not https.letsencrypt.domains:
+    if not https.enabled or not https.names:
         return None
+    name = https.names[0]
+    host = f"[{name}]" if ":" in name else name
     port = "" if https.port == 443 else f":{https.port}"
-    return f"https://{https.letsencrypt.domains[0]}{port}{config.base_url}"
+    return f"https://{host}{port}{config.base_url}"
 
 
 def callback_url(config: Config) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tljh.errors import TljhError
 from tljh.host.base import HostReader
 from tljh.paths import Paths
+from tljh.proxy.certificates.own import own_certificate
 from tljh.proxy.checks import traefik_findings
 from tljh.proxy.dropins import admins_files, parse_static_drop_ins, rules_findings
 from tljh.proxy.dynamic import (
@@ -144,20 +145,10 @@ def own_certificates(config: Config, files: Mapping[str, bytes | None]) -> Seque
     mode = config.https.effective_mode
     if mode is None:
         return ()
-    if mode != "tls":
-        raise TljhError(
-            f"https.mode {mode} is not available in this release",
-            why="only a certificate of your own (https.tls.cert and https.tls.key) can be served",
-            fix="sudo tljh-config set https.enabled false",
-        )
-    chain, key = files.get(config.https.tls.cert), files.get(config.https.tls.key)
-    for name, path, data in (
-        ("cert", config.https.tls.cert, chain),
-        ("key", config.https.tls.key, key),
-    ):
-        if data is None:
-            raise TljhError(
-                f"https.tls.{name} names a file that cannot be read: {path}",
-                fix=f"put the file there, or: sudo tljh-config set https.tls.{name} /its/path",
-            )
-    return (Certificate(chain or b"", key or b""),)
+    if mode == "tls":
+        return (own_certificate(config.https, files),)
+    raise TljhError(
+        f"https.mode {mode} is not available in this release",
+        why="only a certificate of your own (https.tls.cert and https.tls.key) can be served",
+        fix="sudo tljh-config set https.enabled false",
+    )

@@ -70,6 +70,13 @@ def _host_name(value: str) -> str:
     return name
 
 
+def _host(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        return _host_name(value)
+
+
 def _email(value: str) -> str:
     if value and not _EMAIL.match(value):
         raise ValueError(f"must be an e-mail address like admin@example.org, not {value!r}")
@@ -95,6 +102,7 @@ Address = Annotated[str, AfterValidator(_address)]
 LoopbackAddress = Annotated[str, AfterValidator(_loopback)]
 Network = Annotated[str, AfterValidator(_network)]
 HostName = Annotated[str, AfterValidator(_host_name)]
+Host = Annotated[str, AfterValidator(_host)]
 Email = Annotated[str, AfterValidator(_email)]
 FilePath = Annotated[str, AfterValidator(_file_path)]
 Url = Annotated[str, AfterValidator(_url)]
@@ -181,10 +189,24 @@ class HttpsSettings(Section):
         "(an authority of this machine's own); null for whichever is configured.",
         cost=Cost.PROXY_RELOAD,
     )
+    domains: list[Host] = setting(
+        [],
+        help="Host names or addresses by which people reach the hub; the first is in links. "
+        "With Let's Encrypt, https.letsencrypt.domains are meant.",
+        cost=Cost.PROXY_RELOAD,
+        example="hub.example.org",
+    )
     tls: TlsSettings = section(TlsSettings, help="A certificate of your own.")
     letsencrypt: LetsencryptSettings = section(
         LetsencryptSettings, help="Certificates from Let's Encrypt."
     )
+
+    @property
+    def names(self) -> list[str]:
+        """By which names people reach the hub, as far as the configuration says."""
+        if self.effective_mode == "letsencrypt" or not self.domains:
+            return self.letsencrypt.domains
+        return self.domains
 
     @property
     def effective_mode(self) -> HttpsMode | None:

@@ -1,0 +1,1 @@
+"""Certificates: your own, of an authority of this machine, or by ACME."""
