@@ -75,3 +75,30 @@ def test_a_value_that_a_trait_cannot_take_is_a_finding_in_its_own_words(applied,
 def test_a_sound_configuration_has_no_findings(applied, paths):
     drop_in(applied, "fine.py", "c.Spawner.debug = True\nc.JupyterHub.services.append({})\n")
     assert findings_of(paths) == []
+
+
+def test_a_listed_name_that_the_authenticator_takes_from_nobody_is_a_finding(applied, paths):
+    module = applied / "picky.py"
+    module.write_text(
+        "from jupyterhub.auth import DummyAuthenticator\n"
+        "class Picky(DummyAuthenticator):\n"
+        "    def validate_username(self, name):\n"
+        "        return 'x' not in name and super().validate_username(name)\n"
+    )
+    drop_in(
+        applied,
+        "picky.py",
+        f"import sys\nsys.path.insert(0, {str(applied)!r})\n"
+        "from picky import Picky\n"
+        "c.JupyterHub.authenticator_class = Picky\n"
+        "c.Authenticator.allowed_users = {'anna', 'max'}\n",
+    )
+    (finding,) = findings_of(paths)
+    assert finding.what == "Picky takes no login name like 'max'"
+
+
+def test_names_of_two_words_are_fine_for_those_who_keep_passwords(applied, paths):
+    drop_in(applied, "names.py", "c.Authenticator.allowed_users = {'two words'}\n")
+    for name in ("firstuse.ClaimedFirstUseAuthenticator", "native.ClaimedNativeAuthenticator"):
+        drop_in(applied, "class.py", f"c.JupyterHub.authenticator_class = 'tljh.hub.{name}'\n")
+        assert findings_of(paths) == []

@@ -49,6 +49,22 @@ def test_routes_name_no_entry_point_so_that_https_needs_no_new_ones(tmp_path):
     assert "entryPoints" not in router
 
 
+@pytest.mark.parametrize(
+    ("routespec", "path"),
+    [
+        ("/user/a%20b/", "/user/a b"),
+        ("/user/gr%C3%BCn/", "/user/grün"),
+        ("/user/a@b.org/", "/user/a@b.org"),
+        ("/user/a%2Bb/", "/user/a%2Bb"),
+        ("/user/a%3db/", "/user/a%3db"),
+    ],
+)
+def test_a_rule_names_a_path_as_traefik_compares_it(tmp_path, routespec, path):
+    made, _ = proxy(tmp_path / "rules.toml")._dynamic_config_for_route(routespec, "http://b", {})
+    (router,) = made["http"]["routers"].values()
+    assert router["rule"] == f"( PathPrefix(`{path}/`) || Path(`{path}`) )"
+
+
 def test_routes_of_an_earlier_configuration_lose_their_entry_points(tmp_path):
     (tmp_path / "rules.toml").write_text(OLD)
     kept = proxy(tmp_path / "rules.toml").dynamic_config

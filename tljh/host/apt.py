@@ -24,10 +24,28 @@ _OPTIONS = (
 _ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l", "LC_ALL": "C.UTF-8"}
 
 
-def _apt_get(host: Host, *arguments: str) -> Result:
-    return host.run(
-        ["apt-get", *_OPTIONS, *arguments], timeout_s=LOCK_TIMEOUT_S + 900, env=_ENVIRONMENT
-    )
+_LOCKED = "Could not get lock"
+_POLL_S = 2
+
+
+def _apt_get(host: Host, progress: Progress, *arguments: str) -> Result:
+    """Run apt-get; while another one downloads, wait.
+
+    DPkg::Lock::Timeout is for dpkg's own locks: for that of the lists or of the downloaded
+    archives apt-get of Debian 12 and 13 fails at once.
+    """
+    end_s = host.monotonic_s() + LOCK_TIMEOUT_S
+    is_told = False
+    while True:
+        done = host.run(
+            ["apt-get", *_OPTIONS, *arguments], timeout_s=LOCK_TIMEOUT_S + 900, env=_ENVIRONMENT
+        )
+        if done.ok or _LOCKED not in done.err or host.monotonic_s() > end_s:
+            return done
+        if not is_told:
+            progress.note("waiting for another program to be done with the package manager")
+            is_told = True
+        host.pause(_POLL_S)
 
 
 def install(host: Host, packages: Sequence[str], progress: Progress) -> None:
@@ -40,11 +58,11 @@ def install(host: Host, packages: Sequence[str], progress: Progress) -> None:
     if host.query(["dpkg", "--audit"]).out.strip():
         progress.note("finishing an interrupted dpkg first")
         host.run(["dpkg", "--configure", "-a"], timeout_s=900, env=_ENVIRONMENT)
-    done = _apt_get(host, "install", *packages)
+    done = _apt_get(host, progress, "install", *packages)
     if not done.ok:
         progress.note("refreshing the package lists")
-        _apt_get(host, "update")
-        done = _apt_get(host, "install", *packages)
+        _apt_get(host, progress, "update")
+        done = _apt_get(host, progress, "install", *packages)
     if not done.ok:
         raise TljhError(
             f"apt-get could not install {', '.join(packages)}",

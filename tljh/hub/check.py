@@ -118,6 +118,33 @@ def _trait_findings(c: Any) -> list[Finding]:
         findings += _bad_values(cls, c)
     if not findings:
         findings += _login_findings(classes[0], c)
+        findings += _refused_names(classes[0], c)
+    return findings
+
+
+def _refused_names(authenticator: Any, c: Any) -> list[Finding]:
+    """Names in the lists that this class takes from nobody: the hub would not start with them."""
+    names: set[str] = set()
+    for section in authenticator.section_names():
+        for trait in ("admin_users", "allowed_users"):
+            value = c[section].get(trait, ()) if section in c else ()
+            if isinstance(value, (set, list, tuple)):
+                names.update(map(str, value))
+    instance = authenticator.__new__(authenticator)
+    findings = []
+    for name in sorted(names):
+        try:
+            is_valid = instance.validate_username(instance.normalize_username(name))
+        except Exception:
+            # A class that cannot say so before it was set up has to say so in the hub.
+            return []
+        if not is_valid:
+            findings.append(
+                Finding(
+                    f"{authenticator.__name__} takes no login name like {name!r}",
+                    fix="correct it, or take it out of users.allowed and users.admin",
+                )
+            )
     return findings
 
 

@@ -13,6 +13,7 @@ from firstuseauthenticator.firstuseauthenticator import (
     FirstUseAuthenticator,
     ResetPasswordHandler,
 )
+from jupyterhub.auth import Authenticator
 from jupyterhub.handlers.login import LoginHandler
 from tornado import web
 
@@ -61,6 +62,10 @@ class ClaimedFirstUseAuthenticator(FirstUseAuthenticator, Claimable):
     @property
     def _too_short(self) -> str:
         return f"The password needs at least {self.shortest_password} characters."
+
+    def validate_username(self, username: str) -> bool:
+        """As JupyterHub says; the library refuses spaces, which accounts and routes here take."""
+        return bool(Authenticator.validate_username(self, username))
 
     def is_claimable(self, login: str) -> bool:
         """Whether the first password of this name may be set through a claim only."""

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from jupyterhub.auth import Authenticator
 from jupyterhub.handlers.login import LoginHandler
 from jupyterhub.scopes import needs_scope
 from nativeauthenticator import NativeAuthenticator
@@ -135,6 +136,10 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
     @property
     def shortest_password(self) -> int:
         return int(self.minimum_password_length)
+
+    def validate_username(self, username: str) -> bool:
+        """As JupyterHub says; the library refuses spaces, which accounts and routes here take."""
+        return bool(Authenticator.validate_username(self, username))
 
     def _is_listed(self, login: str) -> bool:
         return login in self.allowed_users or login in self.admin_users

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from jupyterhub_traefik_proxy.fileprovider import TraefikFileProviderProxy
-from jupyterhub_traefik_proxy.traefik_utils import TraefikConfigFileHandler
+from jupyterhub_traefik_proxy.traefik_utils import TraefikConfigFileHandler, generate_rule
 from traitlets import default, observe
 
 GROUP = "traefik"
+# Characters reserved by RFC 3986, 2.2: Traefik 3.7 matches its rules with a path in which these
+# stay encoded and all else is decoded (`/user/with%2Bplus`), generate_rule decodes them too.
+_ENCODED_RESERVED = re.compile("%(3A|2F|3F|23|5B|5D|40|21|24|26|27|28|29|2A|2B|2C|3B|3D)", re.I)
 
 
 class GroupReadableHandler(TraefikConfigFileHandler):
@@ -51,6 +55,7 @@ class RoutesProxy(TraefikFileProviderProxy):
         traefik, hub = super()._dynamic_config_for_route(routespec, target, data)
         for router in traefik["http"]["routers"].values():
             router.pop("entryPoints", None)
+            router["rule"] = generate_rule(_ENCODED_RESERVED.sub(r"%25\1", routespec))
         return traefik, hub
 
     @observe("dynamic_config_file")
