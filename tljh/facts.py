@@ -13,6 +13,7 @@ from tljh.host.passwords import logins, native_logins
 from tljh.hub.claims import Claim, claim_file, read_claim
 from tljh.hub.configuration import NATIVE_NAMES
 from tljh.paths import Paths
+from tljh.proxy.certificates.internal import Authority, read_authority
 
 if TYPE_CHECKING:
     from tljh.config import Config
@@ -43,6 +44,7 @@ class Facts:
     dynamic_files: tuple[str, ...] = ()
     applied_drop_ins: tuple[str, ...] = ()
     certificate_files: Mapping[str, bytes | None] = field(default_factory=dict)
+    authority: Authority | None = None
 
 
 def read_facts(
@@ -79,6 +81,7 @@ def read_facts(
             for name in (config.https.tls.cert, config.https.tls.key)
             if name and config.https.effective_mode == "tls"
         },
+        authority=read_authority(host, paths.state_dir, config.https),
     )
 
 

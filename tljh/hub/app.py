@@ -25,6 +25,7 @@ from traitlets import default
 
 from tljh.facts import INSTANCE
 from tljh.hub.authentication import guarded
+from tljh.hub.authority import HANDLERS as AUTHORITY_HANDLERS
 from tljh.hub.health import INSTANCE_HEADER
 from tljh.hub.person import HANDLERS as PERSON_HANDLERS
 from tljh.paths import paths_from_environment
@@ -130,7 +131,9 @@ class Hub(JupyterHub):
     def init_handlers(self) -> None:
         super().init_handlers()
         # Before JupyterHub's own, of which the last answers every other address.
-        self.handlers[:0] = self.add_url_prefix(self.hub_prefix, PERSON_HANDLERS)
+        self.handlers[:0] = self.add_url_prefix(
+            self.hub_prefix, [*PERSON_HANDLERS, *AUTHORITY_HANDLERS]
+        )
 
     async def start(self) -> None:
         # JupyterHub makes its server inside `start` and has no setting for the socket.

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tljh.errors import TljhError
 from tljh.host.base import HostReader
 from tljh.paths import Paths
+from tljh.proxy.certificates.internal import DIRECTORY
 from tljh.proxy.certificates.own import own_certificate
 from tljh.proxy.checks import traefik_findings
 from tljh.proxy.dropins import admins_files, parse_static_drop_ins, rules_findings
 from tljh.proxy.dynamic import (
+    AUTHORITY_PAGE,
     Certificate,
     DynamicInputs,
     ProxyFile,
@@ -20,6 +22,7 @@ from tljh.proxy.dynamic import (
     dynamic_files,
     stale_files,
 )
+from tljh.proxy.settings import hsts_s
 from tljh.proxy.static import (
     StaticInputs,
     Tree,
@@ -71,6 +74,7 @@ def traefik_resources(config: Config, facts: Facts, paths: Paths) -> list[Resour
     static = wanted.static
     stale = stale_files(facts.dynamic_files, wanted.files)
     return [
+        *authority_resources(facts, paths),
         _directory(paths, ""),
         _directory(paths, "dynamic"),
         _directory(paths, "certs"),
@@ -130,25 +134,40 @@ def dynamic_inputs(config: Config, facts: Facts, paths: Paths) -> DynamicInputs:
     return DynamicInputs(
         api_username=config.traefik_api.username,
         api_password_hash=api_password_hash(config.traefik_api.password or facts.api_secret),
-        certificates=own_certificates(config, facts.certificate_files),
+        certificates=certificates_to_serve(config, facts),
         has_https=config.https.enabled,
+        hsts_s=hsts_s(config.https),
+        authority_path=f"{config.base_url}hub/{AUTHORITY_PAGE}" if facts.authority else None,
         directory=paths.traefik_dir,
     )
 
 
-def own_certificates(config: Config, files: Mapping[str, bytes | None]) -> Sequence[Certificate]:
-    """The certificate to serve, from the files that were read.
+def certificates_to_serve(config: Config, facts: Facts) -> Sequence[Certificate]:
+    """The certificate to serve, from what was read.
 
-    Raises TljhError for a file that cannot be read, or a way to get certificates that this
+    Raises TljhError for one that must not be served, or a way to get certificates that this
     release does not have.
     """
     mode = config.https.effective_mode
     if mode is None:
         return ()
     if mode == "tls":
-        return (own_certificate(config.https, files),)
+        return (own_certificate(config.https, facts.certificate_files),)
+    if mode == "internal" and facts.authority:
+        return (Certificate(facts.authority.hub, facts.authority.hub_key),)
     raise TljhError(
         f"https.mode {mode} is not available in this release",
         why="only a certificate of your own (https.tls.cert and https.tls.key) can be served",
         fix="sudo tljh-config set https.enabled false",
     )
+
+
+def authority_resources(facts: Facts, paths: Paths) -> list[Resource]:
+    """The authority of this machine's own; it stays when another mode is chosen."""
+    if facts.authority is None:
+        return []
+    files = facts.authority.files(paths.state_dir)
+    return [
+        Directory(paths.state_dir / DIRECTORY, 0o700),
+        *(File(path, data, mode=0o600, secret=True) for path, data in files.items()),
+    ]

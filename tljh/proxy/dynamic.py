@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tljh.proxy.static import READY_ENTRY_POINT, Tree, as_yaml
+from tljh.proxy.settings import HSTS_S, HUB_PORT
+from tljh.proxy.static import READY_ENTRY_POINT, REDIRECT_PRIORITY, Tree, as_yaml
 
 HEADER = "# Written by tljh; edits are overwritten. Add files of your own to state/rules/.\n"
 ROUTES_FILE = "rules.toml"
+# Below /hub/: where people get the certificate of the machine's own authority.
+AUTHORITY_PAGE = "ca.crt"
 RESERVED_FILES = ("tljh.yaml", "tls.yaml", ROUTES_FILE)
 # Forward secrecy and authenticated encryption only (Mozilla's "intermediate", RSA and ECDSA).
 CIPHER_SUITES = (
@@ -50,7 +53,9 @@ class DynamicInputs:
     api_password_hash: str
     certificates: Sequence[Certificate] = ()
     has_https: bool = False
-    hsts_s: int = 180 * 24 * 3600
+    hsts_s: int = HSTS_S
+    # The authority's certificate comes over plain HTTP, as HTTPS isn't trusted before.
+    authority_path: str | None = None
     retry_attempts: int = 20
     retry_interval_ms: int = 250
     directory: Path = Path("/var/lib/tljh-traefik")
@@ -99,13 +104,18 @@ def middlewares(inputs: DynamicInputs) -> Tree:
                 "removeHeader": True,
             }
         },
-        "tljh-hsts": {"headers": {"stsSeconds": inputs.hsts_s}},
+        # 0 makes browsers forget what they were told before.
+        "tljh-hsts": {
+            "headers": {
+                "customResponseHeaders": {"Strict-Transport-Security": f"max-age={inputs.hsts_s}"}
+            }
+        },
     }
 
 
 def own_routes(inputs: DynamicInputs) -> Tree:
     """The content of tljh.yaml."""
-    return {
+    made: Tree = {
         "http": {
             "routers": {
                 "tljh-api": {
@@ -125,6 +135,16 @@ def own_routes(inputs: DynamicInputs) -> Tree:
             "middlewares": middlewares(inputs),
         }
     }
+    if inputs.authority_path:
+        made["http"]["routers"]["tljh-authority"] = {
+            "entryPoints": ["http"],
+            "rule": literal(f"Path(`{inputs.authority_path}`)"),
+            "priority": REDIRECT_PRIORITY + 1,
+            "service": "tljh-hub",
+        }
+        hub = {"url": f"http://127.0.0.1:{HUB_PORT}"}
+        made["http"].setdefault("services", {})["tljh-hub"] = {"loadBalancer": {"servers": [hub]}}
+    return made
 
 
 def tls(inputs: DynamicInputs) -> Tree:

@@ -21,6 +21,8 @@ _LABEL = re.compile(r"^(?!-)[a-z0-9-]{1,63}(?<!-)$")
 _EMAIL = re.compile(r"^[^@\s\"'`{}<>,;]+@[^@\s\"'`{}<>,;]+\.[^@\s\"'`{}<>,;]+$")
 _URL = re.compile(r"^https?://[^\s\"'`{}<>]+$")
 
+HSTS_S = 180 * 24 * 3600
+
 HttpsMode = Literal["letsencrypt", "tls", "internal"]
 
 
@@ -189,6 +191,13 @@ class HttpsSettings(Section):
         "(an authority of this machine's own); null for whichever is configured.",
         cost=Cost.PROXY_RELOAD,
     )
+    hsts: Annotated[int, Field(ge=0, le=63_072_000)] | None = setting(
+        None,
+        help="Seconds for which browsers shall come by HTTPS only (HSTS); 0 for none, null for "
+        "180 days where that is safe: on port 443, and not in mode internal.",
+        cost=Cost.PROXY_RELOAD,
+        example="31536000",
+    )
     domains: list[Host] = setting(
         [],
         help="Host names or addresses by which people reach the hub; the first is in links. "
@@ -218,6 +227,19 @@ class HttpsSettings(Section):
         if self.tls.cert and self.tls.key:
             return "tls"
         return "letsencrypt" if self.letsencrypt.domains else None
+
+
+def hsts_s(https: HttpsSettings) -> int:
+    """For how long browsers are told to come by HTTPS only.
+
+    It holds for a host name with all its ports, and takes away the way past a warning. So it
+    is not sent by itself where the hub is a guest beside another server on 443, nor with an
+    authority that each browser has to be told of: a LAN host has other services, and who
+    meets the hub from a new computer must be able to get at the page that explains.
+    """
+    if https.hsts is not None:
+        return https.hsts
+    return HSTS_S if https.port == 443 and https.effective_mode != "internal" else 0
 
 
 class TraefikApiSettings(Section):
