@@ -24,6 +24,7 @@ from tljh.output import Progress
 from tljh.paths import Paths
 from tljh.plan import Plan, plan
 from tljh.plugins.manager import Contributions, contributions, contributions_of
+from tljh.proxy.certificates.served import named_certificate, secure_door, wait_until_served
 from tljh.proxy.desired import try_traefik
 from tljh.resources import Absent, File, Resource
 
@@ -136,11 +137,18 @@ def converge(host: Host, paths: Paths, request: Request, progress: Progress) -> 
             journal,
             Occasion(who(), request.command, applied_files(outcome, paths)),
             progress=progress,
-            health=lambda: wait_until_healthy(
-                host, doors(outcome.config, outcome.facts.instance), request.health_deadline_s
-            ),
+            health=lambda: wait_until_right(host, paths, outcome, request.health_deadline_s),
         )
     return replace(outcome, number=number)
+
+
+def wait_until_right(host: HostReader, paths: Paths, outcome: Outcome, deadline_s: float) -> None:
+    """Return once the hub answers, and over HTTPS with the certificate that it was given."""
+    config = outcome.config
+    wait_until_healthy(host, doors(config, outcome.facts.instance), deadline_s)
+    chain = named_certificate(host, paths) if config.https.enabled else None
+    if chain is not None:
+        wait_until_served(host, secure_door(config), chain)
 
 
 def drop_in_places(facts: Facts, paths: Paths) -> dict[str, tuple[Path, Mapping[str, bytes]]]:

@@ -32,6 +32,7 @@ KINDS_ARE_IN = (
     "tljh.hub.reconcile",
     "tljh.hub.resources",
     "tljh.hub.shares",
+    "tljh.proxy.certificates.resource",
     "tljh.systemd.resource",
 )
 

@@ -133,6 +133,14 @@ class HostReader(Protocol):
         body: str | None = None,
         verify: bool = True,
     ) -> Response: ...
+    def peer_certificate(
+        self, address: str, port: int, name: str | None, *, timeout_s: float = 5
+    ) -> bytes | None:
+        """The certificate (DER) that is served there to who asks for `name`; None for none."""
+
+    def addresses_of(self, name: str) -> list[str]:
+        """IP addresses that a host name resolves to; empty where it does not."""
+
     def journal(self, unit: str, lines: int = 20) -> str:
         """The last lines that systemd's journal has of a unit."""
 

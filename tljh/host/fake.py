@@ -60,6 +60,9 @@ class FakeHost:
     unit_states: dict[str, UnitInfo] = field(default_factory=dict)
     answers: dict[str, Result | Callable[[Sequence[str]], Result]] = field(default_factory=dict)
     responses: dict[str, Response | Callable[[], Response]] = field(default_factory=dict)
+    # The certificate (DER) that is served to who asks for a name, and what names resolve to.
+    served: Callable[[str | None], bytes | None] | None = None
+    resolved: dict[str, list[str]] = field(default_factory=dict)
     die_before: int | None = None
     fail_before: int | None = None
     effects: list[str] = field(default_factory=list)
@@ -150,6 +153,14 @@ class FakeHost:
     ) -> Response:
         answer = self.responses.get(url, Response(0, "ConnectionError: refused"))
         return answer if isinstance(answer, Response) else answer()
+
+    def peer_certificate(
+        self, address: str, port: int, name: str | None, *, timeout_s: float = 5
+    ) -> bytes | None:
+        return self.served(name) if self.served else None
+
+    def addresses_of(self, name: str) -> list[str]:
+        return self.resolved.get(name, [])
 
     def journal(self, unit: str, lines: int = 20) -> str:
         return f"last lines of {unit}"

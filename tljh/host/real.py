@@ -9,6 +9,7 @@ import os
 import pwd
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import tempfile
@@ -192,7 +193,11 @@ class RealReader:
         verify: bool = True,
     ) -> Response:
         import requests
+        import urllib3
 
+        if not verify:
+            # On purpose: our own port before its certificate is trusted, or a look at headers.
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         with requests.Session() as session:
             # A machine's HTTP_PROXY must not come between us and our own loopback.
             session.trust_env = "127.0.0.1" not in url and "localhost" not in url
@@ -209,6 +214,31 @@ class RealReader:
             except requests.RequestException as error:
                 return Response(0, _why_no_answer(error, timeout_s))
             return Response(answer.status_code, answer.text, dict(answer.headers))
+
+    def peer_certificate(
+        self, address: str, port: int, name: str | None, *, timeout_s: float = 5
+    ) -> bytes | None:
+        import ssl
+
+        # Compared with the one that shall be served; whether it is trusted is no question here.
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        try:
+            with (
+                socket.create_connection((address, port), timeout=timeout_s) as plain,
+                context.wrap_socket(plain, server_hostname=name) as secure,
+            ):
+                return secure.getpeercert(binary_form=True)
+        except OSError:
+            return None
+
+    def addresses_of(self, name: str) -> list[str]:
+        try:
+            found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        except OSError:
+            return []
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
     def journal(self, unit: str, lines: int = 20) -> str:
         shown = self.query(

@@ -11,10 +11,13 @@ from tljh.host.base import HostReader
 from tljh.paths import Paths
 from tljh.proxy.certificates.internal import DIRECTORY
 from tljh.proxy.certificates.own import own_certificate
+from tljh.proxy.certificates.resource import ObtainedCertificate, ServedCertificate
+from tljh.proxy.certificates.source import acme_source
 from tljh.proxy.checks import traefik_findings
 from tljh.proxy.dropins import admins_files, parse_static_drop_ins, rules_findings
 from tljh.proxy.dynamic import (
     AUTHORITY_PAGE,
+    TLS_FILE,
     Certificate,
     DynamicInputs,
     ProxyFile,
@@ -73,6 +76,8 @@ def traefik_resources(config: Config, facts: Facts, paths: Paths) -> list[Resour
     wanted = proxy_configuration(config, facts, paths)
     static = wanted.static
     stale = stale_files(facts.dynamic_files, wanted.files)
+    if awaits_certificate(config, facts):
+        stale = [name for name in stale if name != TLS_FILE]
     return [
         *authority_resources(facts, paths),
         _directory(paths, ""),
@@ -82,9 +87,21 @@ def traefik_resources(config: Config, facts: Facts, paths: Paths) -> list[Resour
             _file(paths, file.path.relative_to(directory).as_posix(), file.content)
             for file in wanted.files
         ),
+        *certificate_to_come(config, facts, paths),
         *(Absent(directory / "dynamic" / name) for name in stale),
         _file(paths, ENTRY_POINTS_FILE, entry_points_file(static).encode()),
         _file(paths, STATIC_FILE, static_file(static, paths.config_dir).encode()),
+    ]
+
+
+def certificate_to_come(config: Config, facts: Facts, paths: Paths) -> list[Resource]:
+    """Asking for the certificate, and serving it, where none is at hand."""
+    if not awaits_certificate(config, facts):
+        return []
+    source = acme_source(config, paths, facts.hub_environment)
+    return [
+        ObtainedCertificate(source),
+        ServedCertificate(source, dynamic_inputs(config, facts, paths)),
     ]
 
 
@@ -136,17 +153,23 @@ def dynamic_inputs(config: Config, facts: Facts, paths: Paths) -> DynamicInputs:
         api_password_hash=api_password_hash(config.traefik_api.password or facts.api_secret),
         certificates=certificates_to_serve(config, facts),
         has_https=config.https.enabled,
+        awaits_certificate=awaits_certificate(config, facts),
         hsts_s=hsts_s(config.https),
         authority_path=f"{config.base_url}hub/{AUTHORITY_PAGE}" if facts.authority else None,
+        instance=facts.instance,
         directory=paths.traefik_dir,
     )
 
 
-def certificates_to_serve(config: Config, facts: Facts) -> Sequence[Certificate]:
-    """The certificate to serve, from what was read.
+def awaits_certificate(config: Config, facts: Facts) -> bool:
+    """Whether the certificate has to be asked for first."""
+    return config.https.effective_mode == "letsencrypt" and facts.acme_certificate is None
 
-    Raises TljhError for one that must not be served, or a way to get certificates that this
-    release does not have.
+
+def certificates_to_serve(config: Config, facts: Facts) -> Sequence[Certificate]:
+    """The certificate to serve, from what was read; none where it has to be asked for first.
+
+    Raises TljhError for one that must not be served.
     """
     mode = config.https.effective_mode
     if mode is None:
@@ -155,11 +178,7 @@ def certificates_to_serve(config: Config, facts: Facts) -> Sequence[Certificate]
         return (own_certificate(config.https, facts.certificate_files),)
     if mode == "internal" and facts.authority:
         return (Certificate(facts.authority.hub, facts.authority.hub_key),)
-    raise TljhError(
-        f"https.mode {mode} is not available in this release",
-        why="only a certificate of your own (https.tls.cert and https.tls.key) can be served",
-        fix="sudo tljh-config set https.enabled false",
-    )
+    return (facts.acme_certificate,) if facts.acme_certificate else ()
 
 
 def authority_resources(facts: Facts, paths: Paths) -> list[Resource]:

@@ -13,14 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tljh.hub.health import INSTANCE_HEADER
+from tljh.proxy.certificates.acme import CHALLENGE_PORT
 from tljh.proxy.settings import HSTS_S, HUB_PORT
 from tljh.proxy.static import READY_ENTRY_POINT, REDIRECT_PRIORITY, Tree, as_yaml
 
 HEADER = "# Written by tljh; edits are overwritten. Add files of your own to state/rules/.\n"
 ROUTES_FILE = "rules.toml"
+TLS_FILE = "tls.yaml"
 # Below /hub/: where people get the certificate of the machine's own authority.
 AUTHORITY_PAGE = "ca.crt"
-RESERVED_FILES = ("tljh.yaml", "tls.yaml", ROUTES_FILE)
+# An authority asks here, over plain HTTP, for the answer to its challenge.
+CHALLENGE_PATH = "/.well-known/acme-challenge/"
+# Answers always, with this hub's mark: whether a name leads here can be seen before one asks.
+REACH_PATH = f"{CHALLENGE_PATH}tljh-reach"
+CHALLENGE_PRIORITY = 2 * REDIRECT_PRIORITY
+RESERVED_FILES = ("tljh.yaml", TLS_FILE, ROUTES_FILE)
 # Forward secrecy and authenticated encryption only (Mozilla's "intermediate", RSA and ECDSA).
 CIPHER_SUITES = (
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
@@ -53,11 +61,14 @@ class DynamicInputs:
     api_password_hash: str
     certificates: Sequence[Certificate] = ()
     has_https: bool = False
+    # The certificate comes in a later step, which writes the file that names it.
+    awaits_certificate: bool = False
     hsts_s: int = HSTS_S
     # The authority's certificate comes over plain HTTP, as HTTPS isn't trusted before.
     authority_path: str | None = None
     retry_attempts: int = 20
     retry_interval_ms: int = 250
+    instance: str = ""
     directory: Path = Path("/var/lib/tljh-traefik")
 
 
@@ -104,6 +115,7 @@ def middlewares(inputs: DynamicInputs) -> Tree:
                 "removeHeader": True,
             }
         },
+        "tljh-mark": {"headers": {"customResponseHeaders": {INSTANCE_HEADER: inputs.instance}}},
         # 0 makes browsers forget what they were told before.
         "tljh-hsts": {
             "headers": {
@@ -131,6 +143,26 @@ def own_routes(inputs: DynamicInputs) -> Tree:
                     "rule": "Path(`/ping`)",
                     "service": "ping@internal",
                 },
+                # Always there, so that nobody's server ever answers in place of certbot, and
+                # before the redirection to HTTPS.
+                "tljh-acme": {
+                    "entryPoints": ["http"],
+                    "rule": f"PathPrefix(`{CHALLENGE_PATH}`)",
+                    "priority": CHALLENGE_PRIORITY,
+                    "service": "tljh-acme",
+                },
+                "tljh-reach": {
+                    "entryPoints": ["http"],
+                    "rule": f"Path(`{REACH_PATH}`)",
+                    "priority": CHALLENGE_PRIORITY + 1,
+                    "service": "ping@internal",
+                    "middlewares": ["tljh-mark"],
+                },
+            },
+            "services": {
+                "tljh-acme": {
+                    "loadBalancer": {"servers": [{"url": f"http://127.0.0.1:{CHALLENGE_PORT}"}]}
+                }
             },
             "middlewares": middlewares(inputs),
         }
@@ -181,16 +213,27 @@ def dynamic_files(
     Certificates come before the file that names them. `drop_ins` are admins' files by name.
     """
     dynamic = inputs.directory / "dynamic"
-    files = []
-    for certificate in inputs.certificates:
-        files.append(ProxyFile(_chain_path(inputs, certificate), certificate.chain))
-        files.append(ProxyFile(_key_path(inputs, certificate), certificate.key))
-    if inputs.has_https:
-        files.append(_yaml_file(dynamic / "tls.yaml", tls(inputs)))
+    files = certificate_files(inputs)
+    if inputs.has_https and not inputs.awaits_certificate:
+        files.append(tls_file(inputs))
     files.append(_yaml_file(dynamic / "tljh.yaml", own_routes(inputs)))
     for name, content in sorted((drop_ins or {}).items()):
         files.append(ProxyFile(dynamic / name, content))
     return files
+
+
+def certificate_files(inputs: DynamicInputs) -> list[ProxyFile]:
+    """The pairs, under names that change with them."""
+    files = []
+    for certificate in inputs.certificates:
+        files.append(ProxyFile(_chain_path(inputs, certificate), certificate.chain))
+        files.append(ProxyFile(_key_path(inputs, certificate), certificate.key))
+    return files
+
+
+def tls_file(inputs: DynamicInputs) -> ProxyFile:
+    """The file that names the pairs; to be written after them."""
+    return _yaml_file(inputs.directory / "dynamic" / TLS_FILE, tls(inputs))
 
 
 def stale_files(present: Sequence[str], wanted: Sequence[ProxyFile]) -> list[str]:

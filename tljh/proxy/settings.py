@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from tljh.proxy.certificates.dns import WAITS_ITSELF, Provider
 from tljh.settings import Cost, Problem, Section, section, setting
 
 if TYPE_CHECKING:
@@ -59,10 +60,7 @@ def _network(value: str) -> str:
 def _host_name(value: str) -> str:
     name = value.lower()
     if name.startswith("*."):
-        raise ValueError(
-            f"must be a host name; a certificate for {value!r} takes a DNS challenge, "
-            "which Let's Encrypt over HTTP does not do"
-        )
+        raise ValueError(f"must be a host name, not a pattern like {value!r}")
     if not name.isascii():
         raise ValueError(f"must be written in its ASCII form (xn--…), not {value!r}")
     labels = name.split(".")
@@ -99,12 +97,18 @@ def _url(value: str) -> str:
     return value
 
 
+def _acme_name(value: str) -> str:
+    """A host name, or all names one level below it."""
+    return f"*.{_host_name(value[2:])}" if value.startswith("*.") else _host_name(value)
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Address = Annotated[str, AfterValidator(_address)]
 LoopbackAddress = Annotated[str, AfterValidator(_loopback)]
 Network = Annotated[str, AfterValidator(_network)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 Host = Annotated[str, AfterValidator(_host)]
+AcmeName = Annotated[str, AfterValidator(_acme_name)]
 Email = Annotated[str, AfterValidator(_email)]
 FilePath = Annotated[str, AfterValidator(_file_path)]
 Url = Annotated[str, AfterValidator(_url)]
@@ -139,6 +143,31 @@ class TlsSettings(Section):
     )
 
 
+class DnsSettings(Section):
+    """Proving by DNS that names are ours: for hubs that cannot be reached, and for wildcards."""
+
+    provider: Provider | None = setting(
+        None,
+        help="Who serves the names' DNS; null to prove them over HTTP.",
+        cost=Cost.REBUILD,
+        example="rfc2136",
+    )
+    credentials: FilePath | None = setting(
+        None,
+        help="File with what the provider asks for, as certbot's plugin for it documents; "
+        "readable by root alone.",
+        cost=Cost.PROXY_RELOAD,
+        example="/root/rfc2136.ini",
+    )
+    propagation_s: int = setting(
+        60,
+        help="Seconds until a change has reached all of the provider's servers.",
+        cost=Cost.NOTHING,
+        ge=1,
+        le=3600,
+    )
+
+
 class LetsencryptSettings(Section):
     """Certificates from Let's Encrypt, or from another authority that speaks ACME."""
 
@@ -148,9 +177,10 @@ class LetsencryptSettings(Section):
         cost=Cost.PROXY_RELOAD,
         example="admin@example.org",
     )
-    domains: list[HostName] = setting(
+    domains: list[AcmeName] = setting(
         [],
-        help="Host names of this hub, which the certificate is for.",
+        help="Host names of this hub, which the certificate is for; "
+        "*.example.org too, with letsencrypt.dns.",
         cost=Cost.PROXY_RELOAD,
         example="hub.example.org",
     )
@@ -171,6 +201,23 @@ class LetsencryptSettings(Section):
         cost=Cost.PROXY_RELOAD,
         example="/etc/ssl/our-ca.pem",
     )
+    eab: FilePath | None = setting(
+        None,
+        help="File with the external account that some authorities ask for: two lines, "
+        "kid = … and hmac_key = …; readable by root alone.",
+        cost=Cost.PROXY_RELOAD,
+        example="/root/eab.txt",
+    )
+    key_type: Literal["ecdsa", "rsa"] = setting(
+        "ecdsa", help="Kind of the certificate's key.", cost=Cost.PROXY_RELOAD
+    )
+    profile: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] | None = setting(
+        None,
+        help="Kind of certificate, of those that the authority offers; null for its default.",
+        cost=Cost.PROXY_RELOAD,
+        example="shortlived",
+    )
+    dns: DnsSettings = section(DnsSettings, help="Proving names by DNS.")
 
 
 class HttpsSettings(Section):
@@ -323,6 +370,37 @@ def _https_source(config: Config) -> Iterator[Problem]:
                 )
 
 
+def _acme(config: Config) -> Iterator[Problem]:
+    acme = config.https.letsencrypt
+    at = ("https", "letsencrypt")
+    wildcards = [name for name in acme.domains if name.startswith("*.")]
+    if wildcards and acme.dns.provider is None:
+        yield Problem(
+            (*at, "domains"),
+            f"a certificate for {wildcards[0]} needs https.letsencrypt.dns.provider",
+            why="authorities vouch for all names of a domain only when its DNS says so",
+            fix="sudo tljh-config set https.letsencrypt.dns.provider NAME",
+            severity="incomplete",
+        )
+    needs = acme.dns.provider not in (None, *WAITS_ITSELF)
+    if needs and acme.dns.credentials is None:
+        yield Problem(
+            (*at, "dns", "provider"),
+            f"https.letsencrypt.dns.credentials is missing, which {acme.dns.provider} needs",
+            fix="sudo tljh-config set https.letsencrypt.dns.credentials "
+            f"/root/{acme.dns.provider}.ini",
+            severity="incomplete",
+        )
+    if acme.staging and acme.server:
+        yield Problem(
+            (*at, "staging"),
+            "https.letsencrypt.staging and https.letsencrypt.server are both set",
+            why="staging is Let's Encrypt's own test authority",
+            fix="sudo tljh-config set https.letsencrypt.staging false",
+            severity="incomplete",
+        )
+
+
 def _port_clashes(config: Config) -> Iterator[Problem]:
     sections: list[tuple[str, Section, int]] = [
         ("http", config.http, 80),
@@ -349,4 +427,5 @@ def _port_clashes(config: Config) -> Iterator[Problem]:
 def contradictions(config: Config) -> Iterator[Problem]:
     """What is wrong with the proxy's settings taken together."""
     yield from _https_source(config)
+    yield from _acme(config)
     yield from _port_clashes(config)

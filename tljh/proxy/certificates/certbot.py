@@ -1,0 +1,224 @@
+"""Running certbot: a key and a request for it go in, a certificate or the authority's words out.
+
+certbot only talks to the authority. The key is made here and certbot sees a signing request, so
+there are no lineages of its own that could be half renewed; it keeps its accounts below
+state/acme/certbot. Secrets reach it in files.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tljh.errors import Finding, TljhError
+from tljh.host.base import Host, Result
+from tljh.paths import Paths
+from tljh.proxy.certificates.acme import AcmeRequest, acme_dir
+from tljh.proxy.certificates.store import make_directories
+from tljh.proxy.dynamic import Certificate
+
+_PROBLEM = re.compile(
+    r"(?:Domain|Identifier):\s*(?P<domain>\S+)\s*\n\s*Type:\s*(?P<type>\S+)\s*\n"
+    r"\s*Detail:\s*(?P<detail>.+(?:\n(?!\s*(?:Domain|Identifier|Hint):)\s*\S.*)*)",
+)
+_NOISE = (
+    "Saving debug log",
+    "Ask for help",
+    "See the logfile",
+    "Requesting a certificate",
+    "Account registered",
+    "Some challenges have failed",
+    "An unexpected error occurred",
+    "Certificates created using --csr",
+    "- - -",
+    "Processing",
+    "The Certificate Authority failed",
+    "Hint:",
+)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Where certbot answers HTTP challenges; an empty address stands for all."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Certbot:
+    """certbot of one hub environment, with this machine's accounts."""
+
+    binary: Path
+    paths: Paths
+
+    def obtain(
+        self, host: Host, request: AcmeRequest, at: Listener, timeout_s: float
+    ) -> Certificate:
+        """Ask for a certificate. Raises TljhError with what the authority said."""
+        from tljh.proxy.certificates.keys import new_key, signing_request
+
+        scratch = self._scratch(host)
+        try:
+            key = new_key(request.key_type)
+            csr = scratch / "request.pem"
+            host.write(csr, signing_request(key, request.names), mode=0o600)
+            chain = scratch / "chain.pem"
+            argv = [
+                *self._base("certonly", request, scratch, host),
+                *("--csr", str(csr), "--fullchain-path", str(chain)),
+                *("--cert-path", str(scratch / "leaf.pem")),
+                *("--chain-path", str(scratch / "above.pem")),
+                *self._challenge(request, at),
+            ]
+            done = self._run(host, argv, request, timeout_s)
+            obtained = host.read(chain)
+            if not done.ok or obtained is None:
+                raise TljhError(refusals(done, request))
+            return Certificate(chain=obtained, key=key)
+        finally:
+            host.remove(scratch)
+
+    def revoke(
+        self,
+        host: Host,
+        request: AcmeRequest,
+        certificate: Certificate,
+        reason: str,
+        timeout_s: float,
+    ) -> None:
+        """Have the authority revoke a certificate, proven by its key."""
+        scratch = self._scratch(host)
+        try:
+            host.write(scratch / "leaf.pem", certificate.chain, mode=0o600)
+            host.write(scratch / "key.pem", certificate.key, mode=0o600)
+            argv = [
+                *self._base("revoke", request, scratch, host),
+                *("--cert-path", str(scratch / "leaf.pem"), "--key-path", str(scratch / "key.pem")),
+                *("--reason", reason, "--no-delete-after-revoke"),
+            ]
+            done = self._run(host, argv, request, timeout_s)
+            if not done.ok:
+                raise TljhError(refusals(done, request))
+        finally:
+            host.remove(scratch)
+
+    def _scratch(self, host: Host) -> Path:
+        make_directories(host, self.paths)
+        scratch = acme_dir(self.paths) / "scratch"
+        host.remove(scratch)  # of a run that was killed
+        host.mkdir(scratch, mode=0o700)
+        return scratch
+
+    def _base(self, verb: str, request: AcmeRequest, scratch: Path, host: Host) -> list[str]:
+        own = acme_dir(self.paths) / "certbot"
+        options = scratch / "options.ini"
+        host.write(options, _secret_options(host, request), mode=0o600)
+        email = ["--email", request.email]
+        return [
+            *(str(self.binary), verb, "--config", str(options), "--non-interactive"),
+            *("--server", request.server, "--agree-tos", "--no-eff-email"),
+            *(email if request.email else ["--register-unsafely-without-email"]),
+            *("--config-dir", str(own / "config"), "--work-dir", str(own / "work")),
+            *("--logs-dir", str(own / "logs"), "--max-log-backups", "20"),
+        ]
+
+    def _challenge(self, request: AcmeRequest, at: Listener) -> list[str]:
+        profile = ["--required-profile", request.profile] if request.profile else []
+        if request.dns_provider is None:
+            address = ["--http-01-address", at.address] if at.address else []
+            return [
+                *("--standalone", "--preferred-challenges", "http"),
+                *("--http-01-port", str(at.port), *address, *profile),
+            ]
+        from tljh.proxy.certificates.dns import plugin_options
+
+        return [*plugin_options(request), *profile]
+
+    def _run(self, host: Host, argv: list[str], request: AcmeRequest, timeout_s: float) -> Result:
+        from tljh.proxy.certificates.dns import plugin_environment
+
+        env = {"PYTHONUNBUFFERED": "1", **plugin_environment(request)}
+        if request.ca_bundle:
+            env["REQUESTS_CA_BUNDLE"] = request.ca_bundle
+        try:
+            return host.run(argv, timeout_s=timeout_s, env=env)
+        except TljhError as error:
+            raise TljhError(
+                f"{request.authority} gave no certificate within {timeout_s:g} s",
+                why=f"certbot was waiting for {request.server}",
+                fix="see whether the authority has a disturbance, then: sudo tljh-config reload",
+            ) from error
+
+
+def _secret_options(host: Host, request: AcmeRequest) -> bytes:
+    """What must not be on a command line, as certbot's configuration file."""
+    if request.eab is None:
+        return b""
+    kid, hmac_key = read_eab(host.read(Path(request.eab)) or b"", request.eab)
+    return f"eab-kid = {kid}\neab-hmac-key = {hmac_key}\n".encode()
+
+
+def read_eab(data: bytes, path: str) -> tuple[str, str]:
+    """Identifier and key of an external account: `kid` and `hmac_key`, a line each."""
+    found = {}
+    for line in data.decode(errors="replace").splitlines():
+        name, _, value = re.sub(r"\s*[=:]\s*", "=", line.strip(), count=1).partition("=")
+        found[name.lower().replace("-", "_").removeprefix("eab_")] = value.strip("\"' ")
+    kid, hmac_key = found.get("kid", ""), found.get("hmac_key", "")
+    if not re.fullmatch(r"[\x21-\x7e]+", kid) or not re.fullmatch(r"[A-Za-z0-9_=+/-]+", hmac_key):
+        raise TljhError(
+            f"https.letsencrypt.eab names a file without an external account: {path}",
+            why="it needs two lines, kid = … and hmac_key = …, as the authority gives them",
+            fix=f"sudo install -m 600 /dev/stdin {path}",
+        )
+    return kid, hmac_key
+
+
+def refusals(done: Result, request: AcmeRequest) -> list[Finding]:
+    """What certbot printed as findings: one for each name that the authority complained of."""
+    text = f"{done.out}\n{done.err}"
+    found = [_refusal(match, request) for match in _PROBLEM.finditer(text)]
+    if found:
+        return list(dict.fromkeys(found))
+    lines = [
+        line.strip()
+        for line in text.splitlines()
+        if line.strip() and not line.strip().startswith(_NOISE)
+    ]
+    return [
+        Finding(
+            f"{request.authority} gave no certificate for {', '.join(request.names)}",
+            why="\n".join(dict.fromkeys(lines[-6:])) or f"certbot ended with code {done.code}",
+            fix=_fix("\n".join(lines), request),
+        )
+    ]
+
+
+def _refusal(match: re.Match[str], request: AcmeRequest) -> Finding:
+    detail = re.sub(r"\s+", " ", match["detail"]).strip()
+    return Finding(
+        f"{request.authority} gave no certificate for {match['domain']}: "
+        f"its {request.challenge} challenge failed",
+        why=f"{match['type']}: {detail}",
+        fix=_fix(f"{match['type']} {detail}", request, match["domain"]),
+    )
+
+
+def _fix(said: str, request: AcmeRequest, domain: str = "the name") -> str:
+    low = said.lower()
+    if "ratelimited" in low.replace(" ", "") or "too many" in low:
+        return "wait as long as it says; try with https.letsencrypt.staging true meanwhile"
+    if "ssl" in low or "certificate verify failed" in low:
+        return "name the authority's own CA: sudo tljh-config set https.letsencrypt.ca_bundle FILE"
+    if request.dns_provider:
+        return f"see whether the credentials may change the zone of {domain}"
+    if "nxdomain" in low or "no valid ip" in low or low.startswith("dns"):
+        return f"have the DNS of {domain} lead to this machine"
+    if "connection" in low or "timeout" in low or low.startswith("unauthorized"):
+        return (
+            f"port 80 of {domain} must reach this hub from the Internet "
+            "(firewall, NAT, a CDN in between); look with: sudo tljh cert check"
+        )
+    return "mend what it says, then: sudo tljh-config reload"

@@ -1,0 +1,47 @@
+"""Certificates in the file that Traefik's own ACME client kept (acme.json)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from tljh.proxy.certificates.pair import Unreadable, details, fits
+from tljh.proxy.dynamic import Certificate
+
+FILE = "acme.json"
+
+
+def certificate_from(data: bytes | None, names: Sequence[str], now: datetime) -> Certificate | None:
+    """The one that covers all names and lasts longest; None where none does."""
+    fitting = []
+    for certificate in _certificates(data or b""):
+        try:
+            about = details(certificate.chain)
+        except Unreadable:
+            continue
+        if about.not_after > now and all(fits(name, about.names) for name in names):
+            fitting.append((about.not_after, certificate))
+    return max(fitting, key=lambda one: one[0])[1] if fitting else None
+
+
+def _certificates(data: bytes) -> Iterator[Certificate]:
+    try:
+        told = json.loads(data)
+        # Traefik 1 had one resolver's content at the top.
+        resolvers: list[Any] = [told, *told.values()]
+    except (ValueError, AttributeError):
+        return
+    for resolver in resolvers:
+        for entry in (resolver.get("Certificates") if isinstance(resolver, dict) else None) or ():
+            # Traefik 1 wrote these names with a capital letter.
+            entry = {str(name).lower(): value for name, value in entry.items()}
+            try:
+                yield Certificate(
+                    chain=base64.b64decode(entry["certificate"]), key=base64.b64decode(entry["key"])
+                )
+            except (KeyError, TypeError, binascii.Error):
+                continue
