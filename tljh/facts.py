@@ -14,6 +14,9 @@ from tljh.hub.claims import Claim, claim_file, read_claim
 from tljh.hub.configuration import NATIVE_NAMES
 from tljh.paths import Paths
 from tljh.proxy.certificates.internal import Authority, read_authority
+from tljh.proxy.certificates.pair import utc_now
+from tljh.proxy.certificates.source import acme_source
+from tljh.proxy.dynamic import Certificate
 
 if TYPE_CHECKING:
     from tljh.config import Config
@@ -45,6 +48,7 @@ class Facts:
     applied_drop_ins: tuple[str, ...] = ()
     certificate_files: Mapping[str, bytes | None] = field(default_factory=dict)
     authority: Authority | None = None
+    acme_certificate: Certificate | None = None
 
 
 def read_facts(
@@ -82,7 +86,16 @@ def read_facts(
             if name and config.https.effective_mode == "tls"
         },
         authority=read_authority(host, paths.state_dir, config.https),
+        acme_certificate=_acme_certificate(host, config, paths, environment),
     )
+
+
+def _acme_certificate(
+    host: HostReader, config: Config, paths: Paths, environment: Path
+) -> Certificate | None:
+    if config.https.effective_mode != "letsencrypt":
+        return None
+    return acme_source(config, paths, environment).held(host, utc_now())
 
 
 def read_token(host: HostReader, path: Path) -> str | None:
