@@ -16,10 +16,11 @@ START_TIMEOUT_S = 120
 
 @dataclass
 class HubUser:
-    """Somebody at `url` (with its base path, without a trailing slash)."""
+    """Somebody at `url` (with its base path, without a trailing slash), at one of their servers."""
 
     url: str
     name: str
+    server_name: str = ""
     http: requests.Session = field(default_factory=requests.Session)
 
     def __post_init__(self) -> None:
@@ -27,7 +28,17 @@ class HubUser:
 
     @property
     def server(self) -> str:
-        return f"{self.url}/user/{self.quoted}"
+        return f"{self.url}{self._path}"
+
+    @property
+    def _path(self) -> str:
+        named = f"/{self.server_name}" if self.server_name else ""
+        return f"/user/{self.quoted}{named}"
+
+    @property
+    def _server_api(self) -> str:
+        named = f"/servers/{self.server_name}" if self.server_name else "/server"
+        return f"/users/{self.quoted}{named}"
 
     @property
     def quoted(self) -> str:
@@ -79,7 +90,7 @@ class HubUser:
 
     def start_server(self) -> None:
         """Start the server and wait until it is ready, then log in to it."""
-        answer = self.hub_api("POST", f"/users/{self.quoted}/server")
+        answer = self.hub_api("POST", self._server_api)
         is_there = "already running" in answer.text
         assert answer.status_code in (201, 202) or is_there, f"{answer.status_code}: {answer.text}"
         self.await_server(ready=True)
@@ -91,14 +102,14 @@ class HubUser:
         while True:
             answer = self.hub_api("GET", f"/users/{self.quoted}")
             assert answer.status_code == 200, answer.text
-            server = answer.json()["servers"].get("")
+            server = answer.json()["servers"].get(self.server_name)
             if bool(server and server["ready"]) == ready and not (server and server["pending"]):
                 return
             assert time.monotonic() < deadline, f"server of {self.name}: {server}"
             time.sleep(0.2)
 
     def stop_server(self) -> None:
-        assert self.hub_api("DELETE", f"/users/{self.quoted}/server").status_code in (202, 204)
+        assert self.hub_api("DELETE", self._server_api).status_code in (202, 204)
         self.await_server(ready=False)
 
     def api(self, method: str, path: str, **options) -> requests.Response:
@@ -106,7 +117,7 @@ class HubUser:
         return self.http.request(
             method,
             f"{self.server}/api{path}",
-            headers={"X-XSRFToken": self._xsrf(f"/user/{self.quoted}/")},
+            headers={"X-XSRFToken": self._xsrf(f"{self._path}/")},
             **options,
         )
 

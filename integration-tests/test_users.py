@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.machine
 PASSWORD = "correct-horse-7"
 
 
-NAMES = ("anna", "bert", "cora", "dora", "fred", "gina", "hugo", "ines", "jan", "kim")
+NAMES = ("anna", "bert", "cora", "dora", "fred", "gina", "hugo", "ines", "jan", "kim", "lena")
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +220,43 @@ def test_odd_names_get_an_account_a_server_and_a_way_out(hub):
     hub.run(f"tljh user remove {names} --delete-home")
     assert not any(is_logged_in(user) for user in people)
     assert hub.run("systemctl list-units --no-legend 'jupyter-*X40*'").stdout.strip() == ""
+
+
+def test_a_second_server_with_a_name_leaves_the_first_alone(hub):
+    first = at_work(hub, "lena")
+    kernel = first.start_kernel()
+    first.execute("x = 41", kernel)
+    hub.run("tljh-config set JupyterHub.allow_named_servers true && tljh-config reload")
+    second = HubUser(hub.url, "lena", "project-2", first.http)
+    second.start_server()
+    assert second.execute("6 * 7") == "42"
+    assert first.execute("x + 1", kernel) == "42"
+    units = hub.run("systemctl list-units --no-legend --plain 'jupyter-lena*'").stdout
+    assert [line.split()[0] for line in units.splitlines()] == [
+        "jupyter-lena--project-2.service",
+        "jupyter-lena.service",
+    ]
+    second.stop_server()
+    assert first.execute("x + 1", kernel) == "42"
+    second.start_server()
+    hub.run("tljh-config remove-item users.allowed lena && tljh-config reload")
+    assert runs(hub, "jupyter-lena") == ""
+
+
+def test_first_logins_at_once_wait_for_whoever_edits_the_accounts(hub):
+    names = [f"crowd-{number}" for number in range(6)]
+    hub.run(f"tljh user add {' '.join(names)}")
+    # As vipw and an upgrade of a package lock it: the lock of /etc/passwd that useradd respects.
+    hold = "import ctypes, time; ctypes.CDLL(None).lckpwdf(); print(1, flush=True); time.sleep(4)"
+    hub.run(
+        f'setsid -f python3 -c "{hold}" > /tmp/held && '
+        "timeout 10 sh -c 'until test -s /tmp/held; do sleep 0.1; done'"
+    )
+    with ThreadPoolExecutor(len(names)) as pool:
+        people = list(pool.map(lambda name: at_work(hub, name), names))
+    assert len({user.execute("import os; os.getuid()") for user in people}) == len(names)
+    for user in people:
+        user.stop_server()
 
 
 def test_a_class_of_500_is_imported_after_a_try(hub):
