@@ -45,11 +45,13 @@ class Reloaded:
     plan: Plan
     number: int | None
     warnings: tuple[Finding, ...] = ()
+    advice: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
             "changed": bool(self.plan),
             "number": self.number,
+            "advice": self.advice,
             "warnings": [finding.as_json() for finding in self.warnings],
             **self.plan.as_json(),
         }
@@ -59,7 +61,8 @@ class Reloaded:
         if self.plan:
             count = len(self.plan.steps)
             told = f"Done: {count} changes applied, state {self.number} in the history."
-        return "\n".join([*(finding.as_text("warning") for finding in self.warnings), told])
+        lines = [*(finding.as_text("warning") for finding in self.warnings), told]
+        return "\n".join([*lines, *([self.advice] if self.advice else [])])
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,19 @@ def _reloaded(outcome: Outcome) -> Reloaded:
             *certificate_warnings(outcome.config.https, outcome.facts.certificate_files),
         )
     ]
-    return Reloaded(outcome.plan, outcome.number, tuple(warnings))
+    return Reloaded(outcome.plan, outcome.number, tuple(warnings), _advice(outcome))
+
+
+def _advice(outcome: Outcome) -> str | None:
+    """How to trust the authority that this change has made."""
+    from tljh.proxy.certificates.internal import AUTHORITY, DIRECTORY
+    from tljh.proxy.certificates.trust import how_to_trust
+
+    authority = outcome.facts.authority
+    made = any(
+        step.resource.name.endswith(f"/{DIRECTORY}/{AUTHORITY}") for step in outcome.plan.steps
+    )
+    return how_to_trust(outcome.config, authority) if authority and made else None
 
 
 def _progress(as_json: bool) -> Progress:

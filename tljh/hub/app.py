@@ -20,7 +20,9 @@ from urllib.parse import urlparse
 
 import tornado.httpserver
 from jupyterhub.app import JupyterHub
+from jupyterhub.handlers.base import BaseHandler
 from tornado import httputil
+from tornado.web import RequestHandler
 from traitlets import default
 
 from tljh.facts import INSTANCE
@@ -108,6 +110,17 @@ class _Noticed(httputil.HTTPMessageDelegate):
         self._inner.on_connection_close()
 
 
+def set_cookie(handler: BaseHandler, name: str, value: str | bytes, **options: Any) -> None:
+    """Like Tornado's, but what goes over HTTPS is for HTTPS only.
+
+    JupyterHub does so for its sessions, not for `_xsrf`. What counts is how the browser came,
+    which a proxy in front of this machine may know alone.
+    """
+    if handler.request.protocol == "https":
+        options.setdefault("secure", True)
+    RequestHandler.set_cookie(handler, name, value, **options)
+
+
 class Hub(JupyterHub):
     """JupyterHub with a socket that survives it and an orderly end."""
 
@@ -130,6 +143,7 @@ class Hub(JupyterHub):
 
     def init_handlers(self) -> None:
         super().init_handlers()
+        BaseHandler.set_cookie = set_cookie
         # Before JupyterHub's own, of which the last answers every other address.
         self.handlers[:0] = self.add_url_prefix(
             self.hub_prefix, [*PERSON_HANDLERS, *AUTHORITY_HANDLERS]

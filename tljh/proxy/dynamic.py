@@ -29,6 +29,9 @@ CHALLENGE_PATH = "/.well-known/acme-challenge/"
 REACH_PATH = f"{CHALLENGE_PATH}tljh-reach"
 CHALLENGE_PRIORITY = 2 * REDIRECT_PRIORITY
 RESERVED_FILES = ("tljh.yaml", TLS_FILE, ROUTES_FILE)
+# Other sites learn the hub's name and no more. They do have to learn that: players that notebooks
+# embed (YouTube's) refuse to play for somebody who says nothing.
+REFERRER_POLICY = "strict-origin-when-cross-origin"
 # Forward secrecy and authenticated encryption only (Mozilla's "intermediate", RSA and ECDSA).
 CIPHER_SUITES = (
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
@@ -102,7 +105,9 @@ def middlewares(inputs: DynamicInputs) -> Tree:
     All of them, always: while HTTPS is being switched off, its entry point still serves.
     """
     return {
-        "tljh-security-headers": {"headers": {"contentTypeNosniff": True}},
+        "tljh-security-headers": {
+            "headers": {"contentTypeNosniff": True, "referrerPolicy": REFERRER_POLICY}
+        },
         "tljh-retry": {
             "retry": {
                 "attempts": inputs.retry_attempts,
