@@ -320,3 +320,13 @@ def _proxy(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
                 fix="mend what it says, then: sudo tljh-config reload",
             ),
         )
+
+
+@check("certificate")
+def _certificate(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+    from tljh.proxy.certificates.findings import certificate_findings
+
+    if subject.host.readlink(subject.paths.hub) is None:
+        return
+    for is_broken, finding in certificate_findings(subject.host, subject.paths):
+        yield Severity.BROKEN if is_broken else Severity.DEGRADED, finding

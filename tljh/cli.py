@@ -86,6 +86,16 @@ TLJH = Group(
                 "remove": "tljh.commands.share:remove",
             },
         ),
+        "cert": Group(
+            "The hub's certificate.",
+            {
+                "status": "tljh.commands.cert:status",
+                "issue": "tljh.commands.cert:issue",
+                "renew": "tljh.commands.cert:renew_if_due",
+                "revoke": "tljh.commands.cert:revoke",
+                "check": "tljh.commands.cert:check",
+            },
+        ),
         "config": CONFIG,
         "completion": "tljh.commands.completion:completion",
     },

@@ -16,7 +16,7 @@ from tljh.host.base import Host, HostReader
 from tljh.output import Progress
 from tljh.proxy.certificates.pair import utc_now
 from tljh.proxy.certificates.served import exchange
-from tljh.proxy.certificates.source import Source
+from tljh.proxy.certificates.source import AcmeSource
 from tljh.proxy.dynamic import TLS_FILE, DynamicInputs
 from tljh.resources import Difference, Record, Resource, Undo, file_image, put_back
 
@@ -25,7 +25,7 @@ from tljh.resources import Difference, Record, Resource, Undo, file_image, put_b
 class ObtainedCertificate(Resource):
     """A certificate that is at hand; kept when all else is undone, and found again later."""
 
-    source: Source
+    source: AcmeSource
 
     kind: ClassVar[str] = "certificate"
     undo: ClassVar[Undo] = Undo.ONE_WAY
@@ -54,7 +54,7 @@ class ObtainedCertificate(Resource):
 class ServedCertificate(Resource):
     """Traefik's files for a certificate that a step before this one obtains."""
 
-    source: Source
+    source: AcmeSource
     inputs: DynamicInputs
 
     kind: ClassVar[str] = "served-certificate"

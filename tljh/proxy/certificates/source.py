@@ -1,14 +1,11 @@
-"""Where certificates come from: what every mode of HTTPS can be asked.
-
-`tljh cert`, the timer and `reload` know certificates through this alone.
-"""
+"""Certificates by ACME: the one that is at hand, a new one, and what came of earlier attempts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tljh.errors import TljhError
 from tljh.host.base import Host, HostReader
@@ -18,6 +15,7 @@ from tljh.proxy.certificates.acme import (
     CHALLENGE_PORT,
     AcmeRequest,
     acme_request,
+    next_try,
     renewal_time,
 )
 from tljh.proxy.certificates.certbot import Certbot, Listener
@@ -32,47 +30,14 @@ if TYPE_CHECKING:
     from tljh.config import Config
 
 
-class Source(Protocol):
-    """A way to come by the hub's certificate."""
-
-    @property
-    def mode(self) -> str:
-        """The value of `https.mode`."""
-
-    @property
-    def names(self) -> tuple[str, ...]: ...
-    @property
-    def authority(self) -> str:
-        """Whom the certificate is from."""
-
-    def held(self, host: HostReader, now: datetime) -> Certificate | None:
-        """The one that is at hand and has not expired."""
-
-    def obtain(self, host: Host, progress: Progress, timeout_s: float | None = None) -> Certificate:
-        """Get a new one, which `held` gives from then on; raises TljhError with the reason."""
-
-    def renewal(self, about: Details) -> datetime | None:
-        """When a new one is due; None where renewing is somebody else's business."""
-
-    def next_try(self, host: HostReader, about: Details | None, now: datetime) -> datetime | None:
-        """Until when to leave the authority alone after failures; None for not at all."""
-
-    def last_error(self, host: HostReader) -> dict[str, object] | None:
-        """The finding of the last attempt, if it failed, and `at`."""
-
-
 @dataclass(frozen=True)
 class AcmeSource:
-    """Certificates by ACME, from Let's Encrypt or another authority."""
+    """One request of this machine, and where challenges are answered without Traefik."""
 
     request: AcmeRequest
     paths: Paths
     hub: Path
     http: Listener
-
-    @property
-    def mode(self) -> str:
-        return "letsencrypt"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -83,6 +48,7 @@ class AcmeSource:
         return self.request.authority
 
     def held(self, host: HostReader, now: datetime) -> Certificate | None:
+        """The one to serve: obtained from the authority, or taken over from Traefik's own ACME."""
         found = self.obtained(host, now)
         if found is None:
             data = host.read(self.paths.state_dir / ACME_JSON)
@@ -95,12 +61,10 @@ class AcmeSource:
 
     def obtain(self, host: Host, progress: Progress, timeout_s: float | None = None) -> Certificate:
         attempts = read_ledger(host, self.paths).of(self.request)
-        instance = (host.read(self.paths.state_dir / "instance") or b"").decode().strip()
-        for note in look_ahead(host, self.request, attempts, instance, utc_now()):
-            progress.note(note)
-        certbot = Certbot(self.hub / "bin" / "certbot", self.paths)
         try:
-            certificate = certbot.obtain(
+            for doubt in self.doubts(host):
+                progress.note(doubt)
+            certificate = self._certbot.obtain(
                 host, self.request, self._listener(host), timeout_s or self.request.deadline_s
             )
         except TljhError as error:
@@ -113,25 +77,41 @@ class AcmeSource:
         write_ledger(host, self.paths, self.request, attempts.after_success(now))
         return certificate
 
+    def revoke(
+        self, host: Host, certificate: Certificate, reason: str, timeout_s: float | None = None
+    ) -> None:
+        """Have the authority take a certificate back."""
+        deadline_s = timeout_s or self.request.deadline_s
+        self._certbot.revoke(host, self.request, certificate, reason, deadline_s)
+
+    def doubts(self, host: HostReader) -> list[str]:
+        """What looks as if a certificate would be refused; raises TljhError for what is sure."""
+        attempts = read_ledger(host, self.paths).of(self.request)
+        instance = (host.read(self.paths.state_dir / "instance") or b"").decode().strip()
+        return look_ahead(host, self.request, attempts, instance, utc_now())
+
+    @property
+    def _certbot(self) -> Certbot:
+        return Certbot(self.hub / "bin" / "certbot", self.paths)
+
     def _listener(self, host: HostReader) -> Listener:
         """Behind Traefik; at the public port itself while no Traefik runs, as in an install."""
         if host.unit("traefik.service").is_active:
             return Listener("127.0.0.1", CHALLENGE_PORT)
         return self.http
 
-    def renewal(self, about: Details) -> datetime | None:
+    def renewal(self, about: Details) -> datetime:
+        """When a new one is due."""
         return renewal_time(about.not_before, about.not_after)
 
     def next_try(self, host: HostReader, about: Details | None, now: datetime) -> datetime | None:
-        from datetime import timedelta
-
-        from tljh.proxy.certificates.acme import next_try
-
+        """Until when to leave the authority alone after failures; None for not at all."""
         failed = read_ledger(host, self.paths).of(self.request).failed
         left = about.not_after - now if about else timedelta(hours=10)
         return next_try(failed, left)
 
     def last_error(self, host: HostReader) -> dict[str, object] | None:
+        """The finding of the last attempt, if it failed, and when that was (`at`)."""
         attempts = read_ledger(host, self.paths).of(self.request)
         if not attempts.failed or attempts.error is None:
             return None
@@ -145,11 +125,3 @@ def acme_source(config: Config, paths: Paths, hub_environment: Path) -> AcmeSour
         hub_environment,
         Listener(config.http.address, config.http.port),
     )
-
-
-def source_of(config: Config, paths: Paths, hub_environment: Path) -> Source | None:
-    """Where the hub's certificate comes from; None while HTTPS is off."""
-    mode = config.https.effective_mode
-    if mode == "letsencrypt":
-        return acme_source(config, paths, hub_environment)
-    return None

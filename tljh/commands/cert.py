@@ -1,0 +1,256 @@
+"""`tljh cert`: how the hub's certificate is, and getting, exchanging or revoking one."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from tljh.errors import Exit, Finding, TljhError
+from tljh.host.real import RealHost
+from tljh.installed import configuration_bytes, load_configuration
+from tljh.output import Progress, Silent, progress_for
+from tljh.paths import Paths, paths_from_environment
+from tljh.proxy.certificates.pair import details, utc_now
+from tljh.proxy.certificates.renewal import (
+    LOCK_TIMEOUT_S,
+    Renewed,
+    Standing,
+    applied,
+    renew,
+    standing,
+)
+from tljh.proxy.certificates.store import forget
+
+REASONS = (
+    "unspecified",
+    "keycompromise",
+    "affiliationchanged",
+    "superseded",
+    "cessationofoperation",
+)
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", help="Seconds that the authority may take.")
+]
+
+
+@dataclass(frozen=True)
+class CertificateStatus:
+    """How the certificate stands; the exit code is 1 when people would be warned of it."""
+
+    standing: Standing
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        if self.standing.mode is None:
+            return 0
+        about = self.standing.about
+        is_good = about is not None and about.not_after > utc_now()
+        return 0 if is_good and self.standing.problem is None else 1
+
+    def as_json(self) -> dict[str, Any]:
+        now, about = self.standing, self.standing.about
+        found: dict[str, Any] = {"mode": now.mode}
+        if now.mode is None:
+            return found
+        found |= {"names": list(now.names), "authority": now.authority}
+        if about is not None:
+            found |= {
+                "certificate": {
+                    "names": list(about.names),
+                    "issuer": about.issuer,
+                    "not_before": about.not_before.isoformat(),
+                    "not_after": about.not_after.isoformat(),
+                    "days_left": round(about.days_left(utc_now()), 2),
+                    "serial": about.serial,
+                    "fingerprint": about.fingerprint,
+                }
+            }
+        return found | {
+            "served": now.problem is None,
+            "problem": now.problem,
+            "next_renewal": now.renewal.isoformat(timespec="seconds") if now.renewal else None,
+            "next_try": now.next_try.isoformat(timespec="seconds") if now.next_try else None,
+            "last_error": now.last_error,
+        }
+
+    def as_text(self) -> str:
+        now, about = self.standing, self.standing.about
+        if now.mode is None:
+            return "HTTPS is off: sudo tljh-config set https.enabled true"
+        lines = [f"mode          {now.mode}"]
+        if about is not None:
+            lines += [
+                f"names         {', '.join(about.names)}",
+                f"issuer        {about.issuer}"
+                + (f", by {now.authority}" if now.mode == "letsencrypt" else ""),
+                f"valid until   {_when(about.not_after)} ({about.days_left(utc_now()):.1f} days)",
+            ]
+        if now.renewal:
+            lines.append(f"next renewal  {_next(now)}")
+        lines.append(f"served        {'yes, seen at the port' if not now.problem else now.problem}")
+        if now.last_error:
+            lines.append(f"last error    {now.last_error['what']} ({now.last_error['at']})")
+            lines += [f"              {line}" for line in str(now.last_error["why"]).splitlines()]
+        return "\n".join(lines)
+
+
+def _when(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"
+
+
+def _next(now: Standing) -> str:
+    assert now.renewal is not None
+    if now.next_try:
+        return f"is due; after failures it is tried again at {_when(now.next_try)}"
+    return "is due" if now.renewal <= utc_now() else _when(now.renewal)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was done, in a sentence, and as data."""
+
+    text: str
+    data: dict[str, Any]
+
+    def as_text(self) -> str:
+        return self.text
+
+    def as_json(self) -> dict[str, Any]:
+        return self.data
+
+
+def status() -> CertificateStatus:
+    """Names, issuer, days left, next renewal, last error, and what the port really serves."""
+    return CertificateStatus(standing(RealHost(), paths_from_environment()))
+
+
+def issue(*, timeout_s: Timeout = None, as_json: bool = False) -> CertificateStatus:
+    """Get a new certificate now, whether or not one is due, and serve it."""
+    paths, host = paths_from_environment(), RealHost()
+    _must_be_acme(host, paths)
+    renew(host, paths, _progress(as_json), at_once=True, timeout_s=timeout_s)
+    return CertificateStatus(standing(host, paths))
+
+
+def renew_if_due(*, timeout_s: Timeout = None, as_json: bool = False) -> Told:
+    """Get a new certificate if a third of its life or less is left; a timer runs this hourly."""
+    paths, host = paths_from_environment(), RealHost()
+    done = renew(host, paths, _progress(as_json), timeout_s=timeout_s)
+    data = {
+        "obtained": done.obtained,
+        "exchanged": done.exchanged,
+        "waits_until": done.waits_until.isoformat() if done.waits_until else None,
+    }
+    return Told(_told(done), data)
+
+
+def _told(done: Renewed) -> str:
+    if done.obtained:
+        return "a new certificate is served"
+    if done.exchanged:
+        return "the certificate that is at hand is served now"
+    if done.waits_until:
+        return "a new certificate is due; after failures it is asked for again at " + _when(
+            done.waits_until
+        )
+    return "nothing to do: no certificate is due"
+
+
+def revoke(
+    *,
+    reason: Annotated[
+        str, typer.Option("--reason", help=f"Why: {', '.join(REASONS)}.")
+    ] = "unspecified",
+    replace: Annotated[
+        bool, typer.Option("--replace/--no-replace", help="Serve a new one first.")
+    ] = True,
+    timeout_s: Timeout = None,
+    as_json: bool = False,
+) -> Told:
+    """Have the authority revoke the certificate; a new one, with another key, is served first."""
+    paths, host = paths_from_environment(), RealHost()
+    if reason not in REASONS:
+        raise TljhError(
+            f"there is no reason {reason} to revoke a certificate",
+            why=f"there are {', '.join(REASONS)}",
+            fix="sudo tljh cert revoke --reason keycompromise",
+            exit_code=Exit.USAGE,
+        )
+    _must_be_acme(host, paths)
+    source = applied(host, paths).source
+    assert source is not None
+    old = source.obtained(host, utc_now())
+    if old is None:
+        raise TljhError(
+            f"there is no certificate of {source.authority} to revoke",
+            fix="see what is served: sudo tljh cert status",
+        )
+    progress = _progress(as_json)
+    if replace:
+        renew(host, paths, progress, at_once=True, timeout_s=timeout_s)
+    with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
+        source.revoke(host, old, reason, timeout_s)
+        if not replace:
+            forget(host, paths, source.request.key)
+    about = details(old.chain)
+    after = "a new one is served" if replace else "it is served until: sudo tljh cert issue"
+    return Told(
+        f"the certificate {about.serial} is revoked; {after}",
+        {"serial": about.serial, "names": list(about.names), "replaced": replace},
+    )
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was looked at before asking an authority; errors are raised instead."""
+
+    names: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"names": list(self.names), "doubts": list(self.doubts)}
+
+    def as_text(self) -> str:
+        if not self.doubts:
+            return f"nothing stands against a certificate for {', '.join(self.names)}"
+        return "\n".join(f"doubtful: {one}" for one in self.doubts)
+
+
+def check() -> Checked:
+    """Look at what config.yaml asks for (names, DNS, port 80, clock, files); asks for nothing."""
+    from tljh.proxy.certificates.source import acme_source
+
+    paths, host = paths_from_environment(), RealHost()
+    config = load_configuration(host, paths, configuration_bytes(host, paths))
+    acme = config.https.letsencrypt
+    if not acme.domains:
+        raise TljhError(
+            "there is nothing to check: https.letsencrypt.domains is empty",
+            fix="sudo tljh-config add-item https.letsencrypt.domains hub.example.org",
+        )
+    environment = paths.prefix / (host.readlink(paths.hub) or "hub")
+    source = acme_source(config, paths, environment)
+    return Checked(source.names, tuple(source.doubts(host)))
+
+
+def _must_be_acme(host: RealHost, paths: Paths) -> None:
+    if applied(host, paths).source is None:
+        raise TljhError(
+            [
+                Finding(
+                    "no certificate comes from Let's Encrypt here",
+                    why="https.mode, as it was applied, is another one, or HTTPS is off",
+                    fix="set https.letsencrypt.domains and https.enabled, then: "
+                    "sudo tljh-config reload",
+                )
+            ]
+        )
+
+
+def _progress(as_json: bool) -> Progress:
+    return Silent() if as_json else progress_for(sys.stderr)

@@ -1,0 +1,100 @@
+"""What `tljh status` and `tljh doctor` say of the certificate: whether it is broken, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from tljh.errors import Finding, TljhError
+from tljh.host.base import HostReader
+from tljh.paths import Paths
+from tljh.proxy.certificates.acme import CHALLENGE_PORT
+from tljh.proxy.certificates.pair import is_short, utc_now
+from tljh.proxy.certificates.renewal import Standing, standing
+from tljh.proxy.certificates.timer import TIMER
+
+PRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+# The timer runs hourly; what is due for longer than this has been missed.
+OVERDUE = timedelta(days=1)
+
+
+def certificate_findings(host: HostReader, paths: Paths) -> Iterator[tuple[bool, Finding]]:
+    try:
+        now = standing(host, paths)
+    except TljhError:
+        return  # an invalid configuration, or none: told by other checks
+    if now.mode is None:
+        return
+    yield from _served(now)
+    if now.mode in ("letsencrypt", "internal"):
+        yield from _renewal(now, host)
+    if now.mode == "letsencrypt":
+        yield from _port(host)
+
+
+def _served(now: Standing) -> Iterator[tuple[bool, Finding]]:
+    if now.about is None:
+        yield True, Finding(str(now.problem), fix="sudo tljh-config reload")
+        return
+    until = f"{now.about.not_after:%Y-%m-%d %H:%M} UTC"
+    if now.about.not_after <= utc_now():
+        yield True, Finding(f"the certificate expired on {until}", fix=_fix(now))
+    if now.problem:
+        yield (
+            True,
+            Finding(
+                "the proxy does not serve the certificate that it was given",
+                why=now.problem,
+                fix="sudo systemctl reload traefik",
+            ),
+        )
+
+
+def _fix(now: Standing) -> str:
+    if now.mode == "letsencrypt":
+        return "sudo tljh cert issue"
+    if now.mode == "internal":
+        return "sudo tljh cert renew"
+    return "put a new certificate and its key there; it is taken up by itself"
+
+
+def _renewal(now: Standing, host: HostReader) -> Iterator[tuple[bool, Finding]]:
+    if now.about is None:
+        return
+    left = f"{now.about.days_left(utc_now()):.1f} days left"
+    error = now.last_error
+    if error is not None:
+        yield (
+            False,
+            Finding(
+                f"the certificate could not be renewed, {left}",
+                why=f"{error['at']}: {error['what']}\n{error['why'] or ''}".rstrip(),
+                fix=f"{error['fix']}; then: sudo tljh cert renew"
+                if error.get("fix")
+                else "sudo tljh cert issue",
+            ),
+        )
+        return
+    timer = host.unit(TIMER)
+    if not timer.is_active:
+        fix = f"sudo systemctl enable --now {TIMER}"
+        yield False, Finding("nothing renews the certificate", None, f"{TIMER} does not run", fix)
+    is_overdue = now.renewal is not None and utc_now() - now.renewal > OVERDUE
+    if is_overdue or is_short(now.about.not_before, now.about.not_after, utc_now()):
+        yield False, Finding(f"the certificate is due for renewal, {left}", fix=_fix(now))
+
+
+def _port(host: HostReader) -> Iterator[tuple[bool, Finding]]:
+    """Everybody on the machine could answer challenges where low ports are free to all."""
+    text = (host.read(PRIVILEGED) or b"").decode().strip()
+    if text.isdigit() and int(text) <= CHALLENGE_PORT:
+        yield (
+            False,
+            Finding(
+                f"any user of this machine can listen on port {CHALLENGE_PORT}, where an "
+                "authority asks for proof, and so get a certificate for the hub's names",
+                why=f"net.ipv4.ip_unprivileged_port_start is {text}",
+                fix="sudo sysctl -w net.ipv4.ip_unprivileged_port_start=1024",
+            ),
+        )

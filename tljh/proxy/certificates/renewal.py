@@ -1,0 +1,210 @@
+"""Keeping the served certificate the right one, between two reloads.
+
+`tljh cert renew`, which a timer calls, and whoever else finds that a certificate changed. Works
+from the configuration that was applied, not from what has been edited since, and touches
+nothing but the certificate: an exchange of Traefik's dynamic files, undone when the port does
+not serve it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tljh.apply import recover
+from tljh.errors import Finding, TljhError
+from tljh.facts import Facts, read_facts
+from tljh.host.base import Host, HostReader
+from tljh.installed import load_configuration
+from tljh.journal import Journal
+from tljh.output import Progress
+from tljh.paths import Paths
+from tljh.proxy.certificates.pair import Details, details, utc_now
+from tljh.proxy.certificates.served import (
+    exchange,
+    named_certificate,
+    remove_others,
+    secure_door,
+    served_problem,
+    wait_until_served,
+)
+from tljh.proxy.certificates.source import AcmeSource, acme_source
+from tljh.proxy.desired import authority_resources, certificates_to_serve, dynamic_inputs
+from tljh.proxy.dynamic import TLS_FILE, Certificate
+from tljh.resources import file_image, put_back
+
+if TYPE_CHECKING:
+    from tljh.config import Config
+
+LOCK_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What runs: the configuration as it was applied, and the machine now."""
+
+    config: Config
+    facts: Facts
+    paths: Paths
+
+    @property
+    def source(self) -> AcmeSource | None:
+        """Whom certificates are asked of; None in other modes and while HTTPS is off."""
+        if self.config.https.effective_mode != "letsencrypt":
+            return None
+        return acme_source(self.config, self.paths, self.facts.hub_environment)
+
+
+def applied(host: HostReader, paths: Paths) -> Applied:
+    """Raises TljhError where nothing is installed."""
+    journal = Journal(paths.journal_dir)
+    numbers = journal.numbers(host)
+    if not numbers:
+        raise TljhError(
+            f"there is no hub installed at {paths.prefix}",
+            fix="install one: sudo python3 bootstrap.py --admin NAME",
+        )
+    data = journal.entry(host, numbers[-1]).files.get("config.yaml", b"")
+    config = load_configuration(host, paths, data)
+    return Applied(config, read_facts(host, config, paths), paths)
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """What became of it: `obtained` a new one, `exchanged` the one that is served."""
+
+    obtained: bool = False
+    exchanged: bool = False
+    waits_until: datetime | None = None
+
+
+def renew(
+    host: Host,
+    paths: Paths,
+    progress: Progress,
+    *,
+    at_once: bool = False,
+    timeout_s: float | None = None,
+) -> Renewed:
+    """Get a new certificate if one is due, or `at_once`, and have the right one served.
+
+    Raises TljhError when either fails; then the certificate served before still is.
+    """
+    with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
+        recover(host, Journal(paths.journal_dir), progress)
+        now = applied(host, paths)
+        refused: TljhError | None = None
+        obtained, waits_until = False, None
+        if now.source is not None:
+            due = at_once or is_due(host, now.source)
+            waits_until = None if at_once or not due else _waiting(host, now.source)
+            if due and waits_until is None:
+                try:
+                    with progress.step(f"certificate {', '.join(now.source.names)}"):
+                        now.source.obtain(host, progress, timeout_s)
+                    obtained = True
+                except TljhError as error:
+                    refused = error
+        exchanged = serve(host, paths, progress)
+        if refused is not None:
+            raise _with_days_left(refused, host, paths)
+    return Renewed(obtained, exchanged, waits_until)
+
+
+def is_due(host: HostReader, source: AcmeSource) -> bool:
+    found = source.obtained(host, utc_now())
+    return found is None or utc_now() >= source.renewal(details(found.chain))
+
+
+def _waiting(host: HostReader, source: AcmeSource) -> datetime | None:
+    """Until when earlier failures ask for patience; None when it is over."""
+    now = utc_now()
+    found = source.held(host, now)
+    until = source.next_try(host, details(found.chain) if found else None, now)
+    return until if until and until > now else None
+
+
+def serve(host: Host, paths: Paths, progress: Progress) -> bool:
+    """Have the port serve what is at hand; whether that was anything new. Holds no lock."""
+    now = applied(host, paths)
+    for resource in authority_resources(now.facts, paths):
+        if resource.difference(host):
+            resource.apply(host, progress)
+    certificates = certificates_to_serve(now.config, now.facts)
+    before = named_certificate(host, paths)
+    if not certificates or before == certificates[0].chain:
+        return False
+    with progress.step("proxy: takes up the certificate"):
+        _exchange_checked(host, now, certificates[0])
+    return True
+
+
+def _exchange_checked(host: Host, now: Applied, certificate: Certificate) -> None:
+    file = now.paths.traefik_dir / "dynamic" / TLS_FILE
+    image = file_image(host, file)
+    exchange(host, dynamic_inputs(now.config, now.facts, now.paths), certificate)
+    if not host.unit("traefik.service").is_active:
+        return  # whoever stopped it finds the new one when it starts
+    try:
+        wait_until_served(host, secure_door(now.config), certificate.chain)
+    except BaseException:
+        put_back(host, image)
+        raise
+    remove_others(host, now.paths, certificate)
+
+
+def _with_days_left(error: TljhError, host: HostReader, paths: Paths) -> TljhError:
+    chain = named_certificate(host, paths)
+    if chain is None:
+        return error
+    left = details(chain).days_left(utc_now())
+    *others, last = error.findings
+    note = f"the certificate that is served is good for another {left:.1f} days"
+    why = f"{last.why}\n{note}" if last.why else note
+    return TljhError(
+        [*others, Finding(last.what, last.where, why, last.fix)], exit_code=error.exit_code
+    )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How things are with the certificate that people meet."""
+
+    mode: str | None
+    names: tuple[str, ...] = ()
+    authority: str | None = None
+    about: Details | None = None
+    problem: str | None = None
+    renewal: datetime | None = None
+    next_try: datetime | None = None
+    last_error: dict[str, object] | None = None
+
+
+def standing(host: HostReader, paths: Paths) -> Standing:
+    """Look at what was applied, at Traefik's files and at the port."""
+    now = applied(host, paths)
+    mode = now.config.https.effective_mode
+    if mode is None:
+        return Standing(None)
+    names = tuple(now.config.https.names)
+    chain = named_certificate(host, paths)
+    if chain is None:
+        return Standing(mode, names, problem="the proxy has no certificate to serve")
+    about = details(chain)
+    problem = served_problem(host, secure_door(now.config), chain)
+    source = now.source
+    if source is None:
+        renewal = about.not_after - about.lifetime / 3 if mode == "internal" else None
+        return Standing(mode, names, about.issuer, about, problem, renewal)
+    return Standing(
+        mode,
+        names,
+        source.authority,
+        about,
+        problem,
+        # What was taken over is replaced as soon as the authority gives one.
+        source.renewal(about) if source.obtained(host, utc_now()) else utc_now(),
+        _waiting(host, source),
+        source.last_error(host),
+    )
