@@ -41,7 +41,7 @@ dist: ## dist/bootstrap.py, which carries everything
 lock: .venv/.made ## pin newer packages: installer/hub.lock and requirements-dev.txt
 	cd installer && ../.venv/bin/uv pip compile -q --universal --generate-hashes \
 	    --python-version 3.10 --no-emit-index-url --no-annotate --no-header --upgrade \
-	    -o hub.lock hub.in
+	    --no-emit-package rfc3987-syntax --no-emit-package lark -o hub.lock hub.in
 	.venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.10 \
 	    --no-emit-index-url --no-annotate --no-header --upgrade -c installer/hub.lock \
 	    -o requirements-dev.txt requirements-dev.in

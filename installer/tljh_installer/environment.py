@@ -36,7 +36,7 @@ from tljh_installer.index import (
     without_hashes,
 )
 from tljh_installer.network import host_of
-from tljh_installer.processes import Ended, run_logged
+from tljh_installer.processes import Ended, beside, run_logged
 from tljh_installer.release import Carried
 from tljh_installer.steps import Step, Steps
 from tljh_installer.wheel import build_wheel
@@ -49,6 +49,8 @@ _SCRATCH = ".build-"
 _LOCK_DEADLINE_S = 600.0
 # The only package of the lock that PyPI has no wheel of; its build requirement is locked too.
 SOURCE_ONLY = "onetimepass"
+# Not compiled to byte code: who runs them is root, and then Python does it on the way.
+ROOT_ONLY = ("pip", "setuptools")
 
 
 @dataclass(frozen=True)
@@ -218,7 +220,8 @@ class Builder:
                 self._run_uv(uv, "venv", "--no-project", "--python", self.python.path, path)
                 self._install_locked(uv, path, work)
                 wanted = self._install_extras(uv, path, work, wanted, is_told)
-                self._describe_traits(path)
+                with self._compiled(path):
+                    self._describe_traits(path)
                 packages = len(list(path.glob("lib/python3*/site-packages/*.dist-info")))
                 self._finish(path, wanted, packages)
         except BaseException:
@@ -282,7 +285,7 @@ class Builder:
         complete.write_text(self.carried.lock + own)
         self._run_uv(
             uv,
-            *("pip", "sync", "--require-hashes", "--compile-bytecode"),
+            *("pip", "sync", "--require-hashes"),
             *("--only-binary", ":all:", "--no-binary", SOURCE_ONLY),
             # pip merges its indexes, uv takes the first that has a name. With hashes the
             # index that a file comes from makes no difference.
@@ -293,7 +296,7 @@ class Builder:
         if self.pip_spec:
             self._run_uv(
                 uv,
-                *("pip", "install", "--no-deps", "--compile-bytecode"),
+                *("pip", "install", "--no-deps"),
                 *("--python", str(path / "bin" / "python")),
                 *self._spec_arguments(self.pip_spec, work),
             )
@@ -339,9 +342,8 @@ class Builder:
         try:
             self._run_uv(
                 uv,
-                *("pip", "install", "--compile-bytecode"),
-                *("--constraints", str(constraints), "--python", str(path / "bin" / "python")),
-                *("--", *specs),
+                *("pip", "install", "--constraints", str(constraints)),
+                *("--python", str(path / "bin" / "python"), "--", *specs),
             )
         except TljhError as error:
             (finding,) = error.findings
@@ -351,6 +353,19 @@ class Builder:
                 fix="correct or drop them (--plugin, hub.packages); they must get along with "
                 "the versions that tljh comes with",
             ) from error
+
+    @contextmanager
+    def _compiled(self, path: Path) -> Iterator[None]:
+        """Compile what the hub imports, beside what is done meanwhile; its service does not."""
+        with contextlib.ExitStack() as stack:
+            for library in path.glob("lib/python3*"):
+                script = library / "site-packages" / "tljh" / "conda" / "worker" / "bytecode.py"
+                if script.exists():
+                    command = [path / "bin" / "python", "-I", "-B", script, library, path, path]
+                    stack.enter_context(
+                        beside(self.steps, [*command, *ROOT_ONLY], environ=self._environ())
+                    )
+            yield
 
     def _describe_traits(self, path: Path) -> None:
         """Note which classes and traits the installed packages have, for tljh-config."""

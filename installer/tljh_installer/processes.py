@@ -6,7 +6,8 @@ import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,30 @@ def run_logged(
     output = ended.stderr + ended.stdout
     steps.log(output)
     return Ended(ended.returncode, output.strip(), ended.stdout)
+
+
+@contextmanager
+def beside(
+    steps: Steps, command: Sequence[str | Path], *, environ: Mapping[str, str]
+) -> Iterator[None]:
+    """Let `command`, which has nothing to say, run until this block is done and it is, too."""
+    words = [str(word) for word in command]
+    steps.log("$ " + " ".join(words) + " &")
+    running = subprocess.Popen(
+        words,
+        env=dict(environ),
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=_die_with_parent(os.getpid(), signal.SIGKILL),
+    )
+    try:
+        yield
+        running.wait()
+    finally:
+        running.kill()
+        running.wait()
 
 
 def run_through(
