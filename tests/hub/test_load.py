@@ -102,3 +102,30 @@ def test_names_of_two_words_are_fine_for_those_who_keep_passwords(applied, paths
     for name in ("firstuse.ClaimedFirstUseAuthenticator", "native.ClaimedNativeAuthenticator"):
         drop_in(applied, "class.py", f"c.JupyterHub.authenticator_class = 'tljh.hub.{name}'\n")
         assert findings_of(paths) == []
+
+
+OURS = {"JupyterHub": {"authenticator_class": "ours"}, "Authenticator": {"allow_all": False}}
+
+
+@pytest.mark.parametrize(
+    ("more", "allow_all"),
+    [
+        ("", False),
+        ("c.JupyterHub.authenticator_class = 'tmpauthenticator.TmpAuthenticator'", True),
+        ("c.JupyterHub.authenticator_class = 'dummy'", True),
+        (
+            "c.JupyterHub.authenticator_class = 'dummy'\nc.Authenticator.allowed_users = {'a'}",
+            False,
+        ),
+        ("c.JupyterHub.authenticator_class = 'github'", False),
+        ("c.JupyterHub.authenticator_class = 'mine.Own'", None),
+        (
+            "c.JupyterHub.authenticator_class = 'mine.Own'\nc.Authenticator.allow_all = True",
+            True,
+        ),
+    ],
+)
+def test_an_authenticator_of_a_drop_in_lets_in_whom_it_is_for(applied, paths, more, allow_all):
+    (applied / "hub.json").write_text(json.dumps(OURS))
+    drop_in(applied, "login.py", more)
+    assert new_configuration(paths).Authenticator.get("allow_all") == allow_all

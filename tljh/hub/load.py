@@ -11,6 +11,7 @@ from traitlets.config import Config as TraitletsConfig
 
 from tljh.errors import Place, TljhError
 from tljh.facts import API_SECRET, TOKEN_FILE
+from tljh.hub.providers import lets_everybody_in, provider_of
 from tljh.paths import Paths, paths_from_environment
 from tljh.plugins.manager import call, installed_plugins
 
@@ -35,10 +36,25 @@ def apply_to(c: Any, paths: Paths | None = None) -> None:
     secret = paths.state_dir / API_SECRET
     if secret.is_file() and "traefik_api_password" not in c.TraefikProxy:
         c.TraefikProxy.traefik_api_password = secret.read_text().strip()
+    chosen, allow_all = c.JupyterHub.get("authenticator_class"), c.Authenticator.get("allow_all")
     call(installed_plugins(), "tljh_custom_jupyterhub_config", c=c)
     for drop_in in sorted((applied / DROP_INS).glob("*.py")):
         run_drop_in(drop_in, c)
+    now = c.JupyterHub.get("authenticator_class")
+    if now != chosen and c.Authenticator.get("allow_all") is allow_all:
+        _let_in_by(c, now)
     _let_tljh_in(c, paths)
+
+
+def _let_in_by(c: Any, authenticator: Any) -> None:
+    """Let in whom the class of a plugin or drop-in lets in: what we said was for another one."""
+    name = authenticator if isinstance(authenticator, str) else authenticator.__name__
+    provider = provider_of(name)
+    if provider is None:
+        c.Authenticator.pop("allow_all", None)
+    else:
+        has_list = bool(c.Authenticator.get("allowed_users"))
+        c.Authenticator.allow_all = lets_everybody_in(provider, has_list=has_list)
 
 
 def _let_tljh_in(c: Any, paths: Paths) -> None:

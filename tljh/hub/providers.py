@@ -274,15 +274,16 @@ def who_is_let_in(config: Config) -> dict[str, Any]:
         traits["any_allow_config"] = True
     if config.auth.allow_all is not None:
         traits["allow_all"] = config.auth.allow_all
-    elif provider is None:
-        pass
-    elif provider.lets_in == "all":
-        # A list, also one that was emptied, is a wish to restrict these, too.
+    elif provider is not None:
+        # A list, also one that was emptied, is a wish to restrict whoever comes.
         has_list = "allowed" in config.users.model_fields_set
-        traits["allow_all"] = provider.name == "tmp" or not has_list
-    else:
-        traits["allow_all"] = False
+        traits["allow_all"] = lets_everybody_in(provider, has_list=has_list)
     return traits
+
+
+def lets_everybody_in(provider: Provider, *, has_list: bool) -> bool:
+    """Whether everybody whom the provider knows may log in when nothing is said."""
+    return provider.lets_in == "all" and (provider.name == "tmp" or not has_list)
 
 
 def site_url(config: Config) -> str | None:
