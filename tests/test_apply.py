@@ -112,6 +112,33 @@ def test_a_failed_first_install_leaves_no_account_no_file_and_no_unit():
     assert files[Path("/etc/old")][3] == b"old"
 
 
+def without_the_hub():
+    unit = Path("/etc/systemd/system/hub.service")
+    return [*desired()[:6], Unit("hub.service", is_wanted=False), Absent(unit)]
+
+
+def test_a_unit_that_is_not_wanted_stops_before_its_file_goes():
+    host = fresh()
+    run(host)
+    run(host, without_the_hub())
+    assert not host.unit("hub.service").is_active
+    assert not host.unit("hub.service").is_enabled
+    assert run(host, without_the_hub()) is None
+
+
+def test_a_unit_that_was_ended_runs_and_starts_at_boot_again_after_an_undo():
+    host = fresh()
+    run(host)
+    before = seen(host)
+
+    def sick():
+        raise TljhError("the hub does not answer")
+
+    with pytest.raises(TljhError):
+        run(host, without_the_hub(), health=sick)
+    assert seen(host) == before
+
+
 def effects_of_a_full_run() -> int:
     host = fresh()
     run(host)

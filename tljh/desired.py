@@ -21,6 +21,7 @@ from tljh.hub.reconcile import People
 from tljh.hub.shares import shared_folder_resources
 from tljh.paths import Paths
 from tljh.plugins.manager import Contributions
+from tljh.proxy.certificates.own import watch_resources
 from tljh.proxy.certificates.timer import renewal_units
 from tljh.proxy.desired import TRAEFIK_GROUP, traefik_resources
 from tljh.resources import (
@@ -126,6 +127,7 @@ def desired(
     resources += traefik_resources(config, facts, paths)
     resources += units(facts, paths, force)
     resources += renewal_units(paths)
+    resources += watch_resources(config.https, paths)
     resources.append(people(config, paths, removing))
     resources += shared_folder_resources(config.users.shared_folders)
     resources += [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tljh.errors import TljhError
-from tljh.host.base import Host, HostReader
+from tljh.host.base import Host, HostReader, UnitInfo
 from tljh.output import Progress
 from tljh.resources import Difference, Record, Resource
 
@@ -30,6 +30,8 @@ class Unit(Resource):
     reload_on: frozenset[str] = frozenset()
     notice: str = ""
     force_restart: bool = False
+    # Otherwise it shall neither run nor start at boot; its file goes after it.
+    is_wanted: bool = True
 
     kind: ClassVar[str] = "unit"
 
@@ -43,6 +45,8 @@ class Unit(Resource):
 
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
         now = host.unit(self.unit)
+        if not self.is_wanted:
+            return self._planned_end(now)
         verbs: list[str] = []
         reasons: list[str] = []
         if not now.is_enabled:
@@ -67,6 +71,12 @@ class Unit(Resource):
             reasons.append(self.notice)
         summary = "; ".join(reasons or ["enable: start at boot"])
         return UnitChange(self.unit, tuple(verbs)), Difference(sign, summary)
+
+    def _planned_end(self, now: UnitInfo) -> tuple[Resource, Difference] | None:
+        verbs = [*(["stop"] if now.is_active else []), *(["disable"] if now.is_enabled else [])]
+        if not verbs:
+            return None
+        return UnitChange(self.unit, tuple(verbs)), Difference("-", ", ".join(verbs))
 
     def before(self, host: HostReader) -> Record:
         raise NotImplementedError("a plan holds the change of a unit, not the unit")
@@ -142,6 +152,8 @@ class UnitChange(Resource):
     @classmethod
     def settle(cls, host: Host, record: Record) -> None:
         daemon_reload(host)
+        if record["enabled"] and "disable" in record["verbs"]:
+            act(host, "enable", record["unit"])
         if record["active"]:
             runs = host.unit(record["unit"]).is_active
             verb = "reload" if "reload" in record["verbs"] and runs else "restart"

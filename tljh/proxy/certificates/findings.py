@@ -10,8 +10,10 @@ from tljh.errors import Finding, TljhError
 from tljh.host.base import HostReader
 from tljh.paths import Paths
 from tljh.proxy.certificates.acme import CHALLENGE_PORT
+from tljh.proxy.certificates.own import WATCH, file_findings, read_files
 from tljh.proxy.certificates.pair import is_short, utc_now
-from tljh.proxy.certificates.renewal import Standing, standing
+from tljh.proxy.certificates.renewal import Standing, applied, standing
+from tljh.proxy.certificates.served import named_certificate
 from tljh.proxy.certificates.timer import TIMER
 
 PRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
@@ -29,6 +31,8 @@ def certificate_findings(host: HostReader, paths: Paths) -> Iterator[tuple[bool,
     yield from _served(now)
     if now.mode in ("letsencrypt", "internal"):
         yield from _renewal(now, host)
+    if now.mode == "tls":
+        yield from _own(host, paths)
     if now.mode == "letsencrypt":
         yield from _port(host)
 
@@ -83,6 +87,15 @@ def _renewal(now: Standing, host: HostReader) -> Iterator[tuple[bool, Finding]]:
     is_overdue = now.renewal is not None and utc_now() - now.renewal > OVERDUE
     if is_overdue or is_short(now.about.not_before, now.about.not_after, utc_now()):
         yield False, Finding(f"the certificate is due for renewal, {left}", fix=_fix(now))
+
+
+def _own(host: HostReader, paths: Paths) -> Iterator[tuple[bool, Finding]]:
+    https = applied(host, paths).config.https
+    for finding in file_findings(https, read_files(host, https), named_certificate(host, paths)):
+        yield False, finding
+    if not host.unit(WATCH).is_active:
+        fix = f"sudo systemctl enable --now {WATCH}"
+        yield False, Finding("nobody notices a new certificate", None, f"{WATCH} does not run", fix)
 
 
 def _port(host: HostReader) -> Iterator[tuple[bool, Finding]]:

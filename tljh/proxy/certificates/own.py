@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tljh.errors import Finding, Place, TljhError
+from tljh.host.base import HostReader
+from tljh.paths import Paths
 from tljh.proxy.certificates.pair import Flaw, judge, utc_now
 from tljh.proxy.dynamic import Certificate
+from tljh.resources import Absent, File, Resource
 from tljh.settings import Problem
+from tljh.systemd.resource import Unit
+from tljh.systemd.templates import render_unit
 
 if TYPE_CHECKING:
     from tljh.proxy.settings import HttpsSettings
 
+WATCH = "tljh-cert.path"
+# A certificate and its key are copied one after the other.
+SECOND_FILE_S = 5.0
+POLL_S = 0.2
+KEPT = "the certificate that was served before still is"
 # Content by path; None for a file that cannot be read.
 Files = Mapping[str, bytes | None]
 
@@ -70,6 +81,50 @@ def _content(https: HttpsSettings, part: str, files: Files) -> bytes:
             fix=f"put the file there, or: sudo tljh-config set https.tls.{part} /its/path",
         )
     return found
+
+
+def read_files(host: HostReader, https: HttpsSettings) -> Files:
+    return {name: host.read(Path(name)) for name in (https.tls.cert, https.tls.key)}
+
+
+def await_pair(host: HostReader, https: HttpsSettings) -> None:
+    """Wait a moment for the second of two files, when the first has just been replaced."""
+    end_s = host.monotonic_s() + SECOND_FILE_S
+    while host.monotonic_s() < end_s:
+        files = read_files(host, https)
+        is_whole = None not in files.values()
+        if is_whole and all(one.severity == "warning" for one in pair_problems(https, files)):
+            return
+        host.pause(POLL_S)
+
+
+def file_findings(
+    https: HttpsSettings, files: Files, served: bytes | None, now: datetime | None = None
+) -> Iterator[Finding]:
+    """Why the files as they are now are not what is served, and when they will have expired."""
+    try:
+        own_certificate(https, files)
+    except TljhError as error:
+        for one in error.findings:
+            why = f"{one.why}\n{KEPT}" if one.why else KEPT
+            yield Finding(one.what, one.where, why, one.fix)
+        return
+    if served != files[https.tls.cert]:
+        what = "a new certificate has not been taken up yet"
+        yield Finding(what, Place(https.tls.cert), fix="sudo tljh cert renew")
+    for problem in pair_problems(https, files, now):
+        if "expires" in problem.what:
+            yield Finding(problem.what, Place(https.tls.cert), problem.why, problem.fix)
+
+
+def watch_resources(https: HttpsSettings, paths: Paths) -> list[Resource]:
+    """What notices that one of the two files is replaced; nothing in other modes."""
+    path = paths.units_dir / WATCH
+    if https.effective_mode != "tls":
+        return [Unit(WATCH, is_wanted=False), Absent(path)]
+    names = [name.replace("%", "%%") for name in (https.tls.cert, https.tls.key)]
+    file = File(path, render_unit(WATCH, names=names))
+    return [file, Unit(WATCH, restart_on=frozenset({file.key}))]
 
 
 def certificate_warnings(https: HttpsSettings, files: Files) -> list[Problem]:

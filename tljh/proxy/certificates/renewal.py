@@ -20,6 +20,7 @@ from tljh.installed import load_configuration
 from tljh.journal import Journal
 from tljh.output import Progress
 from tljh.paths import Paths
+from tljh.proxy.certificates.own import await_pair
 from tljh.proxy.certificates.pair import Details, details, utc_now
 from tljh.proxy.certificates.served import (
     exchange,
@@ -106,6 +107,8 @@ def renew(
                     obtained = True
                 except TljhError as error:
                     refused = error
+        if now.config.https.effective_mode == "tls":
+            await_pair(host, now.config.https)
         exchanged = serve(host, paths, progress)
         if refused is not None:
             raise _with_days_left(refused, host, paths)
