@@ -162,7 +162,7 @@ def test_a_reboot_brings_everything_back_with_what_ran_not_with_what_was_edited(
     eventually(
         lambda: hub.run("tljh status", check=False).code == 0, "the hub is well after a reboot"
     )
-    assert "3G" not in hub.run("cat /opt/tljh/state/applied/hub.json").stdout
+    assert "3G" not in hub.run("cat /opt/tljh/state/applied/limits.json").stdout
     # A container may come back under another address.
     again = HubUser(f"http://{hub.address()}", "learner")
     again.login(PASSWORD)

@@ -47,7 +47,7 @@ def test_nobody_loses_a_request_or_a_web_socket_over_reloads_of_hub_and_proxy(hu
     kernel = HeldKernel(user)
     probes = probes_of(user, token)
     with traffic(probes):
-        hub.run("tljh-config set limits.memory 1G && tljh-config reload", timeout_s=180)
+        hub.run("tljh-config set services.cull.timeout 7000 && tljh-config reload", timeout_s=180)
         hub.run("tljh-config add-item trusted_proxies 192.0.2.1", timeout_s=60)
         shown = hub.run("tljh-config plan").stdout
         hub.run("tljh-config reload", timeout_s=180)
@@ -107,11 +107,11 @@ def test_a_port_that_is_taken_leaves_the_old_one_serving(hub, user):
 
 def test_rollback_brings_back_what_ran_before(hub, user):
     hub.run("tljh-config reload", check=False)
-    hub.run("tljh-config set limits.memory 3G && tljh-config reload", timeout_s=180)
-    assert "3G" in hub.run("cat /opt/tljh/state/applied/hub.json").stdout
+    hub.run("tljh-config set services.cull.timeout 7171 && tljh-config reload", timeout_s=180)
+    assert "7171" in hub.run("cat /opt/tljh/state/applied/hub.json").stdout
     hub.run("tljh-config rollback", timeout_s=180)
-    assert "3G" not in hub.run("cat /opt/tljh/state/applied/hub.json").stdout
-    assert "3G" not in hub.run("tljh-config show").stdout
+    assert "7171" not in hub.run("cat /opt/tljh/state/applied/hub.json").stdout
+    assert "7171" not in hub.run("tljh-config show").stdout
     assert is_well(hub)
 
 

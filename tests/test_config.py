@@ -15,7 +15,7 @@ from tests.configurations import real_catalogue
 from tljh import config as config_module
 from tljh.config import Config, check, examine, load
 from tljh.errors import TljhError
-from tljh.hub.settings import memory_bytes
+from tljh.hub.limit_settings import memory_bytes
 from tljh.keys import setting_keys, walk_settings
 from tljh.secret_names import looks_secret
 from tljh.settings import Cost
@@ -40,7 +40,7 @@ def test_defaults_are_those_of_tljh_but_for_culling_after_an_hour() -> None:
     assert config.auth.type == "firstuseauthenticator.FirstUseAuthenticator"
     assert (config.http.address, config.http.port) == ("", 80)
     assert (config.https.enabled, config.https.address, config.https.port) == (False, "", 443)
-    assert config.limits.memory is None
+    assert config.limits.memory == "auto"
     assert config.limits.cpu is None
     api = config.traefik_api
     assert (api.ip, api.port, api.username, api.password) == ("127.0.0.1", 8099, "api_admin", "")

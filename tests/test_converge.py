@@ -136,12 +136,22 @@ def test_killed_before_any_effect_the_next_install_converges(number):
     assert host.unit("jupyterhub.service").is_active
 
 
-def test_a_change_of_limits_leaves_the_proxy_alone():
+def test_a_change_of_a_timeout_leaves_the_proxy_alone():
+    host = machine()
+    install(host)
+    since = len(host.effects)
+    reload(host, b"users: {admin: [ada]}\nservices: {cull: {timeout: 60}}\n")
+    assert units_acted_on(host, since) == ["systemctl restart jupyterhub.service"]
+
+
+def test_a_change_of_limits_restarts_nothing():
     host = machine()
     install(host)
     since = len(host.effects)
     reload(host, b"users: {admin: [ada]}\nlimits: {memory: 2G}\n")
-    assert units_acted_on(host, since) == ["systemctl restart jupyterhub.service"]
+    assert units_acted_on(host, since) == []
+    applied = json.loads(host.read(PATHS.applied_dir / "limits.json"))
+    assert applied["limits"] == {"memory": "2G"}
 
 
 def test_a_change_of_the_port_hands_the_proxy_over_and_restarts_the_hub_for_its_own_address():
@@ -186,7 +196,7 @@ def test_what_the_hub_cannot_load_is_refused_before_anything_running_is_touched(
     )
     before = dict(host.files)
     with pytest.raises(TljhError, match="no such class"):
-        reload(host, b"users: {admin: [ada]}\nlimits: {memory: 2G}\n")
+        reload(host, b"users: {admin: [ada]}\nservices: {cull: {timeout: 60}}\n")
     changed = {path for path in host.files if host.files[path] != before.get(path)}
     assert changed <= {PATHS.config_file}
 
@@ -202,13 +212,14 @@ def test_a_hub_that_does_not_answer_is_rolled_back_and_the_old_one_serves():
         return sound() if is_old else Response(0, "ConnectionError: refused")
 
     host.responses["http://127.0.0.1:15001/hub/health"] = sick_with_new
+    data = b"users: {admin: [ada]}\nservices: {cull: {timeout: 60}}\n"
     with pytest.raises(TljhError, match="does not answer") as caught:
-        reload(host, b"users: {admin: [ada]}\nlimits: {memory: 2G}\n", health_deadline_s=3)
+        reload(host, data, health_deadline_s=3)
     assert "last lines of jupyterhub" in str(caught.value)
     assert host.read(PATHS.applied_dir / "hub.json") == applied
     assert host.unit("jupyterhub.service").is_active
     # What the admin wrote stays, to be mended.
-    assert host.read(PATHS.config_file) == b"users: {admin: [ada]}\nlimits: {memory: 2G}\n"
+    assert host.read(PATHS.config_file) == data
 
 
 def test_a_state_of_the_history_comes_back_with_its_drop_ins():

@@ -16,11 +16,11 @@ from tljh.conda.settings import UserEnvironmentSettings
 from tljh.errors import Finding, TljhError
 from tljh.files import read_file
 from tljh.hub import settings as hub_settings
+from tljh.hub.limit_settings import LimitsSettings
 from tljh.hub.settings import (
     AuthSettings,
     BaseUrl,
     HubSettings,
-    LimitsSettings,
     ServicesSettings,
     UsersSettings,
 )

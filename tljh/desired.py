@@ -15,13 +15,14 @@ from tljh.host.accounts import ADMINS_GROUP, USERS_GROUP
 from tljh.hub.api import api_url
 from tljh.hub.claims import DIRECTORY as CLAIMS
 from tljh.hub.configuration import as_json, hub_configuration
+from tljh.hub.limits import LIMITS_FILE, SLICE, caps
+from tljh.hub.limits import as_json as limits_as_json
 from tljh.hub.load import DROP_INS, HUB_FILE
 from tljh.hub.people import LEDGER, declared_in
 from tljh.hub.reconcile import People
 from tljh.hub.shares import shared_folder_resources
 from tljh.paths import Paths
 from tljh.plugins.manager import Contributions
-from tljh.proxy.certificates.own import watch_resources
 from tljh.proxy.certificates.timer import renewal_units
 from tljh.proxy.desired import TRAEFIK_GROUP, traefik_resources
 from tljh.resources import (
@@ -35,7 +36,7 @@ from tljh.resources import (
     Symlink,
     SystemUser,
 )
-from tljh.systemd.resource import Unit
+from tljh.systemd.resource import Reread, Unit
 from tljh.systemd.templates import render_unit
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 
 # sudo: admins' terminals. git: nbgitpuller fetches with it. ca-certificates: https at all.
 APT_PACKAGES = ("sudo", "git", "ca-certificates")
-# The hub, Traefik and a shell over ssh, measured together below 300 MB, with room to work.
-RESERVED_MEMORY_BYTES = 512 << 20
 SUDOERS = f"""\
 # Written by tljh: administrators of the hub may become root.
 %{ADMINS_GROUP} ALL = (ALL) NOPASSWD: ALL
@@ -127,7 +126,6 @@ def desired(
     resources += traefik_resources(config, facts, paths)
     resources += units(facts, paths, force)
     resources += renewal_units(paths)
-    resources += watch_resources(config.https, paths)
     resources.append(people(config, paths, removing))
     resources += shared_folder_resources(config.users.shared_folders)
     resources += [
@@ -168,6 +166,7 @@ def applied_configuration(config: Config, facts: Facts, paths: Paths) -> list[Re
     traits = as_json(hub_configuration(config, paths))
     return [
         File(applied / HUB_FILE, traits, mode=0o600, secret=True),
+        File(applied / LIMITS_FILE, limits_as_json(config), mode=0o600),
         *(File(path, data, mode=0o600) for path, data in sorted(copies.items())),
         *(Absent(path) for path in stale),
     ]
@@ -175,9 +174,13 @@ def applied_configuration(config: Config, facts: Facts, paths: Paths) -> list[Re
 
 def units(facts: Facts, paths: Paths, force: frozenset[str] = frozenset()) -> list[Resource]:
     """Unit files and what runs of them. Traefik comes first: the hub waits for its API."""
-    cap = max(facts.memory_bytes - RESERVED_MEMORY_BYTES, facts.memory_bytes // 2)
+    everybodys = caps(facts.size)
     files: Mapping[str, bytes] = {
-        "jupyter.slice": render_unit("jupyter.slice", memory_max_bytes=cap),
+        SLICE: render_unit(
+            "jupyter.slice",
+            memory_max_bytes=everybodys.memory_bytes,
+            tasks_max=everybodys.tasks,
+        ),
         "traefik.service": render_unit(
             "traefik.service", hub=paths.hub, traefik_dir=paths.traefik_dir
         ),
@@ -189,9 +192,11 @@ def units(facts: Facts, paths: Paths, force: frozenset[str] = frozenset()) -> li
         ),
     }
     written = {name: File(paths.units_dir / name, data) for name, data in files.items()}
-    applied = f"{paths.applied_dir}/"
+    # Not the limits: those are read at each start of a server.
+    applied = paths.applied_dir
     return [
         *written.values(),
+        Reread(SLICE, written[SLICE].key),
         Unit(
             "traefik.service",
             restart_on=frozenset({written["traefik.service"].key}),
@@ -211,8 +216,9 @@ def units(facts: Facts, paths: Paths, force: frozenset[str] = frozenset()) -> li
                 {
                     written["jupyterhub.service"].key,
                     f"symlink {paths.hub}",
-                    f"file {applied}*",
-                    f"absent {applied}*",
+                    f"file {applied / HUB_FILE}",
+                    f"file {applied / DROP_INS}/*",
+                    f"absent {applied / DROP_INS}/*",
                     f"file {paths.state_dir / API_SECRET}",
                     f"file {paths.state_dir / COOKIE_SECRET}",
                     f"file {paths.state_dir / TOKEN_FILE}",

@@ -12,6 +12,7 @@ from tljh.host.base import HostReader
 from tljh.host.passwords import logins, native_logins
 from tljh.hub.claims import Claim, claim_file, read_claim
 from tljh.hub.configuration import NATIVE_NAMES
+from tljh.hub.limits import MachineSize, machine_size
 from tljh.paths import Paths
 from tljh.proxy.certificates.internal import Authority, read_authority
 from tljh.proxy.certificates.pair import utc_now
@@ -37,7 +38,7 @@ class Facts:
     cookie_secret: str
     instance: str
     hub_token: str
-    memory_bytes: int
+    size: MachineSize
     hub_drop_ins: Mapping[str, bytes]
     traefik_drop_ins: Mapping[str, bytes]
     rules: Mapping[str, bytes]
@@ -71,7 +72,7 @@ def read_facts(
         cookie_secret=_secret(host, paths.state_dir / COOKIE_SECRET),
         instance=_secret(host, paths.state_dir / INSTANCE, size_bytes=8),
         hub_token=_secret(host, paths.state_dir / TOKEN_FILE),
-        memory_bytes=_memory_bytes(host),
+        size=machine_size(host),
         hub_drop_ins=_files(host, paths.hub_drop_ins, (".py",)),
         traefik_drop_ins=_files(host, paths.traefik_drop_ins, (".toml", ".yaml", ".yml")),
         rules=_files(host, paths.rules_dir, (".toml", ".yaml", ".yml")),
@@ -121,11 +122,3 @@ def _files(host: HostReader, directory: Path, endings: tuple[str, ...]) -> dict[
         if name.endswith(endings) and not name.startswith(".") and data is not None:
             found[name] = data
     return found
-
-
-def _memory_bytes(host: HostReader) -> int:
-    """All memory of the machine, in bytes, from /proc/meminfo (which counts in KiB)."""
-    for line in (host.read(Path("/proc/meminfo")) or b"").decode().splitlines():
-        if line.startswith("MemTotal:"):
-            return int(line.split()[1]) * 1024
-    return 2 << 30

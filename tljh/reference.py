@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _COSTS = {
     Cost.NOTHING: "nothing restarts",
+    Cost.LIVE: "nothing restarts, and servers that run have it at once",
     Cost.PROXY_RELOAD: "the proxy takes it over without losing a connection",
     Cost.HUB_RESTART: "the hub restarts, servers and requests live through it",
     Cost.NEXT_SPAWN: "servers that start from then on have it",

@@ -25,6 +25,7 @@ class Cost(str, Enum):
     """What applying a changed setting takes; nobody's server stops for any of them."""
 
     NOTHING = "nothing"
+    LIVE = "nothing, running servers included"
     PROXY_RELOAD = "proxy reload"
     HUB_RESTART = "hub restart"
     NEXT_SPAWN = "next spawn"

@@ -51,9 +51,8 @@ def test_without_culling_there_is_no_service():
     assert "services" not in traits("services: {cull: {enabled: false}}")["JupyterHub"]
 
 
-def test_limits_are_left_out_where_there_are_none():
-    assert "mem_limit" not in traits()["SystemdSpawner"]
-    assert traits("limits: {memory: 2GB}")["SystemdSpawner"]["mem_limit"] == "2G"
+def test_limits_are_no_traits_so_that_changing_them_restarts_no_hub():
+    assert traits("limits: {memory: 2GB}") == traits()
 
 
 def test_https_is_what_the_hub_says_of_its_address():

@@ -135,6 +135,8 @@ class Hub(JupyterHub):
         more = getattr(self.authenticator, "template_dirs", ())
         self.template_paths: list[str] = [*self.template_paths, own, *more]
         super().init_tornado_settings()
+        # The page of a starting server comes at once, and tells how far it is.
+        self.tornado_settings.setdefault("slow_spawn_timeout", 0)
         # By this the health check knows an answer of this installation from any other.
         instance = paths_from_environment().state_dir / INSTANCE
         if instance.is_file():

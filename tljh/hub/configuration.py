@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tljh.hub.catalogue import NAMED_HERE
+from tljh.hub.limits import SLICE
 from tljh.hub.names import USERNAME_PATTERN
 from tljh.hub.providers import callback_url, who_is_let_in
 from tljh.paths import Paths
@@ -34,9 +35,8 @@ OUR_NATIVE = "tljh.hub.native.ClaimedNativeAuthenticator"
 # What a password that somebody chooses must have at least.
 SHORTEST_PASSWORD = 8
 CULLER = "cull-idle"
-# JupyterHub's default of 30 s fails whole classes that start at once on a small machine.
+# From when a server's unit runs until it answers; waiting for its turn does not count.
 START_TIMEOUT_S = 120
-SLICE = "jupyter.slice"
 
 
 def uses_first_use(config: Config) -> bool:
@@ -87,6 +87,8 @@ def _hub(config: Config, paths: Paths) -> Traits:
             "cleanup_servers": False,
             "cleanup_proxy": False,
             "spawner_class": "tljh.hub.spawner.UserCreatingSpawner",
+            # Starts wait for their turn in a queue of ours, instead of being refused.
+            "concurrent_spawn_limit": 0,
         }
     }
 
@@ -171,8 +173,6 @@ def _spawner(config: Config, paths: Paths) -> Traits:
             },
         },
         "SystemdSpawner": {
-            "mem_limit": config.limits.memory,
-            "cpu_limit": config.limits.cpu,
             "extra_paths": [f"{user}/bin"],
             "default_shell": "/bin/bash",
             "isolate_tmp": True,
@@ -189,6 +189,8 @@ def _spawner(config: Config, paths: Paths) -> Traits:
             "accounts": config.users.accounts,
             "home_root": config.users.home_root,
             "skeleton": config.users.skeleton,
+            # Limits themselves are in a file that each start reads: see tljh.hub.limits.
+            "concurrent_starts": config.limits.concurrent_starts,
         },
     }
 

@@ -1,4 +1,4 @@
-"""The settings of the hub: who may log in, how, within what limits, and what idles."""
+"""The settings of the hub: who may log in, how, and what idles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, ConfigDict
 
 from tljh.hub.names import is_acceptable
 from tljh.settings import Cost, Problem, Section, section, setting
@@ -19,9 +19,6 @@ _GROUP = re.compile(r"^[a-z_][a-z0-9_-]{0,31}$")
 _BASE_URL = re.compile(r"^/([A-Za-z0-9._~@-]+/)*([A-Za-z0-9._~@-]+)?$")
 _FOLDER = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$")
 _DIRECTORY = re.compile(r"^(/[^/\x00-\x1f:]+)+$")
-_MEMORY = re.compile(r"^([0-9]+(?:\.[0-9]+)?) ?([KMGT]?)(?:I?B)?$")
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-SMALLEST_MEMORY = 32 << 20
 
 
 def _user_name(name: str) -> str:
@@ -49,46 +46,6 @@ def _group_name(name: str) -> str:
     return name
 
 
-def _memory(value: Any) -> Any:
-    """Bring the common spellings to the one that the spawner takes: 4GB, 4 GiB, 4g -> 4G."""
-    if value is None or (isinstance(value, str) and value.lower() in ("none", "null")):
-        return None
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        return value
-    text = str(value).strip()
-    found = _MEMORY.match(text.upper())
-    if not found:
-        raise ValueError(f"must be an amount of memory like 512M or 4G, not {text!r}")
-    number, unit = found.groups()
-    size = float(number) * _UNITS[unit]
-    if size < SMALLEST_MEMORY:
-        raise ValueError(f"must be at least 32M, below which no server starts, not {text!r}")
-    if size > 1 << 60:
-        raise ValueError(f"is more memory than any machine has: {text!r}")
-    if unit:
-        return f"{number}{unit}"
-    # The spawner refuses text without a unit; less than a kibibyte more is no harm.
-    kibibytes = -(-int(size) // 1024)
-    for larger in "KMGT":
-        if kibibytes % 1024 or larger == "T":
-            return f"{kibibytes}{larger}"
-        kibibytes //= 1024
-    return f"{kibibytes}K"
-
-
-def memory_bytes(value: str) -> int:
-    """How many bytes a normalised amount of memory is."""
-    found = _MEMORY.match(value)
-    assert found is not None, value
-    return int(float(found.group(1)) * _UNITS[found.group(2)])
-
-
-def _cpu(value: Any) -> Any:
-    if isinstance(value, str) and value.lower() in ("none", "null"):
-        return None
-    return value
-
-
 def _base_url(value: str) -> str:
     if not value.startswith("/"):
         raise ValueError(f"must begin with /, not {value!r}")
@@ -114,8 +71,6 @@ GroupName = Annotated[str, AfterValidator(_group_name)]
 FolderName = Annotated[str, AfterValidator(_folder_name)]
 Directory = Annotated[str, AfterValidator(_directory)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
-Memory = Annotated[str | None, BeforeValidator(_memory)]
-Cpu = Annotated[float | None, BeforeValidator(_cpu)]
 
 
 class ThrottleSettings(Section):
@@ -266,26 +221,6 @@ class UsersSettings(Section):
         help="Folders below /srv/shared, each with the Linux group that edits it together.",
         cost=Cost.NOTHING,
         example="{course: pupils}",
-    )
-
-
-class LimitsSettings(Section):
-    """What each person's server may take of the machine."""
-
-    memory: Memory = setting(
-        None,
-        help="Most memory for one person's server, like 512M or 2G; null for no limit.",
-        cost=Cost.NEXT_SPAWN,
-        example="2G",
-    )
-    cpu: Cpu = setting(
-        None,
-        # systemd accepts CPUQuota=0% and then never schedules the unit.
-        help="Most processor cores for one person's server, like 0.5 or 2; null for no limit.",
-        cost=Cost.NEXT_SPAWN,
-        example="1.5",
-        ge=0.01,
-        le=4096,
     )
 
 

@@ -1,19 +1,41 @@
-"""Users' servers as units of systemd, each under its own Linux account."""
+"""Users' servers as units of systemd, each under its own Linux account and within its limits."""
 
 from __future__ import annotations
 
 import asyncio
+import html
+import pwd
+from collections.abc import AsyncIterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from jupyterhub.utils import random_port
 from systemdspawner import SystemdSpawner
+from systemdspawner.systemd import make_environment_file
 from tornado import web
-from traitlets import Dict, Enum, List, Unicode
+from traitlets import Dict, Enum, Integer, List, Unicode
 
 from tljh.errors import TljhError
 from tljh.host.accounts import Account, ensure_account
 from tljh.host.real import RealHost
+from tljh.host.transient import TransientUnit
+from tljh.hub.limits import LIMITS_FILE, ServerLimits, concurrent_starts, machine_size, parse
+from tljh.hub.load import applied_directory
 from tljh.hub.names import account_name, unit_name
+from tljh.hub.queue import StartQueue, Turn
+from tljh.hub.starting import ServerFailed, Start
+from tljh.paths import paths_from_environment
+
+# JupyterHub counts its timeout from when a start is asked for; ours begins when it has its turn.
+LONGEST_QUEUE_S = 3600
+PROGRESS_EVERY_S = 0.5
+
+
+@cache
+def start_queue(wanted: int | None) -> StartQueue:
+    """The one queue of this hub."""
+    return StartQueue(concurrent_starts(wanted, machine_size(RealHost())))
 
 
 class UserCreatingSpawner(SystemdSpawner):
@@ -37,6 +59,17 @@ class UserCreatingSpawner(SystemdSpawner):
     skeleton = Unicode(
         None, allow_none=True, help="What a new home begins with, if not /etc/skel.", config=True
     )
+    concurrent_starts = Integer(
+        None,
+        allow_none=True,
+        help="How many servers start at a time; None for two for each processor.",
+        config=True,
+    )
+
+    start_timeout: Any
+
+    # Ports of servers that are being started: two of them must not be given the same.
+    _ports_of_starts: ClassVar[set[int]] = set()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -45,6 +78,10 @@ class UserCreatingSpawner(SystemdSpawner):
         self.unit_name = unit_name(account_name(self.user.name), self.name)
         if self.accounts == "existing":
             self.username_template = "{LOGIN}"
+        self._turn: Turn | None = None
+        self._stage = ""
+        self._timeout_s = int(self.start_timeout)
+        self.start_timeout = self._timeout_s + LONGEST_QUEUE_S
 
     def _expand_user_vars(self, string: str) -> str:
         try:
@@ -56,6 +93,9 @@ class UserCreatingSpawner(SystemdSpawner):
             .replace("{LOGIN}", self.user.name)
             .replace("{USERID}", str(self.user.id))
         )
+
+    def _entry(self) -> pwd.struct_passwd:
+        return pwd.getpwnam(self._expand_user_vars(self.username_template))
 
     def _account(self) -> Account:
         login = self.user.name
@@ -71,7 +111,43 @@ class UserCreatingSpawner(SystemdSpawner):
             is_made=is_own,
         )
 
-    async def start(self) -> tuple[str, int] | None:
+    @property
+    def queue(self) -> StartQueue:
+        return start_queue(self.concurrent_starts)
+
+    async def start(self) -> tuple[str, int]:
+        self._turn = Turn()
+        self._stage = ""
+        try:
+            async with self.queue.take(self._turn):
+                return await self._start_in_turn()
+        except ServerFailed as failed:
+            # JupyterHub would show its user what is meant for the log.
+            failed.jupyterhub_message = failed.message
+            lines = html.escape(failed.lines)
+            if lines:
+                failed.jupyterhub_html_message = (
+                    f"{html.escape(failed.message)}<details><summary>its log</summary>"
+                    f'<pre class="text-start">{lines}</pre></details>'
+                )
+            raise
+        finally:
+            self._turn = None
+
+    async def _start_in_turn(self) -> tuple[str, int]:
+        self._stage = "Looking after your account"
+        await self._ensure_account()
+        self._stage = "Starting your server"
+        self.disable_user_sudo = not self.user.admin
+        self.port = self._free_port()
+        try:
+            unit = await asyncio.to_thread(self._unit, self._limits())
+            await Start(unit, self._own_url, self._timeout_s).run()
+        finally:
+            self._ports_of_starts.discard(self.port)
+        return (self.ip or "127.0.0.1", self.port)
+
+    async def _ensure_account(self) -> None:
         account = self._account()
         try:
             is_new = await asyncio.to_thread(ensure_account, RealHost(), account)
@@ -81,9 +157,121 @@ class UserCreatingSpawner(SystemdSpawner):
             raise web.HTTPError(500, f"Your server cannot start: {reason}.") from error
         if is_new:
             await asyncio.to_thread(_tell_plugins, account.name)
-        self.disable_user_sudo = not self.user.admin
-        address: tuple[str, int] | None = await super().start()
-        return address
+
+    def _free_port(self) -> int:
+        while (port := int(random_port())) in self._ports_of_starts:
+            pass
+        self._ports_of_starts.add(port)
+        return port
+
+    @property
+    def _own_url(self) -> str:
+        scheme = "https" if self.internal_ssl else "http"
+        return f"{scheme}://{self.ip or '127.0.0.1'}:{self.port}{self.server.base_url}api"
+
+    def _limits(self) -> ServerLimits:
+        """What this server may take, and what it is told of that: it shows it to its user."""
+        host = RealHost()
+        data = host.read(applied_directory(paths_from_environment()) / LIMITS_FILE)
+        groups = [group.name for group in self.user.groups]
+        found = parse(data, machine_size(host)).of(self.user.name, groups)
+        # A drop-in, a plugin or a hook has the last word.
+        return found.with_traits(self.mem_limit, self.mem_guarantee, self.cpu_limit)
+
+    def _unit(self, limits: ServerLimits) -> TransientUnit:
+        """The unit of this server as systemd shall run it."""
+        environment = {**self.get_env(), **limits.as_environment()}
+        properties: dict[str, str | list[str]] = {
+            # When memory ends a kernel goes, not the server around it.
+            "OOMPolicy": "continue",
+            "RuntimeDirectory": self.unit_name,
+            "RuntimeDirectoryMode": "700",
+            "RuntimeDirectoryPreserve": "restart",
+            **limits.as_properties(),
+        }
+        uid, gid, directory = self._identity(environment, properties)
+        if self.extra_paths:
+            more = [self._expand_user_vars(path) for path in self.extra_paths]
+            environment["PATH"] = ":".join([*more, environment.get("PATH") or "/usr/bin:/bin"])
+        environment["SHELL"] = self.default_shell
+        properties |= self._isolation()
+        for name, value in self.unit_extra_properties.items():
+            properties[name] = (
+                self._expand_user_vars(value)
+                if isinstance(value, str)
+                else [self._expand_user_vars(one) for one in value]
+            )
+        runtime = str(properties["RuntimeDirectory"]).split()[0]
+        properties["EnvironmentFile"] = make_environment_file(
+            f"/run/{runtime}", self.unit_name, environment
+        )
+        argv = [self._expand_user_vars(part) for part in (*self.cmd, *self.get_args())]
+        return TransientUnit(
+            self.unit_name, argv, properties, directory, self.slice or None, uid, gid
+        )
+
+    def _identity(
+        self, environment: dict[str, str], properties: dict[str, str | list[str]]
+    ) -> tuple[int | None, int | None, str]:
+        """Whom the server runs as, and where it begins."""
+        if self.dynamic_users:
+            name = self._expand_user_vars("{USERNAME}")
+            properties |= {"DynamicUser": "yes", "StateDirectory": name}
+            environment["HOME"] = f"/var/lib/{name}"
+            return None, None, environment["HOME"]
+        entry = self._entry()
+        directory = self.user_workingdir
+        return (
+            entry.pw_uid,
+            entry.pw_gid,
+            entry.pw_dir if directory is None else self._expand_user_vars(directory),
+        )
+
+    def _isolation(self) -> dict[str, str | list[str]]:
+        """What SystemdSpawner's own traits keep a server from."""
+        found: dict[str, str | list[str]] = {}
+        for is_on, name in (
+            (self.isolate_tmp, "PrivateTmp"),
+            (self.isolate_devices, "PrivateDevices"),
+            (self.disable_user_sudo, "NoNewPrivileges"),
+        ):
+            if is_on:
+                found[name] = "yes"
+        for paths, name in (
+            (self.readonly_paths, "ReadOnlyPaths"),
+            (self.readwrite_paths, "ReadWritePaths"),
+        ):
+            if paths is not None:
+                found[name] = [self._expand_user_vars(path) for path in paths]
+        return found
+
+    async def poll(self) -> int | None:
+        # Waiting for its turn counts as being alive: to stop it is to take it out of the queue.
+        if self._turn is not None and self.queue.ahead_of(self._turn) is not None:
+            return None
+        found: int | None = await super().poll()
+        return found
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """What the page of a starting server shows, each time that it changes."""
+        shown: str | None = None
+        while self._turn is not None or shown is None:
+            ahead = self.queue.ahead_of(self._turn) if self._turn is not None else None
+            message, percent = self._stage or "Your server is about to start", 30
+            if ahead is not None:
+                message, percent = _place_in_queue(ahead), 10
+            elif self._stage.startswith("Starting"):
+                percent = 60
+            if message != shown:
+                shown = message
+                yield {"progress": percent, "message": message}
+            await asyncio.sleep(PROGRESS_EVERY_S)
+
+
+def _place_in_queue(ahead: int) -> str:
+    if ahead == 0:
+        return "Many servers start right now: yours is the next"
+    return f"Many servers start right now: {ahead} ahead of you"
 
 
 def _tell_plugins(account: str) -> None:

@@ -160,6 +160,46 @@ class UnitChange(Resource):
             act(host, verb, record["unit"])
 
 
+@dataclass(frozen=True)
+class Reread(Resource):
+    """A unit that takes over a change of its file while it runs, such as the caps of a slice."""
+
+    unit: str
+    file: str
+
+    kind: ClassVar[str] = "reread"
+
+    @property
+    def name(self) -> str:
+        return self.unit
+
+    @property
+    def key(self) -> str:
+        return f"unit {self.unit}"
+
+    def difference(self, host: HostReader) -> Difference | None:
+        return None
+
+    def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
+        if self.file not in changed or not host.unit(self.unit).is_active:
+            return None
+        return self, Difference("~", "takes over its file while it runs; nothing restarts")
+
+    def before(self, host: HostReader) -> Record:
+        return {"unit": self.unit}
+
+    def apply(self, host: Host, progress: Progress) -> None:
+        daemon_reload(host)
+
+    @classmethod
+    def revert(cls, host: Host, record: Record) -> None:
+        """Nothing yet: its file is put back after this."""
+
+    @classmethod
+    def settle(cls, host: Host, record: Record) -> None:
+        daemon_reload(host)
+
+
 def daemon_reload(host: Host) -> None:
     done = host.systemctl("daemon-reload")
     if not done.ok:
