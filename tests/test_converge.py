@@ -26,7 +26,7 @@ ANSWERS = Answers(hub_environment=ENVIRONMENT, admins=("ada",))
 def machine() -> FakeHost:
     """A fresh machine whose hub, once its unit runs, answers with its mark."""
     host = FakeHost()
-    host.answers[f"{ENVIRONMENT}/bin/python -m tljh.plugins.manager"] = Result(0, "{}")
+    host.answers[f"{ENVIRONMENT}/bin/python -I -m tljh.plugins.manager"] = Result(0, "{}")
 
     def answer() -> Response:
         instance = (host.read(PATHS.state_dir / "instance") or b"").decode().strip()
@@ -191,7 +191,7 @@ def test_what_the_hub_cannot_load_is_refused_before_anything_running_is_touched(
     host = machine()
     install(host)
     finding = {"what": "no such class", "where": None, "why": None, "fix": "mend it"}
-    host.answers[f"{ENVIRONMENT}/bin/python -m tljh.hub.check"] = Result(
+    host.answers[f"{ENVIRONMENT}/bin/python -I -m tljh.hub.check"] = Result(
         1, json.dumps([finding]), ""
     )
     before = dict(host.files)
@@ -300,7 +300,7 @@ def test_a_plugin_that_is_added_brings_its_packages_at_the_same_reload():
     built = json.dumps({"environment": str(rebuilt), "built": True, "packages": 97})
     host.answers[f"{PATHS.hub}/bin/python {PATHS.hub}/share/tljh/bootstrap.py"] = Result(0, built)
     wants = json.dumps({"apt_packages": ["sl"]})
-    host.answers[f"{rebuilt}/bin/python -m tljh.plugins.manager"] = Result(0, wants)
+    host.answers[f"{rebuilt}/bin/python -I -m tljh.plugins.manager"] = Result(0, wants)
     reload(host, b"users: {admin: [ada]}\nplugins: {packages: [tljh-sl]}\n")
     assert host.package("sl") == "1"
     assert host.readlink(PATHS.hub) == "versions/hub-new"

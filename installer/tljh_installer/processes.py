@@ -101,12 +101,11 @@ def run_through(
     """Run `command` with our own terminal; it is asked to stop (and to undo) if we die.
 
     Ctrl-C reaches it directly, so this waits for what it makes of it. `pass_fd` goes to it,
-    and is closed here.
+    and is closed here. It works where we were called: plugins of TLJH may write files there.
     """
     process = subprocess.Popen(
         [str(word) for word in command],
         env=dict(environ),
-        cwd="/",
         stdin=subprocess.PIPE,
         text=True,
         pass_fds=(pass_fd,),

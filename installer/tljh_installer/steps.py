@@ -28,12 +28,15 @@ class Redactor:
     """Takes secrets out of text: the ones it was told, and any login inside a URL."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        # The longest first: one may be part of another. Very short ones would eat the text.
-        self._secrets = sorted((s for s in secrets if len(s) > 3), key=len, reverse=True)
+        # The longest first: one may be part of another. As whole words: a password like `admin`
+        # would eat the text.
+        found = sorted(filter(None, secrets), key=len, reverse=True)
+        whole = "|".join(re.escape(secret) for secret in found)
+        self._secrets = re.compile(rf"(?<![\w-])(?:{whole})(?![\w-])") if whole else None
 
     def __call__(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
+        if self._secrets is not None:
+            text = self._secrets.sub("***", text)
         return _URL_LOGIN.sub(r"\1***@", text)
 
 

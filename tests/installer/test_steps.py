@@ -57,6 +57,13 @@ def test_secrets_reach_neither_screen_nor_log_nor_page(tmp_path: Path) -> None:
         assert "mirror/simple" in text
 
 
+def test_a_password_that_is_a_common_word_leaves_the_rest_of_the_text_alone() -> None:
+    out = io.StringIO()
+    steps = Steps(out, Redactor(["admin", ""]))
+    steps.say("--admin NAME for administrators; it is admin, admin")
+    assert out.getvalue().strip() == "--admin NAME for administrators; it is ***, ***"
+
+
 def test_steps_are_published_as_lines_of_json(tmp_path: Path) -> None:
     steps = Steps(io.StringIO())
     steps.open_events(tmp_path / "events")

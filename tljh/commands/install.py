@@ -52,6 +52,11 @@ class Installed:
     def as_text(self) -> str:
         done = "Done." if self.changed else "Nothing to do: everything is as it should be."
         lines = ["", f"{done} Your hub: {self.url}", ""]
+        claimable = {claim.login for claim in self.claims}
+        others = [name for name in self.admins if name not in claimable]
+        if others:
+            many = "administrators" if len(others) > 1 else "administrator"
+            lines += [f"Log in there as the {many}: {', '.join(others)}", ""]
         for claim in self.claims:
             lines += [
                 f"{claim.login} is an administrator. Set the password here, within 72 hours:",

@@ -170,6 +170,8 @@ class RealReader:
                 errors="replace",
                 timeout=timeout_s,
                 env={**os.environ, **env} if env else None,
+                # A directory of somebody else may hold what a program takes for its own.
+                cwd="/",
                 check=False,
             )
         except FileNotFoundError:
@@ -298,6 +300,7 @@ def _run_line_by_line(
             encoding="utf-8",
             errors="replace",
             env={**os.environ, **env} if env else None,
+            cwd="/",
         ) as running:
             watchdog = threading.Timer(timeout_s, running.kill)
             watchdog.start()

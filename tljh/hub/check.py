@@ -48,7 +48,7 @@ def try_hub_configuration(host: Host, paths: Paths, config: Config, facts: Facts
     """Have the hub's own Python load the candidate; raises TljhError with all that is wrong."""
     with candidate(host, paths, config, facts) as applied:
         answer = host.query(
-            [f"{facts.hub_environment}/bin/python", "-m", "tljh.hub.check"],
+            [f"{facts.hub_environment}/bin/python", "-I", "-m", "tljh.hub.check"],
             timeout_s=TIMEOUT_S,
             env={"TLJH_APPLIED": str(applied), "TLJH_INSTALL_PREFIX": str(paths.prefix)},
         )

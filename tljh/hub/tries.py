@@ -50,7 +50,7 @@ def try_login(host: Host, paths: Paths, config: Config, facts: Facts) -> list[Tr
 
     with candidate(host, paths, config, facts) as applied:
         answer = host.query(
-            [f"{facts.hub_environment}/bin/python", "-m", "tljh.hub.tries"],
+            [f"{facts.hub_environment}/bin/python", "-I", "-m", "tljh.hub.tries"],
             timeout_s=TIMEOUT_S,
             env={"TLJH_APPLIED": str(applied), "TLJH_INSTALL_PREFIX": str(paths.prefix)},
         )

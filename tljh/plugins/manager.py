@@ -99,7 +99,7 @@ def contributions_of(host: HostReader, environment: Path) -> Contributions:
     """
     if environment == Path(sys.prefix):
         return contributions()
-    argv = [f"{environment}/bin/python", "-m", "tljh.plugins.manager"]
+    argv = [f"{environment}/bin/python", "-I", "-m", "tljh.plugins.manager"]
     answer = host.query(argv, timeout_s=ASK_TIMEOUT_S)
     if not answer.ok:
         raise TljhError(
