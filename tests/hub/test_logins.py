@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tljh.config import examine
+from tljh.config import examine, load
 from tljh.errors import TljhError
 from tljh.hub.check import findings_of
 from tljh.hub.configuration import as_json, hub_configuration
-from tljh.hub.providers import PROVIDERS, callback_url, provider_of, who_is_let_in
+from tljh.hub.providers import PROVIDERS, callback_url, provider_of, site_url, who_is_let_in
 from tljh.hub.settings import login_warnings
 from tljh.paths import Paths
 
@@ -177,3 +177,30 @@ def test_problems_of_the_settings_stop_no_edit(refusals):
     assert examine(b"auth: {type: github}").findings("error", "incomplete") == []
     with pytest.raises(TljhError):
         raise TljhError(examine(b"auth: {allow_all: maybe}").findings("error"))
+
+
+@pytest.mark.parametrize(
+    ("text", "site"),
+    [
+        ("https: {domains: [hub.example.org]}\n", None),
+        (
+            "https: {domains: [hub.example.org]}\n"
+            "trusted_proxies: [192.0.2.1]\nbase_url: /jupyter\n",
+            "https://hub.example.org/jupyter/",
+        ),
+        (
+            "https: {enabled: true, mode: internal, port: 8443, domains: ['2001:db8::1']}\n",
+            "https://[2001:db8::1]:8443/",
+        ),
+    ],
+)
+def test_public_address_follows_from_the_name_and_who_does_https(text, site):
+    assert site_url(load(text.encode())) == site
+
+
+def test_provider_is_fine_behind_a_proxy_that_does_https(refusals):
+    text = GITHUB % ("", "") + "users: {allowed: [alice]}\n"
+    text += "https: {domains: [hub.example.org]}\ntrusted_proxies: [192.0.2.1]\n"
+    assert callback_url(load(text.encode())) == "https://hub.example.org/hub/oauth_callback"
+    assert refusals(text) == []
+    assert [what for what in warnings(text) if "HTTPS" in what] == []

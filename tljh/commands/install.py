@@ -17,6 +17,7 @@ from tljh.host.passwords import hash_password
 from tljh.host.real import RealHost
 from tljh.hub.claims import Claim, claim_file, read_claim
 from tljh.hub.configuration import uses_claims, uses_first_use
+from tljh.hub.providers import site_url
 from tljh.hub.resources import FirstPassword, PluginInstallations, new_claims
 from tljh.installation import Answers, configuration_with, read_answers
 from tljh.output import Progress, Published, Silent, progress_for
@@ -192,14 +193,15 @@ def _told(host: RealHost, paths: Paths, answers: Answers, outcome: Outcome) -> I
 
 def public_url(config: Config, host: RealHost) -> str:
     """The address people use, as well as this machine knows it."""
-    domains = config.https.letsencrypt.domains
+    known = site_url(config)
+    if known is not None:
+        return known
     if config.https.enabled:
         scheme, port, usual = "https", config.https.port, 443
     else:
         scheme, port, usual = "http", config.http.port, 80
-    name = domains[0] if config.https.enabled and domains else _own_address(host)
     shown_port = "" if port == usual else f":{port}"
-    return f"{scheme}://{name}{shown_port}{config.base_url}"
+    return f"{scheme}://{_own_address(host)}{shown_port}{config.base_url}"
 
 
 def _own_address(host: RealHost) -> str:

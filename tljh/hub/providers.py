@@ -287,13 +287,16 @@ def lets_everybody_in(provider: Provider, *, has_list: bool) -> bool:
 
 
 def site_url(config: Config) -> str | None:
-    """The public address of the hub, where the configuration tells it; ends in /."""
+    """The public address of the hub, where the configuration tells it; ends in /.
+
+    With trusted proxies and a name, it is one of them that does HTTPS, on the usual port.
+    """
     https = config.https
-    if not https.enabled or not https.names:
+    names = [name for name in https.names if not name.startswith("*.")]
+    if not names or not (https.enabled or config.trusted_proxies):
         return None
-    name = https.names[0]
-    host = f"[{name}]" if ":" in name else name
-    port = "" if https.port == 443 else f":{https.port}"
+    host = f"[{names[0]}]" if ":" in names[0] else names[0]
+    port = f":{https.port}" if https.enabled and https.port != 443 else ""
     return f"https://{host}{port}{config.base_url}"
 
 

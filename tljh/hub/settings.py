@@ -319,7 +319,7 @@ def login_warnings(config: Config) -> Iterator[Problem]:
 
 def _login_problems(config: Config) -> Iterator[Problem]:
     from tljh.hub.logins import Site, login_problems, view_of
-    from tljh.hub.providers import callback_url, provider_of, who_is_let_in
+    from tljh.hub.providers import callback_url, provider_of, site_url, who_is_let_in
 
     provider = provider_of(config.auth.type)
     if provider is None:
@@ -328,6 +328,6 @@ def _login_problems(config: Config) -> Iterator[Problem]:
     return login_problems(
         provider,
         view_of(ours, config.auth.classes, config.traitlets),
-        Site(config.https.enabled, callback_url(config)),
+        Site(config.https.enabled or site_url(config) is not None, callback_url(config)),
         strangers_are_fine=config.auth.allow_strangers,
     )

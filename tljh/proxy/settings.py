@@ -248,7 +248,7 @@ class HttpsSettings(Section):
     domains: list[Host] = setting(
         [],
         help="Host names or addresses by which people reach the hub; the first is in links. "
-        "With Let's Encrypt, https.letsencrypt.domains are meant.",
+        "Let's Encrypt has a list of its own, https.letsencrypt.domains.",
         cost=Cost.PROXY_RELOAD,
         example="hub.example.org",
     )
