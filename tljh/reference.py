@@ -40,6 +40,7 @@ class Described:
     example: str | None = None
     is_secret: bool = False
     is_section: bool = False
+    here: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -51,6 +52,7 @@ class Described:
             "example": self.example,
             "secret": self.is_secret,
             "section": self.is_section,
+            "here": self.here,
         }
 
     def as_text(self) -> str:
@@ -59,6 +61,8 @@ class Described:
             return "\n".join(lines)
         lines.append(f"  type: {self.type}")
         lines.append(f"  default: {flow_text(self.default)}")
+        if self.here:
+            lines.append(f"  on this machine: {self.here}")
         if self.cost:
             lines.append(f"  changing it: {_COSTS[Cost(self.cost)]}")
         if self.is_secret:

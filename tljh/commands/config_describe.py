@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from tljh.commands.auth import describe as describe_login
 from tljh.commands.keys import KeyArgument
 from tljh.config import Config
 from tljh.configfile import ConfigFile, installed_file
+from tljh.host.real import RealHost
+from tljh.hub.limits import computed_here, machine_size
 from tljh.hub.providers import PROVIDER_NAMES
 from tljh.reference import Described, all_settings, described_trait, json_schema
 from tljh.settings import Path as KeyPath
@@ -66,7 +68,7 @@ def describe(
     exact = [one for one in settings if one.key == key and not one.is_section]
     below = [one for one in settings if one.key.startswith(f"{key}.")]
     if exact or below:
-        return Description(tuple(exact or below))
+        return Description(tuple(_as_here(one) for one in exact or below))
     traits = _traits(file, path)
     if traits:
         return Description(traits)
@@ -75,6 +77,12 @@ def describe(
         if key.startswith(f"{one.key}.") and not one.is_section:
             return Description((one,))
     return Description((Described(key, "Belongs to a plugin, and is not checked.", "anything"),))
+
+
+def _as_here(one: Described) -> Described:
+    """With what a default comes to that depends on the machine."""
+    computed = computed_here(machine_size(RealHost()))
+    return replace(one, here=computed[one.key]) if one.key in computed else one
 
 
 def _traits(file: ConfigFile, path: KeyPath) -> tuple[Described, ...]:

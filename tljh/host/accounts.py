@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from tljh.errors import TljhError
 from tljh.host.base import Host, HostReader, UserInfo
@@ -41,6 +41,13 @@ class Account:
 def mark_of(login: str) -> str:
     """The comment field of an account: readable, and free of what passwd cannot hold."""
     return MARK + quote(login, safe="@.-_+ ")
+
+
+def login_of(user: UserInfo) -> str | None:
+    """Whom an account was made for; None for one without our mark."""
+    if not user.comment.startswith(MARK):
+        return None
+    return unquote(user.comment.removeprefix(MARK))
 
 
 def ensure_account(host: Host, account: Account) -> bool:

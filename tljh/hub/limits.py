@@ -141,6 +141,22 @@ def concurrent_starts(wanted: int | None, size: MachineSize) -> int:
     return wanted or 2 * size.processors
 
 
+def computed_here(size: MachineSize) -> dict[str, str]:
+    """What the defaults that depend on the machine come to, by the key of the setting."""
+    everybodys = caps(size)
+    return {
+        "limits.memory": f"auto is {_gib(auto_memory_bytes(size))}; all servers together may have "
+        f"{_gib(everybodys.memory_bytes)} of {_gib(size.memory_bytes)}",
+        "limits.tasks": f"null is {auto_tasks(size)}; all servers together may have "
+        f"{everybodys.tasks}",
+        "limits.concurrent_starts": f"null is {concurrent_starts(None, size)}",
+    }
+
+
+def _gib(size_bytes: int) -> str:
+    return f"{size_bytes / (1 << 30):.1f}G"
+
+
 def limits_of(
     settings: LimitsSettings, login: str, groups: Iterable[str], size: MachineSize
 ) -> ServerLimits:

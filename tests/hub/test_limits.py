@@ -1,0 +1,172 @@
+"""Limits: whose count, what they come to on a machine, and what systemd is told."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tljh.config import check, load
+from tljh.host.fake import FakeHost
+from tljh.hub.limits import (
+    MachineSize,
+    ServerLimits,
+    as_json,
+    auto_memory_bytes,
+    caps,
+    computed_here,
+    concurrent_starts,
+    limits_in,
+    machine_size,
+    parse,
+)
+
+GIB = 1 << 30
+SIZE = MachineSize(16 * GIB, 4, 32_768)
+
+
+def limits(text: str, login: str = "alice", groups: tuple[str, ...] = ()) -> ServerLimits:
+    return limits_in(load(text.encode()), SIZE).of(login, groups)
+
+
+def test_without_settings_a_server_may_have_half_of_what_all_may_have():
+    found = limits("")
+    assert found.memory_bytes == caps(SIZE).memory_bytes // 2
+    assert found.cpu is None
+    assert found.tasks == 3072
+
+
+def test_null_is_no_limit_of_memory():
+    assert limits("limits: {memory: null}").memory_bytes is None
+    assert limits("limits: {memory: null}").as_properties()["MemoryMax"] == "infinity"
+
+
+def test_ones_own_limits_come_before_a_groups_and_those_before_everybodys():
+    text = """
+limits:
+  memory: 1G
+  cpu: 1
+  tasks: 100
+  groups: {staff: {memory: 2G, cpu: 2}}
+  users: {Alice: {memory: 3G}}
+users: {extra_user_groups: {staff: [alice, bob]}}
+"""
+    assert limits(text) == ServerLimits(3 * GIB, cpu=2, tasks=100)
+    assert limits(text, "bob") == ServerLimits(2 * GIB, cpu=2, tasks=100)
+    assert limits(text, "carol") == ServerLimits(1 * GIB, cpu=1, tasks=100)
+
+
+def test_of_several_groups_the_largest_counts_and_none_is_larger_than_all():
+    text = """
+limits:
+  memory: 1G
+  groups: {a: {memory: 2G, cpu: 1}, b: {memory: 4G, cpu: null}, c: {memory: 3G}}
+"""
+    found = limits(text, groups=("a", "b", "c"))
+    assert found.memory_bytes == 4 * GIB
+    assert found.cpu is None
+    assert limits(text, groups=("a", "c")).cpu == 1
+
+
+def test_groups_that_everybody_joins_and_those_that_the_hub_knows_count_as_well():
+    text = "limits: {groups: {all: {tasks: 77}, lti: {cpu_weight: 5}}}\nusers: {groups: [all]}\n"
+    assert limits(text).tasks == 77
+    assert limits(text, groups=("lti",)).cpu_weight == 5
+
+
+def test_no_guarantee_is_smaller_than_any():
+    text = "limits: {groups: {a: {memory_guarantee: 1G}, b: {memory_guarantee: null}}}"
+    assert limits(text, groups=("a", "b")).memory_guarantee_bytes == GIB
+
+
+def test_systemd_is_told_every_property_so_that_each_can_be_taken_back():
+    assert ServerLimits(GIB, 1024, 0.5, 20, 99, 30).as_properties() == {
+        "MemoryMax": str(GIB),
+        "MemoryLow": "1024",
+        "CPUQuota": "50%",
+        "CPUWeight": "20",
+        "TasksMax": "99",
+        "IOWeight": "30",
+    }
+    assert set(ServerLimits().as_properties()) == set(
+        ServerLimits(1, 1, 1, 1, 1, 1).as_properties()
+    )
+
+
+def test_a_share_of_a_processor_below_a_hundredth_is_never_none():
+    # systemd would accept 0 % and never run the unit.
+    assert ServerLimits(cpu=0.001).as_properties()["CPUQuota"] == "1%"
+
+
+def test_a_trait_that_a_drop_in_sets_has_the_last_word():
+    found = limits("limits: {memory: 1G, cpu: 1}").with_traits(GIB * 2, None, None)
+    assert (found.memory_bytes, found.cpu) == (2 * GIB, 1)
+
+
+def test_the_server_tells_its_user_what_it_may_take():
+    assert ServerLimits(GIB, None, 1.5).as_environment() == {
+        "MEM_LIMIT": str(GIB),
+        "CPU_LIMIT": "1.5",
+    }
+
+
+def test_the_hub_reads_what_reload_wrote():
+    config = load(
+        b"limits: {memory: 1G, users: {alice: {memory: null, cpu: 2}}}\n"
+        b"users: {extra_user_groups: {a: [alice]}, groups: [b]}\n"
+    )
+    assert parse(as_json(config), SIZE) == limits_in(config, SIZE)
+    assert parse(as_json(config), SIZE).of("alice").memory_bytes is None
+    assert parse(None, SIZE).of("alice") == limits("")
+
+
+@given(st.integers(1 << 28, 1 << 44), st.integers(1, 512), st.integers(1024, 4_194_304))
+def test_any_machine_keeps_memory_and_processes_for_the_rest_of_it(memory, processors, tasks):
+    size = MachineSize(memory, processors, tasks)
+    found = caps(size)
+    assert memory // 2 - (1 << 20) <= found.memory_bytes < memory
+    assert auto_memory_bytes(size) <= found.memory_bytes
+    assert found.tasks < tasks
+    if memory >= GIB:
+        assert memory - found.memory_bytes >= 512 << 20
+    assert concurrent_starts(None, size) == 2 * processors
+    assert concurrent_starts(3, size) == 3
+
+
+def test_the_size_of_a_machine_is_read_from_it():
+    host = FakeHost()
+    for path, text in (
+        ("/proc/meminfo", "MemTotal:        2048000 kB\nMemFree: 1 kB\n"),
+        ("/proc/cpuinfo", "processor\t: 0\nmodel name\t: x\n\nprocessor\t: 1\n"),
+        ("/proc/sys/kernel/pid_max", "4194304\n"),
+        ("/sys/fs/cgroup/pids.max", "2048\n"),
+        ("/sys/fs/cgroup/pids/pids.max", "max\n"),
+    ):
+        from pathlib import Path
+
+        from tljh.host.base import FileInfo
+
+        host.files[Path(path)] = (FileInfo("file", 0o644, "root", "root"), text.encode())
+    assert machine_size(host) == MachineSize(2048000 * 1024, 2, 2048)
+
+
+def test_what_the_defaults_come_to_can_be_told():
+    assert computed_here(SIZE)["limits.memory"].startswith("auto is 7.5G; all servers together")
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("limits: {tasks: 5}", "limits.tasks must be between 32 and 4194304, not 5"),
+        ("limits: {cpu_weight: 0}", "limits.cpu_weight must be between 1 and 10000, not 0"),
+        ("limits: {disk: lots}", "limits.disk must be an amount of disk space like 512M or 4G"),
+        ("limits: {groups: {staff: {memroy: 1G}}}", "there is no setting limits.groups.staff"),
+        ("limits: {users: {alice: 2G}}", "limits.users.alice must be a section"),
+        ("limits: {groups: {Staff: {cpu: 1}}}", "limits.groups.Staff is not the name of a Linux"),
+        ("limits: {users: {ann: {}, Ann: {}}}", "limits.users names somebody twice: ann and Ann"),
+        ("limits: {users: {alice: {memory: auto}}}", "limits.users.alice.memory must be an amount"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(text, what):
+    (finding,) = check(text.encode())
+    assert finding.what.startswith(what)

@@ -1,0 +1,114 @@
+"""The queue of starting servers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tljh.hub.queue import StartQueue, Turn
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def run(test):
+    asyncio.run(asyncio.wait_for(test(), 10))
+
+
+class Starter:
+    """Takes a turn and holds it until told otherwise."""
+
+    def __init__(self, queue: StartQueue, log: list[str], name: str) -> None:
+        self.turn = Turn()
+        self.done = asyncio.Event()
+        self.name = name
+        self.task = asyncio.create_task(self.start(queue, log))
+
+    async def start(self, queue: StartQueue, log: list[str]) -> None:
+        async with queue.take(self.turn):
+            log.append(self.name)
+            await self.done.wait()
+
+
+def test_so_many_start_at_a_time_and_the_rest_in_the_order_in_which_they_came():
+    async def test():
+        queue, log = StartQueue(2), []
+        starters = [Starter(queue, log, name) for name in "abcde"]
+        await settle()
+        assert log == ["a", "b"]
+        assert [queue.ahead_of(one.turn) for one in starters] == [None, None, 0, 1, 2]
+        starters[1].done.set()
+        await settle()
+        assert log == ["a", "b", "c"]
+        assert queue.ahead_of(starters[4].turn) == 1
+        for one in starters:
+            one.done.set()
+        await asyncio.gather(*(one.task for one in starters))
+        assert log == list("abcde")
+        assert (queue.busy, queue.waiting) == (0, 0)
+
+    run(test)
+
+
+def test_who_is_taken_out_of_the_queue_lets_the_others_move_up():
+    async def test():
+        queue, log = StartQueue(1), []
+        starters = [Starter(queue, log, name) for name in "abc"]
+        await settle()
+        starters[1].task.cancel()
+        await settle()
+        assert queue.ahead_of(starters[2].turn) == 0
+        starters[0].done.set()
+        await settle()
+        assert log == ["a", "c"]
+
+    run(test)
+
+
+def test_a_turn_that_came_in_the_moment_of_a_stop_is_handed_on():
+    async def test():
+        queue, log = StartQueue(1), []
+        starters = [Starter(queue, log, name) for name in "abc"]
+        await settle()
+        starters[0].done.set()
+        # The turn is given, and the one who waits for it is stopped before noticing.
+        starters[0].task.add_done_callback(lambda _: starters[1].task.cancel())
+        await settle()
+        assert log[-1] == "c"
+        starters[2].done.set()
+        await starters[2].task
+        assert queue.busy == 0
+
+    run(test)
+
+
+def test_a_start_that_fails_makes_room():
+    async def test():
+        queue = StartQueue(1)
+        with pytest.raises(RuntimeError):
+            async with queue.take(Turn()):
+                raise RuntimeError
+        async with queue.take(Turn()):
+            assert queue.busy == 1
+
+    run(test)
+
+
+def test_all_who_wait_can_be_sent_away_with_a_reason():
+    async def test():
+        queue, log = StartQueue(1), []
+        starters = [Starter(queue, log, name) for name in "abc"]
+        await settle()
+        queue.refuse_waiting(ValueError("the hub restarts"))
+        await settle()
+        for one in starters[1:]:
+            with pytest.raises(ValueError, match="restarts"):
+                await one.task
+        starters[0].done.set()
+        await starters[0].task
+        assert (log, queue.busy) == (["a"], 0)
+
+    run(test)

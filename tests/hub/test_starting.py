@@ -1,0 +1,80 @@
+"""A server that does not come up: the sentence that its user reads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+from jupyterhub.utils import format_exception
+
+from tljh.host.transient import TransientUnit, UnitState
+from tljh.hub.starting import ServerFailed, Start, sentence_of
+
+
+@pytest.mark.parametrize(
+    ("state", "lines", "says"),
+    [
+        (
+            UnitState("failed", "exit-code", 1),
+            "OSError: [Errno 28] No space left on device",
+            "disk",
+        ),
+        (UnitState("failed", "exit-code", 1), "OSError: [Errno 122] Disk quota exceeded", "disk"),
+        (UnitState("failed", "oom-kill", 9, True), "", "memory"),
+        (UnitState("failed", "exit-code", 200), "", "home directory cannot be entered"),
+        (UnitState("failed", "exit-code", 203), "", "command that starts it is not there"),
+        (UnitState("failed", "signal", 11, True), "", "signal 11"),
+        (UnitState("failed", "exit-code", 3), "Traceback", "exit status 3"),
+        (UnitState("inactive", "success", 0), "", "exit status 0"),
+    ],
+)
+def test_how_a_server_ended_becomes_a_sentence(state, lines, says):
+    assert says in sentence_of(state, lines)
+
+
+def test_the_log_gets_the_last_lines_and_a_percent_sign_is_none_of_a_format():
+    failed = ServerFailed("It ended.", "100%s\nlast")
+    assert "last" in str(failed)
+    assert failed.get_message() % () == "It ended.\n100%s\nlast"
+    failed.jupyterhub_message = failed.message
+    assert format_exception(failed) == ("It ended.", None)
+
+
+@contextlib.asynccontextmanager
+async def listening(answer: bytes) -> AsyncIterator[int]:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def waiting(port: int, timeout_s: float = 30) -> Start:
+    unit = TransientUnit("never-started.service", ["true"], {}, "/")
+    return Start(unit, f"http://127.0.0.1:{port}/user/a/api", timeout_s)
+
+
+@pytest.mark.parametrize("status", ["200 OK", "403 Forbidden", "302 Found\r\nLocation: /x"])
+def test_a_server_that_says_anything_is_up(status):
+    async def test() -> None:
+        answer = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
+        async with listening(answer) as port:
+            await waiting(port)._until_it_answers(asyncio.Event(), None)
+
+    asyncio.run(asyncio.wait_for(test(), 20))
+
+
+def test_a_server_that_is_not_ready_is_waited_for_until_its_timeout():
+    async def test() -> None:
+        sick = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+        async with listening(sick) as port:
+            with pytest.raises(ServerFailed, match=r"did not answer within 0\.5 seconds"):
+                await waiting(port, 0.5)._until_it_answers(asyncio.Event(), None)
+
+    asyncio.run(asyncio.wait_for(test(), 20))
