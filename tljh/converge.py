@@ -18,6 +18,7 @@ from tljh.facts import Facts, read_facts
 from tljh.host.base import Host, HostReader
 from tljh.hub.environment import Rebuild, build, rebuild_needed
 from tljh.hub.health import DEADLINE_S, doors, wait_until_healthy
+from tljh.hub.limits import LIMITS_FILE
 from tljh.installed import load_configuration
 from tljh.journal import Journal
 from tljh.output import Progress
@@ -204,6 +205,8 @@ def try_candidate(host: Host, paths: Paths, outcome: Outcome, progress: Progress
 
     changed = {step.resource.key for step in outcome.plan.steps}
     applied = f"{paths.applied_dir}/"
+    # Limits are read from where they lie, by each start of a server.
+    changed.discard(f"file {applied}{LIMITS_FILE}")
     if any(applied in key for key in changed) or f"symlink {paths.hub}" in changed:
         with progress.step("check: the hub can load its configuration"):
             try_hub_configuration(host, paths, outcome.config, outcome.facts)

@@ -15,11 +15,12 @@ from tljh.host.accounts import ADMINS_GROUP, USERS_GROUP
 from tljh.hub.api import api_url
 from tljh.hub.claims import DIRECTORY as CLAIMS
 from tljh.hub.configuration import as_json, hub_configuration
-from tljh.hub.limits import LIMITS_FILE, SLICE, caps
+from tljh.hub.limits import LIMITS_FILE, SLICE, caps, limits_in
 from tljh.hub.limits import as_json as limits_as_json
 from tljh.hub.load import DROP_INS, HUB_FILE
 from tljh.hub.people import LEDGER, declared_in
 from tljh.hub.reconcile import People
+from tljh.hub.running import RunningLimits
 from tljh.hub.shares import shared_folder_resources
 from tljh.paths import Paths
 from tljh.plugins.manager import Contributions
@@ -127,6 +128,7 @@ def desired(
     resources += units(facts, paths, force)
     resources += renewal_units(paths)
     resources.append(people(config, paths, removing))
+    resources.append(running_limits(config, facts, paths))
     resources += shared_folder_resources(config.users.shared_folders)
     resources += [
         Symlink(paths.commands_dir / name, str(paths.hub / "bin" / name))
@@ -151,6 +153,13 @@ def people(config: Config, paths: Paths, removing: frozenset[str]) -> People:
         paths.state_dir / TOKEN_FILE,
         removing,
         has_own_accounts=config.users.accounts == "managed",
+    )
+
+
+def running_limits(config: Config, facts: Facts, paths: Paths) -> RunningLimits:
+    """Limits of the servers that run already."""
+    return RunningLimits(
+        limits_in(config, facts.size), api_url(config.base_url), paths.state_dir / TOKEN_FILE
     )
 
 

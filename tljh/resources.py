@@ -31,6 +31,7 @@ KINDS_ARE_IN = (
     "tljh.conda.tools",
     "tljh.hub.reconcile",
     "tljh.hub.resources",
+    "tljh.hub.running",
     "tljh.hub.shares",
     "tljh.proxy.certificates.resource",
     "tljh.systemd.resource",
