@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from tljh.errors import Finding, TljhError
 from tljh.host.base import Host
@@ -22,6 +23,21 @@ class Occasion:
     who: str
     command: str
     files: Mapping[str, bytes]
+
+
+@contextmanager
+def begun(plan: Plan, host: Host, progress: Progress) -> Iterator[Plan]:
+    """The plan with the long work of its steps begun, for as long as it is tried and applied."""
+    steps = []
+    try:
+        for step in plan.steps:
+            steps.append(replace(step, resource=step.resource.started(host)))
+            if steps[-1].resource is not step.resource:
+                progress.note(f"{step.title} is made meanwhile")
+        yield replace(plan, steps=tuple(steps))
+    finally:
+        for step in steps:
+            step.resource.stop(host)
 
 
 def apply(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tljh.apply import Occasion, apply, recover
+from tljh.apply import Occasion, apply, begun, recover
 from tljh.desired import desired
 from tljh.facts import Facts, read_facts
 from tljh.host.base import Host, HostReader
@@ -131,9 +131,10 @@ def converge(host: Host, paths: Paths, request: Request, progress: Progress) -> 
         if outcome.rebuild:
             environment = build(host, paths, outcome.rebuild, progress)
             outcome = work_out(host, paths, replace(request, hub_environment=environment))
+        planned = held.enter_context(begun(outcome.plan, host, progress))
         try_candidate(host, paths, outcome, progress)
         number = apply(
-            outcome.plan,
+            planned,
             host,
             journal,
             Occasion(who(), request.command, applied_files(outcome, paths)),

@@ -102,6 +102,18 @@ class Resource(ABC):
         found = self.difference(host)
         return (self, found) if found else None
 
+    def started(self, host: Host) -> Resource:
+        """The same with its long work begun, in a place that nothing refers to; itself for none.
+
+        What was begun belongs to this process alone: killed, it leaves only what the next run
+        of the same kind removes. `stop` ends it where it does not come to be applied.
+        """
+        return self
+
+    def stop(self, host: Host) -> None:
+        """End what `started` began, unless it was applied, and leave nothing of it."""
+        return
+
     @abstractmethod
     def before(self, host: HostReader) -> Record: ...
 

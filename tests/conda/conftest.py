@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tljh.apply import Occasion, apply, recover
+from tljh.apply import Occasion, apply, begun, recover
 from tljh.conda.environment import Wanted
 from tljh.conda.resource import UserEnvironmentPresent
 from tljh.host.base import Result
@@ -79,6 +79,18 @@ class Machine:
         occasion = Occasion("root", "test", {})
         apply(planned, self.host, self.journal, occasion, progress=Silent(), health=health)
         return planned
+
+    def converge(self, *resources: Resource, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Apply as commands do: long work begins before anything else is done."""
+        self.recover()
+        self.carry_out(self.plan(*resources), meanwhile)
+
+    def carry_out(self, planned: Plan, meanwhile: Callable[[], None] = lambda: None) -> None:
+        occasion = Occasion("root", "test", {})
+        shown = Silent()
+        with begun(planned, self.host, shown) as started:
+            meanwhile()
+            apply(started, self.host, self.journal, occasion, progress=shown, health=lambda: None)
 
     def recover(self) -> None:
         recover(self.host, self.journal, Silent())

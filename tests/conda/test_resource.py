@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tljh.conda import engine
-from tljh.conda.environment import Wanted
+from tljh.conda.environment import BUILDING, MARKER, Wanted
 from tljh.conda.tools import CondaTools
 from tljh.conda.worker import trees
 from tljh.errors import TljhError
@@ -394,6 +394,51 @@ def test_a_newer_version_that_an_admin_installed_is_left_alone(machine):
     assert not machine.plan(machine.environment(Wanted("river", "==1.1", at_least="1.1")))
 
 
+def test_a_first_environment_is_built_before_its_turn_and_put_in_place_at_it(machine):
+    beside = machine.paths.versions / f"{BUILDING}user"
+
+    def look() -> None:
+        wait_until((beside / MARKER).exists)
+        assert not machine.user.exists()
+
+    machine.converge(machine.environment("boat", "python"), meanwhile=look)
+    assert machine.installed()["boat"] == "2.0"
+    assert machine.leftovers() == []
+    machine.converge(machine.environment("boat", "python"))
+    assert machine.journal.numbers(machine.host) == [1]
+
+
+def test_what_was_begun_for_a_change_that_is_refused_leaves_nothing(machine):
+    with pytest.raises(TljhError):
+        machine.converge(machine.environment("boat", "python"), meanwhile=fail)
+    assert not machine.user.exists()
+    assert machine.leftovers() == []
+
+
+def test_an_environment_that_stands_is_not_built_before_its_turn(machine):
+    machine.converge(machine.environment("river==1.0", "python"))
+
+    def look() -> None:
+        assert machine.leftovers() == []
+
+    machine.converge(machine.environment("river==2.0", "python"), meanwhile=look)
+    assert machine.installed()["river"] == "2.0"
+    assert machine.leftovers() == ["user-2"]
+
+
+def test_a_failure_while_an_environment_is_built_before_its_turn_is_told_at_it(
+    make_machine, channel_copy
+):
+    machine = make_machine([channel_copy])
+    planned = machine.plan(machine.environment("boat"))
+    tampered(channel_copy / "noarch" / "boat-2.0-0.conda")
+    with pytest.raises(TljhError, match=r"boat-2\.0"):
+        machine.carry_out(planned)
+    assert not machine.user.exists()
+    # What was fetched is of use when it is repeated.
+    assert machine.leftovers() == [".packages"]
+
+
 DRIVER = """
 import sys
 from pathlib import Path
@@ -401,7 +446,7 @@ sys.path.insert(0, sys.argv[1])
 from tests.conda.conftest import DyingHost, Machine
 from tljh.paths import Paths
 machine = Machine(Paths(Path(sys.argv[2])), DyingHost(), (sys.argv[3],))
-machine.apply(machine.environment("boat", "python"))
+getattr(machine, sys.argv[4])(machine.environment("boat", "python"))
 """
 
 
@@ -416,15 +461,21 @@ def members(session: int) -> list[int]:
     return found
 
 
-def test_a_killed_command_takes_its_worker_along_and_the_next_run_converges(machine, tiny):
+@pytest.mark.parametrize(
+    ("way", "place"), [("apply", "user-1"), ("converge", f"{BUILDING}user")], ids=str
+)
+def test_a_killed_command_takes_its_worker_along_and_the_next_run_converges(
+    machine, tiny, way, place
+):
     command = [sys.executable, "-c", DRIVER, str(CHECKOUT), str(machine.paths.prefix), str(tiny)]
-    started = machine.paths.versions / "user-1" / "conda-meta"
+    command.append(way)
+    started = machine.paths.versions / place / "conda-meta"
     with subprocess.Popen(command, start_new_session=True) as driver:
         wait_until(started.is_dir)
         driver.kill()
     wait_until(lambda: not members(driver.pid))
     assert not machine.user.exists()
-    machine.apply(machine.environment("boat", "python"))
+    machine.converge(machine.environment("boat", "python"))
     assert machine.installed()["boat"] == "2.0"
     assert machine.leftovers() == []
 

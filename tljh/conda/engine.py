@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tljh.conda.channels import channel_url, names_of, without_access
 from tljh.errors import TljhError
-from tljh.host.base import Host, HostReader, Result
+from tljh.host.base import Host, HostReader, Result, Running
 from tljh.output import Progress
 
 # One pathological closure was seen to take 20 s and 3 to 4 GB; all of conda-forge needs 0.4 GB.
@@ -47,7 +47,10 @@ class Solution:
 
 @dataclass(frozen=True)
 class Build:
-    """What the worker needs to build an environment beside `prefix` and put it in place."""
+    """What the worker needs to build an environment beside `prefix` and put it in place.
+
+    It is built at `other`; or it was at `built`, and only moves there.
+    """
 
     prefix: Path
     other: Path
@@ -61,6 +64,7 @@ class Build:
     requirements: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     requirement_digests: tuple[str, ...] = ()
+    built: Path | None = None
 
 
 def worker_command() -> list[str]:
@@ -106,23 +110,34 @@ def build(
     progress: Progress,
 ) -> None:
     """Build and exchange; an environment that isn't whole is never seen in its place."""
-    told = {
-        "operation": "apply",
-        "command": "tljh",
-        "uv": str(Path(sys.executable).with_name("uv")),
-        **{
-            name: str(value) if isinstance(value, Path) else value
-            for name, value in vars(request).items()
-        },
-    }
     done = host.run(
         worker_command(),
         timeout_s=APPLY_TIMEOUT_S,
         env=environment,
-        stdin=json.dumps(told),
+        stdin=_told("apply", request),
         on_line=_follow(progress),
     )
     _result(done, channels)
+
+
+def begin(host: Host, request: Build, at: Path, environment: Mapping[str, str]) -> Running:
+    """Begin to build at `at`; nothing else changes, and nothing is put in place."""
+    question = _told("build", replace(request, other=at))
+    return host.start(worker_command(), timeout_s=APPLY_TIMEOUT_S, env=environment, stdin=question)
+
+
+def finish(running: Running, channels: Sequence[str], progress: Progress) -> None:
+    """Wait for what `begin` began."""
+    _result(running.wait(_follow(progress)), channels)
+
+
+def _told(operation: str, request: Build) -> str:
+    told = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(request).items()
+    }
+    uv = str(Path(sys.executable).with_name("uv"))
+    return json.dumps({"operation": operation, "command": "tljh", "uv": uv, **told})
 
 
 def revert(host: Host, record: Mapping[str, Any]) -> None:

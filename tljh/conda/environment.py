@@ -17,6 +17,8 @@ from tljh.host.base import HostReader
 
 # Where worker/trees.py notes which build of ours stands in a prefix.
 MARKER = Path("conda-meta/tljh-environment")
+# How directories begin that nobody refers to yet; the next build removes what a kill left.
+BUILDING = ".building-"
 
 
 @dataclass(frozen=True)

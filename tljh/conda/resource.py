@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tljh.conda import engine
 from tljh.conda.channels import names_of
 from tljh.conda.environment import (
+    BUILDING,
     UserEnvironment,
     Wanted,
     lacking,
@@ -21,7 +22,7 @@ from tljh.conda.environment import (
 )
 from tljh.conda.network import package_environment
 from tljh.conda.requirements import read_requirements
-from tljh.host.base import Host, HostReader
+from tljh.host.base import Host, HostReader, Running
 from tljh.output import Progress
 from tljh.paths import Paths
 from tljh.resources import Difference, Record, Resource, Undo
@@ -71,6 +72,7 @@ class UserEnvironmentPresent(Resource):
     requirements: tuple[str, ...] = ()
     requirements_from: str | None = None
     prepared: Prepared | None = None
+    running: Running | None = None
 
     kind: ClassVar[str] = "user-environment"
     undo: ClassVar[Undo] = Undo.SNAPSHOT
@@ -118,13 +120,42 @@ class UserEnvironmentPresent(Resource):
             "existed": prepared.existed,
         }
 
+    def started(self, host: Host) -> Resource:
+        """A first environment is built while the steps before it are taken.
+
+        One that stands is not: an admin may change it in the meantime.
+        """
+        prepared = self.prepared
+        if prepared is None or prepared.existed or host.info(self.paths.versions) is None:
+            return self
+        variables = package_environment(host, self.paths, os.environ)
+        running = engine.begin(host, self._build(host), self._beside, variables)
+        return replace(self, running=running)
+
+    def stop(self, host: Host) -> None:
+        if self.running is None:
+            return
+        build = self._build(host)
+        # What was fetched for a build that failed is wanted again when it is repeated.
+        if self.running.stop() and not build.keep_cache:
+            host.remove(build.cache)
+        host.remove(self._beside)
+
     def apply(self, host: Host, progress: Progress) -> None:
+        build = self._build(host)
+        if self.running is not None:
+            engine.finish(self.running, self.channels, progress)
+            build = replace(build, built=self._beside)
+        variables = package_environment(host, self.paths, os.environ)
+        engine.build(host, build, self.channels, variables, progress)
+
+    def _build(self, host: HostReader) -> engine.Build:
         prepared = self._prepared(host)
         variables = package_environment(host, self.paths, os.environ)
         kept_cache = variables.get("RATTLER_CACHE_DIR")
         there = read_environment(host, self.paths.user) or UserEnvironment()
         digests = {requirement_digest(text) for text in prepared.requirements}
-        build = engine.Build(
+        return engine.Build(
             prefix=self.paths.user,
             other=self._other(prepared),
             number=prepared.number,
@@ -142,7 +173,6 @@ class UserEnvironmentPresent(Resource):
             ),
             requirement_digests=tuple(sorted(digests | there.requirements)),
         )
-        engine.build(host, build, self.channels, variables, progress)
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
@@ -156,6 +186,10 @@ class UserEnvironmentPresent(Resource):
         if found is None or not isinstance(found[0], UserEnvironmentPresent):
             raise RuntimeError(f"{self.paths.user} lacks nothing: there is nothing to apply")
         return found[0]._prepared(host)
+
+    @property
+    def _beside(self) -> Path:
+        return self.paths.versions / f"{BUILDING}user"
 
     def _other(self, prepared: Prepared) -> Path:
         return self.paths.versions / f"user-{prepared.number}"

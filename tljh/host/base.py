@@ -92,6 +92,19 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class Running(Protocol):
+    """A command that was started and goes on by itself."""
+
+    def wait(self, on_line: Callable[[str], None] | None = None) -> Result:
+        """Until it has ended; `on_line` is told each line, those that came before too.
+
+        Raises TljhError when it outlives its deadline.
+        """
+
+    def stop(self) -> bool:
+        """End it, unless it was waited for; whether that was necessary."""
+
+
 class HostReader(Protocol):
     """The machine, to look at."""
 
@@ -188,6 +201,16 @@ class Host(HostReader, Protocol):
 
         `on_line` is told each line of standard output as it comes.
         """
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+    ) -> Running:
+        """Run a command with effects beside what is done meanwhile."""
 
     def add_group(self, name: str, *, system: bool = False) -> None: ...
     def remove_group(self, name: str) -> None: ...

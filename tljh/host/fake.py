@@ -26,6 +26,24 @@ class Killed(BaseException):
     """Stands for SIGKILL: no handler of the code under test may catch it."""
 
 
+@dataclass
+class FakeRunning:
+    """Implements `Running` for a command that has ended already."""
+
+    result: Result
+    is_taken: bool = False
+
+    def wait(self, on_line: Callable[[str], None] | None = None) -> Result:
+        self.is_taken = True
+        if on_line is not None:
+            for line in self.result.out.splitlines():
+                on_line(line)
+        return self.result
+
+    def stop(self) -> bool:
+        return not self.is_taken
+
+
 # What a fresh machine has, as far as anything is put there.
 _DIRECTORIES = (
     "/",
@@ -234,6 +252,16 @@ class FakeHost:
             for name in argv[list(argv).index("install") + 1 :]:
                 self.packages[name] = "1"
         return self.query(argv, timeout_s=timeout_s, env=env, stdin=stdin)
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+    ) -> FakeRunning:
+        return FakeRunning(self.run(argv, timeout_s=timeout_s, env=env, stdin=stdin))
 
     def add_group(self, name: str, *, system: bool = False) -> None:
         self._effect(f"add group {name}")

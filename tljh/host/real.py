@@ -13,7 +13,6 @@ import socket
 import stat
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from tljh.host.base import (
     UnitInfo,
     UserInfo,
 )
+from tljh.host.running import RunningCommand
 
 _ORDINARY_NAME = re.compile(r"[a-z_][a-z0-9._-]*")
 _UNIT_PROPERTIES = (
@@ -281,51 +281,6 @@ def _why_no_answer(error: BaseException, timeout_s: float) -> str:
     return text
 
 
-def _run_line_by_line(
-    argv: Sequence[str],
-    timeout_s: float,
-    env: Mapping[str, str] | None,
-    stdin: str | None,
-    on_line: Callable[[str], None],
-) -> Result:
-    lines: list[str] = []
-    with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryFile("w+") as question:
-        question.write(stdin or "")
-        question.seek(0)
-        with subprocess.Popen(
-            list(argv),
-            stdin=question,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            encoding="utf-8",
-            errors="replace",
-            env={**os.environ, **env} if env else None,
-            cwd="/",
-        ) as running:
-            watchdog = threading.Timer(timeout_s, running.kill)
-            watchdog.start()
-            try:
-                assert running.stdout is not None
-                for line in running.stdout:
-                    lines.append(line)
-                    on_line(line.rstrip("\n"))
-                code = running.wait()
-            except BaseException:
-                running.kill()
-                raise
-            finally:
-                timed_out = not watchdog.is_alive()
-                watchdog.cancel()
-        if timed_out:
-            raise TljhError(
-                f"{argv[0]} did not finish within {timeout_s:g} s",
-                why=" ".join(argv),
-                fix="look at what it waits for, then run the command again",
-            )
-        errors.seek(0)
-        return Result(code, "".join(lines), errors.read())
-
-
 class RealHost(RealReader):
     """Implements `Host` on this machine."""
 
@@ -402,7 +357,17 @@ class RealHost(RealReader):
     ) -> Result:
         if on_line is None:
             return self.query(argv, timeout_s=timeout_s, env=env, stdin=stdin)
-        return _run_line_by_line(argv, timeout_s, env, stdin, on_line)
+        return self.start(argv, timeout_s=timeout_s, env=env, stdin=stdin).wait(on_line)
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+    ) -> RunningCommand:
+        return RunningCommand(argv, timeout_s, env, stdin)
 
     def _must(self, *argv: str, timeout_s: float = 60) -> None:
         done = self.run(argv, timeout_s=timeout_s)

@@ -43,6 +43,10 @@ async def _answer(request: dict[str, Any]) -> object:
         from tljh.conda.worker.solving import solve
 
         return await solve(request)
+    if operation == "build":
+        from tljh.conda.worker.transaction import build
+
+        return await build(request)
     if operation == "apply":
         from tljh.conda.worker.transaction import apply
 

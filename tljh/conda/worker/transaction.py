@@ -24,7 +24,7 @@ from rattler import (
     install,
 )
 
-from tljh.conda.environment import MARKER
+from tljh.conda.environment import BUILDING, MARKER
 from tljh.conda.worker import events, trees
 from tljh.conda.worker.archives import verify_local_archives
 from tljh.conda.worker.prefix import (
@@ -47,10 +47,26 @@ _DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 
 async def apply(request: dict[str, Any]) -> dict[str, Any]:
-    """Build at `other` from the lock, on top of `prefix` where it exists, and exchange them."""
+    """Build at `other`, or bring there what was built before, and put it in place."""
     prefix, other = Path(request["prefix"]), Path(request["other"])
     shutil.rmtree(other, ignore_errors=True)
     trees.prune(other.parent, other.name.rstrip("0123456789"), request["keep_snapshots"])
+    if request["built"] is None:
+        await build(request)
+    else:
+        Path(request["built"]).rename(other)
+    events.step("putting it in place")
+    trees.commit(prefix, other)
+    if not request["keep_cache"]:
+        shutil.rmtree(request["cache"], ignore_errors=True)
+    return {"packages": len(list((prefix / "conda-meta").glob("*.json")))}
+
+
+async def build(request: dict[str, Any]) -> dict[str, Any]:
+    """Build at `other` from the lock, on top of `prefix` where it exists, complete and flushed."""
+    prefix, other = Path(request["prefix"]), Path(request["other"])
+    for left in (other, *other.parent.glob(f"{BUILDING}*")):
+        shutil.rmtree(left, ignore_errors=True)
     if prefix.exists():
         events.step("copying the environment")
         trees.copy_tree(prefix, other)
@@ -65,11 +81,8 @@ async def apply(request: dict[str, Any]) -> dict[str, Any]:
     _compile(prefix, other)
     _mark(request, other)
     trees.publish_modes(other)
-    events.step("putting it in place")
-    trees.commit(prefix, other)
-    if not request["keep_cache"]:
-        shutil.rmtree(request["cache"], ignore_errors=True)
-    return {"packages": len(list((prefix / "conda-meta").glob("*.json")))}
+    trees.flush(other)
+    return {}
 
 
 async def _link(request: dict[str, Any], prefix: Path, other: Path) -> None:
