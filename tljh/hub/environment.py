@@ -29,7 +29,11 @@ BUILD_TIMEOUT_S = 1800.0
 
 @dataclass(frozen=True)
 class Rebuild:
-    """Why the environment in use is not the one that the configuration asks for."""
+    """Why the environment in use is not the one that the configuration asks for.
+
+    `specs` are the configuration's own: the builder asks the plugins of the new environment,
+    which may be others than those of the one in use, what they add.
+    """
 
     specs: tuple[str, ...]
     added: tuple[str, ...]
@@ -49,12 +53,12 @@ def rebuild_needed(
     if stamp is None:
         return None
     built_with: dict[str, Any] = json.loads(stamp)["wanted"]
-    specs = {*config.plugins.packages, *config.hub.packages, *from_plugins}
-    before = set(built_with["specs"])
+    own = {*config.plugins.packages, *config.hub.packages}
+    specs, before = {*own, *from_plugins}, set(built_with["specs"])
     if specs == before:
         return None
     return Rebuild(
-        tuple(sorted(specs)), tuple(sorted(specs - before)), tuple(sorted(before - specs))
+        tuple(sorted(own)), tuple(sorted(specs - before)), tuple(sorted(before - specs))
     )
 
 

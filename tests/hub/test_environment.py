@@ -1,0 +1,32 @@
+"""When the hub's environment is built anew, and with what."""
+
+from __future__ import annotations
+
+import json
+
+from tljh.config import load
+from tljh.host.fake import FakeHost
+from tljh.hub.environment import STAMP, rebuild_needed
+from tljh.paths import Paths
+
+PATHS = Paths()
+
+
+def rebuild(text: str, from_plugins: list[str], built_with: list[str]):
+    host = FakeHost()
+    for directory in (PATHS.prefix, PATHS.hub, *reversed((PATHS.hub / STAMP).parents)):
+        if host.info(directory) is None:
+            host.mkdir(directory, mode=0o755)
+    stamp = json.dumps({"wanted": {"specs": built_with}}).encode()
+    host.write(PATHS.hub / STAMP, stamp, mode=0o644)
+    return rebuild_needed(host, PATHS, load(text.encode()), from_plugins)
+
+
+def test_what_was_built_with_what_is_asked_for_stays():
+    assert rebuild("plugins: {packages: [tljh-a]}\n", ["there"], ["there", "tljh-a"]) is None
+
+
+def test_a_plugin_that_is_removed_takes_along_what_it_asked_for():
+    needed = rebuild("", ["there"], ["there", "tljh-a"])
+    assert needed.specs == ()
+    assert str(needed) == "the hub environment is built anew without tljh-a"
