@@ -105,9 +105,11 @@ def _when(time: datetime) -> str:
 
 def _next(now: Standing) -> str:
     assert now.renewal is not None
+    if not now.is_due:
+        return _when(now.renewal)
     if now.next_try:
         return f"is due; after failures it is tried again at {_when(now.next_try)}"
-    return "is due" if now.renewal <= utc_now() else _when(now.renewal)
+    return "is due"
 
 
 @dataclass(frozen=True)

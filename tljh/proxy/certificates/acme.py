@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from tljh.paths import Paths
 
@@ -55,7 +56,7 @@ class AcmeRequest:
     def authority(self) -> str:
         """Whom people know it as."""
         known = {PRODUCTION: "Let's Encrypt", STAGING: "Let's Encrypt (staging)"}
-        return known.get(self.server) or self.server
+        return known.get(self.server) or urlsplit(self.server).netloc
 
     @property
     def challenge(self) -> str:

@@ -7,20 +7,25 @@ state/acme/certbot. Secrets reach it in files.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from tljh.errors import Finding, TljhError
-from tljh.host.base import Host, Result
+from tljh.host.base import Host, HostReader, Result
 from tljh.paths import Paths
 from tljh.proxy.certificates.acme import AcmeRequest, acme_dir
 from tljh.proxy.certificates.store import make_directories
 from tljh.proxy.dynamic import Certificate
 
+SYSTEM_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _PROBLEM = re.compile(
     r"(?:Domain|Identifier):\s*(?P<domain>\S+)\s*\n\s*Type:\s*(?P<type>\S+)\s*\n"
     r"\s*Detail:\s*(?P<detail>.+(?:\n(?!\s*(?:Domain|Identifier|Hint):)\s*\S.*)*)",
+)
+_ACCOUNT_GONE = re.compile(
+    r"accountDoesNotExist|account\b.{0,120}(not found|does not exist|deactivated|not valid)", re.I
 )
 _NOISE = (
     "Saving debug log",
@@ -72,7 +77,11 @@ class Certbot:
                 *("--chain-path", str(scratch / "above.pem")),
                 *self._challenge(request, at),
             ]
-            done = self._run(host, argv, request, timeout_s)
+            done = self._run(host, argv, request, scratch, timeout_s)
+            if not done.ok and _ACCOUNT_GONE.search(f"{done.out}{done.err}"):
+                # Test authorities forget accounts, and one's own starts over some day.
+                host.remove(acme_dir(self.paths) / "certbot" / "config" / "accounts")
+                done = self._run(host, argv, request, scratch, timeout_s)
             obtained = host.read(chain)
             if not done.ok or obtained is None:
                 raise TljhError(refusals(done, request))
@@ -98,9 +107,10 @@ class Certbot:
                 *("--cert-path", str(scratch / "leaf.pem"), "--key-path", str(scratch / "key.pem")),
                 *("--reason", reason, "--no-delete-after-revoke"),
             ]
-            done = self._run(host, argv, request, timeout_s)
+            done = self._run(host, argv, request, scratch, timeout_s)
             if not done.ok:
-                raise TljhError(refusals(done, request))
+                what = f"{request.authority} did not revoke the certificate"
+                raise TljhError(what, why=said(done), fix="mend what it says, then run it again")
         finally:
             host.remove(scratch)
 
@@ -136,12 +146,20 @@ class Certbot:
 
         return [*plugin_options(request), *profile]
 
-    def _run(self, host: Host, argv: list[str], request: AcmeRequest, timeout_s: float) -> Result:
+    def _run(
+        self, host: Host, argv: list[str], request: AcmeRequest, scratch: Path, timeout_s: float
+    ) -> Result:
         from tljh.proxy.certificates.dns import plugin_environment
 
-        env = {"PYTHONUNBUFFERED": "1", **plugin_environment(request)}
-        if request.ca_bundle:
-            env["REQUESTS_CA_BUNDLE"] = request.ca_bundle
+        env = {
+            "PYTHONUNBUFFERED": "1",
+            **kept_proxies(host, self.paths),
+            **plugin_environment(request),
+        }
+        trusted = _trusted(host, request)
+        if trusted:
+            host.write(scratch / "trusted.pem", trusted, mode=0o600)
+            env["REQUESTS_CA_BUNDLE"] = str(scratch / "trusted.pem")
         try:
             return host.run(argv, timeout_s=timeout_s, env=env)
         except TljhError as error:
@@ -150,6 +168,18 @@ class Certbot:
                 why=f"certbot was waiting for {request.server}",
                 fix="see whether the authority has a disturbance, then: sudo tljh-config reload",
             ) from error
+
+
+def _trusted(host: HostReader, request: AcmeRequest) -> bytes:
+    """Authorities to trust: the system's, as a DNS provider may be asked too, and one's own."""
+    own = host.read(Path(request.ca_bundle)) if request.ca_bundle else None
+    return (host.read(SYSTEM_BUNDLE) or b"").rstrip() + b"\n" + (own or b"")
+
+
+def kept_proxies(host: HostReader, paths: Paths) -> dict[str, str]:
+    """The way to the Internet that the installation took; sudo and timers know of none."""
+    kept = json.loads(host.read(paths.state_dir / "environment.json") or b"{}")
+    return {name: value for name, value in kept.items() if name.lower().endswith("_proxy")}
 
 
 def _secret_options(host: Host, request: AcmeRequest) -> bytes:
@@ -182,18 +212,24 @@ def refusals(done: Result, request: AcmeRequest) -> list[Finding]:
     found = [_refusal(match, request) for match in _PROBLEM.finditer(text)]
     if found:
         return list(dict.fromkeys(found))
-    lines = [
-        line.strip()
-        for line in text.splitlines()
-        if line.strip() and not line.strip().startswith(_NOISE)
-    ]
+    why = said(done)
     return [
         Finding(
             f"{request.authority} gave no certificate for {', '.join(request.names)}",
-            why="\n".join(dict.fromkeys(lines[-6:])) or f"certbot ended with code {done.code}",
-            fix=_fix("\n".join(lines), request),
+            why=why,
+            fix=_fix(why, request),
         )
     ]
+
+
+def said(done: Result) -> str:
+    """What certbot ended with, without what it always says."""
+    lines = [
+        line.strip()
+        for line in f"{done.out}\n{done.err}".splitlines()
+        if line.strip() and not line.strip().startswith(_NOISE)
+    ]
+    return "\n".join(dict.fromkeys(lines[-6:])) or f"certbot ended with code {done.code}"
 
 
 def _refusal(match: re.Match[str], request: AcmeRequest) -> Finding:

@@ -68,7 +68,7 @@ def _renewal(now: Standing, host: HostReader) -> Iterator[tuple[bool, Finding]]:
         return
     left = f"{now.about.days_left(utc_now()):.1f} days left"
     error = now.last_error
-    if error is not None:
+    if error is not None and now.is_due:
         yield (
             False,
             Finding(

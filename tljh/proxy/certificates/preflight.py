@@ -42,15 +42,23 @@ class Seen:
 
 
 def look_ahead(
-    host: HostReader, request: AcmeRequest, attempts: Attempts, instance: str, now: datetime
+    host: HostReader,
+    request: AcmeRequest,
+    attempts: Attempts,
+    now: datetime,
+    *,
+    instance: str,
+    is_proxied: bool = False,
+    timeout_s: float | None = None,
 ) -> list[str]:
     """Notes on what looks doubtful. Raises TljhError for what cannot work.
 
-    `instance` is the mark by which this hub's answers are known.
+    `instance` is the mark by which this hub's answers are known. Behind a proxy of the
+    installation's own the authority is not looked at from here: certbot is told of the proxy.
     """
     errors = [*file_errors(host, request)]
-    if not errors:
-        answer = host.http("GET", request.server, timeout_s=ANSWER_S, verify=False)
+    if not errors and not is_proxied:
+        answer = host.http("GET", request.server, timeout_s=timeout_s or ANSWER_S, verify=False)
         errors += server_errors(request, answer, now)
     if errors:
         raise TljhError(errors)

@@ -136,7 +136,10 @@ def serve(host: Host, paths: Paths, progress: Progress) -> bool:
             resource.apply(host, progress)
     certificates = certificates_to_serve(now.config, now.facts)
     before = named_certificate(host, paths)
-    if not certificates or before == certificates[0].chain:
+    if not certificates:
+        return False
+    if before == certificates[0].chain:
+        remove_others(host, paths, certificates[0])
         return False
     with progress.step("proxy: takes up the certificate"):
         _exchange_checked(host, now, certificates[0])
@@ -182,6 +185,10 @@ class Standing:
     renewal: datetime | None = None
     next_try: datetime | None = None
     last_error: dict[str, object] | None = None
+
+    @property
+    def is_due(self) -> bool:
+        return self.renewal is not None and self.renewal <= utc_now()
 
 
 def standing(host: HostReader, paths: Paths) -> Standing:

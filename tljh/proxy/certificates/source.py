@@ -18,9 +18,9 @@ from tljh.proxy.certificates.acme import (
     next_try,
     renewal_time,
 )
-from tljh.proxy.certificates.certbot import Certbot, Listener
+from tljh.proxy.certificates.certbot import Certbot, Listener, kept_proxies
 from tljh.proxy.certificates.pair import Details, utc_now
-from tljh.proxy.certificates.preflight import look_ahead
+from tljh.proxy.certificates.preflight import ANSWER_S, look_ahead
 from tljh.proxy.certificates.store import held, keep, read_ledger, write_ledger
 from tljh.proxy.certificates.takeover import FILE as ACME_JSON
 from tljh.proxy.certificates.takeover import certificate_from
@@ -62,7 +62,7 @@ class AcmeSource:
     def obtain(self, host: Host, progress: Progress, timeout_s: float | None = None) -> Certificate:
         attempts = read_ledger(host, self.paths).of(self.request)
         try:
-            for doubt in self.doubts(host):
+            for doubt in self.doubts(host, timeout_s):
                 progress.note(doubt)
             certificate = self._certbot.obtain(
                 host, self.request, self._listener(host), timeout_s or self.request.deadline_s
@@ -84,11 +84,20 @@ class AcmeSource:
         deadline_s = timeout_s or self.request.deadline_s
         self._certbot.revoke(host, self.request, certificate, reason, deadline_s)
 
-    def doubts(self, host: HostReader) -> list[str]:
+    def doubts(self, host: HostReader, timeout_s: float | None = None) -> list[str]:
         """What looks as if a certificate would be refused; raises TljhError for what is sure."""
         attempts = read_ledger(host, self.paths).of(self.request)
         instance = (host.read(self.paths.state_dir / "instance") or b"").decode().strip()
-        return look_ahead(host, self.request, attempts, instance, utc_now())
+        is_proxied = bool(kept_proxies(host, self.paths))
+        return look_ahead(
+            host,
+            self.request,
+            attempts,
+            utc_now(),
+            instance=instance,
+            is_proxied=is_proxied,
+            timeout_s=min(timeout_s, ANSWER_S) if timeout_s else None,
+        )
 
     @property
     def _certbot(self) -> Certbot:

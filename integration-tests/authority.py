@@ -1,0 +1,111 @@
+"""An ACME authority in a machine: Pebble, Let's Encrypt's own test server, with DNS to go with it.
+
+Names resolve to the machine itself, unless told otherwise. Its temper is set by environment
+variables (`PEBBLE_…`), and it forgets everything when it is started again.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+from machine import Machine
+
+DIRECTORY = "https://localhost:14000/dir"
+PLACE = "/srv/pebble"
+CA = f"{PLACE}/ca.pem"
+ROOT = f"{PLACE}/root.pem"
+MANAGEMENT = "https://localhost:15000"
+DNS = "127.0.0.1:8053"
+EAB_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+_OWN_CERTIFICATE = f"""
+mkdir -p {PLACE} && cd {PLACE}
+openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=pebble -keyout ca.key -out ca.pem
+openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out csr.pem
+echo subjectAltName=DNS:localhost,IP:127.0.0.1 > names
+openssl x509 -req -in csr.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile names \\
+    -out cert.pem
+"""
+
+
+class Authority:
+    """Pebble in `machine`; `start` it first."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        machine.run("apt-get -q update && apt-get -qy install pebble openssl", timeout_s=300)
+        machine.run(_OWN_CERTIFICATE)
+        self.run_unit(
+            "challtestsrv",
+            f"pebble-challtestsrv -http01 '' -https01 '' -tlsalpn01 '' -dns01 {DNS} "
+            "-management 127.0.0.1:8055 -defaultIPv6 ''",
+        )
+
+    def run_unit(self, name: str, command: str, **environment: str) -> None:
+        setenv = " ".join(f"-E {key}={value}" for key, value in environment.items())
+        self.machine.run(f"systemd-run --quiet --collect --unit={name} {setenv} {command}")
+
+    def start(
+        self,
+        *,
+        valid_s: int = 90 * 86400,
+        needs_account: bool = False,
+        dns: str = DNS,
+        **temper: str,
+    ) -> None:
+        """Start it, again if it runs; it is even-tempered unless told otherwise."""
+        self.stop()
+        config = {
+            "listenAddress": "127.0.0.1:14000",
+            "managementListenAddress": "127.0.0.1:15000",
+            "certificate": f"{PLACE}/cert.pem",
+            "privateKey": f"{PLACE}/key.pem",
+            "httpPort": 80,
+            "tlsPort": 443,
+            "certificateValidityPeriod": valid_s,
+            "externalAccountBindingRequired": needs_account,
+            "externalAccountMACKeys": {"kid-1": EAB_KEY},
+        }
+        text = shlex.quote(json.dumps({"pebble": config}))
+        self.machine.run(f"echo {text} > {PLACE}/config.json")
+        even = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"}
+        command = f"pebble -config {PLACE}/config.json -dnsserver {dns}"
+        self.run_unit("pebble", command, **{**even, **temper})
+        self.machine.run(
+            f"for i in $(seq 100); do "
+            f"curl -sf --cacert {CA} {MANAGEMENT}/roots/0 -o {ROOT} && exit; read -t 0.1 <> <(:); "
+            f"done; exit 1"
+        )
+
+    def stop(self) -> None:
+        self.machine.run("systemctl stop pebble", check=False)
+
+    def freeze(self) -> None:
+        """Let it take connections and answer nothing."""
+        self.machine.run("systemctl kill --signal=SIGSTOP pebble")
+
+    def thaw(self) -> None:
+        self.machine.run("systemctl kill --signal=SIGCONT pebble")
+
+    def lead(self, name: str, address: str) -> None:
+        """Have a name resolve to another address."""
+        data = shlex.quote(json.dumps({"host": f"{name}.", "addresses": [address]}))
+        self.machine.run(f"curl -sf -d {data} http://127.0.0.1:8055/add-a")
+
+    def status_of(self, serial: str) -> str:
+        """What it says of a certificate: Valid or Revoked."""
+        shown = self.machine.run(
+            f"curl -sf --cacert {CA} {MANAGEMENT}/cert-status-by-serial/{serial}"
+        ).stdout
+        found: str = json.loads(shown)["Status"]
+        return found
+
+
+def trusted_status(machine: Machine, name: str, root: Path | str = ROOT) -> str:
+    """Status of the login page for somebody who trusts the authority; 000 for no trust."""
+    return machine.run(
+        f"curl -s -o /dev/null -w '%{{http_code}}' --cacert {root} "
+        f"--resolve {name}:443:127.0.0.1 https://{name}/hub/login",
+        check=False,
+    ).stdout
