@@ -6,6 +6,7 @@ Pure: the same input gives the same list, and nothing here touches the machine.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -176,6 +177,11 @@ def applied_configuration(config: Config, facts: Facts, paths: Paths) -> list[Re
     return [
         File(applied / HUB_FILE, traits, mode=0o600, secret=True),
         File(applied / LIMITS_FILE, limits_as_json(config), mode=0o600),
+        # Where the shared environment's Python finds it, beside the program of a server.
+        File(
+            paths.prefix / "kernel_deaths.py",
+            files("tljh.singleuser").joinpath("kernel_deaths.py").read_bytes(),
+        ),
         *(File(path, data, mode=0o600) for path, data in sorted(copies.items())),
         *(Absent(path) for path in stale),
     ]

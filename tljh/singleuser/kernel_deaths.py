@@ -1,0 +1,137 @@
+"""Tells whose kernel was ended for its memory why, in the cell that was running.
+
+Jupyter says that 'the kernel appears to have died'. The kernel of Linux knows more: it counts, for
+the unit of each server, what it ended because memory was used up, and whose limit that was.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+CGROUPS = Path("/sys/fs/cgroup")
+NAME = "TellingConnection"
+# All pages that show a kernel hear of its death within this time.
+SAME_DEATH_S = 5.0
+
+
+class Ended:
+    """How often memory ended something in our own cgroup, of either version."""
+
+    def __init__(self, root: Path = CGROUPS, membership: str | None = None) -> None:
+        text = Path("/proc/self/cgroup").read_text() if membership is None else membership
+        places = dict(line.split(":", 2)[1:] for line in text.splitlines())
+        self.is_old = "memory" in ",".join(places).split(",")
+        key = next((name for name in places if "memory" in name.split(",")), "")
+        self.directory = root / ("memory" if self.is_old else "") / places.get(key, "/").lstrip("/")
+
+    def counts(self) -> tuple[int, int]:
+        """Processes ended, and how often our own limit was reached."""
+        if not self.is_old:
+            events = self._numbers("memory.events")
+            return events.get("oom_kill", 0), events.get("max", 0)
+        ended = self._numbers("memory.oom_control").get("oom_kill", 0)
+        try:
+            return ended, int((self.directory / "memory.failcnt").read_text())
+        except (OSError, ValueError):
+            return ended, 0
+
+    def _numbers(self, name: str) -> dict[str, int]:
+        try:
+            lines = (self.directory / name).read_text().splitlines()
+        except OSError:
+            return {}
+        pairs = (line.split() for line in lines)
+        return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+
+
+class Watch:
+    """Says, after a death, whether it was for memory that something of this server was ended."""
+
+    def __init__(self, ended: Ended, limit: str | None) -> None:
+        self.ended, self.limit = ended, limit
+        self.before = ended.counts()
+        self._told: dict[str, tuple[float, str]] = {}
+
+    def reason_for(self, kernel: str) -> str | None:
+        """The reason for the death of a kernel; each page that shows it may ask."""
+        told_s, told = self._told.get(kernel, (0.0, None))
+        if told is not None and time.monotonic() - told_s < SAME_DEATH_S:
+            return told
+        reason = self.reason()
+        if reason is not None:
+            self._told[kernel] = time.monotonic(), reason
+        return reason
+
+    def reason(self) -> str | None:
+        """Why, if memory has ended anything since the last time that this was asked."""
+        now = self.ended.counts()
+        (ended, reached), (ended_before, reached_before) = now, self.before
+        self.before = now
+        if ended <= ended_before:
+            return None
+        if reached > reached_before and self.limit and self.limit.isdigit():
+            what = f"your server used all of the {shown(int(self.limit))} of memory that it may use"
+        else:
+            what = "all servers on this machine together used up its memory"
+        return (
+            f"The kernel was ended because {what}. Its variables are lost. Work on less data at "
+            "a time, or shut down kernels of other notebooks that you do not need."
+        )
+
+
+def shown(size_bytes: int) -> str:
+    """An amount of memory as people say it."""
+    if size_bytes < 1 << 30:
+        return f"{size_bytes >> 20} MB"
+    return f"{size_bytes / (1 << 30):.1f} GB"
+
+
+def connection_class() -> type:
+    """jupyter_server's connection of a page to a kernel, with a word more at the end."""
+    channels = import_module("jupyter_server.services.kernels.connection.channels")
+    connection: Any = channels.ZMQChannelsWebsocketConnection
+    watch = Watch(Ended(), os.environ.get("MEM_LIMIT"))
+
+    class TellingConnection(connection):  # type: ignore[misc]
+        _running: dict[str, Any] | None = None
+
+        def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
+            self._note(outgoing_msg)
+            super().handle_outgoing_message(stream, outgoing_msg)
+
+        def _note(self, outgoing_msg: list[Any]) -> None:
+            """Remember for which cell the kernel works, to show the reason there."""
+            try:
+                _, parts = self.session.feed_identities(outgoing_msg)
+                if self.session.unpack(parts[1])["msg_type"] == "execute_input":
+                    self._running = self.session.unpack(parts[2])
+            except Exception as error:  # a message that we cannot read is for others to refuse
+                self.log.debug("not noted: %s", error)
+
+        def on_kernel_restarted(self) -> None:
+            self._tell()
+            super().on_kernel_restarted()
+
+        def on_restart_failed(self) -> None:
+            self._tell()
+            super().on_restart_failed()
+
+        def _tell(self) -> None:
+            reason = watch.reason_for(self.kernel_id)
+            if reason is not None and self._running is not None:
+                self.write_stderr(reason, self._running)
+                self._running = None
+
+    return TellingConnection
+
+
+def install(argv: list[str]) -> None:
+    """Have the server use it; kernels behind a gateway are not on this machine."""
+    if "JUPYTER_GATEWAY_URL" not in os.environ:
+        setattr(sys.modules[__name__], NAME, connection_class())
+        argv.append(f"--ServerApp.kernel_websocket_connection_class={__name__}.{NAME}")
