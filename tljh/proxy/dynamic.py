@@ -137,7 +137,8 @@ def own_routes(inputs: DynamicInputs) -> Tree:
             "routers": {
                 "tljh-api": {
                     "entryPoints": ["auth_api"],
-                    "rule": "PathPrefix(`/api`)",
+                    # Whatever is asked for here is asked for a password first.
+                    "rule": "PathPrefix(`/`)",
                     "service": "api@internal",
                     "middlewares": ["tljh-api-auth"],
                 },
