@@ -91,6 +91,15 @@ def test_a_password_is_changed_by_its_owner_and_by_an_administrator(hub, boss):
     lena = Browser(hub)
     lena.login("lena", PASSWORD)
     change = {"new_password": "the second one", "new_password_confirmation": "the second one"}
+    wrong = lena.post("/change-password", old_password="not the password", **change).text
+    assert "current password was incorrect" in wrong
+    other = {**change, "new_password_confirmation": "another one"}
+    differ = lena.post("/change-password", old_password=PASSWORD, **other).text
+    assert "are not the same" in differ
+    weak = {"new_password": "12345678", "new_password_confirmation": "12345678"}
+    assert (
+        "at least 8 characters" in lena.post("/change-password", old_password=PASSWORD, **weak).text
+    )
     assert "successfully" in lena.post("/change-password", old_password=PASSWORD, **change).text
     assert Browser(hub).login("lena", "the second one").status_code == 302
     back = {"new_password": PASSWORD, "new_password_confirmation": PASSWORD}
