@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("jupyterhub_traefik_proxy")
 import toml
+from tornado.httpclient import HTTPClientError
 
 from tljh.hub.routes import RoutesProxy
 
@@ -27,7 +28,7 @@ def loop():
     """JupyterHub's proxy classes look for a loop as soon as they are made."""
     made = asyncio.new_event_loop()
     asyncio.set_event_loop(made)
-    yield
+    yield made
     asyncio.set_event_loop(None)
     made.close()
 
@@ -79,3 +80,28 @@ def test_routes_file_is_readable_by_its_group_and_nobody_else(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o640
     assert toml.loads(path.read_text()) == {"http": {}}
     assert [entry.name for entry in tmp_path.iterdir()] == ["rules.toml"]
+
+
+@pytest.mark.parametrize(
+    ("known", "is_there"),
+    [
+        # Traefik's names while there is one public entry point, and with HTTPS beside it.
+        ({"router__2Fuser_2Fa_2F@file"}, True),
+        ({"http-router__2Fuser_2Fa_2F@file", "https-router__2Fuser_2Fa_2F@file"}, True),
+        ({"router__2F@file"}, False),
+        (set(), False),
+    ],
+)
+def test_a_route_is_found_whether_or_not_https_is_on(tmp_path, loop, known, is_there):
+    made = proxy(tmp_path / "rules.toml")
+    made.traefik_entrypoint = "https"
+
+    async def answer(path):
+        if "/routers/" not in path:
+            await asyncio.Event().wait()  # what it asks by itself is another matter
+        if path.rpartition("/")[2] not in known:
+            raise HTTPClientError(404)
+
+    made._traefik_api_request = answer
+    found = loop.run_until_complete(made._check_for_traefik_service("/user/a/", "router"))
+    assert found is is_there

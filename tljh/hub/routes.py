@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from jupyterhub_traefik_proxy.fileprovider import TraefikFileProviderProxy
-from jupyterhub_traefik_proxy.traefik_utils import TraefikConfigFileHandler, generate_rule
+from jupyterhub_traefik_proxy.traefik_utils import (
+    TraefikConfigFileHandler,
+    generate_alias,
+    generate_rule,
+)
+from tornado.httpclient import HTTPClientError
 from traitlets import default, observe
 
 GROUP = "traefik"
@@ -57,6 +62,21 @@ class RoutesProxy(TraefikFileProviderProxy):
             router.pop("entryPoints", None)
             router["rule"] = generate_rule(_ENCODED_RESERVED.sub(r"%25\1", routespec))
         return traefik, hub
+
+    async def _check_for_traefik_service(self, routespec: str, kind: str) -> bool:
+        """Whether Traefik has it by now; with HTTPS a router has a name for each entry point."""
+        for prefix in ("", f"{self.traefik_entrypoint}-"):
+            name = f"{prefix}{generate_alias(self.validate_routespec(routespec), kind)}"
+            try:
+                await self._traefik_api_request(f"/api/http/{kind}s/{name}@{self.provider_name}")
+            except HTTPClientError as error:
+                if error.code != 404:
+                    self.log.exception("Traefik was asked for %s in vain", name)
+            except Exception:
+                self.log.exception("Traefik was asked for %s in vain", name)
+            else:
+                return True
+        return False
 
     @observe("dynamic_config_file")
     def _set_dynamic_config_file(self, change: Any) -> None:
