@@ -109,3 +109,53 @@ def trusted_status(machine: Machine, name: str, root: Path | str = ROOT) -> str:
         f"--resolve {name}:443:127.0.0.1 https://{name}/hub/login",
         check=False,
     ).stdout
+
+
+_ZONE = """$TTL 60
+@ IN SOA ns hostmaster 1 60 60 60 60
+@ IN NS ns
+ns IN A 127.0.0.1
+"""
+
+
+class DnsServer:
+    """BIND for one zone in a machine, which takes updates that are signed (RFC 2136)."""
+
+    port = 5300
+    credentials = "/root/rfc2136.ini"
+
+    def __init__(self, machine: Machine, zone: str) -> None:
+        machine.run("apt-get -qy install bind9 bind9-dnsutils", timeout_s=300)
+        machine.run("systemctl disable --now named", check=False)
+        machine.run("tsig-keygen -a hmac-sha256 tljh > /etc/bind/tljh.key")
+        zone_file = f"/var/cache/bind/{zone}"
+        configuration = f"""
+include "/etc/bind/tljh.key";
+options {{
+    directory "/var/cache/bind"; recursion no; listen-on-v6 {{ none; }};
+    listen-on port {self.port} {{ 127.0.0.1; }}; pid-file "/run/named/own.pid";
+}};
+controls {{ }};
+zone "{zone}" {{
+    type primary; file "{zone_file}";
+    update-policy {{ grant tljh name _acme-challenge.{zone} TXT; }};
+}};
+"""
+        machine.run(["tee", "/etc/bind/own.conf"], input=configuration)
+        machine.run(["tee", zone_file], input=_ZONE)
+        machine.run(f"chown bind: {zone_file} /etc/bind/tljh.key; mkdir -p /run/named")
+        machine.run("chown bind: /run/named; systemctl reset-failed", check=False)
+        machine.run(
+            "systemd-run --quiet --collect --unit=own-dns named -g -u bind -c /etc/bind/own.conf"
+        )
+        lines = f"""dns_rfc2136_server = 127.0.0.1
+dns_rfc2136_port = {self.port}
+dns_rfc2136_name = tljh.
+dns_rfc2136_secret = $(sed -n 's/.*secret "\\(.*\\)".*/\\1/p' /etc/bind/tljh.key)
+dns_rfc2136_algorithm = HMAC-SHA256
+"""
+        machine.run(f"umask 077; cat > {self.credentials} <<END\n{lines}END")
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from authority import CA, DIRECTORY, EAB_KEY, Authority, trusted_status
+from authority import CA, DIRECTORY, EAB_KEY, Authority, DnsServer, trusted_status
 
 pytestmark = pytest.mark.machine
 
@@ -213,6 +213,24 @@ def run_chaos(hub, authority, times):
 
 def test_twenty_certificates_of_a_capricious_authority(secure, authority):
     assert run_chaos(secure, authority, 20) > 10
+
+
+@pytest.mark.long
+def test_all_names_of_a_zone_are_proven_by_its_own_dns_server(hub, authority):
+    dns = DnsServer(hub, "lan.example.org")
+    authority.start(dns=dns.address, PEBBLE_AUTHZREUSE="0")
+    provider = {"provider": "rfc2136", "credentials": dns.credentials, "propagation_s": 2}
+    configure(hub, "*.lan.example.org", "lan.example.org", dns=provider)
+    assert "certbot-dns-rfc2136" in hub.run("tljh-config plan").stdout
+    hub.run("tljh-config reload", timeout_s=300)
+    assert trusted_status(hub, "anything.lan.example.org") == "200"
+    assert trusted_status(hub, "lan.example.org") == "200"
+    hub.run("sed -i s/secret.*/'secret = bm90aGluZw=='/ " + dns.credentials)
+    failed = hub.run("tljh cert issue", check=False, timeout_s=120)
+    assert failed.code == 1 and "credentials" in failed.stderr, failed.stderr
+    assert shown(hub)["served"]
+    hub.run("tljh-config set https.letsencrypt.dns '{}'")
+    hub.run("tljh-config set https.letsencrypt.domains '[hub.example.org]'")
 
 
 @pytest.mark.long

@@ -53,13 +53,18 @@ def rebuild_needed(
     if stamp is None:
         return None
     built_with: dict[str, Any] = json.loads(stamp)["wanted"]
-    own = {*config.plugins.packages, *config.hub.packages}
+    own = set(configured_packages(config))
     specs, before = {*own, *from_plugins}, set(built_with["specs"])
     if specs == before:
         return None
-    return Rebuild(
-        tuple(sorted(own)), tuple(sorted(specs - before)), tuple(sorted(before - specs))
-    )
+    return Rebuild(tuple(sorted(own)), tuple(sorted(specs - before)), tuple(sorted(before - specs)))
+
+
+def configured_packages(config: Config) -> list[str]:
+    """What the configuration asks for, by name or by what it makes necessary."""
+    from tljh.proxy.certificates.dns import plugin_packages
+
+    return [*config.plugins.packages, *config.hub.packages, *plugin_packages(config)]
 
 
 def build(host: Host, paths: Paths, rebuild: Rebuild, progress: Progress) -> Path:

@@ -16,18 +16,19 @@ from pathlib import Path
 from tljh.errors import TljhError
 from tljh.host.base import HostReader
 from tljh.host.real import RealReader
+from tljh.hub.environment import configured_packages
 from tljh.installed import load_configuration
 from tljh.paths import Paths, paths_from_environment
 from tljh.plugins.manager import contributions
 
 
 def wanted_packages(host: HostReader, paths: Paths, from_plugins: Iterable[str]) -> list[str]:
-    """`hub.packages` and `plugins.packages` of config.yaml, and what plugins ask for."""
+    """What config.yaml asks for, and what plugins ask for."""
     data = host.read(paths.config_file)
     own: list[str] = []
     if data is not None:
         config = load_configuration(host, paths, data, Path(sys.prefix))
-        own = [*config.plugins.packages, *config.hub.packages]
+        own = configured_packages(config)
     return list(dict.fromkeys([*own, *from_plugins]))
 
 
