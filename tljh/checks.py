@@ -248,6 +248,15 @@ def _dummy(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
         )
 
 
+@check("isolation")
+def _isolation(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+    from tljh.isolation.checks import isolation_findings
+
+    if subject.config and subject.host.readlink(subject.paths.hub):
+        for finding in isolation_findings(subject.host, subject.config):
+            yield Severity.DEGRADED, finding
+
+
 @check("system's Python", is_quick=False)
 def _python(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
     link = subject.host.readlink(subject.paths.hub)

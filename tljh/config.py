@@ -24,6 +24,7 @@ from tljh.hub.settings import (
     ServicesSettings,
     UsersSettings,
 )
+from tljh.isolation.settings import IsolationSettings
 from tljh.plugins.settings import PluginsSettings
 from tljh.proxy import settings as proxy_settings
 from tljh.proxy.settings import (
@@ -88,6 +89,9 @@ class Config(Section):
     users: UsersSettings = section(UsersSettings, help="Who may log in, and who may do more.")
     limits: LimitsSettings = section(
         LimitsSettings, help="What each person's server may take of the machine."
+    )
+    isolation: IsolationSettings = section(
+        IsolationSettings, help="What keeps people from each other and from the machine."
     )
     http: HttpSettings = section(HttpSettings, help="Plain HTTP.")
     https: HttpsSettings = section(HttpsSettings, help="Encrypted HTTP.")

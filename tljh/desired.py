@@ -23,6 +23,7 @@ from tljh.hub.people import LEDGER, declared_in
 from tljh.hub.reconcile import People
 from tljh.hub.running import RunningLimits
 from tljh.hub.shares import shared_folder_resources
+from tljh.isolation.desired import isolation_resources
 from tljh.paths import Paths
 from tljh.plugins.manager import Contributions
 from tljh.proxy.certificates.timer import renewal_units
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
     from tljh.config import Config
 
 # sudo: admins' terminals. git: nbgitpuller fetches with it. ca-certificates: https at all.
-APT_PACKAGES = ("sudo", "git", "ca-certificates")
+# nftables: what keeps people from each other's ports.
+APT_PACKAGES = ("sudo", "git", "ca-certificates", "nftables")
 SUDOERS = f"""\
 # Written by tljh: administrators of the hub may become root.
 %{ADMINS_GROUP} ALL = (ALL) NOPASSWD: ALL
@@ -126,6 +128,7 @@ def desired(
         resources.append(File(paths.config_file, config_bytes, mode=0o600, secret=True))
     resources += applied_configuration(config, facts, paths)
     resources += traefik_resources(config, facts, paths)
+    resources += isolation_resources(config, paths)
     resources += units(facts, paths, force)
     resources += renewal_units(paths)
     resources.append(people(config, paths, removing))

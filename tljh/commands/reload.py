@@ -16,6 +16,7 @@ from tljh.host.real import RealHost
 from tljh.hub.health import DEADLINE_S
 from tljh.hub.settings import login_warnings
 from tljh.installed import configuration_bytes
+from tljh.isolation.checks import isolation_findings
 from tljh.journal import Entry, Journal
 from tljh.output import Progress, Silent, progress_for
 from tljh.paths import Paths, paths_from_environment
@@ -150,10 +151,10 @@ def reload(
     forced = frozenset({component}) if force else frozenset()
     request = request_for(host, paths, "reload", force=forced, timeout_s=timeout_s)
     outcome = converge(host, paths, request, _progress(as_json))
-    return _reloaded(outcome)
+    return _reloaded(host, outcome)
 
 
-def _reloaded(outcome: Outcome) -> Reloaded:
+def _reloaded(host: HostReader, outcome: Outcome) -> Reloaded:
     warnings = [
         Finding(problem.what, why=problem.why, fix=problem.fix)
         for problem in (
@@ -161,6 +162,7 @@ def _reloaded(outcome: Outcome) -> Reloaded:
             *certificate_warnings(outcome.config.https, outcome.facts.certificate_files),
         )
     ]
+    warnings += isolation_findings(host, outcome.config)
     return Reloaded(outcome.plan, outcome.number, tuple(warnings), _advice(outcome))
 
 
@@ -208,4 +210,4 @@ def rollback(
     entry = journal.entry(host, number)
     request = request_for(host, paths, f"rollback {number}", files=entry.files)
     outcome = converge(host, paths, request, _progress(as_json))
-    return _reloaded(outcome)
+    return _reloaded(host, outcome)

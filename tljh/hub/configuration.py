@@ -14,6 +14,7 @@ from tljh.hub.catalogue import NAMED_HERE
 from tljh.hub.limits import SLICE
 from tljh.hub.names import USERNAME_PATTERN
 from tljh.hub.providers import callback_url, who_is_let_in
+from tljh.isolation.servers import traits as isolation_traits
 from tljh.paths import Paths
 from tljh.proxy.settings import HUB_PORT
 
@@ -63,6 +64,7 @@ def hub_configuration(config: Config, paths: Paths) -> Traits:
     for part in (_hub(config, paths), _proxy(config, paths), _people(config, paths)):
         _merge(traits, part)
     _merge(traits, _spawner(config, paths))
+    _merge(traits, isolation_traits(config.isolation, paths))
     _merge(traits, _culler(config, paths))
     _merge(traits, {name: dict(values) for name, values in config.auth.classes.items()})
     _merge(traits, config.traitlets)
@@ -162,7 +164,6 @@ def _spawner(config: Config, paths: Paths) -> Traits:
     user = paths.user
     return {
         "Spawner": {
-            "cmd": [f"{user}/bin/jupyterhub-singleuser"],
             "default_url": config.user_environment.default_url,
             "start_timeout": START_TIMEOUT_S,
             "http_timeout": START_TIMEOUT_S,
@@ -175,7 +176,6 @@ def _spawner(config: Config, paths: Paths) -> Traits:
         "SystemdSpawner": {
             "extra_paths": [f"{user}/bin"],
             "default_shell": "/bin/bash",
-            "isolate_tmp": True,
             "isolate_devices": False,
             "slice": SLICE,
             # A home is its owner's; what is put there is too.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import html
 import pwd
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ from jupyterhub.utils import random_port
 from systemdspawner import SystemdSpawner
 from systemdspawner.systemd import make_environment_file
 from tornado import web
-from traitlets import Dict, Enum, Integer, List, Unicode
+from traitlets import Bool, Dict, Enum, Integer, List, Unicode
 
 from tljh.errors import TljhError
 from tljh.host.accounts import Account, ensure_account
@@ -25,6 +26,8 @@ from tljh.hub.load import applied_directory
 from tljh.hub.names import account_name, unit_name
 from tljh.hub.queue import StartQueue, Turn
 from tljh.hub.starting import ServerFailed, Start
+from tljh.isolation import network
+from tljh.isolation.servers import unit_properties
 from tljh.paths import paths_from_environment
 
 # JupyterHub counts its timeout from when a start is asked for; ours begins when it has its turn.
@@ -67,6 +70,12 @@ class UserCreatingSpawner(SystemdSpawner):
     )
 
     start_timeout: Any
+    isolation = Dict(
+        value_trait=Bool(),
+        key_trait=Unicode(),
+        help="What keeps this server from others and the machine, by the settings' names.",
+        config=True,
+    )
 
     # Ports of servers that are being started: two of them must not be given the same.
     _ports_of_starts: ClassVar[set[int]] = set()
@@ -93,9 +102,6 @@ class UserCreatingSpawner(SystemdSpawner):
             .replace("{LOGIN}", self.user.name)
             .replace("{USERID}", str(self.user.id))
         )
-
-    def _entry(self) -> pwd.struct_passwd:
-        return pwd.getpwnam(self._expand_user_vars(self.username_template))
 
     def _account(self) -> Account:
         login = self.user.name
@@ -142,7 +148,10 @@ class UserCreatingSpawner(SystemdSpawner):
         self.port = self._free_port()
         try:
             unit = await asyncio.to_thread(self._unit, self._limits())
+            await self._keep_apart()
             await Start(unit, self._own_url, self._timeout_s).run()
+            # Again: rules that were loaded anew meanwhile did not see the server yet.
+            await self._keep_apart()
         finally:
             self._ports_of_starts.discard(self.port)
         return (self.ip or "127.0.0.1", self.port)
@@ -157,6 +166,25 @@ class UserCreatingSpawner(SystemdSpawner):
             raise web.HTTPError(500, f"Your server cannot start: {reason}.") from error
         if is_new:
             await asyncio.to_thread(_tell_plugins, account.name)
+
+    async def _keep_apart(self) -> None:
+        """Have the machine's rules know whose the port of this server is."""
+        if not self.isolation.get("network") or self.dynamic_users:
+            return
+        account = self._account().name
+        try:
+            problem = await asyncio.to_thread(network.admit, RealHost(), account, self.port)
+        except (TljhError, OSError) as error:
+            problem = str(error)
+        if problem:
+            self.log.warning("ports of %s are not kept apart: %s", account, problem)
+
+    async def stop(self, now: bool = False) -> None:
+        await super().stop(now)
+        if self.isolation.get("network") and self.server and not self.dynamic_users:
+            account, port = self._account().name, self.server.port
+            with contextlib.suppress(TljhError, OSError):
+                await asyncio.to_thread(network.dismiss, RealHost(), account, port)
 
     def _free_port(self) -> int:
         while (port := int(random_port())) in self._ports_of_starts:
@@ -219,7 +247,7 @@ class UserCreatingSpawner(SystemdSpawner):
             properties |= {"DynamicUser": "yes", "StateDirectory": name}
             environment["HOME"] = f"/var/lib/{name}"
             return None, None, environment["HOME"]
-        entry = self._entry()
+        entry = pwd.getpwnam(self._expand_user_vars(self.username_template))
         directory = self.user_workingdir
         return (
             entry.pw_uid,
@@ -229,7 +257,13 @@ class UserCreatingSpawner(SystemdSpawner):
 
     def _isolation(self) -> dict[str, str | list[str]]:
         """What SystemdSpawner's own traits keep a server from."""
-        found: dict[str, str | list[str]] = {}
+        found: dict[str, str | list[str]] = {
+            **unit_properties(
+                self.isolation,
+                is_admin=not self.disable_user_sudo,
+                prefix=paths_from_environment().prefix,
+            )
+        }
         for is_on, name in (
             (self.isolate_tmp, "PrivateTmp"),
             (self.isolate_devices, "PrivateDevices"),
@@ -242,7 +276,9 @@ class UserCreatingSpawner(SystemdSpawner):
             (self.readwrite_paths, "ReadWritePaths"),
         ):
             if paths is not None:
-                found[name] = [self._expand_user_vars(path) for path in paths]
+                ours = found.get(name, [])
+                more = [self._expand_user_vars(path) for path in paths]
+                found[name] = [*([ours] if isinstance(ours, str) else ours), *more]
         return found
 
     async def poll(self) -> int | None:

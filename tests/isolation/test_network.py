@@ -1,0 +1,168 @@
+"""Who is in the table, and what happens where it cannot be loaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tljh.host.accounts import USERS_GROUP, mark_of
+from tljh.host.base import FileInfo, GroupInfo, Result, UnitInfo, UserInfo
+from tljh.host.fake import FakeHost
+from tljh.isolation.checks import isolation_findings
+from tljh.isolation.network import (
+    PROBLEM,
+    SUBORDINATES,
+    UNIT,
+    admit,
+    dismiss,
+    load,
+    people,
+    problem_of,
+    running_servers,
+    subordinates,
+)
+from tljh.isolation.ruleset import Person, Server, removal, rules
+
+RULES = Path("/opt/rules.nft")
+SHOWN = """\
+Id=jupyter-ann.service
+UID=1000
+ActiveState=active
+
+Id=jupyter-bob.service
+UID=1001
+ActiveState=failed
+"""
+
+
+class Nft:
+    """Stands for nft: keeps what it is told, and refuses what it shall refuse."""
+
+    def __init__(self, refuses: str | None = None) -> None:
+        self.refuses = refuses
+        self.loaded = True
+
+    def __call__(self, argv) -> Result:
+        if "list" in argv:
+            return Result(0 if self.loaded else 1)
+        return Result(1, "", self.refuses) if self.refuses else Result(0)
+
+
+class Machine(FakeHost):
+    """A fake machine that remembers the scripts nft was given."""
+
+    def run(self, argv, *, timeout_s, env=None, stdin=None, on_line=None):
+        if argv[:1] == ["nft"]:
+            self.scripts.append(stdin)
+        return super().run(argv, timeout_s=timeout_s, env=env, stdin=stdin, on_line=on_line)
+
+
+def put(host: FakeHost, path: Path | str, text: str) -> None:
+    host.files[Path(path)] = (FileInfo("file", 0o600, "root", "root"), text.encode())
+
+
+@pytest.fixture
+def nft() -> Nft:
+    return Nft()
+
+
+@pytest.fixture
+def host(nft) -> Machine:
+    made = Machine()
+    made.scripts = []
+    made.answers = {"nft": nft, "systemctl show": Result(0, SHOWN)}
+    for number, name in enumerate(("jupyter-ann", "jupyter-bob", "carl", "dora")):
+        comment = mark_of(name) if name.startswith("jupyter-") else ""
+        made.accounts[name] = UserInfo(name, 1000 + number, 1000, f"/home/{name}", "", comment)
+    made.group_entries[USERS_GROUP] = GroupInfo(USERS_GROUP, 900, ("jupyter-ann", "carl"))
+    put(made, SUBORDINATES, "jupyter-ann:100000:65536\ncarl:1001:5\nbad\ncarl:165536:10\n")
+    environment = "A=1\nJUPYTERHUB_SERVICE_URL=http://127.0.0.1:4711/user/ann/\n"
+    put(made, "/run/jupyter-ann.service/jupyter-ann.service.env", environment)
+    put(made, RULES, rules(proxy="traefik", api_port=8099))
+    return made
+
+
+def test_people_are_the_hubs_accounts_and_those_that_the_hub_uses(host):
+    assert [person.uid for person in people(host)] == [1000, 1001, 1002]
+
+
+def test_a_range_that_overlaps_an_account_is_nobodys(host):
+    assert subordinates(host) == {
+        "jupyter-ann": ((100000, 165535),),
+        "carl": ((165536, 165545),),
+    }
+
+
+def test_servers_that_run_are_found_by_what_they_were_started_with(host):
+    assert running_servers(host) == [Server(4711, 1000)]
+
+
+def test_loading_replaces_the_table_with_everybody_in_one_script(host):
+    assert load(host, RULES) is None
+    (script,) = host.scripts
+    assert script.startswith(removal())
+    assert "servers { 4711 . 1000 }" in script
+    assert "1002 : 1002" in script
+    assert problem_of(host) is None
+
+
+def test_where_no_rules_are_wanted_the_table_goes(host):
+    put(host, RULES, removal())
+    assert load(host, RULES) is None
+    assert host.scripts == [removal()]
+
+
+def test_a_kernel_without_nftables_is_told_and_stops_nothing(host, nft):
+    nft.refuses = "Error: Could not process rule: Operation not supported\ntable inet tljh {\n^^^^"
+    assert load(host, RULES) == "Error: Could not process rule: Operation not supported"
+    assert json.loads(host.read(PROBLEM))["problem"].startswith("Error: Could not")
+
+
+def test_a_start_adds_its_owner_and_port_to_what_is_loaded(host):
+    assert admit(host, "jupyter-ann", 4711) is None
+    (script,) = host.scripts
+    assert "servers { 4711 . 1000 }" in script
+    assert "table" not in script.split("\n")[0].split("{")[0]
+
+
+def test_a_table_that_was_flushed_is_loaded_again_at_the_next_start(host, nft):
+    nft.refuses, nft.loaded = "No such file or directory", False
+    assert admit(host, "jupyter-ann", 4711) == "No such file or directory"
+    assert f"systemctl restart {UNIT}" in host.effects
+    assert len(host.scripts) == 2
+
+
+def test_a_server_that_stops_gives_its_port_up(host):
+    dismiss(host, "jupyter-ann", 4711)
+    assert "delete element" in host.scripts[0]
+    dismiss(host, "nobody", 4711)
+    assert len(host.scripts) == 1
+
+
+def test_status_tells_why_ports_are_not_kept_apart(host, nft):
+    from tljh.config import load as load_config
+
+    on, off = load_config(b""), load_config(b"isolation: {network: false}")
+    assert list(isolation_findings(host, on)) == []
+    nft.loaded = False
+    assert "any more" in next(isolation_findings(host, on)).what
+    put(host, PROBLEM, '{"problem": "no nftables here"}')
+    assert next(isolation_findings(host, on)).why == "no nftables here"
+    assert list(isolation_findings(host, off)) == []
+
+
+def test_rules_that_vanished_are_loaded_by_a_reload_that_changes_nothing_else(host, nft):
+    from tljh.isolation.desired import LoadedRules
+
+    host.unit_states[UNIT] = UnitInfo(UNIT, "loaded", "active", enabled="enabled")
+    assert LoadedRules(UNIT).planned(host, frozenset()) is None
+    nft.loaded = False
+    _, found = LoadedRules(UNIT).planned(host, frozenset())
+    assert found.summary.startswith("restart")
+    assert LoadedRules(UNIT, are_wanted=False).planned(host, frozenset()) is None
+
+
+def test_person_without_subordinates_is_alone():
+    assert Person(1).ranges == ()

@@ -1,0 +1,60 @@
+"""What a server's unit is kept from, by setting and by who its owner is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tljh.config import load
+from tljh.isolation.servers import launcher, traits, unit_properties
+from tljh.paths import Paths
+
+ALL = dict.fromkeys(("processes", "temporary_files", "kernel", "namespaces"), True)
+PREFIX = Path("/opt/tljh")
+
+
+def properties(**closed: bool) -> dict[str, str]:
+    return unit_properties({**ALL, **closed}, is_admin=False, prefix=PREFIX)
+
+
+def test_an_administrators_unit_has_nothing_that_sudo_would_feel():
+    """systemd before 256 implies no new privileges by each of those that filter system calls."""
+    found = unit_properties(ALL, is_admin=True, prefix=PREFIX)
+    assert set(found) == {"ProtectProc", "PrivateIPC", "TemporaryFileSystem"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "gone"),
+    [
+        ("processes", {"ProtectProc"}),
+        ("temporary_files", {"PrivateIPC", "TemporaryFileSystem"}),
+        ("namespaces", {"RestrictNamespaces"}),
+    ],
+)
+def test_each_setting_opens_its_own_way_and_no_other(setting, gone):
+    assert set(properties()) - set(properties(**{setting: False})) == gone
+
+
+def test_without_the_kernel_setting_no_system_call_is_filtered():
+    left = set(properties(kernel=False))
+    assert left == {
+        "ProtectProc",
+        "PrivateIPC",
+        "TemporaryFileSystem",
+        "RestrictNamespaces",
+        "ReadOnlyPaths",
+    }
+
+
+def test_a_server_runs_without_packages_and_configuration_of_its_owner_unless_told_otherwise():
+    closed = traits(load(b"").isolation, Paths())
+    assert closed["Spawner"]["cmd"][1:] == ["-s", str(launcher(Paths()))]
+    opened = traits(load(b"isolation: {server_code: false}").isolation, Paths())
+    assert opened["Spawner"]["cmd"] == ["/opt/tljh/user/bin/jupyterhub-singleuser"]
+
+
+def test_what_needs_no_restart_is_no_trait():
+    before = traits(load(b"").isolation, Paths())
+    after = traits(load(b"isolation: {open_ports: [8786], metadata: false}").isolation, Paths())
+    assert before == after

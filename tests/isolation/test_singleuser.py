@@ -1,0 +1,44 @@
+"""The program that starts a server; that configuration stays out is tested in a machine."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from tljh.isolation.singleuser import put_back
+
+PATHS = SimpleNamespace(
+    jupyter_data_dir=lambda: "/home/ann/.local/share/jupyter",
+    # As JupyterHub leaves it: without the home.
+    jupyter_path=lambda *parts: ["/".join(("/opt/tljh/user/share/jupyter", *parts))],
+)
+
+
+@pytest.fixture
+def kernelspec(monkeypatch) -> ModuleType:
+    module = ModuleType("jupyter_client.kernelspec")
+    monkeypatch.setitem(sys.modules, "jupyter_client", ModuleType("jupyter_client"))
+    monkeypatch.setitem(sys.modules, "jupyter_client.kernelspec", module)
+    return module
+
+
+def test_kernels_of_the_own_home_come_first(kernelspec):
+    put_back(PATHS)
+    assert kernelspec.jupyter_path("kernels") == [
+        "/home/ann/.local/share/jupyter/kernels",
+        "/opt/tljh/user/share/jupyter/kernels",
+    ]
+
+
+def test_nothing_else_of_the_home_is_found(kernelspec):
+    put_back(PATHS)
+    assert kernelspec.jupyter_path() == ["/opt/tljh/user/share/jupyter"]
+    assert kernelspec.jupyter_path("templates") == ["/opt/tljh/user/share/jupyter/templates"]
+
+
+def test_an_environment_without_jupyterlab_starts_all_the_same(kernelspec, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jupyterlab_server.config", None)
+    put_back(PATHS)
+    assert len(kernelspec.jupyter_path("kernels")) == 2

@@ -1,0 +1,1 @@
+"""Keeping the hub's people apart from each other, and the machine from them."""
