@@ -223,7 +223,7 @@ class RealReader:
         import ssl
 
         # Compared with the one that shall be served; whether it is trusted is no question here.
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         try:

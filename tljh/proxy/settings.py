@@ -373,11 +373,11 @@ def _https_source(config: Config) -> Iterator[Problem]:
 def _acme(config: Config) -> Iterator[Problem]:
     acme = config.https.letsencrypt
     at = ("https", "letsencrypt")
-    wildcards = [name for name in acme.domains if name.startswith("*.")]
+    wildcards = [n for n, name in enumerate(acme.domains) if name.startswith("*.")]
     if wildcards and acme.dns.provider is None:
         yield Problem(
-            (*at, "domains"),
-            f"a certificate for {wildcards[0]} needs https.letsencrypt.dns.provider",
+            (*at, "domains", wildcards[0]),
+            f"a certificate for {acme.domains[wildcards[0]]} needs https.letsencrypt.dns.provider",
             why="authorities vouch for all names of a domain only when its DNS says so",
             fix="sudo tljh-config set https.letsencrypt.dns.provider NAME",
             severity="incomplete",
