@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tljh.hub.queue import StartQueue, Turn
+from tljh.hub.queue import Closed, StartQueue, Turn
 
 
 async def settle() -> None:
@@ -97,15 +97,16 @@ def test_a_start_that_fails_makes_room():
     run(test)
 
 
-def test_all_who_wait_can_be_sent_away_with_a_reason():
+def test_a_closed_queue_sends_away_who_waits_and_who_comes_and_lets_the_others_finish():
     async def test():
         queue, log = StartQueue(1), []
         starters = [Starter(queue, log, name) for name in "abc"]
         await settle()
-        queue.refuse_waiting(ValueError("the hub restarts"))
+        queue.close()
+        starters.append(Starter(queue, log, "d"))
         await settle()
         for one in starters[1:]:
-            with pytest.raises(ValueError, match="restarts"):
+            with pytest.raises(Closed):
                 await one.task
         starters[0].done.set()
         await starters[0].task

@@ -10,7 +10,7 @@ import pytest
 from jupyterhub.utils import format_exception
 
 from tljh.host.transient import TransientUnit, UnitState
-from tljh.hub.starting import ServerFailed, Start, sentence_of
+from tljh.hub.starting import ServerFailed, Start, put_off, sentence_of
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,20 @@ def test_the_log_gets_the_last_lines_and_a_percent_sign_is_none_of_a_format():
     failed = ServerFailed("It ended.", "100%s\nlast")
     assert "last" in str(failed)
     assert failed.get_message() % () == "It ended.\n100%s\nlast"
-    failed.jupyterhub_message = failed.message
-    assert format_exception(failed) == ("It ended.", None)
+
+
+def test_its_user_reads_the_sentence_and_can_open_the_lines():
+    message, page = format_exception(ServerFailed("It ended.", "<b>last</b>"))
+    assert message == "It ended."
+    assert page.startswith("It ended.<details>")
+    assert "&lt;b&gt;last&lt;/b&gt;" in page
+    assert format_exception(ServerFailed("It ended."), only_jupyterhub=True) == ("It ended.", None)
+
+
+def test_who_waits_while_the_hub_restarts_comes_back_by_the_page_itself():
+    message, page = format_exception(put_off("/hub/spawn/a%22b/"))
+    assert "asked for again" in message
+    assert 'content="3;url=/hub/spawn/a%22b">' in page
 
 
 @contextlib.asynccontextmanager

@@ -30,6 +30,7 @@ from tljh.hub.authentication import guarded
 from tljh.hub.authority import HANDLERS as AUTHORITY_HANDLERS
 from tljh.hub.health import INSTANCE_HEADER
 from tljh.hub.person import HANDLERS as PERSON_HANDLERS
+from tljh.hub.spawner import UserCreatingSpawner
 from tljh.paths import paths_from_environment
 from tljh.proxy.notify import forget_socket, notify, store_socket, take_sockets
 
@@ -167,6 +168,10 @@ class Hub(JupyterHub):
         """Accept nothing more, let starting servers and open requests finish, within deadlines."""
         loop = asyncio.get_running_loop()
         began_s = loop.time()
+        # Who waits for a turn comes back to the next hub; who has one is waited for.
+        for spawner in self._spawners():
+            if isinstance(spawner, UserCreatingSpawner):
+                spawner.queue.close()
         while self._is_spawning() and loop.time() - began_s < PENDING_SPAWN_TIMEOUT_S:
             await asyncio.sleep(0.1)
         server = self.http_server
@@ -180,9 +185,10 @@ class Hub(JupyterHub):
             self.log.warning("%i requests were cut off after the drain", server.in_flight)
 
     def _is_spawning(self) -> bool:
-        return any(
-            spawner.pending for user in self.users.values() for spawner in user.spawners.values()
-        )
+        return any(spawner.pending for spawner in self._spawners())
+
+    def _spawners(self) -> list[Any]:
+        return [one for user in self.users.values() for one in user.spawners.values()]
 
 
 def main() -> None:

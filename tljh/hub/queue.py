@@ -13,6 +13,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
+class Closed(Exception):
+    """Nobody's turn comes any more: the hub is about to restart."""
+
+
 class Turn:
     """One place in the queue."""
 
@@ -27,6 +31,7 @@ class StartQueue:
         self.width = width
         self.busy = 0
         self._waiting: deque[Turn] = deque()
+        self._is_closed = False
 
     @property
     def waiting(self) -> int:
@@ -42,6 +47,8 @@ class StartQueue:
     @asynccontextmanager
     async def take(self, turn: Turn) -> AsyncIterator[None]:
         """Wait for the turn, and hold it for as long as the block lasts."""
+        if self._is_closed:
+            raise Closed
         if self.busy < self.width:
             self.busy += 1
         else:
@@ -59,12 +66,13 @@ class StartQueue:
         finally:
             self._next()
 
-    def refuse_waiting(self, reason: Exception) -> None:
-        """Send everybody who waits away, with a reason."""
+    def close(self) -> None:
+        """Send everybody away who waits or comes: `Closed` is raised where they wait."""
+        self._is_closed = True
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.comes.done():
-                turn.comes.set_exception(reason)
+                turn.comes.set_exception(Closed())
 
     def _next(self) -> None:
         while self._waiting:

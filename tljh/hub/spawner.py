@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import html
 import pwd
 from collections.abc import AsyncIterator
 from functools import cache
@@ -24,8 +23,8 @@ from tljh.host.transient import TransientUnit
 from tljh.hub.limits import LIMITS_FILE, ServerLimits, concurrent_starts, machine_size, parse
 from tljh.hub.load import applied_directory
 from tljh.hub.names import account_name, unit_name
-from tljh.hub.queue import StartQueue, Turn
-from tljh.hub.starting import ServerFailed, Start
+from tljh.hub.queue import Closed, StartQueue, Turn
+from tljh.hub.starting import Start, put_off
 from tljh.isolation import network
 from tljh.isolation.servers import unit_properties
 from tljh.paths import paths_from_environment
@@ -127,16 +126,10 @@ class UserCreatingSpawner(SystemdSpawner):
         try:
             async with self.queue.take(self._turn):
                 return await self._start_in_turn()
-        except ServerFailed as failed:
-            # JupyterHub would show its user what is meant for the log.
-            failed.jupyterhub_message = failed.message
-            lines = html.escape(failed.lines)
-            if lines:
-                failed.jupyterhub_html_message = (
-                    f"{html.escape(failed.message)}<details><summary>its log</summary>"
-                    f'<pre class="text-start">{lines}</pre></details>'
-                )
-            raise
+        except Closed:
+            raise put_off(
+                f"{self.hub.base_url}spawn/{self.user.escaped_name}/{self.name}"
+            ) from None
         finally:
             self._turn = None
 

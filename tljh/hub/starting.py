@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ POLL_S = 0.2
 # How often a unit is looked at that could not be watched.
 LOOK_EVERY_S = 1.0
 SHOWN_LINES = 12
+RETRY_AFTER_S = 3
 # What systemd says in place of an exit status when it could not even begin
 # (systemd.exec(5), "Process exit codes").
 _NOT_BEGUN = {
@@ -40,6 +42,24 @@ class ServerFailed(SpawnException):
         shown = f"{sentence}\n{lines}" if lines else sentence
         super().__init__(sentence, reason="failed", log_message=_plain(shown), status_code=500)
         self.lines = lines
+        # JupyterHub would show its user what is meant for the log.
+        self.jupyterhub_message = sentence
+        if lines:
+            self.jupyterhub_html_message = (
+                f"{html.escape(sentence)}<details><summary>its log</summary>"
+                f'<pre class="text-start">{html.escape(lines)}</pre></details>'
+            )
+
+
+def put_off(again_url: str) -> ServerFailed:
+    """For somebody in the queue of a hub that restarts: the page asks again by itself."""
+    failed = ServerFailed("The hub restarts. Your server is asked for again in a moment.")
+    url = html.escape(again_url.rstrip("/"), quote=True)
+    failed.jupyterhub_html_message = (
+        f"{html.escape(failed.message)}"
+        f'<meta http-equiv="refresh" content="{RETRY_AFTER_S};url={url}">'
+    )
+    return failed
 
 
 def _plain(text: str) -> str:
