@@ -9,7 +9,6 @@ from typing import Any
 from tljh.config import Config
 from tljh.host.base import HostReader
 from tljh.keys import key_text
-from tljh.proxy.certificates.own import pair_problems
 from tljh.settings import Path, Problem
 
 
@@ -61,6 +60,9 @@ def _certificates(config: Config, host: HostReader) -> Iterator[Problem]:
             good.append(name)
     # While HTTPS is off, a certificate may still be on its way.
     if len(good) == 2 and https.effective_mode == "tls":
+        # Reads certificates, and knows what makes units of them: much for who sets a limit.
+        from tljh.proxy.certificates.own import pair_problems
+
         yield from pair_problems(https, {name: host.read(FilePath(name)) for name in good})
 
 

@@ -25,10 +25,10 @@ from tljh.host.base import (
     GroupInfo,
     Response,
     Result,
+    Running,
     UnitInfo,
     UserInfo,
 )
-from tljh.host.running import RunningCommand
 
 _ORDINARY_NAME = re.compile(r"[a-z_][a-z0-9._-]*")
 _UNIT_PROPERTIES = (
@@ -366,7 +366,9 @@ class RealHost(RealReader):
         timeout_s: float,
         env: Mapping[str, str] | None = None,
         stdin: str | None = None,
-    ) -> RunningCommand:
+    ) -> Running:
+        from tljh.host.running import RunningCommand
+
         return RunningCommand(argv, timeout_s, env, stdin)
 
     def _must(self, *argv: str, timeout_s: float = 60) -> None:
