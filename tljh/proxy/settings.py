@@ -281,12 +281,14 @@ def hsts_s(https: HttpsSettings) -> int:
 
     It holds for a host name with all its ports, and takes away the way past a warning. So it
     is not sent by itself where the hub is a guest beside another server on 443, nor with an
-    authority that each browser has to be told of: a LAN host has other services, and who
+    authority that each browser has to be told of, or Let's Encrypt's test authority: a LAN host has other services, and who
     meets the hub from a new computer must be able to get at the page that explains.
     """
     if https.hsts is not None:
         return https.hsts
-    return HSTS_S if https.port == 443 and https.effective_mode != "internal" else 0
+    mode = https.effective_mode
+    is_test = mode == "letsencrypt" and https.letsencrypt.staging
+    return HSTS_S if https.port == 443 and mode != "internal" and not is_test else 0
 
 
 class TraefikApiSettings(Section):

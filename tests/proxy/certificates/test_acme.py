@@ -284,6 +284,7 @@ MARKED = Response(200, "OK", {"X-Tljh-Instance": "me"})
     [
         (Seen("a.org", (), Response(0, "")), ["does not resolve"]),
         (Seen("a.org", ("10.0.0.5",), MARKED), []),
+        (Seen("a.org", ("10.0.0.5", "2001:db8::7"), MARKED), ["2001:db8::7", "AAAA"]),
         (Seen("a.org", ("203.0.113.9",), MARKED), []),
         (Seen("a.org", ("203.0.113.9",), Response(0, "timed out")), ["203.0.113.9", "timed out"]),
         (Seen("a.org", ("10.0.0.5",), Response(404, "")), ["something else than this hub"]),

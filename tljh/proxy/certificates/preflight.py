@@ -181,13 +181,18 @@ def name_notes(seen: Seen, own: Sequence[str], instance: str) -> list[str]:
             f"{seen.name} does not resolve from here; the authority asks the public DNS, "
             "where it must lead to this machine"
         ]
+    elsewhere = [one for one in seen.addresses if one not in own and not _is_loopback(one)]
+    if elsewhere and len(elsewhere) < len(seen.addresses):
+        return [
+            f"{seen.name} resolves to this machine and to {', '.join(elsewhere)}, too, where the "
+            "authority may ask: an old entry (AAAA for IPv6, often)?"
+        ]
     marks = {name.lower(): value for name, value in seen.answer.headers.items()}
     mark = marks.get(INSTANCE_HEADER.lower())
     if mark is not None and mark == instance:
-        return []  # whatever the addresses are, it reaches us
-    elsewhere = [one for one in seen.addresses if one not in own and not _is_loopback(one)]
+        return []  # whatever the address is, it reaches us
     notes = []
-    if elsewhere and len(elsewhere) == len(seen.addresses):
+    if elsewhere:
         notes.append(
             f"{seen.name} resolves to {', '.join(elsewhere)}, which is no address of this machine "
             f"({', '.join(own) or 'none'}): right behind NAT that forwards port 80, or a CDN"
