@@ -281,8 +281,9 @@ def hsts_s(https: HttpsSettings) -> int:
 
     It holds for a host name with all its ports, and takes away the way past a warning. So it
     is not sent by itself where the hub is a guest beside another server on 443, nor with an
-    authority that each browser has to be told of, or Let's Encrypt's test authority: a LAN host has other services, and who
-    meets the hub from a new computer must be able to get at the page that explains.
+    authority that browsers do not trust by themselves (Let's Encrypt's test authority is
+    one): a LAN host has other services, and who meets the hub from a new computer must be
+    able to get at the page that explains.
     """
     if https.hsts is not None:
         return https.hsts
