@@ -119,3 +119,53 @@ def test_a_reload_with_nothing_to_do_restarts_nothing(hub, user):
     before = hub.run("systemctl show -p MainPID jupyterhub traefik").stdout
     assert "Nothing to do" in hub.run("tljh-config reload").stdout
     assert hub.run("systemctl show -p MainPID jupyterhub traefik").stdout == before
+
+
+MIGRATIONS = "/opt/tljh/hub/lib/python3*/site-packages/jupyterhub/alembic/versions"
+MIGRATION = """
+from alembic import op
+revision = {revision!r}
+down_revision = {before!r}
+branch_labels = depends_on = None
+
+def upgrade():
+    op.execute({statement!r})
+
+def downgrade():
+    pass
+"""
+
+
+def schema(hub) -> str:
+    code = (
+        "import sqlite3; db = sqlite3.connect('/opt/tljh/state/jupyterhub.sqlite');"
+        "print(db.execute('SELECT version_num FROM alembic_version').fetchone()[0])"
+    )
+    return hub.run(["python3", "-c", code]).stdout.strip()
+
+
+def add_migration(hub, revision: str, statement: str) -> None:
+    text = MIGRATION.format(revision=revision, before=schema(hub), statement=statement)
+    hub.run(f"cat > $(echo {MIGRATIONS})/{revision}_of_a_test.py", input=text)
+
+
+def test_a_migration_of_the_database_is_a_step_that_nobody_feels_or_it_is_undone(hub, user, token):
+    before = schema(hub)
+    add_migration(hub, "00000000000a", "CREATE TABLE of_a_test (number INTEGER)")
+    assert f"schema {before} -> 00000000000a" in hub.run("tljh-config plan").stdout
+    probes = probes_of(user, token)
+    with traffic(probes):
+        hub.run("tljh-config reload", timeout_s=180)
+    assert {probe.name: probe.failures for probe in probes if probe.failures} == {}
+    assert schema(hub) == "00000000000a"
+    copies = hub.run("ls /opt/tljh/state/database-copies").stdout.split()
+    assert copies == [f"1-{before}.sqlite"]
+
+    add_migration(hub, "00000000000b", "ALTER TABLE nowhere ADD COLUMN number INTEGER")
+    done = hub.run("tljh-config reload", check=False, timeout_s=180)
+    hub.run(f"rm {MIGRATIONS}/00000000000b_of_a_test.py")
+    assert done.code == 1
+    assert "no such table: nowhere" in done.stderr
+    assert schema(hub) == "00000000000a"
+    assert is_well(hub)
+    assert user.api("GET", "/status").status_code == 200

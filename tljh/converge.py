@@ -16,6 +16,7 @@ from tljh.apply import Occasion, apply, begun, recover
 from tljh.desired import desired
 from tljh.facts import Facts, read_facts
 from tljh.host.base import Host, HostReader
+from tljh.hub.database import HubDatabase
 from tljh.hub.environment import Rebuild, build, rebuild_needed
 from tljh.hub.health import DEADLINE_S, doors, wait_until_healthy
 from tljh.hub.limits import LIMITS_FILE
@@ -211,6 +212,10 @@ def try_candidate(host: Host, paths: Paths, outcome: Outcome, progress: Progress
     if any(applied in key for key in changed) or f"symlink {paths.hub}" in changed:
         with progress.step("check: the hub can load its configuration"):
             try_hub_configuration(host, paths, outcome.config, outcome.facts)
+    for step in outcome.plan.steps:
+        if isinstance(step.resource, HubDatabase):
+            with progress.step("check: the database can be migrated"):
+                step.resource.rehearse(host)
     # What we render from the schema alone is known to Traefik; what admins wrote is not.
     facts = outcome.facts
     has_foreign = facts.rules or facts.traefik_drop_ins or facts.certificate_files

@@ -16,6 +16,8 @@ from tljh.host.accounts import ADMINS_GROUP, USERS_GROUP
 from tljh.hub.api import api_url
 from tljh.hub.claims import DIRECTORY as CLAIMS
 from tljh.hub.configuration import as_json, hub_configuration
+from tljh.hub.database import HubDatabase
+from tljh.hub.health import HUB_UNIT
 from tljh.hub.limits import LIMITS_FILE, SLICE, caps, limits_in
 from tljh.hub.limits import as_json as limits_as_json
 from tljh.hub.load import DROP_INS, HUB_FILE
@@ -129,7 +131,11 @@ def desired(
     resources += applied_configuration(config, facts, paths)
     resources += traefik_resources(config, facts, paths)
     resources += isolation_resources(config, paths)
-    resources += units(facts, paths, force)
+    for resource in units(facts, paths, force):
+        if resource.key == f"unit {HUB_UNIT}":
+            # It gives an order to the hub that this starts.
+            resources.append(HubDatabase(paths.state_dir, facts.hub_environment))
+        resources.append(resource)
     resources += renewal_units(paths)
     resources.append(people(config, paths, removing))
     resources.append(running_limits(config, facts, paths))
@@ -234,6 +240,7 @@ def units(facts: Facts, paths: Paths, force: frozenset[str] = frozenset()) -> li
                 {
                     written["jupyterhub.service"].key,
                     f"symlink {paths.hub}",
+                    "hub-database *",
                     f"file {applied / HUB_FILE}",
                     f"file {applied / DROP_INS}/*",
                     f"absent {applied / DROP_INS}/*",

@@ -29,7 +29,9 @@ Record = dict[str, Any]
 KINDS_ARE_IN = (
     "tljh.conda.resource",
     "tljh.conda.tools",
+    "tljh.hub.database",
     "tljh.hub.reconcile",
+    "tljh.hub.disk",
     "tljh.hub.resources",
     "tljh.hub.running",
     "tljh.hub.shares",

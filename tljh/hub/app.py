@@ -25,9 +25,12 @@ from tornado import httputil
 from tornado.web import RequestHandler
 from traitlets import default
 
+from tljh.errors import TljhError
 from tljh.facts import INSTANCE
+from tljh.host.real import RealHost
 from tljh.hub.authentication import guarded
 from tljh.hub.authority import HANDLERS as AUTHORITY_HANDLERS
+from tljh.hub.database import carry_out_order
 from tljh.hub.health import INSTANCE_HEADER
 from tljh.hub.person import HANDLERS as PERSON_HANDLERS
 from tljh.hub.spawner import UserCreatingSpawner
@@ -194,6 +197,10 @@ class Hub(JupyterHub):
 def main() -> None:
     # New homes and the database inherit it; the unit sets it too.
     os.umask(0o077)
+    try:
+        carry_out_order(RealHost(), paths_from_environment().state_dir, Path(sys.prefix))
+    except TljhError as error:
+        sys.exit(str(error))
     configuration = Path(__file__).with_name("jupyterhub_config.py")
     Hub.launch_instance([f"--config={configuration}", *sys.argv[1:]])
 

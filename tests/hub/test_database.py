@@ -1,0 +1,264 @@
+"""Bringing a real database of an earlier JupyterHub to the schema of this one, and back."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tljh.apply import Occasion, apply, recover
+from tljh.errors import TljhError
+from tljh.host.base import Result, UnitInfo
+from tljh.host.database import copy_database, schema_of
+from tljh.host.real import RealHost
+from tljh.hub import database
+from tljh.hub.database import COPIES, FILE, ORDER, HubDatabase, carry_out_order, schemas_of
+from tljh.journal import Journal
+from tljh.output import Silent
+from tljh.plan import Plan, plan
+from tljh.systemd.resource import Unit
+
+ENVIRONMENT = Path(sys.prefix)
+# That of JupyterHub 5.0 to 5.2.
+OLD = "4621fec11365"
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+@dataclass
+class HostWithAHub(RealHost):
+    """This machine, but its only unit is a hub that does nothing but carry out its order."""
+
+    state_dir: Path
+    state: str = "active"
+    told: list[str] = field(default_factory=list)
+    last_words: str = ""
+    dies_at: str | None = None
+
+    def unit(self, name: str) -> UnitInfo:
+        return UnitInfo(name, load="loaded", active=self.state, enabled="enabled")
+
+    def journal(self, unit: str, lines: int = 20) -> str:
+        return self.last_words
+
+    def systemctl(self, verb: str, *units: str, timeout_s: float = 90) -> Result:
+        if self.dies_at == verb:
+            raise Killed
+        if verb not in ("start", "stop", "restart"):
+            return Result(0)
+        self.told.append(verb)
+        self.state = "inactive"
+        if verb == "stop":
+            return Result(0)
+        try:
+            carry_out_order(self, self.state_dir, ENVIRONMENT)
+        except TljhError as error:
+            self.last_words = str(error)
+            return Result(1)
+        self.state = "active"
+        return Result(0)
+
+    def run(self, argv, **options) -> Result:  # type: ignore[no-untyped-def]
+        if self.dies_at in argv:
+            raise Killed
+        return super().run(argv, **options)
+
+
+def alembic(path: Path, *arguments: str) -> None:
+    code = (
+        "import sys; from jupyterhub.dbutil import _temp_alembic_ini as ini\n"
+        "from subprocess import check_call\n"
+        "with ini(sys.argv[1]) as file: check_call(['alembic', '-c', file, *sys.argv[2:]])"
+    )
+    environ = {**os.environ, "PATH": f"{ENVIRONMENT}/bin:{os.environ['PATH']}"}
+    command = [sys.executable, "-c", code, f"sqlite:///{path}", *arguments]
+    subprocess.run(command, env=environ, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def of_earlier_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with a user in it, as a hub of JupyterHub 5.0 leaves it."""
+    path = tmp_path_factory.mktemp("old") / FILE
+    code = (
+        "import sys; from jupyterhub import orm\n"
+        "db = orm.new_session_factory(sys.argv[1])()\n"
+        "db.add(orm.User(name='ada', admin=True)); db.commit()"
+    )
+    subprocess.run([sys.executable, "-c", code, f"sqlite:///{path}"], check=True)
+    alembic(path, "downgrade", OLD)
+    return path
+
+
+@pytest.fixture
+def state(tmp_path: Path, of_earlier_release: Path) -> Path:
+    directory = tmp_path / "state"
+    directory.mkdir()
+    copy_database(of_earlier_release, directory / FILE)
+    return directory
+
+
+def planned(host: HostWithAHub) -> Plan:
+    unit = Unit("jupyterhub.service", restart_on=frozenset({"hub-database *"}))
+    return plan([HubDatabase(host.state_dir, ENVIRONMENT), unit], host)
+
+
+def converge(host: HostWithAHub, health=lambda: None) -> int | None:
+    journal = Journal(host.state_dir / "journal")
+    recover(host, journal, Silent())
+    occasion = Occasion("root", "test", {})
+    return apply(planned(host), host, journal, occasion, progress=Silent(), health=health)
+
+
+def newest() -> str:
+    schemas = schemas_of(RealHost(), ENVIRONMENT)
+    assert schemas is not None
+    return schemas.newest
+
+
+def users(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as opened:
+        return [name for (name,) in opened.execute("SELECT name FROM users")]
+
+
+def fail() -> None:
+    raise TljhError("the hub does not answer")
+
+
+def test_the_newest_schema_of_an_environment_is_what_jupyterhub_itself_takes_for_it(tmp_path):
+    code = "import sys; from jupyterhub import orm; orm.new_session_factory(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, f"sqlite:///{tmp_path}/new"], check=True)
+    assert schema_of(tmp_path / "new") == newest()
+    schemas = schemas_of(RealHost(), ENVIRONMENT)
+    assert schemas is not None
+    assert OLD in schemas.known
+
+
+@pytest.fixture
+def host(state: Path) -> HostWithAHub:
+    return HostWithAHub(state)
+
+
+def test_an_older_database_is_copied_and_migrated_by_the_hub_that_starts(host, state):
+    migration, _ = planned(host).steps
+    assert migration.difference.summary.startswith(f"schema {OLD} -> {newest()}")
+    assert converge(host) == 1
+    assert schema_of(state / FILE) == newest()
+    assert users(state / FILE) == ["ada"]
+    assert host.told == ["restart"]
+    (copy,) = (state / COPIES).iterdir()
+    assert (copy.name, schema_of(copy)) == (f"1-{OLD}.sqlite", OLD)
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert list(state.glob(f"{ORDER}*")) == []
+    assert converge(host) is None
+
+
+def test_a_machine_without_a_database_needs_none(tmp_path):
+    assert not planned(HostWithAHub(tmp_path))
+
+
+def test_a_migration_is_tried_on_a_copy_that_goes(host, state):
+    HubDatabase(state, ENVIRONMENT).rehearse(host)
+    assert schema_of(state / FILE) == OLD
+    assert [path.name for path in state.iterdir()] == [FILE]
+
+
+def test_bad_health_brings_the_old_database_and_its_hub_back(host, state):
+    with pytest.raises(TljhError, match="does not answer"):
+        converge(host, fail)
+    assert schema_of(state / FILE) == OLD
+    assert users(state / FILE) == ["ada"]
+    assert list((state / COPIES).iterdir()) == []
+    assert host.state == "active"
+    assert converge(host) == 1
+
+
+def spoil(path: Path) -> None:
+    """Add a column that a migration is going to add."""
+    with closing(sqlite3.connect(path)) as opened:
+        opened.execute("ALTER TABLE spawners ADD COLUMN display_name VARCHAR")
+        opened.commit()
+
+
+def test_a_migration_that_fails_is_told_in_its_words_and_undone(host, state):
+    spoil(state / FILE)
+    with pytest.raises(TljhError, match="duplicate column"):
+        HubDatabase(state, ENVIRONMENT).rehearse(host)
+    with pytest.raises(TljhError, match="duplicate column"):
+        converge(host)
+    assert schema_of(state / FILE) == OLD
+    assert list(state.glob(f"{ORDER}*")) == []
+
+
+def test_a_hub_that_failed_to_migrate_does_not_try_again(host, state):
+    spoil(state / FILE)
+    HubDatabase(state, ENVIRONMENT).apply(host, Silent())
+    assert not host.systemctl("restart", "jupyterhub.service").ok
+    assert host.systemctl("restart", "jupyterhub.service").ok
+    assert schema_of(state / FILE) == OLD
+
+
+def test_a_migration_past_its_deadline_is_undone(host, state, monkeypatch):
+    monkeypatch.setattr(database, "MIGRATION_TIMEOUT_S", 0.01)
+    with pytest.raises(TljhError, match="did not finish within"):
+        converge(host)
+    assert schema_of(state / FILE) == OLD
+
+
+@pytest.mark.parametrize("moment", ["restart", "tljh.hub.migration"])
+def test_killed_at_any_moment_the_next_run_converges(host, state, moment):
+    host.dies_at = moment
+    journal = Journal(state / "journal")
+    journal.begin(host, who="", command="", changes=(), files={})
+    with pytest.raises(Killed):
+        for number, step in enumerate(planned(host).steps, start=1):
+            journal.intend(host, number, step.resource)
+            step.resource.apply(host, Silent())
+    host.dies_at = None
+    assert recover(host, journal, Silent())
+    assert (schema_of(state / FILE), host.state) == (OLD, "active")
+    assert list(state.glob(f"{ORDER}*")) == []
+    assert converge(host) == 1
+    assert users(state / FILE) == ["ada"]
+
+
+def test_what_a_killed_hub_had_begun_is_not_in_the_copy(host, state):
+    path = state / FILE
+    # Dies in a transaction whose pages are on the disk already: the journal beside rolls it back.
+    code = (
+        "import os, sqlite3, sys\n"
+        "db = sqlite3.connect(sys.argv[1]); db.execute('PRAGMA cache_size=1')\n"
+        "db.execute('PRAGMA cache_spill=1')\n"
+        "for n in range(2000): db.execute('INSERT INTO users (name, admin, cookie_id)"
+        " VALUES (?, 0, ?)', (f'u{n}', f'c{n}' * 40))\n"
+        "os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert path.with_name(f"{FILE}-journal").exists()
+    assert converge(host) == 1
+    (copy,) = (state / COPIES).iterdir()
+    assert users(copy) == ["ada"]
+    assert users(path) == ["ada"]
+
+
+def test_a_database_of_a_newer_release_is_refused_with_the_way_back(host, state):
+    with closing(sqlite3.connect(state / FILE)) as opened:
+        opened.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+        opened.commit()
+    with pytest.raises(TljhError, match="made by a newer JupyterHub"):
+        planned(host)
+
+
+def test_a_limited_number_of_copies_is_kept(host, state, monkeypatch):
+    monkeypatch.setattr(database, "migrate", lambda *_: None)
+    for _ in range(4):
+        assert converge(host)
+    names = sorted(path.name for path in (state / COPIES).iterdir())
+    assert names == [f"3-{OLD}.sqlite", f"4-{OLD}.sqlite"]
