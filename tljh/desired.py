@@ -28,6 +28,7 @@ from tljh.hub.shares import shared_folder_resources
 from tljh.isolation.desired import isolation_resources
 from tljh.paths import Paths
 from tljh.plugins.manager import Contributions
+from tljh.proxy.certificates.own import watch_resources
 from tljh.proxy.certificates.timer import renewal_units
 from tljh.proxy.desired import TRAEFIK_GROUP, traefik_resources
 from tljh.resources import (
@@ -137,6 +138,7 @@ def desired(
             resources.append(HubDatabase(paths.state_dir, facts.hub_environment))
         resources.append(resource)
     resources += renewal_units(paths)
+    resources += watch_resources(config.https, paths)
     resources.append(people(config, paths, removing))
     resources.append(running_limits(config, facts, paths))
     resources += shared_folder_resources(config.users.shared_folders)

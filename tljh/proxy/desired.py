@@ -153,6 +153,7 @@ def dynamic_inputs(config: Config, facts: Facts, paths: Paths) -> DynamicInputs:
         api_password_hash=api_password_hash(config.traefik_api.password or facts.api_secret),
         certificates=certificates_to_serve(config, facts),
         has_https=config.https.enabled,
+        https_port=config.https.port,
         awaits_certificate=awaits_certificate(config, facts),
         hsts_s=hsts_s(config.https),
         authority_path=f"{config.base_url}hub/{AUTHORITY_PAGE}" if facts.authority else None,

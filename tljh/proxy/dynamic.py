@@ -64,6 +64,7 @@ class DynamicInputs:
     api_password_hash: str
     certificates: Sequence[Certificate] = ()
     has_https: bool = False
+    https_port: int = 443
     # The certificate comes in a later step, which writes the file that names it.
     awaits_certificate: bool = False
     hsts_s: int = HSTS_S
@@ -173,11 +174,28 @@ def own_routes(inputs: DynamicInputs) -> Tree:
             "middlewares": middlewares(inputs),
         }
     }
+    if inputs.has_https:
+        # Traefik's own redirection loses the brackets of `[2001:db8::1]:8080`, and answers 502.
+        made["http"]["routers"]["tljh-ipv6-to-https"] = {
+            "entryPoints": ["http"],
+            "rule": "HostRegexp(`:.*:`)",
+            "priority": REDIRECT_PRIORITY + 1,
+            "service": "noop@internal",
+            "middlewares": ["tljh-ipv6-to-https"],
+        }
+        port = "" if inputs.https_port == 443 else f":{inputs.https_port}"
+        made["http"]["middlewares"]["tljh-ipv6-to-https"] = {
+            "redirectRegex": {
+                "regex": r"^http://(\[[^\]]+\])(:[0-9]+)?(.*)$",
+                "replacement": f"https://${{1}}{port}${{3}}",
+                "permanent": True,
+            }
+        }
     if inputs.authority_path:
         made["http"]["routers"]["tljh-authority"] = {
             "entryPoints": ["http"],
             "rule": literal(f"Path(`{inputs.authority_path}`)"),
-            "priority": REDIRECT_PRIORITY + 1,
+            "priority": REDIRECT_PRIORITY + 2,
             "service": "tljh-hub",
         }
         hub = {"url": f"http://127.0.0.1:{HUB_PORT}"}

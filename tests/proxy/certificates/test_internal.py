@@ -124,6 +124,11 @@ def test_client_that_trusts_the_authority_trusts_the_hub(name, tmp_path):
     assert speak_tls(made, made.hub, made.hub_key, name, tmp_path) == "TLSv1.3"
 
 
+def test_hub_that_is_an_address_only_is_trusted_too(tmp_path):
+    made = ready_authority({}, ["10.1.2.3"], [], utc_now())
+    assert speak_tls(made, made.hub, made.hub_key, "10.1.2.3", tmp_path) == "TLSv1.3"
+
+
 @pytest.mark.parametrize("name", ["bank.example.com", "198.51.100.1"])
 def test_stolen_authority_cannot_vouch_for_others(name, tmp_path):
     made = ready_authority({}, NAMES, NAMES[:1], utc_now())

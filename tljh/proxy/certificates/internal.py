@@ -233,7 +233,7 @@ def _new_hub_certificate(
     issuer_key = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
     builder = (
         x509.CertificateBuilder()
-        .subject_name(_title(names[0]))
+        .subject_name(_title(_common_name(names)))
         .issuer_name(authority.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
@@ -275,6 +275,12 @@ def _title(text: str) -> x509.Name:
 
     # The standard allows 64 characters.
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
+
+
+def _common_name(names: Sequence[str]) -> str:
+    """A name to show; OpenSSL would hold an address in this place against the constraints."""
+    hosts = [name for name in names if isinstance(_general_name(name).value, str)]
+    return hosts[0] if hosts else f"hub at {names[0]}"
 
 
 def _general_name(name: str) -> x509.GeneralName:
