@@ -314,6 +314,15 @@ def _disk(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
             )
 
 
+@check("room for the hub", is_quick=False)
+def _room(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+    from tljh.isolation.checks import disk_findings
+
+    if subject.config and subject.host.readlink(subject.paths.hub):
+        for finding in disk_findings(subject.host, subject.config, subject.paths):
+            yield Severity.DEGRADED, finding
+
+
 @check("proxy", is_quick=False)
 def _proxy(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
     raw = subject.host.read(Path("/run/traefik/state.json"))

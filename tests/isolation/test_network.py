@@ -10,7 +10,7 @@ import pytest
 from tljh.host.accounts import USERS_GROUP, mark_of
 from tljh.host.base import FileInfo, GroupInfo, Result, UnitInfo, UserInfo
 from tljh.host.fake import FakeHost
-from tljh.isolation.checks import isolation_findings
+from tljh.isolation.checks import disk_findings, isolation_findings
 from tljh.isolation.network import (
     PROBLEM,
     SUBORDINATES,
@@ -24,6 +24,7 @@ from tljh.isolation.network import (
     subordinates,
 )
 from tljh.isolation.ruleset import Person, Server, removal, rules
+from tljh.paths import Paths
 
 RULES = Path("/opt/rules.nft")
 SHOWN = """\
@@ -151,6 +152,17 @@ def test_status_tells_why_ports_are_not_kept_apart(host, nft):
     put(host, PROBLEM, '{"problem": "no nftables here"}')
     assert next(isolation_findings(host, on)).why == "no nftables here"
     assert list(isolation_findings(host, off)) == []
+
+
+@pytest.mark.parametrize(
+    ("devices", "blocks", "is_told"),
+    [("7\n7\n", "90 90\n", True), ("7\n7\n", "90 70\n", False), ("7\n8\n", "90 90\n", False)],
+)
+def test_doctor_tells_where_people_can_fill_the_hubs_disk(host, devices, blocks, is_told):
+    from tljh.config import load as load_config
+
+    host.answers |= {"stat --format": Result(0, devices), "stat --file": Result(0, blocks)}
+    assert bool(list(disk_findings(host, load_config(b""), Paths()))) == is_told
 
 
 def test_rules_that_vanished_are_loaded_by_a_reload_that_changes_nothing_else(host, nft):

@@ -11,6 +11,7 @@ from tljh.isolation.servers import launcher, traits, unit_properties
 from tljh.paths import Paths
 
 ALL = dict.fromkeys(("processes", "temporary_files", "kernel", "namespaces"), True)
+OF_ALL = {"TimeoutStopSec"}
 PREFIX = Path("/opt/tljh")
 
 
@@ -21,7 +22,7 @@ def properties(**closed: bool) -> dict[str, str]:
 def test_an_administrators_unit_has_nothing_that_sudo_would_feel():
     """systemd before 256 implies no new privileges by each of those that filter system calls."""
     found = unit_properties(ALL, is_admin=True, prefix=PREFIX)
-    assert set(found) == {"ProtectProc", "PrivateIPC", "TemporaryFileSystem"}
+    assert set(found) == {*OF_ALL, "ProtectProc", "PrivateIPC", "TemporaryFileSystem"}
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,7 @@ def test_each_setting_opens_its_own_way_and_no_other(setting, gone):
 def test_without_the_kernel_setting_no_system_call_is_filtered():
     left = set(properties(kernel=False))
     assert left == {
+        *OF_ALL,
         "ProtectProc",
         "PrivateIPC",
         "TemporaryFileSystem",

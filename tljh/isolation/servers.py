@@ -11,6 +11,8 @@ from tljh.paths import Paths
 
 # A mount of its own: what lies in it counts as the server's memory, and ends with it.
 _OWN_SHARED_MEMORY = "/dev/shm:rw,nosuid,nodev,mode=1777"
+# Jupyter ends its kernels in less, JupyterHub gives up on waiting after 10.
+STOP_TIMEOUT_S = 15
 # What notebooks never do. Without @mount and @keyring: containers that need no root use them.
 _SYSTEM_CALLS = "~@clock @cpu-emulation @module @obsolete @raw-io @reboot @swap bpf userfaultfd"
 
@@ -21,7 +23,8 @@ def unit_properties(closed: Mapping[str, bool], *, is_admin: bool, prefix: Path)
     An administrator becomes root by sudo in the own terminal, which takes the same system calls,
     capabilities and writable paths as root elsewhere; what would take them away is left out.
     """
-    properties: dict[str, str] = {}
+    # A fork bomb outruns the signal that asks it to end; the one that ends all at once it doesn't.
+    properties = {"TimeoutStopSec": f"{STOP_TIMEOUT_S}"}
     if closed.get("processes"):
         properties["ProtectProc"] = "invisible"
     if closed.get("temporary_files"):
