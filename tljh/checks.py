@@ -233,6 +233,17 @@ def _first_passwords(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
             )
 
 
+@check("disk limits")
+def _disk_limits(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+    from tljh.hub.disk import quota_findings
+    from tljh.hub.limits import limits_in
+
+    if subject.config and subject.facts:
+        limits = limits_in(subject.config, subject.facts.size)
+        for finding in quota_findings(subject.host, subject.config, limits):
+            yield Severity.DEGRADED, finding
+
+
 @check("dummy authenticator")
 def _dummy(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
     if subject.config and subject.config.auth.type.rpartition(".")[2].lower() in (

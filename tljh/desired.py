@@ -17,8 +17,9 @@ from tljh.hub.api import api_url
 from tljh.hub.claims import DIRECTORY as CLAIMS
 from tljh.hub.configuration import as_json, hub_configuration
 from tljh.hub.database import HubDatabase
+from tljh.hub.disk import DiskLimits
 from tljh.hub.health import HUB_UNIT
-from tljh.hub.limits import LIMITS_FILE, SLICE, caps, limits_in
+from tljh.hub.limits import LIMITS_FILE, SLICE, LimitsOfEverybody, caps, limits_in
 from tljh.hub.limits import as_json as limits_as_json
 from tljh.hub.load import DROP_INS, HUB_FILE
 from tljh.hub.people import LEDGER, declared_in
@@ -140,7 +141,9 @@ def desired(
     resources += renewal_units(paths)
     resources += watch_resources(config.https, paths)
     resources.append(people(config, paths, removing))
-    resources.append(running_limits(config, facts, paths))
+    limits = limits_in(config, facts.size)
+    resources.append(running_limits(config, limits, paths))
+    resources.append(DiskLimits(limits, paths.applied_dir / LIMITS_FILE))
     resources += shared_folder_resources(config.users.shared_folders)
     resources += [
         Symlink(paths.commands_dir / name, str(paths.hub / "bin" / name))
@@ -168,11 +171,9 @@ def people(config: Config, paths: Paths, removing: frozenset[str]) -> People:
     )
 
 
-def running_limits(config: Config, facts: Facts, paths: Paths) -> RunningLimits:
+def running_limits(config: Config, limits: LimitsOfEverybody, paths: Paths) -> RunningLimits:
     """Limits of the servers that run already."""
-    return RunningLimits(
-        limits_in(config, facts.size), api_url(config.base_url), paths.state_dir / TOKEN_FILE
-    )
+    return RunningLimits(limits, api_url(config.base_url), paths.state_dir / TOKEN_FILE)
 
 
 def applied_configuration(config: Config, facts: Facts, paths: Paths) -> list[Resource]:

@@ -31,6 +31,7 @@ KINDS_ARE_IN = (
     "tljh.conda.tools",
     "tljh.hub.database",
     "tljh.hub.reconcile",
+    "tljh.hub.disk",
     "tljh.hub.resources",
     "tljh.hub.running",
     "tljh.hub.shares",

@@ -13,7 +13,9 @@ from tljh.converge import Outcome, Request, as_it_stands, converge, work_out
 from tljh.errors import Exit, Finding, TljhError
 from tljh.host.base import HostReader
 from tljh.host.real import RealHost
+from tljh.hub.disk import quota_findings
 from tljh.hub.health import DEADLINE_S
+from tljh.hub.limits import limits_in
 from tljh.hub.settings import login_warnings
 from tljh.installed import configuration_bytes
 from tljh.isolation.checks import isolation_findings
@@ -163,6 +165,8 @@ def _reloaded(host: HostReader, outcome: Outcome) -> Reloaded:
         )
     ]
     warnings += isolation_findings(host, outcome.config)
+    limits = limits_in(outcome.config, outcome.facts.size)
+    warnings += quota_findings(host, outcome.config, limits)
     return Reloaded(outcome.plan, outcome.number, tuple(warnings), _advice(outcome))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -93,17 +94,25 @@ class Shown:
     person: Person
     hub_answers: bool
     home_bytes: int | None
+    limit_bytes: int | None = None
 
     @property
     def notes(self) -> list[str]:
         return [] if self.hub_answers else [NO_ANSWER]
 
     def as_json(self) -> dict[str, Any]:
-        return {**self.person.as_json(), "home_bytes": self.home_bytes}
+        return {
+            **self.person.as_json(),
+            "home_bytes": self.home_bytes,
+            "disk_limit_bytes": self.limit_bytes,
+        }
 
     def as_text(self) -> str:
         person = self.person
-        size = "" if self.home_bytes is None else f" ({_size(self.home_bytes)})"
+        size = "" if self.home_bytes is None else _size(self.home_bytes)
+        if self.limit_bytes is not None:
+            size += f" of {_size(self.limit_bytes)} that may be used"
+        size = f" ({size})" if size else ""
         password = {True: "set", False: "not set yet", None: "kept elsewhere"}
         servers = ", ".join(name or "default" for name in person.servers)
         rows = (
@@ -130,7 +139,10 @@ def show(name: NameArgument) -> Shown:
     host, _, _, register = everybody()
     person = person_named(register, name)
     size = _bytes_in(host, person.home) if person.home else None
-    return Shown(person, register.hub_answers, size)
+    user = host.user(person.account or "")
+    quota = host.disk_quota(Path(user.home), user.uid) if user else None
+    limit = quota.limit_bytes if quota else None
+    return Shown(person, register.hub_answers, size, limit)
 
 
 def _bytes_in(host: HostReader, home: str) -> int | None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from tljh.host.quota import DiskQuota
+
 FileKind = Literal["file", "directory", "symlink", "other"]
 
 
@@ -121,6 +123,9 @@ class HostReader(Protocol):
         """Every entry of passwd, without groups: those take a look at each group."""
 
     def group(self, name: str) -> GroupInfo | None: ...
+    def disk_quota(self, path: Path, uid: int) -> DiskQuota | None:
+        """What somebody has on the file system of a path; None where it is not counted."""
+
     def unit(self, name: str) -> UnitInfo: ...
     def units(self, pattern: str) -> list[UnitInfo]: ...
     def package(self, name: str) -> str | None:
@@ -234,6 +239,9 @@ class Host(HostReader, Protocol):
     def unlock_user(self, name: str) -> None: ...
     def add_to_group(self, user: str, group: str) -> None: ...
     def remove_from_group(self, user: str, group: str) -> None: ...
+    def set_disk_quota(self, path: Path, uid: int, limit_bytes: int | None) -> None:
+        """Limit somebody on the file system of a path. Raises OSError where that can't be."""
+
     def systemctl(self, verb: str, *units: str, timeout_s: float = 90) -> Result: ...
     @contextmanager
     def lock(self, path: Path, *, timeout_s: float) -> Iterator[None]:

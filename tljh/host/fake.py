@@ -20,6 +20,7 @@ from tljh.host.base import (
     UnitInfo,
     UserInfo,
 )
+from tljh.host.quota import DiskQuota
 
 
 class Killed(BaseException):
@@ -87,6 +88,8 @@ class FakeHost:
     locks: set[Path] = field(default_factory=set)
     expired: set[str] = field(default_factory=set)
     clock_s: float = 0.0
+    # By number of the user; without any the file systems count nothing.
+    disk_quotas: dict[int, DiskQuota] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for path in _DIRECTORIES:
@@ -127,6 +130,13 @@ class FakeHost:
             [name] + [g.name for g in self.group_entries.values() if name in g.members]
         )
         return replace(found, groups=groups)
+
+    def disk_quota(self, path: Path, uid: int) -> DiskQuota | None:
+        return self.disk_quotas.get(uid, DiskQuota(0)) if self.disk_quotas else None
+
+    def set_disk_quota(self, path: Path, uid: int, limit_bytes: int | None) -> None:
+        self._effect(f"quota {uid} {limit_bytes}")
+        self.disk_quotas[uid] = replace(self.disk_quotas[uid], limit_bytes=limit_bytes)
 
     def all_users(self) -> list[UserInfo]:
         return list(self.accounts.values())

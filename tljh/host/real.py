@@ -29,6 +29,7 @@ from tljh.host.base import (
     UnitInfo,
     UserInfo,
 )
+from tljh.host.quota import DiskQuota, read_quota, write_quota
 
 _ORDINARY_NAME = re.compile(r"[a-z_][a-z0-9._-]*")
 _UNIT_PROPERTIES = (
@@ -137,6 +138,9 @@ class RealReader:
         except KeyError:
             return None
         return GroupInfo(entry.gr_name, entry.gr_gid, tuple(entry.gr_mem))
+
+    def disk_quota(self, path: Path, uid: int) -> DiskQuota | None:
+        return read_quota(path, uid)
 
     def unit(self, name: str) -> UnitInfo:
         shown = self.query(["systemctl", "show", "-p", _UNIT_PROPERTIES, name])
@@ -434,6 +438,9 @@ class RealHost(RealReader):
         found = self.group(group)
         if found and user in found.members:
             self._must("gpasswd", "--delete", user, group)
+
+    def set_disk_quota(self, path: Path, uid: int, limit_bytes: int | None) -> None:
+        write_quota(path, uid, limit_bytes)
 
     def systemctl(self, verb: str, *units: str, timeout_s: float = 90) -> Result:
         return self.run(["systemctl", "--no-ask-password", verb, *units], timeout_s=timeout_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import pwd
+import sys
 from collections.abc import AsyncIterator
 from functools import cache
 from pathlib import Path
@@ -211,6 +212,11 @@ class UserCreatingSpawner(SystemdSpawner):
             **limits.as_properties(),
         }
         uid, gid, directory = self._identity(environment, properties)
+        if limits.disk_bytes is not None and uid is not None:
+            # As root, and no reason to fail: reload and status tell where quotas aren't counted.
+            properties["ExecStartPre"] = (
+                f"-+{sys.executable} -I -m tljh.host.quota {uid} {limits.disk_bytes} {directory}"
+            )
         if self.extra_paths:
             more = [self._expand_user_vars(path) for path in self.extra_paths]
             environment["PATH"] = ":".join([*more, environment.get("PATH") or "/usr/bin:/bin"])

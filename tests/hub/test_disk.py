@@ -1,0 +1,89 @@
+"""Disk limits of people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tljh.config import load
+from tljh.host.accounts import mark_of
+from tljh.host.base import FileInfo, UserInfo
+from tljh.host.fake import FakeHost
+from tljh.host.quota import DiskQuota
+from tljh.hub.disk import DiskLimits, DiskLimitsChange, quota_findings
+from tljh.hub.limits import MachineSize, as_json, limits_in
+from tljh.output import Silent
+
+SIZE = MachineSize(16 << 30, 4, 32_768)
+APPLIED = Path("/opt/limits.json")
+MIB = 1 << 20
+
+
+def machine() -> FakeHost:
+    host = FakeHost()
+    for number, name in enumerate(("alice", "bob"), start=1001):
+        account = f"jupyter-{name}"
+        host.accounts[account] = UserInfo(
+            account, number, number, f"/home/{account}", "/bin/bash", mark_of(name)
+        )
+        host.disk_quotas[number] = DiskQuota(5 * MIB)
+    return host
+
+
+def limited(host: FakeHost, text: str) -> dict[str, int | None]:
+    found = resource(text).planned(host, frozenset())
+    if found is None:
+        return {}
+    assert isinstance(found[0], DiskLimitsChange)
+    return {name: one.limit_bytes for name, one in found[0].wanted.items()}
+
+
+def resource(text: str) -> DiskLimits:
+    return DiskLimits(limits_in(load(text.encode()), SIZE), APPLIED)
+
+
+def test_each_account_gets_the_limit_of_its_person():
+    found = limited(machine(), "limits: {disk: 100M, users: {bob: {disk: 1G}}}")
+    assert found == {"jupyter-alice": 100 * MIB, "jupyter-bob": 1024 * MIB}
+
+
+def test_without_any_limit_others_quotas_are_left_alone():
+    host = machine()
+    host.disk_quotas[1001] = DiskQuota(0, 7 * MIB)
+    assert limited(host, "limits: {memory: 1G}") == {}
+
+
+def test_limits_that_are_gone_from_the_settings_are_taken_back():
+    host = machine()
+    host.disk_quotas[1001] = DiskQuota(0, 7 * MIB)
+    before = as_json(load(b"limits: {users: {alice: {disk: 7M}}}"))
+    host.files[APPLIED] = (FileInfo("file", 0o600, "root", "root"), before)
+    assert limited(host, "") == {"jupyter-alice": None}
+
+
+def test_an_undo_brings_the_old_limits_back():
+    host = machine()
+    found = resource("limits: {disk: 100M}").planned(host, frozenset())
+    assert found is not None
+    record = found[0].before(host)
+    found[0].apply(host, Silent())
+    assert host.disk_quotas[1001].limit_bytes == 100 * MIB
+    assert limited(host, "limits: {disk: 100M}") == {}
+    DiskLimitsChange.revert(host, record)
+    assert host.disk_quotas[1001].limit_bytes is None
+
+
+def test_a_file_system_that_counts_nothing_is_said_and_changes_nothing():
+    host = machine()
+    host.disk_quotas.clear()
+    host.files[Path("/proc/self/mountinfo")] = (
+        FileInfo("file", 0o444, "root", "root"),
+        b"22 1 253:1 / / rw - ext4 /dev/vda1 rw\n",
+    )
+    config = load(b"limits: {disk: 100M}")
+    assert limited(host, "limits: {disk: 100M}") == {}
+    (finding,) = quota_findings(host, config, limits_in(config, SIZE))
+    assert "counts nobody's files" in finding.what
+    assert finding.why == "ext4 on /dev/vda1, mounted at /"
+    assert finding.fix
+    assert "tune2fs -O quota" in finding.fix
+    assert list(quota_findings(host, load(b""), limits_in(load(b""), SIZE))) == []
