@@ -27,14 +27,9 @@ from tljh.hub.settings import (
 from tljh.isolation.settings import IsolationSettings
 from tljh.plugins.settings import PluginsSettings
 from tljh.proxy import settings as proxy_settings
-from tljh.proxy.settings import (
-    HttpSettings,
-    HttpsSettings,
-    Network,
-    ProxySettings,
-    TraefikApiSettings,
-    Url,
-)
+from tljh.proxy.https_settings import HttpsSettings
+from tljh.proxy.kinds import Network, Url
+from tljh.proxy.settings import HttpSettings, ProxySettings, TraefikApiSettings
 from tljh.settings import Cost, Section, section, setting
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import pytest
 from tests.hub.running import Browser, running_hub
 from tljh.hub.authority import read_certificate
 from tljh.proxy.certificates.internal import read_authority
-from tljh.proxy.settings import HttpsSettings
+from tljh.proxy.https_settings import HttpsSettings
 
 USERS = "auth: {type: dummy, allow_all: true}\n"
 

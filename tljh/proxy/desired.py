@@ -25,7 +25,7 @@ from tljh.proxy.dynamic import (
     dynamic_files,
     stale_files,
 )
-from tljh.proxy.settings import hsts_s
+from tljh.proxy.https_settings import hsts_s
 from tljh.proxy.static import (
     StaticInputs,
     Tree,

@@ -15,7 +15,8 @@ from typing import Any
 
 from tljh.hub.health import INSTANCE_HEADER
 from tljh.proxy.certificates.acme import CHALLENGE_PORT
-from tljh.proxy.settings import HSTS_S, HUB_PORT
+from tljh.proxy.https_settings import HSTS_S
+from tljh.proxy.settings import HUB_PORT
 from tljh.proxy.static import READY_ENTRY_POINT, REDIRECT_PRIORITY, Tree, as_yaml
 
 HEADER = "# Written by tljh; edits are overwritten. Add files of your own to state/rules/.\n"

@@ -21,7 +21,7 @@ from tljh.proxy.certificates.own import (
     read_files,
     watch_resources,
 )
-from tljh.proxy.settings import HttpsSettings, TlsSettings
+from tljh.proxy.https_settings import HttpsSettings, TlsSettings
 
 CERT, KEY = Path("/home/ada/hub 100%.crt"), Path("/home/ada/hub.key")
 HTTPS = HttpsSettings(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-    from tljh.proxy.settings import HttpsSettings
+    from tljh.proxy.https_settings import HttpsSettings
 
 DIRECTORY = "internal-ca"
 AUTHORITY, AUTHORITY_KEY = "ca.crt", "ca.key"

@@ -18,7 +18,7 @@ from tljh.systemd.resource import Unit
 from tljh.systemd.templates import render_unit
 
 if TYPE_CHECKING:
-    from tljh.proxy.settings import HttpsSettings
+    from tljh.proxy.https_settings import HttpsSettings
 
 WATCH = "tljh-cert.path"
 # A certificate and its key are copied one after the other.
