@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
@@ -25,28 +27,54 @@ APT_TIMEOUT_S = 600
 
 def chromium() -> str:
     """Path of Chromium; installs Debian's where it is missing and may be."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    return program("chromium", "chromium", "chromium-browser")
+
+
+def program(package: str, *names: str) -> str:
+    """Path of a program by any of its names; Debian's package brings it where that may be."""
+    found = next(filter(None, map(shutil.which, names)), None)
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        for command in ("update", "install"):
-            names = ["-y", "--no-install-recommends", "chromium"] if command == "install" else []
+        for arguments in (["update"], ["install", "-y", "--no-install-recommends", package]):
             subprocess.run(
-                ["apt-get", "-q", command, *names],
+                ["apt-get", "-q", *arguments],
                 check=True,
                 capture_output=True,
                 timeout=APT_TIMEOUT_S,
                 env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
             )
-        found = shutil.which("chromium")
+        found = shutil.which(names[0])
     if found is None:
-        pytest.skip("Chromium is not here, and only root can install it")
+        pytest.skip(f"{names[0]} is not here, and only root can install it")
     return found
 
 
+def trusting_home(home: str, authority: Path) -> None:
+    """Make a home directory whose browser trusts this authority (PEM), as a person's would."""
+    certutil = program("libnss3-tools", "certutil")
+    database = Path(home) / ".pki" / "nssdb"
+    database.mkdir(parents=True)
+    store = ["-d", f"sql:{database}"]
+    add = ["-A", "-t", "C,,", "-n", "authority", "-i", str(authority)]
+    subprocess.run([certutil, *store, "-N", "--empty-password"], check=True)
+    subprocess.run([certutil, *store, *add], check=True)
+
+
 @contextmanager
-def page_of(base_url: str) -> Iterator[Page]:
-    """An empty browser's page; relative addresses start at `base_url`."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
+def page_of(
+    base_url: str, *, trusts: Path | None = None, names: Mapping[str, str] | None = None
+) -> Iterator[Page]:
+    """An empty browser's page; relative addresses start at `base_url`.
+
+    It trusts the authority whose certificate `trusts` is, and finds `names` at their addresses.
+    """
+    rules = ", ".join(f"MAP {name} {address}" for name, address in (names or {}).items())
+    arguments = [*ARGUMENTS, *([f"--host-resolver-rules={rules}"] if rules else [])]
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
+        if trusts is not None:
+            trusting_home(home, trusts)
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), args=arguments, env={**os.environ, "HOME": home}
+        )
         try:
             context = browser.new_context(
                 base_url=base_url, viewport={"width": 1200, "height": 800}

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from authority import CA, DIRECTORY, EAB_KEY, Authority, DnsServer, trusted_status
+from authority import CA, DIRECTORY, EAB_KEY, ROOT, Authority, DnsServer, trusted_status
+from browser import page_of
 
 pytestmark = pytest.mark.machine
 
@@ -94,6 +95,23 @@ def test_a_certificate_comes_is_served_and_http_leads_to_it(secure):
     found = shown(secure)
     assert (found["mode"], found["served"], found["last_error"]) == ("letsencrypt", True, None)
     assert 89 < found["certificate"]["days_left"] <= 90
+
+
+def test_a_browser_that_trusts_the_authority_logs_in(secure, tmp_path):
+    secure.copy_out(ROOT, tmp_path / "root.pem")
+    link = json.loads(secure.run("tljh user claim admin --json").stdout)["link"]
+    names = {NAME: secure.address()}
+    with page_of(f"https://{NAME}", trusts=tmp_path / "root.pem", names=names) as page:
+        page.goto(f"/hub/{link.partition('/hub/')[2]}")
+        page.get_by_label("Password (at least").fill("correct-horse-7")
+        page.get_by_label("The same again").fill("correct-horse-7")
+        page.get_by_role("button", name="Set password").click()
+        page.goto("/hub/login?next=%2Fhub%2Fhome")
+        page.get_by_label("Username").fill("admin")
+        page.locator("#password_input").fill("correct-horse-7")
+        page.locator("#login_submit").click()
+        page.wait_for_url("**/hub/home")
+        assert all(cookie["secure"] for cookie in page.context.cookies())
 
 
 def test_names_come_and_go_and_what_was_held_is_not_asked_for_again(secure, authority):
