@@ -133,16 +133,26 @@ def test_a_short_life_is_renewed_at_a_third_without_a_new_proxy(secure, authorit
     old, pid = serial(secure), proxy_pid(secure)
     secure.run("systemctl start tljh-cert.service")
     assert serial(secure) == old  # not due
-    authority.start(valid_s=30)
+    authority.start(valid_s=24)
     secure.run("tljh cert issue", timeout_s=120)
-    short, end = serial(secure), time.monotonic() + 90
-    while serial(secure) == short:
-        assert time.monotonic() < end
-        secure.run("tljh cert renew", timeout_s=60)
-    assert shown(secure)["served"]
+    short = serial(secure)
+    renew_until(secure, lambda done: json.loads(done.stdout)["obtained"])
+    assert serial(secure) != short and shown(secure)["served"]
     assert proxy_pid(secure) == pid
+    authority.stop()
+    failed = renew_until(secure, lambda done: done.code != 0)
+    assert failed.code == 1
+    status = secure.run("tljh status", check=False)
+    assert status.code in (1, 2) and "could not be renewed" in status.stdout, status.stdout
     authority.start()
     secure.run("tljh cert issue", timeout_s=120)
+
+
+def renew_until(hub, is_over):
+    end = time.monotonic() + 90
+    while not is_over(done := hub.run("tljh cert renew --json", check=False, timeout_s=60)):
+        assert time.monotonic() < end, done
+    return done
 
 
 def test_an_authority_that_is_down_or_hangs_leaves_the_old_one_served(secure, authority):

@@ -80,7 +80,7 @@ def test_a_certificate_is_asked_for_before_anything_depends_on_https(host):
     outcome = reload(host, configuration("hub.example.org"))
     kinds = [step.resource.key for step in outcome.plan.steps]
     asked = kinds.index("certificate hub.example.org")
-    names = kinds.index(f"served-certificate {PATHS.traefik_dir}/dynamic/tls.yaml")
+    names = kinds.index(f"tls-file {PATHS.traefik_dir}/dynamic/tls.yaml")
     static = kinds.index(f"file {PATHS.traefik_dir}/traefik.yaml")
     assert asked < names < static < kinds.index("unit traefik.service")
     assert reload(host).number is None  # nothing is left to do

@@ -57,7 +57,7 @@ class ServedCertificate(Resource):
     source: AcmeSource
     inputs: DynamicInputs
 
-    kind: ClassVar[str] = "served-certificate"
+    kind: ClassVar[str] = "tls-file"
 
     @property
     def _tls_file(self) -> Path:
