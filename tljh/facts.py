@@ -96,7 +96,7 @@ def _acme_certificate(
 ) -> Certificate | None:
     if config.https.effective_mode != "letsencrypt":
         return None
-    return acme_source(config, paths, environment).held(host, utc_now())
+    return acme_source(config, paths, environment).at_hand(host, utc_now())
 
 
 def read_token(host: HostReader, path: Path) -> str | None:

@@ -208,6 +208,16 @@ def test_a_due_renewal_that_failed_is_found_and_not_asked_for_at_once_again(
     assert not is_broken and "20.0 days left" in finding.what and "bad mood" in finding.why
 
 
+def test_an_expired_certificate_hinders_no_other_change(secure, monkeypatch):
+    later = datetime.now(timezone.utc) + timedelta(days=100)
+    for module in ("tljh.facts", "tljh.proxy.certificates.findings"):
+        monkeypatch.setattr(f"{module}.utc_now", lambda: later)
+    secure.refusal = REFUSED
+    more = "limits: {memory: 1G}"
+    assert reload(secure, configuration("hub.example.org", more=more)).number
+    assert any(is_broken for is_broken, _ in certificate_findings(secure, PATHS))
+
+
 def test_edits_that_were_not_applied_have_no_effect_on_a_renewal(secure):
     secure.files[PATHS.config_file] = (
         secure.files[PATHS.config_file][0],

@@ -21,7 +21,14 @@ from tljh.proxy.certificates.acme import (
 from tljh.proxy.certificates.certbot import Certbot, Listener, kept_proxies
 from tljh.proxy.certificates.pair import Details, utc_now
 from tljh.proxy.certificates.preflight import ANSWER_S, look_ahead
-from tljh.proxy.certificates.store import held, keep, read_ledger, write_ledger
+from tljh.proxy.certificates.served import named_certificate
+from tljh.proxy.certificates.store import (
+    held,
+    keep,
+    read_ledger,
+    stored,
+    write_ledger,
+)
 from tljh.proxy.certificates.takeover import FILE as ACME_JSON
 from tljh.proxy.certificates.takeover import certificate_from
 from tljh.proxy.dynamic import Certificate
@@ -53,6 +60,19 @@ class AcmeSource:
         if found is None:
             data = host.read(self.paths.state_dir / ACME_JSON)
             found = certificate_from(data, self.request.names, now) if data else None
+        return found
+
+    def at_hand(self, host: HostReader, now: datetime) -> Certificate | None:
+        """Like `held`; one that expired while it was served counts, too.
+
+        Otherwise no change of anything could be applied while the authority is down: to get a
+        new one is the timer's business then, and `tljh status` says that it is overdue.
+        """
+        found = self.held(host, now)
+        if found is None:
+            kept = stored(host, self.paths, self.request.key)
+            if kept and kept.chain == named_certificate(host, self.paths):
+                return kept
         return found
 
     def obtained(self, host: HostReader, now: datetime) -> Certificate | None:

@@ -31,13 +31,16 @@ def from_one_file(data: bytes) -> Certificate:
     return Certificate(chain=data[start:], key=data[:start])
 
 
+def stored(host: HostReader, paths: Paths, key: str) -> Certificate | None:
+    """The certificate of a request, if it was obtained, whether or not it is still valid."""
+    data = host.read(certificate_path(paths, key))
+    return from_one_file(data) if data and _BEGIN in data else None
+
+
 def held(host: HostReader, paths: Paths, key: str, now: datetime) -> Certificate | None:
     """The certificate of a request, if it was obtained and has not expired."""
-    data = host.read(certificate_path(paths, key))
-    if data is None or _BEGIN not in data:
-        return None
-    certificate = from_one_file(data)
-    return certificate if is_valid(certificate, now) else None
+    certificate = stored(host, paths, key)
+    return certificate if certificate and is_valid(certificate, now) else None
 
 
 def is_valid(certificate: Certificate, now: datetime) -> bool:
