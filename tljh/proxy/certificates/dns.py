@@ -78,7 +78,7 @@ def plugin_environment(request: AcmeRequest) -> dict[str, str]:
 
 def missing_lines(provider: str, data: bytes) -> list[str]:
     """Names that a file of credentials should have and has not."""
-    text = data.decode(errors="replace")
+    text = data.decode(errors="replace").replace("-", "_")  # plugins take both
     return [
         needed.replace("|", " or ")
         for needed in NEEDED_LINES[provider]
