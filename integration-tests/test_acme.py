@@ -90,6 +90,11 @@ def test_a_certificate_comes_is_served_and_http_leads_to_it(secure):
     assert answer.startswith(("HTTP/1.1 301", "HTTP/1.1 308"))
     assert f"Location: https://{NAME}/hub/login" in answer
     assert "nothing to do" in secure.run("tljh-config plan").stdout
+    doubts = json.loads(secure.run("tljh cert check --json").stdout)["doubts"]
+    assert len(doubts) == 1 and "does not resolve" in doubts[0]
+    secure.run(f"echo 127.0.0.1 {NAME} >> /etc/hosts")
+    # The name leads to a proxy that shows this hub's mark.
+    assert json.loads(secure.run("tljh cert check --json").stdout)["doubts"] == []
     modes = secure.run("find /opt/tljh/state/acme -maxdepth 1 -perm /077").stdout
     assert modes == ""
     found = shown(secure)
