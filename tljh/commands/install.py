@@ -18,7 +18,7 @@ from tljh.host.real import RealHost
 from tljh.hub.claims import Claim, claim_file, read_claim
 from tljh.hub.configuration import uses_claims, uses_first_use
 from tljh.hub.providers import site_url
-from tljh.hub.resources import FirstPassword, PluginInstallations, new_claims
+from tljh.hub.resources import FirstPasswords, PluginInstallations, new_claims
 from tljh.installation import Answers, configuration_with, read_answers
 from tljh.output import Progress, Published, Silent, progress_for
 from tljh.paths import Paths, paths_from_environment
@@ -158,11 +158,12 @@ def _people(answers: Answers, config: Config, facts: Facts, paths: Paths) -> Seq
             )
         return new_claims(paths, facts, config.users.admin) if uses_claims(config) else []
     dbm = paths.state_dir / "passwords.dbm"
-    given: list[Resource] = [
-        FirstPassword(dbm, name, hash_password(password))
+    hashes = {
+        name: hash_password(password)
         for name, password in answers.passwords.items()
         if name not in facts.logins_with_password
-    ]
+    }
+    given: list[Resource] = [FirstPasswords(dbm, hashes)] if hashes else []
     others = set(config.users.admin) - set(answers.passwords)
     return [*given, *new_claims(paths, facts, others)]
 

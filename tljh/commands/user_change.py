@@ -37,7 +37,7 @@ from tljh.hub.lists import (
 )
 from tljh.hub.providers import provider_of
 from tljh.hub.register import PASSWORDS, Person
-from tljh.hub.resources import FirstPassword
+from tljh.hub.resources import FirstPasswords
 from tljh.output import Silent, progress_for
 from tljh.paths import Paths
 from tljh.plugins.manager import Contributions
@@ -168,14 +168,12 @@ def add(
     return Told(tuple(lines), {"people": people}, _notes_on_adding(config, outcome.config))
 
 
-def first_passwords(config: Config, paths: Paths, given: dict[str, str]) -> list[FirstPassword]:
+def first_passwords(config: Config, paths: Paths, given: dict[str, str]) -> list[FirstPasswords]:
     """First passwords as resources. Raises TljhError where the authenticator keeps none there."""
     if given and not uses_first_use(config):
         raise keeps_no_passwords(config)
-    return [
-        FirstPassword(paths.state_dir / PASSWORDS, name, hash_password(password))
-        for name, password in given.items()
-    ]
+    hashes = {name: hash_password(password) for name, password in given.items()}
+    return [FirstPasswords(paths.state_dir / PASSWORDS, hashes)] if hashes else []
 
 
 def keeps_no_passwords(config: Config) -> TljhError:

@@ -19,7 +19,7 @@ from tljh.host.passwords import hash_password
 from tljh.hub.configuration import SHORTEST_PASSWORD, uses_first_use
 from tljh.hub.lists import ADMINS, ALLOWED, GROUPS, with_names
 from tljh.hub.register import PASSWORDS
-from tljh.hub.resources import FirstPassword
+from tljh.hub.resources import FirstPasswords
 from tljh.hub.roster import Entry, read_roster
 from tljh.output import Progress, Silent, progress_for
 from tljh.paths import Paths
@@ -135,7 +135,7 @@ def _with_everybody(text: str, entries: Sequence[Entry]) -> str:
 
 def _passwords(
     entries: Sequence[Entry], config: Config, paths: Paths, progress: Progress
-) -> list[FirstPassword]:
+) -> list[FirstPasswords]:
     """First passwords of those who have one in the file; a hash takes 0.2 s, on every core."""
     given = [(one.name.lower(), one.password) for one in entries if one.password]
     if not given:
@@ -144,11 +144,9 @@ def _passwords(
         progress.step(f"hash {len(given)} passwords"),
         ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
-        hashes = []
-        for number, hashed in enumerate(pool.map(hash_password, [word for _, word in given])):
-            progress.advance(number + 1, len(given))
-            hashes.append(hashed)
-    return [
-        FirstPassword(paths.state_dir / PASSWORDS, name, hashed)
-        for (name, _), hashed in zip(given, hashes, strict=True)
-    ]
+        hashes = {}
+        made = pool.map(hash_password, [word for _, word in given])
+        for (name, _), hashed in zip(given, made, strict=True):
+            hashes[name] = hashed
+            progress.advance(len(hashes), len(given))
+    return [FirstPasswords(paths.state_dir / PASSWORDS, hashes)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dbm
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -50,12 +51,18 @@ def native_logins(database: Path) -> list[str]:
 
 def store_hash(path: Path, login: str, hashed: bytes | None) -> None:
     """Set, or with None remove, the hash of one login."""
+    store_hashes(path, {login: hashed})
+
+
+def store_hashes(path: Path, hashes: Mapping[str, bytes | None]) -> None:
+    """The same for many at once."""
     try:
         with dbm.open(str(path), "c", 0o600) as stored:
-            if hashed is not None:
-                stored[login.encode()] = hashed
-            elif login.encode() in stored:
-                del stored[login.encode()]
+            for login, hashed in hashes.items():
+                if hashed is not None:
+                    stored[login.encode()] = hashed
+                elif login.encode() in stored:
+                    del stored[login.encode()]
     except dbm.error as error:
         raise TljhError(f"{path} cannot be written", why=str(error)) from error
 

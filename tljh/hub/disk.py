@@ -138,7 +138,9 @@ class DiskLimitsChange(Resource):
             host.set_disk_quota(Path(home), uid, limit_bytes)
 
 
-def quota_findings(host: HostReader, config: Config, limits: LimitsOfEverybody) -> Iterator[Finding]:
+def quota_findings(
+    host: HostReader, config: Config, limits: LimitsOfEverybody
+) -> Iterator[Finding]:
     """What keeps disk limits from holding."""
     homes = Path(config.users.home_root)
     if not has_disk_limits(limits) or host.disk_quota(homes, 0) is not None:

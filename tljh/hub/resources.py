@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from tljh.facts import Facts
 from tljh.host.base import Host, HostReader
-from tljh.host.passwords import store_hash, stored_hash
+from tljh.host.passwords import logins, store_hashes
 from tljh.hub.claims import claim_file, new_claim
 from tljh.output import Progress
 from tljh.paths import Paths
@@ -19,41 +18,42 @@ from tljh.resources import Difference, File, Record, Resource, Undo
 
 
 @dataclass(frozen=True)
-class FirstPassword(Resource):
-    """The first password of a login name, as a bcrypt hash; one that is there already stays."""
+class FirstPasswords(Resource):
+    """First passwords by login name, as bcrypt hashes; those that are there already stay.
+
+    One resource for a whole class: each step of a plan is written to the disk twice.
+    """
 
     path: Path
-    login: str
-    hashed: bytes
+    hashes: Mapping[str, bytes] = field(repr=False)
 
     kind: ClassVar[str] = "password"
 
     @property
     def name(self) -> str:
-        return self.login
+        return ", ".join(self.hashes) if len(self.hashes) < 5 else f"of {len(self.hashes)} people"
+
+    def _missing(self) -> dict[str, bytes]:
+        there = set(logins(self.path))
+        return {login: made for login, made in self.hashes.items() if login not in there}
 
     def difference(self, host: HostReader) -> Difference | None:
-        if stored_hash(self.path, self.login) is not None:
+        missing = self._missing()
+        if not missing:
             return None
-        return Difference("+", "first password")
+        return Difference("+", "first password" if len(missing) == 1 else f"{len(missing)} first")
 
     def before(self, host: HostReader) -> Record:
-        old = stored_hash(self.path, self.login)
-        return {
-            "path": str(self.path),
-            "login": self.login,
-            "hash": base64.b64encode(old).decode() if old else None,
-        }
+        return {"path": str(self.path), "new": sorted(self._missing())}
 
     def apply(self, host: Host, progress: Progress) -> None:
-        store_hash(self.path, self.login, self.hashed)
+        store_hashes(self.path, self._missing())
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
-        old = record["hash"]
         path = Path(record["path"])
-        if old is not None or path.parent.is_dir():
-            store_hash(path, record["login"], base64.b64decode(old) if old else None)
+        if path.parent.is_dir():
+            store_hashes(path, dict.fromkeys(record["new"]))
 
 
 @dataclass(frozen=True)
