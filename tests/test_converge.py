@@ -325,10 +325,11 @@ def test_a_certificate_of_ones_own_is_watched_for_its_replacement(monkeypatch):
     host.answers[trial] = Result(0, '{"ready": true, "lines": []}')
     wire = ssl.PEM_cert_to_DER_cert(hub.pem.decode())
     host.served = lambda name: wire
+    people = b"users: {admin: [ada]}\n"
     tls = b"https: {enabled: true, tls: {cert: /etc/hub.crt, key: /etc/hub.key}}\n"
-    reload(host, tls)
+    reload(host, people + tls)
     assert host.unit("tljh-cert.path").is_active
     assert b"PathChanged=/etc/hub.crt\n" in (host.read(PATHS.units_dir / "tljh-cert.path") or b"")
-    reload(host, b"")
+    reload(host, people)
     assert not host.unit("tljh-cert.path").is_active
     assert host.info(PATHS.units_dir / "tljh-cert.path") is None
