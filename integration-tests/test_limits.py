@@ -10,7 +10,12 @@ from collections.abc import Iterator
 import pytest
 
 from machine import Machine
+from machine.container import Result
+from machine.image import CHECKOUT
+from machine.virtual import VirtualMachine
 from session import HubUser
+from tljh.hub.limits import ServerLimits
+from tljh.systemd.templates import render_unit
 
 PEOPLE = ("alice", "bob", "carol", "dave")
 GIB = 1 << 30
@@ -182,3 +187,119 @@ def test_a_server_that_ends_at_once_is_told_at_once_with_its_last_lines(hub: Mac
     assert "out of ponies" in hub.run("tljh logs hub --lines 200").stdout
     # Nothing is left that keeps the next start from working.
     alice.start_server()
+
+
+# What a container on a computer with cgroup v1 cannot show.
+
+EAT = "python3 -c 'import sys, time; kept = bytearray(int(sys.argv[1]) << 20); time.sleep(1)'"
+
+
+def in_unit(virtual: VirtualMachine, limits: ServerLimits, command: str, *options: str) -> Result:
+    """Run a command as a server of somebody with these limits is run, to its end."""
+    given = " ".join(f"-p {name}={value}" for name, value in limits.as_properties().items())
+    how = "systemd-run --quiet --wait --pipe --collect --slice=jupyter.slice"
+    return virtual.run(f"{how} {given} {' '.join(options)} {command}", check=False)
+
+
+@pytest.fixture
+def capped(virtual: VirtualMachine) -> VirtualMachine:
+    """A machine whose servers may have 300 MB together, and which has swap."""
+    text = render_unit("jupyter.slice", memory_max_bytes=300 << 20, tasks_max=400).decode()
+    virtual.run("cat > /etc/systemd/system/jupyter.slice && systemctl daemon-reload", input=text)
+    swap = "fallocate -l 1G /swap && chmod 600 /swap && mkswap -q /swap && swapon /swap"
+    virtual.run(swap)
+    return virtual
+
+
+@pytest.mark.long
+def test_limits_hold_with_cgroup_v2(capped: VirtualMachine) -> None:
+    # Swap is no way around a limit, nor around the cap of all.
+    alone = "systemd-run --quiet --wait --collect -p MemoryMax=60M"
+    assert capped.run(f"{alone} {EAT} 100", check=False).code == 0
+    assert in_unit(capped, ServerLimits(60 << 20), f"{EAT} 100").code != 0
+    assert in_unit(capped, ServerLimits(None), f"{EAT} 400").code != 0
+    assert in_unit(capped, ServerLimits(None), f"{EAT} 100").code == 0
+    # What was ended is counted where the server's own program looks.
+    module = copy_module(capped, "singleuser/kernel_deaths.py")
+    look = (
+        "import subprocess, sys; sys.path.insert(0, '/srv'); import kernel_deaths as k; "
+        "w = k.Watch(k.Ended(), '62914560'); "
+        "subprocess.run([sys.executable, '-c', 'bytearray(200 << 20)']); print(w.reason())"
+    )
+    limits = ServerLimits(60 << 20)
+    told = in_unit(capped, limits, f'python3 -c "{look}"', "-p OOMPolicy=continue").stdout
+    assert "all of the 60 MB" in told, f"{module}: {told}"
+    # Shares of busy processors and disks reach the kernel.
+    shares = "cat /sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)/{cpu,io}.weight"
+    shown = in_unit(capped, ServerLimits(cpu_weight=50, io_weight=20), f"bash -c '{shares}'").stdout
+    assert shown.split() == ["50", "default", "20"]
+    # A fork bomb ends at the limit of its server.
+    bomb = "bash -c 'for n in $(seq 200); do sleep 5 & done; wait'"
+    assert "fork" in in_unit(capped, ServerLimits(tasks=60), bomb).stderr
+
+
+@pytest.mark.long
+def test_guaranteed_memory_is_not_taken_by_others(capped: VirtualMachine) -> None:
+    capped.run("head -c 100M /dev/urandom > /srv/mine; head -c 500M /dev/zero > /srv/others; sync")
+
+    def left_after_others_came(limits: ServerLimits) -> int:
+        """Megabytes of what a server had read that are still in memory."""
+        capped.run("echo 3 > /proc/sys/vm/drop_caches")
+        given = " ".join(f"-p {name}={value}" for name, value in limits.as_properties().items())
+        capped.run(
+            f"systemd-run --quiet --unit mine --collect --slice=jupyter.slice {given} "
+            "bash -c 'cat /srv/mine > /dev/null; touch /run/read; exec sleep 600'; "
+            "timeout 60 bash -c 'until test -e /run/read; do sleep 0.2; done'; rm /run/read"
+        )
+        for _ in range(2):
+            in_unit(capped, ServerLimits(None), "cat /srv/others", "> /dev/null")
+        shown = capped.run("grep '^file ' /sys/fs/cgroup/jupyter.slice/mine.service/memory.stat")
+        capped.run("systemctl stop mine")
+        return int(shown.stdout.split()[1]) >> 20
+
+    assert left_after_others_came(ServerLimits(None, 150 << 20)) >= 90
+    assert left_after_others_came(ServerLimits(None)) < 50
+
+
+@pytest.mark.long
+def test_the_cap_of_all_servers_changes_while_they_run(capped: VirtualMachine) -> None:
+    capped.run("systemd-run --quiet --slice=jupyter.slice sleep 600")
+    text = render_unit("jupyter.slice", memory_max_bytes=200 << 20, tasks_max=300).decode()
+    # What the plan does when the file has changed.
+    capped.run("cat > /etc/systemd/system/jupyter.slice && systemctl daemon-reload", input=text)
+    shown = capped.run("cat /sys/fs/cgroup/jupyter.slice/{memory.max,pids.max,memory.swap.max}")
+    assert shown.stdout.split() == [str(200 << 20), "300", "0"]
+
+
+@pytest.mark.long
+def test_disk_space_is_limited_where_the_file_system_counts(virtual: VirtualMachine) -> None:
+    copy_module(virtual, "host/quota.py")
+    virtual.run(
+        "truncate -s 100M /homes.img && mkfs.ext4 -q -O quota -E quotatype=usrquota /homes.img && "
+        "mkdir /homes && mount -o loop,usrquota /homes.img /homes && "
+        "useradd --home-dir /homes/a --create-home a"
+    )
+    uid = virtual.run("id -u a").stdout.strip()
+    quota = "python3 -I /srv/quota.py"
+    # As systemd runs it before the server of somebody with a limit.
+    limited = "-p User=a -p 'ExecStartPre=-+/usr/bin/" + f"{quota} {uid} 5242880 /homes/a'"
+    write = "dd if=/dev/zero of=/homes/a/file bs=1M count=10"
+    done = in_unit(virtual, ServerLimits(), write, limited)
+    assert "quota exceeded" in done.stderr
+    ask = "import sys; sys.path.insert(0, '/srv'); import quota, pathlib; "
+    ask += f"print(quota.read_quota(pathlib.Path('/homes/a'), {uid}))"
+    shown = virtual.run(f'python3 -c "{ask}"').stdout
+    assert "limit_bytes=5242880" in shown
+    virtual.run("umount /homes && mount -o loop /homes.img /homes")
+    # It counts, and holds nobody to it.
+    assert virtual.run(f'python3 -c "{ask}"').stdout == "None\n"
+    virtual.run("umount /homes && mount -o loop,usrquota /homes.img /homes")
+    virtual.run(f"{quota} {uid} 0 /homes/a")
+    assert in_unit(virtual, ServerLimits(), write, "-p User=a").code == 0
+
+
+def copy_module(virtual: VirtualMachine, module: str) -> str:
+    """Put a module that needs nothing else into the machine."""
+    target = f"/srv/{module.rpartition('/')[2]}"
+    virtual.copy_in(CHECKOUT / "tljh" / module, target)
+    return target

@@ -72,7 +72,7 @@ def test_an_undo_brings_the_old_limits_back():
     assert host.disk_quotas[1001].limit_bytes is None
 
 
-def test_a_file_system_that_counts_nothing_is_said_and_changes_nothing():
+def test_a_file_system_that_limits_nobody_is_said_and_changes_nothing():
     host = machine()
     host.disk_quotas.clear()
     host.files[Path("/proc/self/mountinfo")] = (
@@ -82,7 +82,7 @@ def test_a_file_system_that_counts_nothing_is_said_and_changes_nothing():
     config = load(b"limits: {disk: 100M}")
     assert limited(host, "limits: {disk: 100M}") == {}
     (finding,) = quota_findings(host, config, limits_in(config, SIZE))
-    assert "counts nobody's files" in finding.what
+    assert "limits nobody" in finding.what
     assert finding.why == "ext4 on /dev/vda1, mounted at /"
     assert finding.fix
     assert "tune2fs -O quota" in finding.fix

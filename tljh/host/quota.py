@@ -14,7 +14,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-_GET, _SET = 0x800007, 0x800008
+# Q_GETQUOTA, Q_SETQUOTA and Q_XGETQSTAT of the kernel.
+_GET, _SET, _STATE = 0x800007, 0x800008, 0x5805
+_USERS_LIMITED = 2
 _OF_USERS = 0
 _LIMITS_OF_BLOCKS = 1
 _BLOCK_BYTES = 1024
@@ -52,6 +54,15 @@ class _Record(ctypes.Structure):
     )
 
 
+class _State(ctypes.Structure):
+    # The beginning of struct fs_quota_stat.
+    _fields_ = (
+        ("version", ctypes.c_int8),
+        ("flags", ctypes.c_uint16),
+        ("rest", ctypes.c_uint8 * 252),
+    )
+
+
 def file_system_of(path: Path, mountinfo: str) -> FileSystem | None:
     """Find the mount that a path lies on, in the text of /proc/self/mountinfo."""
     found: FileSystem | None = None
@@ -73,7 +84,7 @@ def _mounted(path: Path) -> FileSystem | None:
     return file_system_of(path.absolute(), Path("/proc/self/mountinfo").read_text())
 
 
-def _call(command: int, device: str, uid: int, record: _Record) -> None:
+def _call(command: int, device: str, uid: int, record: ctypes.Structure) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     number = ctypes.c_int(command << 8 | _OF_USERS)
     if libc.quotactl(number, device.encode(), ctypes.c_int(uid), ctypes.byref(record)) != 0:
@@ -82,12 +93,16 @@ def _call(command: int, device: str, uid: int, record: _Record) -> None:
 
 
 def read_quota(path: Path, uid: int) -> DiskQuota | None:
-    """What somebody has on the file system of a path; None where it is not counted."""
+    """What somebody has on the file system of a path; None where no limit would hold."""
     mounted = _mounted(path)
     if mounted is None:
         return None
-    record = _Record()
+    record, state = _Record(), _State()
     try:
+        # ext4 may count without holding anybody to it.
+        _call(_STATE, mounted.device, 0, state)
+        if not state.flags & _USERS_LIMITED:
+            return None
         _call(_GET, mounted.device, uid, record)
     except OSError:
         return None

@@ -148,7 +148,7 @@ def quota_findings(
     mounted = file_system_of(homes, (host.read(MOUNTS) or b"").decode(errors="replace"))
     place = f"{mounted.kind} on {mounted.device}, mounted at {mounted.mount}" if mounted else "?"
     yield Finding(
-        f"limits.disk does not hold: the file system of {homes} counts nobody's files",
+        f"limits.disk does not hold: the file system of {homes} limits nobody",
         why=place,
         fix=_how_to_count(mounted),
     )
@@ -157,8 +157,8 @@ def quota_findings(
 def _how_to_count(mounted: FileSystem | None) -> str:
     if mounted and mounted.kind == "ext4":
         return (
-            f"while it is not mounted: tune2fs -O quota -Q usrquota {mounted.device}; "
-            "then reload. Until then: tljh user show NAME tells what somebody has"
+            f"while it is not mounted: tune2fs -O quota -Q usrquota {mounted.device}; then mount "
+            "it with usrquota. Until then tljh user show NAME tells what somebody has"
         )
     if mounted and mounted.kind == "xfs":
         return "mount it with uquota (the root file system: rootflags=uquota for the kernel)"
