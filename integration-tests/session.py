@@ -22,9 +22,12 @@ class HubUser:
     name: str
     server_name: str = ""
     http: requests.Session = field(default_factory=requests.Session)
+    # Over HTTPS: a file with the certificate authority to trust.
+    verify: bool | str = True
 
     def __post_init__(self) -> None:
         self.http.trust_env = False
+        self.http.verify = self.verify
 
     @property
     def server(self) -> str:
@@ -128,6 +131,7 @@ class HubUser:
             cookie=cookies,
             origin=self.url.partition("/hub")[0],
             timeout=60,
+            sslopt={"ca_certs": self.verify} if isinstance(self.verify, str) else None,
         )
 
     def start_kernel(self) -> str:

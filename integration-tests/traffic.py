@@ -23,6 +23,7 @@ class Probe:
     name: str
     send: Callable[[requests.Session], requests.Response]
     expected: tuple[int, ...] = (200,)
+    verify: bool | str = True
     sent: int = 0
     failures: list[str] = field(default_factory=list)
     longest_s: float = 0.0
@@ -32,6 +33,7 @@ class Probe:
         try:
             with requests.Session() as session:
                 session.trust_env = False
+                session.verify = self.verify
                 answer = self.send(session)
             if answer.status_code not in self.expected:
                 self.failures.append(f"{answer.status_code}: {answer.text[:200]}")
@@ -44,7 +46,7 @@ class Probe:
 def probes_of(user: HubUser, token: str) -> list[Probe]:
     """The login page, a POST to the hub's API, and the user's own server."""
     authorized = {"Authorization": f"token {token}"}
-    return [
+    probes = [
         Probe("login page", lambda s: s.get(f"{user.url}/hub/login", timeout=TIMEOUT_S)),
         Probe(
             "POST to the hub",
@@ -60,6 +62,9 @@ def probes_of(user: HubUser, token: str) -> list[Probe]:
             lambda s: s.get(f"{user.server}/api/status", headers=authorized, timeout=TIMEOUT_S),
         ),
     ]
+    for probe in probes:
+        probe.verify = user.verify
+    return probes
 
 
 @contextmanager

@@ -43,6 +43,7 @@ from tljh.resources import (
     Symlink,
     SystemUser,
 )
+from tljh.sudoers import Sudoers
 from tljh.systemd.resource import Reread, Unit
 from tljh.systemd.templates import render_unit
 
@@ -93,7 +94,7 @@ def foundation(paths: Paths, facts: Facts, plugins: Contributions) -> list[Resou
         secret_file(state / COOKIE_SECRET, facts.cookie_secret),
         secret_file(state / INSTANCE, facts.instance),
         secret_file(state / TOKEN_FILE, facts.hub_token),
-        File(Path("/etc/sudoers.d/jupyterhub-admins"), SUDOERS.encode(), mode=0o440),
+        Sudoers(Path("/etc/sudoers.d/jupyterhub-admins"), SUDOERS.encode()),
         File(
             Path("/etc/profile.d/tljh.sh"),
             (PROFILE.format(bin=paths.user / "bin") + completion.PROFILE).encode(),

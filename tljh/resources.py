@@ -36,6 +36,7 @@ KINDS_ARE_IN = (
     "tljh.hub.running",
     "tljh.hub.shares",
     "tljh.proxy.certificates.resource",
+    "tljh.sudoers",
     "tljh.systemd.resource",
 )
 

@@ -1,0 +1,91 @@
+"""What lies about on the machine: secrets, modes, sudo."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from session import HubUser
+
+pytestmark = pytest.mark.machine
+
+PASSWORD = "correct-horse-battery"
+
+
+@pytest.fixture(scope="module")
+def hub(installed_shared):
+    return installed_shared
+
+
+@pytest.fixture(scope="module")
+def user(hub):
+    """An administrator at work; the hub holds every kind of secret by then."""
+    url = f"http://{hub.address()}"
+    link = json.loads(hub.run("tljh user claim admin --json").stdout)["link"]
+    admin = HubUser(url, "admin")
+    admin.claim(f"{url}/hub/{link.partition('/hub/')[2]}", PASSWORD)
+    admin.login(PASSWORD)
+    admin.start_server()
+    hub.run("tljh-config set https.mode internal && tljh-config set https.enabled true")
+    hub.run("tljh-config reload", timeout_s=180)
+    return admin
+
+
+@pytest.fixture(scope="module")
+def secrets(hub, user):
+    """The secrets themselves, by what they are."""
+    state = "/opt/tljh/state"
+    names = ("traefik-api.secret", "jupyterhub_cookie_secret", "hub-api.secret")
+    found = {name: hub.run(f"cat {state}/{name}").stdout.strip() for name in names}
+    found["authority's key"] = hub.run(f"sed -n 2p {state}/internal-ca/ca.key").stdout.strip()
+    found["password"] = PASSWORD
+    server = hub.run("systemctl show -P MainPID jupyter-admin").stdout.strip()
+    environment = hub.run(f"tr '\\0' '\\n' < /proc/{server}/environ").stdout
+    found["server's token"] = environment.partition("JUPYTERHUB_API_TOKEN=")[2].split("\n")[0]
+    assert all(len(value) > 15 for value in found.values()), found
+    return found
+
+
+def test_state_and_config_are_roots_alone(hub, user):
+    places = "/opt/tljh/state /opt/tljh/config /opt/tljh/installer.log"
+    assert hub.run(f"find {places} -perm /077 ! -type l").stdout == ""
+    assert hub.run(f"find {places} ! -user root").stdout == ""
+
+
+def test_what_traefik_reads_is_for_nobody_else(hub, user):
+    assert hub.run("find /var/lib/tljh-traefik -perm /007 ! -type l").stdout == ""
+    assert hub.run("find /var/lib/tljh-traefik -perm /020 ! -type l").stdout == ""
+
+
+def test_no_secret_is_in_a_command_line(hub, secrets):
+    lines = hub.run("cat /proc/[0-9]*/cmdline | tr '\\0' ' '", check=False).stdout
+    assert "/opt/tljh/user/bin/python" in lines
+    assert {name for name, value in secrets.items() if value in lines} == set()
+
+
+def test_no_secret_is_in_the_journal_nor_in_what_systemd_tells_everybody(hub, secrets):
+    told = hub.run("journalctl -b --no-pager -o cat; cat /opt/tljh/installer.log").stdout
+    told += hub.run("systemctl show 'jupyter*' traefik tljh-*").stdout
+    assert "jupyterhub.service" in told
+    assert {name for name, value in secrets.items() if value in told} == set()
+
+
+def test_sudo_takes_the_rule_for_administrators(hub):
+    assert hub.run("stat -c '%a %U:%G' /etc/sudoers.d/jupyterhub-admins").stdout.strip() == (
+        "440 root:root"
+    )
+    assert "parsed OK" in hub.run("visudo -c").stdout
+
+
+def test_a_rule_that_sudo_cannot_read_is_never_written(hub):
+    before = hub.run("cat /etc/sudoers.d/jupyterhub-admins").stdout
+    place = "$(readlink -f /opt/tljh/hub)/lib/python3*/site-packages/tljh/desired.py"
+    hub.run(
+        f"cp {place} /root/ && sed -i 's/ALL = (ALL) NOPASSWD: ALL/ALL = NOPASSWD ALL/' {place}"
+    )
+    done = hub.run("tljh-config reload", check=False, timeout_s=180)
+    hub.run(f"cp /root/desired.py {place}")
+    assert done.code == 1
+    assert "sudo would not take" in done.stderr
+    assert hub.run("cat /etc/sudoers.d/jupyterhub-admins").stdout == before

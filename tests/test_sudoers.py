@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tljh.desired import SUDOERS
+from tljh.errors import TljhError
+from tljh.host.base import Result
+from tljh.host.fake import FakeHost
+from tljh.host.real import RealReader
+from tljh.output import Silent
+from tljh.sudoers import Sudoers
+
+PLACE = Path("/etc/sudoers.d/jupyterhub-admins")
+RULES = Sudoers(PLACE, SUDOERS.encode())
+
+
+def test_rules_are_written_once_visudo_took_them():
+    host = FakeHost()
+    RULES.apply(host, Silent())
+    info = host.info(PLACE)
+    assert info and (info.mode, info.owner, info.group) == (0o440, "root", "root")
+    assert host.effects[0] == "run visudo --check --file=-"
+
+
+def test_rules_that_visudo_refuses_are_not_written():
+    host = FakeHost()
+    host.answers["visudo"] = Result(1, "", "stdin:1:9: syntax error")
+    with pytest.raises(TljhError, match="syntax error"):
+        RULES.apply(host, Silent())
+    assert host.info(PLACE) is None
+
+
+@pytest.mark.skipif(shutil.which("visudo") is None, reason="sudo is not here")
+@pytest.mark.parametrize(("rules", "is_taken"), [(SUDOERS, True), (SUDOERS + "%x ALL\n", False)])
+def test_visudo_itself_tells_good_rules_from_bad_ones(rules, is_taken):
+    tried = RealReader().query(["visudo", "--check", "--file=-"], stdin=rules)
+    assert tried.ok is is_taken
