@@ -18,7 +18,7 @@ from tljh_installer.release import Carried
 from tljh_installer.steps import Steps
 from tljh_installer.wheel import Wheel
 
-from tests.installer.conftest import FakeIndex, make_wheel
+from tests.installer.conftest import CHECKOUT, FakeIndex, make_wheel
 from tljh.errors import TljhError
 from tljh.sources import Sources
 
@@ -286,6 +286,21 @@ Builder(Steps(io.StringIO()), carried, PackagePages(Sources(index={workshop.inde
     hub = workshop.builder().build([])
     assert workshop.left() == [hub.path.name]
     assert imports(hub.path, "import tljh, tiny")
+
+
+def test_byte_code_is_there_when_an_environment_is_finished(workshop: Workshop) -> None:
+    script = CHECKOUT / "tljh" / "conda" / "worker" / "bytecode.py"
+    wheel = make_wheel(
+        "tljh",
+        "0.1",
+        {
+            "tljh/__init__.py": b"",
+            "tljh/hub/packages.py": PACKAGES,
+            "tljh/conda/worker/bytecode.py": script.read_bytes(),
+        },
+    )
+    built = workshop.builder(carried=replace(workshop.carried, wheel=Wheel(*wheel))).build([])
+    assert list(built.path.glob("lib/python3*/site-packages/__pycache__/tiny.*.pyc"))
 
 
 def test_told_what_to_add_it_does_not_ask_the_configuration(workshop: Workshop) -> None:
