@@ -1,4 +1,4 @@
-"""How long `tljh-config set` and `show` take, as a person waits for them.
+"""How long `tljh-config set`, `show` and `get` take, as a person waits for them.
 
     python3 benchmarks/edit.py [--runs N] [--command /usr/bin/tljh-config]
 
@@ -38,6 +38,7 @@ def measure(command: Path, runs: int) -> dict[str, dict[str, float]]:
             "import of pydantic": [python, "-c", "from pydantic import BaseModel"],
             "set": [str(command), "set", "http.port"],
             "show": [str(command), "show"],
+            "get": [str(command), "get", "http.port"],
             "check": [str(command), "check"],
         }
         times: dict[str, list[float]] = {name: [] for name in cases}
