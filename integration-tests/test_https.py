@@ -349,7 +349,8 @@ def check_behind(name: str, hub, address: str, tmp_path: Path) -> None:
     user.start_server()
     assert user.execute("40 + 2") == "42"
     mistaken = HubUser(user.url, f"stranger at {name}", verify=user.verify)
-    mistaken.http.headers["X-Forwarded-For"] = "198.51.100.99"
+    for header in ("X-Forwarded-For", "X_Forwarded_For", "X-Real-Ip", "Forwarded"):
+        mistaken.http.headers[header] = "198.51.100.99"
     for status in (403, 403, 403, 403, 403, 429):
         mistaken.login("wrong", expected=status)
     told = hub.run("journalctl -u jupyterhub -g 'has to wait' -o cat --no-pager").stdout

@@ -76,6 +76,7 @@ class CertificateStatus:
             "next_renewal": now.renewal.isoformat(timespec="seconds") if now.renewal else None,
             "next_try": now.next_try.isoformat(timespec="seconds") if now.next_try else None,
             "last_error": now.last_error,
+            "trust": now.trust.as_json() if now.trust else None,
         }
 
     def as_text(self) -> str:
@@ -96,6 +97,8 @@ class CertificateStatus:
         if now.last_error:
             lines.append(f"last error    {now.last_error['what']} ({now.last_error['at']})")
             lines += [f"              {line}" for line in str(now.last_error["why"]).splitlines()]
+        if now.trust:
+            lines += ["", now.trust.as_text()]
         return "\n".join(lines)
 
 

@@ -173,13 +173,13 @@ def _reloaded(host: HostReader, outcome: Outcome) -> Reloaded:
 def _advice(outcome: Outcome) -> str | None:
     """How to trust the authority that this change has made."""
     from tljh.proxy.certificates.internal import AUTHORITY, DIRECTORY
-    from tljh.proxy.certificates.trust import how_to_trust
+    from tljh.proxy.certificates.trust import trust_in
 
     authority = outcome.facts.authority
     made = any(
         step.resource.name.endswith(f"/{DIRECTORY}/{AUTHORITY}") for step in outcome.plan.steps
     )
-    return how_to_trust(outcome.config, authority) if authority and made else None
+    return trust_in(outcome.config, authority).as_text() if authority and made else None
 
 
 def _progress(as_json: bool) -> Progress:

@@ -25,6 +25,14 @@ def machine_names(host: HostReader, wanted: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*wanted, *own, *addresses(host), *LOOPBACK)))
 
 
+def is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
 def _said(host: HostReader, *argv: str) -> str | None:
     try:
         done = host.query(argv, timeout_s=FQDN_TIMEOUT_S)

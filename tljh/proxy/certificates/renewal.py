@@ -31,6 +31,7 @@ from tljh.proxy.certificates.served import (
     wait_until_served,
 )
 from tljh.proxy.certificates.source import AcmeSource, acme_source
+from tljh.proxy.certificates.trust import Trust, trust_in
 from tljh.proxy.desired import authority_resources, certificates_to_serve, dynamic_inputs
 from tljh.proxy.dynamic import TLS_FILE, Certificate
 from tljh.resources import file_image, put_back
@@ -185,6 +186,8 @@ class Standing:
     renewal: datetime | None = None
     next_try: datetime | None = None
     last_error: dict[str, object] | None = None
+    # The machine's own authority, in mode internal.
+    trust: Trust | None = None
 
     @property
     def is_due(self) -> bool:
@@ -206,7 +209,9 @@ def standing(host: HostReader, paths: Paths) -> Standing:
     source = now.source
     if source is None:
         renewal = about.not_after - about.lifetime / 3 if mode == "internal" else None
-        return Standing(mode, names, about.issuer, about, problem, renewal)
+        own = now.facts.authority
+        trust = trust_in(now.config, own) if own else None
+        return Standing(mode, names, about.issuer, about, problem, renewal, trust=trust)
     return Standing(
         mode,
         names,
