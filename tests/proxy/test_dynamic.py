@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
+import pytest
 from ruamel.yaml import YAML
 
 from tljh.proxy.dynamic import (
@@ -10,6 +14,7 @@ from tljh.proxy.dynamic import (
     literal,
     stale_files,
 )
+from tljh.proxy.https_settings import HttpsSettings, hsts_s
 
 PLAIN = DynamicInputs("api_admin", api_password_hash("secret"))
 SECURE = DynamicInputs(
@@ -54,3 +59,32 @@ def test_template_code_in_a_value_stays_text():
 def test_files_of_an_earlier_configuration_are_stale_but_never_the_routes():
     present = ["tljh.yaml", "tls.yaml", "rules.toml", "old.toml", ".rules.toml.x1"]
     assert stale_files(present, dynamic_files(PLAIN)) == ["tls.yaml", "old.toml"]
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("", "max-age=15552000"),
+        ("port: 8443", None),
+        ("mode: internal", "max-age=0"),
+        ("port: 8443, hsts: 60", "max-age=60"),
+        ("hsts: 0", "max-age=0"),
+    ],
+)
+def test_browsers_are_told_to_insist_on_https_where_that_locks_nobody_out(text, header):
+    settings = YAML(typ="safe").load("{enabled: true, " + text + "}")
+    inputs = replace(SECURE, hsts_s=hsts_s(HttpsSettings(**settings)))
+    middleware = trees(inputs)["tljh.yaml"]["http"]["middlewares"]["tljh-hsts"]["headers"]
+    sent = middleware.get("customResponseHeaders", {}).get("Strict-Transport-Security")
+    assert sent == header
+    assert middleware, "Traefik takes no empty middleware"
+
+
+def test_ipv6_addresses_with_a_port_are_led_to_https_by_a_route_of_their_own():
+    inputs = replace(SECURE, https_port=8443)
+    http = trees(inputs)["tljh.yaml"]["http"]
+    made = http["middlewares"]["tljh-ipv6-to-https"]["redirectRegex"]
+    pattern = made["replacement"].replace("${", "\\g<").replace("}", ">")
+    led = re.sub(made["regex"], pattern, "http://[2001:db8::1]:8080/hub/?a=b")
+    assert led == "https://[2001:db8::1]:8443/hub/?a=b"
+    assert "tljh-ipv6-to-https" not in trees(PLAIN)["tljh.yaml"]["http"]["routers"]

@@ -68,7 +68,7 @@ class DynamicInputs:
     https_port: int = 443
     # The certificate comes in a later step, which writes the file that names it.
     awaits_certificate: bool = False
-    hsts_s: int = HSTS_S
+    hsts_s: int | None = HSTS_S
     # The authority's certificate comes over plain HTTP, as HTTPS isn't trusted before.
     authority_path: str | None = None
     retry_attempts: int = 20
@@ -123,13 +123,15 @@ def middlewares(inputs: DynamicInputs) -> Tree:
             }
         },
         "tljh-mark": {"headers": {"customResponseHeaders": {INSTANCE_HEADER: inputs.instance}}},
-        # 0 makes browsers forget what they were told before.
-        "tljh-hsts": {
-            "headers": {
-                "customResponseHeaders": {"Strict-Transport-Security": f"max-age={inputs.hsts_s}"}
-            }
-        },
+        "tljh-hsts": {"headers": _hsts(inputs.hsts_s)},
     }
+
+
+def _hsts(hsts_s: int | None) -> Tree:
+    if hsts_s is None:
+        return {"contentTypeNosniff": True}  # a middleware that sets nothing is no middleware
+    # Traefik's own setting leaves the header out for 0, by which browsers forget it.
+    return {"customResponseHeaders": {"Strict-Transport-Security": f"max-age={hsts_s}"}}
 
 
 def own_routes(inputs: DynamicInputs) -> Tree:

@@ -169,20 +169,22 @@ class HttpsSettings(Section):
         return "letsencrypt" if self.letsencrypt.domains else None
 
 
-def hsts_s(https: HttpsSettings) -> int:
-    """For how long browsers are told to come by HTTPS only.
+def hsts_s(https: HttpsSettings) -> int | None:
+    """For how long browsers are told to come by HTTPS only; None for saying nothing of it.
 
-    It holds for a host name with all its ports, and takes away the way past a warning. So it
-    is not sent by itself where the hub is a guest beside another server on 443, nor with an
-    authority that browsers do not trust by themselves (Let's Encrypt's test authority is
-    one): a LAN host has other services, and who meets the hub from a new computer must be
-    able to get at the page that explains.
+    It holds for a host name with all its ports, and takes away the way past a warning. So
+    nothing is said by itself where the hub is a guest beside another server on 443, which may
+    say something else; and 0, for forgetting it, with an authority that browsers do not trust by
+    themselves (Let's Encrypt's test authority is one): a LAN host has other services, and who
+    meets the hub from a new computer must be able to get at the page that explains.
     """
     if https.hsts is not None:
         return https.hsts
+    if https.port != 443:
+        return None
     mode = https.effective_mode
     is_test = mode == "letsencrypt" and https.letsencrypt.staging
-    return HSTS_S if https.port == 443 and mode != "internal" and not is_test else 0
+    return 0 if mode == "internal" or is_test else HSTS_S
 
 
 def certificate_problems(config: Config) -> Iterator[Problem]:

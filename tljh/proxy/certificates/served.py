@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tljh.errors import Finding, TljhError
 from tljh.host.base import Host, HostReader
 from tljh.paths import Paths
+from tljh.proxy.certificates.names import is_address
 from tljh.proxy.certificates.pair import details
 from tljh.proxy.dynamic import (
     TLS_FILE,
@@ -44,13 +45,9 @@ class SecureDoor:
 
 def secure_door(config: Config) -> SecureDoor:
     https = config.https
-    names = [name for name in https.names if not name.startswith("*.") and not _is_address(name)]
+    names = [name for name in https.names if not name.startswith("*.") and not is_address(name)]
     address = https.address or "127.0.0.1"
     return SecureDoor(address, https.port, names[0] if names else None)
-
-
-def _is_address(name: str) -> bool:
-    return ":" in name or name.replace(".", "").isdigit()
 
 
 def exchange(host: Host, inputs: DynamicInputs, certificate: Certificate) -> None:
