@@ -99,12 +99,12 @@ def parse_state(text: str) -> UnitState:
     )
 
 
-async def last_lines(name: str, count: int) -> str:
-    """The end of a unit's journal, of its last run."""
-    invocation = (await run(["systemctl", "show", "-p", "InvocationID", "--value", name])).out
-    only = [f"_SYSTEMD_INVOCATION_ID={invocation.strip()}"] if invocation.strip() else ["-u", name]
-    shown = await run(["journalctl", "-q", "--no-pager", "-o", "cat", "-n", str(count), *only])
-    return shown.out.strip()
+async def last_lines(name: str, count: int, since_s: float) -> str:
+    """The end of a unit's journal since a time of the clock."""
+    # What a process said last may still be on its way when it has ended.
+    await run(["journalctl", "--sync"])
+    argv = ["journalctl", "-q", "--no-pager", "-o", "cat", "-n", str(count)]
+    return (await run([*argv, "-u", name, "--since", f"@{int(since_s)}"])).out.strip()
 
 
 @contextmanager

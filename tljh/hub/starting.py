@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import html
+import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -38,10 +39,10 @@ _FULL = ("No space left on device", "Disk quota exceeded")
 class ServerFailed(SpawnException):
     """A server that did not come up: a sentence for its user, the last lines for the log."""
 
-    def __init__(self, sentence: str, lines: str = "") -> None:
+    def __init__(self, sentence: str, lines: str = "", state: UnitState | None = None) -> None:
         shown = f"{sentence}\n{lines}" if lines else sentence
         super().__init__(sentence, reason="failed", log_message=_plain(shown), status_code=500)
-        self.lines = lines
+        self.lines, self.state = lines, state
         # JupyterHub would show its user what is meant for the log.
         self.jupyterhub_message = sentence
         if lines:
@@ -81,6 +82,7 @@ class Start:
         The unit is left as it is then, so that it can be looked at; the caller stops it.
         """
         await transient.clear(self.unit.name)
+        began_s = time.time()
         done = await transient.start(self.unit)
         if not done.ok:
             lines = done.err.strip()
@@ -89,7 +91,17 @@ class Start:
         ended = asyncio.Event()
         now = await transient.state(self.unit.name)
         with transient.noticing_end_of(now.main_pid, ended.set) as is_watched:
-            await self._until_it_answers(ended, None if is_watched else LOOK_EVERY_S)
+            try:
+                await self._until_it_answers(ended, None if is_watched else LOOK_EVERY_S)
+            except ServerFailed as failed:
+                lines = await transient.last_lines(self.unit.name, SHOWN_LINES, began_s)
+                raise self._told(failed, lines) from None
+
+    def _told(self, failed: ServerFailed, lines: str) -> ServerFailed:
+        """The failure with the unit's last lines, which may say more than systemd does."""
+        if failed.state is None:
+            return ServerFailed(failed.message, lines)
+        return ServerFailed(sentence_of(failed.state, lines), lines)
 
     async def _until_it_answers(self, ended: asyncio.Event, look_every_s: float | None) -> None:
         loop = asyncio.get_running_loop()
@@ -105,9 +117,8 @@ class Start:
             except asyncio.TimeoutError:
                 if loop.time() < end_s:
                     continue
-                lines = await transient.last_lines(self.unit.name, SHOWN_LINES)
                 sentence = f"Your server did not answer within {self.timeout_s:g} seconds."
-                raise ServerFailed(sentence, lines) from None
+                raise ServerFailed(sentence) from None
             await self._has_ended()
 
     async def _has_ended(self) -> None:
@@ -116,8 +127,7 @@ class Start:
         while now.runs or now.active == "deactivating":
             await asyncio.sleep(0.05)
             now = await transient.state(self.unit.name)
-        lines = await transient.last_lines(self.unit.name, SHOWN_LINES)
-        raise ServerFailed(sentence_of(now, lines), lines)
+        raise ServerFailed(sentence_of(now, ""), state=now)
 
 
 async def _answers(url: str) -> bool:
