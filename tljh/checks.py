@@ -268,6 +268,14 @@ def _isolation(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
             yield Severity.DEGRADED, finding
 
 
+@check("memory of servers", is_quick=False)
+def _memory(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+    from tljh.hub.memory import memory_findings
+
+    for finding in memory_findings(subject.host):
+        yield Severity.DEGRADED, finding
+
+
 @check("system's Python", is_quick=False)
 def _python(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
     link = subject.host.readlink(subject.paths.hub)
