@@ -30,6 +30,10 @@ def apply_config(config_overrides: Mapping[str, Any], c: Any) -> None:
     for name, values in hub_configuration(config, paths_from_environment()).items():
         for trait, value in values.items():
             c[name][trait] = value
+    # Our servers read their limits as they start; TLJH's are traits, which plugins look at.
+    for trait, setting in (("mem_limit", "memory"), ("cpu_limit", "cpu")):
+        if setting in config.limits.model_fields_set:
+            c.SystemdSpawner[trait] = getattr(config.limits, setting)
 
 
 def __getattr__(name: str) -> Any:
