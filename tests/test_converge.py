@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import ssl
 from pathlib import Path
 
 import pytest
@@ -305,31 +304,3 @@ def test_a_plugin_that_is_added_brings_its_packages_at_the_same_reload():
     reload(host, b"users: {admin: [ada]}\nplugins: {packages: [tljh-sl]}\n")
     assert host.package("sl") == "1"
     assert host.readlink(PATHS.hub) == "versions/hub-new"
-
-
-def test_a_certificate_of_ones_own_is_watched_for_its_replacement(monkeypatch):
-    from tests.proxy.certificates.authority import NOW, issue
-    from tljh.host.base import FileInfo
-    from tljh.proxy.certificates import own
-
-    monkeypatch.setattr(own, "utc_now", lambda: NOW)
-    host = machine()
-    install(host)
-    hub = issue("hub", ["hub.example.org"])
-    for name, data in (("hub.crt", hub.pem), ("hub.key", hub.key_pem())):
-        host.files[Path("/etc") / name] = (FileInfo("file", 0o600, "root", "root"), data)
-    host.responses["https://127.0.0.1:443/hub/login"] = host.responses[
-        "http://127.0.0.1:80/hub/login"
-    ]
-    trial = f"{ENVIRONMENT}/bin/python -I -m tljh.proxy.trial"
-    host.answers[trial] = Result(0, '{"ready": true, "lines": []}')
-    wire = ssl.PEM_cert_to_DER_cert(hub.pem.decode())
-    host.served = lambda name: wire
-    people = b"users: {admin: [ada]}\n"
-    tls = b"https: {enabled: true, tls: {cert: /etc/hub.crt, key: /etc/hub.key}}\n"
-    reload(host, people + tls)
-    assert host.unit("tljh-cert.path").is_active
-    assert b"PathChanged=/etc/hub.crt\n" in (host.read(PATHS.units_dir / "tljh-cert.path") or b"")
-    reload(host, people)
-    assert not host.unit("tljh-cert.path").is_active
-    assert host.info(PATHS.units_dir / "tljh-cert.path") is None
