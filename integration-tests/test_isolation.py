@@ -260,6 +260,7 @@ def test_what_listens_where_anothers_server_was_does_not_get_the_owners_requests
     assert ann.api("GET", "/status").status_code == 200
 
 
+@pytest.mark.long
 def test_an_open_port_serves_everybody(hub, ann, bob):
     door = ("SOCK_STREAM", "127.0.0.1", 8786)
     with serving(hub, "jupyter-ann", "127.0.0.1", 8786):

@@ -18,6 +18,7 @@ from tornado import web
 from traitlets import Bool, Dict, Enum, Integer, List, Unicode
 
 from tljh.errors import TljhError
+from tljh.host import transient
 from tljh.host.accounts import Account, ensure_account
 from tljh.host.real import RealHost
 from tljh.host.transient import TransientUnit
@@ -141,6 +142,8 @@ class UserCreatingSpawner(SystemdSpawner):
         self.disable_user_sudo = not self.user.admin
         self.port = self._free_port()
         try:
+            # First: what is left of an earlier server takes along the directory of its environment.
+            await transient.clear(self.unit_name)
             unit = await asyncio.to_thread(self._unit, self._limits())
             await self._keep_apart()
             await Start(unit, self._own_url, self._timeout_s).run()
