@@ -144,7 +144,7 @@ class UserCreatingSpawner(SystemdSpawner):
         try:
             # First: what is left of an earlier server takes along the directory of its environment.
             await transient.clear(self.unit_name)
-            unit = await asyncio.to_thread(self._unit, self._limits())
+            unit = self._unit(self._limits())
             await self._keep_apart()
             await Start(unit, self._own_url, self._timeout_s).run()
             # Again: rules that were loaded anew meanwhile did not see the server yet.
