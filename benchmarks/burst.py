@@ -31,6 +31,7 @@ from crowd import (
     watched_health,
 )
 
+STOPPED_AT_ONCE = 8
 # Runs in the machine: starts servers from the environments that the hub gave them, and waits
 # until each one answers.
 BARE = r"""
@@ -107,11 +108,13 @@ def burst(url: str, users: list[HubUser], *, log_in: bool) -> dict[str, Any]:
     return summary(starts, seconds) | {"health": health.summary()}
 
 
-def stop_all(machine: Machine, users: list[HubUser]) -> None:
-    for user in users:
-        user.hub_api("DELETE", f"/users/{user.quoted}/server", timeout=120)
-    for user in users:
-        user.await_server(ready=False)
+def stop_all(users: list[HubUser]) -> None:
+    def stop(user: HubUser) -> None:
+        user.hub_api("DELETE", f"/users/{user.quoted}/server", timeout=300)
+        user.await_server(ready=False, timeout_s=300)
+
+    for start in range(0, len(users), STOPPED_AT_ONCE):
+        at_once(stop, users[start : start + STOPPED_AT_ONCE])
 
 
 def keep_environments(machine: Machine) -> None:
@@ -145,10 +148,10 @@ def main() -> None:
         url = f"http://{machine.address()}"
         users = [HubUser(url, name) for name in names]
         found["new"] = burst(url, users, log_in=True)
-        stop_all(machine, users)
+        stop_all(users)
         found["back"] = burst(url, users, log_in=False)
         keep_environments(machine)
-        stop_all(machine, users)
+        stop_all(users)
         found["bare"] = bare(machine)
         found["ratio"] = round(found["back"]["seconds"] / found["bare"]["seconds"], 2)
     if options.json:
