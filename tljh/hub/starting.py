@@ -79,9 +79,9 @@ class Start:
     async def run(self) -> None:
         """Start it and wait until it answers. Raises ServerFailed once it is clear that it won't.
 
-        The unit is left as it is then, so that it can be looked at; the caller stops it.
+        Its name has to be free (`transient.clear`). The unit is left as it is when it fails, so
+        that it can be looked at; the caller stops it.
         """
-        await transient.clear(self.unit.name)
         began_s = time.time()
         done = await transient.start(self.unit)
         if not done.ok:
