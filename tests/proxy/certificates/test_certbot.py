@@ -137,6 +137,24 @@ def test_an_account_that_the_authority_forgot_is_made_anew(host, certbot):
     assert len(host.asked) == 2
 
 
+def test_a_nonce_that_is_rejected_again_and_again_is_no_refusal_yet(host, certbot):
+    rejected = Result(
+        1, "An unexpected error occurred:\nJWS has an invalid anti-replay nonce: 3iW\n"
+    )
+    answers = [rejected, rejected, None]
+    run = host.run
+
+    def moody(argv, **options):
+        host.refusal = answers.pop(0)
+        return run(argv, **options)
+
+    host.run = moody
+    assert certbot.obtain(host, REQUEST, BEHIND, 60).chain
+    answers += [rejected] * 20
+    with pytest.raises(TljhError, match="gave no certificate"):
+        certbot.obtain(host, REQUEST, BEHIND, 60)
+
+
 def test_every_name_that_failed_is_told_with_its_challenge_and_the_authoritys_words():
     found = refusals(Result(1, "", FAILED_CHALLENGE), REQUEST)
     assert [one.what.split(": ")[0].split()[-1] for one in found] == [
