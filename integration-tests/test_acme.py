@@ -131,6 +131,12 @@ def test_names_come_and_go_and_what_was_held_is_not_asked_for_again(secure, auth
     authority.stop()
     secure.run("tljh-config rollback", timeout_s=120)
     assert serial(secure) == first
+
+
+@pytest.mark.long
+def test_off_and_on_again_takes_up_the_certificate_that_was_held(secure, authority):
+    first = serial(secure)
+    authority.stop()
     secure.run("tljh-config set https.enabled false && tljh-config reload", timeout_s=120)
     assert plain_status(secure) == "200"
     secure.run("tljh-config set https.enabled true && tljh-config reload", timeout_s=120)
@@ -141,7 +147,7 @@ def test_a_short_life_is_renewed_at_a_third_without_a_new_proxy(secure, authorit
     old, pid = serial(secure), proxy_pid(secure)
     secure.run("systemctl start tljh-cert.service")
     assert serial(secure) == old  # not due
-    authority.start(valid_s=24)
+    authority.start(valid_s=15)
     secure.run("tljh cert issue", timeout_s=120)
     short = serial(secure)
     renew_until(secure, lambda done: json.loads(done.stdout)["obtained"])
