@@ -8,7 +8,8 @@ Three bursts in one machine:
 - bare: as many `jupyterhub-singleuser` processes as the same accounts, started at once by nobody
   but a shell: what the starts themselves cost.
 Prints how many were ready, the seconds, the longest answer of /hub/health, and `back` as a
-multiple of `bare`. Run as root, with nothing else on the computer.
+multiple of `bare`, in seconds and in what the machine computed. Run as root, with nothing else on
+the computer.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from crowd import (
     installed_machine,
     password_of,
     percentile,
+    processor_time,
     start_and_wait,
     watched_health,
 )
@@ -89,7 +91,7 @@ def summary(starts: list[Start], seconds: float) -> dict[str, Any]:
     return found | ({"failures": failures} if failures else {})
 
 
-def burst(url: str, users: list[HubUser], *, log_in: bool) -> dict[str, Any]:
+def burst(machine: Machine, url: str, users: list[HubUser], *, log_in: bool) -> dict[str, Any]:
     def come(user: HubUser) -> Start:
         began_s = time.monotonic()
         try:
@@ -101,11 +103,12 @@ def burst(url: str, users: list[HubUser], *, log_in: bool) -> dict[str, Any]:
         start.seconds = time.monotonic() - began_s
         return start
 
-    began_s = time.monotonic()
-    with watched_health(url) as health:
+    spent: dict[str, Any] = {}
+    with watched_health(url) as health, processor_time(machine, spent):
+        began_s = time.monotonic()
         starts = at_once(come, users)
         seconds = time.monotonic() - began_s
-    return summary(starts, seconds) | {"health": health.summary()}
+    return summary(starts, seconds) | spent | {"health": health.summary()}
 
 
 def stop_all(users: list[HubUser]) -> None:
@@ -128,9 +131,11 @@ def keep_environments(machine: Machine) -> None:
 
 def bare(machine: Machine) -> dict[str, Any]:
     python = "/opt/tljh/hub/bin/python"
-    done = machine.run(f"{python} /root/bare/run.py /opt/tljh/user", timeout_s=900)
+    spent: dict[str, Any] = {}
+    with processor_time(machine, spent):
+        done = machine.run(f"{python} /root/bare/run.py /opt/tljh/user", timeout_s=900)
     seconds, missing = done.stdout.split()
-    return {"seconds": round(float(seconds), 1), "missing": int(missing)}
+    return {"seconds": round(float(seconds), 1), "missing": int(missing)} | spent
 
 
 def main() -> None:
@@ -147,13 +152,14 @@ def main() -> None:
         found["import_s"] = round(add_people(machine, names), 1)
         url = f"http://{machine.address()}"
         users = [HubUser(url, name) for name in names]
-        found["new"] = burst(url, users, log_in=True)
+        found["new"] = burst(machine, url, users, log_in=True)
         stop_all(users)
-        found["back"] = burst(url, users, log_in=False)
+        found["back"] = burst(machine, url, users, log_in=False)
         keep_environments(machine)
         stop_all(users)
         found["bare"] = bare(machine)
-        found["ratio"] = round(found["back"]["seconds"] / found["bare"]["seconds"], 2)
+        for what in ("seconds", "processor_s"):
+            found[f"ratio of {what}"] = round(found["back"][what] / found["bare"][what], 2)
     if options.json:
         print(json.dumps(found, indent=2))
         return
