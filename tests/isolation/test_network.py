@@ -100,6 +100,13 @@ def test_servers_that_run_are_found_by_what_they_were_started_with(host):
     assert running_servers(host) == [Server(4711, 1000)]
 
 
+def test_a_server_that_the_littlest_jupyterhub_started_stays_reachable(host):
+    del host.files[Path("/run/jupyter-ann.service/jupyter-ann.service.env")]
+    line = "JUPYTERHUB_SERVICE_URL=http://127.0.0.1:5000/user/ann/\n"
+    put(host, "/run/jupyter-ann/jupyter-ann.env", line)
+    assert running_servers(host) == [Server(5000, 1000)]
+
+
 def test_loading_replaces_the_table_with_everybody_in_one_script(host):
     assert load(host, RULES) is None
     (script,) = host.scripts

@@ -126,10 +126,13 @@ def running_servers(host: HostReader) -> list[Server]:
         name, uid = unit.get("Id", ""), unit.get("UID", "")
         if unit.get("ActiveState") not in ("active", "activating") or not uid.isdigit():
             continue
-        environment = host.read(Path("/run") / name / f"{name}.env") or b""
-        port = _SERVICE_URL.search(environment.decode(errors="replace"))
-        if port:
-            found.append(Server(int(port[1]), int(uid)))
+        # Servers that The Littlest JupyterHub started have their file under the shorter name.
+        for known_as in (name, name.removesuffix(".service")):
+            environment = host.read(Path("/run") / known_as / f"{known_as}.env") or b""
+            port = _SERVICE_URL.search(environment.decode(errors="replace"))
+            if port:
+                found.append(Server(int(port[1]), int(uid)))
+                break
     return found
 
 
