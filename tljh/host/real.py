@@ -30,6 +30,7 @@ from tljh.host.base import (
     UserInfo,
 )
 from tljh.host.quota import DiskQuota, read_quota, write_quota
+from tljh.host.shown import properties_of_one, properties_shown
 
 _ORDINARY_NAME = re.compile(r"[a-z_][a-z0-9._-]*")
 _UNIT_PROPERTIES = (
@@ -144,12 +145,11 @@ class RealReader:
 
     def unit(self, name: str) -> UnitInfo:
         shown = self.query(["systemctl", "show", "-p", _UNIT_PROPERTIES, name])
-        return _parse_unit(name, shown.out)
+        return _unit_info(name, properties_of_one(shown.out))
 
     def units(self, pattern: str) -> list[UnitInfo]:
         shown = self.query(["systemctl", "show", "-p", _UNIT_PROPERTIES, pattern])
-        blocks = [block for block in shown.out.split("\n\n") if block.strip()]
-        return [_parse_unit("", block) for block in blocks]
+        return [_unit_info("", found) for found in properties_shown(shown.out)]
 
     def package(self, name: str) -> str | None:
         answer = self.query(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", name])
@@ -259,8 +259,7 @@ class RealReader:
         time.sleep(seconds)
 
 
-def _parse_unit(name: str, text: str) -> UnitInfo:
-    shown = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+def _unit_info(name: str, shown: Mapping[str, str]) -> UnitInfo:
     return UnitInfo(
         shown.get("Id", name),
         shown.get("LoadState", "not-found"),

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tljh.host.base import Result
+from tljh.host.shown import properties_of_one
 
 _SHOWN = "ActiveState,Result,ExecMainCode,ExecMainStatus,MainPID"
 
@@ -88,7 +89,7 @@ async def state(name: str) -> UnitState:
 
 
 def parse_state(text: str) -> UnitState:
-    shown = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    shown = properties_of_one(text)
     return UnitState(
         shown.get("ActiveState", "inactive"),
         shown.get("Result", ""),

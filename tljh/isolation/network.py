@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tljh.host.accounts import USERS_GROUP, managed_accounts
 from tljh.host.base import Host, HostReader
+from tljh.host.shown import properties_shown
 from tljh.isolation.ruleset import FAMILY, TABLE, Person, Server, elements, removal, without
 
 # What the last `reload` asked for; the unit loads it at boot.
@@ -121,8 +122,7 @@ def running_servers(host: HostReader) -> list[Server]:
     """Ports and accounts of all servers that run, from what systemd started them with."""
     shown = host.query(["systemctl", "show", "-p", "Id,UID,ActiveState", "jupyter-*.service"])
     found = []
-    for block in shown.out.split("\n\n"):
-        unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+    for unit in properties_shown(shown.out):
         name, uid = unit.get("Id", ""), unit.get("UID", "")
         if unit.get("ActiveState") not in ("active", "activating") or not uid.isdigit():
             continue
