@@ -133,6 +133,29 @@ class Resource(ABC):
         return
 
 
+class Wish(Resource):
+    """A resource that no plan holds: planning puts in its place the change that it comes to."""
+
+    def difference(self, host: HostReader) -> Difference | None:
+        found = self.planned(host, frozenset())
+        return found[1] if found else None
+
+    @abstractmethod
+    def planned(
+        self, host: HostReader, changed: Set[str]
+    ) -> tuple[Resource, Difference] | None: ...
+
+    def before(self, host: HostReader) -> Record:
+        raise NotImplementedError(f"a plan holds the change of {self.key}, not the wish for it")
+
+    def apply(self, host: Host, progress: Progress) -> None:
+        raise NotImplementedError(f"a plan holds the change of {self.key}, not the wish for it")
+
+    @classmethod
+    def revert(cls, host: Host, record: Record) -> None:
+        raise NotImplementedError(f"a journal holds changes, not wishes: {cls.kind}")
+
+
 def _describe(info: FileInfo) -> str:
     return f"{info.mode:04o} {info.owner}:{info.group}"
 

@@ -15,7 +15,7 @@ from tljh.host.quota import FileSystem, file_system_of
 from tljh.hub.limits import LimitsOfEverybody
 from tljh.hub.names import PREFIX
 from tljh.output import Progress
-from tljh.resources import Difference, Record, Resource
+from tljh.resources import Difference, Record, Resource, Wish
 
 if TYPE_CHECKING:
     from tljh.config import Config
@@ -40,7 +40,7 @@ def has_disk_limits(limits: LimitsOfEverybody) -> bool:
 
 
 @dataclass(frozen=True)
-class DiskLimits(Resource):
+class DiskLimits(Wish):
     """Everybody's account has the disk limit of its person, where the file system counts.
 
     Without any limit in the settings nothing is touched, but for what these set before: `applied`
@@ -60,10 +60,6 @@ class DiskLimits(Resource):
     def key(self) -> str:
         return f"disk {self.name}"
 
-    def difference(self, host: HostReader) -> Difference | None:
-        found = self.planned(host, frozenset())
-        return found[1] if found else None
-
     def planned(self, host: HostReader, changed: object) -> tuple[Resource, Difference] | None:
         if not has_disk_limits(self.limits) and not _had_disk_limits(host.read(self.applied)):
             return None
@@ -82,16 +78,6 @@ class DiskLimits(Resource):
             for name, quota in list(wanted.items())[:20]
         )
         return DiskLimitsChange(wanted, was), Difference("~", f"{len(wanted)} accounts", lines)
-
-    def before(self, host: HostReader) -> Record:
-        raise NotImplementedError("a plan holds the change of limits, not the limits")
-
-    def apply(self, host: Host, progress: Progress) -> None:
-        raise NotImplementedError("a plan holds the change of limits, not the limits")
-
-    @classmethod
-    def revert(cls, host: Host, record: Record) -> None:
-        raise NotImplementedError("a plan holds the change of limits, not the limits")
 
 
 def _had_disk_limits(applied: bytes | None) -> bool:

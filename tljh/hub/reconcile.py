@@ -33,7 +33,7 @@ from tljh.hub.people import (
     read_declared,
 )
 from tljh.output import Progress
-from tljh.resources import Difference, Record, Resource
+from tljh.resources import Difference, Record, Resource, Wish
 
 # The hub has just said that it is ready; a busy machine may still take a moment.
 HUB_TIMEOUT_S = 15.0
@@ -41,7 +41,7 @@ SHOWN_LET_IN = 20
 
 
 @dataclass(frozen=True)
-class People(Resource):
+class People(Wish):
     """Everybody is what `declared` says; `removing` are shut out whatever the lists said.
 
     `has_own_accounts` is false where people have ordinary accounts of the machine: those are
@@ -65,10 +65,6 @@ class People(Resource):
     def key(self) -> str:
         return f"people {self.name}"
 
-    def difference(self, host: HostReader) -> Difference | None:
-        found = self.planned(host, frozenset())
-        return found[1] if found else None
-
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
         before = read_declared(host.read(self.ledger))
         token = read_token(host, self.token_file)
@@ -88,16 +84,6 @@ class People(Resource):
             self.has_own_accounts,
         )
         return change, Difference("+" if before is None else "~", _summary(found), _lines(found))
-
-    def before(self, host: HostReader) -> Record:
-        raise NotImplementedError("a plan holds the change of people, not the people")
-
-    def apply(self, host: Host, progress: Progress) -> None:
-        raise NotImplementedError("a plan holds the change of people, not the people")
-
-    @classmethod
-    def revert(cls, host: Host, record: Record) -> None:
-        raise NotImplementedError("a plan holds the change of people, not the people")
 
 
 def _lines(found: Changes) -> tuple[str, ...]:

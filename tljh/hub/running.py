@@ -16,11 +16,12 @@ from tljh.errors import TljhError
 from tljh.facts import read_token
 from tljh.host.accounts import login_of
 from tljh.host.base import Host, HostReader
+from tljh.host.shown import properties_shown
 from tljh.hub.api import HubApi
 from tljh.hub.limits import SLICE, LimitsOfEverybody
 from tljh.hub.names import account_name
 from tljh.output import Progress
-from tljh.resources import Difference, Record, Resource
+from tljh.resources import Difference, Record, Resource, Wish
 
 _SHOWN = "Id,ActiveState,Slice,User,MemoryCurrent,CPUQuotaPerSecUSec"
 _LIVE = ("MemoryMax", "MemoryLow", "CPUQuota", "CPUWeight", "TasksMax", "IOWeight")
@@ -46,8 +47,7 @@ def running_servers(host: HostReader) -> list[RunningServer]:
     wanted = ",".join((_SHOWN, *(name for name in _LIVE if name != "CPUQuota")))
     shown = host.query(["systemctl", "show", "-p", wanted, "jupyter-*.service"]).out
     found = []
-    for block in shown.split("\n\n"):
-        unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+    for unit in properties_shown(shown):
         if unit.get("Slice") == SLICE and unit.get("ActiveState") == "active":
             found.append(_running_server(host, unit))
     return found
@@ -78,7 +78,7 @@ def percent_of(span: str) -> str:
 
 
 @dataclass(frozen=True)
-class RunningLimits(Resource):
+class RunningLimits(Wish):
     """Every server that runs has the limits of its user."""
 
     limits: LimitsOfEverybody
@@ -94,10 +94,6 @@ class RunningLimits(Resource):
     @property
     def key(self) -> str:
         return f"limits {self.name}"
-
-    def difference(self, host: HostReader) -> Difference | None:
-        found = self.planned(host, frozenset())
-        return found[1] if found else None
 
     def planned(self, host: HostReader, changed: object) -> tuple[Resource, Difference] | None:
         servers = running_servers(host)
@@ -148,16 +144,6 @@ class RunningLimits(Resource):
             if account in (name, account_name(name)):
                 return name
         return account
-
-    def before(self, host: HostReader) -> Record:
-        raise NotImplementedError("a plan holds the change of limits, not the limits")
-
-    def apply(self, host: Host, progress: Progress) -> None:
-        raise NotImplementedError("a plan holds the change of limits, not the limits")
-
-    @classmethod
-    def revert(cls, host: Host, record: Record) -> None:
-        raise NotImplementedError("a plan holds the change of limits, not the limits")
 
 
 def _is_too_small(wanted: str, in_use_bytes: int) -> bool:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from tljh.errors import TljhError
 from tljh.host.base import Host, HostReader, UnitInfo
 from tljh.output import Progress
-from tljh.resources import Difference, Record, Resource
+from tljh.resources import Difference, Record, Resource, Wish
 
 # A hub that starts 100 users' servers' worth of database on a slow disk needs tens of seconds;
 # past this the unit's own TimeoutStartSec has fired.
@@ -17,7 +17,7 @@ START_TIMEOUT_S = 120
 
 
 @dataclass(frozen=True)
-class Unit(Resource):
+class Unit(Wish):
     """A unit that shall run and start at boot.
 
     `restart_on` and `reload_on` hold the keys of resources (a trailing `*` matches any rest):
@@ -38,10 +38,6 @@ class Unit(Resource):
     @property
     def name(self) -> str:
         return self.unit
-
-    def difference(self, host: HostReader) -> Difference | None:
-        found = self.planned(host, frozenset())
-        return found[1] if found else None
 
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
         now = host.unit(self.unit)
@@ -77,16 +73,6 @@ class Unit(Resource):
         if not verbs:
             return None
         return UnitChange(self.unit, tuple(verbs)), Difference("-", ", ".join(verbs))
-
-    def before(self, host: HostReader) -> Record:
-        raise NotImplementedError("a plan holds the change of a unit, not the unit")
-
-    def apply(self, host: Host, progress: Progress) -> None:
-        raise NotImplementedError("a plan holds the change of a unit, not the unit")
-
-    @classmethod
-    def revert(cls, host: Host, record: Record) -> None:
-        raise NotImplementedError("a plan holds the change of a unit, not the unit")
 
 
 def _hits(patterns: Set[str], changed: Set[str]) -> list[str]:
