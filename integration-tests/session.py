@@ -172,6 +172,20 @@ class HubUser:
             self.api("DELETE", f"/terminals/{name}")
 
 
+def claim_path(machine, name: str) -> str:
+    """The path of a claim link: a machine may know itself by another address than we do."""
+    link = json.loads(machine.run(f"tljh user claim {name} --json").stdout)["link"]
+    return "/hub/" + str(link).partition("/hub/")[2]
+
+
+def claimed(machine, url: str, name: str, password: str) -> HubUser:
+    """Somebody whose password was set through a claim link; not logged in yet."""
+    user = HubUser(url, name)
+    answer = user.claim(url + claim_path(machine, name), password)
+    assert answer.status_code == 302, answer.text[-1500:]
+    return user
+
+
 def execute_on(channel: websocket.WebSocket, code: str, session: str) -> str:
     """Send an execute request on an open kernel channel and collect its output."""
     message = uuid.uuid4().hex

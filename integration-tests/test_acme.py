@@ -10,6 +10,7 @@ import pytest
 
 from authority import CA, DIRECTORY, EAB_KEY, ROOT, Authority, DnsServer, trusted_status
 from browser import page_of
+from session import claim_path
 
 pytestmark = pytest.mark.machine
 
@@ -107,10 +108,9 @@ def test_a_certificate_comes_is_served_and_http_leads_to_it(secure):
 
 def test_a_browser_that_trusts_the_authority_logs_in(secure, tmp_path):
     secure.copy_out(ROOT, tmp_path / "root.pem")
-    link = json.loads(secure.run("tljh user claim admin --json").stdout)["link"]
     names = {NAME: secure.address()}
     with page_of(f"https://{NAME}", trusts=tmp_path / "root.pem", names=names) as page:
-        page.goto(f"/hub/{link.partition('/hub/')[2]}")
+        page.goto(claim_path(secure, "admin"))
         page.get_by_label("Password (at least").fill("correct-horse-7")
         page.get_by_label("The same again").fill("correct-horse-7")
         page.get_by_role("button", name="Set password").click()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from urllib.parse import urlparse
 
 import pytest
 import requests
 
 from machine.install import CHANNEL
-from session import HubUser
+from session import HubUser, claimed
 
 pytestmark = pytest.mark.machine
 
@@ -58,9 +57,7 @@ def test_pam_logs_in_accounts_of_the_machine_that_are_allowed(hub, configure):
 
 def test_native_sign_up_waits_for_authorization_and_admins_for_their_claim(hub, configure):
     configure("auth: {type: native}\nusers: {admin: [chief], allowed: [lena]}\n")
-    link = json.loads(hub.run("tljh user claim chief --json").stdout)["link"]
-    chief = HubUser(hub.url, "chief")
-    assert chief.claim(f"{hub.url}/hub/{link.partition('/hub/')[2]}", PASSWORD).status_code == 302
+    chief = claimed(hub, hub.url, "chief", PASSWORD)
     chief.login(PASSWORD)
     for name in ("lena", "nora", "chief"):
         sign_up(hub, name, PASSWORD + name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 import ssl
@@ -16,7 +15,7 @@ import requests
 from playwright.sync_api import expect
 
 from browser import page_of
-from session import HubUser
+from session import HubUser, claimed
 from tljh.proxy.certificates.internal import ready_authority
 from tljh.proxy.certificates.pair import utc_now
 from traffic import HeldKernel, probes_of, traffic
@@ -89,9 +88,7 @@ def configure(hub, text: str) -> None:
 
 @pytest.fixture(scope="module")
 def hub(installed_shared):
-    link = json.loads(installed_shared.run("tljh user claim admin --json").stdout)["link"]
-    url = f"http://{installed_shared.address()}"
-    HubUser(url, "admin").claim(f"{url}/hub/{link.partition('/hub/')[2]}", PASSWORD)
+    claimed(installed_shared, f"http://{installed_shared.address()}", "admin", PASSWORD)
     installed_shared.run(f"mkdir -p '{PLACE}' && chmod 700 /home/ada")
     installed_shared.run(f"cp {CONFIG} {CONFIG}.installed")
     return installed_shared

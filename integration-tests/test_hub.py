@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from session import HubUser
+from session import HubUser, claimed
 
 pytestmark = pytest.mark.machine
 
@@ -27,10 +27,7 @@ def hub(installed_shared):
 @pytest.fixture(scope="module")
 def admin(hub):
     """The administrator, after claiming the account and logging in."""
-    claim = json.loads(hub.run("tljh user claim admin --json").stdout)["link"]
-    user = HubUser(hub.url, "admin")
-    path = claim.partition("/hub/")[2]
-    assert user.claim(f"{hub.url}/hub/{path}", PASSWORD).status_code == 302
+    user = claimed(hub, hub.url, "admin", PASSWORD)
     user.login(PASSWORD)
     return user
 

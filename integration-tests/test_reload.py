@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from session import HubUser
+from session import claimed
 from traffic import HeldKernel, probes_of, traffic
 
 pytestmark = pytest.mark.machine
@@ -24,9 +22,7 @@ def hub(installed_shared):
 def user(hub):
     """An administrator with a running server."""
     url = f"http://{hub.address()}"
-    link = json.loads(hub.run("tljh user claim admin --json").stdout)["link"]
-    admin = HubUser(url, "admin")
-    admin.claim(f"{url}/hub/{link.partition('/hub/')[2]}", PASSWORD)
+    admin = claimed(hub, url, "admin", PASSWORD)
     admin.login(PASSWORD)
     admin.start_server()
     return admin

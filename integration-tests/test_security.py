@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from session import HubUser
+from session import claimed
 
 pytestmark = pytest.mark.machine
 
@@ -22,9 +20,7 @@ def hub(installed_shared):
 def user(hub):
     """An administrator at work; the hub holds every kind of secret by then."""
     url = f"http://{hub.address()}"
-    link = json.loads(hub.run("tljh user claim admin --json").stdout)["link"]
-    admin = HubUser(url, "admin")
-    admin.claim(f"{url}/hub/{link.partition('/hub/')[2]}", PASSWORD)
+    admin = claimed(hub, url, "admin", PASSWORD)
     admin.login(PASSWORD)
     admin.start_server()
     hub.run("tljh-config set https.mode internal && tljh-config set https.enabled true")

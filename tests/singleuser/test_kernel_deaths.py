@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tljh.singleuser.kernel_deaths import Ended, Watch, shown
+from tljh.singleuser.kernel_deaths import Cells, Ended, Watch, shown
 
 NEW = "0::/jupyter.slice/jupyter-alice.service\n"
 OLD = (
@@ -76,3 +76,43 @@ def test_where_nothing_is_counted_nothing_is_said(tmp_path):
 
 def test_amounts_are_told_as_people_say_them():
     assert (shown(512 << 20), shown(3 << 29)) == ("512 MB", "1.5 GB")
+
+
+def message(kind: str, number: str = "") -> dict[str, str]:
+    return {"msg_type": kind, "msg_id": number}
+
+
+ONE, TWO = message("execute_request", "one"), message("execute_request", "two")
+
+
+def test_the_cell_that_has_begun_is_told_even_if_others_wait():
+    cells = Cells()
+    cells.to_kernel(ONE)
+    cells.to_kernel(TWO)
+    cells.from_kernel(message("execute_input"), ONE)
+    cells.from_kernel(message("execute_reply"), ONE)
+    cells.from_kernel(message("execute_input"), TWO)
+    assert cells.take() == TWO
+    assert cells.take() is None
+
+
+def test_a_cell_that_took_all_memory_before_the_kernel_said_it_began_is_told():
+    cells = Cells()
+    cells.to_kernel(message("kernel_info_request", "zero"))
+    cells.to_kernel(ONE)
+    cells.to_kernel(TWO)
+    assert cells.take() == ONE
+
+
+def test_a_kernel_that_died_at_rest_is_told_in_the_cell_that_ran_last():
+    cells = Cells()
+    cells.to_kernel(ONE)
+    cells.from_kernel(message("execute_input"), ONE)
+    cells.from_kernel(message("execute_reply"), ONE)
+    assert cells.take() == ONE
+
+
+def test_a_page_hears_in_the_cell_of_another_page_that_ran():
+    cells = Cells()
+    cells.from_kernel(message("execute_input"), TWO)
+    assert cells.take() == TWO

@@ -6,6 +6,7 @@ the unit of each server, what it ended because memory was used up, and whose lim
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -91,27 +92,76 @@ def shown(size_bytes: int) -> str:
     return f"{size_bytes / (1 << 30):.1f} GB"
 
 
+class Cells:
+    """Which cell a kernel works on, by the messages that pass between it and one page.
+
+    A cell is known by the header of the request that asks to execute it. The kernel's word that it
+    has begun (`execute_input`) leaves by another thread than the one that executes, and never
+    comes if the cell takes all memory at once: then it was the first that waits for an answer.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        self._asked: dict[str, dict[str, Any]] = {}
+        self._begun: dict[str, Any] | None = None
+        self._done: dict[str, Any] | None = None
+
+    def to_kernel(self, header: dict[str, Any]) -> None:
+        if header["msg_type"] == "execute_request":
+            self._asked[header["msg_id"]] = header
+
+    def from_kernel(self, header: dict[str, Any], parent: dict[str, Any]) -> None:
+        if header["msg_type"] == "execute_input":
+            self._begun = parent
+        elif header["msg_type"] == "execute_reply":
+            self._asked.pop(parent["msg_id"], None)
+            self._done = parent
+            if self._begun is not None and self._begun["msg_id"] == parent["msg_id"]:
+                self._begun = None
+
+    def take(self) -> dict[str, Any] | None:
+        """The cell to show a word in, once: what was asked of a kernel that died is over."""
+        found = self._begun or next(iter(self._asked.values()), self._done)
+        self.forget()
+        return found
+
+
 def connection_class() -> type:
     """jupyter_server's connection of a page to a kernel, with a word more at the end."""
+    base = import_module("jupyter_server.services.kernels.connection.base")
     channels = import_module("jupyter_server.services.kernels.connection.channels")
     connection: Any = channels.ZMQChannelsWebsocketConnection
     watch = Watch(Ended(), os.environ.get("MEM_LIMIT"))
 
     class TellingConnection(connection):  # type: ignore[misc]
-        _running: dict[str, Any] | None = None
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._cells = Cells()
 
-        def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
-            self._note(outgoing_msg)
-            super().handle_outgoing_message(stream, outgoing_msg)
-
-        def _note(self, outgoing_msg: list[Any]) -> None:
-            """Remember for which cell the kernel works, to show the reason there."""
+        def handle_incoming_message(self, incoming_msg: Any) -> None:
             try:
-                _, parts = self.session.feed_identities(outgoing_msg)
-                if self.session.unpack(parts[1])["msg_type"] == "execute_input":
-                    self._running = self.session.unpack(parts[2])
+                self._cells.to_kernel(self._header_of(incoming_msg))
             except Exception as error:  # a message that we cannot read is for others to refuse
                 self.log.debug("not noted: %s", error)
+            super().handle_incoming_message(incoming_msg)
+
+        def _header_of(self, message: Any) -> Any:
+            if self.subprotocol == "v1.kernel.websocket.jupyter.org":
+                return self.session.unpack(base.deserialize_msg_from_ws_v1(message)[1][0])
+            if isinstance(message, bytes):
+                return base.deserialize_binary_message(message)["header"]
+            return json.loads(message)["header"]
+
+        def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
+            try:
+                _, parts = self.session.feed_identities(outgoing_msg)
+                header, parent = map(self.session.unpack, parts[1:3])
+                self._cells.from_kernel(header, parent)
+            except Exception as error:
+                self.log.debug("not noted: %s", error)
+            super().handle_outgoing_message(stream, outgoing_msg)
 
         def on_kernel_restarted(self) -> None:
             self._tell()
@@ -122,10 +172,11 @@ def connection_class() -> type:
             super().on_restart_failed()
 
         def _tell(self) -> None:
-            reason = watch.reason_for(self.kernel_id)
-            if reason is not None and self._running is not None:
-                self.write_stderr(reason, self._running)
-                self._running = None
+            reason, cell = watch.reason_for(self.kernel_id), self._cells.take()
+            if reason is not None and cell is not None:
+                self.write_stderr(reason, cell)
+            elif reason is not None:
+                self.log.warning(reason)
 
     return TellingConnection
 
