@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tljh.hub.queue import Closed, StartQueue, Turn
+from tljh.hub.queue import Closed, Gate, StartQueue, Turn
 
 
 async def settle() -> None:
@@ -111,5 +111,24 @@ def test_a_closed_queue_sends_away_who_waits_and_who_comes_and_lets_the_others_f
         starters[0].done.set()
         await starters[0].task
         assert (log, queue.busy) == (["a"], 0)
+
+    run(test)
+
+
+def test_the_loop_does_everything_else_between_two_that_come_through_the_gate():
+    async def test():
+        gate, log = Gate(), []
+
+        async def come() -> None:
+            await gate.pass_through()
+            log.append("start")
+
+        async def ask() -> None:
+            while log.count("start") < 5:
+                log.append("answer")
+                await asyncio.sleep(0)
+
+        await asyncio.gather(ask(), *(come() for _ in range(5)))
+        assert "start start" not in " ".join(log)
 
     run(test)

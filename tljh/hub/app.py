@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -21,6 +22,7 @@ from urllib.parse import urlparse
 import tornado.httpserver
 from jupyterhub.app import JupyterHub
 from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.user import User
 from tornado import httputil
 from tornado.web import RequestHandler
 from traitlets import default
@@ -33,6 +35,7 @@ from tljh.hub.authority import HANDLERS as AUTHORITY_HANDLERS
 from tljh.hub.database import carry_out_order
 from tljh.hub.health import INSTANCE_HEADER
 from tljh.hub.person import HANDLERS as PERSON_HANDLERS
+from tljh.hub.queue import Gate
 from tljh.hub.spawner import UserCreatingSpawner
 from tljh.paths import paths_from_environment
 from tljh.proxy.notify import forget_socket, notify, store_socket, take_sockets
@@ -125,6 +128,18 @@ def set_cookie(handler: BaseHandler, name: str, value: str | bytes, **options: A
     RequestHandler.set_cookie(handler, name, value, **options)
 
 
+def one_by_one(spawn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """JupyterHub's `User.spawn`, for a class whose starts come in the same instant."""
+    gate = Gate()
+
+    @wraps(spawn)
+    async def spawn_in_turn(*args: Any, **kwargs: Any) -> Any:
+        await gate.pass_through()
+        return await spawn(*args, **kwargs)
+
+    return spawn_in_turn
+
+
 class Hub(JupyterHub):
     """JupyterHub with a socket that survives it and an orderly end."""
 
@@ -150,6 +165,7 @@ class Hub(JupyterHub):
     def init_handlers(self) -> None:
         super().init_handlers()
         BaseHandler.set_cookie = set_cookie
+        User.spawn = one_by_one(User.spawn)
         # Before JupyterHub's own, of which the last answers every other address.
         self.handlers[:0] = self.add_url_prefix(
             self.hub_prefix, [*PERSON_HANDLERS, *AUTHORITY_HANDLERS]

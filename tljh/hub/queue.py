@@ -82,3 +82,19 @@ class StartQueue:
                 turn.comes.set_result(None)
                 return
         self.busy -= 1
+
+
+class Gate:
+    """Lets one through at a time, and the event loop do everything else between two.
+
+    Before a start takes its place in the queue JupyterHub makes tokens and writes its database,
+    25 ms without a pause: 50 starts in the same instant kept everybody else waiting for 1.5 s.
+    """
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    async def pass_through(self) -> None:
+        async with self._lock:
+            # The next one wakes up a round of the loop later, and waits for another here.
+            await asyncio.sleep(0)
