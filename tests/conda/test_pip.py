@@ -136,3 +136,17 @@ def test_requirements_come_from_a_file_or_from_where_a_url_leads():
 def test_requirements_that_cannot_be_read_are_named(source):
     with pytest.raises(TljhError, match=source):
         read_requirements(FakeHost(), source)
+
+
+def test_files_that_a_requirements_file_refers_to_are_found_from_where_it_lies():
+    text = "numpy\n-r base.txt\n--constraint=more/limits.txt\n-r https://y.example/z.txt\n-cc.txt\n"
+    host = FakeHost(responses={"https://x.example/a/r.txt": Response(200, text)})
+    host.write(Path("/opt/r.txt"), text.encode(), mode=0o644)
+    assert read_requirements(host, "/opt/r.txt") == (
+        "numpy\n-r /opt/base.txt\n--constraint=/opt/more/limits.txt\n"
+        "-r https://y.example/z.txt\n-c/opt/c.txt\n",
+    )
+    assert (
+        "-r https://x.example/a/base.txt\n"
+        in read_requirements(host, "https://x.example/a/r.txt")[0]
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -13,8 +15,17 @@ TIMEOUT_S = 30
 _FIX = "give a URL or a file that can be read from this machine, as root"
 
 
+# What a requirements file may refer to, beside where it lies itself.
+_OTHER_FILE = re.compile(
+    r"^(\s*(?:-r|-c|--requirement|--constraint)[ \t=]*)([^\s=]+)", re.MULTILINE
+)
+
+
 def read_requirements(host: HostReader, source: str | None) -> tuple[str, ...]:
-    """The text of the file or the answer of the URL; nothing for no source."""
+    """The text of the file or the answer of the URL; nothing for no source.
+
+    It is going to be read from somewhere else, so files that it refers to are named in full.
+    """
     if source is None:
         return ()
     if not source.startswith(("http://", "https://")):
@@ -22,7 +33,8 @@ def read_requirements(host: HostReader, source: str | None) -> tuple[str, ...]:
         data = host.read(path)
         if data is None:
             raise TljhError(f"there is no requirements file {path}", fix=_FIX)
-        return (data.decode(errors="replace"),)
+        directory = path.absolute().parent
+        return (_named_in_full(data.decode(errors="replace"), lambda one: str(directory / one)),)
     url = source
     for _ in range(REDIRECTS):
         answer = host.http("GET", url, timeout_s=TIMEOUT_S)
@@ -36,4 +48,12 @@ def read_requirements(host: HostReader, source: str | None) -> tuple[str, ...]:
             why=answer.text.strip()[:300] if answer.status == 0 else f"HTTP {answer.status}",
             fix=_FIX,
         )
-    return (answer.text,)
+    return (_named_in_full(answer.text, lambda one: urljoin(url, one)),)
+
+
+def _named_in_full(text: str, in_full: Callable[[str], str]) -> str:
+    def named(found: re.Match[str]) -> str:
+        option, name = found.groups()
+        return option + (name if "://" in name else in_full(name))
+
+    return _OTHER_FILE.sub(named, text)
