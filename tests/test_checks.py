@@ -10,7 +10,7 @@ import pytest
 
 from tests.test_converge import PATHS, install, machine
 from tljh.checks import Severity, registered, run_checks, subject_of, worst
-from tljh.host.base import Response
+from tljh.host.base import Response, Result
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +41,23 @@ def whats(host):
 def test_a_sound_hub_has_no_findings(host):
     assert reported(host) == []
     assert worst([]) is Severity.FINE
+
+
+def test_another_python_of_the_system_is_told_with_the_way_to_rebuild(host):
+    stamp = PATHS.prefix / "versions/hub-0123456789ab/share/tljh/environment.json"
+    for directory in (stamp.parent.parent, stamp.parent):
+        host.mkdir(directory, mode=0o755)
+    wanted = {"python": "/usr/bin/python3.11 cpython-311 x86_64", "specs": []}
+    host.write(stamp, json.dumps({"wanted": wanted}).encode(), mode=0o644)
+    host.answers["/usr/bin/python3"] = Result(0, "/usr/bin/python3.11 3 11\n")
+    assert reported(host) == []
+    host.answers["/usr/bin/python3"] = Result(0, "/usr/bin/python3.13 3 13\n")
+    (found,) = reported(host)
+    assert found.severity is Severity.BROKEN
+    assert "built on /usr/bin/python3.11, /usr/bin/python3 is /usr/bin/python3.13" in str(
+        found.finding.why
+    )
+    assert "share/tljh/bootstrap.py" in str(found.finding.fix)
 
 
 def test_every_finding_has_a_fix(host):

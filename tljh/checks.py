@@ -278,28 +278,29 @@ def _memory(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
 
 @check("system's Python", is_quick=False)
 def _python(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
-    link = subject.host.readlink(subject.paths.hub)
-    if link is None:
+    """Whether a rebuild would stand on another Python: the one in use may lose its libraries."""
+    from tljh.hub.environment import BOOTSTRAP, built_on
+
+    built = built_on(subject.host, subject.paths)
+    # As the bootstrap looks for one: the system's own, where it is new enough.
+    asked = subject.host.query([SYSTEM_PYTHON, "-I", "-S", "-c", _PRINT_PYTHON])
+    path, *version = asked.out.split() or [""]
+    if built is None or path in ("", built) or tuple(map(int, version)) < OLDEST_PYTHON:
         return
-    stamp = subject.host.read(subject.paths.prefix / link / "pyvenv.cfg") or b""
-    built_with: dict[str, str] = {}
-    for line in stamp.decode().splitlines():
-        name, _, value = line.partition("=")
-        built_with[name.strip()] = value.strip()
-    now = subject.host.query([f"{subject.paths.hub}/bin/python", "-c", _PRINT_VERSION])
-    built = built_with.get("version_info") or built_with.get("version", "")
-    if now.ok and built and not now.out.strip().startswith(".".join(built.split(".")[:2])):
-        yield (
-            Severity.BROKEN,
-            Finding(
-                "the system's Python changed under the hub environment",
-                why=f"it was built with {built}, the system has {now.out.strip()} now",
-                fix="rebuild it: run bootstrap.py again",
-            ),
-        )
+    yield (
+        Severity.BROKEN,
+        Finding(
+            "the system's Python changed under the hub environment",
+            where=Place(str(subject.paths.hub)),
+            why=f"it was built on {built}, {SYSTEM_PYTHON} is {path} now",
+            fix=f"rebuild it: sudo python3 {subject.paths.hub / BOOTSTRAP}",
+        ),
+    )
 
 
-_PRINT_VERSION = "import platform; print(platform.python_version())"
+SYSTEM_PYTHON = "/usr/bin/python3"
+OLDEST_PYTHON = (3, 10)
+_PRINT_PYTHON = "import os,sys;print(os.path.realpath(sys.executable),*sys.version_info[:2])"
 
 
 @check("permissions", is_quick=False)

@@ -18,6 +18,7 @@ from tljh.hub.claims import DIRECTORY as CLAIMS
 from tljh.hub.configuration import as_json, hub_configuration
 from tljh.hub.database import HubDatabase
 from tljh.hub.disk import DiskLimits
+from tljh.hub.environment import BOOTSTRAP
 from tljh.hub.health import HUB_UNIT
 from tljh.hub.limits import LIMITS_FILE, SLICE, LimitsOfEverybody, caps, limits_in
 from tljh.hub.limits import as_json as limits_as_json
@@ -27,7 +28,7 @@ from tljh.hub.reconcile import People
 from tljh.hub.running import RunningLimits
 from tljh.hub.shares import shared_folder_resources
 from tljh.isolation.desired import isolation_resources
-from tljh.paths import Paths
+from tljh.paths import DEFAULT_PREFIX, Paths
 from tljh.plugins.manager import Contributions
 from tljh.proxy.certificates.own import watch_resources
 from tljh.proxy.certificates.timer import renewal_units
@@ -68,6 +69,16 @@ if [ -n "${{JUPYTERHUB_USER-}}" ]; then
     esac
 fi
 """
+# A link into the environment would end in "not found" where a distribution upgrade took its Python.
+COMMAND = """\
+#!/bin/sh
+# Written by tljh: the hub's own command, or what to do where it cannot run.
+if [ -x {hub}/bin/python ]; then exec {hub}/bin/{name} "$@"; fi
+echo "error: {name} cannot run: the Python that {hub} was built on is gone" >&2
+echo "  why: a distribution upgrade replaces it; the hub runs until it is restarted" >&2
+echo "  fix: sudo {variable}python3 {hub}/{bootstrap}" >&2
+exit 1
+"""
 NOTICE_HUB = "users notice nothing: requests wait, servers live on"
 NOTICE_PROXY = "users notice nothing: connections are handed over"
 
@@ -100,6 +111,17 @@ def foundation(paths: Paths, facts: Facts, plugins: Contributions) -> list[Resou
             (PROFILE.format(bin=paths.user / "bin") + completion.PROFILE).encode(),
         ),
     ]
+
+
+def command(paths: Paths, name: str) -> bytes:
+    """What stands in /usr/bin for a command of the hub environment."""
+    is_usual = paths.prefix == DEFAULT_PREFIX
+    return COMMAND.format(
+        hub=paths.hub,
+        name=name,
+        variable="" if is_usual else f"TLJH_INSTALL_PREFIX={paths.prefix} ",
+        bootstrap=BOOTSTRAP,
+    ).encode()
 
 
 def secret_file(path: Path, value: str) -> File:
@@ -147,8 +169,8 @@ def desired(
     resources.append(DiskLimits(limits, paths.applied_dir / LIMITS_FILE))
     resources += shared_folder_resources(config.users.shared_folders)
     resources += [
-        Symlink(paths.commands_dir / name, str(paths.hub / "bin" / name))
-        for name in ("tljh", "tljh-config")
+        File(paths.commands_dir / name, command(paths, name), mode=0o755)
+        for name in completion.COMMANDS
     ]
     resources += [
         Directory(one, 0o755) for one in (completion.DIRECTORY.parent, completion.DIRECTORY)

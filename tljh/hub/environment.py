@@ -60,6 +60,14 @@ def rebuild_needed(
     return Rebuild(tuple(sorted(own)), tuple(sorted(specs - before)), tuple(sorted(before - specs)))
 
 
+def built_on(host: HostReader, paths: Paths) -> str | None:
+    """The real path of the Python that the environment in use was built on."""
+    link = host.readlink(paths.hub)
+    stamp = host.read(paths.prefix / link / STAMP) if link else None
+    # The builder's key: path, tag of the byte code, architecture.
+    return str(json.loads(stamp)["wanted"]["python"]).rsplit(" ", 2)[0] if stamp else None
+
+
 def configured_packages(config: Config) -> list[str]:
     """What the configuration asks for, by name or by what it makes necessary."""
     from tljh.proxy.certificates.dns import plugin_packages
