@@ -85,7 +85,16 @@ def test_words_for_true_are_true_where_the_schema_wants_a_truth_value(word: str)
 def test_text_stays_as_it_was_written(word: str) -> None:
     config = loaded(f"auth:\n  type: dummy\n  DummyAuthenticator:\n    password: {word}\n")
     assert config.auth.classes["DummyAuthenticator"]["password"] == word
-    assert loaded(f"users: {{admin: [{word}]}}").users.admin == [word]
+    assert loaded(f"users: {{admin: [{word}]}}").users.admin == [word.lower()]
+
+
+def test_people_are_known_by_the_lower_case_names_that_the_hub_gives_them() -> None:
+    users = loaded("users: {admin: [Ada], allowed: [BOB], extra_user_groups: {g: [Bob]}}").users
+    assert (users.admin, users.allowed, users.extra_user_groups) == (
+        ["ada"],
+        ["bob"],
+        {"g": ["bob"]},
+    )
 
 
 def test_section_with_nothing_in_it_means_its_defaults() -> None:

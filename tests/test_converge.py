@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
-from tljh.commands.install import request_of
+from tljh.commands.install import request_of, standing_environments, told
 from tljh.converge import Request, converge, work_out
 from tljh.errors import TljhError
 from tljh.host.base import Response, Result
 from tljh.host.fake import FakeHost, Killed
+from tljh.hub.claims import new_claim, read_claim
 from tljh.hub.health import INSTANCE_HEADER
-from tljh.installation import Answers, configuration_with
+from tljh.installation import Answers, configuration_with, read_answers
 from tljh.journal import Journal
 from tljh.output import Silent
 from tljh.paths import Paths
@@ -100,6 +103,45 @@ def test_another_administrator_is_added_and_nobody_is_replaced():
     install(host)
     outcome = install(host, Answers(hub_environment=ENVIRONMENT, admins=("bob",)))
     assert outcome.config.users.admin == ["ada", "bob"]
+
+
+def test_an_administrator_written_with_capitals_can_open_the_claim():
+    host = machine()
+    install(
+        host, read_answers(json.dumps({"hub_environment": str(ENVIRONMENT), "admins": ["Ada"]}))
+    )
+    claim = read_claim(host.read(PATHS.state_dir / "claims" / "ada.json") or b"")
+    assert claim is not None
+    assert claim.login == "ada"
+
+
+def test_an_empty_password_is_none_and_is_refused():
+    told = {"hub_environment": str(ENVIRONMENT), "admins": ["ada:"]}
+    with pytest.raises(TljhError):
+        read_answers(json.dumps(told))
+
+
+def test_an_install_after_the_claim_expired_makes_one_that_opens_and_a_reload_does_not():
+    host = machine()
+    install(host)
+    path = PATHS.state_dir / "claims" / "ada.json"
+    old = new_claim("ada", datetime(2020, 1, 1, tzinfo=timezone.utc)).as_bytes()
+    host.write(path, old, mode=0o600)
+    assert reload(host, environments=standing_environments(PATHS)).number is None
+    assert host.read(path) == old
+    install(host)
+    claim = read_claim(host.read(path) or b"")
+    assert claim is not None
+    assert claim.is_valid(datetime.now(timezone.utc))
+
+
+def test_a_password_for_somebody_who_has_one_is_told_to_change_nothing(monkeypatch):
+    monkeypatch.setattr("tljh.facts.logins", lambda path: ["ada"])
+    host = machine()
+    answers = replace(ANSWERS, passwords={"ada": "another-password"})
+    said = told(host, PATHS, answers, install(host, answers)).as_text()
+    assert "sudo tljh user reset-password ada" in said
+    assert "Set the password here" not in said
 
 
 def test_planning_a_first_install_leaves_nothing_behind():

@@ -44,11 +44,14 @@ def read_answers(text: str) -> Answers:
     """
     try:
         told: dict[str, Any] = json.loads(text)
-        names = [str(item).partition(":") for item in told.get("admins", [])]
+        parts = [str(item).partition(":") for item in told.get("admins", [])]
+        names = [(name.lower(), colon, password) for name, colon, password in parts]
+        if any(colon and not password for _, colon, password in names):
+            raise ValueError("an empty password")
         return Answers(
             hub_environment=Path(told["hub_environment"]),
             admins=tuple(dict.fromkeys(name for name, _, _ in names)),
-            passwords={name: password for name, colon, password in names if colon},
+            passwords={name: password for name, _, password in names if password},
             plugins=tuple(told.get("plugins", ())),
             user_requirements=told.get("user_requirements"),
             conda_channels=tuple(told.get("conda_channels", ())),
@@ -76,8 +79,10 @@ def configuration_with(answers: Answers, old: bytes) -> bytes:
     """
     document = _parsed(old) if old.strip() else _fresh()
     before = _dumped(document)
+    there = {str(name).lower() for name in (document.get("users") or {}).get("admin") or ()}
     for name in answers.admins:
-        _add(document, ("users", "admin"), name)
+        if name not in there:
+            _add(document, ("users", "admin"), name)
     for spec in answers.plugins:
         _add(document, ("plugins", "packages"), spec)
     if answers.conda_channels:

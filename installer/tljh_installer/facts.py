@@ -17,13 +17,12 @@ from typing import Literal
 from tljh.sources import Sources
 from tljh_installer.index import PackagePages
 from tljh_installer.network import FetchError, fetch, without_password
+from tljh_installer.options import LOOPBACK_PORTS
 
 Previous = Literal["none", "ours", "unfinished", "tljh", "foreign"]
 
 _CHECK_TIMEOUT_S = 15.0
 _CHANNEL_ALIAS = "https://conda.anaconda.org/"
-# Besides the entry points: the hub on 15001 and Traefik's API on 8099, both on loopback.
-LOOPBACK_PORTS = (15001, 8099)
 
 
 @dataclass(frozen=True)
@@ -146,6 +145,9 @@ def read_previous(prefix: Path) -> tuple[Previous, str]:
     if tljh or (hub.is_dir() and not hub.is_symlink() and "user" in entries):
         version = re.search(r"jupyterhub-(.+)\.dist-info", tljh[0].name) if tljh else None
         return "tljh", version.group(1) if version else ""
+    # Ours begins with a journal, and writes neither of them before that.
+    if any(any((prefix / name).glob("*")) for name in ("config", "state")):
+        return "tljh", "without its environments"
     # What a run that was killed early leaves behind; the next one takes it up.
     if entries <= {"versions", "installer.log", "config", "state"}:
         return ("unfinished" if entries else "none"), ""

@@ -49,8 +49,8 @@ def report(findings: Sequence[Finding], *, as_json: bool) -> None:
 
 def main(arguments: Sequence[str], archive: str | None) -> int:
     """Run the bootstrap; the exit code. `archive` is what a release was imported from."""
-    environ = dict(os.environ)
     try:
+        environ = {**_kept_environment(os.environ), **os.environ}
         if archive is None:
             carried = release.from_checkout(Path(__file__).resolve().parents[2])
         else:
@@ -73,6 +73,19 @@ def main(arguments: Sequence[str], archive: str | None) -> int:
     except (Stopped, KeyboardInterrupt):
         print("error: stopped before it was done; what was begun was undone", file=sys.stderr)
         return int(Exit.FAILED)
+
+
+def _kept_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What an installation that is there already needed to reach its mirrors and proxies.
+
+    Not the channels: those stand in config.yaml since, where an administrator may change them.
+    """
+    prefix = Path(environ.get("TLJH_INSTALL_PREFIX") or command_line.DEFAULT_PREFIX)
+    try:
+        kept: dict[str, str] = json.loads((prefix / "state" / "environment.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return {name: value for name, value in kept.items() if name != "TLJH_CONDA_CHANNELS"}
 
 
 @contextmanager

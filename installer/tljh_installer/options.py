@@ -15,6 +15,8 @@ DEFAULT_PREFIX = "/opt/tljh"
 DEFAULT_CHANNEL = "conda-forge"
 DEFAULT_HTTP_PORT = 80
 DEFAULT_HTTPS_PORT = 443
+# Besides the entry points: the hub on 15001 and Traefik's API on 8099, both on loopback.
+LOOPBACK_PORTS = (15001, 8099)
 
 # What pip, uv, requests and conda's engine read and what this installation needed: kept, so
 # that an upgrade months later reaches the same mirror through the same proxy.
@@ -86,16 +88,25 @@ def _port(text: str) -> int:
     port = int(text) if text.isdecimal() else 0
     if not 1 <= port <= 65535:
         raise argparse.ArgumentTypeError(f"must be a number between 1 and 65535, not {text}")
+    if port in LOOPBACK_PORTS:
+        raise argparse.ArgumentTypeError(
+            f"cannot be {port}, which the hub itself needs on loopback"
+        )
     return port
 
 
 def _admin(text: str) -> str:
-    name = text.partition(":")[0]
+    name, colon, password = text.partition(":")
     if not name.strip():
         raise argparse.ArgumentTypeError("needs a name: --admin NAME or --admin NAME:PASSWORD")
     if not is_acceptable(name):
         raise argparse.ArgumentTypeError(f"{name!r} cannot be the name of an account")
-    return text
+    if colon and not password:
+        raise argparse.ArgumentTypeError(
+            f"the password of {name} is empty: --admin {name} alone prints a one-time link"
+        )
+    # JupyterHub knows people by lower-case names.
+    return f"{name.lower()}{colon}{password}"
 
 
 def _channel(text: str) -> str:

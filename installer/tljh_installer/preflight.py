@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tljh.errors import Finding
-from tljh_installer.facts import LOOPBACK_PORTS, MachineFacts
+from tljh_installer.facts import MachineFacts
 from tljh_installer.index import FIX_INDEX
 from tljh_installer.network import host_of
-from tljh_installer.options import Options
+from tljh_installer.options import LOOPBACK_PORTS, Options
 
 OLDEST = {"debian": (12,), "ubuntu": (22, 4)}
 ARCHITECTURES = ("x86_64", "aarch64")
@@ -123,6 +123,13 @@ def _network(facts: MachineFacts) -> Iterator[Finding]:
             why=reason,
             fix="name one that this machine reaches with --conda-channel URL "
             "(or TLJH_CONDA_CHANNELS), a proxy with HTTPS_PROXY",
+        )
+    reasons = [*facts.index_problems.values(), *facts.channel_problems.values()]
+    if any(sign in reason for reason in reasons for sign in ("not yet valid", "has expired")):
+        yield Finding(
+            "the clock of this machine may be wrong",
+            why="by it, a certificate of a server above is not valid yet, or not any more",
+            fix="compare `date` with a watch; sudo timedatectl set-ntp true",
         )
     # One server may be wrong itself; all of them are not.
     off = min((abs(offset) for offset in facts.clock_offsets_s), default=0.0)

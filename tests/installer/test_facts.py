@@ -72,6 +72,17 @@ def test_what_a_killed_first_run_left_is_taken_up(tmp_path: Path) -> None:
     assert read_previous(tmp_path)[0] == "unfinished"
 
 
+@pytest.mark.parametrize("left", ["state/jupyterhub.sqlite", "config/config.yaml"])
+def test_people_and_settings_without_their_hub_are_no_unfinished_install(
+    tmp_path: Path, left: str
+) -> None:
+    for name in ("state", "config", "versions"):
+        (tmp_path / name).mkdir()
+    assert read_previous(tmp_path)[0] == "unfinished"
+    (tmp_path / left).touch()
+    assert read_previous(tmp_path)[0] == "tljh"
+
+
 def test_the_littlest_jupyterhub_is_recognised_with_its_version(tmp_path: Path) -> None:
     packages = tmp_path / "hub/lib/python3.11/site-packages"
     (packages / "the_littlest_jupyterhub-2.0.0.dist-info").mkdir(parents=True)

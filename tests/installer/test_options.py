@@ -21,6 +21,10 @@ def test_admins_and_plugins_may_be_repeated_and_listed() -> None:
     assert options.passwords == ("pw",)
 
 
+def test_names_of_administrators_are_those_that_the_hub_knows_them_by() -> None:
+    assert parsed("--admin", "Ada", "BOB:Secret").admins == ("ada", "bob:Secret")
+
+
 def test_files_are_made_absolute_and_urls_stay(tmp_path: Path) -> None:
     (tmp_path / "r.txt").touch()
     (tmp_path / "plugin").mkdir()
@@ -58,6 +62,9 @@ def test_channels_come_from_the_option_then_the_environment_then_conda_forge() -
     "arguments",
     [
         ["--http-port", "0"],
+        ["--http-port", "8099"],
+        ["--https-port", "15001"],
+        ["--admin", "ada:"],
         ["--http-port", "65536"],
         ["--https-port", "x"],
         ["--admin", ":secret"],

@@ -59,6 +59,12 @@ def test_each_refusal_names_what_is_wrong_and_has_a_fix(facts: MachineFacts, wor
     assert finding.fix
 
 
+def test_a_certificate_that_is_not_valid_at_this_time_makes_the_clock_suspect() -> None:
+    reason = "certificate verify failed: certificate is not yet valid"
+    facts = replace(FINE, index_problems={"https://m.example/simple": reason})
+    assert "the clock of this machine may be wrong" in whats(facts)
+
+
 def test_everything_that_is_wrong_is_told_at_once() -> None:
     facts = replace(
         FINE, os_id="arch", uid=1000, memory_bytes=1, listeners=(Listener(443, "nginx", 1),)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tljh.converge import Extra, Outcome, Request, converge, work_out
 from tljh.errors import TljhError
 from tljh.facts import Facts
+from tljh.host.base import HostReader
 from tljh.host.passwords import hash_password
 from tljh.host.real import RealHost
 from tljh.hub.claims import Claim, claim_file, read_claim
@@ -38,12 +39,15 @@ class Installed:
     claims: tuple[Claim, ...]
     changed: bool
     base_url: str
+    # Administrators whose password was given, and who have one that stays.
+    kept: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
             "url": self.url,
             "admins": list(self.admins),
             "claims": {claim.login: self.link(claim) for claim in self.claims},
+            "kept_passwords": list(self.kept),
             "changed": self.changed,
         }
 
@@ -58,9 +62,16 @@ class Installed:
         if others:
             many = "administrators" if len(others) > 1 else "administrator"
             lines += [f"Log in there as the {many}: {', '.join(others)}", ""]
-        for claim in self.claims:
+        for name in self.kept:
             lines += [
-                f"{claim.login} is an administrator. Set the password here, within 72 hours:",
+                f"{name} had a password, which stays. A new one, if it is forgotten:",
+                f"  sudo tljh user reset-password {name}",
+                "",
+            ]
+        for claim in self.claims:
+            until = claim.expires.strftime("%Y-%m-%d %H:%M UTC")
+            lines += [
+                f"{claim.login} is an administrator. Set the password here, once, until {until}:",
                 f"  {self.link(claim)}",
                 "",
             ]
@@ -94,8 +105,8 @@ def _carry_out(answers: Answers, host: RealHost, paths: Paths, progress: Progres
         print(json.dumps(outcome.plan.as_json()) if answers.json else outcome.plan.as_text())
         return
     outcome = converge(host, paths, request, progress)
-    told = _told(host, paths, answers, outcome)
-    print(json.dumps(told.as_json()) if answers.json else told.as_text())
+    done = told(host, paths, answers, outcome)
+    print(json.dumps(done.as_json()) if answers.json else done.as_text())
 
 
 def _progress(answers: Answers) -> Progress:
@@ -156,7 +167,8 @@ def _people(answers: Answers, config: Config, facts: Facts, paths: Paths) -> Seq
                 why="only the first-use authenticator takes one at installation",
                 fix="leave the password out: --admin NAME",
             )
-        return new_claims(paths, facts, config.users.admin) if uses_claims(config) else []
+        known = config.users.admin if uses_claims(config) else []
+        return new_claims(paths, facts, known, renews=True)
     dbm = paths.state_dir / "passwords.dbm"
     hashes = {
         name: hash_password(password)
@@ -165,7 +177,7 @@ def _people(answers: Answers, config: Config, facts: Facts, paths: Paths) -> Seq
     }
     given: list[Resource] = [FirstPasswords(dbm, hashes)] if hashes else []
     others = set(config.users.admin) - set(answers.passwords)
-    return [*given, *new_claims(paths, facts, others)]
+    return [*given, *new_claims(paths, facts, others, renews=True)]
 
 
 def _kept_environment(answers: Answers, paths: Paths) -> Sequence[Resource]:
@@ -176,10 +188,12 @@ def _kept_environment(answers: Answers, paths: Paths) -> Sequence[Resource]:
     return [File(paths.state_dir / "environment.json", data, mode=0o600, secret=True)]
 
 
-def _told(host: RealHost, paths: Paths, answers: Answers, outcome: Outcome) -> Installed:
+def told(host: HostReader, paths: Paths, answers: Answers, outcome: Outcome) -> Installed:
     config = outcome.config
     claims = []
-    for login in config.users.admin if uses_claims(config) else ():
+    have_one = outcome.facts.logins_with_password
+    without = [one for one in config.users.admin if one not in {*have_one, *answers.passwords}]
+    for login in without if uses_claims(config) else ():
         claim = read_claim(host.read(claim_file(paths.state_dir, login)) or b"")
         if claim:
             claims.append(claim)
@@ -189,10 +203,11 @@ def _told(host: RealHost, paths: Paths, answers: Answers, outcome: Outcome) -> I
         claims=tuple(claims),
         changed=outcome.number is not None,
         base_url=config.base_url,
+        kept=tuple(name for name in answers.passwords if name in have_one),
     )
 
 
-def public_url(config: Config, host: RealHost) -> str:
+def public_url(config: Config, host: HostReader) -> str:
     """The address people use, as well as this machine knows it."""
     known = site_url(config)
     if known is not None:
@@ -205,7 +220,7 @@ def public_url(config: Config, host: RealHost) -> str:
     return f"{scheme}://{_own_address(host)}{shown_port}{config.base_url}"
 
 
-def _own_address(host: RealHost) -> str:
+def _own_address(host: HostReader) -> str:
     """The address that this machine's default route goes out from; loopback without one."""
     shown = host.query(["ip", "-4", "-o", "route", "get", "192.0.2.1"])
     words = shown.out.split()

@@ -45,6 +45,7 @@ def claim(
 ) -> Claimed:
     """Make a new link by which an administrator sets a first password; older ones end."""
     paths, host = paths_from_environment(), RealHost()
+    login = login.lower()
     config = load_configuration(host, paths, configuration_bytes(host, paths))
     _refuse(login, config, login in logins_with_password(config, paths))
     made = new_claim(login)

@@ -196,7 +196,7 @@ def _added(
     entry: dict[str, Any] = {"name": name, "password": passwords.get(name), "claim": None}
     config = outcome.config
     claim = read_claim(host.read(claim_file(paths.state_dir, name)) or b"")
-    if claim is not None and name in {one.lower() for one in config.users.admin}:
+    if claim is not None and name in config.users.admin:
         url = public_url(config, host)
         entry["claim"] = url.removesuffix(config.base_url) + claim.path(config.base_url)
     return entry

@@ -118,7 +118,7 @@ def _read(file: str) -> bytes:
 def _unless_banned(entry: Entry, config: Config) -> Entry:
     from dataclasses import replace
 
-    if entry.name.lower() in {name.lower() for name in config.users.banned}:
+    if entry.name.lower() in config.users.banned:
         problem = f"is banned; first: sudo tljh user enable {entry.name}"
         return replace(entry, state="invalid", problem=problem)
     return entry

@@ -71,17 +71,12 @@ def declared_in(config: Config) -> Declared:
     """The lists of a configuration, by the names that the hub knows people by."""
     users = config.users
     return Declared(
-        allowed=_logins(users.allowed),
-        admins=_logins(users.admin),
-        banned=_logins(users.banned),
-        groups={name: _logins(members) for name, members in users.extra_user_groups.items()},
+        allowed=frozenset(users.allowed),
+        admins=frozenset(users.admin),
+        banned=frozenset(users.banned),
+        groups={name: frozenset(them) for name, them in users.extra_user_groups.items()},
         everybody=frozenset(users.groups),
     )
-
-
-def _logins(names: Iterable[str]) -> frozenset[str]:
-    # JupyterHub lowers names before it compares them.
-    return frozenset(name.lower() for name in names)
 
 
 def read_declared(data: bytes | None) -> Declared | None:

@@ -14,6 +14,7 @@ from tljh.hub.claims import claim_file, new_claim
 from tljh.output import Progress
 from tljh.paths import Paths
 from tljh.plugins.manager import call, installed_plugins
+from tljh.proxy.certificates.pair import utc_now
 from tljh.resources import Difference, File, Record, Resource, Undo
 
 
@@ -96,10 +97,18 @@ class PluginInstallations(Resource):
             host.write(Path(record["marker"]), record["old"].encode(), mode=0o600)
 
 
-def new_claims(paths: Paths, facts: Facts, admins: Iterable[str]) -> list[Resource]:
-    """A claim for each administrator who has neither a password nor a claim."""
+def new_claims(
+    paths: Paths, facts: Facts, admins: Iterable[str], *, renews: bool = False
+) -> list[Resource]:
+    """A claim for each administrator who has neither a password nor a claim.
+
+    With `renews` an expired claim counts as none: what prints the link must print one that opens.
+    """
+    claimed = {
+        login for login, claim in facts.claims.items() if not renews or claim.is_valid(utc_now())
+    }
     return [
         File(claim_file(paths.state_dir, login), new_claim(login).as_bytes(), 0o600, secret=True)
         for login in sorted(admins)
-        if login not in facts.logins_with_password and login not in facts.claims
+        if login not in facts.logins_with_password and login not in claimed
     ]

@@ -67,6 +67,8 @@ def _directory(value: str) -> str:
 
 
 UserName = Annotated[str, AfterValidator(_user_name)]
+# As JupyterHub knows people: it lowers what they log in with, and its lists.
+Login = Annotated[UserName, AfterValidator(str.lower)]
 GroupName = Annotated[str, AfterValidator(_group_name)]
 FolderName = Annotated[str, AfterValidator(_folder_name)]
 Directory = Annotated[str, AfterValidator(_directory)]
@@ -170,22 +172,22 @@ class AuthSettings(Section):
 class UsersSettings(Section):
     """Who may log in, who may not, who is an administrator."""
 
-    allowed: list[UserName] = setting(
+    allowed: list[Login] = setting(
         [],
         help="People who may log in, besides the administrators.",
         cost=Cost.HUB_RESTART,
         example="alice",
     )
-    banned: list[UserName] = setting(
+    banned: list[Login] = setting(
         [], help="People who may never log in.", cost=Cost.HUB_RESTART, example="mallory"
     )
-    admin: list[UserName] = setting(
+    admin: list[Login] = setting(
         [],
         help="Administrators: they manage the hub, and have sudo in their terminals.",
         cost=Cost.HUB_RESTART,
         example="alice",
     )
-    extra_user_groups: dict[GroupName, list[UserName]] = setting(
+    extra_user_groups: dict[GroupName, list[Login]] = setting(
         {},
         help="Linux groups, each with the people whose accounts are in it.",
         cost=Cost.NEXT_SPAWN,
