@@ -16,6 +16,7 @@ from tljh.hub.limits import MachineSize, machine_size
 from tljh.paths import Paths
 from tljh.proxy.certificates.internal import Authority, read_authority
 from tljh.proxy.certificates.pair import utc_now
+from tljh.proxy.certificates.served import named_pair
 from tljh.proxy.certificates.source import acme_source
 from tljh.proxy.dynamic import Certificate
 
@@ -50,6 +51,9 @@ class Facts:
     certificate_files: Mapping[str, bytes | None] = field(default_factory=dict)
     authority: Authority | None = None
     acme_certificate: Certificate | None = None
+    # The pair that Traefik is told to serve.
+    served: Certificate | None = None
+    certificate_copies: tuple[str, ...] = ()
 
 
 def read_facts(
@@ -88,6 +92,8 @@ def read_facts(
         },
         authority=read_authority(host, paths.state_dir, config.https),
         acme_certificate=_acme_certificate(host, config, paths, environment),
+        served=named_pair(host, paths),
+        certificate_copies=tuple(host.listdir(paths.traefik_dir / "certs")),
     )
 
 

@@ -78,7 +78,7 @@ def _pem_problem(path: Path, name: str, host: HostReader) -> Problem | None:
             f"{key} names a file that is not there: {name}",
             fix=f"put the file there, or: sudo tljh-config set {key} /its/path",
         )
-    wanted = b"PRIVATE KEY-----" if path[-1] == "key" else b"-----BEGIN CERTIFICATE-----"
+    wanted = b"PRIVATE KEY-----" if path[-1] == "key" else b"CERTIFICATE-----"
     if wanted not in data:
         noun = "private key" if path[-1] == "key" else "certificate"
         return Problem(path, f"{key} names a file that holds no {noun} in PEM form: {name}")
@@ -86,6 +86,6 @@ def _pem_problem(path: Path, name: str, host: HostReader) -> Problem | None:
         return Problem(
             path,
             f"{key} names a private key with a passphrase: {name}",
-            fix=f"take it off: openssl pkey -in {name} -out {name}.plain",
+            fix=f"take it off: sudo openssl pkey -in {name} -out {name}.plain",
         )
     return None

@@ -89,6 +89,12 @@ def traefik_resources(config: Config, facts: Facts, paths: Paths) -> list[Resour
         ),
         *certificate_to_come(config, facts, paths),
         *(Absent(directory / "dynamic" / name) for name in stale),
+        # Copies of a key have no business where nothing is served with it.
+        *(
+            Absent(directory / "certs" / name)
+            for name in facts.certificate_copies
+            if config.https.effective_mode is None
+        ),
         _file(paths, ENTRY_POINTS_FILE, entry_points_file(static).encode()),
         _file(paths, STATIC_FILE, static_file(static, paths.config_dir).encode()),
     ]
@@ -176,7 +182,7 @@ def certificates_to_serve(config: Config, facts: Facts) -> Sequence[Certificate]
     if mode is None:
         return ()
     if mode == "tls":
-        return (own_certificate(config.https, facts.certificate_files),)
+        return (own_certificate(config.https, facts.certificate_files, facts.served),)
     if mode == "internal" and facts.authority:
         return (Certificate(facts.authority.hub, facts.authority.hub_key),)
     return (facts.acme_certificate,) if facts.acme_certificate else ()

@@ -22,6 +22,7 @@ from tljh.host.fake import Killed
 from tljh.output import Silent
 from tljh.proxy.certificates.acme import (
     PRODUCTION,
+    STAGING,
     AcmeRequest,
     acme_dir,
     is_due,
@@ -129,6 +130,16 @@ def test_off_and_on_again_asks_for_nothing(secure):
     assert named_certificate(secure, PATHS) is None
     reload(secure, configuration("hub.example.org"))
     assert served(secure) == first and obtained(secure) == 1
+
+
+def test_from_the_test_authority_to_the_real_one_a_new_one_is_asked_for(host):
+    host.responses[STAGING] = host.responses[PRODUCTION] = Response(200, "{}")
+    real = configuration("hub.example.org").replace(f"    server: {DIRECTORY}\n".encode(), b"")
+    reload(host, real.replace(b"letsencrypt:\n", b"letsencrypt:\n    staging: true\n"))
+    first = served(host)
+    reload(host, real)
+    assert [one.option("--server") for one in host.asked] == [STAGING, PRODUCTION]
+    assert served(host) != first
 
 
 def test_order_of_names_is_no_reason_for_another_certificate():
@@ -360,3 +371,14 @@ def test_a_taken_over_certificate_serves_and_is_replaced_at_the_first_renewal(ho
     assert host.asked == [] and served(host) == first_as_der(old.pem)
     assert renew(host, PATHS, Silent()).obtained
     assert served(host) != first_as_der(old.pem)
+
+
+def test_a_taken_over_certificate_that_expired_hinders_no_other_change(host, monkeypatch):
+    old = issue("hub.example.org", ["hub.example.org"], to_day=365)
+    host.write(PATHS.state_dir / "acme.json", acme_json(old), mode=0o600)
+    reload(host, configuration("hub.example.org"))
+    for module in ("tljh.facts", "tljh.proxy.certificates.resource"):
+        monkeypatch.setattr(f"{module}.utc_now", lambda: NOW + timedelta(days=400))
+    host.refusal = REFUSED
+    assert reload(host, configuration("hub.example.org", more="limits: {memory: 1G}")).number
+    assert served(host) == first_as_der(old.pem)

@@ -65,7 +65,8 @@ def certbot():
 
 
 def test_what_comes_back_belongs_to_the_key_that_was_made(host, certbot):
-    from tljh.proxy.certificates.pair import judge, utc_now
+    from tljh.proxy.certificates.flaws import judge
+    from tljh.proxy.certificates.pair import utc_now
 
     found = certbot.obtain(host, REQUEST, BEHIND, 60)
     assert judge(found.chain, found.key, REQUEST.names, utc_now()) == []

@@ -16,8 +16,15 @@ from tljh.host.fake import FakeHost, Killed
 from tljh.output import Silent
 from tljh.proxy.certificates.own import WATCH
 from tljh.proxy.certificates.pair import details, utc_now
-from tljh.proxy.certificates.renewal import renew, standing
-from tljh.proxy.certificates.served import named_certificate
+from tljh.proxy.certificates.renewal import applied, renew, standing
+from tljh.proxy.certificates.served import (
+    exchange,
+    named_certificate,
+    named_pair,
+    remove_others,
+)
+from tljh.proxy.desired import dynamic_inputs
+from tljh.proxy.dynamic import Certificate
 
 PEOPLE = b"users: {admin: [ada]}\n"
 INTERNAL = PEOPLE + b"https: {enabled: true, mode: internal, domains: [hub.lan]}\n"
@@ -45,8 +52,12 @@ def installed() -> FakeHost:
 
 
 def put(host: FakeHost, pair: Issued) -> None:
-    for path, data in ((CERT, pair.pem), (KEY, pair.key_pem())):
-        host.files[path] = (FileInfo("file", 0o600, "root", "root"), data)
+    place(host, CERT, pair.pem)
+    place(host, KEY, pair.key_pem())
+
+
+def place(host: FakeHost, path: Path, data: bytes) -> None:
+    host.files[path] = (FileInfo("file", 0o600, "root", "root"), data)
 
 
 def valid_for(days: float) -> Issued:
@@ -153,3 +164,77 @@ def test_bad_replacement_changes_nothing(host):
         renew(host, PATHS, Silent())
     assert named_certificate(host, PATHS) == old.pem
     assert len(host.effects) == effects
+
+
+def copies(host: FakeHost) -> dict[str, bytes | None]:
+    directory = PATHS.traefik_dir / "certs"
+    return {name: host.read(directory / name) for name in host.listdir(directory)}
+
+
+def test_key_that_is_written_in_another_way_changes_nothing(host):
+    put(host, valid_for(80))
+    reload(host, TLS)
+    before = copies(host)
+    place(host, KEY, (host.read(KEY) or b"") + b"\n")
+    assert not renew(host, PATHS, Silent()).exchanged
+    assert copies(host) == before and len(before) == 2
+
+
+def test_pair_that_differs_in_its_key_file_alone_is_exchanged_and_what_is_named_stays(host):
+    """A copy that an earlier release made of the file's bytes, for example."""
+    own = valid_for(80)
+    put(host, own)
+    reload(host, TLS)
+    config = applied(host, PATHS)
+    raw = Certificate(own.pem, own.key_pem() + b"\n")
+    exchange(host, dynamic_inputs(config.config, config.facts, PATHS), raw)
+    remove_others(host, PATHS)
+    assert named_pair(host, PATHS) == raw
+    assert renew(host, PATHS, Silent()).exchanged
+    assert named_pair(host, PATHS) == Certificate(own.pem, own.key_pem())
+    assert set(copies(host).values()) == {own.pem, own.key_pem()}
+
+
+def test_replacement_that_traefik_refuses_is_never_served(host):
+    old = valid_for(80)
+    put(host, old)
+    reload(host, TLS)
+    line = '2026-11-25T10:00:00Z ERR Unable to load certificate error=\\"tls: no\\"'
+    trial = next(one for one in host.answers if one.endswith("tljh.proxy.trial"))
+    host.answers[trial] = Result(0, f'{{"ready": true, "lines": ["{line}"]}}')
+    put(host, valid_for(90))
+    effects = len(host.effects)
+    with pytest.raises(TljhError, match="tls: no"):
+        renew(host, PATHS, Silent())
+    assert host.effects[effects:] == [] and named_certificate(host, PATHS) == old.pem
+
+
+def test_rules_that_were_edited_since_the_reload_are_no_matter_of_a_renewal(host):
+    put(host, valid_for(80))
+    reload(host, TLS)
+    host.mkdir(PATHS.rules_dir, mode=0o700)
+    place(host, PATHS.rules_dir / "mine.toml", b"[http")
+    put(host, valid_for(90))
+    assert renew(host, PATHS, Silent()).exchanged
+
+
+def test_own_certificate_that_expired_hinders_no_other_change_and_no_rollback(host, monkeypatch):
+    put(host, valid_for(80))
+    reload(host, TLS)
+    for module in ("tljh.facts", "tljh.proxy.certificates.own"):
+        monkeypatch.setattr(f"{module}.utc_now", lambda: utc_now() + timedelta(days=100))
+    assert reload(host, TLS + b"limits: {memory: 1G}\n").number
+    assert not renew(host, PATHS, Silent()).exchanged
+    with pytest.raises(TljhError, match="has expired"):
+        put(host, valid_for(90))
+        reload(host)
+
+
+def test_no_copy_of_a_key_stays_when_https_is_switched_off(host):
+    put(host, valid_for(80))
+    reload(host, TLS)
+    assert copies(host)
+    reload(host, PEOPLE)
+    assert copies(host) == {}
+    reload(host, TLS)
+    assert len(copies(host)) == 2

@@ -21,6 +21,7 @@ from tljh.proxy.certificates.own import (
     read_files,
     watch_resources,
 )
+from tljh.proxy.dynamic import Certificate
 from tljh.proxy.https_settings import HttpsSettings, TlsSettings
 
 CERT, KEY = Path("/home/ada/hub 100%.crt"), Path("/home/ada/hub.key")
@@ -45,8 +46,12 @@ def put(host: FakeHost, cert: Issued | None = None, key: Issued | None = None) -
     return host
 
 
-def whats(https: HttpsSettings, host: FakeHost, served: bytes | None) -> list[str]:
-    return [one.what for one in file_findings(https, read_files(host, https), served)]
+def pair(one: Issued) -> Certificate:
+    return Certificate(one.pem, one.key_pem())
+
+
+def whats(https: HttpsSettings, host: FakeHost, served: Issued) -> list[str]:
+    return [one.what for one in file_findings(https, read_files(host, https), pair(served))]
 
 
 def test_good_pair_is_what_is_served():
@@ -66,6 +71,14 @@ def test_expired_certificate_is_refused_with_its_file():
 def test_file_that_is_gone_is_named():
     with pytest.raises(TljhError, match=r"https\.tls\.key names a file that cannot be read"):
         own_certificate(HTTPS, read_files(put(FakeHost(), GOOD), HTTPS))
+
+
+def test_what_is_served_already_goes_on_though_it_has_expired_and_is_told():
+    files = read_files(put(FakeHost(), OLD, OLD), HTTPS)
+    assert own_certificate(HTTPS, files, pair(OLD)) == pair(OLD)
+    assert any("has expired" in one.what for one in certificate_warnings(HTTPS, files))
+    with pytest.raises(TljhError, match="has expired"):
+        own_certificate(HTTPS, files, pair(GOOD))
 
 
 def test_mismatch_leaves_room_for_the_edit_that_brings_the_other_file():
@@ -104,21 +117,21 @@ def test_waiting_for_a_file_that_never_comes_has_an_end():
 
 def test_bad_replacement_is_told_with_the_comfort_that_the_old_one_is_served():
     files = read_files(put(FakeHost(), OLD, OLD), HTTPS)
-    (finding,) = file_findings(HTTPS, files, GOOD.pem)
+    (finding,) = file_findings(HTTPS, files, pair(GOOD))
     assert "has expired" in finding.what
     assert finding.why and finding.why.endswith(own.KEPT)
 
 
 def test_certificate_that_nobody_took_up_is_told():
     host = put(FakeHost(), NEW, NEW)
-    assert whats(HTTPS, host, GOOD.pem) == ["a new certificate has not been taken up yet"]
-    assert whats(HTTPS, host, NEW.pem) == []
+    assert whats(HTTPS, host, GOOD) == ["a new certificate has not been taken up yet"]
+    assert whats(HTTPS, host, NEW) == []
 
 
 def test_certificate_that_ends_soon_is_told():
     soon = issue("hub", ["hub.example.org"], by=ROOT, from_day=-80, to_day=3)
     host = put(FakeHost(), soon, soon)
-    assert ["expires on 2026-11-24" in one for one in whats(HTTPS, host, soon.pem)] == [True]
+    assert ["expires on 2026-11-24" in one for one in whats(HTTPS, host, soon)] == [True]
 
 
 def test_both_files_are_watched_whatever_their_names_hold():

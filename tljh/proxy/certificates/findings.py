@@ -13,7 +13,7 @@ from tljh.proxy.certificates.acme import CHALLENGE_PORT
 from tljh.proxy.certificates.own import WATCH, file_findings, read_files
 from tljh.proxy.certificates.pair import is_short, utc_now
 from tljh.proxy.certificates.renewal import Standing, applied, standing
-from tljh.proxy.certificates.served import named_certificate
+from tljh.proxy.certificates.served import named_pair
 from tljh.proxy.certificates.timer import TIMER
 
 PRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
@@ -91,7 +91,7 @@ def _renewal(now: Standing, host: HostReader) -> Iterator[tuple[bool, Finding]]:
 
 def _own(host: HostReader, paths: Paths) -> Iterator[tuple[bool, Finding]]:
     https = applied(host, paths).config.https
-    for finding in file_findings(https, read_files(host, https), named_certificate(host, paths)):
+    for finding in file_findings(https, read_files(host, https), named_pair(host, paths)):
         yield False, finding
     if not host.unit(WATCH).is_active:
         fix = f"sudo systemctl enable --now {WATCH}"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from tljh.errors import Finding, Place, TljhError
 from tljh.host.base import HostReader
 from tljh.paths import Paths
-from tljh.proxy.certificates.pair import Flaw, judge, utc_now
+from tljh.proxy.certificates.flaws import Flaw, judge
+from tljh.proxy.certificates.pair import as_pem, utc_now
 from tljh.proxy.dynamic import Certificate
 from tljh.resources import Absent, File, Resource
 from tljh.settings import Problem
@@ -58,18 +59,33 @@ def _problem(https: HttpsSettings, flaw: Flaw) -> Problem:
     )
 
 
-def own_certificate(https: HttpsSettings, files: Files) -> Certificate:
-    """The pair to serve. Raises TljhError, naming the file, for one that must not be."""
+def own_certificate(
+    https: HttpsSettings, files: Files, served: Certificate | None = None
+) -> Certificate:
+    """The pair to serve. Raises TljhError, naming the file, for one that must not be.
+
+    What is `served` already goes on: an expired certificate must not be in the way of every
+    other change, such as shutting somebody out.
+    """
     chain, key = (_content(https, part, files) for part in ("cert", "key"))
     fatal = [one for one in pair_problems(https, files) if one.severity != "warning"]
-    if fatal:
+    pair = _as_served(chain, key)
+    if fatal and (pair is None or pair != served):
         raise TljhError(
             [
                 Finding(one.what, Place(getattr(https.tls, str(one.path[-1]))), one.why, one.fix)
                 for one in fatal
             ]
         )
-    return Certificate(chain, key)
+    assert pair is not None, "what cannot be read was told as a problem"
+    return pair
+
+
+def _as_served(chain: bytes, key: bytes) -> Certificate | None:
+    try:
+        return Certificate(*as_pem(chain, key))
+    except (ValueError, TypeError):
+        return None
 
 
 def _content(https: HttpsSettings, part: str, files: Files) -> bytes:
@@ -99,17 +115,17 @@ def await_pair(host: HostReader, https: HttpsSettings) -> None:
 
 
 def file_findings(
-    https: HttpsSettings, files: Files, served: bytes | None, now: datetime | None = None
+    https: HttpsSettings, files: Files, served: Certificate | None, now: datetime | None = None
 ) -> Iterator[Finding]:
     """Why the files as they are now are not what is served, and when they will have expired."""
     try:
-        own_certificate(https, files)
+        own = own_certificate(https, files, served)
     except TljhError as error:
         for one in error.findings:
             why = f"{one.why}\n{KEPT}" if one.why else KEPT
             yield Finding(one.what, one.where, why, one.fix)
         return
-    if served != files[https.tls.cert]:
+    if served != own:
         what = "a new certificate has not been taken up yet"
         yield Finding(what, Place(https.tls.cert), fix="sudo tljh cert renew")
     for problem in pair_problems(https, files, now):
@@ -128,7 +144,5 @@ def watch_resources(https: HttpsSettings, paths: Paths) -> list[Resource]:
 
 
 def certificate_warnings(https: HttpsSettings, files: Files) -> list[Problem]:
-    """What browsers will complain of, though it can be served."""
-    if https.effective_mode != "tls":
-        return []
-    return [one for one in pair_problems(https, files) if one.severity == "warning"]
+    """What browsers will complain of, though it is served."""
+    return pair_problems(https, files) if https.effective_mode == "tls" else []

@@ -24,12 +24,12 @@ from tljh.proxy.certificates.acme import (
 )
 from tljh.proxy.certificates.certbot import read_eab
 from tljh.proxy.certificates.dns import WAITS_ITSELF, missing_lines
+from tljh.proxy.certificates.pair import CLOCK_SKEW
 from tljh.proxy.certificates.store import Attempts
 from tljh.proxy.dynamic import REACH_PATH
 
 ANSWER_S = 15.0
 REACH_S = 5.0
-WRONG_CLOCK = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def server_errors(request: AcmeRequest, answer: Response, now: datetime) -> list
         difference = parsedate_to_datetime(told) - now
     except (ValueError, TypeError):
         return []
-    if abs(difference) < WRONG_CLOCK:
+    if abs(difference) < CLOCK_SKEW:
         return []
     return [
         Finding(

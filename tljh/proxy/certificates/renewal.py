@@ -8,7 +8,7 @@ not serve it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from tljh.proxy.certificates.pair import Details, details, utc_now
 from tljh.proxy.certificates.served import (
     exchange,
     named_certificate,
+    named_pair,
     remove_others,
     secure_door,
     served_problem,
@@ -32,7 +33,12 @@ from tljh.proxy.certificates.served import (
 )
 from tljh.proxy.certificates.source import AcmeSource, acme_source
 from tljh.proxy.certificates.trust import Trust, trust_in
-from tljh.proxy.desired import authority_resources, certificates_to_serve, dynamic_inputs
+from tljh.proxy.desired import (
+    authority_resources,
+    certificates_to_serve,
+    dynamic_inputs,
+    try_traefik,
+)
 from tljh.proxy.dynamic import TLS_FILE, Certificate
 from tljh.resources import file_image, put_back
 
@@ -136,12 +142,17 @@ def serve(host: Host, paths: Paths, progress: Progress) -> bool:
         if resource.difference(host):
             resource.apply(host, progress)
     certificates = certificates_to_serve(now.config, now.facts)
-    before = named_certificate(host, paths)
     if not certificates:
         return False
-    if before == certificates[0].chain:
-        remove_others(host, paths, certificates[0])
+    if named_pair(host, paths) == certificates[0]:
+        remove_others(host, paths)
         return False
+    if now.config.https.effective_mode == "tls":
+        # Judged before, but Traefik has the last word. Admins' own files are not in question:
+        # what has been edited in them since the last reload is none of this command's business.
+        facts = replace(now.facts, rules={}, traefik_drop_ins={})
+        with progress.step("check: Traefik can load the certificate"):
+            try_traefik(host, now.config, facts, paths)
     with progress.step("proxy: takes up the certificate"):
         _exchange_checked(host, now, certificates[0])
     return True
@@ -158,7 +169,7 @@ def _exchange_checked(host: Host, now: Applied, certificate: Certificate) -> Non
     except BaseException:
         put_back(host, image)
         raise
-    remove_others(host, now.paths, certificate)
+    remove_others(host, now.paths)
 
 
 def _with_days_left(error: TljhError, host: HostReader, paths: Paths) -> TljhError:

@@ -15,7 +15,7 @@ from tljh.errors import Finding, TljhError
 from tljh.host.base import Host, HostReader
 from tljh.paths import Paths
 from tljh.proxy.certificates.names import is_address
-from tljh.proxy.certificates.pair import details
+from tljh.proxy.certificates.pair import certificates_of, details
 from tljh.proxy.dynamic import (
     TLS_FILE,
     Certificate,
@@ -65,32 +65,44 @@ def _write(host: Host, file: ProxyFile) -> None:
     host.write(file.path, file.content, mode=file.mode, group=GROUP)
 
 
-def remove_others(host: Host, paths: Paths, certificate: Certificate) -> None:
-    """Remove pairs that are not served any more."""
+def remove_others(host: Host, paths: Paths) -> None:
+    """Remove pairs that Traefik is not told to serve any more."""
     directory = paths.traefik_dir / "certs"
-    for name in host.listdir(directory):
-        if not name.startswith(certificate.name):
+    kept = {path.name for path in _named_files(host, paths) or ()}
+    for name in host.listdir(directory) if kept else ():
+        if name not in kept:
             host.remove(directory / name)
 
 
+def named_pair(host: HostReader, paths: Paths) -> Certificate | None:
+    """What Traefik is told to serve; None while it is told of none, or of files that are gone."""
+    files = _named_files(host, paths)
+    chain, key = (host.read(path) for path in files) if files else (None, None)
+    return None if chain is None or key is None else Certificate(chain, key)
+
+
 def named_certificate(host: HostReader, paths: Paths) -> bytes | None:
-    """The chain that Traefik is told to serve; None while it is told of none."""
+    """The chain of that pair."""
+    pair = named_pair(host, paths)
+    return pair.chain if pair else None
+
+
+def _named_files(host: HostReader, paths: Paths) -> tuple[Path, Path] | None:
     from ruamel.yaml import YAML
 
     data = host.read(paths.traefik_dir / "dynamic" / TLS_FILE)
     if data is None:
         return None
     tree = YAML(typ="safe", pure=True).load(data.decode()) or {}
-    store = tree.get("tls", {}).get("stores", {}).get("default", {})
-    path = store.get("defaultCertificate", {}).get("certFile")
-    return host.read(Path(path)) if path else None
+    pair = tree.get("tls", {}).get("stores", {}).get("default", {}).get("defaultCertificate")
+    return (Path(pair["certFile"]), Path(pair["keyFile"])) if pair else None
 
 
 def first_as_der(chain: bytes) -> bytes:
     """The first certificate of a PEM file as it goes over the wire."""
-    end = b"-----END CERTIFICATE-----"
-    start = chain.index(b"-----BEGIN CERTIFICATE-----")
-    return ssl.PEM_cert_to_DER_cert(chain[start : chain.index(end, start) + len(end)].decode())
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return certificates_of(chain)[0].public_bytes(Encoding.DER)
 
 
 def served_problem(host: HostReader, at: SecureDoor, chain: bytes) -> str | None:

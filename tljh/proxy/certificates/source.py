@@ -56,11 +56,13 @@ class AcmeSource:
 
     def held(self, host: HostReader, now: datetime) -> Certificate | None:
         """The one to serve: obtained from the authority, or taken over from Traefik's own ACME."""
-        found = self.obtained(host, now)
-        if found is None:
-            data = host.read(self.paths.state_dir / ACME_JSON)
-            found = certificate_from(data, self.request.names, now) if data else None
-        return found
+        return self.obtained(host, now) or self._taken_over(host, now)
+
+    def _taken_over(
+        self, host: HostReader, now: datetime, served: bytes | None = None
+    ) -> Certificate | None:
+        data = host.read(self.paths.state_dir / ACME_JSON)
+        return certificate_from(data, self.request.names, now, served) if data else None
 
     def at_hand(self, host: HostReader, now: datetime) -> Certificate | None:
         """Like `held`; one that expired while it was served counts, too.
@@ -70,9 +72,11 @@ class AcmeSource:
         """
         found = self.held(host, now)
         if found is None:
+            served = named_certificate(host, self.paths)
             kept = stored(host, self.paths, self.request.key)
-            if kept and kept.chain == named_certificate(host, self.paths):
+            if kept and kept.chain == served:
                 return kept
+            found = self._taken_over(host, now, served)
         return found
 
     def obtained(self, host: HostReader, now: datetime) -> Certificate | None:

@@ -45,7 +45,7 @@ def held(host: HostReader, paths: Paths, key: str, now: datetime) -> Certificate
 
 def is_valid(certificate: Certificate, now: datetime) -> bool:
     try:
-        return details(certificate.chain).not_after > now
+        return details(certificate.chain).is_valid(now)
     except Unreadable:
         return False
 

@@ -15,15 +15,21 @@ from tljh.proxy.dynamic import Certificate
 FILE = "acme.json"
 
 
-def certificate_from(data: bytes | None, names: Sequence[str], now: datetime) -> Certificate | None:
-    """The one that covers all names and lasts longest; None where none does."""
+def certificate_from(
+    data: bytes | None, names: Sequence[str], now: datetime, served: bytes | None = None
+) -> Certificate | None:
+    """The one that covers all names and lasts longest; None where none does.
+
+    Expired ones don't count, but for that whose chain is `served`.
+    """
     fitting = []
     for certificate in _certificates(data or b""):
         try:
             about = details(certificate.chain)
         except Unreadable:
             continue
-        if about.not_after > now and all(fits(name, about.names) for name in names):
+        is_usable = about.is_valid(now) or certificate.chain == served
+        if is_usable and all(fits(name, about.names) for name in names):
             fitting.append((about.not_after, certificate))
     return max(fitting, key=lambda one: one[0])[1] if fitting else None
 
