@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 from tljh.host.real import RealHost
 
@@ -33,3 +36,32 @@ def test_programs_find_nothing_of_the_directory_that_a_command_is_called_in(tmp_
     assert RealHost().query(argv).ok
     assert RealHost().run(argv, timeout_s=30).ok
     assert RealHost().run(argv, timeout_s=30, on_line=lambda line: None).ok
+
+
+def test_what_dies_with_us_ends_when_a_run_is_killed(tmp_path):
+    asked = f"""
+from tljh.host.base import DIES_WITH_US
+from tljh.host.real import RealHost
+RealHost().run([*DIES_WITH_US, "sh", "-c", "echo $$ > {tmp_path}/pid; exec sleep 60"], timeout_s=60)
+"""
+    run = subprocess.Popen([sys.executable, "-c", asked])
+    pid = int(until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text()))
+    run.kill()
+    run.wait()
+    assert until(lambda: has_ended(pid))
+
+
+def has_ended(pid: int) -> bool:
+    """Also where nobody collects what has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def until(condition):
+    end = time.monotonic() + 10
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return found

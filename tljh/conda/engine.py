@@ -11,7 +11,7 @@ from typing import Any
 
 from tljh.conda.channels import channel_url, names_of, without_access
 from tljh.errors import TljhError
-from tljh.host.base import Host, HostReader, Result, Running
+from tljh.host.base import DIES_WITH_US, Host, HostReader, Result, Running
 from tljh.output import Progress
 
 # One pathological closure was seen to take 20 s and 3 to 4 GB; all of conda-forge needs 0.4 GB.
@@ -68,7 +68,8 @@ class Build:
 
 
 def worker_command() -> list[str]:
-    return [sys.executable, "-I", "-m", "tljh.conda.worker"]
+    # A killed run must not leave somebody behind who goes on changing the environment.
+    return [*DIES_WITH_US, sys.executable, "-I", "-m", "tljh.conda.worker"]
 
 
 def solve(

@@ -14,6 +14,10 @@ from typing import Literal, Protocol
 
 from tljh.host.quota import DiskQuota
 
+# Before a command line: it ends with whoever started it, even if that was killed. For what goes
+# on by itself for long; a tool that is quick, and writes, is better left to finish.
+DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
+
 FileKind = Literal["file", "directory", "symlink", "other"]
 
 

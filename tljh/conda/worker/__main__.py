@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
 import resource
-import signal
 import sys
 import traceback
 from typing import Any
 
 from tljh.conda.worker.problems import Problem, problem_of
 
-PR_SET_PDEATHSIG = 1
-
 
 def main() -> None:
     """Answer; whatever happens inside becomes a `problem`, so that the caller can say it well."""
-    _die_with_the_caller()
     os.umask(0o022)
     request = json.load(sys.stdin)
     cap_bytes = request.get("memory_cap_bytes")
@@ -56,14 +51,6 @@ async def _answer(request: dict[str, Any]) -> object:
 
         return revert(request)
     raise Problem("request", f"the conda worker knows no operation {operation!r}")
-
-
-def _die_with_the_caller() -> None:
-    """A killed run must not leave somebody behind who goes on changing the environment."""
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 if __name__ == "__main__":

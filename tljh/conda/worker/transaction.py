@@ -40,10 +40,9 @@ from tljh.conda.worker.prefix import (
 )
 from tljh.conda.worker.problems import Problem
 from tljh.conda.worker.solving import locked_records, network_client
+from tljh.host.base import DIES_WITH_US
 
 PIP_TIMEOUT_S = 3600
-# So that what is left of an older run never hangs on to a killed one.
-_DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 
 async def apply(request: dict[str, Any]) -> dict[str, Any]:
@@ -194,7 +193,7 @@ def _move_scripts(built_at: Path, prefix: Path) -> None:
 def _run(argv: Sequence[str], failure: str) -> None:
     """uv takes its indexes from the environment, which the caller has prepared."""
     done = subprocess.run(
-        [*_DIES_WITH_US, *argv],
+        [*DIES_WITH_US, *argv],
         # Hard links into uv's cache would let an edit here poison the next installation.
         env={**os.environ, "UV_LINK_MODE": "copy", "UV_NO_CONFIG": "1"},
         stdin=subprocess.DEVNULL,
@@ -220,7 +219,7 @@ def _compile(prefix: Path, other: Path) -> None:
     command = [str(other / "bin" / "python"), "-I", "-B", str(script)]
     command += [str(library), str(other), str(prefix)]
     subprocess.run(
-        [*_DIES_WITH_US, *command],
+        [*DIES_WITH_US, *command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
