@@ -14,19 +14,19 @@ from tljh.host.real import RealHost
 from tljh.installed import configuration_bytes, load_configuration
 from tljh.output import Progress, Silent, progress_for
 from tljh.paths import Paths, paths_from_environment
-from tljh.proxy.certificates.pair import details, utc_now
+from tljh.proxy.certificates.pair import utc_now
 from tljh.proxy.certificates.renewal import (
-    LOCK_TIMEOUT_S,
     Renewed,
     Standing,
     applied,
     renew,
     standing,
 )
-from tljh.proxy.certificates.store import forget
+from tljh.proxy.certificates.revocation import UNSPECIFIED
+from tljh.proxy.certificates.revocation import revoke as revoke_certificate
 
 REASONS = (
-    "unspecified",
+    UNSPECIFIED,
     "keycompromise",
     "affiliationchanged",
     "superseded",
@@ -170,14 +170,17 @@ def revoke(
     *,
     reason: Annotated[
         str, typer.Option("--reason", help=f"Why: {', '.join(REASONS)}.")
-    ] = "unspecified",
+    ] = UNSPECIFIED,
     replace: Annotated[
         bool, typer.Option("--replace/--no-replace", help="Serve a new one first.")
     ] = True,
     timeout_s: Timeout = None,
     as_json: bool = False,
 ) -> Told:
-    """Have the authority revoke the certificate; a new one, with another key, is served first."""
+    """Have the authority revoke the certificate; a new one, with another key, is served first.
+
+    Where it fails, the next run goes on with the same certificate.
+    """
     paths, host = paths_from_environment(), RealHost()
     if reason not in REASONS:
         raise TljhError(
@@ -186,27 +189,19 @@ def revoke(
             fix="sudo tljh cert revoke --reason keycompromise",
             exit_code=Exit.USAGE,
         )
-    _must_be_acme(host, paths)
-    source = applied(host, paths).source
-    assert source is not None
-    old = source.obtained(host, utc_now())
-    if old is None:
-        raise TljhError(
-            f"there is no certificate of {source.authority} to revoke",
-            fix="see what is served: sudo tljh cert status",
-        )
-    progress = _progress(as_json)
-    if replace:
-        renew(host, paths, progress, at_once=True, timeout_s=timeout_s)
-    with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
-        source.revoke(host, old, reason, timeout_s)
-        if not replace:
-            forget(host, paths, source.request.key)
-    about = details(old.chain)
-    after = "a new one is served" if replace else "it is served until: sudo tljh cert issue"
+    done = revoke_certificate(
+        host, paths, _progress(as_json), reason, replace=replace, timeout_s=timeout_s
+    )
+    after = "it is not served any more"
+    if done.is_served:
+        after = "it is served until a new one comes, within the hour; now: sudo tljh cert issue"
     return Told(
-        f"the certificate {about.serial} is revoked; {after}",
-        {"serial": about.serial, "names": list(about.names), "replaced": replace},
+        f"the certificate {done.about.serial} is revoked; {after}",
+        {
+            "serial": done.about.serial,
+            "names": list(done.about.names),
+            "replaced": not done.is_served,
+        },
     )
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.proxy.certificates.authority import issue
 from tests.test_converge import ENVIRONMENT, PATHS, machine
-from tljh.host.base import Response, Result
+from tljh.host.base import DIES_WITH_US, Response, Result
 from tljh.host.fake import FakeHost
 from tljh.proxy.certificates.pair import utc_now
 from tljh.proxy.certificates.served import first_as_der, named_certificate
@@ -44,8 +44,10 @@ class CertbotHost(FakeHost):
     root = issue("test root", is_authority=True, from_day=-1000, to_day=10_000)
 
     def run(self, argv, *, timeout_s, env=None, stdin=None, on_line=None):
-        if argv[0] != CERTBOT:
+        if CERTBOT not in argv:
             return super().run(argv, timeout_s=timeout_s, env=env, stdin=stdin, on_line=on_line)
+        assert tuple(argv[: argv.index(CERTBOT)]) == DIES_WITH_US
+        argv = argv[argv.index(CERTBOT) :]
         self._effect(f"certbot {argv[1]}")
         given = {word: self.read(Path(word)) or b"" for word in argv if self.info(Path(word))}
         self.asked.append(Asked(list(argv), dict(env or {}), given))

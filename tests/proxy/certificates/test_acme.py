@@ -16,6 +16,7 @@ from tests.proxy.certificates.acme_authority import (
 )
 from tests.proxy.certificates.authority import NOW, issue
 from tests.test_converge import PATHS, install, reload
+from tljh.commands import cert
 from tljh.errors import TljhError
 from tljh.host.base import Response, Result
 from tljh.host.fake import Killed
@@ -35,7 +36,7 @@ from tljh.proxy.certificates.preflight import (
     name_notes,
     server_errors,
 )
-from tljh.proxy.certificates.renewal import renew, serve, standing
+from tljh.proxy.certificates.renewal import AGAIN, renew, serve, standing
 from tljh.proxy.certificates.served import first_as_der, named_certificate
 from tljh.proxy.certificates.store import Attempts, Ledger, read_ledger
 from tljh.proxy.certificates.takeover import certificate_from
@@ -217,6 +218,22 @@ def test_a_due_renewal_that_failed_is_found_and_not_asked_for_at_once_again(
     assert waiting.waits_until and len(secure.asked) == asked
     ((is_broken, finding),) = certificate_findings(secure, PATHS)
     assert not is_broken and "20.0 days left" in finding.what and "bad mood" in finding.why
+
+
+def test_the_fix_for_a_renewal_that_failed_asks_again_whatever_was_tried(
+    secure, seventy_days_later, monkeypatch
+):
+    monkeypatch.setattr(cert, "RealHost", lambda: secure)
+    monkeypatch.setattr(cert, "paths_from_environment", lambda: PATHS)
+    secure.refusal = REFUSED
+    with pytest.raises(TljhError) as failed:
+        renew(secure, PATHS, Silent())
+    found = [one.fix for _, one in certificate_findings(secure, PATHS) if "renewed" in one.what]
+    assert [*found, failed.value.findings[-1].fix] == ["mend what it says; then: " + AGAIN] * 2
+    assert AGAIN == "sudo tljh cert issue"
+    secure.refusal, asked = None, len(secure.asked)
+    cert.issue(as_json=True)
+    assert len(secure.asked) == asked + 1
 
 
 def test_an_expired_certificate_hinders_no_other_change(secure, monkeypatch):

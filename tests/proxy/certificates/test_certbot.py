@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from cryptography import x509
@@ -14,12 +19,19 @@ from tests.test_converge import PATHS
 from tljh.errors import TljhError
 from tljh.host.base import Result
 from tljh.proxy.certificates.acme import AcmeRequest, acme_dir
-from tljh.proxy.certificates.certbot import Certbot, Listener, read_eab, refusals
+from tljh.proxy.certificates.certbot import (
+    _ERROR_TYPE,
+    Certbot,
+    Listener,
+    read_eab,
+    refusals,
+)
 from tljh.proxy.certificates.dns import NEEDED_LINES, PROVIDERS
 from tljh.proxy.certificates.preflight import file_errors
 
 REQUEST = AcmeRequest(("hub.example.org", "www.example.org"), DIRECTORY, "ada@example.org")
 BEHIND = Listener("127.0.0.1", 402)
+REAL = Path(sys.executable).with_name("certbot")
 
 # Recorded from certbot 5.8.
 FAILED_CHALLENGE = """\
@@ -136,6 +148,117 @@ def test_an_account_that_the_authority_forgot_is_made_anew(host, certbot):
     host.run = once
     assert certbot.obtain(host, REQUEST, BEHIND, 60).chain
     assert len(host.asked) == 2
+
+
+OURS = AcmeRequest(("account.example.org",), DIRECTORY)
+FORGOTTEN = b"acme.messages.Error: urn:ietf:params:acme:error:accountDoesNotExist :: unknown\n"
+
+
+def accounts(host) -> list[str]:
+    """Of two authorities, as certbot keeps them."""
+    directory = acme_dir(PATHS) / "certbot/config/accounts"
+    if host.info(directory) is None:
+        for path in (*reversed(directory.parents[:4]), directory):
+            host.mkdir(path, mode=0o700)
+        for name in ("ca.example.org", "other.example.net"):
+            host.mkdir(directory / name, mode=0o700)
+    return host.listdir(directory)
+
+
+@pytest.mark.parametrize(
+    ("said", "log"),
+    [
+        ("Account https://ca/7 not found.", b""),
+        ('Account is not valid, has status "deactivated"', b""),
+        ("no idea who you are", FORGOTTEN),
+    ],
+)
+def test_only_the_account_that_is_gone_is_made_anew(host, certbot, said, log):
+    accounts(host)
+    host.mkdir(acme_dir(PATHS) / "certbot/logs", mode=0o700)
+    run = host.run
+
+    def once(argv, **options):
+        host.refusal = None
+        if not host.asked:
+            host.refusal = Result(1, "", f"An unexpected error occurred:\n{said}\n")
+            host.write(acme_dir(PATHS) / "certbot/logs/letsencrypt.log", log, mode=0o600)
+        return run(argv, **options)
+
+    host.run = once
+    assert certbot.obtain(host, OURS, BEHIND, 60).chain
+    assert accounts(host) == ["other.example.net"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "DNS problem: NXDOMAIN looking up A for account.example.org: it does not exist",
+        "Detail: account.example.org: the zone does not exist",
+        'did not match this challenge. Expected "a" (got "Account not found")',
+        "the supplied Cloudflare account. The error was: hub.example.org is not valid",
+    ],
+)
+def test_account_in_the_name_or_the_words_of_others_costs_no_account(host, certbot, said):
+    before = accounts(host)
+    host.mkdir(acme_dir(PATHS) / "certbot/logs", mode=0o700)
+    # Of an earlier run: this one wrote nothing.
+    host.write(acme_dir(PATHS) / "certbot/logs/letsencrypt.log", FORGOTTEN, mode=0o600)
+    host.refusal = Result(1, "", f"An unexpected error occurred:\n{said}\n")
+    with pytest.raises(TljhError):
+        certbot.obtain(host, OURS, BEHIND, 60)
+    assert accounts(host) == before and len(host.asked) == 1
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """An authority that knows nobody."""
+
+    def do_GET(self) -> None:
+        here = f"http://{self.headers['Host']}"
+        names = ("newNonce", "newAccount", "newOrder", "revokeCert", "keyChange")
+        self._answer(200, {name: f"{here}/{name}" for name in names})
+
+    def do_HEAD(self) -> None:
+        self._answer(200, {})
+
+    def do_POST(self) -> None:
+        kind = "urn:ietf:params:acme:error:accountDoesNotExist"
+        self._answer(400, {"type": kind, "detail": "no idea who you are"})
+
+    def _answer(self, status: int, content: dict[str, str]) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/problem+json" if status > 200 else "")
+        self.send_header("Replay-Nonce", "bm9uY2U")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(json.dumps(content).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="certbot is missing")
+def test_kind_of_error_is_found_in_the_log_of_the_real_certbot(tmp_path):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    Thread(target=server.serve_forever, daemon=True).start()
+    argv = [str(REAL), "register", "--agree-tos", "-n", "--register-unsafely-without-email"]
+    argv += ["--server", f"http://127.0.0.1:{server.server_port}/directory"]
+    for name in ("config", "work", "logs"):
+        argv += [f"--{name}-dir", str(tmp_path / name)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    server.shutdown()
+    assert done.returncode == 1 and "accountDoesNotExist" not in done.stderr
+    log = (tmp_path / "logs/letsencrypt.log").read_text()
+    assert set(_ERROR_TYPE.findall(log)) == {"accountDoesNotExist"}
+
+
+def test_ssl_in_a_name_is_no_authority_that_is_not_trusted():
+    failed = FAILED_CHALLENGE.replace("bad.example.org", "ssl.example.org")
+    fixes = [one.fix or "" for one in refusals(Result(1, "", failed), REQUEST)]
+    assert not any("ca_bundle" in fix for fix in fixes)
+    untrusted = "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] x'))"
+    (one,) = refusals(Result(1, "", untrusted), REQUEST)
+    assert "ca_bundle" in (one.fix or "")
 
 
 def test_a_nonce_that_is_rejected_again_and_again_is_no_refusal_yet(host, certbot):

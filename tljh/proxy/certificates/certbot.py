@@ -11,9 +11,10 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tljh.errors import Finding, TljhError
-from tljh.host.base import Host, HostReader, Result
+from tljh.host.base import DIES_WITH_US, Host, HostReader, Result
 from tljh.paths import Paths
 from tljh.proxy.certificates.acme import AcmeRequest, acme_dir
 from tljh.proxy.certificates.store import make_directories
@@ -24,13 +25,17 @@ _PROBLEM = re.compile(
     r"(?:Domain|Identifier):\s*(?P<domain>\S+)\s*\n\s*Type:\s*(?P<type>\S+)\s*\n"
     r"\s*Detail:\s*(?P<detail>.+(?:\n(?!\s*(?:Domain|Identifier|Hint):)\s*\S.*)*)",
 )
+# How certbot's log ends where the authority refused; it prints the words, and not the type.
+_ERROR_TYPE = re.compile(r"^acme\.messages\.Error: urn:ietf:params:acme:error:(\w+)", re.M)
+# Let's Encrypt calls a deactivated account unauthorized, as it does a failed challenge.
 _ACCOUNT_GONE = re.compile(
-    r"accountDoesNotExist|account\b.{0,120}(not found|does not exist|deactivated|not valid)", re.I
+    r"^An unexpected error occurred:\n(?:.* :: )?Account (?:\S+ not found|is not valid)\b", re.M
 )
 # certbot asks a second time by itself, which was not enough in some 60 of 500 runs with 15 % of
 # all nonces rejected.
 _BAD_NONCE = re.compile(r"badNonce|anti-replay nonce", re.I)
 MOST_RUNS = 4
+_UNTRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED|certificate verify failed|SSLError\(")
 _NOISE = (
     "Saving debug log",
     "Ask for help",
@@ -53,6 +58,13 @@ class Listener:
 
     address: str
     port: int
+
+
+@dataclass(frozen=True)
+class Answer(Result):
+    """What certbot left, and the kind of error that it was if the authority named one."""
+
+    error_type: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +93,8 @@ class Certbot:
                 *("--chain-path", str(scratch / "above.pem")),
                 *self._challenge(request, at),
             ]
-            done = self._run_patiently(host, argv, request, scratch, timeout_s)
+            failure = f"{request.authority} gave no certificate"
+            done = self._run_patiently(host, argv, request, scratch, timeout_s, failure)
             obtained = host.read(chain)
             if not done.ok or obtained is None:
                 raise TljhError(refusals(done, request))
@@ -107,10 +120,12 @@ class Certbot:
                 *("--cert-path", str(scratch / "leaf.pem"), "--key-path", str(scratch / "key.pem")),
                 *("--reason", reason, "--no-delete-after-revoke"),
             ]
-            done = self._run(host, argv, request, scratch, timeout_s)
-            if not done.ok:
-                what = f"{request.authority} did not revoke the certificate"
-                raise TljhError(what, why=said(done), fix="mend what it says, then run it again")
+            failure = f"{request.authority} did not revoke the certificate"
+            done = self._run_patiently(host, argv, request, scratch, timeout_s, failure)
+            # Of a run that was killed before it could take note.
+            if not done.ok and done.error_type != "alreadyRevoked":
+                fix = "mend what it says, then: sudo tljh cert revoke"
+                raise TljhError(failure, why=said(done), fix=fix)
         finally:
             host.remove(scratch)
 
@@ -122,7 +137,7 @@ class Certbot:
         return scratch
 
     def _base(self, verb: str, request: AcmeRequest, scratch: Path, host: Host) -> list[str]:
-        own = acme_dir(self.paths) / "certbot"
+        own = self._own
         options = scratch / "options.ini"
         host.write(options, _secret_options(host, request), mode=0o600)
         email = ["--email", request.email]
@@ -147,24 +162,50 @@ class Certbot:
         return [*plugin_options(request), *profile]
 
     def _run_patiently(
-        self, host: Host, argv: list[str], request: AcmeRequest, scratch: Path, timeout_s: float
-    ) -> Result:
-        """Run it, again after what is no refusal; all of it within `timeout_s`."""
+        self,
+        host: Host,
+        argv: list[str],
+        request: AcmeRequest,
+        scratch: Path,
+        timeout_s: float,
+        failure: str,
+    ) -> Answer:
+        """Run it, again after what is no refusal; all of it within `timeout_s`.
+
+        Raises TljhError, as the `failure` to do this within that time.
+        """
         end_s = host.monotonic_s() + timeout_s
         for _ in range(MOST_RUNS):
             left_s = max(1.0, end_s - host.monotonic_s())
-            done = self._run(host, argv, request, scratch, left_s)
-            said_now = f"{done.out}{done.err}"
-            if done.ok or not (_ACCOUNT_GONE.search(said_now) or _BAD_NONCE.search(said_now)):
+            try:
+                done = self._run(host, argv, request, scratch, left_s)
+            except TljhError as error:
+                raise TljhError(
+                    f"{failure} within {timeout_s:g} s",
+                    why=f"certbot was waiting for {request.server}",
+                    fix="see whether the authority has a disturbance",
+                ) from error
+            said_now = f"{done.out}\n{done.err}"
+            is_gone = done.error_type == "accountDoesNotExist" or _ACCOUNT_GONE.search(said_now)
+            if done.ok or not (is_gone or _BAD_NONCE.search(said_now)):
                 break
-            if _ACCOUNT_GONE.search(said_now):
+            if is_gone:
                 # Test authorities forget accounts, and one's own starts over some day.
-                host.remove(acme_dir(self.paths) / "certbot" / "config" / "accounts")
+                host.remove(self._own / "config" / "accounts" / urlsplit(request.server).netloc)
         return done
+
+    @property
+    def _own(self) -> Path:
+        """certbot's own directory: accounts and logs."""
+        return acme_dir(self.paths) / "certbot"
+
+    def _log(self, host: HostReader) -> str:
+        """What certbot wrote in its last run; it begins a new file each time."""
+        return (host.read(self._own / "logs" / "letsencrypt.log") or b"").decode(errors="replace")
 
     def _run(
         self, host: Host, argv: list[str], request: AcmeRequest, scratch: Path, timeout_s: float
-    ) -> Result:
+    ) -> Answer:
         from tljh.proxy.certificates.dns import plugin_environment
 
         env = {
@@ -176,14 +217,12 @@ class Certbot:
         if trusted:
             host.write(scratch / "trusted.pem", trusted, mode=0o600)
             env["REQUESTS_CA_BUNDLE"] = str(scratch / "trusted.pem")
-        try:
-            return host.run(argv, timeout_s=timeout_s, env=env)
-        except TljhError as error:
-            raise TljhError(
-                f"{request.authority} gave no certificate within {timeout_s:g} s",
-                why=f"certbot was waiting for {request.server}",
-                fix="see whether the authority has a disturbance, then: sudo tljh-config reload",
-            ) from error
+        # Who goes on asking for a run that was killed is in the way of the next one.
+        before = self._log(host)
+        done = host.run([*DIES_WITH_US, *argv], timeout_s=timeout_s, env=env)
+        log = self._log(host)
+        types = _ERROR_TYPE.findall(log) if log != before and not done.ok else []
+        return Answer(done.code, done.out, done.err, error_type=types[-1] if types else None)
 
 
 def _trusted(host: HostReader, request: AcmeRequest) -> bytes:
@@ -262,7 +301,7 @@ def _fix(said: str, request: AcmeRequest, domain: str = "the name") -> str:
     low = said.lower()
     if "ratelimited" in low.replace(" ", "") or "too many" in low:
         return "wait as long as it says; try with https.letsencrypt.staging true meanwhile"
-    if "ssl" in low or "certificate verify failed" in low:
+    if _UNTRUSTED.search(said):
         return "name the authority's own CA: sudo tljh-config set https.letsencrypt.ca_bundle FILE"
     if request.dns_provider:
         return f"see whether the credentials may change the zone of {domain}"
@@ -273,4 +312,4 @@ def _fix(said: str, request: AcmeRequest, domain: str = "the name") -> str:
             f"port 80 of {domain} must reach this hub from the Internet "
             "(firewall, NAT, a CDN in between); look with: sudo tljh cert check"
         )
-    return "mend what it says, then: sudo tljh-config reload"
+    return "mend what it says"

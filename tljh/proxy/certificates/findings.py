@@ -12,7 +12,8 @@ from tljh.paths import Paths
 from tljh.proxy.certificates.acme import CHALLENGE_PORT
 from tljh.proxy.certificates.own import WATCH, file_findings, read_files
 from tljh.proxy.certificates.pair import is_short, utc_now
-from tljh.proxy.certificates.renewal import Standing, applied, standing
+from tljh.proxy.certificates.renewal import AGAIN, Standing, applied, standing, then_again
+from tljh.proxy.certificates.revocation import unfinished
 from tljh.proxy.certificates.served import named_pair
 from tljh.proxy.certificates.timer import TIMER
 
@@ -26,6 +27,10 @@ def certificate_findings(host: HostReader, paths: Paths) -> Iterator[tuple[bool,
         now = standing(host, paths)
     except TljhError:
         return  # an invalid configuration, or none: told by other checks
+    left = unfinished(host, paths)
+    if left is not None:
+        what = f"the certificate {left.about.serial} was to be revoked and is not"
+        yield False, Finding(what, fix="sudo tljh cert revoke")
     if now.mode is None:
         return
     yield from _served(now)
@@ -57,7 +62,7 @@ def _served(now: Standing) -> Iterator[tuple[bool, Finding]]:
 
 def _fix(now: Standing) -> str:
     if now.mode == "letsencrypt":
-        return "sudo tljh cert issue"
+        return AGAIN
     if now.mode == "internal":
         return "sudo tljh cert renew"
     return "put a new certificate and its key there; it is taken up by itself"
@@ -74,9 +79,7 @@ def _renewal(now: Standing, host: HostReader) -> Iterator[tuple[bool, Finding]]:
             Finding(
                 f"the certificate could not be renewed, {left}",
                 why=f"{error['at']}: {error['what']}\n{error['why'] or ''}".rstrip(),
-                fix=f"{error['fix']}; then: sudo tljh cert renew"
-                if error.get("fix")
-                else "sudo tljh cert issue",
+                fix=then_again(str(error["fix"]) if error["fix"] else None),
             ),
         )
         return

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from tljh.config import Config
 
 LOCK_TIMEOUT_S = 60.0
+AGAIN = "sudo tljh cert issue"
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def renew(
             await_pair(host, now.config.https)
         exchanged = serve(host, paths, progress)
         if refused is not None:
-            raise _with_days_left(refused, host, paths)
+            raise _as_refused(refused, host, paths)
     return Renewed(obtained, exchanged, waits_until)
 
 
@@ -172,17 +173,21 @@ def _exchange_checked(host: Host, now: Applied, certificate: Certificate) -> Non
     remove_others(host, now.paths)
 
 
-def _with_days_left(error: TljhError, host: HostReader, paths: Paths) -> TljhError:
-    chain = named_certificate(host, paths)
-    if chain is None:
-        return error
-    left = details(chain).days_left(utc_now())
+def _as_refused(error: TljhError, host: HostReader, paths: Paths) -> TljhError:
+    """The same with the days that are left, and the command that asks again at once."""
     *others, last = error.findings
-    note = f"the certificate that is served is good for another {left:.1f} days"
-    why = f"{last.why}\n{note}" if last.why else note
-    return TljhError(
-        [*others, Finding(last.what, last.where, why, last.fix)], exit_code=error.exit_code
-    )
+    why, chain = last.why, named_certificate(host, paths)
+    if chain is not None:
+        left = details(chain).days_left(utc_now())
+        note = f"the certificate that is served is good for another {left:.1f} days"
+        why = f"{why}\n{note}" if why else note
+    told = Finding(last.what, last.where, why, then_again(last.fix))
+    return TljhError([*others, told], exit_code=error.exit_code)
+
+
+def then_again(fix: str | None) -> str:
+    """A fix, and then asking again: the timer waits after failures, `reload` sees no change."""
+    return f"{fix}; then: {AGAIN}" if fix else AGAIN
 
 
 @dataclass(frozen=True)

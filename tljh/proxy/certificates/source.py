@@ -101,13 +101,6 @@ class AcmeSource:
         write_ledger(host, self.paths, self.request, attempts.after_success(now))
         return certificate
 
-    def revoke(
-        self, host: Host, certificate: Certificate, reason: str, timeout_s: float | None = None
-    ) -> None:
-        """Have the authority take a certificate back."""
-        deadline_s = timeout_s or self.request.deadline_s
-        self._certbot.revoke(host, self.request, certificate, reason, deadline_s)
-
     def doubts(self, host: HostReader, timeout_s: float | None = None) -> list[str]:
         """What looks as if a certificate would be refused; raises TljhError for what is sure."""
         attempts = read_ledger(host, self.paths).of(self.request)
