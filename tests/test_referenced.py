@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -89,3 +90,28 @@ def test_file_of_a_secret_must_be_there_and_private(tmp_path: Path) -> None:
     assert "can be read by others" in warning
     secret.chmod(0o600)
     assert problems(text) == []
+
+
+def test_link_to_a_secret_that_others_can_read_is_told(tmp_path: Path) -> None:
+    secret, link = tmp_path / "secret", tmp_path / "link"
+    secret.write_text("hush")
+    secret.chmod(0o644)
+    link.symlink_to(secret)
+    text = f"auth: {{type: github, GitHubOAuthenticator: {{client_secret: {{file: {link}}}}}}}\n"
+    (warning,) = problems(text)
+    assert "can be read by others" in warning
+
+
+@pytest.mark.parametrize("kind", ["fifo", "loop", "huge"])
+def test_what_is_no_ordinary_file_is_refused_as_a_certificate(
+    pair: tuple[Path, Path], tmp_path: Path, kind: str
+) -> None:
+    odd = tmp_path / kind
+    if kind == "fifo":
+        os.mkfifo(odd)
+    elif kind == "loop":
+        odd.symlink_to(odd)
+    else:
+        odd.write_bytes(pair[0].read_bytes() + b"\n" * (1 << 20))
+    what = "a file that is not there" if kind == "loop" else "no file, or a huge one"
+    assert problems(https(odd, pair[1])) == [f"https.tls.cert names {what}: {odd}"]

@@ -15,6 +15,7 @@ from tljh.hub.configuration import NATIVE_NAMES
 from tljh.hub.limits import MachineSize, machine_size
 from tljh.paths import Paths
 from tljh.proxy.certificates.internal import Authority, read_authority
+from tljh.proxy.certificates.own import read_files
 from tljh.proxy.certificates.pair import utc_now
 from tljh.proxy.certificates.served import named_pair
 from tljh.proxy.certificates.source import acme_source
@@ -85,11 +86,9 @@ def read_facts(
         config_bytes=host.read(paths.config_file) or b"",
         dynamic_files=tuple(host.listdir(paths.traefik_dir / "dynamic")),
         applied_drop_ins=tuple(host.listdir(paths.applied_dir / "jupyterhub_config.d")),
-        certificate_files={
-            name: host.read(Path(name))
-            for name in (config.https.tls.cert, config.https.tls.key)
-            if name and config.https.effective_mode == "tls"
-        },
+        certificate_files=(
+            read_files(host, config.https) if config.https.effective_mode == "tls" else {}
+        ),
         authority=read_authority(host, paths.state_dir, config.https),
         acme_certificate=_acme_certificate(host, config, paths, environment),
         served=named_pair(host, paths),

@@ -9,6 +9,7 @@ from typing import Any
 from tljh.config import Config
 from tljh.host.base import HostReader
 from tljh.keys import key_text
+from tljh.proxy.https_settings import MOST_FILE_BYTES
 from tljh.settings import Path, Problem
 
 
@@ -16,14 +17,14 @@ def referenced_file_problems(config: Config, host: HostReader) -> Iterator[Probl
     """What is wrong with certificates and files of secrets, as far as one can see by reading."""
     yield from _certificates(config, host)
     for path, name in secret_files(config):
-        info = host.info(FilePath(name))
-        if info is None or info.kind not in ("file", "symlink"):
+        info = host.info(FilePath(name), follow=True)
+        if info is None or info.kind != "file":
             yield Problem(
                 path,
                 f"{key_text(path)} names a file that is not there: {name}",
                 fix=f"make it: sudo install -m 600 /dev/stdin {name}",
             )
-        elif info.kind == "file" and info.mode & 0o077:
+        elif info.mode & 0o077:
             yield Problem(
                 path,
                 f"{name} holds a secret and can be read by others than root",
@@ -61,21 +62,23 @@ def _certificates(config: Config, host: HostReader) -> Iterator[Problem]:
     # While HTTPS is off, a certificate may still be on its way.
     if len(good) == 2 and https.effective_mode == "tls":
         # Reads certificates, and knows what makes units of them: much for who sets a limit.
-        from tljh.proxy.certificates.own import pair_problems
+        from tljh.proxy.certificates.own import pair_problems, read_files
 
-        yield from pair_problems(https, {name: host.read(FilePath(name)) for name in good})
+        yield from pair_problems(https, read_files(host, https))
 
 
 def _pem_problem(path: Path, name: str, host: HostReader) -> Problem | None:
     key = key_text(path)
     try:
-        data = host.read(FilePath(name))
+        data = host.read(FilePath(name), most_bytes=MOST_FILE_BYTES)
     except PermissionError:
         return Problem(path, f"{key} names a file that cannot be read: {name}", fix="use sudo")
     if data is None:
+        is_there = host.info(FilePath(name), follow=True) is not None
+        what = "no file, or a huge one" if is_there else "a file that is not there"
         return Problem(
             path,
-            f"{key} names a file that is not there: {name}",
+            f"{key} names {what}: {name}",
             fix=f"put the file there, or: sudo tljh-config set {key} /its/path",
         )
     wanted = b"PRIVATE KEY-----" if path[-1] == "key" else b"CERTIFICATE-----"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -65,3 +66,29 @@ def until(condition):
         assert time.monotonic() < end
         time.sleep(0.01)
     return found
+
+
+def test_what_is_no_regular_file_is_not_read_and_nobody_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "loop").symlink_to("loop")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+    for name in ("fifo", "loop", "socket", ".", "gone"):
+        assert RealHost().read(tmp_path / name) is None, name
+    assert RealHost().read(Path("/dev/zero")) is None
+    assert RealHost().read(Path("/proc/self/cmdline"))
+
+
+def test_file_that_is_larger_than_wanted_is_not_read(tmp_path):
+    (tmp_path / "file").write_bytes(b"12345")
+    assert RealHost().read(tmp_path / "file", most_bytes=5) == b"12345"
+    assert RealHost().read(tmp_path / "file", most_bytes=4) is None
+
+
+def test_a_link_is_followed_on_demand_only(tmp_path):
+    (tmp_path / "file").touch(mode=0o640)
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "loop").symlink_to("loop")
+    kinds = [RealHost().info(tmp_path / "link", follow=follow).kind for follow in (False, True)]
+    assert kinds == ["symlink", "file"]
+    assert RealHost().info(tmp_path / "loop", follow=True) is None

@@ -114,9 +114,11 @@ class Running(Protocol):
 class HostReader(Protocol):
     """The machine, to look at."""
 
-    def info(self, path: Path) -> FileInfo | None: ...
-    def read(self, path: Path) -> bytes | None:
-        """Content of a file; None where there is none."""
+    def info(self, path: Path, *, follow: bool = False) -> FileInfo | None:
+        """What stands there; with `follow`, what a link there leads to."""
+
+    def read(self, path: Path, *, most_bytes: int | None = None) -> bytes | None:
+        """Content of a regular file; None where there is none, or a larger one."""
 
     def readlink(self, path: Path) -> str | None: ...
     def listdir(self, path: Path) -> list[str]:

@@ -103,17 +103,19 @@ class FakeHost:
             raise OSError(28, f"No space left on device: {what}")
         self.effects.append(what)
 
-    def info(self, path: Path) -> FileInfo | None:
+    def info(self, path: Path, *, follow: bool = False) -> FileInfo | None:
         found = self.files.get(path)
+        if found and follow and found[0].kind == "symlink":
+            return self.info(path.parent / str(found[1]), follow=True)
         return found[0] if found else None
 
-    def read(self, path: Path) -> bytes | None:
+    def read(self, path: Path, *, most_bytes: int | None = None) -> bytes | None:
         found = self.files.get(path)
         if found and found[0].kind == "symlink":
-            return self.read(path.parent / str(found[1]))
-        return (
-            found[1] if found and isinstance(found[1], bytes) and found[0].kind == "file" else None
-        )
+            return self.read(path.parent / str(found[1]), most_bytes=most_bytes)
+        if not found or not isinstance(found[1], bytes) or found[0].kind != "file":
+            return None
+        return None if most_bytes is not None and len(found[1]) > most_bytes else found[1]
 
     def readlink(self, path: Path) -> str | None:
         found = self.files.get(path)

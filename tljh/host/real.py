@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import grp
 import os
@@ -33,6 +34,8 @@ from tljh.host.quota import DiskQuota, read_quota, write_quota
 from tljh.host.shown import properties_of_one, properties_shown
 
 _ORDINARY_NAME = re.compile(r"[a-z_][a-z0-9._-]*")
+# Also a link that leads in a circle, and a socket.
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 _UNIT_PROPERTIES = (
     "Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,NeedDaemonReload"
 )
@@ -71,11 +74,13 @@ def _gid(name: str) -> int:
 class RealReader:
     """Implements `HostReader` on this machine."""
 
-    def info(self, path: Path) -> FileInfo | None:
+    def info(self, path: Path, *, follow: bool = False) -> FileInfo | None:
         try:
-            found = path.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+            found = path.stat() if follow else path.lstat()
+        except OSError as error:
+            if error.errno in _NOTHING_THERE:
+                return None
+            raise
         kind: FileKind = "other"
         if stat.S_ISREG(found.st_mode):
             kind = "file"
@@ -91,11 +96,23 @@ class RealReader:
             found.st_size,
         )
 
-    def read(self, path: Path) -> bytes | None:
+    def read(self, path: Path, *, most_bytes: int | None = None) -> bytes | None:
         try:
-            return path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return None
+            # Without waiting for whoever would write into a FIFO.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        except OSError as error:
+            if error.errno in _NOTHING_THERE:
+                return None
+            raise
+        try:
+            found = os.fstat(descriptor)
+            is_too_large = most_bytes is not None and found.st_size > most_bytes
+            if not stat.S_ISREG(found.st_mode) or is_too_large:
+                return None
+            with os.fdopen(descriptor, "rb", closefd=False) as stream:
+                return stream.read()
+        finally:
+            os.close(descriptor)
 
     def readlink(self, path: Path) -> str | None:
         try:

@@ -18,6 +18,9 @@ HSTS_S = 180 * 24 * 3600
 
 HttpsMode = Literal["letsencrypt", "tls", "internal"]
 
+# More than any chain takes: a file that is named by mistake is not read as a whole.
+MOST_FILE_BYTES = 1 << 20
+
 
 class TlsSettings(Section):
     """A certificate of your own."""

@@ -344,6 +344,11 @@ def test_credentials_that_others_can_read_or_that_lack_a_line_are_refused(host):
     assert "not there" in file_errors(host, request)[0].what
     host.write(Path("/dns.ini"), b"dns_linode_key = x", mode=0o644)
     assert "others than root" in file_errors(host, request)[0].what
+    host.write(Path("/others.ini"), b"dns_linode_key = x", mode=0o644)
+    host.symlink(Path("/dns.ini"), "others.ini")
+    assert "others than root" in file_errors(host, request)[0].what
+    host.write(Path("/others.ini"), b"dns_linode_key = x", mode=0o600)
+    assert file_errors(host, request) == []
     host.write(Path("/dns.ini"), b"other = x", mode=0o600)
     assert "lacks dns_linode_key" in file_errors(host, request)[0].what
 

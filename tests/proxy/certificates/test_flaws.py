@@ -161,6 +161,7 @@ def test_fix_for_a_passphrase_prints_no_private_key():
     assert "openssl pkey" in (flaw.fix or "") and " -out " in (flaw.fix or "")
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
 def test_negative_serial_number_is_refused(tmp_path):
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")

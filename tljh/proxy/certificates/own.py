@@ -13,6 +13,7 @@ from tljh.paths import Paths
 from tljh.proxy.certificates.flaws import Flaw, judge
 from tljh.proxy.certificates.pair import as_pem, utc_now
 from tljh.proxy.dynamic import Certificate
+from tljh.proxy.https_settings import MOST_FILE_BYTES
 from tljh.resources import Absent, File, Resource
 from tljh.settings import Problem
 from tljh.systemd.resource import Unit
@@ -100,7 +101,8 @@ def _content(https: HttpsSettings, part: str, files: Files) -> bytes:
 
 
 def read_files(host: HostReader, https: HttpsSettings) -> Files:
-    return {name: host.read(Path(name)) for name in (https.tls.cert, https.tls.key)}
+    names = [name for name in (https.tls.cert, https.tls.key) if name]
+    return {name: host.read(Path(name), most_bytes=MOST_FILE_BYTES) for name in names}
 
 
 def await_pair(host: HostReader, https: HttpsSettings) -> None:
@@ -114,10 +116,10 @@ def await_pair(host: HostReader, https: HttpsSettings) -> None:
         host.pause(POLL_S)
 
 
-def file_findings(
-    https: HttpsSettings, files: Files, served: Certificate | None, now: datetime | None = None
+def not_taken_up(
+    https: HttpsSettings, files: Files, served: Certificate | None
 ) -> Iterator[Finding]:
-    """Why the files as they are now are not what is served, and when they will have expired."""
+    """Why the files as they are now are not what is served."""
     try:
         own = own_certificate(https, files, served)
     except TljhError as error:
@@ -128,6 +130,13 @@ def file_findings(
     if served != own:
         what = "a new certificate has not been taken up yet"
         yield Finding(what, Place(https.tls.cert), fix="sudo tljh cert renew")
+
+
+def file_findings(
+    https: HttpsSettings, files: Files, served: Certificate | None, now: datetime | None = None
+) -> Iterator[Finding]:
+    """Why the files as they are now are not what is served, and when they will have expired."""
+    yield from not_taken_up(https, files, served)
     for problem in pair_problems(https, files, now):
         if "expires" in problem.what:
             yield Finding(problem.what, Place(https.tls.cert), problem.why, problem.fix)

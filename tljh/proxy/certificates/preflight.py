@@ -109,11 +109,12 @@ def file_errors(host: HostReader, request: AcmeRequest) -> list[Finding]:
 
 
 def _secret_file(host: HostReader, key: str, path: str) -> list[Finding]:
-    info = host.info(Path(path))
+    # Of a link, what it leads to counts.
+    info = host.info(Path(path), follow=True)
     if info is None or host.read(Path(path)) is None:
         fix = f"make it: sudo install -m 600 /dev/stdin {path}"
         return [Finding(f"{key} names a file that is not there: {path}", fix=fix)]
-    if info.kind == "file" and (info.mode & 0o077 or info.owner != "root"):
+    if info.mode & 0o077 or info.owner != "root":
         what = f"{key} names a file that others than root can read: {path}"
         why = f"it is {info.owner}'s, with mode {info.mode:04o}"
         return [Finding(what, None, why, f"sudo chown root: {path} && sudo chmod 600 {path}")]
