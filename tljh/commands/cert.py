@@ -48,9 +48,8 @@ class CertificateStatus:
     def exit_code(self) -> int:
         if self.standing.mode is None:
             return 0
-        about = self.standing.about
-        is_good = about is not None and about.not_after > utc_now()
-        return 0 if is_good and self.standing.problem is None else 1
+        is_good = self.standing.problem is None and not self.standing.complaints
+        return 0 if is_good else 1
 
     def as_json(self) -> dict[str, Any]:
         now, about = self.standing, self.standing.about
@@ -73,6 +72,7 @@ class CertificateStatus:
         return found | {
             "served": now.problem is None,
             "problem": now.problem,
+            "complaints": list(now.complaints),
             "next_renewal": now.renewal.isoformat(timespec="seconds") if now.renewal else None,
             "next_try": now.next_try.isoformat(timespec="seconds") if now.next_try else None,
             "last_error": now.last_error,
@@ -94,9 +94,13 @@ class CertificateStatus:
         if now.renewal:
             lines.append(f"next renewal  {_next(now)}")
         lines.append(f"served        {'yes, seen at the port' if not now.problem else now.problem}")
+        if now.complaints:
+            lines.append(f"browsers      warn: {', '.join(now.complaints)}")
         if now.last_error:
-            lines.append(f"last error    {now.last_error['what']} ({now.last_error['at']})")
-            lines += [f"              {line}" for line in str(now.last_error["why"]).splitlines()]
+            at = f" ({now.last_error['at']})" if now.last_error["at"] else ""
+            lines.append(f"last error    {now.last_error['what']}{at}")
+            why = str(now.last_error["why"] or "")
+            lines += [f"              {line}" for line in why.splitlines()]
         if now.trust:
             lines += ["", now.trust.as_text()]
         return "\n".join(lines)

@@ -17,6 +17,7 @@ from tests.proxy.certificates.acme_authority import (
 from tests.proxy.certificates.authority import NOW, issue
 from tests.test_converge import PATHS, install, reload
 from tljh.commands import cert
+from tljh.commands.cert import CertificateStatus
 from tljh.errors import TljhError
 from tljh.host.base import Response, Result
 from tljh.host.fake import Killed
@@ -138,9 +139,11 @@ def test_from_the_test_authority_to_the_real_one_a_new_one_is_asked_for(host):
     real = configuration("hub.example.org").replace(f"    server: {DIRECTORY}\n".encode(), b"")
     reload(host, real.replace(b"letsencrypt:\n", b"letsencrypt:\n    staging: true\n"))
     first = served(host)
+    assert CertificateStatus(standing(host, PATHS)).exit_code == 1
     reload(host, real)
     assert [one.option("--server") for one in host.asked] == [STAGING, PRODUCTION]
     assert served(host) != first
+    assert CertificateStatus(standing(host, PATHS)).exit_code == 0
 
 
 def test_order_of_names_is_no_reason_for_another_certificate():
@@ -234,6 +237,40 @@ def test_the_fix_for_a_renewal_that_failed_asks_again_whatever_was_tried(
     secure.refusal, asked = None, len(secure.asked)
     cert.issue(as_json=True)
     assert len(secure.asked) == asked + 1
+
+
+def at(monkeypatch, when):
+    for module in ("renewal", "source", "findings"):
+        monkeypatch.setattr(f"tljh.proxy.certificates.{module}.utc_now", lambda: when)
+
+
+def test_a_failure_under_a_wrong_clock_keeps_nobody_waiting_for_that_time(secure, monkeypatch):
+    at(monkeypatch, datetime.now(timezone.utc) + timedelta(days=365))
+    secure.refusal = REFUSED
+    with pytest.raises(TljhError):
+        renew(secure, PATHS, Silent())
+    at(monkeypatch, datetime.now(timezone.utc) + timedelta(days=70))
+    secure.refusal = None
+    assert renew(secure, PATHS, Silent()).obtained
+
+
+def test_what_never_reached_the_authority_is_told_and_costs_no_wait(secure, seventy_days_later):
+    secure.unit_states["tljh-cert.timer"] = replace(secure.unit("tljh-cert.timer"), active="active")
+    answer = secure.responses.pop(DIRECTORY)
+    with pytest.raises(TljhError, match="does not answer"):
+        renew(secure, PATHS, Silent())
+    ((_, finding),) = certificate_findings(secure, PATHS)
+    assert "could not be renewed" in finding.what and "does not answer" in finding.why
+    secure.responses[DIRECTORY] = answer
+    assert renew(secure, PATHS, Silent()).obtained
+    assert standing(secure, PATHS).last_error is None
+
+
+def test_a_certificate_from_the_future_is_found(secure, monkeypatch):
+    at(monkeypatch, datetime.now(timezone.utc) - timedelta(days=2))
+    found = [one.what for is_broken, one in certificate_findings(secure, PATHS) if is_broken]
+    assert "the certificate is not valid yet" in found
+    assert any("not valid before" in one for one in standing(secure, PATHS).complaints)
 
 
 def test_an_expired_certificate_hinders_no_other_change(secure, monkeypatch):

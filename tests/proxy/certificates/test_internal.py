@@ -40,6 +40,16 @@ def test_what_is_good_stays(authority):
     assert ready_authority(kept(authority), NAMES, NAMES[:1], NOW) == authority
 
 
+def test_what_is_from_the_future_is_made_anew(authority):
+    wrong = NOW + timedelta(days=1500)
+    early = kept(ready_authority({}, NAMES, NAMES[:1], wrong))
+    made = ready_authority(early, NAMES, NAMES[:1], NOW)
+    assert details(made.certificate).is_valid(NOW) and details(made.hub).is_valid(NOW)
+    hub = kept(ready_authority(kept(authority), NAMES, NAMES[:1], NOW + timedelta(days=300)))
+    made = ready_authority(hub, NAMES, NAMES[:1], NOW)
+    assert made.certificate == authority.certificate and details(made.hub).is_valid(NOW)
+
+
 def test_hub_is_certified_for_all_its_names_for_a_year_at_most(authority):
     told = details(authority.hub)
     assert set(told.names) == set(NAMES)

@@ -10,6 +10,7 @@ import pytest
 from tests.proxy.certificates.acme_authority import secure_machine
 from tests.proxy.certificates.authority import NOW, Issued, issue
 from tests.test_converge import PATHS, install, reload
+from tljh.commands.cert import CertificateStatus
 from tljh.errors import TljhError
 from tljh.host.base import FileInfo, Result
 from tljh.host.fake import FakeHost, Killed
@@ -238,3 +239,44 @@ def test_no_copy_of_a_key_stays_when_https_is_switched_off(host):
     assert copies(host) == {}
     reload(host, TLS)
     assert len(copies(host)) == 2
+
+
+def shown(host: FakeHost) -> CertificateStatus:
+    return CertificateStatus(standing(host, PATHS))
+
+
+def test_status_tells_of_a_replacement_that_was_refused_while_the_old_one_is_fine(host):
+    put(host, signed_for("hub.lan"))
+    reload(host, TLS)
+    assert shown(host).as_json()["last_error"] is None
+    place(host, CERT, b"rubbish")
+    told = shown(host)
+    assert "holds no certificate" in told.as_json()["last_error"]["what"]
+    assert "still is" in told.as_text() and told.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        (lambda: valid_for(80), "self-signed"),
+        (lambda: signed_for("other.lan"), "not for hub.lan"),
+        (lambda: signed_for(), "names no host"),
+    ],
+)
+def test_status_ends_with_1_where_browsers_would_warn_and_says_of_what(host, own, words):
+    put(host, own())
+    reload(host, TLS.replace(b"enabled: true", b"enabled: true, domains: [hub.lan]"))
+    told = shown(host)
+    assert told.exit_code == 1 and words in told.as_text()
+    assert any(words in one for one in told.as_json()["complaints"])
+
+
+def signed_for(*names: str) -> Issued:
+    offset = (utc_now() - NOW).total_seconds() / 86400
+    root = issue("Root", is_authority=True, from_day=-1000, to_day=10_000)
+    return issue("hub", names, by=root, from_day=offset - 10, to_day=offset + 80)
+
+
+def test_internal_authority_is_no_complaint(host):
+    reload(host, INTERNAL)
+    assert shown(host).exit_code == 0

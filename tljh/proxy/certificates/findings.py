@@ -49,6 +49,9 @@ def _served(now: Standing) -> Iterator[tuple[bool, Finding]]:
     until = f"{now.about.not_after:%Y-%m-%d %H:%M} UTC"
     if now.about.not_after <= utc_now():
         yield True, Finding(f"the certificate expired on {until}", fix=_fix(now))
+    elif not now.about.is_valid(utc_now()):
+        why = f"it is from {now.about.not_before:%Y-%m-%d %H:%M} UTC on"
+        yield True, Finding("the certificate is not valid yet", why=why, fix=_fix(now))
     if now.problem:
         yield (
             True,

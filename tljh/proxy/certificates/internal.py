@@ -131,7 +131,8 @@ def _kept_authority(
         return None
     if not isinstance(key, EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         return None
-    if certificate.not_valid_after_utc < now + HUB_LIFE:
+    # One from the future was made under a wrong clock, and is trusted by nobody until then.
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc - HUB_LIFE:
         return None
     if not all(_may_vouch_for(certificate, name) for name in required):
         return None
@@ -175,7 +176,7 @@ def _is_good(
         # Whatever is wrong with files of ours, new ones mend it.
         return False
     life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
-    is_fresh = leaf.not_valid_after_utc - now > life / 3
+    is_fresh = leaf.not_valid_before_utc <= now < leaf.not_valid_after_utc - life / 3
     return belongs and is_fresh and set(names) <= set(names_of(leaf))
 
 

@@ -8,6 +8,7 @@ not serve it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -20,8 +21,9 @@ from tljh.installed import load_configuration
 from tljh.journal import Journal
 from tljh.output import Progress
 from tljh.paths import Paths
-from tljh.proxy.certificates.own import await_pair
-from tljh.proxy.certificates.pair import Details, details, utc_now
+from tljh.proxy.certificates.acme import STAGING
+from tljh.proxy.certificates.own import await_pair, not_taken_up
+from tljh.proxy.certificates.pair import Details, details, fits, utc_now
 from tljh.proxy.certificates.served import (
     exchange,
     named_certificate,
@@ -202,6 +204,8 @@ class Standing:
     renewal: datetime | None = None
     next_try: datetime | None = None
     last_error: dict[str, object] | None = None
+    # Why browsers would warn of it, as far as can be seen from here.
+    complaints: tuple[str, ...] = ()
     # The machine's own authority, in mode internal.
     trust: Trust | None = None
 
@@ -223,11 +227,20 @@ def standing(host: HostReader, paths: Paths) -> Standing:
     about = details(chain)
     problem = served_problem(host, secure_door(now.config), chain)
     source = now.source
+    complaints = tuple(_complaints(about, names, source))
     if source is None:
-        renewal = about.not_after - about.lifetime / 3 if mode == "internal" else None
         own = now.facts.authority
-        trust = trust_in(now.config, own) if own else None
-        return Standing(mode, names, about.issuer, about, problem, renewal, trust=trust)
+        return Standing(
+            mode,
+            names,
+            about.issuer,
+            about,
+            problem,
+            renewal=about.not_after - about.lifetime / 3 if mode == "internal" else None,
+            last_error=_refused_files(now) if mode == "tls" else None,
+            complaints=complaints,
+            trust=trust_in(now.config, own) if own else None,
+        )
     return Standing(
         mode,
         names,
@@ -238,4 +251,26 @@ def standing(host: HostReader, paths: Paths) -> Standing:
         source.renewal(about) if source.obtained(host, utc_now()) else utc_now(),
         _waiting(host, source),
         source.last_error(host),
+        complaints,
     )
+
+
+def _refused_files(now: Applied) -> dict[str, object] | None:
+    """Why somebody's own files are not what is served."""
+    https, facts = now.config.https, now.facts
+    found = next(not_taken_up(https, facts.certificate_files, facts.served), None)
+    return {**found.as_json(), "at": None} if found else None
+
+
+def _complaints(about: Details, names: Sequence[str], source: AcmeSource | None) -> Iterator[str]:
+    if about.not_after <= utc_now():
+        yield "it has expired"
+    elif not about.is_valid(utc_now()):
+        yield f"it is not valid before {about.not_before:%Y-%m-%d %H:%M} UTC"
+    if source is not None and source.request.server == STAGING:
+        yield "it is of the test authority, which no browser trusts"
+    elif about.is_self_signed:
+        yield "it is self-signed"
+    yield from (f"it is not for {name}" for name in names if not fits(name, about.names))
+    if not about.names:
+        yield "it names no host (no subjectAltName)"

@@ -23,6 +23,7 @@ from tljh.proxy.certificates.pair import Details, utc_now
 from tljh.proxy.certificates.preflight import ANSWER_S, look_ahead
 from tljh.proxy.certificates.served import named_certificate
 from tljh.proxy.certificates.store import (
+    Attempts,
     held,
     keep,
     read_ledger,
@@ -84,16 +85,18 @@ class AcmeSource:
         return held(host, self.paths, self.request.key, now)
 
     def obtain(self, host: Host, progress: Progress, timeout_s: float | None = None) -> Certificate:
-        attempts = read_ledger(host, self.paths).of(self.request)
+        attempts = self._attempts(host, utc_now())
+        was_asked = False
         try:
             for doubt in self.doubts(host, timeout_s):
                 progress.note(doubt)
+            was_asked = True
             certificate = self._certbot.obtain(
                 host, self.request, self._listener(host), timeout_s or self.request.deadline_s
             )
         except TljhError as error:
             first = error.findings[0].as_json()
-            failed = attempts.after_failure(utc_now(), first)
+            failed = attempts.after_failure(utc_now(), first, was_asked=was_asked)
             write_ledger(host, self.paths, self.request, failed)
             raise
         now = utc_now()
@@ -103,7 +106,7 @@ class AcmeSource:
 
     def doubts(self, host: HostReader, timeout_s: float | None = None) -> list[str]:
         """What looks as if a certificate would be refused; raises TljhError for what is sure."""
-        attempts = read_ledger(host, self.paths).of(self.request)
+        attempts = self._attempts(host, utc_now())
         instance = (host.read(self.paths.state_dir / "instance") or b"").decode().strip()
         is_proxied = bool(kept_proxies(host, self.paths))
         return look_ahead(
@@ -132,16 +135,16 @@ class AcmeSource:
 
     def next_try(self, host: HostReader, about: Details | None, now: datetime) -> datetime | None:
         """Until when to leave the authority alone after failures; None for not at all."""
-        failed = read_ledger(host, self.paths).of(self.request).failed
+        failed = self._attempts(host, now).failed
         left = about.not_after - now if about else timedelta(hours=10)
         return next_try(failed, left)
 
     def last_error(self, host: HostReader) -> dict[str, object] | None:
         """The finding of the last attempt, if it failed, and when that was (`at`)."""
-        attempts = read_ledger(host, self.paths).of(self.request)
-        if not attempts.failed or attempts.error is None:
-            return None
-        return {**attempts.error, "at": attempts.failed[-1].isoformat(timespec="seconds")}
+        return read_ledger(host, self.paths).of(self.request).error
+
+    def _attempts(self, host: HostReader, now: datetime) -> Attempts:
+        return read_ledger(host, self.paths).of(self.request).as_of(now)
 
 
 def acme_source(config: Config, paths: Paths, hub_environment: Path) -> AcmeSource:

@@ -75,7 +75,11 @@ def forget(host: Host, paths: Paths, key: str) -> None:
 
 @dataclass(frozen=True)
 class Attempts:
-    """What was tried for one request: failures since the last success, and successes."""
+    """What was tried for one request: failures since the last success, and successes.
+
+    `failed` are those that the authority was asked in; `error` is of the last one of all, and
+    when that was (`at`).
+    """
 
     failed: tuple[datetime, ...] = ()
     issued: tuple[datetime, ...] = ()
@@ -85,8 +89,14 @@ class Attempts:
         week = [one for one in self.issued if now - one < timedelta(days=7)]
         return Attempts(issued=(*week, now))
 
-    def after_failure(self, now: datetime, error: dict[str, Any]) -> Attempts:
-        return replace(self, failed=(*self.failed, now)[-KEPT_FAILURES:], error=error)
+    def after_failure(self, now: datetime, error: dict[str, Any], *, was_asked: bool) -> Attempts:
+        failed = (*self.failed, now)[-KEPT_FAILURES:] if was_asked else self.failed
+        return replace(self, failed=failed, error={**error, "at": now.isoformat("T", "seconds")})
+
+    def as_of(self, now: datetime) -> Attempts:
+        """Without what is yet to come: the clock was wrong then."""
+        failed = tuple(one for one in self.failed if one <= now)
+        return replace(self, failed=failed, issued=tuple(one for one in self.issued if one <= now))
 
     def recent(self, times: Sequence[datetime], now: datetime, span: timedelta) -> int:
         return sum(now - one < span for one in times)
