@@ -12,7 +12,7 @@ import pytest
 from tljh.commands.install import request_of, standing_environments, told
 from tljh.converge import Request, converge, work_out
 from tljh.errors import TljhError
-from tljh.host.base import Response, Result
+from tljh.host.base import FileInfo, Response, Result
 from tljh.host.fake import FakeHost, Killed
 from tljh.hub.claims import new_claim, read_claim
 from tljh.hub.health import INSTANCE_HEADER
@@ -346,3 +346,127 @@ def test_a_plugin_that_is_added_brings_its_packages_at_the_same_reload():
     reload(host, b"users: {admin: [ada]}\nplugins: {packages: [tljh-sl]}\n")
     assert host.package("sl") == "1"
     assert host.readlink(PATHS.hub) == "versions/hub-new"
+
+
+class WrittenBetween(FakeHost):
+    """A machine on which somebody's `set` lands right after each look at config.yaml."""
+
+    def read(self, path: Path) -> bytes | None:
+        data = super().read(path)
+        if path == PATHS.config_file and data is not None:
+            info, _ = self.files[path]
+            self.files[path] = (info, data + b"# set meanwhile\n")
+        return data
+
+
+def test_an_edit_between_two_looks_at_the_configuration_is_not_written_over():
+    host = machine()
+    install(host)
+    host.__class__ = WrittenBetween
+    converge(host, PATHS, Request("reload"), Silent())
+    _, data = host.files[PATHS.config_file]
+    assert data.endswith(b"# set meanwhile\n")
+
+
+def test_a_configuration_behind_a_link_is_left_there_and_a_second_reload_changes_nothing():
+    host = machine()
+    install(host)
+    place = Path("/etc/hub.yaml")
+    info, data = host.files[PATHS.config_file]
+    host.files[place] = (replace(info, mode=0o644), data)
+    host.symlink(PATHS.config_file, str(place))
+    reload_what_stands = Request("reload")
+    converge(host, PATHS, reload_what_stands, Silent())
+    assert host.files[place][0].mode == 0o600
+    assert not converge(host, PATHS, reload_what_stands, Silent()).plan
+    rolled_back(host, 1)
+    install(host, Answers(hub_environment=ENVIRONMENT, admins=("bob",)))
+    assert host.readlink(PATHS.config_file) == str(place)
+    assert b"bob" in (host.read(place) or b"")
+
+
+def rolled_back(host: FakeHost, number: int):
+    """What `tljh-config rollback N` does."""
+    files = Journal(PATHS.journal_dir).entry(host, number).files
+    request = Request(
+        f"rollback {number}", configuration=lambda _: files["config.yaml"], files=files
+    )
+    return converge(host, PATHS, request, Silent())
+
+
+def write(host: FakeHost, path: Path, data: bytes) -> None:
+    host.files[path] = (FileInfo("file", 0o600, "root", "root"), data)
+
+
+def with_two_states() -> FakeHost:
+    """Two states in the history, and a second one in use that has a drop-in."""
+    host = machine()
+    install(host)
+    write(host, PATHS.hub_drop_ins / "mine.py", b"c.Spawner.debug = True\n")
+    reload(host, b"users: {admin: [ada]}\nlimits: {memory: 2G}\n")
+    return host
+
+
+def effects_of_a_rollback() -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tljh.commands.install._conda_environments", lambda *_, **__: [])
+        host = with_two_states()
+        before = len(host.effects)
+        rolled_back(host, 1)
+    return len(host.effects) - before
+
+
+@pytest.mark.parametrize("number", range(effects_of_a_rollback()))
+def test_what_is_written_after_a_killed_rollback_outlives_its_undo(number):
+    host = with_two_states()
+    host.die_before = len(host.effects) + number
+    with pytest.raises(Killed):
+        rolled_back(host, 1)
+    host.die_before = None
+    drop_in = PATHS.hub_drop_ins / "mine.py"
+    edited = (host.read(PATHS.config_file) or b"") + b"upgrade: {url: https://x.org/b.py}\n"
+    write(host, PATHS.config_file, edited)
+    write(host, drop_in, b"c.Spawner.debug = False\n")
+    converge(host, PATHS, Request("reload"), Silent())
+    assert host.read(PATHS.config_file) == edited
+    assert host.read(drop_in) == b"c.Spawner.debug = False\n"
+
+
+@pytest.mark.parametrize("number", range(effects_of_a_rollback()))
+def test_what_a_killed_rollback_replaced_comes_back_where_nobody_wrote_since(number):
+    host = with_two_states()
+    before = {path: host.read(path) for path in (PATHS.config_file, PATHS.hub_drop_ins / "mine.py")}
+    host.die_before = len(host.effects) + number
+    with pytest.raises(Killed):
+        rolled_back(host, 1)
+    host.die_before = None
+    if Journal(PATHS.journal_dir).is_pending(host):
+        converge(host, PATHS, Request("reload"), Silent())
+        assert {path: host.read(path) for path in before} == before
+
+
+def test_an_undo_waits_for_whoever_edits_the_configuration():
+    host = with_two_states()
+    host.die_before = len(host.effects) + 8
+    with pytest.raises(Killed):
+        rolled_back(host, 1)
+    host.die_before = None
+    with (
+        host.lock(PATHS.config_dir / ".config.yaml.lock", timeout_s=0),
+        pytest.raises(TljhError, match="at work"),
+    ):
+        converge(host, PATHS, Request("reload"), Silent())
+    assert Journal(PATHS.journal_dir).is_pending(host)
+
+
+def test_a_restart_that_was_asked_for_is_refused_when_the_hub_could_not_start_again():
+    host = machine()
+    install(host)
+    finding = {"what": "no such class", "where": None, "why": None, "fix": "mend it"}
+    host.answers[f"{ENVIRONMENT}/bin/python -I -m tljh.hub.check"] = Result(
+        1, json.dumps([finding]), ""
+    )
+    since = len(host.effects)
+    with pytest.raises(TljhError, match="no such class"):
+        reload(host, force=frozenset({"hub"}))
+    assert units_acted_on(host, since) == []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from tljh.errors import Finding, TljhError
 from tljh.host.base import Host
@@ -14,6 +15,8 @@ from tljh.plan import Plan
 from tljh.resources import Resource
 
 HealthCheck = Callable[[], None]
+
+EDITS_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -76,15 +79,21 @@ def apply(
     return journal.keep(host)
 
 
-def recover(host: Host, journal: Journal, progress: Progress) -> bool:
+def recover(
+    host: Host, journal: Journal, progress: Progress, edits: Path | None = None
+) -> bool:
     """Undo what a killed run left unfinished; true if there was such a run.
 
-    Every command that changes the machine begins with this, under the lock.
+    Every command that changes the machine begins with this, under the lock. `edits` is the lock
+    of whoever edits config.yaml: nobody may write between the look at it and its before-image.
     """
     if not journal.is_pending(host):
         return False
     progress.note("an earlier run was cut off: undoing what it had begun")
-    problems = undo(host, journal, progress)
+    with ExitStack() as held:
+        if edits is not None and host.info(edits.parent):
+            held.enter_context(host.lock(edits, timeout_s=EDITS_TIMEOUT_S))
+        problems = undo(host, journal, progress)
     if problems:
         raise TljhError(problems)
     return True
@@ -101,7 +110,9 @@ def undo(host: Host, journal: Journal, progress: Progress) -> list[Finding]:
     for intent in reversed(intents):
         try:
             with progress.step(f"undo {intent.kind} {intent.name}"):
-                Resource.of_kind(intent.kind).revert(host, intent.record)
+                left_alone = Resource.of_kind(intent.kind).revert(host, intent.record)
+            if left_alone:
+                progress.note(left_alone)
         except (TljhError, OSError) as error:
             problems.append(_not_undone(intent.kind, intent.name, error))
     for intent in intents:

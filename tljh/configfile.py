@@ -14,7 +14,7 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 from tljh.errors import Finding, TljhError
-from tljh.files import not_permitted, read_file
+from tljh.files import edit_lock, not_permitted, read_file
 from tljh.keys import key_text, parse_key, shape_at
 from tljh.yamltree import Document, parse
 
@@ -180,7 +180,7 @@ class ConfigFile:
 
         target = self.path.resolve()
         try:
-            with self.host.lock(self._lock_path(target), timeout_s=self.lock_timeout_s):
+            with self.host.lock(edit_lock(target), timeout_s=self.lock_timeout_s):
                 self._remove_leftovers(target)
                 document = self.document()
                 after = edit(document.text)
@@ -208,7 +208,7 @@ class ConfigFile:
         `kept` tells where the text lies then.
         """
         target = self.path.resolve()
-        with self.host.lock(self._lock_path(target), timeout_s=self.lock_timeout_s):
+        with self.host.lock(edit_lock(target), timeout_s=self.lock_timeout_s):
             if read_file(self.path) != before:
                 raise TljhError(
                     f"{self.path} was changed by somebody else while it was being edited",
@@ -216,9 +216,6 @@ class ConfigFile:
                     fix=f"see the difference: sudo diff {self.path} {kept()}",
                 )
             self._write(target, after.decode("utf-8"))
-
-    def _lock_path(self, target: FilePath) -> FilePath:
-        return target.with_name(f".{target.name}.lock")
 
     def _remove_leftovers(self, target: FilePath) -> None:
         """Temporary files of writers that were killed; we hold the lock, so they are nobody's."""

@@ -18,9 +18,8 @@ from tljh.facts import Facts, read_facts
 from tljh.host.base import Host, HostReader
 from tljh.hub.database import HubDatabase
 from tljh.hub.environment import Rebuild, build, rebuild_needed
-from tljh.hub.health import DEADLINE_S, doors, wait_until_healthy
-from tljh.hub.limits import LIMITS_FILE
-from tljh.installed import load_configuration
+from tljh.hub.health import DEADLINE_S, HUB_UNIT, doors, wait_until_healthy
+from tljh.installed import config_lock, load_configuration
 from tljh.journal import Journal
 from tljh.output import Progress
 from tljh.paths import Paths
@@ -86,7 +85,9 @@ def who() -> str:
 
 def work_out(host: HostReader, paths: Paths, request: Request) -> Outcome:
     """Read, validate and plan; changes nothing. Raises TljhError with every finding."""
-    config_bytes = request.configuration(host.read(paths.config_file) or b"")
+    # Read once: what somebody sets between two looks would be taken for ours to write over.
+    standing = host.read(paths.config_file) or b""
+    config_bytes = request.configuration(standing)
     config = load_configuration(host, paths, config_bytes, request.hub_environment)
     facts = read_facts(host, config, paths, request.hub_environment)
     brought_back: Sequence[Resource] = ()
@@ -99,7 +100,7 @@ def work_out(host: HostReader, paths: Paths, request: Request) -> Outcome:
     resources = [
         *desired(
             config,
-            config_bytes,
+            None if config_bytes == standing else config_bytes,
             facts,
             paths,
             plugins,
@@ -124,10 +125,11 @@ def converge(host: Host, paths: Paths, request: Request, progress: Progress) -> 
     journal = Journal(paths.journal_dir)
     with contextlib.ExitStack() as held:
         held.enter_context(host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S))
-        if request.configuration is not as_it_stands and host.info(paths.config_dir):
+        edits = config_lock(host, paths)
+        recover(host, journal, progress, edits)
+        if request.configuration is not as_it_stands and host.info(edits.parent):
             # What somebody sets meanwhile must not be written over.
-            held.enter_context(host.lock(paths.config_lock, timeout_s=LOCK_TIMEOUT_S))
-        recover(host, journal, progress)
+            held.enter_context(host.lock(edits, timeout_s=LOCK_TIMEOUT_S))
         outcome = work_out(host, paths, request)
         if outcome.rebuild:
             environment = build(host, paths, outcome.rebuild, progress)
@@ -193,8 +195,10 @@ def files_brought_back(files: Mapping[str, bytes], facts: Facts, paths: Paths) -
     resources: list[Resource] = []
     for name, (directory, now) in drop_in_places(facts, paths).items():
         then = _of_directory(files, name)
-        resources += [File(directory / file, data, mode=0o600) for file, data in then.items()]
-        resources += [Absent(directory / file) for file in now if file not in then]
+        resources += [
+            File(directory / file, data, mode=0o600, is_admins=True) for file, data in then.items()
+        ]
+        resources += [Absent(directory / file, is_admins=True) for file in now if file not in then]
     return resources
 
 
@@ -206,10 +210,8 @@ def try_candidate(host: Host, paths: Paths, outcome: Outcome, progress: Progress
     from tljh.hub.check import try_hub_configuration
 
     changed = {step.resource.key for step in outcome.plan.steps}
-    applied = f"{paths.applied_dir}/"
-    # Limits are read from where they lie, by each start of a server.
-    changed.discard(f"file {applied}{LIMITS_FILE}")
-    if any(applied in key for key in changed) or f"symlink {paths.hub}" in changed:
+    # Whatever starts or restarts it: one that runs may have been started with something else.
+    if f"unit {HUB_UNIT}" in changed:
         with progress.step("check: the hub can load its configuration"):
             try_hub_configuration(host, paths, outcome.config, outcome.facts)
     for step in outcome.plan.steps:

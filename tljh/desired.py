@@ -130,7 +130,7 @@ def secret_file(path: Path, value: str) -> File:
 
 def desired(
     config: Config,
-    config_bytes: bytes,
+    config_bytes: bytes | None,
     facts: Facts,
     paths: Paths,
     plugins: Contributions,
@@ -138,21 +138,24 @@ def desired(
     force: frozenset[str] = frozenset(),
     removing: frozenset[str] = frozenset(),
 ) -> list[Resource]:
-    """The whole machine. `environments` are the conda environments, where they are managed.
+    """The whole machine. config.yaml stays as it stands where `config_bytes` are None.
 
-    `force` names units that restart even when nothing of theirs changed; `removing` names people
-    who are shut out whether or not a list ever named them.
+    `environments` are the conda environments, where they are managed. `force` names units that
+    restart even when nothing of theirs changed; `removing` names people who are shut out whether
+    or not a list ever named them.
     """
     resources = foundation(paths, facts, plugins)
     resources += environments
     # By name: a plan's environment lies in a temporary directory, and would be built here.
     target = paths.versions.relative_to(paths.prefix) / facts.hub_environment.name
     resources.append(Symlink(paths.hub, str(target)))
-    if config_bytes == facts.config_bytes:
+    if config_bytes is None:
         # Only its mode is ours then: an edit while this is applied must not be written over.
-        resources.append(Access(paths.config_file, 0o600))
+        resources.append(Access(facts.config_file, 0o600))
     else:
-        resources.append(File(paths.config_file, config_bytes, mode=0o600, secret=True))
+        resources.append(
+            File(facts.config_file, config_bytes, mode=0o600, secret=True, is_admins=True)
+        )
     resources += applied_configuration(config, facts, paths)
     resources += traefik_resources(config, facts, paths)
     resources += isolation_resources(config, paths)

@@ -13,6 +13,7 @@ from tljh.host.passwords import logins, native_logins
 from tljh.hub.claims import Claim, claim_file, read_claim
 from tljh.hub.configuration import NATIVE_NAMES
 from tljh.hub.limits import MachineSize, machine_size
+from tljh.installed import config_place
 from tljh.paths import Paths
 from tljh.proxy.certificates.internal import Authority, read_authority
 from tljh.proxy.certificates.own import read_files
@@ -36,6 +37,7 @@ class Facts:
     """Everything read. Secrets that the machine does not have yet are made up here, in memory."""
 
     hub_environment: Path
+    config_file: Path
     api_secret: str
     cookie_secret: str
     instance: str
@@ -46,7 +48,6 @@ class Facts:
     rules: Mapping[str, bytes]
     claims: Mapping[str, Claim]
     logins_with_password: frozenset[str]
-    config_bytes: bytes = b""
     dynamic_files: tuple[str, ...] = ()
     applied_drop_ins: tuple[str, ...] = ()
     certificate_files: Mapping[str, bytes | None] = field(default_factory=dict)
@@ -73,6 +74,7 @@ def read_facts(
             claims[claim.login] = claim
     return Facts(
         hub_environment=environment,
+        config_file=config_place(host, paths),
         api_secret=_secret(host, paths.state_dir / API_SECRET),
         cookie_secret=_secret(host, paths.state_dir / COOKIE_SECRET),
         instance=_secret(host, paths.state_dir / INSTANCE, size_bytes=8),
@@ -83,7 +85,6 @@ def read_facts(
         rules=_files(host, paths.rules_dir, (".toml", ".yaml", ".yml")),
         claims=claims,
         logins_with_password=logins_with_password(config, paths),
-        config_bytes=host.read(paths.config_file) or b"",
         dynamic_files=tuple(host.listdir(paths.traefik_dir / "dynamic")),
         applied_drop_ins=tuple(host.listdir(paths.applied_dir / "jupyterhub_config.d")),
         certificate_files=(

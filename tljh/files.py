@@ -23,6 +23,11 @@ def read_file(path: Path) -> bytes:
         raise TljhError(f"{path} cannot be read", why=error.strerror) from error
 
 
+def edit_lock(file: Path) -> Path:
+    """The lock of whoever edits a file; links are followed by the caller."""
+    return file.with_name(f".{file.name}.lock")
+
+
 def not_permitted(path: Path) -> TljhError:
     """What to say to somebody who is not root."""
     import shlex

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tljh.errors import TljhError
+from tljh.files import edit_lock
 from tljh.host.base import HostReader
 from tljh.paths import Paths
 
@@ -21,6 +22,23 @@ def configuration_bytes(host: HostReader, paths: Paths) -> bytes:
             fix="install one: sudo python3 bootstrap.py --admin NAME",
         )
     return host.read(paths.config_file) or b""
+
+
+def config_place(host: HostReader, paths: Paths) -> Path:
+    """Where config.yaml lies: behind the link, where somebody keeps it elsewhere."""
+    place = paths.config_file
+    # Links that go round in a circle are told by whoever reads the file.
+    for _ in range(40):
+        target = host.readlink(place)
+        if target is None:
+            break
+        place = place.parent / target
+    return place
+
+
+def config_lock(host: HostReader, paths: Paths) -> Path:
+    """Held by whoever edits config.yaml."""
+    return edit_lock(config_place(host, paths))
 
 
 def load_configuration(

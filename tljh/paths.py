@@ -49,11 +49,6 @@ class Paths:
         return self.config_dir / "config.yaml"
 
     @property
-    def config_lock(self) -> Path:
-        """Held by whoever edits config.yaml."""
-        return self.config_dir / ".config.yaml.lock"
-
-    @property
     def hub_drop_ins(self) -> Path:
         return self.config_dir / "jupyterhub_config.d"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import difflib
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -125,7 +126,8 @@ class Resource(ABC):
 
     @classmethod
     @abstractmethod
-    def revert(cls, host: Host, record: Record) -> None: ...
+    def revert(cls, host: Host, record: Record) -> str | None:
+        """Take it back, by what `before` recorded; returns what it left alone, to be told."""
 
     @classmethod
     def settle(cls, host: Host, record: Record) -> None:
@@ -195,8 +197,22 @@ def put_back(host: Host, image: Mapping[str, Any]) -> None:
         host.mkdir(path, **access)
 
 
+def _digest(data: bytes | None) -> str | None:
+    return None if data is None else hashlib.sha256(data).hexdigest()
+
+
+def _written_since(host: HostReader, record: Record) -> bool:
+    """Whether somebody wrote to the path after we left it as `left` tells."""
+    before = base64.b64decode(record["data"]) if "data" in record else None
+    return _digest(host.read(Path(record["path"]))) not in (record["left"], _digest(before))
+
+
 class PathResource(Resource):
-    """What stands at one path; undone by putting back what stood there."""
+    """What stands at one path; undone by putting back what stood there.
+
+    Where the record says what we left there (`left`), the path is one that people write to: a
+    run that was killed is undone minutes or days later, and not over what they wrote since.
+    """
 
     path: Path
 
@@ -208,8 +224,11 @@ class PathResource(Resource):
         return file_image(host, self.path)
 
     @classmethod
-    def revert(cls, host: Host, record: Record) -> None:
+    def revert(cls, host: Host, record: Record) -> str | None:
+        if "left" in record and _written_since(host, record):
+            return f"{record['path']} was written to since, and stays as it is"
         put_back(host, record)
+        return None
 
 
 @dataclass(frozen=True)
@@ -242,7 +261,10 @@ class Directory(PathResource):
 
 @dataclass(frozen=True)
 class File(PathResource):
-    """A file with exactly this content; `secret` keeps the content out of plans."""
+    """A file with exactly this content; `secret` keeps the content out of plans.
+
+    `is_admins` is for a file that people write to as well: an undo respects what they wrote.
+    """
 
     path: Path
     data: bytes
@@ -250,8 +272,13 @@ class File(PathResource):
     owner: str = "root"
     group: str = "root"
     secret: bool = False
+    is_admins: bool = False
 
     kind: ClassVar[str] = "file"
+
+    def before(self, host: HostReader) -> Record:
+        image = super().before(host)
+        return {**image, "left": _digest(self.data)} if self.is_admins else image
 
     def difference(self, host: HostReader) -> Difference | None:
         info = host.info(self.path)
@@ -369,11 +396,19 @@ class Symlink(PathResource):
 
 @dataclass(frozen=True)
 class Absent(PathResource):
-    """A file or link that shall be gone; a directory only when it is empty."""
+    """A file or link that shall be gone; a directory only when it is empty.
+
+    `is_admins` is for what people put there: an undo respects what they put there since.
+    """
 
     path: Path
+    is_admins: bool = False
 
     kind: ClassVar[str] = "absent"
+
+    def before(self, host: HostReader) -> Record:
+        image = super().before(host)
+        return {**image, "left": None} if self.is_admins else image
 
     def difference(self, host: HostReader) -> Difference | None:
         info = host.info(self.path)

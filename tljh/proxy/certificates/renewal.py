@@ -17,7 +17,7 @@ from tljh.apply import recover
 from tljh.errors import Finding, TljhError
 from tljh.facts import Facts, read_facts
 from tljh.host.base import Host, HostReader
-from tljh.installed import load_configuration
+from tljh.installed import config_lock, load_configuration
 from tljh.journal import Journal
 from tljh.output import Progress
 from tljh.paths import Paths
@@ -103,7 +103,7 @@ def renew(
     Raises TljhError when either fails; then the certificate served before still is.
     """
     with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
-        recover(host, Journal(paths.journal_dir), progress)
+        recover(host, Journal(paths.journal_dir), progress, config_lock(host, paths))
         now = applied(host, paths)
         refused: TljhError | None = None
         obtained, waits_until = False, None
