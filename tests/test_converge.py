@@ -470,3 +470,55 @@ def test_a_restart_that_was_asked_for_is_refused_when_the_hub_could_not_start_ag
     with pytest.raises(TljhError, match="no such class"):
         reload(host, force=frozenset({"hub"}))
     assert units_acted_on(host, since) == []
+
+
+def test_a_rollback_keeps_what_was_written_and_never_applied_as_a_state():
+    host = with_two_states()
+    written = b"users: {admin: [ada, eve]}  # an hour of work\n"
+    write(host, PATHS.config_file, written)
+    write(host, PATHS.hub_drop_ins / "other.py", b"# so far\n")
+    outcome = rolled_back(host, 1)
+    assert (outcome.kept, outcome.number) == (3, 4)
+    assert b"eve" not in (host.read(PATHS.config_file) or b"")
+    rolled_back(host, 3)
+    assert host.read(PATHS.config_file) == written
+    assert host.read(PATHS.hub_drop_ins / "other.py") == b"# so far\n"
+    assert host.read(PATHS.hub_drop_ins / "mine.py") == b"c.Spawner.debug = True\n"
+
+
+def test_a_rollback_of_what_the_history_has_keeps_no_further_state():
+    host = with_two_states()
+    outcome = rolled_back(host, 1)
+    assert (outcome.kept, outcome.number) == (None, 3)
+    assert Journal(PATHS.journal_dir).numbers(host) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("number", range(effects_of_a_rollback() + 3))
+def test_a_rollback_that_is_killed_anywhere_loses_nothing_that_was_written(number):
+    host = with_two_states()
+    written = b"users: {admin: [ada, eve]}\n"
+    write(host, PATHS.config_file, written)
+    host.die_before = len(host.effects) + number
+    with pytest.raises(Killed):
+        rolled_back(host, 1)
+    host.die_before = None
+    journal = Journal(PATHS.journal_dir)
+    last = journal.entry(host, journal.numbers(host)[-1]).files["config.yaml"]
+    assert last != written, "the last state must be one that was applied"
+    reload(host)
+    if host.read(PATHS.config_file) != written:
+        reload(host, b"users: {admin: [ada, bob]}\n")
+        assert written in [entry.files["config.yaml"] for entry in journal.entries(host)]
+
+
+def test_a_configuration_from_which_nothing_follows_is_a_state_of_the_history_too():
+    host = machine()
+    install(host)
+    data = (host.read(PATHS.config_file) or b"") + b"upgrade: {url: https://x.org/b.py}\n"
+    since = len(host.effects)
+    outcome = reload(host, data)
+    assert not outcome.plan
+    assert outcome.number == 2
+    assert units_acted_on(host, since) == []
+    assert Journal(PATHS.journal_dir).entry(host, 2).files["config.yaml"] == data
+    assert reload(host, data).number is None

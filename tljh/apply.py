@@ -21,11 +21,15 @@ EDITS_TIMEOUT_S = 20.0
 
 @dataclass(frozen=True)
 class Occasion:
-    """Why something is applied, for the history: who, by which command, with which files."""
+    """Why something is applied, for the history: who, by which command, with which files.
+
+    `unapplied` are the files that stand there now, where no state of the history has them.
+    """
 
     who: str
     command: str
     files: Mapping[str, bytes]
+    unapplied: Mapping[str, bytes] | None = None
 
 
 @contextmanager
@@ -54,10 +58,11 @@ def apply(
 ) -> int | None:
     """Carry out a plan; returns the number of its history entry, None when there was nothing to do.
 
+    Files that differ from those of the last entry are an entry even if nothing follows from them.
     When a step or the health check fails, or the process is interrupted, every change is undone
     backwards and the reason is raised as TljhError.
     """
-    if not plan:
+    if not plan and occasion.files == journal.last_files(host):
         return None
     journal.begin(
         host,
@@ -65,6 +70,7 @@ def apply(
         command=occasion.command,
         changes=tuple(f"{step.difference.sign} {step.title}" for step in plan.steps),
         files=occasion.files,
+        unapplied=occasion.unapplied,
     )
     try:
         for number, step in enumerate(plan.steps, start=1):
@@ -72,16 +78,15 @@ def apply(
             with progress.step(step.title):
                 step.resource.apply(host, progress)
             journal.mark_done(host, number)
-        with progress.step("health: the hub answers"):
-            health()
+        if plan:
+            with progress.step("health: the hub answers"):
+                health()
     except (Exception, KeyboardInterrupt) as error:
         raise _undone(error, undo(host, journal, progress)) from error
     return journal.keep(host)
 
 
-def recover(
-    host: Host, journal: Journal, progress: Progress, edits: Path | None = None
-) -> bool:
+def recover(host: Host, journal: Journal, progress: Progress, edits: Path | None = None) -> bool:
     """Undo what a killed run left unfinished; true if there was such a run.
 
     Every command that changes the machine begins with this, under the lock. `edits` is the lock

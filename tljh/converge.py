@@ -68,13 +68,19 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it: the plan, and the number of the history entry if anything was done."""
+    """What came of it: the plan, and the number of the history entry if anything was done.
+
+    `standing` is what people wrote, as it stood before; `kept` is the number of the entry that
+    has it, where it was never applied and something else stands there now.
+    """
 
     plan: Plan
     config: Config
     config_bytes: bytes
     facts: Facts
+    standing: Mapping[str, bytes]
     number: int | None = None
+    kept: int | None = None
     rebuild: Rebuild | None = None
 
 
@@ -90,6 +96,7 @@ def work_out(host: HostReader, paths: Paths, request: Request) -> Outcome:
     config_bytes = request.configuration(standing)
     config = load_configuration(host, paths, config_bytes, request.hub_environment)
     facts = read_facts(host, config, paths, request.hub_environment)
+    written = files_of(standing, facts, paths)
     brought_back: Sequence[Resource] = ()
     if request.files is not None:
         brought_back = files_brought_back(request.files, facts, paths)
@@ -117,7 +124,7 @@ def work_out(host: HostReader, paths: Paths, request: Request) -> Outcome:
         rebuild = rebuild_needed(host, paths, config, plugins.hub_pip_packages)
     if rebuild:
         worked_out = replace(worked_out, notes=(*worked_out.notes, str(rebuild)))
-    return Outcome(worked_out, config, config_bytes, facts, rebuild=rebuild)
+    return Outcome(worked_out, config, config_bytes, facts, written, rebuild=rebuild)
 
 
 def converge(host: Host, paths: Paths, request: Request, progress: Progress) -> Outcome:
@@ -136,15 +143,21 @@ def converge(host: Host, paths: Paths, request: Request, progress: Progress) -> 
             outcome = work_out(host, paths, replace(request, hub_environment=environment))
         planned = held.enter_context(begun(outcome.plan, host, progress))
         try_candidate(host, paths, outcome, progress)
+        files = files_of(outcome.config_bytes, outcome.facts, paths)
+        # What is brought back stands in the place of what was written; the rest builds on it.
+        is_lost = request.files is not None and outcome.standing != files
+        is_new = is_lost and outcome.standing != journal.last_files(host)
+        unapplied = outcome.standing if is_new else None
         number = apply(
             planned,
             host,
             journal,
-            Occasion(who(), request.command, applied_files(outcome, paths)),
+            Occasion(who(), request.command, files, unapplied),
             progress=progress,
             health=lambda: wait_until_right(host, paths, outcome, request.health_deadline_s),
         )
-    return replace(outcome, number=number)
+    kept = number - 1 if number and unapplied else None
+    return replace(outcome, number=number, kept=kept)
 
 
 def wait_until_right(host: HostReader, paths: Paths, outcome: Outcome, deadline_s: float) -> None:
@@ -165,10 +178,10 @@ def drop_in_places(facts: Facts, paths: Paths) -> dict[str, tuple[Path, Mapping[
     }
 
 
-def applied_files(outcome: Outcome, paths: Paths) -> dict[str, bytes]:
+def files_of(config_bytes: bytes, facts: Facts, paths: Paths) -> dict[str, bytes]:
     """What the history keeps of a state: config.yaml and every drop-in."""
-    files = {"config.yaml": outcome.config_bytes}
-    for name, (_, found) in drop_in_places(outcome.facts, paths).items():
+    files = {"config.yaml": config_bytes}
+    for name, (_, found) in drop_in_places(facts, paths).items():
         files |= {f"{name}/{file}": data for file, data in found.items()}
     return files
 

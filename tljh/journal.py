@@ -21,6 +21,7 @@ from tljh.resources import Record, Resource
 
 PENDING = "pending"
 UNDONE = "undone"
+UNAPPLIED = "unapplied"
 # Enough to go back over a term's changes; an entry is some kilobytes.
 KEPT_ENTRIES = 50
 
@@ -63,25 +64,28 @@ class Journal:
         command: str,
         changes: tuple[str, ...],
         files: Mapping[str, bytes],
+        unapplied: Mapping[str, bytes] | None = None,
     ) -> None:
-        """Open the pending entry; there must be none."""
+        """Open the pending entry; there must be none.
+
+        `unapplied` files, which the change is about to replace, become an entry of their own
+        before it when it is kept.
+        """
         for directory in (self.directory.parent.parent, self.directory.parent, self.directory):
             if host.info(directory) is None:
                 mode = 0o755 if directory == self.directory.parent.parent else 0o700
                 host.mkdir(directory, mode=mode)
+        self._unfold(host)
         host.remove(self.pending)
         # Made beside and renamed: a pending entry without its header cannot exist.
         making = self.directory / "new"
         host.remove(making)
         host.mkdir(making, mode=0o700)
-        header = {
-            "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "who": who,
-            "command": command,
-            "changes": list(changes),
-            "files": {path: base64.b64encode(data).decode() for path, data in files.items()},
-        }
-        host.write(making / "entry.json", _as_bytes(header), mode=0o600)
+        host.write(making / "entry.json", _header(who, command, changes, files), mode=0o600)
+        if unapplied is not None:
+            header = _header(who, f"edited, not applied before {command}", (), unapplied)
+            host.mkdir(making / UNAPPLIED, mode=0o700)
+            host.write(making / UNAPPLIED / "entry.json", header, mode=0o600)
         host.rename(making, self.pending)
 
     def intend(self, host: Host, number: int, resource: Resource) -> None:
@@ -99,12 +103,25 @@ class Journal:
     def keep(self, host: Host) -> int:
         """Turn the pending entry into the next numbered one; returns its number."""
         number = max(self.numbers(host), default=0) + 1
+        if host.info(self.pending / UNAPPLIED):
+            number += 1
         host.rename(self.pending, self.directory / str(number))
+        self._unfold(host)
         numbers = self.numbers(host)
         # The first stays for ever: it is the state as installed.
         for old in numbers[1 : max(1, len(numbers) - KEPT_ENTRIES + 1)]:
             host.remove(self.directory / str(old))
         return number
+
+    def _unfold(self, host: Host) -> None:
+        """Give the files that the last kept change replaced the number before its own.
+
+        After it has its number: the last one must always be what runs.
+        """
+        number = max(self.numbers(host), default=0)
+        unapplied = self.directory / str(number) / UNAPPLIED
+        if host.info(unapplied):
+            host.rename(unapplied, self.directory / str(number - 1))
 
     def drop(self, host: Host) -> None:
         """Put the pending entry aside after its changes were undone; the last one is kept."""
@@ -147,6 +164,11 @@ class Journal:
             )
         return _entry(number, json.loads(raw))
 
+    def last_files(self, host: HostReader) -> Mapping[str, bytes] | None:
+        """The configuration that runs; None before there is any."""
+        numbers = self.numbers(host)
+        return self.entry(host, numbers[-1]).files if numbers else None
+
     def entries(self, host: HostReader) -> list[Entry]:
         return [self.entry(host, number) for number in self.numbers(host)]
 
@@ -157,6 +179,18 @@ class Journal:
             for intent in self.intents(host, str(number)):
                 first.setdefault((intent.kind, intent.name), intent.record)
         return [(kind, name, record) for (kind, name), record in first.items()]
+
+
+def _header(who: str, command: str, changes: tuple[str, ...], files: Mapping[str, bytes]) -> bytes:
+    return _as_bytes(
+        {
+            "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "who": who,
+            "command": command,
+            "changes": list(changes),
+            "files": {path: base64.b64encode(data).decode() for path, data in files.items()},
+        }
+    )
 
 
 def _entry(number: int, header: Mapping[str, Any]) -> Entry:

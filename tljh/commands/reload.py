@@ -49,11 +49,13 @@ class Reloaded:
     number: int | None
     warnings: tuple[Finding, ...] = ()
     advice: str | None = None
+    kept: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
             "changed": bool(self.plan),
             "number": self.number,
+            "kept": self.kept,
             "advice": self.advice,
             "warnings": [finding.as_json() for finding in self.warnings],
             **self.plan.as_json(),
@@ -64,7 +66,12 @@ class Reloaded:
         if self.plan:
             count = len(self.plan.steps)
             told = f"Done: {count} changes applied, state {self.number} in the history."
+        elif self.number:
+            told = f"Nothing runs differently with it. It is state {self.number} in the history."
         lines = [*(finding.as_text("warning") for finding in self.warnings), told]
+        if self.kept:
+            what = "what was written since the last reload and never applied"
+            lines.append(f"State {self.kept} is {what}: sudo tljh-config rollback {self.kept}")
         return "\n".join([*lines, *([self.advice] if self.advice else [])])
 
 
@@ -167,7 +174,7 @@ def _reloaded(host: HostReader, outcome: Outcome) -> Reloaded:
     warnings += isolation_findings(host, outcome.config)
     limits = limits_in(outcome.config, outcome.facts.size)
     warnings += quota_findings(host, outcome.config, limits)
-    return Reloaded(outcome.plan, outcome.number, tuple(warnings), _advice(outcome))
+    return Reloaded(outcome.plan, outcome.number, tuple(warnings), _advice(outcome), outcome.kept)
 
 
 def _advice(outcome: Outcome) -> str | None:
