@@ -84,6 +84,14 @@ def test_file_that_is_no_yaml_is_not_touched(file: Path) -> None:
     assert file.read_text() == "http: [a\n"
 
 
+def test_place_of_what_stands_in_the_way_is_that_of_the_file(file: Path) -> None:
+    file.write_text("# ours\nhttp: [80]\n")
+    with pytest.raises(TljhError) as refused:
+        set_port(file, 81)
+    assert str(refused.value.findings[0].where) == f"{file}, line 2, column 7"
+    assert file.read_text() == "# ours\nhttp: [80]\n"
+
+
 def test_lock_that_is_held_past_the_deadline_is_exit_4(file: Path) -> None:
     lock = file.with_name(".config.yaml.lock")
     with (

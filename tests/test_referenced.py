@@ -62,6 +62,9 @@ def test_file_that_is_no_certificate_is_named(pair: tuple[Path, Path], tmp_path:
     assert problems(https(wrong, pair[1])) == [
         f"https.tls.cert names a file that holds no certificate in PEM form: {wrong}"
     ]
+    (problem,) = referenced_file_problems(load(https(wrong, pair[1]).encode()), RealReader())
+    assert problem.fix
+    assert problem.fix.startswith(f"if it is in DER form: openssl x509 -inform DER -in {wrong} ")
 
 
 def test_key_of_another_certificate_is_told_apart(pair: tuple[Path, Path], tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from tljh.errors import TljhError
 from tljh.yamledit import add_item, flow_text, remove_item, scalar_text, set_value, unset_value
 from tljh.yamltree import parse
 
+ADMIN = ("users", "admin")
+
 TEXT = """\
 # Our hub.
 users:
@@ -226,3 +228,72 @@ def test_edits_of_the_file_that_the_installer_writes(tmp_path: Path) -> None:
     assert text == (
         "# first lines\n\nusers:\n  admin:\n  - alice\n  - bob\n  allowed:\n    - eve\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "line"),
+    [
+        ("# ours\n- alice\n", "the file must hold names with values, and holds a list", 2),
+        ("alice\n", "the file must hold names with values, and holds a single value", 1),
+        (
+            "base_url: /\nusers: [alice, bob]\n",
+            "users must hold names with values, and holds a list",
+            2,
+        ),
+        ("users:\n  admin: bob\n", "users.admin must hold a list, and holds a single value", 2),
+    ],
+)
+def test_what_is_of_another_kind_does_not_make_way(text: str, what: str, line: int) -> None:
+    with pytest.raises(TljhError) as refused:
+        add_item(text, ADMIN, "x")
+    (finding,) = refused.value.findings
+    assert finding.what == what
+    assert finding.where
+    assert finding.where.line == line
+    assert finding.fix
+
+
+@pytest.mark.parametrize("text", ["- alice\n", "users: [alice]\n", "users: alice\n"])
+def test_no_edit_removes_what_stands_where_a_section_belongs(text: str) -> None:
+    for edit in (lambda: set_value(text, ADMIN, ["x"]), lambda: unset_value(text, ADMIN)):
+        with pytest.raises(TljhError):
+            edit()
+
+
+def test_a_name_that_stands_twice_elsewhere_is_named_with_its_line() -> None:
+    text = "http:\n  port: 80\n  port: 81\nbase_url: /\n"
+    with pytest.raises(TljhError) as refused:
+        set_value(text, ("base_url",), "/x")
+    first, last = refused.value.findings
+    assert first.what == "port stands here a second time; the first is in line 2"
+    assert first.where
+    assert first.where.line == 3
+    assert first.fix == "keep one of the two"
+    assert last.fix == "sudo tljh-config edit"
+
+
+def test_key_of_a_merged_map_is_unset_in_its_own_copy() -> None:
+    text = "x-base: &x\n  k: 1\n  l: 2\nb:\n  <<: *x\n  z: 2\n"
+    assert unset_value(text, ("b", "k")) == "x-base: &x\n  k: 1\n  l: 2\nb:\n  z: 2\n  l: 2\n"
+    with pytest.raises(TljhError, match="shared by an anchor"):
+        unset_value("x-base: &x\n  base_url: /\n<<: *x\n", ("base_url",))
+
+
+def test_setting_a_list_keeps_the_comments_of_the_items_that_stay() -> None:
+    text = (
+        "users:\n  admin:  # us\n    - alice  # head\n    # deputy\n    - bob\n    - eve  # new\n"
+    )
+    assert set_value(text, ADMIN, ["alice", "bob", "carol"]) == (
+        "users:\n  admin:  # us\n    - alice  # head\n    # deputy\n    - bob\n    - carol\n"
+    )
+    assert set_value(text, ADMIN, ["eve"]) == (
+        "users:\n  admin:  # us\n    # deputy\n    - eve  # new\n"
+    )
+
+
+@pytest.mark.parametrize("value", ["short", ["a"]])
+def test_blank_line_behind_a_block_of_text_stays(value: Any) -> None:
+    text = "a: |\n  line 1\n  line 2\n\n# about b\nb: 1\n"
+    rest = "\n# about b\nb: 1\n"
+    assert set_value(text, ("a",), value).endswith(rest)
+    assert unset_value(text, ("a",)) == rest

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
@@ -183,7 +183,7 @@ class ConfigFile:
             with self.host.lock(edit_lock(target), timeout_s=self.lock_timeout_s):
                 self._remove_leftovers(target)
                 document = self.document()
-                after = edit(document.text)
+                after = self._edited(edit, document.text)
                 notes = self._refuse_mistakes(document.text, after, at) if validate else ()
                 if after != document.text:
                     self._write(target, after)
@@ -201,6 +201,21 @@ class ConfigFile:
                 fix="make room on its disk" if error.errno in (28, 122) else None,
             ) from error
         return Changed(document.text, after, notes)
+
+    def _edited(self, edit: Callable[[str], str], text: str) -> str:
+        try:
+            return edit(text)
+        except TljhError as error:
+            # Whoever edits a text does not know what file it is of.
+            raise TljhError(
+                [
+                    replace(one, where=replace(one.where, path=str(self.path)))
+                    if one.where
+                    else one
+                    for one in error.findings
+                ],
+                exit_code=error.exit_code,
+            ) from error
 
     def replace(self, before: bytes, after: bytes, kept: Callable[[], FilePath]) -> None:
         """Write a whole new text, checked by the caller, unless somebody else wrote meanwhile.

@@ -84,7 +84,12 @@ def _pem_problem(path: Path, name: str, host: HostReader) -> Problem | None:
     wanted = b"PRIVATE KEY-----" if path[-1] == "key" else b"CERTIFICATE-----"
     if wanted not in data:
         noun = "private key" if path[-1] == "key" else "certificate"
-        return Problem(path, f"{key} names a file that holds no {noun} in PEM form: {name}")
+        tool = "pkey" if noun == "private key" else "x509"
+        return Problem(
+            path,
+            f"{key} names a file that holds no {noun} in PEM form: {name}",
+            fix=f"if it is in DER form: openssl {tool} -inform DER -in {name} -out {name}.pem",
+        )
     if path[-1] == "key" and (b"ENCRYPTED" in data):
         return Problem(
             path,

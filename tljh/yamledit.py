@@ -2,7 +2,10 @@
 
 Each edit cuts and inserts text at the places that the tree knows, reads the result again, and
 holds it against what the values should be; an edit that would come out as anything else is
-refused. So comments, order, anchors, quoting and line ends survive, whatever they are.
+refused. So comments, order, anchors, quoting and line ends survive, whatever they are. What is
+of another kind than the edit needs is refused, too: nobody's text makes way for a section.
+
+Places in errors are those of the text; `FILE` stands for the name that the caller knows.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import copy
 import re
 from typing import TYPE_CHECKING, Any
 
-from tljh.errors import TljhError
+from tljh.errors import Finding, Place, TljhError
 from tljh.keys import key_text
 from tljh.yamltree import WORDS_FOR_BOOL, Document, Node, parse, resolve
 
@@ -23,6 +26,7 @@ _PLAIN = re.compile(rf"^[A-Za-z0-9_./]{_WORD}*(:{_WORD}+)*( {_WORD}+)*$")
 # Read as dates, base-60 numbers or numbers with separators by YAML 1.1 tools.
 _MISREAD = re.compile(r"^[-+]?[0-9][0-9_]*([:_][0-9_:.]+)*$|^\d{4}-\d\d?-\d\d?|^[0-9.]+[eE]")
 _INDENT = "  "
+FILE = "config.yaml"
 
 
 def scalar_text(value: Any, *, style: str = "") -> str:
@@ -86,28 +90,34 @@ def block_lines(value: Any, indent: str = "") -> list[str]:
 
 def set_value(text: str, path: Path, value: Any) -> str:
     """Put a value at a path, making the sections on the way to it."""
+    editor = _Editor(text)
+    editor.refuse_other_kinds(path)
     wanted = _plain(text)
     _put(wanted, path, value)
-    return _checked(_Editor(text).set(path, value), wanted, path)
+    return _checked(editor.set(path, value), wanted, path, text)
 
 
 def unset_value(text: str, path: Path) -> str:
     """Remove what stands at a path, and the sections that this leaves empty."""
+    editor = _Editor(text)
+    editor.refuse_other_kinds(path)
     wanted = _plain(text)
     _take(wanted, path)
     while len(path) > 1 and _get(wanted, path[:-1]) == {}:
         path = path[:-1]
         _take(wanted, path)
-    return _checked(_Editor(text).unset(path), wanted, path)
+    return _checked(editor.unset(path), wanted, path, text)
 
 
 def add_item(text: str, path: Path, item: Any) -> str:
     """Put an item at the end of a list; a list that is not there is made."""
+    editor = _Editor(text)
+    editor.refuse_other_kinds(path, at_end="list")
     wanted = _plain(text)
     old = _get(wanted, path)
     items = [*old, item] if isinstance(old, list) else [item]
     _put(wanted, path, items)
-    return _checked(_Editor(text).add_item(path, item, items), wanted, path)
+    return _checked(editor.add_item(path, item, items), wanted, path, text)
 
 
 def remove_item(text: str, path: Path, index: int) -> str:
@@ -115,7 +125,7 @@ def remove_item(text: str, path: Path, index: int) -> str:
     wanted = _plain(text)
     items = _get(wanted, path)
     del items[index]
-    return _checked(_Editor(text).remove_item(path, index, items), wanted, path)
+    return _checked(_Editor(text).remove_item(path, index, items), wanted, path, text)
 
 
 def _plain(text: str) -> dict[str, Any]:
@@ -142,17 +152,29 @@ def _take(values: dict[str, Any], path: Path) -> None:
     parent.pop(path[-1], None)
 
 
-def _checked(text: str, wanted: Any, path: Path) -> str:
+def _checked(text: str, wanted: Any, path: Path, before: str) -> str:
     """`text` if it holds exactly what is wanted. Raises TljhError where it does not."""
     read: Document = parse(text)
+    stood: Document = parse(before)
+    if read.problems and stood.problems:
+        # In the text that stays: a name that is there twice, for example, wherever it is.
+        findings = [
+            Finding(one.what, Place(FILE, one.line, one.column), fix=one.fix)
+            for one in stood.problems
+        ]
+        raise TljhError([*findings, Finding("nothing was changed", fix="sudo tljh-config edit")])
     found = read.root.value() if read.root is not None and not read.root.is_null else {}
     if read.problems or _exact(found) != _exact(wanted):
-        raise TljhError(
-            f"{key_text(path)} cannot be changed without changing something else in the file",
-            why="its text is shared by an anchor (&name) or written in an unusual way",
-            fix="change it by hand: sudo tljh-config edit",
-        )
+        raise _not_alone(path)
     return text
+
+
+def _not_alone(path: Path) -> TljhError:
+    return TljhError(
+        f"{key_text(path)} cannot be changed without changing something else in the file",
+        why="its text is shared by an anchor (&name) or written in an unusual way",
+        fix="change it by hand: sudo tljh-config edit",
+    )
 
 
 def _exact(value: Any) -> Any:
@@ -172,6 +194,31 @@ class _Editor:
         self.root = parse(text).root
         self.newline = "\r\n" if "\r\n" in text else "\n"
 
+    def refuse_other_kinds(self, path: Path, at_end: str | None = None) -> None:
+        """Raise where an edit at `path` would put a map in the place of something else.
+
+        With `at_end`, what stands at the path itself must be of that kind.
+        """
+        node = self.root
+        for depth in range(len(path) + 1):
+            if node is None or node.is_null:
+                return
+            wanted = "map" if depth < len(path) else at_end
+            if wanted is not None and node.kind != wanted:
+                raise self._other_kind(path[:depth], path, node, wanted)
+            found = node.get(path[depth]) if depth < len(path) else None
+            node = found[1] if found else None
+
+    def _other_kind(self, place: Path, path: Path, node: Node, wanted: str) -> TljhError:
+        nouns = {"map": "names with values", "list": "a list", "scalar": "a single value"}
+        name = key_text(place) if place else "the file"
+        return TljhError(
+            f"{name} must hold {nouns[wanted]}, and holds {nouns[node.kind]}",
+            where=Place(FILE, node.start.line, node.start.column),
+            why=f"to change {key_text(path)} would remove what stands there; nothing was changed",
+            fix="write it as it should be: sudo tljh-config edit",
+        )
+
     def set(self, path: Path, value: Any) -> str:
         if self.root is None or self.root.kind != "map":
             return self._append_to_root(path, value)
@@ -182,6 +229,8 @@ class _Editor:
             _put(whole, ("", *path[len(holder) :]), value)
             return self.set(holder, whole[""])
         key, node, depth = self.root.find(path)
+        if depth == len(path) and isinstance(value, list):
+            return self._set_list(path, key, node, value)
         if depth == len(path):
             return self._replace(path, key, node, value)
         rest = value
@@ -199,12 +248,20 @@ class _Editor:
             _take(whole, ("", *path[len(holder) :]))
             return self.set(holder, whole[""])
         _, parent, _ = self.root.find(path[:-1])
-        position = [key.raw for key, _ in parent.entries].index(str(path[-1]))
+        name = str(path[-1])
+        if any(source.get(name) for source in parent.merged()):
+            # It comes from a merge (<<) as well: this place gets its own copy, without it.
+            if len(path) == 1:
+                raise _not_alone(path)
+            rest = copy.deepcopy(parent.value())
+            rest.pop(name)
+            return self.set(path[:-1], rest)
+        position = [key.raw for key, _ in parent.entries].index(name)
         key, node = parent.entries[position]
         if parent.flow:
             places = [(k.start.index, v.end.index) for k, v in parent.entries]
             return self._cut_from_flow(places, position)
-        return self._cut_lines(key.start.index, max(node.end.index, key.end.index))
+        return self._cut_lines(key.start.index, max(self._end(node), key.end.index))
 
     def add_item(self, path: Path, item: Any, items: list[Any]) -> str:
         node = self._own_list(path)
@@ -252,12 +309,40 @@ class _Editor:
             node = found[1]
         return None
 
+    def _set_list(self, path: Path, key: Node, node: Node, value: list[Any]) -> str:
+        """Put a list in the place of what is there; items that stay keep their comments."""
+        own = self._own_list(path)
+        starts = [item.start.index for item in own.items] if own else []
+        is_plain = all(self.text[self._line_start(one) : one].strip() == "-" for one in starts)
+        stay: list[Any] = []
+        gone: list[Node] = []
+        for item in own.items if own else ():
+            following = value[len(stay) : len(stay) + 1]
+            if following and _exact(following[0]) == _exact(item.value()):
+                stay.append(item)
+            else:
+                gone.append(item)
+        if own is None or own.flow or not stay or not is_plain:
+            return self._replace(path, key, node, value)
+        indent = " " * (own.start.column - 1)
+        lines = [f"{indent}- {flow_text(item)}" for item in value[len(stay) :]]
+        if lines:
+            self.text = self._insert_lines(own.items[-1].end.index, lines)
+        # From the last to the first: places of those before stay true.
+        for item in reversed(gone):
+            self.text = self._cut_lines(item.start.index, self._end(item))
+        return self.text
+
+    def _end(self, node: Node) -> int:
+        """Behind the last character of a value; a block of text (|) has blank lines behind it."""
+        return node.start.index + len(self.text[node.start.index : node.end.index].rstrip())
+
     def _replace(self, path: Path, key: Node, node: Node, value: Any) -> str:
         assert self.root is not None
         _, parent, _ = self.root.find(path[:-1])
         if not any(one is node for _, one in parent.entries):
             return self._insert(parent, str(path[-1]), value)
-        start, end = node.start.index, node.end.index
+        start, end = node.start.index, self._end(node)
         old = self.text[start:end]
         is_collection = isinstance(value, (dict, list)) and bool(value)
         if is_collection and not parent.flow and not node.flow:
@@ -270,15 +355,13 @@ class _Editor:
             text = self._cut_lines(start, end)
             colon = text.index(":", key.end.index) + 1
             return text[:colon] + f" {new}" + text[colon:]
-        if old.endswith("\n"):
-            new += self.newline
         if self.text[start - 1 : start] == ":":
             new = f" {new}"
         return self._splice(start, end, new)
 
     def _replace_by_block(self, key: Node, node: Node, value: Any) -> str:
         indent = " " * (key.start.column - 1)
-        start, end = node.start.index, node.end.index
+        start, end = node.start.index, self._end(node)
         if node.kind != "scalar" and not node.alias and node.start.line > key.start.line:
             line = self._line_start(start)
             own = self.text[line:start]
@@ -308,7 +391,7 @@ class _Editor:
         for step in reversed(path):
             value = {step: value}
         text = self.text
-        if self.root is not None:  # an empty document written as {} or null
+        if self.root is not None:  # an empty document written as null
             text = text[: self.root.start.index] + text[self.root.end.index :]
         if text and not text.endswith("\n"):
             text += self.newline

@@ -88,18 +88,23 @@ class Node:
     def pairs(self) -> Iterator[tuple[Node, Node]]:
         """Keys with values, merge keys (`<<`) resolved: what stands here itself wins."""
         seen = set()
-        merged: list[Node] = []
         for key, value in self.entries:
-            if key.raw == "<<" and key.plain:
-                merged += value.items if value.kind == "list" else [value]
-            elif key.raw not in seen:
+            if not (key.raw == "<<" and key.plain) and key.raw not in seen:
                 seen.add(key.raw)
                 yield key, value
-        for source in merged:
+        for source in self.merged():
             for key, value in source.pairs():
                 if key.raw not in seen:
                     seen.add(key.raw)
                     yield key, value
+
+    def merged(self) -> list[Node]:
+        """The maps that this one takes the rest from (`<<`), the first one first."""
+        found: list[Node] = []
+        for key, value in self.entries:
+            if key.raw == "<<" and key.plain:
+                found += value.items if value.kind == "list" else [value]
+        return found
 
     def get(self, key: str | int) -> tuple[Node, Node] | None:
         """The key's node and the value's node one step down."""
@@ -309,7 +314,11 @@ class _Builder:
     def _alias(self, event: Any, start: Spot, end: Spot) -> Node:
         anchor = self.anchors.get(event.anchor)
         if anchor is None:
-            self._stop(f"the alias *{event.anchor} has no anchor &{event.anchor} before it", start)
+            self._stop(
+                f"the alias *{event.anchor} has no anchor &{event.anchor} before it",
+                start,
+                f"write &{event.anchor} before the value that it stands for, or quote the *",
+            )
         assert anchor is not None
         from dataclasses import replace
 
