@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from tljh.host.real import RealHost
 
@@ -92,3 +95,19 @@ def test_a_link_is_followed_on_demand_only(tmp_path):
     kinds = [RealHost().info(tmp_path / "link", follow=follow).kind for follow in (False, True)]
     assert kinds == ["symlink", "file"]
     assert RealHost().info(tmp_path / "loop", follow=True) is None
+
+
+def test_an_append_that_does_not_fit_is_an_error_and_leaves_what_was_there(tmp_path: Path):
+    path = tmp_path / "steps.jsonl"
+    RealHost().append(path, b"one\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # What a full disk does: a part is taken without an error, the rest is refused.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            RealHost().append(path, b"x" * 3000 + b"\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == b"one\n"
+    RealHost().append(path, b"two\n")
+    assert path.read_bytes() == b"one\ntwo\n"

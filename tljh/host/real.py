@@ -330,9 +330,17 @@ class RealHost(RealReader):
 
     def append(self, path: Path, data: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        length = os.fstat(descriptor).st_size
         try:
-            os.write(descriptor, data)
+            # A disk that is nearly full takes a part and says no error.
+            left = memoryview(data)
+            while left:
+                left = left[os.write(descriptor, left) :]
             os.fsync(descriptor)
+        except OSError:
+            # Half a line would swallow the next one that is appended.
+            os.ftruncate(descriptor, length)
+            raise
         finally:
             os.close(descriptor)
 
