@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +16,8 @@ import pytest
 
 from tests.configurations import TLJH_CONFIG, make_installation
 from tljh.cli import CONFIG, TLJH, Group, run
+from tljh.errors import Exit, TljhError
+from tljh.host.real import RealHost
 
 
 class Done(NamedTuple):
@@ -295,6 +299,71 @@ def test_edit_does_not_overwrite_what_somebody_else_wrote_meanwhile(
     assert "changed by somebody else" in done.err
     assert "port: 81" not in file.read_text()
     assert "base_url: /x/" in file.read_text()
+
+
+def kept_text(done: Done) -> bytes:
+    """What an edit that was not saved says to have kept."""
+    found = re.search(r"what you wrote is kept in (\S+)", done.err)
+    assert found, done.err
+    kept = Path(found.group(1))
+    assert f"sudo cp {kept} " in done.err
+    data = kept.read_bytes()
+    shutil.rmtree(kept.parent)
+    return data
+
+
+def test_edit_leaves_bytes_that_are_no_utf8_as_they_are(
+    config: Run, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latin = b"# f\xfcr alle\nusers:\n  admin: [alice]\n"
+    file.write_bytes(latin)
+    monkeypatch.setenv("VISUAL", editor(tmp_path, 'echo "base_url: /x/" >> "$1"'))
+    done = config("edit")
+    assert done.code == 1
+    assert "not UTF-8" in done.err
+    assert file.read_bytes() == latin
+    assert kept_text(done) == latin + b"base_url: /x/\n"
+
+
+@pytest.mark.parametrize("ends_with", ["a mistake", "exit 1", "a lock", "a full disk", "ctrl-c"])
+def test_what_was_written_in_an_editor_is_kept_whatever_goes_wrong(
+    config: Run, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends_with: str
+) -> None:
+    before = file.read_bytes()
+    line = "http: {port: 81}"
+    if ends_with == "a mistake":
+        line = "http: {prot: 81}"
+    elif ends_with == "a lock":
+        monkeypatch.setattr(RealHost, "lock", refusing(TljhError("held", exit_code=Exit.LOCKED)))
+    elif ends_with == "a full disk":
+        monkeypatch.setattr(RealHost, "write", refusing(OSError(28, "No space left on device")))
+    elif ends_with == "ctrl-c":
+        monkeypatch.setattr(RealHost, "write", refusing(KeyboardInterrupt()))
+    end = "exit 1" if ends_with == "exit 1" else ""
+    monkeypatch.setenv("VISUAL", editor(tmp_path, f'echo "{line}" >> "$1"; {end}'))
+    done = config("edit")
+    assert done.code == {"a lock": 4, "ctrl-c": 130}.get(ends_with, 1)
+    assert "unexpected" not in done.err
+    assert file.read_bytes() == before
+    assert kept_text(done) == before + line.encode() + b"\n"
+
+
+def refusing(error: BaseException) -> Callable[..., None]:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    return refuse
+
+
+@pytest.mark.parametrize("name", ["/nosuch/editor", "vim 'unclosed"])
+def test_an_editor_that_cannot_be_started_is_told_in_a_sentence(
+    config: Run, file: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("VISUAL", name)
+    done = config("edit")
+    assert done.code == 1
+    assert "unexpected" not in done.err
+    assert "fix: name another: sudo EDITOR=nano tljh-config edit" in done.err
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")

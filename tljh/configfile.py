@@ -186,7 +186,7 @@ class ConfigFile:
                 after = self._edited(edit, document.text)
                 notes = self._refuse_mistakes(document.text, after, at) if validate else ()
                 if after != document.text:
-                    self._write(target, after)
+                    self._write(target, after.encode("utf-8"))
         except PermissionError:
             raise not_permitted(self.path) from None
         except FileNotFoundError as error:
@@ -217,20 +217,17 @@ class ConfigFile:
                 exit_code=error.exit_code,
             ) from error
 
-    def replace(self, before: bytes, after: bytes, kept: Callable[[], FilePath]) -> None:
-        """Write a whole new text, checked by the caller, unless somebody else wrote meanwhile.
-
-        `kept` tells where the text lies then.
-        """
+    def replace(self, before: bytes, after: bytes) -> None:
+        """Write a whole new text, checked by the caller, unless somebody else wrote meanwhile."""
         target = self.path.resolve()
         with self.host.lock(edit_lock(target), timeout_s=self.lock_timeout_s):
             if read_file(self.path) != before:
                 raise TljhError(
                     f"{self.path} was changed by somebody else while it was being edited",
-                    why=f"nothing was saved; your text is kept in {kept()}",
-                    fix=f"see the difference: sudo diff {self.path} {kept()}",
+                    why="to write it now would undo what they wrote",
+                    fix=f"compare the two before you copy yours: sudo diff {self.path} YOURS",
                 )
-            self._write(target, after.decode("utf-8"))
+            self._write(target, after)
 
     def _remove_leftovers(self, target: FilePath) -> None:
         """Temporary files of writers that were killed; we hold the lock, so they are nobody's."""
@@ -242,10 +239,10 @@ class ConfigFile:
                 if time.time() - left.stat().st_mtime > _LEFTOVER_AGE_S:
                     self.host.remove(left)
 
-    def _write(self, target: FilePath, text: str) -> None:
+    def _write(self, target: FilePath, data: bytes) -> None:
         info = self.host.info(target)
         owner, group = (info.owner, info.group) if info else _own_names()
-        self.host.write(target, text.encode("utf-8"), mode=0o600, owner=owner, group=group)
+        self.host.write(target, data, mode=0o600, owner=owner, group=group)
 
     def _refuse_mistakes(self, before: str, after: str, at: Path) -> tuple[Finding, ...]:
         """What the edit leaves to do; raises when it adds a mistake of its own."""

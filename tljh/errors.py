@@ -15,6 +15,7 @@ class Exit(IntEnum):
     USAGE = 2
     UNFIT = 3
     LOCKED = 4
+    INTERRUPTED = 130
 
 
 @dataclass(frozen=True)

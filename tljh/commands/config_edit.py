@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tljh.configfile import ConfigFile, installed_file
+from tljh.configfile import installed_file
 from tljh.errors import Finding, TljhError
 from tljh.host.editor import EditedCopy
 
@@ -32,17 +32,17 @@ def edit(*, config_path: Path | None = None) -> Saved:
     from tljh.files import read_file
 
     before = read_file(file.path)
-    with EditedCopy(file.path.name, before.decode("utf-8", "replace")) as copy:
+    with EditedCopy(file.path, before) as copy:
         while True:
             after = copy.edit()
             if after == before:
                 return Saved(False)
             findings = file.examine(after).findings("error", "incomplete")
             if not findings:
-                _save(file, before, after, copy)
+                file.replace(before, after)
                 return Saved(True)
             if not _again(findings):
-                raise TljhError([*findings, Finding("nothing was saved")])
+                raise TljhError(findings)
 
 
 def _again(findings: list[Finding]) -> bool:
@@ -52,7 +52,3 @@ def _again(findings: list[Finding]) -> bool:
     print("\n".join(finding.as_text() for finding in findings), file=sys.stderr)
     print("Edit again? [Y/n] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("", "y", "yes")
-
-
-def _save(file: ConfigFile, before: bytes, after: bytes, copy: EditedCopy) -> None:
-    file.replace(before, after, kept=copy.keep)

@@ -102,7 +102,7 @@ def change_lists(
     except TljhError:
         if changed.is_change:
             with contextlib.suppress(TljhError):
-                file.replace(changed.after.encode(), changed.before.encode(), lambda: file.path)
+                file.replace(changed.after.encode(), changed.before.encode())
         raise
 
 
