@@ -16,6 +16,7 @@ import pytest
 
 from tests.configurations import TLJH_CONFIG, make_installation
 from tljh.cli import CONFIG, TLJH, Group, run
+from tljh.config import load
 from tljh.errors import Exit, TljhError
 from tljh.host.real import RealHost
 
@@ -211,6 +212,24 @@ def test_secret_is_read_from_standard_input(config: Run, monkeypatch: pytest.Mon
     config("set", "auth.GitHubOAuthenticator.client_secret", "--stdin")
     shown = config("get", "auth.GitHubOAuthenticator.client_secret", "--reveal")
     assert shown.out == "0042 with spaces\n"
+
+
+@pytest.mark.parametrize("literal_first", [True, False])
+def test_secret_may_be_a_file_by_either_spelling(
+    config: Run, file: Path, tmp_path: Path, literal_first: bool
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret")
+    secret.chmod(0o600)
+    key = "auth.GitHubOAuthenticator.client_secret"
+    for words in ((key, f"{{file: {secret}}}"), (f"{key}.file", str(secret))):
+        if literal_first:
+            assert config("set", key, "literal").code == 0
+        assert config("set", *words).code == 0
+        traits = load(file).auth.classes["GitHubOAuthenticator"]
+        assert traits == {"client_secret": {"file": str(secret)}}
+    assert config("unset", f"{key}.file").code == 0
+    assert "GitHub" not in file.read_text()
 
 
 def test_steps_towards_https_may_be_taken_one_by_one(config: Run) -> None:

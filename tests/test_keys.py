@@ -78,6 +78,12 @@ def test_every_key_reads_back_from_its_text(key: str) -> None:
         ("JupyterHub.active_server_limit", "50", 50),
         ("JupyterHub.load_roles", "[{name: a, scopes: []}]", [{"name": "a", "scopes": []}]),
         ("Spawner.mem_limit", "4G", "4G"),
+        ("auth.GitHubOAuthenticator.client_secret", "{file: /s}", {"file": "/s"}),
+        ("auth.GitHubOAuthenticator.client_secret.file", "/s", "/s"),
+        ("auth.GitHubOAuthenticator.client_secret", "{file: /s, x: y}", "{file: /s, x: y}"),
+        ("auth.NoSuchClass.password", "{file: /s}", {"file": "/s"}),
+        ("auth.NoSuchClass.password.file", "/s", "/s"),
+        ("traefik_api.password", "{file: /s}", "{file: /s}"),
         ("Spawner.environment", '{"A": "1"}', {"A": "1"}),
     ],
 )

@@ -154,9 +154,13 @@ class ConfigFile:
         in_auth = first == "auth" and len(path) > 1 and str(path[1])[:1].isupper()
         if first[:1].isupper() or in_auth:
             section, rest = (path[1], path[2:]) if in_auth else (path[0], path[1:])
+            # In the place of a trait; checked only where the classes are known.
+            of_file = len(rest) > 1 and rest[-1] == "file" and looks_secret(str(rest[-2]))
             if self.catalogue is None or str(section) not in self.catalogue.classes:
+                if of_file:
+                    return Shape("text")
                 is_secret = bool(rest) and looks_secret(str(rest[-1]))
-                return Shape("text", secret=True) if is_secret else ANYTHING
+                return Shape("text", secret=True, may_be_file=True) if is_secret else ANYTHING
             return shape_at(self.catalogue.shape(str(section)), rest)
         if first in self.shape.fields:
             return shape_at(self.shape, path)

@@ -105,6 +105,8 @@ class Shape:
     maximum: float | None = None
     above: float | None = None
     secret: bool = False
+    # `{file: /path}` may stand in its place: a trait that is read from there.
+    may_be_file: bool = False
 
     def at(self, key: str | int) -> Shape | None:
         """The shape one step further down, or None where the schema has nothing there."""
@@ -115,6 +117,8 @@ class Shape:
             return found
         if self.kind == "map" or (self.kind == "list" and isinstance(key, int)):
             return self.item
+        if self.may_be_file and key == "file":
+            return Shape("text")
         return ANYTHING if self.kind == "any" else None
 
     def description(self) -> str:

@@ -51,6 +51,14 @@ def _is_text(text: str) -> bool:
 
 
 def _read(text: str, shape: Shape) -> Any:
+    if shape.may_be_file and text.lstrip()[:1] == "{":
+        node = _node(text)
+        if (
+            node is not None
+            and node.kind == "map"
+            and [key.raw for key, _ in node.pairs()] == ["file"]
+        ):
+            return value_of(node, Shape("map", item=Shape("text")))
     if shape.nullable and text.lower() in _NONE and shape.kind != "any":
         return None
     if shape.kind == "text":

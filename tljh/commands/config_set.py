@@ -75,6 +75,10 @@ def set_value(
     path, shape = _known(file, key, no_validate)
     name = key_text(path)
     wanted = read_value(_given(value, stdin, name), shape, name)
+    above = file.shape_at(path[:-1]) if len(path) > 1 else None
+    if above is not None and above.may_be_file and path[-1] == "file":
+        # The file that a trait is read from comes in the place of its value.
+        path, wanted = path[:-1], {"file": wanted}
     changed = _change(file, path, lambda text: set_in_text(text, path, wanted), no_validate)
     shown = flow_text(hidden(wanted, path))
     if not changed.is_change:

@@ -54,6 +54,7 @@ class Trait:
             minimum=self.minimum,
             maximum=self.maximum,
             secret=looks_secret(self.name),
+            may_be_file=self.kind != "map",
         )
 
     def refusal(self, value: Any, owner: str) -> str | None:
