@@ -107,7 +107,7 @@ def test_refusal_is_exit_1_with_reason_and_fix_and_no_traceback(config: Run) -> 
     assert done.out == ""
     assert done.err == (
         "error: http.port must be between 1 and 65535, not 99999\n"
-        "  fix: sudo tljh-config set http.port 80\n"
+        "  fix: see: tljh-config describe http.port\n"
     )
 
 

@@ -18,7 +18,7 @@ from tljh.config import load
 from tljh.configfile import ConfigFile
 from tljh.errors import Exit, TljhError
 from tljh.host.real import RealHost
-from tljh.yamledit import set_value
+from tljh.yamledit import add_item, remove_item, set_value
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_edit_that_adds_a_mistake_is_refused_and_the_file_is_untouched(file: Pat
         set_port(file, 99999)
     (finding,) = refused.value.findings
     assert finding.what == "http.port must be between 1 and 65535, not 99999"
-    assert finding.fix == "sudo tljh-config set http.port 80"
+    assert finding.fix == "see: tljh-config describe http.port"
     assert file.read_bytes() == before
 
 
@@ -71,6 +71,36 @@ def test_file_that_is_wrong_already_can_be_mended_step_by_step(file: Path) -> No
     set_port(file, 80)
     assert "admin: bob" in file.read_text()
     assert load(file.read_bytes().replace(b"bob", b"[bob]")).http.port == 80
+
+
+def test_list_with_several_bad_names_is_mended_name_by_name(file: Path) -> None:
+    file.write_text("users:\n  admin: ['a;b', alice, 'c;d', 'c;d']\n")
+    at = ("users", "admin")
+    ConfigFile(file).change(lambda text: remove_item(text, at, 0), at=at)
+    with pytest.raises(TljhError):
+        ConfigFile(file).change(lambda text: add_item(text, at, "c;d"), at=at)
+    for _ in range(2):
+        ConfigFile(file).change(lambda text: remove_item(text, at, 1), at=at)
+    assert load(file).users.admin == ["alice"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "fix"),
+    [
+        ("http.port", 99999, "see: tljh-config describe http.port"),
+        ("limits.memory", "1K", "see: tljh-config describe limits.memory"),
+        ("https.mode", "qq", "see: tljh-config describe https.mode"),
+        ("https.mode", "letsencript", "sudo tljh-config set https.mode letsencrypt"),
+        ("users.admin", ["a;b"], "see: tljh-config describe users.admin"),
+    ],
+)
+def test_refused_value_is_no_reason_to_give_up_the_one_that_stands(
+    file: Path, key: str, value: object, fix: str
+) -> None:
+    path = ConfigFile(file).key(key)
+    with pytest.raises(TljhError) as refused:
+        ConfigFile(file).change(lambda text: set_value(text, path, value), at=path)
+    assert refused.value.findings[0].fix == fix
 
 
 def test_file_that_is_no_yaml_is_not_touched(file: Path) -> None:

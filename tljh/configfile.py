@@ -8,6 +8,7 @@ wrong already may be mended step by step.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tljh.config import Config
     from tljh.host.base import Host
     from tljh.hub.traits import Catalogue
-    from tljh.settings import Path, Shape
+    from tljh.settings import Path, Problem, Shape
     from tljh.validation import Examined
 
 LOCK_TIMEOUT_S = 30.0
@@ -253,22 +254,38 @@ class ConfigFile:
         from tljh.referenced import referenced_file_problems
 
         old, new = self.examine(before.encode("utf-8")), self.examine(after.encode("utf-8"))
-        for one in (old, new):
-            one.problems += referenced_file_problems(one.config, self.host)
-        known = {(one.path, one.what) for one in old.problems}
-        added = [one for one in new.problems if (one.path, one.what) not in known]
+        for examined in (old, new):
+            examined.problems += referenced_file_problems(examined.config, self.host)
+        known = Counter(_in_any_place(one) for one in old.problems)
+        added = []
+        for one in new.problems:
+            known[_in_any_place(one)] -= 1
+            if known[_in_any_place(one)] < 0:
+                added.append(one)
         errors = [one for one in added if one.severity == "error"]
         if errors:
             # Places in a text that is not written would only mislead.
             raise TljhError(
                 [
-                    Finding(one.what, None, one.why, one.fix)
+                    Finding(one.what, None, one.why, _fix_of_refused(one))
                     if one.path[: len(at)] == at
                     else Finding(one.what, new.place(one.path, at_key=one.at_key), one.why, one.fix)
                     for one in errors
                 ]
             )
         return tuple(Finding(one.what, None, one.why, one.fix) for one in added)
+
+
+def _in_any_place(problem: Problem) -> tuple[Path, str]:
+    """What makes a problem the same one although an item before it came or went."""
+    path = tuple(step for step in problem.path if not isinstance(step, int))
+    return path, problem.what.replace(key_text(problem.path), key_text(path))
+
+
+def _fix_of_refused(problem: Problem) -> str | None:
+    """What to do about a value that was not written: what stands there may well be right."""
+    path, _ = _in_any_place(problem)
+    return f"see: tljh-config describe {key_text(path)}" if problem.fix_resets else problem.fix
 
 
 def installed_file(config_path: FilePath | None = None) -> ConfigFile:

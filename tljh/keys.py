@@ -59,8 +59,8 @@ def split_key(key: str) -> list[str]:
 def parse_key(key: str, shape: Shape) -> Path:
     """Split a key by the schema: where any name may stand, the rest of the key is that name.
 
-    So `users.extra_user_groups.a.b` names the group `a.b`, and quotes are needed only where
-    more would follow it.
+    So `users.extra_user_groups.a.b` names the group `a.b`. Where settings follow a name, what is
+    none of them belongs to it: `limits.users.a.b.memory` is the memory of `a.b`.
     """
     parts = split_key(key)
     quoted = any(quote in key for quote in "\"'")
@@ -70,8 +70,21 @@ def parse_key(key: str, shape: Shape) -> Path:
             rest = ".".join(parts[depth:])
             if here.item is None or here.item.kind not in ("map", "section", "any"):
                 return (*parts[:depth], rest)
+            if here.item.kind == "section":
+                after = 1 if _is_meant(parts[-1], here.item) and len(parts) > depth + 1 else 0
+                name = ".".join(parts[depth : len(parts) - after])
+                return (*parts[:depth], name, *parts[len(parts) - after :])
         here = here.at(part) if here is not None else None
     return tuple(parts)
+
+
+def _is_meant(part: str, shape: Shape) -> bool:
+    """Whether a part of a key is a setting of a section, or its misspelling."""
+    if part in shape.fields:
+        return True
+    from difflib import get_close_matches
+
+    return bool(get_close_matches(part, shape.fields, 1, 0.6))
 
 
 def shape_at(shape: Shape, path: Path) -> Shape | None:

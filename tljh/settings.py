@@ -81,6 +81,8 @@ class Problem:
     `incomplete` is what only the next edit can make good (a certificate whose key is still
     to be named): a single `set` may leave it so, `check` and `reload` refuse it.
     `warning` is told and stops nothing. `at_key` points at the name instead of the value.
+    `fix_resets` says that the fix gives up what stands there: no advice for who was refused to
+    put it there.
     """
 
     path: Path
@@ -89,6 +91,7 @@ class Problem:
     why: str | None = None
     severity: Literal["error", "incomplete", "warning"] = "error"
     at_key: bool = False
+    fix_resets: bool = False
 
 
 @dataclass(frozen=True)

@@ -310,44 +310,58 @@ def _problem(model: type[BaseModel], path: Path, error: Any, at: Path) -> Proble
     if error["loc"][-1] == "[key]":
         what = f"{key} {error['ctx']['error']}" if "ctx" in error else f"{key} is no name"
         return Problem(whole, what, fix="write another name there", at_key=True)
-    if error["type"] == "value_error":
-        return Problem(whole, f"{key} {error['ctx']['error']}", fix=_fix(model, path, shape, given))
     if error["type"] == "missing":
         return Problem(whole, f"{key} is missing", at_key=True)
     if error["type"] == "extra_forbidden":
         return Problem(whole, f"there is no setting {key}", at_key=True)
-    if error["type"] == "string_pattern_mismatch":
-        what = f"{key} has a form that is not allowed here: {shown}"
-        return Problem(whole, what, fix=_fix(model, path, shape, given))
-    if error["type"] == "too_short":
-        return Problem(whole, f"{key} must not be empty", fix=_fix(model, path, shape, given))
     wanted = shape.description()
-    if error["type"].startswith(("greater_than", "less_than")):
-        wanted = (
-            wanted.removeprefix("a whole number ").removeprefix("a number ").removeprefix("of ")
-        )
-    return Problem(
-        whole, f"{key} must be {wanted}, not {shown}", fix=_fix(model, path, shape, given)
-    )
+    if error["type"] == "value_error":
+        what = f"{key} {error['ctx']['error']}"
+    elif error["type"] == "string_pattern_mismatch":
+        what = f"{key} has a form that is not allowed here: {shown}"
+    elif error["type"] == "too_short":
+        what = f"{key} must not be empty"
+    else:
+        if error["type"].startswith(("greater_than", "less_than")):
+            wanted = (
+                wanted.removeprefix("a whole number ").removeprefix("a number ").removeprefix("of ")
+            )
+        what = f"{key} must be {wanted}, not {shown}"
+    fix = _rewritten(shape, path, given)
+    if fix is not None:
+        return Problem(whole, what, fix=fix)
+    return Problem(whole, what, fix=_reset(model, path, shape, given), fix_resets=True)
 
 
-def _fix(model: type[BaseModel], path: Path, shape: Shape, given: Any) -> str | None:
+def _rewritten(shape: Shape, path: Path, given: Any) -> str | None:
+    """How to write what was meant, where that can be guessed."""
     if shape.kind == "list" and isinstance(given, (str, int)):
         return f"write it as a list: [{given}]"
     if path and isinstance(path[-1], int):
-        if not isinstance(given, str) or not given.isprintable():
-            return "put quotes around it" if isinstance(given, (int, float)) else "remove it"
-        if given != given.strip() and given.strip():
+        if isinstance(given, (int, float)):
+            return "put quotes around it"
+        if isinstance(given, str) and given.isprintable() and given != given.strip() != "":
             return f"write {given.strip()!r}"
-        return f"sudo tljh-config remove-item {key_text(path[:-1])} {shlex.quote(given)}"
+        return None
     if shape.choices and isinstance(given, str):
         near = get_close_matches(given, shape.choices, 1, 0.5)
-        return f"sudo tljh-config set {key_text(path)} {near[0] if near else shape.choices[0]}"
+        return f"sudo tljh-config set {key_text(path)} {near[0]}" if near else None
     if isinstance(given, str) and shape.kind in ("int", "number", "bool"):
         read = plain_value(given, shape)
         is_bool = isinstance(read, bool)
         if is_bool if shape.kind == "bool" else isinstance(read, (int, float)) and not is_bool:
             return f"write it without quotes: {given}"
+    return None
+
+
+def _reset(model: type[BaseModel], path: Path, shape: Shape, given: Any) -> str | None:
+    """How to be rid of it."""
+    if path and isinstance(path[-1], int):
+        if not isinstance(given, str) or not given.isprintable():
+            return "remove it"
+        return f"sudo tljh-config remove-item {key_text(path[:-1])} {shlex.quote(given)}"
+    if shape.choices and isinstance(given, str):
+        return f"sudo tljh-config set {key_text(path)} {shape.choices[0]}"
     default = default_at(model, path)
     if isinstance(default, (int, float, str, bool)) and default != "":
         return f"sudo tljh-config set {key_text(path)} {show_plain(default)}"
