@@ -304,11 +304,11 @@ def _own_names() -> tuple[str, str]:
 
 def set_config_value(config_path: str, key_path: str, value: Any, validate: bool = True) -> None:
     """TLJH's name, for its plugins: set a key to a value."""
-    from tljh.yamledit import set_value
+    from tljh.yamledit import as_yaml, set_value
 
     path = _key(config_path, key_path)
     ConfigFile(FilePath(config_path)).change(
-        lambda text: set_value(text, path, value), at=path, validate=validate
+        lambda text: set_value(text, path, as_yaml(value)), at=path, validate=validate
     )
 
 

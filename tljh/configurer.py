@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tljh.config import Config
 
 
 def load_config(config_file: str | None = None) -> dict[str, Any]:
@@ -16,7 +19,21 @@ def load_config(config_file: str | None = None) -> dict[str, Any]:
     from tljh.paths import paths_from_environment
 
     file = Path(config_file) if config_file else paths_from_environment().config_file
-    return load(file).model_dump()
+    config = load(file).model_dump()
+    config["traefik_api"]["password"] = config["traefik_api"]["password"] or _api_secret()
+    return config
+
+
+def _api_secret() -> str:
+    """The password that was made up for Traefik's API; empty where one may not read it."""
+    from tljh.facts import API_SECRET, read_token
+    from tljh.host.real import RealReader
+    from tljh.paths import paths_from_environment
+
+    try:
+        return read_token(RealReader(), paths_from_environment().state_dir / API_SECRET) or ""
+    except PermissionError:
+        return ""
 
 
 def apply_config(config_overrides: Mapping[str, Any], c: Any) -> None:
@@ -24,16 +41,46 @@ def apply_config(config_overrides: Mapping[str, Any], c: Any) -> None:
     from tljh.config import load
     from tljh.hub.configuration import hub_configuration
     from tljh.paths import paths_from_environment
-    from tljh.yamledit import flow_text
+    from tljh.yamledit import as_yaml, flow_text
 
-    config = load(flow_text(dict(config_overrides)).encode(), path="the given configuration")
-    for name, values in hub_configuration(config, paths_from_environment()).items():
+    given = as_yaml(dict(config_overrides))
+    config = load(flow_text(given).encode(), path="the given configuration")
+    _put(hub_configuration(config, paths_from_environment()), c)
+    # What our hub keeps elsewhere or has by names of our own, where plugins look for it.
+    _put(_as_tljh(config, given), c)
+    _put(config.auth.classes, c)
+    _put(config.traitlets, c)
+
+
+def _put(traits: Mapping[str, Mapping[str, Any]], c: Any) -> None:
+    for name, values in traits.items():
         for trait, value in values.items():
             c[name][trait] = value
-    # Our servers read their limits as they start; TLJH's are traits, which plugins look at.
-    for trait, setting in (("mem_limit", "memory"), ("cpu_limit", "cpu")):
-        if setting in config.limits.model_fields_set:
-            c.SystemdSpawner[trait] = getattr(config.limits, setting)
+
+
+def _as_tljh(config: Config, given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    from tljh.hub.limit_settings import AUTO
+
+    api, limits = config.traefik_api, config.limits
+    # TLJH has no limit where none is set; ours is then worked out from the machine.
+    set_limits: dict[str, Any] = {
+        trait: getattr(limits, name) if name in limits.model_fields_set else None
+        for trait, name in (("mem_limit", "memory"), ("cpu_limit", "cpu"))
+    }
+    if set_limits["mem_limit"] == AUTO:
+        set_limits["mem_limit"] = None
+    return {
+        "JupyterHub": {
+            "authenticator_class": config.auth.type,
+            "base_url": given.get("base_url", config.base_url),
+        },
+        "TraefikProxy": {
+            "traefik_api_username": api.username,
+            "traefik_api_password": api.password or _api_secret(),
+        },
+        "Spawner": set_limits,
+        "SystemdSpawner": {name: value for name, value in set_limits.items() if value is not None},
+    }
 
 
 def __getattr__(name: str) -> Any:

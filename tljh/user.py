@@ -19,11 +19,21 @@ def ensure_user(username: str) -> None:
     call(installed_plugins(), "tljh_new_user_create", username=username)
 
 
+def remove_user(username: str) -> None:
+    """Remove a Linux account, its home stays; fine when it is not there."""
+    RealHost().remove_user(username)
+
+
 def ensure_group(groupname: str) -> None:
     """Make the Linux group if it is missing."""
     host = RealHost()
     if host.group(groupname) is None:
         host.add_group(groupname)
+
+
+def remove_group(groupname: str) -> None:
+    """Remove a Linux group; fine when it is not there."""
+    RealHost().remove_group(groupname)
 
 
 def ensure_user_group(username: str, groupname: str) -> None:

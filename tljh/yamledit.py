@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tljh.errors import Finding, Place, TljhError
@@ -61,6 +62,15 @@ def _escaped(character: str) -> str:
     if named or code < 256:
         return named or f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+
+
+def as_yaml(value: Any) -> Any:
+    """A value of somebody's code as YAML has it: every collection a map or a list."""
+    if isinstance(value, Mapping):
+        return {key: as_yaml(inner) for key, inner in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted((as_yaml(item) for item in value), key=str)
+    return [as_yaml(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def flow_text(value: Any) -> str:
