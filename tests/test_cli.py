@@ -141,6 +141,13 @@ def test_wrong_usage_is_exit_2_and_says_where_help_is(config: Run, words: list[s
     assert "fix: " in done.err
 
 
+@pytest.mark.parametrize("timeout", ["nan", "inf", "0", "-1", "3601"])
+def test_reload_never_waits_for_ever(config: Run, timeout: str) -> None:
+    done = config("reload", f"--timeout={timeout}")
+    assert done.code == 2
+    assert f"--timeout must be between 1 and 3600 seconds, not {timeout}" in done.err
+
+
 def test_misspelled_verb_is_reported_with_the_nearest(config: Run) -> None:
     assert "did you mean add-item?" in config("add-itme", "a", "b").err
 

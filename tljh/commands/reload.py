@@ -26,6 +26,8 @@ from tljh.plan import Plan
 from tljh.proxy.certificates.own import certificate_warnings
 
 COMPONENTS = ("hub", "proxy")
+# An hour: past it nobody waits any more for what is to be undone.
+LONGEST_S = 3600
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,13 @@ def reload(
             f"there is nothing called {component} to reload",
             why=f"there are {' and '.join(COMPONENTS)}; without a name everything is reloaded",
             fix="sudo tljh-config reload",
+            exit_code=Exit.USAGE,
+        )
+    # Not a number (nan) is neither less nor more than anything.
+    if not 1 <= timeout_s <= LONGEST_S:
+        raise TljhError(
+            f"--timeout must be between 1 and {LONGEST_S} seconds, not {timeout_s:g}",
+            fix=f"leave it out for {DEADLINE_S:g} seconds",
             exit_code=Exit.USAGE,
         )
     paths, host = paths_from_environment(), RealHost()
