@@ -272,6 +272,19 @@ def test_another_file_can_be_named_before_or_after_the_verb(config: Run, tmp_pat
     assert config("get", "http.port", "--config-path", str(other)).out == "81\n"
 
 
+@pytest.mark.parametrize("verb", ["plan", "reload", "history", "rollback"])
+def test_another_file_is_refused_where_it_would_be_ignored(
+    config: Run, file: Path, tmp_path: Path, verb: str
+) -> None:
+    other = tmp_path / "other.yaml"
+    for words in (("--config-path", str(other), verb), (verb, "--config-path", str(other))):
+        done = config(*words)
+        assert done.code == 2
+        assert f"{verb} takes no other file than {file}" in done.err
+    # TLJH's own spelling of the file that is meant anyway.
+    assert "takes no other file" not in config("--config-path", str(file), verb).err
+
+
 def test_describe_tells_of_settings_sections_and_traits(config: Run) -> None:
     text = config("describe", "http.port").out
     assert "default: 80" in text
@@ -412,6 +425,27 @@ tljh_config()
     file.parent.chmod(0o700)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"error: only root can read {file}",
+        f"  fix: sudo tljh-config {' '.join(words)}",
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+def test_without_root_another_file_has_the_sudo_line_too(file: Path) -> None:
+    words = ["--config-path", str(file), "show"]
+    for directory in (file.parent, *file.parent.parents):
+        if directory.is_relative_to("/tmp") and directory != Path("/tmp"):
+            directory.chmod(directory.stat().st_mode | 0o055)
+    code = f"""
+import os, shlex, sys
+from tljh.cli import CONFIG, run, tljh_config
+run("tljh-config", CONFIG, {words!r})
+os.setgroups([]), os.setgid(65534), os.setuid(65534)
+sys.argv = ["/usr/bin/tljh-config", *{words!r}]
+tljh_config()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.splitlines() == [
         f"error: only root can read {file}",
         f"  fix: sudo tljh-config {' '.join(words)}",

@@ -15,15 +15,23 @@ from typer.core import TyperGroup
 from tljh.arguments import Argument, Option
 from tljh.cli import Group, Invocation, Verbs, function_of
 from tljh.errors import Exit, TljhError
+from tljh.paths import paths_from_environment
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]
 PathOption = Annotated[
     Path | None,
-    typer.Option("--config-path", help="Another file than this installation's config.yaml."),
+    typer.Option(
+        "--config-path",
+        help="Another file than this installation's config.yaml.",
+        # Who may not read it is told so by whoever reads it, with the sudo line.
+        readable=False,
+    ),
 ]
-# TLJH takes it after every verb, also where nothing reads it.
-_HiddenPathOption = Annotated[Path | None, typer.Option("--config-path", hidden=True)]
+# TLJH takes it after every verb, also where only the installation's own file can be meant.
+_HiddenPathOption = Annotated[
+    Path | None, typer.Option("--config-path", hidden=True, readable=False)
+]
 
 
 class _LazyGroup(TyperGroup):
@@ -106,6 +114,7 @@ def _as_callback(function: Callable[..., Any]) -> Callable[..., Any]:
             given["config_path"] = ctx.obj.config_path
         else:
             given.pop("config_path")
+            _refuse_another(ctx.obj.config_path, ctx.info_name)
         if "as_json" in own:
             given["as_json"] = ctx.obj.json
         return function(**given)
@@ -122,6 +131,19 @@ def _as_callback(function: Callable[..., Any]) -> Callable[..., Any]:
         [one.replace(kind=keyword) for one in (*shown, *added)]
     )
     return callback
+
+
+def _refuse_another(config_path: Path | None, verb: str | None) -> None:
+    """Raise where somebody names a file for a verb that is about this installation."""
+    own = paths_from_environment().config_file
+    if config_path is None or config_path.absolute() == own or config_path.resolve() == own:
+        return
+    raise TljhError(
+        f"{verb} takes no other file than {own}",
+        why=f"it is about what is installed there; {config_path} would be ignored",
+        fix=f"check that file: tljh-config --config-path {config_path} check",
+        exit_code=Exit.USAGE,
+    )
 
 
 def _shown(parameter: inspect.Parameter, hint: Any) -> inspect.Parameter:

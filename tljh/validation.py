@@ -135,12 +135,12 @@ class _Reader:
                 values[name] = self._plugin_section(node, name)
             elif not (node.anchor and name.startswith("x-")):
                 self._unknown((name,), shape)
-        auth = values.get("auth")
-        kind = auth.get("type") if isinstance(auth, dict) else None
-        if self.catalogue and isinstance(kind, str):
-            problem = self.catalogue.authenticator_problem(kind)
-            if problem:
-                self.problems.append(problem)
+        for section, name in (("auth", "type"), ("JupyterHub", "authenticator_class")):
+            found = values.get(section)
+            kind = found.get(name) if isinstance(found, dict) else None
+            if self.catalogue and isinstance(kind, str):
+                problem = self.catalogue.authenticator_problem(kind, (section, name))
+                self.problems += [problem] if problem else []
         return values
 
     def value(self, node: Node, shape: Shape, path: Path) -> Any:

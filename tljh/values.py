@@ -96,6 +96,9 @@ def _number(text: str) -> float | int:
 
 def _list(text: str, shape: Shape) -> Any:
     inner = shape.item or ANYTHING
+    if text.strip().lower() in _NONE:
+        # Taken for one item, it would be somebody's name.
+        raise NotReadable(f"[] is an empty list, and ['{text.strip()}'] one that holds this word")
     begins = text.lstrip()[:2]
     if begins[:1] == "[" or (begins == "- " and "\n" in text):
         node = _node(text)

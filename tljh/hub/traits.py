@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
+from tljh.keys import key_text
 from tljh.secret_names import looks_secret
 from tljh.settings import ANYTHING, Path, Problem, Shape
 
@@ -216,10 +218,9 @@ class Catalogue:
             elif (refusal := trait.refusal(value, class_name)) is not None:
                 yield Problem((*path, name), refusal, fix=_fix(trait, value))
 
-    def authenticator_problem(self, name: str) -> Problem | None:
-        """What is wrong with `auth.type`."""
-        path: Path = ("auth", "type")
-        known = self.authenticator_paths
+    def authenticator_problem(self, name: str, path: Path) -> Problem | None:
+        """What is wrong with `auth.type`, or with the trait that does the same."""
+        key, known = key_text(path), self.authenticator_paths
         if name in known or name.replace(":", ".") in known:
             return None
         near = get_close_matches(name, known if "." in name else self.short_names, 1, 0.6)
@@ -231,10 +232,10 @@ class Catalogue:
         if "." in name and any(path.partition(".")[0] == module for path in same):
             return None
         is_typo = "." in name and bool(get_close_matches(name, known, 1, 0.9))
-        if "." in name and not same and not is_typo and _is_importable(module):
+        if "." in name and not same and not is_typo and _may_have_authenticators(module):
             return Problem(
                 path,
-                f"auth.type names {name}, which is not in the list of installed authenticators",
+                f"{key} names {name}, which is not in the list of installed authenticators",
                 why="it cannot be checked before the hub loads it",
                 severity="warning",
             )
@@ -242,8 +243,8 @@ class Catalogue:
         guess = same or near
         return Problem(
             path,
-            f"auth.type names no authenticator that is installed: {name!r}",
-            fix=f"sudo tljh-config set auth.type {guess[0]}" if guess else f"one of: {shorts}",
+            f"{key} names no authenticator that is installed: {name!r}",
+            fix=f"sudo tljh-config set {key} {guess[0]}" if guess else f"one of: {shorts}",
         )
 
 
@@ -259,7 +260,9 @@ def _fix(trait: Trait, value: Any) -> str | None:
     return f"what it is for: {trait.help}" if trait.help else None
 
 
-def _is_importable(module: str) -> bool:
+def _may_have_authenticators(module: str) -> bool:
+    if module in sys.stdlib_module_names:
+        return False
     from importlib.util import find_spec
 
     try:
