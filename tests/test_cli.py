@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -33,6 +32,8 @@ Run = Callable[..., Done]
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TLJH_INSTALL_PREFIX", str(tmp_path))
+    # Copies that an edit keeps belong to the test.
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return make_installation(tmp_path, "# ours\nusers:\n  admin:\n  - alice\n")
 
 
@@ -346,9 +347,7 @@ def kept_text(done: Done) -> bytes:
     assert found, done.err
     kept = Path(found.group(1))
     assert f"sudo cp {kept} " in done.err
-    data = kept.read_bytes()
-    shutil.rmtree(kept.parent)
-    return data
+    return kept.read_bytes()
 
 
 def test_edit_leaves_bytes_that_are_no_utf8_as_they_are(
