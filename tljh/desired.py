@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tljh import completion
+from tljh.debian import APT_PACKAGES
 from tljh.facts import API_SECRET, COOKIE_SECRET, INSTANCE, TOKEN_FILE, Facts
 from tljh.host.accounts import ADMINS_GROUP, USERS_GROUP
 from tljh.hub.api import api_url
@@ -51,9 +52,6 @@ from tljh.systemd.templates import render_unit
 if TYPE_CHECKING:
     from tljh.config import Config
 
-# sudo: admins' terminals. git: nbgitpuller fetches with it. ca-certificates: https at all.
-# nftables: what keeps people from each other's ports.
-APT_PACKAGES = ("sudo", "git", "ca-certificates", "nftables")
 SUDOERS = f"""\
 # Written by tljh: administrators of the hub may become root.
 %{ADMINS_GROUP} ALL = (ALL) NOPASSWD: ALL

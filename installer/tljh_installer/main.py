@@ -24,7 +24,7 @@ from tljh_installer import rebuild, release
 from tljh_installer.environment import Builder, HubEnvironment
 from tljh_installer.facts import MachineFacts
 from tljh_installer.index import PackagePages
-from tljh_installer.locks import prepare_dpkg, run_lock
+from tljh_installer.locks import packages_fetched, prepare_dpkg, run_lock
 from tljh_installer.options import Options
 from tljh_installer.page import progress_page
 from tljh_installer.preflight import refusals
@@ -214,9 +214,11 @@ class Run:
         try:
             steps.open_log(prefix / "installer.log")
             self._page(steps, facts, stack)
-            if is_first:
-                prepare_dpkg(steps, self.environ)
-            hub = self._builder(steps, facts, prefix / "versions").build(self.options.plugins)
+            with ExitStack() as meanwhile:
+                if is_first:
+                    prepare_dpkg(steps, self.environ)
+                    meanwhile.enter_context(packages_fetched(steps, self.environ))
+                hub = self._builder(steps, facts, prefix / "versions").build(self.options.plugins)
             if not hub.built:
                 steps.say(f"hub environment {hub.path.name} is there")
             code = self._hand_over(steps, hub)

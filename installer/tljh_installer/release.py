@@ -15,6 +15,7 @@ from tljh_installer.wheel import Wheel, archive, build_wheel
 # What the installer shares with what it installs; these need the standard library only.
 SHARED = (
     "tljh/__init__.py",
+    "tljh/debian.py",
     "tljh/errors.py",
     "tljh/sources.py",
     "tljh/hub/__init__.py",

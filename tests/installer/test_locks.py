@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tljh_installer.locks import (
     dpkg_was_interrupted,
+    packages_fetched,
     record_lock_holder,
     run_lock,
     wait_for_dpkg,
@@ -124,3 +125,17 @@ def test_an_interrupted_dpkg_is_recognised(tmp_path: Path) -> None:
     assert not dpkg_was_interrupted(tmp_path)
     (tmp_path / "0001").touch()
     assert dpkg_was_interrupted(tmp_path)
+
+
+def test_lists_and_packages_are_fetched_meanwhile_and_a_mirror_that_fails_stops_nothing(
+    tmp_path: Path,
+) -> None:
+    apt_get = tmp_path / "apt-get"
+    apt_get.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nexit 100\n')
+    apt_get.chmod(0o755)
+    steps = Steps(io.StringIO())
+    with packages_fetched(steps, {"PATH": f"{tmp_path}:/usr/bin:/bin"}):
+        pass
+    update, install = (tmp_path / "asked").read_text().splitlines()
+    assert update == "-q update"
+    assert "--download-only install sudo git" in install

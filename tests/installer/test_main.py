@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TLJH_INSTALL_PREFIX", str(tmp_path / "opt"))
     monkeypatch.setattr(bootstrap, "run_lock", lambda: machine_lock(tmp_path))
     monkeypatch.setattr(bootstrap, "prepare_dpkg", lambda steps, environ: None)
+    monkeypatch.setattr(bootstrap, "packages_fetched", lambda steps, environ: nullcontext())
     monkeypatch.setattr(machine, "read_local", lambda prefix, ports: FINE)
     monkeypatch.setattr(machine, "check_network", lambda pages, channels: ({}, {}, ()))
     (tmp_path / "code").write_text("0")

@@ -30,8 +30,9 @@ HUB, HUB_KEY = "hub.crt", "hub.key"
 AUTHORITY_LIFE = timedelta(days=3650)
 # What Apple's systems and browsers still accept of a private authority is more than twice this.
 HUB_LIFE = timedelta(days=365)
-# Clocks of other computers are slow.
-BACKDATED = timedelta(hours=1)
+# Clocks of other computers are slow; and this one's, set right by a day at most, must not make
+# an authority that people trust already look like one from the future.
+BACKDATED = timedelta(days=1)
 # Always allowed, so that a new address in a LAN does not take a new authority.
 PRIVATE_SUFFIXES = ("localhost", "local", "lan", "internal", "home.arpa")
 PRIVATE_NETWORKS = (
