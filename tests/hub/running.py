@@ -22,6 +22,7 @@ from tljh.hub.configuration import as_json, hub_configuration
 from tljh.paths import Paths
 
 HERE = Path(__file__).parent
+CHECKOUT = HERE.parents[1]
 START_TIMEOUT_S = 60
 TOKEN = "b" * 40
 
@@ -77,7 +78,7 @@ class RunningHub:
                     **os.environ,
                     "TLJH_APPLIED": str(self.directory / "applied"),
                     "TLJH_INSTALL_PREFIX": str(self.directory),
-                    "PYTHONPATH": str(HERE),
+                    "PYTHONPATH": f"{HERE}:{CHECKOUT}",
                     "NOTIFY_SOCKET": "",
                 },
                 cwd=self.directory,
@@ -176,7 +177,7 @@ def tried(hub: RunningHub) -> list[dict[str, object]]:
             **os.environ,
             "TLJH_APPLIED": str(hub.directory / "applied"),
             "TLJH_INSTALL_PREFIX": str(hub.directory),
-            "PYTHONPATH": str(HERE),
+            "PYTHONPATH": f"{HERE}:{CHECKOUT}",
         },
         cwd=hub.directory,
         capture_output=True,

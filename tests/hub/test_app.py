@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+CHECKOUT = HERE.parents[1]
 START_TIMEOUT_S = 60
 
 
@@ -38,7 +39,7 @@ class Systemd:
             "NOTIFY_SOCKET": str(self.directory / "notify"),
             "TLJH_APPLIED": str(self.directory / "applied"),
             "TLJH_INSTALL_PREFIX": str(self.directory),
-            "PYTHONPATH": str(HERE),
+            "PYTHONPATH": f"{HERE}:{CHECKOUT}",
         }
         passed: tuple[int, ...] = ()
         command = [sys.executable, "-m", "tljh.hub.app"]
