@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tljh.host.base import HostReader
 from tljh.host.passwords import logins, native_logins
 from tljh.hub.claims import Claim, claim_file, read_claim
-from tljh.hub.configuration import NATIVE_NAMES
+from tljh.hub.configuration import uses_native
 from tljh.hub.limits import MachineSize, machine_size
 from tljh.installed import config_place
 from tljh.paths import Paths
@@ -112,7 +112,7 @@ def read_token(host: HostReader, path: Path) -> str | None:
 
 def logins_with_password(config: Config, paths: Paths) -> frozenset[str]:
     """Whose password the authenticator keeps."""
-    if config.auth.type in NATIVE_NAMES:
+    if uses_native(config):
         return frozenset(native_logins(paths.state_dir / "jupyterhub.sqlite"))
     return frozenset(logins(paths.state_dir / "passwords.dbm"))
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from tljh.config import load
-from tljh.hub.configuration import hub_configuration
+from tljh.hub.configuration import (
+    authenticator_class,
+    hub_configuration,
+    uses_claims,
+    uses_first_use,
+    uses_native,
+)
 from tljh.paths import Paths
 
 
@@ -18,9 +24,36 @@ def test_a_hub_without_settings_is_closed_to_names_that_were_not_added():
 
 
 def test_first_use_by_any_of_its_names_is_the_one_with_claims():
-    for name in ("firstuse", "firstuseauthenticator.FirstUseAuthenticator"):
-        found = traits(f"auth: {{type: {name}}}")
+    for name in (
+        "firstuse",
+        "FIRSTUSE",
+        "FirstUseAuthenticator",
+        "firstuseauthenticator.FirstUseAuthenticator",
+        "firstuseauthenticator.firstuseauthenticator.FirstUseAuthenticator",
+        "firstuseauthenticator:FirstUseAuthenticator",
+        "tljh.hub.firstuse.ClaimedFirstUseAuthenticator",
+    ):
+        config = load(f"auth: {{type: '{name}'}}".encode())
+        assert uses_first_use(config), name
+        assert uses_claims(config), name
+        found = hub_configuration(config, Paths())
         assert found["JupyterHub"]["authenticator_class"].startswith("tljh.hub.firstuse.")
+        assert found["Authenticator"]["allow_all"] is False
+
+
+def test_native_by_any_of_its_names_is_the_one_with_claims():
+    for name in ("native", "Native", "nativeauthenticator:NativeAuthenticator"):
+        config = load(f"auth: {{type: '{name}'}}".encode())
+        assert uses_native(config), name
+        assert uses_claims(config), name
+        found = hub_configuration(config, Paths())
+        assert found["JupyterHub"]["authenticator_class"].startswith("tljh.hub.native.")
+
+
+def test_a_class_of_somebody_elses_of_the_same_name_is_not_ours():
+    config = load(b"auth: {type: mine.FirstUseAuthenticator}")
+    assert not uses_claims(config)
+    assert authenticator_class(config) == "mine.FirstUseAuthenticator"
 
 
 def test_any_other_authenticator_is_taken_as_written():

@@ -103,3 +103,14 @@ def test_allow_all_lets_anyone_choose_a_free_name_but_no_administrators(hub):
     hub.restart("auth: {allow_all: true}\nusers: {admin: [boss, chief]}\n")
     assert Browser(hub).login("newcomer", "correct horse").status_code == 302
     assert "claim link" in Browser(hub).login("chief", "correct horse").text
+
+
+def test_who_comes_first_is_no_administrator_where_a_drop_in_chose_the_library_itself(tmp_path):
+    library = "c.JupyterHub.authenticator_class = 'firstuseauthenticator.FirstUseAuthenticator'\n"
+    with running_hub(
+        tmp_path, LISTED.replace("users:", "auth: {type: pam}\nusers:"), library
+    ) as hub:
+        stranger = Browser(hub)
+        assert stranger.login("boss", "a stranger's word").status_code == 403
+        assert stranger.name is None
+        assert Browser(hub).login("alice", "correct horse").status_code == 302

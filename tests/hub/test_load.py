@@ -8,6 +8,7 @@ import pytest
 
 from tljh.errors import TljhError
 from tljh.hub.check import findings_of
+from tljh.hub.chosen import chosen_authenticator
 from tljh.hub.load import new_configuration
 from tljh.paths import Paths
 
@@ -118,6 +119,13 @@ OURS = {"JupyterHub": {"authenticator_class": "ours"}, "Authenticator": {"allow_
             False,
         ),
         ("c.JupyterHub.authenticator_class = 'github'", False),
+        ("c.JupyterHub.authenticator_class = 'FIRSTUSE'", False),
+        (
+            "from firstuseauthenticator import FirstUseAuthenticator\n"
+            "class Mine(FirstUseAuthenticator): pass\n"
+            "c.JupyterHub.authenticator_class = Mine",
+            False,
+        ),
         ("c.JupyterHub.authenticator_class = 'mine.Own'", None),
         (
             "c.JupyterHub.authenticator_class = 'mine.Own'\nc.Authenticator.allow_all = True",
@@ -129,3 +137,23 @@ def test_an_authenticator_of_a_drop_in_lets_in_whom_it_is_for(applied, paths, mo
     (applied / "hub.json").write_text(json.dumps(OURS))
     drop_in(applied, "login.py", more)
     assert new_configuration(paths).Authenticator.get("allow_all") == allow_all
+
+
+@pytest.mark.parametrize(
+    ("chosen", "ours"),
+    [
+        ("'firstuse'", "ClaimedFirstUseAuthenticator"),
+        ("'FIRSTUSE'", "ClaimedFirstUseAuthenticator"),
+        ("'firstuseauthenticator.FirstUseAuthenticator'", "ClaimedFirstUseAuthenticator"),
+        (
+            "__import__('firstuseauthenticator').FirstUseAuthenticator",
+            "ClaimedFirstUseAuthenticator",
+        ),
+        ("'Native'", "ClaimedNativeAuthenticator"),
+        ("'nativeauthenticator.NativeAuthenticator'", "ClaimedNativeAuthenticator"),
+        ("'dummy'", "DummyAuthenticator"),
+    ],
+)
+def test_a_drop_ins_choice_is_ours_where_ours_guards_administrators(applied, paths, chosen, ours):
+    drop_in(applied, "login.py", f"c.JupyterHub.authenticator_class = {chosen}\n")
+    assert chosen_authenticator(new_configuration(paths)).__name__ == ours

@@ -24,7 +24,12 @@ from tljh.host.passwords import hash_password, store_hash
 from tljh.host.real import RealHost
 from tljh.hub.api import HubApi, api_url
 from tljh.hub.claims import claim_file, read_claim
-from tljh.hub.configuration import NATIVE_NAMES, SHORTEST_PASSWORD, uses_first_use
+from tljh.hub.configuration import (
+    SHORTEST_PASSWORD,
+    uses_claims,
+    uses_first_use,
+    uses_native,
+)
 from tljh.hub.lists import (
     ADMINS,
     ALLOWED,
@@ -177,7 +182,7 @@ def first_passwords(config: Config, paths: Paths, given: dict[str, str]) -> list
 
 
 def keeps_no_passwords(config: Config) -> TljhError:
-    if config.auth.type in NATIVE_NAMES:
+    if uses_native(config):
         return TljhError(
             "native takes no first password from here",
             why="people choose theirs when they sign up, and keep it from then on",
@@ -334,8 +339,8 @@ def reset_password(
     """Give somebody a new password: one that is made up and printed, or one from --stdin."""
     host, paths, config, register = everybody()
     person = person_named(register, name)
-    is_native = config.auth.type in NATIVE_NAMES
-    if not uses_first_use(config) and not is_native:
+    is_native = uses_native(config)
+    if not uses_claims(config):
         raise keeps_no_passwords(config)
     password = read_password() if stdin else new_password()
     if is_native:

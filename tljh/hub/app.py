@@ -32,6 +32,7 @@ from tljh.facts import INSTANCE
 from tljh.host.real import RealHost
 from tljh.hub.authentication import guarded
 from tljh.hub.authority import HANDLERS as AUTHORITY_HANDLERS
+from tljh.hub.chosen import ours_for
 from tljh.hub.database import carry_out_order
 from tljh.hub.health import INSTANCE_HEADER
 from tljh.hub.person import HANDLERS as PERSON_HANDLERS
@@ -147,7 +148,9 @@ class Hub(JupyterHub):
 
     @default("authenticator")
     def _guarded_authenticator(self) -> Any:
-        return guarded(self.authenticator_class)(parent=self, _deprecated_db_session=self.db)
+        return guarded(ours_for(self.authenticator_class))(
+            parent=self, _deprecated_db_session=self.db
+        )
 
     def init_tornado_settings(self) -> None:
         own = str(Path(__file__).with_name("templates"))

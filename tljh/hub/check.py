@@ -94,6 +94,7 @@ def _trait_findings(c: Any) -> list[Finding]:
     from traitlets import TraitError
 
     from tljh.hub.app import Hub
+    from tljh.hub.chosen import ours_for
 
     findings: list[Finding] = []
     # __new__ alone makes a valid object without running anybody's __init__, which may open
@@ -104,7 +105,7 @@ def _trait_findings(c: Any) -> list[Finding]:
         trait = Hub.class_traits()[name]
         value = c.JupyterHub.get(name, trait.default(hub))
         try:
-            classes.append(trait._validate(hub, value))
+            classes.append(ours_for(trait._validate(hub, value)))
         except (TraitError, ImportError) as error:
             findings.append(
                 Finding(

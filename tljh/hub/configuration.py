@@ -23,16 +23,22 @@ if TYPE_CHECKING:
 
 Traits = dict[str, dict[str, Any]]
 
-FIRST_USE = "firstuseauthenticator.FirstUseAuthenticator"
-# What people may write for it; ours adds claims for administrators' names.
-FIRST_USE_NAMES = (FIRST_USE, "firstuse", "FirstUseAuthenticator")
 OUR_FIRST_USE = "tljh.hub.firstuse.ClaimedFirstUseAuthenticator"
+OUR_NATIVE = "tljh.hub.native.ClaimedNativeAuthenticator"
+# Names of the same class; ours adds claims for administrators' names. See `tljh.hub.chosen`.
+FIRST_USE_NAMES = (
+    "firstuse",
+    "firstuseauthenticator",
+    "firstuseauthenticator.FirstUseAuthenticator",
+    "firstuseauthenticator.firstuseauthenticator.FirstUseAuthenticator",
+    OUR_FIRST_USE,
+)
 NATIVE_NAMES = (
     "native",
     "nativeauthenticator.NativeAuthenticator",
     "nativeauthenticator.nativeauthenticator.NativeAuthenticator",
+    OUR_NATIVE,
 )
-OUR_NATIVE = "tljh.hub.native.ClaimedNativeAuthenticator"
 # What a password that somebody chooses must have at least.
 SHORTEST_PASSWORD = 8
 CULLER = "cull-idle"
@@ -40,22 +46,30 @@ CULLER = "cull-idle"
 START_TIMEOUT_S = 120
 
 
+def _authenticator(config: Config) -> str:
+    """What auth.type names: the path of a class, or a short name, which has no capitals."""
+    named = NAMED_HERE.get(config.auth.type.lower(), config.auth.type).replace(":", ".")
+    return named if "." in named else named.lower()
+
+
 def uses_first_use(config: Config) -> bool:
-    return config.auth.type in FIRST_USE_NAMES
+    return _authenticator(config) in FIRST_USE_NAMES
+
+
+def uses_native(config: Config) -> bool:
+    return _authenticator(config) in NATIVE_NAMES
 
 
 def uses_claims(config: Config) -> bool:
     """Whether the authenticator keeps passwords, so that administrators need a claim."""
-    return uses_first_use(config) or config.auth.type in NATIVE_NAMES
+    return uses_first_use(config) or uses_native(config)
 
 
 def authenticator_class(config: Config) -> str:
     """The class that the hub loads: ours where it is one of those that we extend."""
     if uses_first_use(config):
         return OUR_FIRST_USE
-    if config.auth.type in NATIVE_NAMES:
-        return OUR_NATIVE
-    return NAMED_HERE.get(config.auth.type, config.auth.type).replace(":", ".")
+    return OUR_NATIVE if uses_native(config) else _authenticator(config)
 
 
 def hub_configuration(config: Config, paths: Paths) -> Traits:

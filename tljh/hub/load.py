@@ -7,10 +7,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from traitlets import TraitError
 from traitlets.config import Config as TraitletsConfig
 
 from tljh.errors import Place, TljhError
 from tljh.facts import API_SECRET, TOKEN_FILE
+from tljh.hub.chosen import chosen_authenticator
 from tljh.hub.providers import lets_everybody_in, provider_of
 from tljh.paths import Paths, paths_from_environment
 from tljh.plugins.manager import call, installed_plugins
@@ -36,20 +38,28 @@ def apply_to(c: Any, paths: Paths | None = None) -> None:
     secret = paths.state_dir / API_SECRET
     if secret.is_file() and "traefik_api_password" not in c.TraefikProxy:
         c.TraefikProxy.traefik_api_password = secret.read_text().strip()
-    chosen, allow_all = c.JupyterHub.get("authenticator_class"), c.Authenticator.get("allow_all")
+    chosen, allow_all = _authenticator(c), c.Authenticator.get("allow_all")
     call(installed_plugins(), "tljh_custom_jupyterhub_config", c=c)
     for drop_in in sorted((applied / DROP_INS).glob("*.py")):
         run_drop_in(drop_in, c)
-    now = c.JupyterHub.get("authenticator_class")
+    now = _authenticator(c)
     if now != chosen and c.Authenticator.get("allow_all") is allow_all:
         _let_in_by(c, now)
     _let_tljh_in(c, paths)
 
 
+def _authenticator(c: Any) -> Any:
+    """The class of the authenticator; what names it where that cannot be loaded."""
+    try:
+        return chosen_authenticator(c)
+    except (TraitError, ImportError):
+        return c.JupyterHub.get("authenticator_class")
+
+
 def _let_in_by(c: Any, authenticator: Any) -> None:
     """Let in whom the class of a plugin or drop-in lets in: what we said was for another one."""
-    name = authenticator if isinstance(authenticator, str) else authenticator.__name__
-    provider = provider_of(name)
+    bases = getattr(authenticator, "__mro__", ())
+    provider = next(filter(None, (provider_of(base.__name__) for base in bases)), None)
     if provider is None:
         c.Authenticator.pop("allow_all", None)
     else:

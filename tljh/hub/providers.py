@@ -5,6 +5,7 @@ A class that is not in this list works too; it is taken as it is, and nothing is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -244,17 +245,24 @@ PROVIDERS = (
 PROVIDER_NAMES = tuple(provider.name for provider in PROVIDERS)
 _BY_NAME = {provider.name: provider for provider in PROVIDERS}
 _BY_CLASS = {provider.main_class: provider for provider in PROVIDERS}
-_OTHER_NAMES = {"generic": "generic-oauth", "entra": "azuread", "lti": "lti13"}
+_OTHER_NAMES = {
+    "generic": "generic-oauth",
+    "entra": "azuread",
+    "lti": "lti13",
+    "firstuseauthenticator": "firstuse",
+}
 
 
 def provider_of(auth_type: str) -> Provider | None:
     """The provider behind `auth.type`: a short name or a class by any of its paths."""
-    name = auth_type.removeprefix("local-")
+    # JupyterHub takes short names in any case.
+    name = auth_type.lower().removeprefix("local-")
     name = _OTHER_NAMES.get(name, name)
     if name in _BY_NAME:
         return _BY_NAME[name]
     last = auth_type.replace(":", ".").rpartition(".")[2]
-    return _BY_CLASS.get(last) or _BY_CLASS.get(last.removeprefix("Local"))
+    # Ours begin with Claimed, see `tljh.hub.chosen`.
+    return _BY_CLASS.get(last) or _BY_CLASS.get(re.sub("^(Local|Claimed)", "", last))
 
 
 def who_is_let_in(config: Config) -> dict[str, Any]:

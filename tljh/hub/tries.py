@@ -63,8 +63,8 @@ def try_login(host: Host, paths: Paths, config: Config, facts: Facts) -> list[Tr
 
 def tries(c: Any, paths: Paths, host: HostReader) -> Iterator[Try]:
     """Everything that is tried for the configuration `c`."""
-    from tljh.hub.app import Hub
     from tljh.hub.check import findings_of
+    from tljh.hub.chosen import chosen_authenticator
 
     findings = findings_of(paths)
     for finding in findings:
@@ -72,10 +72,7 @@ def tries(c: Any, paths: Paths, host: HostReader) -> Iterator[Try]:
     if findings:
         return
     yield Try("the settings are complete", True)
-    class_trait = Hub.class_traits()["authenticator_class"]
-    chosen = class_trait._validate(
-        Hub.__new__(Hub), c.JupyterHub.get("authenticator_class", class_trait.default())
-    )
+    chosen: Any = chosen_authenticator(c)
     classes = tuple(base.__name__ for base in chosen.__mro__)
     provider = next(filter(None, map(provider_of, classes)), None)
     if provider is None:
