@@ -17,7 +17,7 @@ from jupyterhub.auth import Authenticator
 from jupyterhub.handlers.login import LoginHandler
 from tornado import web
 
-from tljh.host.passwords import hash_password, store_hash, stored_hash
+from tljh.host.passwords import hash_password, store_first_hash, store_hash, stored_hash
 from tljh.hub.claimpage import HAS_NO_PASSWORD, Claimable, ClaimHandler
 from tljh.hub.hashing import hashed, in_hashing_thread, matches
 
@@ -103,12 +103,11 @@ class ClaimedFirstUseAuthenticator(FirstUseAuthenticator, Claimable):
                 handler.custom_login_error = self._too_short
                 return None
             made = await hashed(password)
-            # Somebody else may have been first while we hashed.
-            stored = self._stored(login)
-            if stored is None:
-                store_hash(Path(self.dbm_path), login, made)
+            if await in_hashing_thread(store_first_hash, Path(self.dbm_path), login, made):
                 return login
-        return login if await matches(password, stored) else None
+            # Somebody else was first while we hashed.
+            stored = self._stored(login)
+        return login if stored and await matches(password, stored) else None
 
     def reset_password(self, username: str, new_password: str) -> str:
         """Set a password; the answer is a sentence for who asked."""

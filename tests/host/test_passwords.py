@@ -1,0 +1,126 @@
+"""The password file: nobody's password is lost, whatever happens to somebody else's."""
+
+from __future__ import annotations
+
+import dbm
+import errno
+import multiprocessing
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tljh
+from tljh.errors import TljhError
+from tljh.host.passwords import logins, store_first_hash, store_hash, store_hashes, stored_hash
+
+HASH = b"$2b$12$" + b"x" * 53
+CLASS = {f"pupil{number}": HASH for number in range(60)}
+# Debian's Python has Berkeley DB behind dbm, which reports no error of a full disk.
+SYSTEM = "/usr/bin/python3"
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from tljh.errors import TljhError
+from tljh.host.passwords import logins, store_hash, store_hashes, stored_hash
+path, made = Path(sys.argv[1]), b"$2b$12$" + b"x" * 53
+store_hashes(path, {f"pupil{number}": made for number in range(60)})
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+room = max(file.stat().st_size for file in path.parent.iterdir()) // 2
+resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+refused = 0
+for number in range(40):
+    try:
+        store_hash(path, f"new{number}", made)
+    except TljhError:
+        refused += 1
+assert all(stored_hash(path, f"pupil{number}") == made for number in range(60)), logins(path)
+assert refused == 40, refused
+assert [file.name for file in path.parent.iterdir() if file.is_dir()] == []
+"""
+
+
+def can_run(python: str) -> bool:
+    code = "import dbm.ndbm, tljh.host.passwords"
+    return Path(python).exists() and not subprocess.run([python, "-c", code], env=ENV).returncode
+
+
+ENV = {"PYTHONPATH": str(Path(tljh.__file__).parents[1])}
+
+
+@pytest.mark.parametrize("python", [sys.executable, SYSTEM])
+def test_a_full_disk_costs_nobody_a_password(tmp_path, python):
+    if python == SYSTEM and not can_run(python):
+        pytest.skip("the system's Python has no ndbm")
+    command = [python, "-c", FULL_DISK, str(tmp_path / "passwords.dbm")]
+    done = subprocess.run(command, env=ENV, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def _write_some(path: Path, name: str) -> None:
+    for number in range(25):
+        store_hash(path, f"{name}{number}", HASH)
+        assert stored_hash(path, "pupil0") == HASH
+
+
+def test_who_writes_at_the_same_time_loses_nothing(tmp_path):
+    path = tmp_path / "passwords.dbm"
+    store_hashes(path, CLASS)
+    fork = multiprocessing.get_context("fork")
+    writers = [fork.Process(target=_write_some, args=(path, name)) for name in "abc"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert len(logins(path)) == 60 + 75
+
+
+def test_the_library_reads_what_we_write_and_we_what_it_wrote(tmp_path):
+    path = tmp_path / "passwords.dbm"
+    with dbm.open(str(path), "c", 0o600) as theirs:
+        theirs["old"] = HASH
+    store_hash(path, "new", HASH)
+    with dbm.open(str(path), "r") as theirs:
+        assert sorted(theirs.keys()) == [b"new", b"old"]
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_first_password_is_set_once(tmp_path):
+    path = tmp_path / "passwords.dbm"
+    assert store_first_hash(path, "ann", HASH)
+    assert not store_first_hash(path, "ann", b"another")
+    assert stored_hash(path, "ann") == HASH
+    store_hash(path, "ann", None)
+    assert logins(path) == []
+
+
+def busy(times: int, error: int = errno.EAGAIN):
+    """dbm.open of a gdbm that somebody else has open, so many times."""
+    real, left = dbm.open, [times]
+
+    def opened(*arguments):
+        if left[0]:
+            left[0] -= 1
+            raise OSError(error, "Resource temporarily unavailable")
+        return real(*arguments)
+
+    return opened
+
+
+def test_a_file_that_somebody_has_open_is_waited_for(tmp_path, monkeypatch):
+    path = tmp_path / "passwords.dbm"
+    store_hash(path, "ann", HASH)
+    monkeypatch.setattr(dbm, "open", busy(3))
+    assert stored_hash(path, "ann") == HASH
+
+
+def test_a_file_that_cannot_be_read_is_told_and_not_written_anew(tmp_path, monkeypatch):
+    path = tmp_path / "passwords.dbm"
+    store_hash(path, "ann", HASH)
+    with monkeypatch.context() as patched:
+        patched.setattr(dbm, "open", busy(1, errno.EIO))
+        with pytest.raises(TljhError, match="cannot be opened"):
+            store_hash(path, "bob", HASH)
+    assert logins(path) == ["ann"]
