@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tljh.host.accounts import running_units
+from tljh.host.base import UnitInfo
+from tljh.host.fake import FakeHost
 from tljh.hub.names import account_name, is_acceptable, unit_name
 
 logins = st.text(min_size=1, max_size=60).filter(is_acceptable)
@@ -69,6 +72,30 @@ def test_a_unit_name_of_an_address_has_neither_backslash_nor_at_sign():
     assert unit_name(account_name("a+b"), "lab") == "jupyter-aX2bb--lab.service"
 
 
-@given(logins, logins)
-def test_two_login_names_never_share_a_unit(one, other):
-    assert one == other or unit_name(account_name(one)) != unit_name(account_name(other))
+# Short and full of what separates, so that the search meets names that run together.
+dashed = st.text("ab-", min_size=1, max_size=6).filter(is_acceptable)
+servers = st.one_of(st.just(""), st.text("ab-X", max_size=6), st.text(max_size=20))
+pairs = st.tuples(st.one_of(dashed, logins), servers)
+
+
+@given(pairs, pairs)
+@example(("a--b", ""), ("a", "b"))
+@example(("a-", "b"), ("a", "-b"))
+@example(("a---b", ""), ("a-", "b"))
+def test_two_servers_never_share_a_unit(one, other):
+    units = [unit_name(account_name(login), server) for login, server in (one, other)]
+    assert one == other or units[0] != units[1]
+
+
+@given(dashed, dashed, st.text("ab-", max_size=6))
+def test_no_unit_of_somebodys_is_taken_for_anothers(login, other, server):
+    account, unit = account_name(login), unit_name(account_name(other), server)
+    host = FakeHost()
+    host.unit_states[unit] = UnitInfo(unit, active="active")
+    assert running_units(host, account) == ([unit] if login == other else [])
+
+
+def test_units_of_ordinary_names_are_called_like_their_accounts():
+    for login in ("alice", "a-b", "a.b_c", "x" * 30):
+        assert unit_name(account_name(login)) == f"{account_name(login)}.service"
+    assert unit_name("jupyter-alice", "lab-2") == "jupyter-alice--lab-2.service"

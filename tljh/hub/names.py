@@ -19,6 +19,7 @@ USERNAME_PATTERN = r"(?!.*\.\.)[\w@+=~][\w.@+=~ -]{0,199}"
 _PLAIN = re.compile(r"[a-z0-9._@+-]+")
 _LITERAL_LENGTH = 26
 _UNIT_SAFE = re.compile(r"[a-z0-9_.-]")
+_SECOND_OR_LAST_DASH = re.compile(r"(?<=-)-|-$")
 
 
 def is_acceptable(login: str) -> bool:
@@ -53,12 +54,16 @@ def unit_name(account: str, server: str = "") -> str:
     """The unit of a user's server, always with its suffix; no two servers share one.
 
     What systemd takes in no name, and what means something in one (`@`), becomes `X` and its
-    code. Systemd's own escapes have a backslash, which it drops from RuntimeDirectory=, so that
-    a server so named never finds its environment. Accounts and servers have no capitals.
+    code; a capital does, too. Systemd's own escapes have a backslash, which it drops from
+    RuntimeDirectory=, so that a server so named never finds its environment.
     """
-    whole = f"{account}--{server}" if server else account
-    escaped = "".join(
+    # The first two dashes end the account, so it has no two in a row, and none at its end.
+    whose = _SECOND_OR_LAST_DASH.sub("X2d", _in_unit(account))
+    return f"{whose}--{_in_unit(server)}.service" if server else f"{whose}.service"
+
+
+def _in_unit(text: str) -> str:
+    return "".join(
         c if _UNIT_SAFE.fullmatch(c) else "".join(f"X{byte:02x}" for byte in c.encode())
-        for c in whole
+        for c in text
     )
-    return f"{escaped}.service"
