@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from tljh.host.transient import TransientUnit, UnitState, noticing_end_of, parse_state, run
+import pytest
+
+from tljh.host.transient import TransientUnit, UnitState, noticing_end_of, parse_state, run, start
 
 
 def test_a_property_with_several_values_is_given_several_times():
@@ -37,6 +39,24 @@ def test_states_are_read_as_systemd_shows_them():
 def test_a_command_runs_beside_the_event_loop_and_its_words_come_back():
     done = asyncio.run(run([sys.executable, "-c", "print('out'); raise SystemExit('bad')"]))
     assert (done.code, done.out, done.err) == (1, "out\n", "bad\n")
+
+
+def test_a_start_that_is_called_off_has_done_what_it_began_before_it_ends(tmp_path, monkeypatch):
+    up = tmp_path / "up"
+    (tmp_path / "systemd-run").write_text(f"#!/bin/sh\nsleep 0.5; touch {up}\n")
+    (tmp_path / "systemd-run").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    async def called_off() -> bool:
+        begun = asyncio.ensure_future(start(TransientUnit("a.service", ["true"], {}, "/")))
+        await asyncio.sleep(0.1)
+        begun.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await begun
+        # Whoever stops the unit now finds it.
+        return up.exists()
+
+    assert asyncio.run(called_off())
 
 
 def test_the_end_of_a_process_is_noticed_without_looking():

@@ -1,5 +1,7 @@
 """A JupyterHub spawner whose servers live in the hub's own process, for tests of the hub alone."""
 
+import asyncio
+
 from jupyterhub.spawner import Spawner
 from tornado import httpserver, netutil, web
 
@@ -8,6 +10,8 @@ class LoneSpawner(Spawner):
     _listening = None
 
     async def start(self):
+        if self.user.name.startswith("slow"):
+            await asyncio.sleep(3600)
         (socket,) = netutil.bind_sockets(0, "127.0.0.1")
         self._listening = httpserver.HTTPServer(web.Application([]))
         self._listening.add_sockets([socket])

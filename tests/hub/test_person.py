@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -127,6 +128,30 @@ def test_who_is_shut_out_loses_session_tokens_and_servers(hub, api):
     headers = {"Authorization": f"token {token}"}
     assert requests.get(f"{hub.url}/hub/api/user", headers=headers).status_code == 403
     assert user(api, "bob") is None
+
+
+def test_who_is_shut_out_while_their_server_starts_is_out_at_once(hub, api):
+    mallory = visitor(hub, "slow-mallory")
+    assert mallory.ask("POST", "/users/slow-mallory/server").status_code == 202
+    began_s = time.monotonic()
+    api.act("shut-out", "slow-mallory")
+    assert time.monotonic() - began_s < 10
+    assert not mallory.is_logged_in()
+    assert user(api, "slow-mallory") is None
+    # Whoever comes back begins anew.
+    again = visitor(hub, "slow-mallory")
+    assert again.ask("GET", "/users/slow-mallory").json()["servers"] == {}
+
+
+def test_who_is_logged_out_while_their_server_starts_may_start_another(hub, api):
+    sam = visitor(hub, "slow-sam")
+    assert sam.ask("POST", "/users/slow-sam/server").status_code == 202
+    api.act("log-out", "slow-sam")
+    assert sam.log_in() == 302
+    assert user(api, "slow-sam").servers == ()
+    assert sam.ask("POST", "/users/slow-sam/server").status_code in (201, 202)
+    assert user(api, "slow-sam").servers == ("",)
+    api.act("shut-out", "slow-sam")
 
 
 def test_who_is_demoted_keeps_the_session_but_neither_rights_nor_server(hub, api):

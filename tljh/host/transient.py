@@ -71,7 +71,13 @@ async def run(argv: Sequence[str]) -> Result:
 
 async def start(unit: TransientUnit) -> Result:
     """Have systemd start a unit; it has been when this returns, well or badly."""
-    return await run(unit.command())
+    begun = asyncio.ensure_future(run(unit.command()))
+    try:
+        return await asyncio.shield(begun)
+    except asyncio.CancelledError:
+        # Else the unit comes up behind the back of whoever stops it now.
+        await begun
+        raise
 
 
 async def clear(name: str) -> None:

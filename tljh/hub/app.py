@@ -13,7 +13,6 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -36,8 +35,8 @@ from tljh.hub.chosen import ours_for
 from tljh.hub.database import carry_out_order
 from tljh.hub.health import INSTANCE_HEADER
 from tljh.hub.person import HANDLERS as PERSON_HANDLERS
-from tljh.hub.queue import Gate
 from tljh.hub.spawner import UserCreatingSpawner
+from tljh.hub.underway import one_by_one
 from tljh.paths import paths_from_environment
 from tljh.proxy.notify import forget_socket, notify, store_socket, take_sockets
 
@@ -127,18 +126,6 @@ def set_cookie(handler: BaseHandler, name: str, value: str | bytes, **options: A
     if handler.request.protocol == "https":
         options.setdefault("secure", True)
     RequestHandler.set_cookie(handler, name, value, **options)
-
-
-def one_by_one(spawn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """JupyterHub's `User.spawn`, for a class whose starts come in the same instant."""
-    gate = Gate()
-
-    @wraps(spawn)
-    async def spawn_in_turn(*args: Any, **kwargs: Any) -> Any:
-        await gate.pass_through()
-        return await spawn(*args, **kwargs)
-
-    return spawn_in_turn
 
 
 class Hub(JupyterHub):

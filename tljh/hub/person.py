@@ -17,6 +17,8 @@ from jupyterhub.scopes import needs_scope
 from jupyterhub.utils import maybe_future, new_token
 from tornado import web
 
+from tljh.hub.underway import call_off
+
 STOP_TIMEOUT_S = 50.0
 
 
@@ -49,6 +51,8 @@ class PersonHandler(APIHandler):
         user = self.find_user(name)
         if user is None:
             return
+        # First, so that nothing is begun while servers end.
+        self._end_sessions(user)
         await self._stop_servers(user)
         await user.delete_spawners()
         self.users.delete(user)
@@ -70,7 +74,10 @@ class PersonHandler(APIHandler):
         user = self.find_user(name)
         if user is None:
             return
+        self._end_sessions(user)
         await self._stop_servers(user)
+
+    def _end_sessions(self, user: Any) -> None:
         for token in list(user.api_tokens):
             self.db.delete(token)
         user.orm_user.cookie_id = new_token()
@@ -95,8 +102,10 @@ class PersonHandler(APIHandler):
         self.db.commit()
 
     async def _stop_servers(self, user: Any) -> None:
-        """Stop all of somebody's servers and see them end."""
+        """Stop all of somebody's servers, also those that start, and see them end."""
         end_s = asyncio.get_running_loop().time() + STOP_TIMEOUT_S
+        for server_name in list(user.spawners):
+            call_off(user, server_name)
         for server_name, spawner in list(user.spawners.items()):
             while spawner.active or spawner.pending:
                 if spawner.active and not spawner.pending:
