@@ -42,22 +42,41 @@ def test_both_versions_of_control_groups_count(tmp_path, version):
 @pytest.mark.parametrize("version", ["old", "new"])
 def test_a_server_whose_own_limit_was_reached_is_told_the_limit(tmp_path, version):
     watch = Watch(counted(tmp_path, version, 0, 0), str(400 << 20))
-    assert watch.reason() is None
+    assert watch.reason_for("a") is None
     counted(tmp_path, version, 1, 3)
-    assert "all of the 400 MB" in (watch.reason() or "")
-    assert watch.reason() is None
+    assert "all of the 400 MB" in (watch.reason_for("a") or "")
 
 
 def test_a_server_that_others_left_no_memory_is_told_so(tmp_path):
     watch = Watch(counted(tmp_path, "new", 0, 5), None)
     counted(tmp_path, "new", 1, 5)
-    assert "all servers on this machine together" in (watch.reason() or "")
+    assert "all servers on this machine together" in (watch.reason_for("a") or "")
 
 
 def test_a_kernel_that_died_of_something_else_is_not_explained(tmp_path):
     watch = Watch(counted(tmp_path, "new", 3, 8), "1")
     counted(tmp_path, "new", 3, 9)
-    assert watch.reason() is None
+    assert watch.reason_for("a") is None
+
+
+def test_what_memory_ended_before_a_cell_began_does_not_explain_the_cells_death(tmp_path):
+    watch = Watch(counted(tmp_path, "new", 0, 0), str(400 << 20))
+    watch.begins("a")
+    # Something started from a terminal, in the morning.
+    counted(tmp_path, "new", 1, 3)
+    watch.begins("a")
+    assert watch.reason_for("a") is None
+    watch.begins("a")
+    counted(tmp_path, "new", 2, 5)
+    assert "all of the 400 MB" in (watch.reason_for("a") or "")
+
+
+def test_another_kernel_that_begins_meanwhile_hides_no_death(tmp_path):
+    watch = Watch(counted(tmp_path, "new", 0, 0), str(400 << 20))
+    watch.begins("a")
+    counted(tmp_path, "new", 1, 3)
+    watch.begins("b")
+    assert "all of the 400 MB" in (watch.reason_for("a") or "")
 
 
 def test_all_pages_of_one_kernel_hear_of_its_death_and_other_kernels_do_not(tmp_path):
@@ -98,9 +117,10 @@ def test_the_cell_that_has_begun_is_told_even_if_others_wait():
 
 def test_a_cell_that_took_all_memory_before_the_kernel_said_it_began_is_told():
     cells = Cells()
-    cells.to_kernel(message("kernel_info_request", "zero"))
-    cells.to_kernel(ONE)
-    cells.to_kernel(TWO)
+    assert not cells.to_kernel(message("kernel_info_request", "zero"))
+    assert cells.to_kernel(ONE)
+    # Asked while another waits: the kernel may have died meanwhile.
+    assert not cells.to_kernel(TWO)
     assert cells.take() == ONE
 
 

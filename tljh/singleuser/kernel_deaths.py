@@ -56,22 +56,27 @@ class Watch:
     def __init__(self, ended: Ended, limit: str | None) -> None:
         self.ended, self.limit = ended, limit
         self.before = ended.counts()
+        self._at_work: dict[str, tuple[int, int]] = {}
         self._told: dict[str, tuple[float, str]] = {}
+
+    def begins(self, kernel: str) -> None:
+        """A kernel that was at rest is asked to do something: it lives, whatever ended before."""
+        self._at_work[kernel] = self.ended.counts()
 
     def reason_for(self, kernel: str) -> str | None:
         """The reason for the death of a kernel; each page that shows it may ask."""
         told_s, told = self._told.get(kernel, (0.0, None))
         if told is not None and time.monotonic() - told_s < SAME_DEATH_S:
             return told
-        reason = self.reason()
+        reason = self.reason(self._at_work.get(kernel, self.before))
         if reason is not None:
             self._told[kernel] = time.monotonic(), reason
         return reason
 
-    def reason(self) -> str | None:
-        """Why, if memory has ended anything since the last time that this was asked."""
+    def reason(self, at_work: tuple[int, int] = (0, 0)) -> str | None:
+        """Why, if memory has ended anything since then, and since this was last asked."""
         now = self.ended.counts()
-        (ended, reached), (ended_before, reached_before) = now, self.before
+        (ended, reached), (ended_before, reached_before) = now, max(self.before, at_work)
         self.before = now
         if ended <= ended_before:
             return None
@@ -108,9 +113,13 @@ class Cells:
         self._begun: dict[str, Any] | None = None
         self._done: dict[str, Any] | None = None
 
-    def to_kernel(self, header: dict[str, Any]) -> None:
-        if header["msg_type"] == "execute_request":
-            self._asked[header["msg_id"]] = header
+    def to_kernel(self, header: dict[str, Any]) -> bool:
+        """Note what a kernel is asked; true for a cell while no other waits for its answer."""
+        if header["msg_type"] != "execute_request":
+            return False
+        is_first = not self._asked
+        self._asked[header["msg_id"]] = header
+        return is_first
 
     def from_kernel(self, header: dict[str, Any], parent: dict[str, Any]) -> None:
         if header["msg_type"] == "execute_input":
@@ -142,7 +151,8 @@ def connection_class() -> type:
 
         def handle_incoming_message(self, incoming_msg: Any) -> None:
             try:
-                self._cells.to_kernel(self._header_of(incoming_msg))
+                if self._cells.to_kernel(self._header_of(incoming_msg)):
+                    watch.begins(self.kernel_id)
             except Exception as error:  # a message that we cannot read is for others to refuse
                 self.log.debug("not noted: %s", error)
             super().handle_incoming_message(incoming_msg)
