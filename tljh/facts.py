@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tljh.host.base import HostReader
-from tljh.host.passwords import logins, native_logins
+from tljh.host.passwords import logins, native_sign_ups
 from tljh.hub.claims import Claim, claim_file, read_claim
 from tljh.hub.configuration import uses_native
 from tljh.hub.limits import MachineSize, machine_size
+from tljh.hub.people import listed_before
 from tljh.installed import config_place
 from tljh.paths import Paths
 from tljh.proxy.certificates.internal import Authority, read_authority
@@ -111,9 +112,11 @@ def read_token(host: HostReader, path: Path) -> str | None:
 
 
 def logins_with_password(config: Config, paths: Paths) -> frozenset[str]:
-    """Whose password the authenticator keeps."""
+    """Whose password the authenticator keeps, so that an administrator needs no claim."""
     if uses_native(config):
-        return frozenset(native_logins(paths.state_dir / "jupyterhub.sqlite"))
+        listed = listed_before(paths.state_dir)
+        sign_ups = native_sign_ups(paths.state_dir / "jupyterhub.sqlite")
+        return frozenset(name for name, is_ours in sign_ups.items() if is_ours or name in listed)
     return frozenset(logins(paths.state_dir / "passwords.dbm"))
 
 

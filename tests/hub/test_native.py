@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.hub.running import Browser, running_hub
+from tljh.config import load
+from tljh.facts import logins_with_password
+from tljh.host.passwords import hash_password
 from tljh.hub.claims import claim_file, new_claim
+from tljh.hub.people import LEDGER, Declared, declared_in
 
 PASSWORD = "a fine password"
+TEXT = "auth: {type: native}\nusers: {allowed: [lena, lars], admin: [boss]}\n"
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
-    text = "auth: {type: native}\nusers: {allowed: [lena, lars], admin: [boss]}\n"
-    with running_hub(tmp_path_factory.mktemp("hub"), text) as hub:
+    with running_hub(tmp_path_factory.mktemp("hub"), TEXT) as hub:
         yield hub
 
 
@@ -72,6 +78,58 @@ def test_authorizing_is_for_administrators(hub):
     assert (
         lars.post("/change-password/boss", page="/home", new_password=PASSWORD).status_code == 403
     )
+
+
+def test_sign_ups_that_are_refused_cost_no_hash(hub, boss):
+    began_s = time.monotonic()
+    hash_password(PASSWORD)
+    hash_s = time.monotonic() - began_s
+    for name, password in (("boss", PASSWORD), ("-bad", PASSWORD), ("nobody", "short")):
+        took_s = []
+        for _ in range(3):
+            began_s = time.monotonic()
+            sign_up(hub, name, password)
+            took_s.append(time.monotonic() - began_s)
+        assert min(took_s) < hash_s / 2, name
+
+
+def test_one_address_signs_up_so_many_and_others_go_on_logging_in(hub):
+    text = "auth: {type: native, throttle: {names_per_address: 3}}\nusers: {allowed: [lena, lou]}\n"
+    hub.restart(text)
+    assert [sign_up(hub, f"bot{number}").status_code for number in range(4)] == [200] * 3 + [429]
+    # Who is listed may sign up, and who logs in is not held up by it.
+    assert sign_up(hub, "lou").status_code == 200
+    assert Browser(hub).login("lou", PASSWORD).status_code == 302
+    hub.restart(TEXT)
+
+
+def test_a_name_that_somebody_waits_with_is_not_theirs_when_it_becomes_an_administrators(hub):
+    hub.restart(TEXT.replace("lars", "lotte"))
+    sign_up(hub, "carla", "the password of a stranger")
+    sign_up(hub, "lotte")
+    state = hub.paths.state_dir
+    (state / LEDGER).write_bytes(Declared(allowed=frozenset({"lotte"})).as_bytes())
+    text = "auth: {type: native}\nusers: {admin: [boss, carla, lotte]}\n"
+    config = load(text.encode())
+    # lotte was listed when she signed up, so hers is hers; carla gets a claim.
+    assert logins_with_password(config, hub.paths) >= {"lotte"}
+    assert "carla" not in logins_with_password(config, hub.paths)
+    hub.restart(text)
+    (state / LEDGER).write_bytes(declared_in(config).as_bytes())
+    stranger = Browser(hub)
+    assert stranger.login("carla", "the password of a stranger").status_code == 403
+    assert Browser(hub).login("lotte", PASSWORD).status_code == 302
+    claim = new_claim("carla")
+    claim_file(state, "carla").write_bytes(claim.as_bytes())
+    link = claim.path("/").removeprefix("/hub")
+    fields = {"name": "carla", "token": claim.token, "password": PASSWORD, "again": PASSWORD}
+    assert Browser(hub).post("/claim", page=link, **fields).status_code == 302
+    # And it stays so.
+    hub.restart(text)
+    assert Browser(hub).login("carla", PASSWORD).status_code == 302
+    assert Browser(hub).login("lotte", PASSWORD).status_code == 302
+    assert logins_with_password(config, hub.paths) >= {"carla", "lotte"}
+    hub.restart(TEXT)
 
 
 def test_an_administrators_name_is_not_to_be_signed_up_for(hub, boss):

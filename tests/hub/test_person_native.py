@@ -58,6 +58,16 @@ def test_who_is_forgotten_may_sign_up_anew(hub, api):
     assert can_log_in(hub, "nora", NEW)
 
 
+def test_who_is_shut_out_is_not_authorized_any_more(hub, api):
+    hub.restart("auth: {type: native, NativeAuthenticator: {open_signup: true}}\n")
+    sign_up(hub, "olga", OLD)
+    assert can_log_in(hub, "olga", OLD)
+    hub.restart("auth: {type: native}\nusers: {allowed: [lena, nora]}\n")
+    assert can_log_in(hub, "olga", OLD)
+    api.act("shut-out", "olga")
+    assert not can_log_in(hub, "olga", OLD)
+
+
 def test_who_is_shut_out_keeps_the_password_for_a_way_back(hub, api):
     sign_up(hub, "lena", OLD)
     api.act("shut-out", "lena")

@@ -18,9 +18,9 @@ from tljh.commands.user_list import NameArgument, NamesArgument, everybody, pers
 from tljh.configfile import installed_file
 from tljh.converge import Outcome, converge
 from tljh.errors import Exit, TljhError
-from tljh.facts import TOKEN_FILE, Facts, read_token
+from tljh.facts import TOKEN_FILE, Facts, logins_with_password, read_token
 from tljh.host.homes import archive_home
-from tljh.host.passwords import hash_password, store_hash
+from tljh.host.passwords import hash_password, native_sign_ups, store_hash
 from tljh.host.real import RealHost
 from tljh.hub.api import HubApi, api_url
 from tljh.hub.claims import claim_file, read_claim
@@ -161,6 +161,7 @@ def add(
             text = with_names(text, (*GROUPS, one), names)
         return text
 
+    notes = _notes_on_sign_ups(config, paths, names, is_admin=admin)
     outcome = change_lists(f"user add {' '.join(names)}", edit, passwords=first, as_json=as_json)
     lines, people = [], []
     for name in names:
@@ -170,7 +171,8 @@ def add(
         keeps = "; keeps the password" if generate and name.lower() in have_one else ""
         lines.append(_added_line(name, entry, was_there) + keeps)
         people.append(entry)
-    return Told(tuple(lines), {"people": people}, _notes_on_adding(config, outcome.config))
+    notes += _notes_on_adding(config, outcome.config)
+    return Told(tuple(lines), {"people": people}, notes)
 
 
 def first_passwords(config: Config, paths: Paths, given: dict[str, str]) -> list[FirstPasswords]:
@@ -214,6 +216,27 @@ def _added_line(name: str, entry: dict[str, Any], was_there: bool) -> str:
     if entry["claim"]:
         line += f"; sets the password here, once: {entry['claim']}"
     return line
+
+
+def _notes_on_sign_ups(
+    config: Config, paths: Paths, names: Iterable[str], *, is_admin: bool
+) -> tuple[str, ...]:
+    """Whether a password counts that somebody signed up with before the name was listed."""
+    if not uses_native(config):
+        return ()
+    counts = logins_with_password(config, paths)
+    waiting = set(native_sign_ups(paths.state_dir / "jupyterhub.sqlite")) - counts
+    what = (
+        "the link alone sets the password"
+        if is_admin
+        else "that password counts from now on; if it is somebody else's: "
+        "sudo tljh user reset-password {name}"
+    )
+    return tuple(
+        f"note: somebody signed up as {name} whom nobody had authorized: {what.format(name=name)}"
+        for name in map(str.lower, names)
+        if name in waiting
+    )
 
 
 def _notes_on_adding(before: Config, after: Config) -> tuple[str, ...]:

@@ -84,17 +84,17 @@ def _entries(path: Path) -> dict[bytes, bytes]:
     return _read(path, all_of) or {}
 
 
-def native_logins(database: Path) -> list[str]:
-    """Names with a password in NativeAuthenticator's table of the hub's database."""
+def native_sign_ups(database: Path) -> dict[str, bool]:
+    """Who signed up with NativeAuthenticator, and whether that was authorized."""
     if not database.is_file():
-        return []
+        return {}
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as opened:
-            rows = opened.execute("SELECT username FROM users_info ORDER BY username")
-            return [str(name) for (name,) in rows]
+            rows = opened.execute("SELECT username, is_authorized FROM users_info")
+            return {str(name): bool(is_authorized) for name, is_authorized in rows}
     except sqlite3.Error:
         # The table is made when the authenticator is first used.
-        return []
+        return {}
 
 
 def store_hash(path: Path, login: str, hashed: bytes | None) -> None:

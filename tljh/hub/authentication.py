@@ -47,10 +47,10 @@ class LoginGuard(Configurable):
 class TooManyAttempts(web.HTTPError):
     """429 with the time to wait, on the login form where there is one."""
 
-    def __init__(self, wait_s: float) -> None:
+    def __init__(self, wait_s: float, of_what: str = "bad logins") -> None:
         minutes = math.ceil(wait_s / 60)
         when = "a minute" if minutes <= 1 else f"{minutes} minutes"
-        super().__init__(429, f"Too many bad logins. Try again in {when}.")
+        super().__init__(429, f"Too many {of_what}. Try again in {when}.")
         self.headers = {"Retry-After": str(math.ceil(wait_s))}
 
 
@@ -58,6 +58,8 @@ class Guard:
     """Counts bad logins around any authenticator's own check."""
 
     _throttle: Throttle | None = None
+    # Of its own: whoever signs up in vain must not hold up logins from the same address.
+    _sign_ups: Throttle | None = None
     _trusted: tuple[Any, ...] = ()
 
     def __init__(self, **arguments: Any) -> None:
@@ -65,6 +67,7 @@ class Guard:
         settings = LoginGuard(parent=arguments.get("parent"))
         if settings.enabled:
             self._throttle = Throttle(settings.limits())
+            self._sign_ups = Throttle(settings.limits())
         self._trusted = tuple(
             ipaddress.ip_network(network, strict=False) for network in settings.trusted_proxies
         )
@@ -79,6 +82,17 @@ class Guard:
             super().check_allowed(username, authentication)  # type: ignore[misc]
         )
         return bool(allowed) or username in self.admin_users  # type: ignore[attr-defined]
+
+    def count_sign_up(self, handler: Any, login: str) -> None:
+        """Raises TooManyAttempts for an address that has signed up too many."""
+        if self._sign_ups is None:
+            return
+        name = throttle_key(login)
+        address = client_address(handler.request.headers, self._trusted)
+        wait_s = self._sign_ups.wait_s(name, address)
+        if wait_s > 0:
+            raise TooManyAttempts(wait_s, "sign-ups")
+        self._sign_ups.failed(name, address)
 
     async def get_authenticated_user(self, handler: Any, data: Any) -> Any:
         if not isinstance(data, dict) or "password" not in data:

@@ -4,16 +4,19 @@ Version 1.3.0 answers 500 to every login there (its handler wants a `statsd` and
 that JupyterHub no longer has). Login pages are JupyterHub's own below, which is all of the
 mending: when a release works again, remove `NativeLoginHandler`.
 
-What stays ours: hashing off the event loop, claims for administrators' names, and that being
-listed in `users.allowed` authorises for as long as the name is listed, not for ever.
+What stays ours: hashing off the event loop and after everything else was looked at, claims for
+administrators' names, and that being listed in `users.allowed` authorises for as long as the name
+is listed, not for ever.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 from jupyterhub.auth import Authenticator
@@ -28,6 +31,7 @@ from tornado.escape import url_escape
 from tljh.host.passwords import hash_password
 from tljh.hub.claimpage import Claimable, ClaimHandler
 from tljh.hub.hashing import hashed, matches
+from tljh.hub.people import listed_before
 
 # Made in a thread before the library's own handlers ask for it.
 _HASH: ContextVar[bytes | None] = ContextVar("_HASH", default=None)
@@ -66,10 +70,21 @@ async def _with_hash_of(password: str) -> AsyncIterator[None]:
 
 
 class SignUpHandler(native.SignUpHandler):
-    """Sign-up; the password is hashed before the library asks for the hash."""
+    """Sign-up; the password is hashed before the library asks for the hash, if it will ask."""
 
     async def post(self) -> None:
-        async with _with_hash_of(self.get_body_argument("signup_password", "", strip=False)):
+        authenticator = self.authenticator
+        login = authenticator.normalize_username(self.get_body_argument("username", ""))
+        password = self.get_body_argument("signup_password", "", strip=False)
+        again = self.get_body_argument("signup_password_confirmation", "", strip=False)
+        if password != again or not authenticator.takes_sign_up(login, password):
+            # The library says why.
+            await super().post()
+            return
+        if login not in authenticator.allowed_users:
+            authenticator.count_sign_up(self, login)
+        # One at a time: others log in meanwhile, which takes the same threads.
+        async with authenticator.sign_up_turn, _with_hash_of(password):
             await super().post()
 
 
@@ -165,8 +180,33 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
         """As JupyterHub says; the library refuses spaces, which accounts and routes here take."""
         return bool(Authenticator.validate_username(self, username))
 
-    def _is_listed(self, login: str) -> bool:
-        return login in self.allowed_users or login in self.admin_users
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.sign_up_turn = asyncio.Lock()
+        self._settle_sign_ups_of_administrators()
+
+    def _settle_sign_ups_of_administrators(self) -> None:
+        """What somebody signed up with counts for an administrator if it counted before.
+
+        Anybody may sign up by a name and wait, unauthorized, until it becomes an
+        administrator's.
+        """
+        listed = listed_before(Path(self.claims_dir).parent)
+        for login in self.admin_users:
+            user = self.get_user(login)
+            if user is None or user.is_authorized:
+                continue
+            if login in listed:
+                user.is_authorized = True
+            else:
+                self.log.warning("nobody authorized who signed up as %s: forgotten", login)
+                self.db.delete(user)
+        self.db.commit()
+
+    def _is_let_in(self, user: Any) -> bool:
+        if user.is_authorized or user.username in self.admin_users:
+            return bool(user.is_authorized)
+        return bool(self.open_signup) or user.username in self.allowed_users
 
     def check_allowed(self, username: str, authentication: Any = None) -> bool:
         """Whoever got through `authenticate` was authorised there."""
@@ -181,20 +221,23 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
             return None
         if user.has_2fa and not user.is_valid_token(data.get("2fa") or ""):
             return None
-        if not (user.is_authorized or self.open_signup or self._is_listed(login)):
+        if not self._is_let_in(user):
             raise web.HTTPError(403, f"{login} has not been authorized by an administrator yet.")
         return login
 
+    def takes_sign_up(self, login: str, password: str) -> bool:
+        if not self.enable_signup or login in self.admin_users:
+            # An administrator's way in is the claim link alone.
+            return False
+        acceptable = self.validate_username(login) and self.is_password_strong(password)
+        return bool(acceptable and not self.user_exists(login))
+
     def create_user(self, username: str, password: str, **more: Any) -> Any:
         login = self.normalize_username(username)
-        if login in self.admin_users:
-            # Theirs is the claim link alone.
-            return None
-        acceptable = self.validate_username(login) and self.is_password_strong(password)
-        if not self.enable_signup or not acceptable or self.user_exists(login):
+        if not self.takes_sign_up(login, password):
             return None
         made = self._new_user(login, _HASH.get() or hash_password(password), **more)
-        if made is not None and self.allow_self_approval_for and not self._is_listed(login):
+        if made is not None and self.allow_self_approval_for and login not in self.allowed_users:
             self._ask_for_approval(made)
         return made
 
@@ -227,10 +270,10 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
         made = await hashed(password)
         user = self.get_user(login)
         if user is None:
-            self._new_user(login, made)
-        else:
-            user.password = made
-            self.db.commit()
+            user = self._new_user(login, made)
+        user.password = made
+        user.is_authorized = True
+        self.db.commit()
 
     def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
         handlers = [(path, OURS.get(cls, cls)) for path, cls in super().get_handlers(app)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tljh.host.accounts import ADMINS_GROUP
@@ -93,6 +94,15 @@ def read_declared(data: bytes | None) -> Declared | None:
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def listed_before(state_dir: Path) -> frozenset[str]:
+    """Who was in users.allowed when it was last applied."""
+    try:
+        declared = read_declared((state_dir / LEDGER).read_bytes())
+    except OSError:
+        declared = None
+    return declared.allowed if declared else frozenset()
 
 
 @dataclass(frozen=True)

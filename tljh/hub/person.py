@@ -48,6 +48,11 @@ class PersonHandler(APIHandler):
         """End every server, session and token, and the right to come back by being known."""
         self.authenticator.allowed_users.discard(name)
         self.authenticator.admin_users.discard(name)
+        kept = self._sign_up_of(name)
+        if kept is not None:
+            # The password stays, for who is listed again.
+            kept.is_authorized = False
+            self.db.commit()
         user = self.find_user(name)
         if user is None:
             return
@@ -91,15 +96,21 @@ class PersonHandler(APIHandler):
         self.authenticator.allowed_users |= listed
 
     async def _set_password(self, name: str, password: str) -> None:
-        from nativeauthenticator.orm import UserInfo
-
         from tljh.host.passwords import hash_password
 
-        kept = UserInfo.find(self.db, name) if _has_native_tables(self.db) else None
+        kept = self._sign_up_of(name)
         if kept is None:
             raise web.HTTPError(404, f"the authenticator keeps no password of {name}")
         kept.password = await asyncio.to_thread(hash_password, password)
         self.db.commit()
+
+    def _sign_up_of(self, name: str) -> Any:
+        """What native keeps of somebody; None where there is nothing, or no native."""
+        if not _has_native_tables(self.db):
+            return None
+        from nativeauthenticator.orm import UserInfo
+
+        return UserInfo.find(self.db, name)
 
     async def _stop_servers(self, user: Any) -> None:
         """Stop all of somebody's servers, also those that start, and see them end."""

@@ -1,0 +1,41 @@
+"""Whose sign-up counts as a password, read off the hub's database and what was applied last."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tljh.commands.user_change import _notes_on_sign_ups
+from tljh.config import load
+from tljh.facts import logins_with_password
+from tljh.hub.people import LEDGER, Declared
+from tljh.paths import Paths
+
+NATIVE = load(b"auth: {type: Native}\nusers: {admin: [boss]}")
+
+
+@pytest.fixture
+def paths(tmp_path):
+    paths = Paths(tmp_path)
+    paths.state_dir.mkdir()
+    with closing(sqlite3.connect(paths.state_dir / "jupyterhub.sqlite")) as made:
+        made.execute("CREATE TABLE users_info (username TEXT, is_authorized BOOLEAN)")
+        rows = [("boss", 1), ("lena", 0), ("carla", 0), ("old", None)]
+        made.executemany("INSERT INTO users_info VALUES (?, ?)", rows)
+        made.commit()
+    (paths.state_dir / LEDGER).write_bytes(Declared(allowed=frozenset({"lena"})).as_bytes())
+    return paths
+
+
+def test_a_sign_up_counts_once_it_was_authorized_or_listed(paths):
+    assert logins_with_password(NATIVE, paths) == {"boss", "lena"}
+
+
+def test_whoever_adds_somebody_who_waits_is_told_what_counts(paths):
+    (note,) = _notes_on_sign_ups(NATIVE, paths, ["Carla", "lena", "new"], is_admin=True)
+    assert "somebody signed up as carla" in note
+    assert "the link alone" in note
+    (note,) = _notes_on_sign_ups(NATIVE, paths, ["carla"], is_admin=False)
+    assert "tljh user reset-password carla" in note
