@@ -10,6 +10,9 @@ import asyncio
 import ipaddress
 import math
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partialmethod
+from importlib import import_module
 from typing import Any
 
 from jupyterhub.handlers.login import LoginHandler
@@ -24,6 +27,9 @@ from tljh.hub.throttle import Limits, Throttle, client_address
 LONGEST_KEY = 256
 # Authenticators whose `authenticate` talks to a server without giving way to others.
 BLOCKING = ("LDAPAuthenticator",)
+# How many such logins wait at a time for a server that does not answer.
+BLOCKING_THREADS = 16
+DIRECTORY_TIMEOUT_S = 15
 
 
 class LoginGuard(Configurable):
@@ -120,13 +126,31 @@ class Guard:
             return user
 
 
+@cache
+def _blocking_threads() -> ThreadPoolExecutor:
+    """Not asyncio's own, in which servers are started: logins that hang must not stop those."""
+    return ThreadPoolExecutor(BLOCKING_THREADS, "login")
+
+
 class OffTheLoop:
-    """Runs an `authenticate` that blocks in a thread of its own."""
+    """Runs an `authenticate` that blocks in a thread, of which logins have their own."""
 
     async def authenticate(self, handler: Any, data: Any) -> Any:
-        return await asyncio.to_thread(
-            lambda: asyncio.run(super(OffTheLoop, self).authenticate(handler, data))  # type: ignore[misc]
+        return await asyncio.get_running_loop().run_in_executor(
+            _blocking_threads(),
+            lambda: asyncio.run(super(OffTheLoop, self).authenticate(handler, data)),  # type: ignore[misc]
         )
+
+
+def _end_silence_of_directories() -> None:
+    """A directory that accepts and never answers would keep a thread for ever.
+
+    LDAPAuthenticator has no setting for it and makes its connections itself.
+    """
+    ldap3 = import_module("ldap3")
+    for cls, name in ((ldap3.Server, "connect_timeout"), (ldap3.Connection, "receive_timeout")):
+        if not isinstance(vars(cls)["__init__"], partialmethod):
+            cls.__init__ = partialmethod(cls.__init__, **{name: DIRECTORY_TIMEOUT_S})
 
 
 def throttle_key(login: str) -> str:
@@ -140,4 +164,5 @@ def guarded(chosen: type) -> type:
     around: tuple[type, ...] = (Guard,)
     if ancestors & set(BLOCKING):
         around = (Guard, OffTheLoop)
+        _end_silence_of_directories()
     return type(chosen.__name__, (*around, chosen), {"__doc__": chosen.__doc__})
