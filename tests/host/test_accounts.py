@@ -10,6 +10,7 @@ from tljh.errors import TljhError
 from tljh.host.accounts import (
     ADMINS_GROUP,
     Account,
+    account_of_server,
     ensure_account,
     is_expired,
     is_managed,
@@ -57,6 +58,17 @@ def test_a_directory_for_homes_that_is_not_there_is_made(host):
         # The machine in memory makes no homes: that comes after the directory.
         ensure_account(host, Account("jupyter-a", "a", home_root=Path("/data/home")))
     assert host.info(Path("/data/home")).mode == 0o755
+
+
+def test_a_locked_account_gets_no_server(host):
+    host.mkdir(Path("/home/jupyter-ann"), mode=0o755)
+    account = Account("jupyter-ann", "ann")
+    assert account_of_server(host, account)
+    host.lock_user("jupyter-ann")
+    with pytest.raises(TljhError, match="your account is locked"):
+        account_of_server(host, account)
+    host.unlock_user("jupyter-ann")
+    assert not account_of_server(host, account)
 
 
 def test_an_account_that_lost_its_home_gets_a_new_one(host):

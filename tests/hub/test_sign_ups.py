@@ -1,4 +1,4 @@
-"""Whose sign-up counts as a password, read off the hub's database and what was applied last."""
+"""Who comes by a name of their own, and what whoever looks after people is told of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from tljh.commands.user_change import _notes_on_sign_ups
+from tljh.commands.user_change import _notes_on_removing, _notes_on_sign_ups
 from tljh.config import load
 from tljh.facts import logins_with_password
 from tljh.hub.people import LEDGER, Declared
@@ -39,3 +39,16 @@ def test_whoever_adds_somebody_who_waits_is_told_what_counts(paths):
     assert "the link alone" in note
     (note,) = _notes_on_sign_ups(NATIVE, paths, ["carla"], is_admin=False)
     assert "tljh user reset-password carla" in note
+
+
+def test_whoever_removes_somebody_is_told_if_they_may_just_come_back():
+    def notes(text: str) -> str:
+        return " ".join(_notes_on_removing(load((text + "\nusers: {admin: [boss]}").encode())))
+
+    for text in (
+        "auth: {allow_all: true}",
+        "auth: {type: native, NativeAuthenticator: {open_signup: true}}",
+        "auth: {type: native}\nNativeAuthenticator: {open_signup: true}",
+    ):
+        assert "tljh user disable" in notes(text)
+    assert notes("auth: {type: native}") == notes("auth: {type: firstuse}") == ""

@@ -311,7 +311,12 @@ def _notes_on_removing(config: Config) -> tuple[str, ...]:
     notes = []
     provider = provider_of(config.auth.type)
     is_own = provider is not None and provider.lets_in == "own"
-    if not is_own and config.auth.allow_all is not False:
+    if is_own and _takes_anybody(config):
+        notes.append(
+            "note: anybody may log in by a name of their choice, they too; "
+            "to be sure: sudo tljh user disable NAME"
+        )
+    elif not is_own and config.auth.allow_all is not False:
         notes.append(
             f"note: {config.auth.type} may still let them in by other rules than the lists; "
             "to be sure: sudo tljh user disable NAME"
@@ -319,6 +324,14 @@ def _notes_on_removing(config: Config) -> tuple[str, ...]:
     if not config.users.admin:
         notes.append("note: nobody is an administrator now: sudo tljh user add --admin NAME")
     return tuple(notes)
+
+
+def _takes_anybody(config: Config) -> bool:
+    """Whether an authenticator with a list of its own puts everybody in it who comes."""
+    if uses_first_use(config):
+        return config.auth.allow_all is True
+    own = {**config.auth.classes, **config.traitlets}.get("NativeAuthenticator", {})
+    return uses_native(config) and own.get("open_signup") is True
 
 
 def disable(names: NamesArgument, *, as_json: bool = False) -> Told:

@@ -73,6 +73,19 @@ def ensure_account(host: Host, account: Account) -> bool:
     return is_new
 
 
+def account_of_server(host: Host, account: Account) -> bool:
+    """Make an account right that a server may run as; true if it is new."""
+    is_new = ensure_account(host, account)
+    # Systemd runs what it is told as anybody; ssh and PAM look at this themselves.
+    if is_expired(host, account.name):
+        raise TljhError(
+            "your account is locked",
+            why=f"{account.login} was removed or banned, or {account.name} has expired",
+            fix=f"sudo tljh user add {account.login}",
+        )
+    return is_new
+
+
 def _make(host: Host, account: Account) -> None:
     home = account.home_root / account.name
     if host.info(account.home_root) is None:

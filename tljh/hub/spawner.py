@@ -19,7 +19,7 @@ from traitlets import Bool, Dict, Enum, Integer, List, Unicode
 
 from tljh.errors import TljhError
 from tljh.host import transient
-from tljh.host.accounts import Account, ensure_account
+from tljh.host.accounts import Account, account_of_server
 from tljh.host.real import RealHost
 from tljh.host.transient import TransientUnit
 from tljh.hub.limits import LIMITS_FILE, ServerLimits, concurrent_starts, machine_size, parse
@@ -156,7 +156,7 @@ class UserCreatingSpawner(SystemdSpawner):
     async def _ensure_account(self) -> None:
         account = self._account()
         try:
-            is_new = await asyncio.to_thread(ensure_account, RealHost(), account)
+            is_new = await asyncio.to_thread(account_of_server, RealHost(), account)
         except TljhError as error:
             self.log.error("no account for %s: %s", account.login, error)
             reason = error.findings[0].what
