@@ -87,6 +87,12 @@ def test_the_end_of_a_ban_unlocks_the_account():
     assert changes(before, declared(), []).unlocked == {"alice"}
 
 
+def test_a_plan_does_not_say_that_an_account_of_the_machines_own_is_locked():
+    found = changes(Declared(allowed=frozenset({"ann"})), Declared(), [])
+    assert "account locked" in found.as_lines()[0]
+    assert "account" not in found.as_lines(has_own_accounts=False)[0]
+
+
 def test_who_left_stays_locked_while_others_come_and_go():
     before = declared("bob", locked="alice")
     assert changes(before, declared("carol"), []).unlocked == set()

@@ -128,6 +128,15 @@ def test_the_plan_of_a_class_of_500_can_be_read(host, hub):
     assert any("bob: is out" in line for line in lines)
 
 
+def test_an_account_of_the_machines_own_that_has_expired_is_not_unlocked(host, hub):
+    host.accounts["bob"] = UserInfo("bob", 1500, 1500, "/home/bob", "/bin/bash")
+    bring_about(host, BOB, has_own_accounts=False)
+    bring_about(host, NO_BOB, has_own_accounts=False)
+    host.lock_user("bob")
+    bring_about(host, BOB, has_own_accounts=False)
+    assert is_expired(host, "bob")
+
+
 def test_who_comes_back_is_unlocked(host, hub):
     bring_about(host, BOB)
     bring_about(host, NO_BOB)

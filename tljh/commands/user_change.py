@@ -258,7 +258,15 @@ def remove(
     as_json: bool = False,
 ) -> Told:
     """Put people out: no login, no servers, no tokens, no password; the account is locked."""
-    host, paths, _, register = everybody()
+    host, paths, config, register = everybody()
+    is_own = config.users.accounts == "managed"
+    if delete_home and not is_own:
+        raise TljhError(
+            "homes of accounts that are the machine's own are not deleted",
+            why="users.accounts is existing",
+            fix="leave --delete-home out; userdel --remove deletes account and home",
+            exit_code=Exit.USAGE,
+        )
     people = [person_named(register, name) for name in names]
     gone = [person.name for person in people]
 
@@ -272,7 +280,7 @@ def remove(
     for person in people:
         _forget(host, paths, outcome.config, person.name)
         archive = _archive(host, paths, person) if delete_home else None
-        lines.append(_removed_line(person, archive))
+        lines.append(_removed_line(person, archive, is_own=is_own))
         told.append({"name": person.name, "archive": str(archive) if archive else None})
     notes = _notes_on_removing(outcome.config)
     return Told(tuple(lines), {"people": told}, notes)
@@ -298,9 +306,11 @@ def _archive(host: RealHost, paths: Paths, person: Person) -> Path | None:
     return archive_home(host, person.account, Path(person.home), paths.state_dir / "homes")
 
 
-def _removed_line(person: Person, archive: Path | None) -> str:
+def _removed_line(person: Person, archive: Path | None, *, is_own: bool) -> str:
     if person.account is None:
         return f"{person.name} is removed; there was no account yet"
+    if not is_own:
+        return f"{person.name} is removed; the account is the machine's own and stays as it is"
     if archive is not None:
         return f"{person.name} is removed, the account locked, the home archived: {archive}"
     home = f", the home kept: {person.home}" if person.home else ""

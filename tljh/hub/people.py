@@ -123,13 +123,14 @@ class Changes:
     all_join: frozenset[str] = frozenset()
     all_leave: frozenset[str] = frozenset()
 
-    def as_lines(self) -> tuple[str, ...]:
-        """One line for each person, as a plan shows it."""
+    def as_lines(self, *, has_own_accounts: bool = True) -> tuple[str, ...]:
+        """One line for each person, as a plan shows it; only accounts of ours are locked."""
+        out = "is out: no login, servers stopped, tokens revoked"
         found: dict[str, list[str]] = {}
         texts = (
             (self.let_in, "may log in"),
-            (self.unlocked, "account unlocked"),
-            (self.shut_out, "is out: no login, servers stopped, tokens revoked, account locked"),
+            (self.unlocked if has_own_accounts else (), "account unlocked"),
+            (self.shut_out, f"{out}, account locked" if has_own_accounts else out),
             (self.demoted, "is no administrator any more: no sudo, servers and sessions ended"),
         )
         for names, text in texts:

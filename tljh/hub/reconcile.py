@@ -83,16 +83,18 @@ class People(Wish):
             known & found.shut_out,
             self.has_own_accounts,
         )
-        return change, Difference("+" if before is None else "~", _summary(found), _lines(found))
+        lines = _lines(found, self.has_own_accounts)
+        return change, Difference("+" if before is None else "~", _summary(found), lines)
 
 
-def _lines(found: Changes) -> tuple[str, ...]:
+def _lines(found: Changes, has_own_accounts: bool) -> tuple[str, ...]:
     """What happens to whom; of a class that is let in, the first ones stand for all."""
     if len(found.let_in) <= SHOWN_LET_IN:
-        return found.as_lines()
+        return found.as_lines(has_own_accounts=has_own_accounts)
     shown = frozenset(sorted(found.let_in)[:SHOWN_LET_IN])
     more = f"and {len(found.let_in) - len(shown)} more may log in"
-    return (*replace(found, let_in=shown).as_lines(), more)
+    lines = replace(found, let_in=shown).as_lines(has_own_accounts=has_own_accounts)
+    return (*lines, more)
 
 
 def _summary(found: Changes) -> str:
@@ -132,7 +134,7 @@ class PeopleChange(Resource):
         return "of the hub"
 
     def difference(self, host: HostReader) -> Difference | None:
-        return Difference("~", _summary(self.changes), _lines(self.changes))
+        return Difference("~", _summary(self.changes), _lines(self.changes, self.has_own_accounts))
 
     def _touched(self) -> dict[str, str]:
         """Accounts by login of everybody whose account may change."""
@@ -179,9 +181,9 @@ class PeopleChange(Resource):
         for login in sorted(self.changes.demoted):
             self._demote(host, login, accounts.get(login))
         for login in sorted(self.changes.unlocked):
-            account = accounts.get(login)
-            if account and host.user(account) and is_expired(host, account):
-                host.unlock_user(account)
+            own = self._own(host, accounts.get(login))
+            if own is not None and is_expired(host, own):
+                host.unlock_user(own)
         for login, group in sorted(self.changes.joins):
             self._join(host, accounts.get(login), group)
         for login, group in sorted(self.changes.leaves):

@@ -60,14 +60,17 @@ def read_register(host: HostReader, config: Config, paths: Paths) -> Register:
     token = read_token(host, paths.state_dir / TOKEN_FILE)
     users = HubApi(host, api_url(config.base_url), token).users() if token else None
     in_hub = {user.name: user for user in users or ()}
-    accounts = {_login_of(user): user for user in managed_accounts(host)}
+    has_own_accounts = config.users.accounts == "managed"
+    # Others are the machine's own, and called like their people.
+    managed = managed_accounts(host) if has_own_accounts else []
+    accounts = {_login_of(user): user for user in managed}
     keeps_passwords = uses_first_use(config)
     with_password = set(logins(paths.state_dir / PASSWORDS)) if keeps_passwords else set()
     names = declared.allowed | declared.admins | declared.banned | set(in_hub) | set(accounts)
     people = {}
     for name in sorted(names):
         user = in_hub.get(name, HubUser(name))
-        account = accounts.get(name) or _account(host, name)
+        account = accounts.get(name) or _account(host, name, has_own_accounts)
         if name in declared.banned:
             access = "banned"
         elif name in declared.welcome:
@@ -89,8 +92,8 @@ def read_register(host: HostReader, config: Config, paths: Paths) -> Register:
     return Register(people, users is not None)
 
 
-def _account(host: HostReader, login: str) -> UserInfo | None:
-    name = account_or_none(login)
+def _account(host: HostReader, login: str, is_own: bool) -> UserInfo | None:
+    name = account_or_none(login) if is_own else login
     return host.user(name) if name else None
 
 

@@ -1,0 +1,33 @@
+"""Everybody put together, on a machine in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tljh.commands.user_change import _removed_line
+from tljh.config import load
+from tljh.host.fake import FakeHost
+from tljh.hub.register import read_register
+from tljh.paths import Paths
+
+
+def test_with_accounts_of_the_machines_own_people_have_those(tmp_path):
+    host = FakeHost()
+    host.add_user("ann", home=Path("/home/ann"))
+    host.add_user("jupyter-bob", home=Path("/home/jupyter-bob"))
+    text = b"auth: {type: pam}\nusers: {accounts: existing, allowed: [ann, bob]}\n"
+    people = read_register(host, load(text), Paths(tmp_path)).people
+    assert (people["ann"].account, people["ann"].home) == ("ann", "/home/ann")
+    assert people["bob"].account is None
+    line = _removed_line(people["ann"], None, is_own=False)
+    assert "locked" not in line
+    assert "stays as it is" in line
+
+
+def test_with_accounts_of_ours_people_have_those(tmp_path):
+    host = FakeHost()
+    host.add_user("ann", home=Path("/home/ann"))
+    host.add_user("jupyter-ann", home=Path("/home/jupyter-ann"))
+    people = read_register(host, load(b"users: {allowed: [ann]}"), Paths(tmp_path)).people
+    assert people["ann"].account == "jupyter-ann"
+    assert "the account locked" in _removed_line(people["ann"], None, is_own=True)
