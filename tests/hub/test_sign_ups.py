@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from tljh.commands.user_change import _notes_on_removing, _notes_on_sign_ups
+from tljh.commands.user_notes import notes_on_removing, notes_on_sign_ups
 from tljh.config import load
 from tljh.facts import logins_with_password
 from tljh.hub.people import LEDGER, Declared
@@ -34,16 +34,16 @@ def test_a_sign_up_counts_once_it_was_authorized_or_listed(paths):
 
 
 def test_whoever_adds_somebody_who_waits_is_told_what_counts(paths):
-    (note,) = _notes_on_sign_ups(NATIVE, paths, ["Carla", "lena", "new"], is_admin=True)
+    (note,) = notes_on_sign_ups(NATIVE, paths, ["Carla", "lena", "new"], is_admin=True)
     assert "somebody signed up as carla" in note
     assert "the link alone" in note
-    (note,) = _notes_on_sign_ups(NATIVE, paths, ["carla"], is_admin=False)
+    (note,) = notes_on_sign_ups(NATIVE, paths, ["carla"], is_admin=False)
     assert "tljh user reset-password carla" in note
 
 
 def test_whoever_removes_somebody_is_told_if_they_may_just_come_back():
     def notes(text: str) -> str:
-        return " ".join(_notes_on_removing(load((text + "\nusers: {admin: [boss]}").encode())))
+        return " ".join(notes_on_removing(load((text + "\nusers: {admin: [boss]}").encode())))
 
     for text in (
         "auth: {allow_all: true}",

@@ -15,12 +15,13 @@ import typer
 from tljh.commands.install import public_url
 from tljh.commands.reload import request_for
 from tljh.commands.user_list import NameArgument, NamesArgument, everybody, person_named
+from tljh.commands.user_notes import notes_on_adding, notes_on_removing, notes_on_sign_ups
 from tljh.configfile import installed_file
 from tljh.converge import Outcome, converge
 from tljh.errors import Exit, TljhError
-from tljh.facts import TOKEN_FILE, Facts, logins_with_password, read_token
+from tljh.facts import TOKEN_FILE, Facts, read_token
 from tljh.host.homes import archive_home
-from tljh.host.passwords import hash_password, native_sign_ups, store_hash
+from tljh.host.passwords import hash_password, store_hash
 from tljh.host.real import RealHost
 from tljh.hub.api import HubApi, api_url
 from tljh.hub.claims import claim_file, read_claim
@@ -161,7 +162,7 @@ def add(
             text = with_names(text, (*GROUPS, one), names)
         return text
 
-    notes = _notes_on_sign_ups(config, paths, names, is_admin=admin)
+    notes = notes_on_sign_ups(config, paths, names, is_admin=admin)
     outcome = change_lists(f"user add {' '.join(names)}", edit, passwords=first, as_json=as_json)
     lines, people = [], []
     for name in names:
@@ -171,7 +172,7 @@ def add(
         keeps = "; keeps the password" if generate and name.lower() in have_one else ""
         lines.append(_added_line(name, entry, was_there) + keeps)
         people.append(entry)
-    notes += _notes_on_adding(config, outcome.config)
+    notes += notes_on_adding(config, outcome.config)
     return Told(tuple(lines), {"people": people}, notes)
 
 
@@ -218,37 +219,6 @@ def _added_line(name: str, entry: dict[str, Any], was_there: bool) -> str:
     return line
 
 
-def _notes_on_sign_ups(
-    config: Config, paths: Paths, names: Iterable[str], *, is_admin: bool
-) -> tuple[str, ...]:
-    """Whether a password counts that somebody signed up with before the name was listed."""
-    if not uses_native(config):
-        return ()
-    counts = logins_with_password(config, paths)
-    waiting = set(native_sign_ups(paths.state_dir / "jupyterhub.sqlite")) - counts
-    what = (
-        "the link alone sets the password"
-        if is_admin
-        else "that password counts from now on; if it is somebody else's: "
-        "sudo tljh user reset-password {name}"
-    )
-    return tuple(
-        f"note: somebody signed up as {name} whom nobody had authorized: {what.format(name=name)}"
-        for name in map(str.lower, names)
-        if name in waiting
-    )
-
-
-def _notes_on_adding(before: Config, after: Config) -> tuple[str, ...]:
-    """What the first name in a list means where everybody could come until then."""
-    provider = provider_of(after.auth.type)
-    if provider is None or provider.lets_in != "all" or after.auth.allow_all is not None:
-        return ()
-    if "allowed" in before.users.model_fields_set or not after.users.allowed:
-        return ()
-    return ("note: everybody could log in until now; from now on only who is in users.allowed",)
-
-
 def remove(
     names: NamesArgument,
     *,
@@ -282,7 +252,7 @@ def remove(
         archive = _archive(host, paths, person) if delete_home else None
         lines.append(_removed_line(person, archive, is_own=is_own))
         told.append({"name": person.name, "archive": str(archive) if archive else None})
-    notes = _notes_on_removing(outcome.config)
+    notes = notes_on_removing(outcome.config)
     return Told(tuple(lines), {"people": told}, notes)
 
 
@@ -315,33 +285,6 @@ def _removed_line(person: Person, archive: Path | None, *, is_own: bool) -> str:
         return f"{person.name} is removed, the account locked, the home archived: {archive}"
     home = f", the home kept: {person.home}" if person.home else ""
     return f"{person.name} is removed, the account locked{home}"
-
-
-def _notes_on_removing(config: Config) -> tuple[str, ...]:
-    notes = []
-    provider = provider_of(config.auth.type)
-    is_own = provider is not None and provider.lets_in == "own"
-    if is_own and _takes_anybody(config):
-        notes.append(
-            "note: anybody may log in by a name of their choice, they too; "
-            "to be sure: sudo tljh user disable NAME"
-        )
-    elif not is_own and config.auth.allow_all is not False:
-        notes.append(
-            f"note: {config.auth.type} may still let them in by other rules than the lists; "
-            "to be sure: sudo tljh user disable NAME"
-        )
-    if not config.users.admin:
-        notes.append("note: nobody is an administrator now: sudo tljh user add --admin NAME")
-    return tuple(notes)
-
-
-def _takes_anybody(config: Config) -> bool:
-    """Whether an authenticator with a list of its own puts everybody in it who comes."""
-    if uses_first_use(config):
-        return config.auth.allow_all is True
-    own = {**config.auth.classes, **config.traitlets}.get("NativeAuthenticator", {})
-    return uses_native(config) and own.get("open_signup") is True
 
 
 def disable(names: NamesArgument, *, as_json: bool = False) -> Told:
