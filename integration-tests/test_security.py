@@ -10,6 +10,16 @@ pytestmark = pytest.mark.machine
 
 PASSWORD = "correct-horse-battery"
 
+# Guesses past the proxy, each time as if from another address.
+GUESSES = """
+cd "$(mktemp -d)" && for number in 1 2 3 4 5 6 7; do
+    curl -s -c jar -o /dev/null http://127.0.0.1:15001/hub/login
+    curl -s -b jar -o /dev/null -w '%{http_code}\\n' -H "X-Forwarded-For: 203.0.113.$number" \\
+        --data-urlencode "_xsrf=$(awk '$6 == "_xsrf" {print $7}' jar)" \\
+        -d 'username=stranger&password=a-guess' http://127.0.0.1:15001/hub/login
+done
+"""
+
 
 @pytest.fixture(scope="module")
 def hub(installed_shared):
@@ -85,3 +95,8 @@ def test_a_rule_that_sudo_cannot_read_is_never_written(hub):
     assert done.code == 1
     assert "sudo would not take" in done.stderr
     assert hub.run("cat /etc/sudoers.d/jupyterhub-admins").stdout == before
+
+
+def test_an_address_that_somebody_claims_at_the_hubs_own_port_is_not_believed(hub):
+    told = hub.run("runuser -u nobody -- bash", input=GUESSES).stdout.split()
+    assert told == ["403"] * 5 + ["429"] * 2

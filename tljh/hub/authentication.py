@@ -21,7 +21,8 @@ from tornado import web
 from traitlets import Bool, Float, Integer, List, Unicode
 from traitlets.config import Configurable
 
-from tljh.hub.throttle import Limits, Throttle, client_address
+from tljh.hub.senders import address_of
+from tljh.hub.throttle import Limits, Throttle
 
 # Longer names exist nowhere; what is beyond must not fill our memory.
 LONGEST_KEY = 256
@@ -94,7 +95,7 @@ class Guard:
         if self._sign_ups is None:
             return
         name = throttle_key(login)
-        address = client_address(handler.request.headers, self._trusted)
+        address = address_of(handler.request, self._trusted)
         wait_s = self._sign_ups.wait_s(name, address)
         if wait_s > 0:
             raise TooManyAttempts(wait_s, "sign-ups")
@@ -110,7 +111,7 @@ class Guard:
         if self._throttle is None:
             return await super().get_authenticated_user(handler, data)  # type: ignore[misc]
         name = throttle_key(data["username"])
-        address = client_address(handler.request.headers, self._trusted)
+        address = address_of(handler.request, self._trusted)
         async with self._throttle.turn(name):
             wait_s = self._throttle.wait_s(name, address)
             if wait_s > 0:

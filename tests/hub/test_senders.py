@@ -1,0 +1,47 @@
+"""Whose word on where a request came from is believed."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from tljh.hub.senders import SOCKETS, address_of, uid_of_sender
+
+TABLE = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:3A99 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1
+   1: 0100007F:3A99 0100007F:C001 01 00000000:00000000 00:00000000 00000000     0        0 2 1
+   2: 0100007F:C001 0100007F:3A99 01 00000000:00000000 00:00000000 00000000  1001        0 3 1
+   3: 0100007F:C002 0100007F:3A99 05 00000000:00000000 00:00000000 00000000     0        0 0 1
+"""
+HUB = ("127.0.0.1", 15001)
+
+
+def test_the_account_at_the_other_end_is_the_sender():
+    assert uid_of_sender(TABLE, ("127.0.0.1", 0xC001), HUB) == 1001
+
+
+def test_a_socket_that_its_process_has_closed_is_not_taken_for_roots():
+    assert uid_of_sender(TABLE, ("127.0.0.1", 0xC002), HUB) is None
+    assert uid_of_sender(TABLE, ("127.0.0.1", 0xC003), HUB) is None
+
+
+class Request:
+    """As much of Tornado's as is looked at."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self.headers = {"X-Forwarded-For": "203.0.113.7"}
+        self.connection = self.stream = self
+        self.socket = connected
+
+
+def test_a_claim_counts_if_it_is_the_proxys_and_no_other_accounts(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        with socket.create_connection(listening.getsockname()):
+            request = Request(listening.accept()[0])
+            sent = (request.socket.getpeername(), request.socket.getsockname())
+            assert uid_of_sender(SOCKETS.read_text(), *sent) == os.geteuid()
+            assert address_of(request) == "203.0.113.7"
+            monkeypatch.setattr("tljh.hub.senders._believed", set)
+            assert address_of(request) == f"account {os.geteuid()}"
+        assert address_of(request) == "this machine"
