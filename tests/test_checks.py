@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.test_converge import PATHS, install, machine
 from tljh.checks import Severity, registered, run_checks, subject_of, worst
 from tljh.host.base import Response, Result
+from tljh.hub.claims import new_claim
 
 
 @pytest.fixture(autouse=True)
@@ -84,9 +86,17 @@ def test_an_answer_of_somebody_else_on_the_port_is_not_taken_for_the_hub(host):
     assert any("through the proxy does not answer" in what for what in whats(host))
 
 
-def test_an_administrator_without_a_password_is_reported(host, monkeypatch):
+def test_an_administrator_without_a_password_is_told_and_a_fault_once_no_link_opens(host, monkeypatch):
     monkeypatch.setattr("tljh.facts.logins", lambda path: [])
+    path = PATHS.state_dir / "claims/ada.json"
+    host.write(path, new_claim("ada").as_bytes(), mode=0o600)
     assert whats(host) == ["administrator ada has not set a password yet"]
+    assert worst(reported(host)) is Severity.FINE
+    host.write(
+        path, new_claim("ada", datetime(2020, 1, 1, tzinfo=timezone.utc)).as_bytes(), mode=0o600
+    )
+    assert worst(reported(host)) is Severity.DEGRADED
+    host.remove(path)
     assert worst(reported(host)) is Severity.DEGRADED
 
 

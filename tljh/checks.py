@@ -36,6 +36,11 @@ class Severity(IntEnum):
     BROKEN = 1
     DEGRADED = 2
 
+    @property
+    def of_a_finding(self) -> str:
+        """What a finding of this severity is called: one of a hub that is fine is a note."""
+        return "note" if self is Severity.FINE else self.name.lower()
+
 
 @dataclass(frozen=True)
 class Reported:
@@ -219,18 +224,24 @@ def _unfinished(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
 @check("first passwords")
 def _first_passwords(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
     from tljh.hub.configuration import uses_claims
+    from tljh.proxy.certificates.pair import utc_now
 
     if subject.config is None or subject.facts is None or not uses_claims(subject.config):
         return
+    now = utc_now()
     for name in subject.config.users.admin:
-        if name not in subject.facts.logins_with_password:
-            yield (
-                Severity.DEGRADED,
-                Finding(
-                    f"administrator {name} has not set a password yet",
-                    fix=f"open the claim link; for a new one: sudo tljh user claim {name}",
-                ),
-            )
+        claim = subject.facts.claims.get(name)
+        if name in subject.facts.logins_with_password:
+            continue
+        what = f"administrator {name} has not set a password yet"
+        fix = f"sudo tljh user claim {name} makes a new link"
+        if claim is not None and claim.is_valid(now):
+            # As it should be after an installation: nothing is the matter with the hub.
+            until = f"the claim link is good until {claim.expires:%Y-%m-%d %H:%M} UTC"
+            yield Severity.FINE, Finding(what, why=until, fix=f"open it; {fix}")
+        else:
+            why = "the claim link has expired" if claim else "there is no claim link"
+            yield Severity.DEGRADED, Finding(what, why=why, fix=fix)
 
 
 @check("disk limits")

@@ -35,7 +35,7 @@ class Status:
             "findings": [
                 {
                     "check": item.check,
-                    "severity": item.severity.name.lower(),
+                    "severity": item.severity.of_a_finding,
                     **item.finding.as_json(),
                 }
                 for item in self.reported
@@ -45,7 +45,7 @@ class Status:
     def as_text(self) -> str:
         lines = [f"status: {self.severity.name.lower()}, {self.servers} servers running"]
         for item in self.reported:
-            lines.append(item.finding.as_text(item.severity.name.lower()))
+            lines.append(item.finding.as_text(item.severity.of_a_finding))
         return "\n".join(lines)
 
 
