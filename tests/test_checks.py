@@ -86,7 +86,9 @@ def test_an_answer_of_somebody_else_on_the_port_is_not_taken_for_the_hub(host):
     assert any("through the proxy does not answer" in what for what in whats(host))
 
 
-def test_an_administrator_without_a_password_is_told_and_a_fault_once_no_link_opens(host, monkeypatch):
+def test_an_administrator_without_a_password_is_told_and_a_fault_once_no_link_opens(
+    host, monkeypatch
+):
     monkeypatch.setattr("tljh.facts.logins", lambda path: [])
     path = PATHS.state_dir / "claims/ada.json"
     host.write(path, new_claim("ada").as_bytes(), mode=0o600)
