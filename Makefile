@@ -17,7 +17,7 @@ try-down: ## remove it
 	@$(PYTHON) integration-tests/machine try-down
 
 test: .venv/.made lint ## every test but the long ones, in at most half an hour (as root)
-	$(PY) -m pytest -m "not long" tests integration-tests </dev/null
+	$(PY) -m pytest -m "not long" --durations=25 tests integration-tests </dev/null
 
 test-long: .venv/.made ## the exhaustive rest
 	$(PY) -m pytest -m long tests integration-tests </dev/null
