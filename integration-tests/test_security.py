@@ -13,10 +13,11 @@ PASSWORD = "correct-horse-battery"
 # Guesses past the proxy, each time as if from another address.
 GUESSES = """
 cd "$(mktemp -d)" && for number in 1 2 3 4 5 6 7; do
-    curl -s -c jar -o /dev/null http://127.0.0.1:15001/hub/login
-    curl -s -b jar -o /dev/null -w '%{http_code}\\n' -H "X-Forwarded-For: 203.0.113.$number" \\
-        --data-urlencode "_xsrf=$(awk '$6 == "_xsrf" {print $7}' jar)" \\
-        -d 'username=stranger&password=a-guess' http://127.0.0.1:15001/hub/login
+    ask() { curl -s -b jar -c jar -H "X-Forwarded-For: 203.0.113.$number" -o /dev/null \
+        "$@" http://127.0.0.1:15001/hub/login; }
+    rm -f jar; ask
+    ask -w '%{http_code}\\n' --data-urlencode "_xsrf=$(awk '$6 == "_xsrf" {print $7}' jar)" \
+        -d 'username=stranger&password=a-guess'
 done
 """
 
