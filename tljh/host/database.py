@@ -7,6 +7,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from tljh.host.durable import flush
+
 # The table in which alembic keeps the revision of a schema.
 _REVISION = "SELECT version_num FROM alembic_version"
 
@@ -43,9 +45,9 @@ def copy_database(source: Path, target: Path) -> None:
     # Not as a file: what a killed hub had begun must not count in the copy either.
     with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(partial)) as new:
         old.backup(new)
-    _flush(partial)
+    flush(partial)
     partial.replace(target)
-    _flush(target.parent)
+    flush(target.parent)
 
 
 def beside(path: Path) -> list[Path]:
@@ -61,12 +63,4 @@ def put_back_database(copy: Path, path: Path) -> None:
     for other in beside(path):
         other.unlink(missing_ok=True)
     copy.replace(path)
-    _flush(path.parent)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush(path.parent)

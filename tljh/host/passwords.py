@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tljh.errors import TljhError
+from tljh.host.durable import flush
 
 T = TypeVar("T")
 # A write takes some milliseconds; the library's own look at the file, when a hub starts, too.
@@ -143,22 +144,14 @@ def _replace(path: Path, entries: Mapping[bytes, bytes]) -> None:
             raise OSError(errno.EIO, "what was written is not what is read: is the disk full?")
         made = sorted(workshop.iterdir())
         for file in made:
-            _flush(file)
+            flush(file)
         for file in made:
             file.replace(path.parent / file.name)
-        _flush(path.parent)
+        flush(path.parent)
     except (*dbm.error, TljhError) as error:
         raise TljhError(f"{path} cannot be written", why=str(error)) from error
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def hash_password(password: str) -> bytes:

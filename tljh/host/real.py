@@ -30,6 +30,7 @@ from tljh.host.base import (
     UnitInfo,
     UserInfo,
 )
+from tljh.host.durable import flush
 from tljh.host.quota import DiskQuota, read_quota, write_quota
 from tljh.host.shown import properties_of_one, properties_shown
 
@@ -39,14 +40,6 @@ _NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 _UNIT_PROPERTIES = (
     "Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,NeedDaemonReload"
 )
-
-
-def _fsync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _owner_name(uid: int) -> str:
@@ -326,7 +319,7 @@ class RealHost(RealReader):
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _fsync_directory(path.parent)
+        flush(path.parent)
 
     def append(self, path: Path, data: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -349,12 +342,12 @@ class RealHost(RealReader):
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(target)
         temporary.replace(path)
-        _fsync_directory(path.parent)
+        flush(path.parent)
 
     def mkdir(self, path: Path, *, mode: int, owner: str = "root", group: str = "root") -> None:
         path.mkdir(exist_ok=True)
         self.chmod(path, mode=mode, owner=owner, group=group)
-        _fsync_directory(path.parent)
+        flush(path.parent)
 
     def chmod(self, path: Path, *, mode: int, owner: str, group: str) -> None:
         os.chown(path, _uid(owner), _gid(group), follow_symlinks=False)
@@ -362,7 +355,7 @@ class RealHost(RealReader):
 
     def rename(self, path: Path, to: Path) -> None:
         path.rename(to)
-        _fsync_directory(to.parent)
+        flush(to.parent)
 
     def remove(self, path: Path) -> None:
         found = self.info(path)
@@ -372,7 +365,7 @@ class RealHost(RealReader):
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-        _fsync_directory(path.parent)
+        flush(path.parent)
 
     def run(
         self,
