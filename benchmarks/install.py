@@ -1,14 +1,11 @@
 """How long an install takes, where the time goes, and what the hub needs when idle.
 
-    python3 benchmarks/install.py [--image debian12|debian13] [--on-overlay]
+    python3 benchmarks/install.py [--image debian12|debian13]
 
 Boots a fresh machine with warm package caches, runs the real bootstrap in it twice, and prints
 steps with their seconds, both totals, and the memory (PSS) of each process. With each total stands
 the processor time that it took itself, and what the rest of the computer took meanwhile: on a
 computer that does other things at the same time, only the former means anything.
-
-/opt of the machine lies on the computer's own file system, as that of a VM does. With
-`--on-overlay` it lies in the container, where making a file was seen to cost 180 µs, not 30.
 """
 
 from __future__ import annotations
@@ -76,11 +73,9 @@ def bootstrap(machine: Machine) -> Run:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image", default="debian12")
-    parser.add_argument("--on-overlay", action="store_true", help="/opt in the container")
     options = parser.parse_args()
     for attempt in ("to warm the caches", "measured"):
         mount = channel_mount(local_channel(options.image))
-        mount += [] if options.on_overlay else ["--volume=/opt"]
         with Machine.boot(options.image, name="tljh-benchmark", options=mount) as machine:
             machine.copy_checkout(ROOT)
             first = bootstrap(machine)
