@@ -23,7 +23,8 @@ run = subprocess.Popen({BOOTSTRAP.split()!r}, start_new_session=True)
 seen, deadline = [], time.monotonic() + 600
 while run.poll() is None and len(seen) < number and time.monotonic() < deadline:
     try:
-        lines = open(steps).read().splitlines()
+        # What stands behind the last end of a line is half written.
+        lines = open(steps).read().split("\\n")[:-1]
     except OSError:
         continue
     seen = [line for line in lines if '"kind"' in line]
