@@ -36,7 +36,7 @@ from tljh_installer.index import (
     without_hashes,
 )
 from tljh_installer.network import host_of
-from tljh_installer.processes import Ended, beside, run_logged
+from tljh_installer.processes import Ended, run_logged
 from tljh_installer.release import Carried
 from tljh_installer.steps import Step, Steps
 from tljh_installer.wheel import build_wheel
@@ -220,8 +220,7 @@ class Builder:
                 self._run_uv(uv, "venv", "--no-project", "--python", self.python.path, path)
                 self._install_locked(uv, path, work)
                 wanted = self._install_extras(uv, path, work, wanted, is_told)
-                with self._compiled(path):
-                    pass
+                self._compile(path)
                 self._describe_traits(path)
                 packages = len(list(path.glob("lib/python3*/site-packages/*.dist-info")))
                 self._finish(path, wanted, packages)
@@ -355,18 +354,13 @@ class Builder:
                 "the versions that tljh comes with",
             ) from error
 
-    @contextmanager
-    def _compiled(self, path: Path) -> Iterator[None]:
-        """Compile what the hub imports, beside what is done meanwhile; its service does not."""
-        with contextlib.ExitStack() as stack:
-            for library in path.glob("lib/python3*"):
-                script = library / "site-packages" / "tljh" / "conda" / "worker" / "bytecode.py"
-                if script.exists():
-                    command = [path / "bin" / "python", "-I", "-B", script, library, path, path]
-                    stack.enter_context(
-                        beside(self.steps, [*command, *ROOT_ONLY], environ=self._environ())
-                    )
-            yield
+    def _compile(self, path: Path) -> None:
+        """Compile what the hub imports: its service does not, and what comes next imports it."""
+        for library in path.glob("lib/python3*"):
+            script = library / "site-packages" / "tljh" / "conda" / "worker" / "bytecode.py"
+            if script.exists():
+                command = [path / "bin" / "python", "-I", "-B", script, library, path, path]
+                run_logged(self.steps, [*command, *ROOT_ONLY], environ=self._environ())
 
     def _describe_traits(self, path: Path) -> None:
         """Note which classes and traits the installed packages have, for tljh-config."""
