@@ -15,7 +15,7 @@ import testinfra
 
 from machine import CannotBoot, Machine
 from machine.engine import find_engine
-from machine.image import DEFAULT_RELEASE, ensure_image
+from machine.image import DEFAULT_RELEASE, RELEASES, ensure_image
 from machine.install import channel_mount, installed_image
 from machine.virtual import VirtualMachine, ensure_disk
 
@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--machine-image",
         default=os.environ.get("TLJH_MACHINE_IMAGE", DEFAULT_RELEASE),
-        help="what machines run: debian12, debian13, ubuntu24.04, or an image",
+        help=f"what machines run: {', '.join(RELEASES)}, or an image",
     )
 
 

@@ -61,6 +61,32 @@ def test_debian_comes_from_the_mirror_of_this_computer(
     assert passthrough.apt_mirrors(tmp_path)["debian"] == "http://mirror.example/debian"
 
 
+def test_ubuntu_comes_from_the_mirror_of_this_computer_and_not_from_the_host_of_its_security(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "sources.list").write_text(
+        "deb http://mirror.example/ubuntu/ noble main\n"
+        "deb http://security.ubuntu.com/ubuntu noble-security main\n"
+    )
+    mirrors = passthrough.apt_mirrors(tmp_path)
+    assert passthrough.apt_sources("jammy", "ubuntu", mirrors) == (
+        "deb http://mirror.example/ubuntu jammy main universe\n"
+        "deb http://mirror.example/ubuntu jammy-updates main universe\n"
+        "deb http://mirror.example/ubuntu jammy-security main universe\n"
+    )
+
+
+def test_keys_that_are_not_ubuntus_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / image.UBUNTU_KEYRING
+    package.parent.mkdir(parents=True)
+    package.write_bytes(b"keys of somebody else")
+    monkeypatch.setattr(image, "apt_mirrors", lambda: {"ubuntu": tmp_path.as_uri()})
+    with pytest.raises(CannotBoot, match="is not the package with Ubuntu's keys"):
+        image.fetch_ubuntu_keyring(tmp_path)
+
+
 def test_cgroup_version_is_looked_up(tmp_path: Path) -> None:
     assert engine.cgroup_version(tmp_path) == 1
     (tmp_path / "cgroup.controllers").write_text("cpu memory\n")

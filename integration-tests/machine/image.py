@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import subprocess
 import tarfile
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from machine import caches
 from machine.engine import CannotBoot, Engine, install_packages, need_packages, say, which
-from machine.passthrough import apt_settings, apt_sources, certificates
+from machine.passthrough import apt_mirrors, apt_settings, apt_sources, certificates
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DOCKERFILE = CHECKOUT / "Dockerfile.test"
 LABEL = "org.tljh.machine"
 REGISTRY = "https://registry-1.docker.io/v2/"
+
+# Named by the index of Ubuntu 24.04, which was checked against Ubuntu's key of 2018,
+# F6ECB3762474EDA9D21B7022871920D1991BC93C.
+UBUNTU_KEYRING = "pool/main/u/ubuntu-keyring/ubuntu-keyring_2023.11.28.1_all.deb"
+UBUNTU_KEYRING_SHA256 = "36de43b15853ccae0028e9a767613770c704833f82586f28eb262f0311adb8a8"
 
 # What a fresh cloud VM has and a minimal Debian lacks; Dockerfile.test adds the same
 # to an image from a registry.
@@ -38,13 +46,15 @@ class Release:
 
     base: str
     suite: str | None  # for mmdebstrap; None: only from a registry
+    distribution: str = "debian"
 
 
 RELEASES = {
     "debian12": Release("docker.io/library/debian:12", "bookworm"),
     "debian13": Release("docker.io/library/debian:13", "trixie"),
-    "ubuntu22.04": Release("docker.io/library/ubuntu:22.04", None),
-    "ubuntu24.04": Release("docker.io/library/ubuntu:24.04", None),
+    "ubuntu22.04": Release("docker.io/library/ubuntu:22.04", "jammy", "ubuntu"),
+    "ubuntu24.04": Release("docker.io/library/ubuntu:24.04", "noble", "ubuntu"),
+    "ubuntu26.04": Release("docker.io/library/ubuntu:26.04", "resolute", "ubuntu"),
 }
 ALIASES = {"bookworm": "debian12", "trixie": "debian13", "12": "debian12", "13": "debian13"}
 DEFAULT_RELEASE = "debian12"
@@ -143,38 +153,68 @@ def ensure_base(engine: Engine, release_name: str, release: Release) -> str:
             f"(made here without a registry: {others})"
         )
     say(f"no container registry can be reached: making {release_name} with mmdebstrap")
-    make_base(engine, release.suite, own)
+    with tempfile.TemporaryDirectory(prefix="tljh-base-", dir="/var/tmp") as directory:
+        archive = Path(directory) / "base.tar"
+        bootstrap(release, archive, BASE_PACKAGES.split())
+        engine.run("import", str(archive), own, timeout_s=300)
     return own
 
 
-def make_base(engine: Engine, suite: str, name: str) -> None:
-    """Make a minimal Debian from its packages and import it under `name`."""
+def bootstrap(
+    release: Release, target: Path, packages: Sequence[str], options: Sequence[str] = ()
+) -> None:
+    """Install a release with `packages` into `target`, a directory or a .tar, by mmdebstrap."""
+    assert release.suite is not None
     need_packages({"mmdebstrap": "mmdebstrap"})
-    keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    if not Path(keyring).exists():
-        install_packages(["debian-archive-keyring"])
-    with tempfile.TemporaryDirectory(prefix="tljh-base-", dir="/var/tmp") as directory:
-        archive = str(Path(directory) / "base.tar")
-        options = [f"--aptopt={line}" for line in apt_settings().splitlines()]
+    with tempfile.TemporaryDirectory(prefix="tljh-keyring-", dir="/var/tmp") as directory:
+        # apt reads it as another account, which can't see into root's cache.
+        Path(directory).chmod(0o755)
+        keyring = shutil.copyfile(keyring_of(release.distribution), Path(directory) / "keys.gpg")
+        command = [which("mmdebstrap") or "mmdebstrap", "--variant=minbase"]
+        command += [f"--include={','.join(packages)}", f"--keyring={keyring}"]
+        command += [f"--aptopt={line}" for line in apt_settings().splitlines()]
         done = subprocess.run(
-            [
-                which("mmdebstrap") or "mmdebstrap",
-                "--variant=minbase",
-                f"--include={','.join(BASE_PACKAGES.split())}",
-                f"--keyring={keyring}",
-                *options,
-                suite,
-                archive,
-                "-",
-            ],
-            input=apt_sources(suite),
+            [*command, *options, release.suite, str(target), "-"],
+            input=apt_sources(release.suite, release.distribution),
             capture_output=True,
             text=True,
         )
-        if done.returncode != 0:
-            last = "; ".join(done.stderr.strip().splitlines()[-3:])
-            raise CannotBoot(f"mmdebstrap could not make Debian {suite}: {last}")
-        engine.run("import", archive, name, timeout_s=300)
+    if done.returncode != 0:
+        problems = [line for line in done.stderr.splitlines() if line.startswith(("E:", "W:"))]
+        last = "; ".join((problems or done.stderr.strip().splitlines())[-3:])
+        raise CannotBoot(f"mmdebstrap could not make {release.suite}: {last}")
+
+
+def keyring_of(distribution: str) -> Path:
+    """The keys that a distribution's archive is signed with, fetched unless they are here."""
+    system = Path(f"/usr/share/keyrings/{distribution}-archive-keyring.gpg")
+    if system.exists():
+        return system
+    if distribution == "debian":
+        install_packages(["debian-archive-keyring"])
+        return system
+    kept = caches.directory() / "keyrings" / f"{UBUNTU_KEYRING_SHA256}.gpg"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".keyring-", dir=kept.parent) as directory:
+            fetch_ubuntu_keyring(Path(directory)).replace(kept)
+    return kept
+
+
+def fetch_ubuntu_keyring(scratch: Path) -> Path:
+    """Ubuntu's keys, from its own package: Debian 12 has none that holds them."""
+    url = f"{apt_mirrors()['ubuntu']}/{UBUNTU_KEYRING}"
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            package = answer.read()
+    except OSError as error:
+        raise CannotBoot(f"Ubuntu's keys could not be fetched from {url}: {error}") from None
+    if hashlib.sha256(package).hexdigest() != UBUNTU_KEYRING_SHA256:
+        raise CannotBoot(f"{url} is not the package with Ubuntu's keys that is expected")
+    (scratch / "keyring.deb").write_bytes(package)
+    unpack = ["dpkg-deb", "-x", str(scratch / "keyring.deb"), str(scratch)]
+    subprocess.run(unpack, check=True, stdin=subprocess.DEVNULL)
+    return scratch / "usr/share/keyrings/ubuntu-archive-keyring.gpg"
 
 
 def snapshots(engine: Engine) -> list[str]:

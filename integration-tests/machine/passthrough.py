@@ -116,10 +116,11 @@ def apt_settings() -> str:
 
 
 def apt_mirrors(root: Path = Path("/etc/apt")) -> dict[str, str]:
-    """{"debian": URI, "debian-security": URI}: where this computer gets Debian from."""
+    """Where this computer gets debian, debian-security and ubuntu from: {name: URI}."""
     mirrors = {
         "debian": "http://deb.debian.org/debian",
         "debian-security": "http://deb.debian.org/debian-security",
+        "ubuntu": "http://archive.ubuntu.com/ubuntu",
     }
     files = [root / "sources.list"]
     if (root / "sources.list.d").is_dir():
@@ -134,18 +135,30 @@ def apt_mirrors(root: Path = Path("/etc/apt")) -> dict[str, str]:
                 continue
             uri = match[1].rstrip("/")
             kind = uri.rsplit("/", 1)[-1]
-            if kind in mirrors:
+            # Ubuntu's own host for security has nothing but that.
+            if kind in mirrors and "security.ubuntu.com" not in uri:
                 mirrors[kind] = uri
     return mirrors
 
 
-def apt_sources(suite: str, mirrors: Mapping[str, str] | None = None) -> str:
-    """sources.list of a Debian machine, from the same mirrors as this computer's."""
+def apt_sources(suite: str, distribution: str, mirrors: Mapping[str, str] | None = None) -> str:
+    """sources.list of a machine, from the same mirrors as this computer's.
+
+    Args:
+        suite: code name of the release, such as `bookworm`.
+        distribution: `debian` or `ubuntu`.
+        mirrors: as `apt_mirrors` gives them, which are the default.
+    """
     if mirrors is None:
         mirrors = apt_mirrors()
-    main, security = mirrors["debian"], mirrors["debian-security"]
+    main = mirrors[distribution]
+    if distribution == "ubuntu":
+        # A cloud image of Ubuntu has universe; Ubuntu's archive holds its security updates too.
+        security, components = main, "main universe"
+    else:
+        security, components = mirrors["debian-security"], "main"
     return (
-        f"deb {main} {suite} main\n"
-        f"deb {main} {suite}-updates main\n"
-        f"deb {security} {suite}-security main\n"
+        f"deb {main} {suite} {components}\n"
+        f"deb {main} {suite}-updates {components}\n"
+        f"deb {security} {suite}-security {components}\n"
     )

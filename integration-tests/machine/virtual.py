@@ -18,21 +18,21 @@ from pathlib import Path
 from machine import caches, owner
 from machine.container import LIVE, CommandFailed, Result, checkout_archive, command_line
 from machine.engine import CannotBoot, may_install, need_packages, say, which
-from machine.image import BASE_PACKAGES, canonical, digest_of, release_of
-from machine.passthrough import apt_settings, apt_sources, certificates, registry_environment
+from machine.image import BASE_PACKAGES, Release, bootstrap, canonical, digest_of, release_of
+from machine.passthrough import apt_settings, certificates, registry_environment
 from machine.tryout import free_port
 
 PROGRAMS = {
-    "qemu-system-x86_64": "qemu-system-x86",
     "qemu-img": "qemu-utils",
     "mmdebstrap": "mmdebstrap",
     "mkfs.ext4": "e2fsprogs",
     "ssh": "openssh-client",
 }
-VM_PACKAGES = "linux-image-cloud-amd64 initramfs-tools openssh-server udev kmod e2fsprogs"
+VM_PACKAGES = "initramfs-tools openssh-server udev kmod e2fsprogs"
 BOOT_TIMEOUT_S = 300.0
 DISK_SIZE = "12G"
 OVERLAYS = "tljh-qemu-"
+BINFMT = Path("/proc/sys/fs/binfmt_misc")
 
 NETWORK = "[Match]\nName=en* eth*\n[Network]\nDHCP=ipv4\n"
 # Run by mmdebstrap in the tree it made, before it is packed: $1 is the tree.
@@ -48,10 +48,33 @@ SETUP = (
 
 
 @dataclass(frozen=True)
+class Architecture:
+    """A kind of processor that QEMU has, and what is called otherwise for it."""
+
+    name: str
+    debian: str
+    package: str
+    machine: tuple[str, ...] = ()
+    console: str = "ttyS0"
+
+    @property
+    def program(self) -> str:
+        return f"qemu-system-{self.name}"
+
+
+ARCHITECTURES = {
+    "x86_64": Architecture("x86_64", "amd64", "qemu-system-x86"),
+    "aarch64": Architecture("aarch64", "arm64", "qemu-system-arm", ("-M", "virt"), "ttyAMA0"),
+}
+OWN = os.uname().machine
+
+
+@dataclass(frozen=True)
 class Disk:
     """A prepared installation of Debian: never written to, machines lie on top of it."""
 
     directory: Path
+    architecture: Architecture
 
     @property
     def image(self) -> Path:
@@ -62,31 +85,49 @@ class Disk:
         return self.directory / "key"
 
 
-def ensure_disk(release_name: str) -> Disk:
+def ensure_disk(release_name: str, architecture: str = OWN) -> Disk:
     """The disk of a release, made unless it is there."""
     if os.geteuid() != 0:
         raise CannotBoot("a QEMU machine's disk is made as root: run it with sudo")
-    if os.uname().machine != "x86_64":
-        raise CannotBoot("QEMU machines are made for x86_64 computers only")
-    if not all(which(program) for program in PROGRAMS) and not may_install():
-        raise CannotBoot("a QEMU machine needs qemu-system-x86, qemu-utils and mmdebstrap")
-    need_packages(PROGRAMS)
-    suite = release_of(release_name).suite
-    if suite is None:
+    if architecture not in ARCHITECTURES:
+        raise CannotBoot(f"QEMU machines have {' or '.join(ARCHITECTURES)}, not {architecture}")
+    kind = ARCHITECTURES[architecture]
+    programs = {**PROGRAMS, kind.program: kind.package}
+    if not all(which(program) for program in programs) and not may_install():
+        raise CannotBoot(f"a QEMU machine needs {kind.package}, qemu-utils and mmdebstrap")
+    need_packages(programs)
+    release = release_of(release_name)
+    if release.suite is None or release.distribution != "debian":
         raise CannotBoot(f"no QEMU machine of {release_name} can be made here, only of Debian")
     inputs = digest_of(BASE_PACKAGES, VM_PACKAGES, SETUP, NETWORK, str(certificates()))
-    disk = Disk(caches.directory() / "qemu" / f"{canonical(release_name)}-{inputs}")
+    name = f"{canonical(release_name)}-{kind.debian}-{inputs}"
+    disk = Disk(caches.directory() / "qemu" / name, kind)
     if not disk.image.exists():
-        say(f"making the disk of a QEMU machine of {release_name}")
-        make_disk(disk, suite)
+        say(f"making the disk of a QEMU machine of {release_name} for {architecture}")
+        if architecture != OWN:
+            run_programs_of(kind)
+        make_disk(disk, release)
     return disk
 
 
-def make_disk(disk: Disk, suite: str) -> None:
+def run_programs_of(architecture: Architecture, kernel: Path = BINFMT) -> None:
+    """Let this computer run programs of another architecture, for a package's own scripts."""
+    name = f"qemu-{architecture.name}"
+    need_packages({f"{name}-static": "qemu-user-static", "arch-test": "arch-test"})
+    if not (kernel / "register").exists():
+        subprocess.run(["mount", "-t", "binfmt_misc", "none", str(kernel)], check=True)
+    if not (kernel / name).exists():
+        # What the package does itself where systemd runs.
+        rule = Path(f"/usr/lib/binfmt.d/{name}.conf").read_text()
+        say(f"letting this computer run programs of {architecture.name} (until it reboots)")
+        (kernel / "register").write_text(rule)
+
+
+def make_disk(disk: Disk, release: Release) -> None:
     """Install Debian with a kernel into a directory, and make a file system of it."""
     disk.directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=disk.directory.parent) as scratch:
-        made = Disk(Path(scratch) / "made")
+        made = Disk(Path(scratch) / "made", disk.architecture)
         made.directory.mkdir()
         ssh_keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(made.key)]
         subprocess.run(ssh_keygen, check=True, stdin=subprocess.DEVNULL)
@@ -104,19 +145,10 @@ def make_disk(disk: Disk, suite: str) -> None:
         (files / "root").chmod(0o700)
         (files / "root/.ssh").chmod(0o700)
         root = Path(scratch) / "root"
-        packages = ",".join((BASE_PACKAGES + " " + VM_PACKAGES).split())
-        command = ["mmdebstrap", "--variant=minbase", f"--include={packages}"]
-        command += [f"--aptopt={line}" for line in apt_settings().splitlines()]
-        command += [f"--customize-hook=sync-in {files} /", f"--customize-hook={SETUP}"]
-        done = subprocess.run(
-            [*command, suite, str(root), "-"],
-            input=apt_sources(suite),
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode != 0:
-            last = "; ".join(done.stderr.strip().splitlines()[-3:])
-            raise CannotBoot(f"mmdebstrap could not make Debian {suite} for QEMU: {last}")
+        hooks = [f"--customize-hook=sync-in {files} /", f"--customize-hook={SETUP}"]
+        debian = disk.architecture.debian
+        packages = f"{BASE_PACKAGES} {VM_PACKAGES} linux-image-cloud-{debian}".split()
+        bootstrap(release, root, packages, [f"--architectures={debian}", *hooks])
         for kind in ("vmlinuz", "initrd.img"):
             newest = max((root / "boot").glob(f"{kind}-*"))
             shutil.copy(newest, made.directory / kind)
@@ -155,9 +187,10 @@ class VirtualMachine:
         ports: Mapping[int, int] | None = None,
         *,
         memory: str = "3G",
+        architecture: str = OWN,
     ) -> VirtualMachine:
         """Boot a machine of a Debian release; `ports` maps loopback ports to its own."""
-        disk = ensure_disk(image)
+        disk = ensure_disk(image, architecture)
         remove_orphans()
         directory = Path(tempfile.mkdtemp(prefix=f"{OVERLAYS}{owner.me()}-", dir="/var/tmp"))
         create = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(disk.image)]
@@ -181,11 +214,12 @@ class VirtualMachine:
         accel, cpu = ("kvm", "host") if with_kvm else ("tcg,thread=multi", "max")
         # Killed with us, whatever ends us.
         command = ["setpriv", "--pdeathsig", "KILL"]
-        command += ["qemu-system-x86_64", "-accel", accel, "-cpu", cpu, "-smp", "2"]
+        kind = self.disk.architecture
+        command += [kind.program, *kind.machine, "-accel", accel, "-cpu", cpu, "-smp", "2"]
         command += ["-m", self.memory, "-display", "none"]
         command += ["-kernel", str(self.disk.directory / "vmlinuz")]
         command += ["-initrd", str(self.disk.directory / "initrd.img")]
-        command += ["-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet"]
+        command += ["-append", f"root=/dev/vda rw console={kind.console} net.ifnames=0 quiet"]
         command += ["-drive", f"file={self.directory}/overlay.qcow2,if=virtio,cache=unsafe"]
         command += ["-device", "virtio-rng-pci", "-nic", network]
         command += ["-serial", f"file:{self.directory}/console.log"]

@@ -102,6 +102,7 @@ def test_certificate_that_soon_expires_is_a_warning_but_a_short_lived_one_is_not
         (CHAIN, HUB.key_pem()[:100], "key holds no private key in PEM form"),
         (CHAIN, HUB.key_pem(b"hush"), "key is a private key with a passphrase"),
     ],
+    ids=["text", "nothing", "cut-short", "text-as-key", "key-cut-short", "passphrase"],
 )
 def test_files_that_are_something_else_are_refused(chain, key, told):
     if key.startswith(b"-----BEGIN PRIVATE") and b"-----END" not in key:
