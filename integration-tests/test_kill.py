@@ -28,10 +28,12 @@ while run.poll() is None and len(seen) < number and time.monotonic() < deadline:
     except OSError:
         continue
     seen = [line for line in lines if '"kind"' in line]
+if run.poll() is not None:
+    sys.exit(9 if run.returncode == 0 else 1)
 os.killpg(run.pid, signal.SIGKILL)
 run.wait()
 if len(seen) < number:
-    sys.exit(9)
+    sys.exit("it did not come to that change in time")
 print(json.loads(seen[number - 1])["kind"])
 """
 

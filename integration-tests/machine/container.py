@@ -134,6 +134,8 @@ class Machine:
             state = asked.stdout.strip()
             if state in ("running", "degraded"):
                 break
+            if asked.returncode != 0 and not state and not self.is_running():
+                raise CannotBoot(f"systemd ended at once in a machine{self.why_it_ended()}")
             if time.monotonic() > deadline:
                 jobs = self.run("systemctl list-jobs; journalctl -b -n 15 --no-pager", check=False)
                 said = state or asked.stderr.strip()
@@ -143,6 +145,19 @@ class Machine:
         if state == "degraded":
             failed = self.run("systemctl list-units --failed --plain --no-legend").stdout
             self.degraded = [line.split()[0] for line in failed.splitlines() if line]
+
+    def is_running(self) -> bool:
+        """Whether its first process lives."""
+        asked = self.engine.run("inspect", "--format", "{{.State.Running}}", self.name)
+        return asked.stdout.strip() == "true"
+
+    def why_it_ended(self) -> str:
+        logs = self.engine.run("logs", "--tail", "5", self.name, check=False)
+        said = f": {logs.stdout.strip()}" if logs.stdout.strip() else ""
+        if self.engine.cgroup_version == 1:
+            # NEWS of systemd 258.
+            said += " (from systemd 258 on it needs cgroup v2, and this computer has v1)"
+        return said
 
     def restart(self, timeout_s: float = BOOT_TIMEOUT_S) -> None:
         """Shut systemd down in good order and boot again: stands for a reboot."""

@@ -35,7 +35,7 @@ UBUNTU_KEYRING_SHA256 = "36de43b15853ccae0028e9a767613770c704833f82586f28eb262f0
 # What a fresh cloud VM has and a minimal Debian lacks; Dockerfile.test adds the same
 # to an image from a registry.
 BASE_PACKAGES = (
-    "systemd systemd-sysv libpam-systemd dbus python3 sudo ca-certificates curl "
+    "apt systemd systemd-sysv libpam-systemd dbus python3 sudo ca-certificates curl "
     "iproute2 procps login passwd tzdata"
 )
 
