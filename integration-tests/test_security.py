@@ -60,6 +60,11 @@ def test_state_and_config_are_roots_alone(hub, user):
     assert hub.run(f"find {places} ! -user root").stdout == ""
 
 
+def test_nothing_of_the_installation_can_be_written_by_others(hub, user):
+    assert hub.run("find /opt/tljh -perm /022 ! -type l").stdout == ""
+    assert hub.run("find /opt/tljh ! -user root").stdout == ""
+
+
 def test_what_traefik_reads_is_for_nobody_else(hub, user):
     assert hub.run("find /var/lib/tljh-traefik -perm /007 ! -type l").stdout == ""
     assert hub.run("find /var/lib/tljh-traefik -perm /020 ! -type l").stdout == ""

@@ -220,6 +220,8 @@ class Builder:
                 self._run_uv(uv, "venv", "--no-project", "--python", self.python.path, path)
                 self._install_locked(uv, path, work)
                 wanted = self._install_extras(uv, path, work, wanted, is_told)
+                # uv's own lock, which anyone may write to.
+                (path / ".lock").unlink(missing_ok=True)
                 self._compile(path)
                 self._describe_traits(path)
                 packages = len(list(path.glob("lib/python3*/site-packages/*.dist-info")))

@@ -20,6 +20,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TextIO
 
+# The mode that The Littlest JupyterHub gives it, whose checks of an installation ask for it.
+LOG_MODE = 0o500
 _TICK_S = 0.2
 _URL_LOGIN = re.compile(r"(\w+://)[^/\s@]+@")
 
@@ -68,8 +70,8 @@ class Steps:
     def open_log(self, path: Path) -> None:
         """From now on write to `path`, beginning with what was said so far."""
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.fchmod(descriptor, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, LOG_MODE)
+        os.fchmod(descriptor, LOG_MODE)
         self._log = os.fdopen(descriptor, "a", buffering=1)
         before, self._log_before = self._log_before, []
         for line in before:

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -45,10 +46,11 @@ class Systemd:
         command = [sys.executable, "-m", "tljh.hub.app"]
         if self.kept is not None:
             # What systemd does: descriptor 3, its name, and the pid of the very process.
-            os.dup2(self.kept, 3)
-            passed = (3,)
-            set_pid = "import os,sys;os.environ['LISTEN_PID']=str(os.getpid());"
-            go = set_pid + "os.execv(sys.executable,[sys.executable,'-m','tljh.hub.app'])"
+            passed = (self.kept,)
+            go = (
+                f"import os,sys;os.dup2({self.kept},3);os.environ['LISTEN_PID']=str(os.getpid());"
+                "os.execv(sys.executable,[sys.executable,'-m','tljh.hub.app'])"
+            )
             command = [sys.executable, "-c", go]
             environment |= {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "hub"}
         log = (self.directory / "hub.log").open("ab")
@@ -131,6 +133,15 @@ def get(port: int, path: str) -> tuple[int, bytes]:
         return answer.status, answer.read()
 
 
+# JupyterHub gives the token of its form to pages only.
+NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+
+def forwarded_for(address: str) -> dict[str, str]:
+    """The headers by which the proxy tells who asks."""
+    return {"X-Forwarded-For": address, "X-Real-Ip": address}
+
+
 def test_a_restart_loses_no_request_neither_in_flight_nor_new(systemd):
     outcomes: list[tuple[int, bytes] | Exception] = []
     slow: list[tuple[int, bytes] | Exception] = []
@@ -184,6 +195,20 @@ def test_answers_carry_the_mark_of_the_installation(systemd, tmp_path):
     connection = http.client.HTTPConnection("127.0.0.1", systemd.port, timeout=10)
     connection.request("GET", "/hub/login")
     assert connection.getresponse().headers["X-TLJH-Instance"] == "abc123"
+
+
+def test_a_login_form_is_valid_over_either_address_of_this_machine(systemd):
+    connection = http.client.HTTPConnection("127.0.0.1", systemd.port, timeout=10)
+    connection.request("GET", "/hub/login", headers=NAVIGATION | forwarded_for("::1"))
+    answer = connection.getresponse()
+    cookie = answer.headers["Set-Cookie"].partition(";")[0]
+    answer.read()
+    form = urlencode({"username": "ada", "password": "x", "_xsrf": cookie.partition("=")[2]})
+    headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
+    connection.request(
+        "POST", "/hub/login", form, NAVIGATION | headers | forwarded_for("127.0.0.1")
+    )
+    assert connection.getresponse().status == 302
 
 
 def test_an_idle_connection_does_not_hold_a_restart_up(systemd, tmp_path):

@@ -30,7 +30,7 @@ def test_the_log_file_is_for_root_only_and_begins_with_what_was_said_before(tmp_
     path = tmp_path / "new" / "installer.log"
     steps.open_log(path)
     steps.log("late\nlater")
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o500
     words = [line.split(" ", 2)[2] for line in path.read_text().splitlines()]
     assert words == ["early", "late", "later"]
 
@@ -40,7 +40,7 @@ def test_a_readable_log_of_before_is_closed_to_others_and_kept(tmp_path: Path) -
     path.write_text("of yesterday\n")
     path.chmod(0o644)
     Steps(io.StringIO()).open_log(path)
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o500
     assert path.read_text() == "of yesterday\n"
 
 

@@ -92,6 +92,18 @@ class InheritedServer(tornado.httpserver.HTTPServer):
         return len(self._answering)
 
 
+def name_this_machine_once(headers: httputil.HTTPHeaders) -> None:
+    """Give one name to who asks from this machine, by whichever of its two addresses.
+
+    JupyterHub ties the token of the login form to the address, and a client of `localhost`
+    may take the one for the page and the other for what it sends.
+    """
+    for name in ("X-Forwarded-For", "X-Real-Ip"):
+        if (told := headers.get(name)) is not None:
+            addresses = [part.strip() for part in told.split(",")]
+            headers[name] = ", ".join("127.0.0.1" if a == "::1" else a for a in addresses)
+
+
 class _Noticed(httputil.HTTPMessageDelegate):
     """Passes a request on and tells when it has begun."""
 
@@ -105,6 +117,7 @@ class _Noticed(httputil.HTTPMessageDelegate):
         headers: httputil.HTTPHeaders,
     ) -> Awaitable[None] | None:
         self._begun()
+        name_this_machine_once(headers)
         return self._inner.headers_received(start_line, headers)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
