@@ -16,16 +16,17 @@ try: ## a throwaway hub on this computer (as root)
 try-down: ## remove it
 	@$(PYTHON) integration-tests/machine try-down
 
-test: .venv/.made lint ## every test but the long ones, in at most half an hour (as root)
-	$(PY) -m pytest -m "not long" --durations=25 tests integration-tests </dev/null
+test: .venv/.made lint unit ## every test but the long ones, in at most half an hour (as root)
+	$(PY) -m pytest -m "not long" --durations=25 integration-tests </dev/null
 
 test-long: .venv/.made ## the exhaustive rest
 	$(PY) -m pytest -m long tests integration-tests </dev/null
 
 check: .venv/.made lint unit ## what needs no machine: lint and unit tests
 
+# A file's tests share what is slow to make, so one process has them all.
 unit: .venv/.made ## the unit tests
-	$(PY) -m pytest -m "not long" tests </dev/null
+	$(PY) -m pytest -n auto --dist loadfile -m "not long" --durations=25 tests </dev/null
 
 lint: .venv/.made ## ruff and mypy
 	.venv/bin/ruff check .

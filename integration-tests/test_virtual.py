@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from machine.container import Result
+from machine.engine import find_engine
+from machine.image import CHECKOUT, DEFAULT_RELEASE, ensure_base, release_of
 from machine.virtual import VirtualMachine
 
 pytestmark = pytest.mark.long
@@ -27,3 +32,30 @@ def test_what_was_synced_survives_a_power_cut(virtual: VirtualMachine) -> None:
     virtual.run("echo kept > /opt/file && sync")
     virtual.power_cut()
     assert virtual.run("cat /opt/file").stdout == "kept\n"
+
+
+def test_machines_boot_with_docker(virtual: VirtualMachine, tmp_path: Path) -> None:
+    engine = find_engine()
+    base = ensure_base(engine, DEFAULT_RELEASE, release_of(DEFAULT_RELEASE))
+    engine.run("save", "--output", str(tmp_path / "base.tar"), base)
+    virtual.copy_in(tmp_path / "base.tar", "/root/base.tar")
+    virtual.copy_checkout(CHECKOUT)
+    virtual.run("apt-get update -q && apt-get install -qy docker.io iptables", timeout_s=1800)
+    virtual.run("docker load -i /root/base.tar", timeout_s=1800)
+
+    def harness(command: str, *, check: bool = True) -> Result:
+        line = f"cd /srv/tljh && python3 integration-tests/machine {command}"
+        env = {"TLJH_MACHINE_ENGINE": "docker"}
+        return virtual.run(line, check=check, timeout_s=1800, env=env)
+
+    harness(f"up one --image {DEFAULT_RELEASE}")
+    assert "running" in harness("exec one systemctl is-system-running").stdout
+    eat = "exec one systemd-run --quiet --wait -p MemoryMax=50M -p MemorySwapMax=0 "
+    assert harness(eat + "python3 -c 'bytearray(20 << 20)'").code == 0
+    assert harness(eat + "python3 -c 'bytearray(300 << 20)'", check=False).code != 0
+    harness("exec one sh -c 'echo kept > /opt/file'")
+    harness("snapshot one before")
+    harness("up two --image localhost/tljh-snapshot-before")
+    assert "kept" in harness("exec two cat /opt/file").stdout
+    harness("down one two")
+    assert virtual.run("docker ps --all --quiet").stdout == ""
