@@ -183,6 +183,13 @@ def test_specs_that_exclude_each_other_are_refused_before_anything_is_changed(ma
     assert not machine.user.exists()
 
 
+def test_a_package_that_no_channel_has_is_named(machine):
+    with pytest.raises(TljhError) as refused:
+        machine.apply(machine.environment("anchor", "nosuch"))
+    assert "no channel has nosuch (channels: " in str(refused.value)
+    assert "--conda-channel" in str(refused.value)
+
+
 def test_an_update_that_what_admins_added_does_not_allow_says_so(machine):
     machine.apply(machine.environment("anchor"))
     (machine.user / "conda-meta/pinned").write_text("anchor ==1.0\nriver <2\n")

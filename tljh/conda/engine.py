@@ -23,6 +23,8 @@ REVERT_TIMEOUT_S = 900
 _FIXES = {
     "channel": "name a channel that this machine reaches with --conda-channel URL (or "
     "TLJH_CONDA_CHANNELS, or user_environment.channels), or a proxy with HTTPS_PROXY",
+    "missing": "mind its name, or add the channel that has it with --conda-channel URL (or "
+    "TLJH_CONDA_CHANNELS, or user_environment.channels), then run the command again",
     "unsolvable": "change what it names, then run the command again",
     "package": "run the command again; if it says the same, the channel's file is damaged",
     "disk": "make room (df -h), then run the command again",
@@ -187,9 +189,9 @@ def _result(done: Result, channels: Sequence[str]) -> dict[str, Any]:
         )
     problem = answer["problem"]
     what = problem["what"]
-    if channels and problem["kind"] in ("channel", "unsolvable"):
+    if channels and problem["kind"] in ("channel", "missing", "unsolvable"):
         what += f" (channels: {names_of(channels)})"
-    error = Unsolvable if problem["kind"] == "unsolvable" else TljhError
+    error = Unsolvable if problem["kind"] in ("missing", "unsolvable") else TljhError
     raise error(
         what,
         why=without_access(problem["why"], channels) or None,

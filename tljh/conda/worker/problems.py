@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
+_IN_NO_CHANNEL = re.compile(r"No candidates were found for ([^\s]+(?: [^\s]*\d[^\s]*)?)")
+
 
 class Problem(Exception):
-    """`kind` tells the caller which advice to give: channel, unsolvable, package, disk, …"""
+    """`kind` tells the caller which advice to give: channel, missing, unsolvable, …"""
 
     def __init__(self, kind: str, what: str, why: str = "") -> None:
         super().__init__(what)
@@ -35,5 +39,8 @@ def problem_of(error: BaseException) -> Problem:
     why = str(error).strip() or type(error).__name__
     if "No space left on device" in why or "os error 28" in why:
         return Problem("disk", "the disk is full", why)
+    if absent := _IN_NO_CHANNEL.findall(why):
+        named = ", ".join(sorted({name.rstrip(".") for name in absent}))
+        return Problem("missing", f"no channel has {named}", why)
     kind, what = _KINDS.get(type(error).__name__, ("other", "the environment was not changed"))
     return Problem(kind, what, why)
