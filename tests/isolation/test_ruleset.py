@@ -36,7 +36,8 @@ def test_names_are_resolved_at_the_metadata_service():
 def test_a_person_owns_the_subordinate_user_ids_too():
     script = elements([Person(1001, ((100000, 165535),))], [Server(4711, 1001)])
     assert "people { 1001 : 1001, 100000-165535 : 1001 }" in script
-    assert "own { 1001 . 1001, 100000-165535 . 1001 }" in script
+    # Not as a pair with a range: nft 1.0.2 can't have that.
+    assert "own { 1001 . 1001 }" in script
     assert "servers { 4711 . 1001 }" in script
 
 

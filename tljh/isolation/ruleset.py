@@ -62,7 +62,11 @@ def rules(
         "ct direction reply ct mark != 0 meta skuid @uids goto answers",
     ]
     answers = [
-        "meta skuid . ct mark @own accept",
+        # By way of the packet's mark: nft 1.0.2 (Ubuntu 22.04) refuses, or takes for others,
+        # ranges of accounts that stand in a pair.
+        "meta mark set meta skuid map @people",
+        "meta mark . ct mark @own meta mark set 0 accept",
+        "meta mark set 0",
         *([f"th sport {{ {opened} }} accept"] if opened else []),
         f"ct mark {OF_PROXY} th sport . meta skuid @servers accept",
         f"ct mark set {REFUSED}",
@@ -78,7 +82,7 @@ def rules(
         f"table {NAME} {{\n"
         "  map people { type uid : mark; flags interval; }\n"
         "  set uids { type uid; flags interval; }\n"
-        "  set own { type uid . mark; flags interval; }\n"
+        "  set own { type mark . mark; }\n"
         "  set servers { type inet_service . uid; }\n"
         f"  set metadata4 {{ type ipv4_addr; flags interval; "
         f"elements = {{ {', '.join(METADATA_V4)} }} }}\n"
@@ -114,7 +118,7 @@ def elements(people: Collection[Person], servers: Collection[Server] = ()) -> st
     return (
         _add("people", [f"{span} : {uid}" for span, uid in spans])
         + _add("uids", [span for span, _ in spans])
-        + _add("own", [f"{span} . {uid}" for span, uid in spans])
+        + _add("own", [f"{person.uid} . {person.uid}" for person in people])
         + _add("servers", [f"{server.port} . {server.uid}" for server in servers])
     )
 
