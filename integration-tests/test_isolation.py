@@ -180,7 +180,7 @@ def test_nobody_sees_processes_of_others_nor_their_environment(hub, ann, bob):
 def test_nobody_gains_privileges(bob):
     code, _ = shell(bob, "sudo -n true")
     assert code != 0
-    _, status = shell(bob, "grep -E 'NoNewPrivs|Cap(Prm|Eff|Bnd)' /proc/self/status")
+    _, status = shell(bob, "command grep -E 'NoNewPrivs|Cap(Prm|Eff|Bnd)' /proc/self/status")
     assert re.search(r"NoNewPrivs:\s+1", status)
     assert set(re.findall(r"Cap...:\s+(\w+)", status)) == {"0" * 16}
     # A program that is root's for everybody stays one's own.
