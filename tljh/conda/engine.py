@@ -20,11 +20,12 @@ SOLVE_MEMORY_BYTES = 3 << 30
 APPLY_TIMEOUT_S = 2 * 3600
 REVERT_TIMEOUT_S = 900
 
+_BY_CHANNEL = "with --conda-channel URL (or TLJH_CONDA_CHANNELS, or user_environment.channels)"
 _FIXES = {
-    "channel": "name a channel that this machine reaches with --conda-channel URL (or "
-    "TLJH_CONDA_CHANNELS, or user_environment.channels), or a proxy with HTTPS_PROXY",
-    "missing": "mind its name, or add the channel that has it with --conda-channel URL (or "
-    "TLJH_CONDA_CHANNELS, or user_environment.channels), then run the command again",
+    "channel": f"name a channel that this machine reaches {_BY_CHANNEL}, "
+    "or a proxy with HTTPS_PROXY",
+    "missing": f"mind its name, or add the channel that has it {_BY_CHANNEL}, "
+    "then run the command again",
     "unsolvable": "change what it names, then run the command again",
     "package": "run the command again; if it says the same, the channel's file is damaged",
     "disk": "make room (df -h), then run the command again",
@@ -189,9 +190,10 @@ def _result(done: Result, channels: Sequence[str]) -> dict[str, Any]:
         )
     problem = answer["problem"]
     what = problem["what"]
-    if channels and problem["kind"] in ("channel", "missing", "unsolvable"):
+    has_no_solution = problem["kind"] in ("missing", "unsolvable")
+    if channels and (has_no_solution or problem["kind"] == "channel"):
         what += f" (channels: {names_of(channels)})"
-    error = Unsolvable if problem["kind"] in ("missing", "unsolvable") else TljhError
+    error = Unsolvable if has_no_solution else TljhError
     raise error(
         what,
         why=without_access(problem["why"], channels) or None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_IN_NO_CHANNEL = re.compile(r"No candidates were found for ([^\s]+(?: [^\s]*\d[^\s]*)?)")
+_IN_NO_CHANNEL = re.compile(r"No candidates were found for (\S+(?: \S*\d\S*)?)")
 
 
 class Problem(Exception):
