@@ -39,13 +39,13 @@ reference: .venv/.made ## docs/reference/configuration.md and config.schema.json
 dist: ## dist/bootstrap.py, which carries everything
 	$(PYTHON) installer/build.py
 
+# installer/hub.in tells what is left out, and why.
+LOCK = uv pip compile -q --universal --generate-hashes --python-version 3.10 --no-emit-index-url \
+    --no-annotate --no-header --upgrade --no-emit-package rfc3987-syntax --no-emit-package lark
+
 lock: .venv/.made ## pin newer packages: installer/hub.lock and requirements-dev.txt
-	cd installer && ../.venv/bin/uv pip compile -q --universal --generate-hashes \
-	    --python-version 3.10 --no-emit-index-url --no-annotate --no-header --upgrade \
-	    --no-emit-package rfc3987-syntax --no-emit-package lark -o hub.lock hub.in
-	.venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.10 \
-	    --no-emit-index-url --no-annotate --no-header --upgrade -c installer/hub.lock \
-	    -o requirements-dev.txt requirements-dev.in
+	cd installer && ../.venv/bin/$(LOCK) -o hub.lock hub.in
+	.venv/bin/$(LOCK) -c installer/hub.lock -o requirements-dev.txt requirements-dev.in
 
 .venv/.made: .ci/environment installer/hub.lock requirements-dev.txt pyproject.toml
 	@.ci/environment

@@ -1,6 +1,6 @@
 """A machine in QEMU, for what a container can't stand for: cgroup v2, quotas, a true reboot.
 
-Debian only, made with mmdebstrap. It runs under software emulation, about ten times as slow
+Made with mmdebstrap. It runs under software emulation, about ten times as slow
 (TLJH_QEMU_ACCEL=kvm where KVM works): use it where nothing else will do.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from machine import caches, owner
 from machine.container import LIVE, CommandFailed, Result, checkout_archive, command_line
 from machine.engine import CannotBoot, may_install, need_packages, say, which
-from machine.image import BASE_PACKAGES, Release, bootstrap, canonical, digest_of, release_of
+from machine.image import BASE_PACKAGES, RELEASES, Release, bootstrap, canonical, digest_of, release_of
 from machine.passthrough import apt_settings, certificates, registry_environment
 from machine.tryout import free_port
 
@@ -29,6 +29,8 @@ PROGRAMS = {
     "ssh": "openssh-client",
 }
 VM_PACKAGES = "initramfs-tools openssh-server udev kmod e2fsprogs"
+# The kernel of a VM, and what the distribution's own VMs have that tells on services.
+KERNELS = {"debian": "linux-image-cloud-{0}", "ubuntu": "linux-image-virtual apparmor"}
 BOOT_TIMEOUT_S = 300.0
 DISK_SIZE = "12G"
 OVERLAYS = "tljh-qemu-"
@@ -71,7 +73,7 @@ OWN = os.uname().machine
 
 @dataclass(frozen=True)
 class Disk:
-    """A prepared installation of Debian: never written to, machines lie on top of it."""
+    """A prepared installation of a release: never written to, machines lie on top of it."""
 
     directory: Path
     architecture: Architecture
@@ -97,9 +99,10 @@ def ensure_disk(release_name: str, architecture: str = OWN) -> Disk:
         raise CannotBoot(f"a QEMU machine needs {kind.package}, qemu-utils and mmdebstrap")
     need_packages(programs)
     release = release_of(release_name)
-    if release.suite is None or release.distribution != "debian":
-        raise CannotBoot(f"no QEMU machine of {release_name} can be made here, only of Debian")
-    inputs = digest_of(BASE_PACKAGES, VM_PACKAGES, SETUP, NETWORK, str(certificates()))
+    if release.suite is None:
+        raise CannotBoot(f"no QEMU machine of {release_name} can be made: {', '.join(RELEASES)}")
+    kernel = KERNELS[release.distribution]
+    inputs = digest_of(BASE_PACKAGES, VM_PACKAGES, kernel, SETUP, NETWORK, str(certificates()))
     name = f"{canonical(release_name)}-{kind.debian}-{inputs}"
     disk = Disk(caches.directory() / "qemu" / name, kind)
     if not disk.image.exists():
@@ -124,7 +127,7 @@ def run_programs_of(architecture: Architecture, kernel: Path = BINFMT) -> None:
 
 
 def make_disk(disk: Disk, release: Release) -> None:
-    """Install Debian with a kernel into a directory, and make a file system of it."""
+    """Install a release with a kernel into a directory, and make a file system of it."""
     disk.directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=disk.directory.parent) as scratch:
         made = Disk(Path(scratch) / "made", disk.architecture)
@@ -147,7 +150,8 @@ def make_disk(disk: Disk, release: Release) -> None:
         root = Path(scratch) / "root"
         hooks = [f"--customize-hook=sync-in {files} /", f"--customize-hook={SETUP}"]
         debian = disk.architecture.debian
-        packages = f"{BASE_PACKAGES} {VM_PACKAGES} linux-image-cloud-{debian}".split()
+        kernel = KERNELS[release.distribution].format(debian)
+        packages = f"{BASE_PACKAGES} {VM_PACKAGES} {kernel}".split()
         bootstrap(release, root, packages, [f"--architectures={debian}", *hooks])
         for kind in ("vmlinuz", "initrd.img"):
             newest = max((root / "boot").glob(f"{kind}-*"))
@@ -189,7 +193,7 @@ class VirtualMachine:
         memory: str = "3G",
         architecture: str = OWN,
     ) -> VirtualMachine:
-        """Boot a machine of a Debian release; `ports` maps loopback ports to its own."""
+        """Boot a machine of a release; `ports` maps loopback ports to its own."""
         disk = ensure_disk(image, architecture)
         remove_orphans()
         directory = Path(tempfile.mkdtemp(prefix=f"{OVERLAYS}{owner.me()}-", dir="/var/tmp"))
