@@ -5,6 +5,9 @@ PY = .venv/bin/python
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10 /usr/bin/python3; do \
     $$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
 
+# A file's tests share what is slow to make, so one process has them all.
+PYTEST = $(PY) -m pytest -n auto --dist loadfile --durations=25
+
 .PHONY: help try try-down test test-long dist lint unit check lock reference
 
 help: ## this list
@@ -17,16 +20,15 @@ try-down: ## remove it
 	@$(PYTHON) integration-tests/machine try-down
 
 test: .venv/.made lint unit ## every test but the long ones, in at most half an hour (as root)
-	$(PY) -m pytest -m "not long" --durations=25 integration-tests </dev/null
+	$(PYTEST) -m "not long" integration-tests </dev/null
 
 test-long: .venv/.made ## the exhaustive rest
 	$(PY) -m pytest -m long tests integration-tests </dev/null
 
 check: .venv/.made lint unit ## what needs no machine: lint and unit tests
 
-# A file's tests share what is slow to make, so one process has them all.
 unit: .venv/.made ## the unit tests
-	$(PY) -m pytest -n auto --dist loadfile -m "not long" --durations=25 tests </dev/null
+	$(PYTEST) -m "not long" tests </dev/null
 
 lint: .venv/.made ## ruff and mypy
 	.venv/bin/ruff check .

@@ -27,7 +27,7 @@ MACHINE_FIXTURES = {
     "host",
     "virtual",
 }
-NOT_RUN = pytest.StashKey[str]()
+NO_MACHINE = "no machine: "
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,8 +57,7 @@ def release(request: pytest.FixtureRequest) -> str:
     try:
         ensure_image(find_engine(), wanted)
     except CannotBoot as reason:
-        request.config.stash[NOT_RUN] = str(reason)
-        pytest.skip(f"no machine: {reason}")
+        pytest.skip(f"{NO_MACHINE}{reason}")
     return wanted
 
 
@@ -98,13 +97,12 @@ def installed_shared(installed_snapshot: tuple[str, list[str]]) -> Iterator[Mach
 
 
 @pytest.fixture
-def virtual(request: pytest.FixtureRequest) -> Iterator[VirtualMachine]:
+def virtual() -> Iterator[VirtualMachine]:
     """A fresh QEMU machine: cgroup v2, project quotas, a kernel of its own. Slow."""
     try:
         ensure_disk(DEFAULT_RELEASE)
     except CannotBoot as reason:
-        request.config.stash[NOT_RUN] = str(reason)
-        pytest.skip(f"no machine: {reason}")
+        pytest.skip(f"{NO_MACHINE}{reason}")
     with VirtualMachine.boot() as booted:
         yield booted
 
@@ -122,11 +120,10 @@ def connect(machine: Machine) -> Any:
     return testinfra.get_host(f"{machine.engine.kind}://{machine.name}")
 
 
-def pytest_report_teststatus(
-    report: pytest.TestReport, config: pytest.Config
-) -> tuple[str, str, str] | None:
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
     """Count a test that had no machine apart from those that were skipped on purpose."""
-    reason = config.stash.get(NOT_RUN, None)
-    if reason and report.skipped and reason in str(report.longrepr):
-        return f"not run ({reason})", "N", "NOT RUN"
+    if report.skipped and isinstance(report.longrepr, tuple):
+        _, had_none, reason = report.longrepr[2].partition(NO_MACHINE)
+        if had_none:
+            return f"not run ({reason})", "N", "NOT RUN"
     return None

@@ -9,7 +9,10 @@ import pytest
 from machine.container import Result
 from machine.engine import find_engine
 from machine.image import CHECKOUT, DEFAULT_RELEASE, ensure_base, release_of
+from machine.install import ADMIN, CHANNEL, bootstrap_command, local_channel
+from machine.tryout import free_port
 from machine.virtual import VirtualMachine
+from session import HubUser, claimed
 
 pytestmark = pytest.mark.long
 
@@ -59,3 +62,29 @@ def test_machines_boot_with_docker(virtual: VirtualMachine, tmp_path: Path) -> N
     assert "kept" in harness("exec two cat /opt/file").stdout
     harness("down one two")
     assert virtual.run("docker ps --all --quiet").stdout == ""
+
+
+@pytest.mark.parametrize("release_name", ["debian13", "ubuntu22.04", "ubuntu24.04", "ubuntu26.04"])
+def test_a_hub_is_installed_and_used_under_a_releases_own_kernel(release_name: str) -> None:
+    port = free_port(18080)
+    with VirtualMachine.boot(release_name, {port: 80}) as machine:
+        machine.copy_checkout(CHECKOUT)
+        machine.copy_in(local_channel(release_name), CHANNEL)
+        machine.run(
+            bootstrap_command("--admin", ADMIN, f"--conda-channel=file://{CHANNEL}"),
+            timeout_s=3600,
+        )
+        admin = claimed(machine, f"http://127.0.0.1:{port}", ADMIN, "correct-horse-7")
+        admin.login("correct-horse-7")
+        admin.start_server()
+        assert admin.execute("5 * 4") == "20"
+        assert "uid=0(root)" in admin.terminal("sudo -n id")
+        machine.run("tljh status")
+        machine.restart()
+        machine.run("tljh status --wait", timeout_s=600)
+        again = HubUser(admin.url, ADMIN)
+        again.login("correct-horse-7")
+        again.start_server()
+        assert again.execute("6 * 7") == "42"
+        # What the kernel refused (AppArmor, seccomp) to what we run.
+        assert "DENIED" not in machine.run("dmesg").stdout

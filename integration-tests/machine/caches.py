@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 INSIDE = "/var/cache/tljh-test"
@@ -17,18 +20,29 @@ def directory() -> Path:
     return Path(base) / "tljh-test"
 
 
+@contextmanager
+def making(what: str) -> Iterator[None]:
+    """One process at a time makes `what`; who waited finds what the first one made."""
+    directory().mkdir(parents=True, exist_ok=True)
+    with (directory() / f".{what}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
 def mounts() -> list[str]:
     """Options of `run` that mount the caches, made where missing.
 
     apt keeps its archives in the machine's usual place; names carry the version, so
-    one directory serves all releases.
+    one directory serves all releases. It locks them and doesn't wait for others: of the
+    processes that run tests side by side, each has its own.
     """
     root = directory()
-    (root / "apt" / "partial").mkdir(parents=True, exist_ok=True)
+    archives = root / f"apt{os.environ.get('PYTEST_XDIST_WORKER', '')}"
+    (archives / "partial").mkdir(parents=True, exist_ok=True)
     (root / "packages").mkdir(parents=True, exist_ok=True)
     return [
         f"--volume={root / 'packages'}:{INSIDE}",
-        f"--volume={root / 'apt'}:/var/cache/apt/archives",
+        f"--volume={archives}:/var/cache/apt/archives",
     ]
 
 

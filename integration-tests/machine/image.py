@@ -120,10 +120,15 @@ def ensure_image(engine: Engine, release_name: str = DEFAULT_RELEASE) -> str:
     short = release_name.replace(":", "").replace("/", "-")
     tag = digest_of(DOCKERFILE.read_bytes(), archive, release.base, BASE_PACKAGES)
     name = f"localhost/tljh-machine-{short}:{tag}"
-    if has_image(engine, name):
-        return name
-    base = ensure_base(engine, release_name, release)
-    say(f"building the machine image of {release_name} from {base}")
+    with caches.making(f"machine-{short}"):
+        if not has_image(engine, name):
+            build_image(engine, name, ensure_base(engine, release_name, release), archive)
+    return name
+
+
+def build_image(engine: Engine, name: str, base: str, archive: bytes) -> None:
+    """Build a machine image from `base` with what `archive` holds of this computer."""
+    say(f"building {name} from {base}")
     with tempfile.TemporaryDirectory(prefix="tljh-image-") as directory:
         context = Path(directory)
         (context / "Dockerfile.test").write_bytes(DOCKERFILE.read_bytes())
@@ -132,7 +137,6 @@ def ensure_image(engine: Engine, release_name: str = DEFAULT_RELEASE) -> str:
         options = ["--build-arg", f"BASE={base}", "--label", f"{LABEL}.image=1", "-t", name]
         file = str(context / "Dockerfile.test")
         engine.run("build", *limits, *options, "-f", file, directory, timeout_s=900)
-    return name
 
 
 def ensure_base(engine: Engine, release_name: str, release: Release) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from machine import caches
 from machine.container import CommandFailed, Machine, checkout_archive
 from machine.engine import Engine, find_engine
 from machine.image import CHECKOUT, ensure_image, has_image, snapshots
@@ -61,11 +62,12 @@ def installed_image(release: str) -> tuple[str, Path]:
     directory = local_channel(release)
     tag = f"installed-{inputs_digest(image, directory)}"
     name = f"localhost/tljh-snapshot-{tag}"
-    if not has_image(engine, name):
-        remove_outdated(engine)
-        with Machine.boot(release, options=channel_mount(directory)) as machine:
-            install(machine)
-            machine.snapshot(tag)
+    with caches.making("installed"):
+        if not has_image(engine, name):
+            remove_outdated(engine)
+            with Machine.boot(release, options=channel_mount(directory)) as machine:
+                install(machine)
+                machine.snapshot(tag)
     return name, directory
 
 

@@ -18,7 +18,15 @@ from pathlib import Path
 from machine import caches, owner
 from machine.container import LIVE, CommandFailed, Result, checkout_archive, command_line
 from machine.engine import CannotBoot, may_install, need_packages, say, which
-from machine.image import BASE_PACKAGES, RELEASES, Release, bootstrap, canonical, digest_of, release_of
+from machine.image import (
+    BASE_PACKAGES,
+    RELEASES,
+    Release,
+    bootstrap,
+    canonical,
+    digest_of,
+    release_of,
+)
 from machine.passthrough import apt_settings, certificates, registry_environment
 from machine.tryout import free_port
 
@@ -105,11 +113,12 @@ def ensure_disk(release_name: str, architecture: str = OWN) -> Disk:
     inputs = digest_of(BASE_PACKAGES, VM_PACKAGES, kernel, SETUP, NETWORK, str(certificates()))
     name = f"{canonical(release_name)}-{kind.debian}-{inputs}"
     disk = Disk(caches.directory() / "qemu" / name, kind)
-    if not disk.image.exists():
-        say(f"making the disk of a QEMU machine of {release_name} for {architecture}")
-        if architecture != OWN:
-            run_programs_of(kind)
-        make_disk(disk, release)
+    with caches.making(name):
+        if not disk.image.exists():
+            say(f"making the disk of a QEMU machine of {release_name} for {architecture}")
+            if architecture != OWN:
+                run_programs_of(kind)
+            make_disk(disk, release)
     return disk
 
 
