@@ -141,6 +141,22 @@ def test_status_is_fine_and_says_how_many_servers_run(hub, learner):
     assert shown["servers"] >= 1
 
 
+def test_an_upgraded_library_restarts_nobodys_server_and_not_the_proxy(hub, learner):
+    kernel = learner.start_kernel()
+    learner.execute("x = 41", kernel)
+    units = "systemctl show -p MainPID jupyter-learner traefik"
+    before = hub.run(units).stdout
+    hub.run("apt-get update -q && apt-get install -qy --no-install-recommends needrestart")
+    hub.run("apt-get install -qy --reinstall libc6")
+    hub_before = hub.run("systemctl show -p MainPID jupyterhub").stdout
+    hub.run("needrestart -r a")
+    # It saw that all three still use the old library.
+    assert hub.run("systemctl show -p MainPID jupyterhub").stdout != hub_before
+    assert hub.run(units).stdout == before
+    eventually(lambda: hub.run("tljh status", check=False).code == 0, "the hub is back")
+    assert learner.execute("x + 1", kernel) == "42"
+
+
 def test_an_idle_server_is_culled(hub, learner):
     hub.run("tljh-config set services.cull.timeout 3")
     hub.run("tljh-config set services.cull.every 1")

@@ -29,6 +29,7 @@ from tljh.hub.reconcile import People
 from tljh.hub.running import RunningLimits
 from tljh.hub.shares import shared_folder_resources
 from tljh.isolation.desired import isolation_resources
+from tljh.needrestart import needrestart_resources
 from tljh.paths import DEFAULT_PREFIX, Paths
 from tljh.plugins.manager import Contributions
 from tljh.proxy.certificates.own import watch_resources
@@ -169,6 +170,7 @@ def desired(
     resources.append(running_limits(config, limits, paths))
     resources.append(DiskLimits(limits, paths.applied_dir / LIMITS_FILE))
     resources += shared_folder_resources(config.users.shared_folders)
+    resources += needrestart_resources()
     resources += [
         File(paths.commands_dir / name, command(paths, name), mode=0o755)
         for name in completion.COMMANDS
