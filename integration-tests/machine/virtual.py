@@ -39,6 +39,8 @@ PROGRAMS = {
 VM_PACKAGES = "initramfs-tools openssh-server udev kmod e2fsprogs"
 # The kernel of a VM, and what the distribution's own VMs have that tells on services.
 KERNELS = {"debian": "linux-image-cloud-{0}", "ubuntu": "linux-image-virtual apparmor"}
+# Ubuntu's kernel for VMs comes without the module that counts.
+HAVE_QUOTAS = {"debian"}
 BOOT_TIMEOUT_S = 300.0
 DISK_SIZE = "12G"
 OVERLAYS = "tljh-qemu-"
@@ -49,11 +51,14 @@ NETWORK = "[Match]\nName=en* eth*\n[Network]\nDHCP=ipv4\n"
 SETUP = (
     'echo machine > "$1/etc/hostname"; rm -f "$1/etc/machine-id"; : > "$1/etc/machine-id"; '
     'chroot "$1" systemctl enable -q systemd-networkd ssh; '
-    'echo "/dev/vda / ext4 defaults,prjquota 0 1" > "$1/etc/fstab"; '
+    'echo "/dev/vda / ext4 defaults 0 1" > "$1/etc/fstab"; '
     'chroot "$1" update-ca-certificates >/dev/null; '
-    # A root file system with quotas can't be mounted without it.
-    'echo quota_v2 >> "$1/etc/initramfs-tools/modules"; chroot "$1" update-initramfs -u; '
     'echo "nameserver 10.0.2.3" > "$1/etc/resolv.conf"'
+)
+SETUP_QUOTAS = (
+    'sed -i s/defaults/defaults,prjquota/ "$1/etc/fstab"; '
+    # A root file system with quotas can't be mounted without it.
+    'echo quota_v2 >> "$1/etc/initramfs-tools/modules"; chroot "$1" update-initramfs -u'
 )
 
 
@@ -109,8 +114,8 @@ def ensure_disk(release_name: str, architecture: str = OWN) -> Disk:
     release = release_of(release_name)
     if release.suite is None:
         raise CannotBoot(f"no QEMU machine of {release_name} can be made: {', '.join(RELEASES)}")
-    kernel = KERNELS[release.distribution]
-    inputs = digest_of(BASE_PACKAGES, VM_PACKAGES, kernel, SETUP, NETWORK, str(certificates()))
+    kernel, setup = KERNELS[release.distribution], SETUP + SETUP_QUOTAS
+    inputs = digest_of(BASE_PACKAGES, VM_PACKAGES, kernel, setup, NETWORK, str(certificates()))
     name = f"{canonical(release_name)}-{kind.debian}-{inputs}"
     disk = Disk(caches.directory() / "qemu" / name, kind)
     with caches.making(name):
@@ -158,6 +163,11 @@ def make_disk(disk: Disk, release: Release) -> None:
         (files / "root/.ssh").chmod(0o700)
         root = Path(scratch) / "root"
         hooks = [f"--customize-hook=sync-in {files} /", f"--customize-hook={SETUP}"]
+        # Project quotas have to be there from the start.
+        mkfs = [which("mkfs.ext4") or "mkfs.ext4", "-q"]
+        if release.distribution in HAVE_QUOTAS:
+            hooks.append(f"--customize-hook={SETUP_QUOTAS}")
+            mkfs += ["-O", "quota,project", "-E", "quotatype=usrquota:prjquota"]
         debian = disk.architecture.debian
         kernel = KERNELS[release.distribution].format(debian)
         packages = f"{BASE_PACKAGES} {VM_PACKAGES} {kernel}".split()
@@ -166,10 +176,7 @@ def make_disk(disk: Disk, release: Release) -> None:
             newest = max((root / "boot").glob(f"{kind}-*"))
             shutil.copy(newest, made.directory / kind)
         subprocess.run(["truncate", "-s", DISK_SIZE, str(made.image)], check=True)
-        # Project quotas have to be there from the start.
-        mkfs = ["mkfs.ext4", "-q", "-O", "quota,project", "-E", "quotatype=usrquota:prjquota"]
-        program = which("mkfs.ext4") or "mkfs.ext4"
-        subprocess.run([program, *mkfs[1:], "-d", str(root), str(made.image)], check=True)
+        subprocess.run([*mkfs, "-d", str(root), str(made.image)], check=True)
         made.directory.rename(disk.directory)
 
 

@@ -86,4 +86,5 @@ def test_a_file_system_that_limits_nobody_is_said_and_changes_nothing():
     assert finding.why == "ext4 on /dev/vda1, mounted at /"
     assert finding.fix
     assert "tune2fs -O quota" in finding.fix
+    assert finding.fix.index("modprobe quota_v2") < finding.fix.index("tune2fs")
     assert list(quota_findings(host, load(b""), limits_in(load(b""), SIZE))) == []

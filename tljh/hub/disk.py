@@ -142,9 +142,12 @@ def quota_findings(
 
 def _how_to_count(mounted: FileSystem | None) -> str:
     if mounted and mounted.kind == "ext4":
+        # Seen: an Ubuntu whose root file system got the feature did not boot any more.
         return (
-            f"while it is not mounted: tune2fs -O quota -Q usrquota {mounted.device}; then mount "
-            "it with usrquota. Until then tljh user show NAME tells what somebody has"
+            "first see that sudo modprobe quota_v2 succeeds (Ubuntu's kernels for VMs need "
+            "linux-modules-extra-$(uname -r) for it): what has quotas can't be mounted without it. "
+            f"Then, while it is not mounted: tune2fs -O quota -Q usrquota {mounted.device}; and "
+            "mount it with usrquota. Until then tljh user show NAME tells what somebody has"
         )
     if mounted and mounted.kind == "xfs":
         return "mount it with uquota (the root file system: rootflags=uquota for the kernel)"
