@@ -5,6 +5,7 @@ Where no machine can be booted the tests count as 'not run', with the reason in 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 import testinfra
 
-from machine import CannotBoot, Machine
+from machine import CannotBoot, Machine, owner
 from machine.engine import find_engine
 from machine.image import DEFAULT_RELEASE, RELEASES, ensure_image
 from machine.install import channel_mount, installed_image
@@ -41,6 +42,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # A terminated run still removes its machines: SystemExit unwinds the fixtures.
     signal.signal(signal.SIGTERM, lambda signum, frame: pytest.exit("terminated", 143))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    # Processes that ran tests side by side are killed when this one is told to end.
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        with contextlib.suppress(CannotBoot):
+            owner.remove_orphans(find_engine())
 
 
 @pytest.hookimpl(tryfirst=True)

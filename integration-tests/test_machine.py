@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from machine import CannotBoot, CommandFailed, Machine, owner
@@ -126,6 +128,33 @@ def test_interrupted_process_leaves_no_machine(release: str) -> None:
         assert process.wait(60) != 0
     with Machine.boot(release) as machine:
         assert name and name not in owner.machines(machine.engine)
+
+
+def test_tests_side_by_side_that_are_told_to_end_leave_no_machine(
+    release: str, tmp_path: Path
+) -> None:
+    test = tmp_path / "test_wait.py"
+    test.write_text("def test_wait(machine):\n    machine.run('sleep 300')\n")
+    command = [sys.executable, "-m", "pytest", "-n1", "-p", "conftest", "-p", "no:cacheprovider"]
+    with subprocess.Popen(
+        [*command, f"--machine-image={release}", str(test)],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+    ) as process:
+        mine: set[str] = set()
+        deadline = time.monotonic() + 60
+        while not mine:
+            assert process.poll() is None and time.monotonic() < deadline
+            workers = {str(one.pid) for one in psutil.Process(process.pid).children()}
+            # Other processes of this run have machines, too.
+            labels = owner.machines(find_engine()).items()
+            mine = {name for name, label in labels if label.partition(":")[0] in workers}
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143
+    assert not mine & set(owner.machines(find_engine()))
 
 
 @pytest.mark.long
