@@ -25,7 +25,8 @@ from tljh.paths import Paths, paths_from_environment
 if TYPE_CHECKING:
     from tljh.config import Config
 
-TIMEOUT_S = 60.0
+# 3 s on two quiet cores; on an emulated one, under load, 60 were not enough.
+TIMEOUT_S = 180.0
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from tljh.errors import TljhError
 from tljh.host.base import HostReader
 
 ENTRY_POINTS = "tljh"
-ASK_TIMEOUT_S = 60.0
+# They are imported with what they need, as slowly as the hub (tljh.hub.check).
+ASK_TIMEOUT_S = 180.0
 
 
 @dataclass(frozen=True)
