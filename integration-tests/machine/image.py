@@ -128,7 +128,7 @@ def ensure_image(engine: Engine, release_name: str = DEFAULT_RELEASE) -> str:
 
 def build_image(engine: Engine, name: str, base: str, archive: bytes) -> None:
     """Build a machine image from `base` with what `archive` holds of this computer."""
-    say(f"building {name} from {base}")
+    say(f"building the machine image {name} from {base}")
     with tempfile.TemporaryDirectory(prefix="tljh-image-") as directory:
         context = Path(directory)
         (context / "Dockerfile.test").write_bytes(DOCKERFILE.read_bytes())
