@@ -24,6 +24,7 @@ class HubUser:
     http: requests.Session = field(default_factory=requests.Session)
     # Over HTTPS: a file with the certificate authority to trust.
     verify: bool | str = True
+    start_timeout_s: float = START_TIMEOUT_S
 
     def __post_init__(self) -> None:
         self.http.trust_env = False
@@ -96,7 +97,7 @@ class HubUser:
         answer = self.hub_api("POST", self._server_api)
         is_there = "already running" in answer.text
         assert answer.status_code in (201, 202) or is_there, f"{answer.status_code}: {answer.text}"
-        self.await_server(ready=True)
+        self.await_server(ready=True, timeout_s=self.start_timeout_s)
         page = self.http.get(f"{self.server}/lab")
         assert page.status_code == 200, page.text[-1500:]
 

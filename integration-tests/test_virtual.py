@@ -16,6 +16,9 @@ from session import HubUser, claimed
 
 pytestmark = pytest.mark.long
 
+# JupyterLab's first start on emulated processors took more than two minutes.
+EMULATED_START_S = 900
+
 
 def test_virtual_machine_has_cgroup_v2_quotas_and_a_true_reboot(virtual: VirtualMachine) -> None:
     assert virtual.run("systemctl is-system-running").stdout == "running\n"
@@ -74,7 +77,11 @@ def test_a_hub_is_installed_and_used_under_a_releases_own_kernel(release_name: s
             bootstrap_command("--admin", ADMIN, f"--conda-channel=file://{CHANNEL}"),
             timeout_s=3600,
         )
+        for trait in ("start_timeout", "http_timeout"):
+            machine.run(f"tljh-config set Spawner.{trait} {EMULATED_START_S}")
+        machine.run("tljh-config reload --timeout 600", timeout_s=900)
         admin = claimed(machine, f"http://127.0.0.1:{port}", ADMIN, "correct-horse-7")
+        admin.start_timeout_s = EMULATED_START_S
         admin.login("correct-horse-7")
         admin.start_server()
         assert admin.execute("5 * 4") == "20"
@@ -82,7 +89,7 @@ def test_a_hub_is_installed_and_used_under_a_releases_own_kernel(release_name: s
         machine.run("tljh status")
         machine.restart()
         machine.run("tljh status --wait", timeout_s=600)
-        again = HubUser(admin.url, ADMIN)
+        again = HubUser(admin.url, ADMIN, start_timeout_s=EMULATED_START_S)
         again.login("correct-horse-7")
         again.start_server()
         assert again.execute("6 * 7") == "42"
