@@ -17,6 +17,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from machine import caches
+
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -114,14 +116,16 @@ def install_packages(packages: list[str]) -> None:
         )
     say(f"installing {', '.join(packages)} on this computer")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for args in (["update", "-q"], ["install", "-qy", "--no-install-recommends", *packages]):
-        done = subprocess.run(
-            ["apt-get", "-o", "DPkg::Lock::Timeout=120", *args],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
+    # apt-get update does not wait for another one, whatever it is told.
+    with caches.making("packages"):
+        for args in (["update", "-q"], ["install", "-qy", "--no-install-recommends", *packages]):
+            done = subprocess.run(
+                ["apt-get", "-o", "DPkg::Lock::Timeout=120", *args],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+            )
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise CannotBoot(f"{', '.join(packages)} could not be installed with apt-get: {last}")
