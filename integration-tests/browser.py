@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
+
+from machine.engine import install_packages, may_install, which
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -22,7 +23,6 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-APT_TIMEOUT_S = 600
 
 
 def chromium() -> str:
@@ -32,17 +32,10 @@ def chromium() -> str:
 
 def program(package: str, *names: str) -> str:
     """Path of a program by any of its names; Debian's package brings it where that may be."""
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        for arguments in (["update"], ["install", "-y", "--no-install-recommends", package]):
-            subprocess.run(
-                ["apt-get", "-q", *arguments],
-                check=True,
-                capture_output=True,
-                timeout=APT_TIMEOUT_S,
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            )
-        found = shutil.which(names[0])
+    found = next(filter(None, map(which, names)), None)
+    if found is None and may_install():
+        install_packages([package])
+        found = which(names[0])
     if found is None:
         pytest.skip(f"{names[0]} is not here, and only root can install it")
     return found

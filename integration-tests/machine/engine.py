@@ -111,7 +111,7 @@ def install_packages(packages: list[str]) -> None:
     """Install Debian packages on this computer, and say so."""
     if not may_install():
         raise CannotBoot(
-            f"{', '.join(packages)} must be installed to boot a test machine "
+            f"{', '.join(packages)} must be installed for test machines "
             "(as root on Debian or Ubuntu it is installed for you)"
         )
     say(f"installing {', '.join(packages)} on this computer")
