@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tljh.commands.install import request_of, standing_environments, told
+from tljh.commands.reload import advice
 from tljh.converge import Request, converge, work_out
 from tljh.errors import TljhError
 from tljh.host.base import FileInfo, Response, Result
@@ -522,3 +523,24 @@ def test_a_configuration_from_which_nothing_follows_is_a_state_of_the_history_to
     assert units_acted_on(host, since) == []
     assert Journal(PATHS.journal_dir).entry(host, 2).files["config.yaml"] == data
     assert reload(host, data).number is None
+
+
+def test_a_lost_configuration_is_told_and_brought_back_and_shuts_nobody_out():
+    host = machine()
+    install(host)
+    data = host.read(PATHS.config_file)
+    del host.files[PATHS.config_file]
+    with pytest.raises(TljhError, match=r"config\.yaml is missing") as refused:
+        work_out(host, PATHS, Request("reload"))
+    assert refused.value.findings[0].fix.endswith("sudo tljh-config rollback 1")
+    with pytest.raises(TljhError, match=r"config\.yaml is missing"):
+        install(host)
+    rolled_back(host, 1)
+    assert host.read(PATHS.config_file) == data
+
+
+def test_who_becomes_administrator_by_a_list_is_told_of_with_the_way_to_a_password():
+    host = machine()
+    outcome = install(host)
+    assert "sudo tljh user claim ada" in (advice(PATHS, outcome) or "")
+    assert advice(PATHS, reload(host, b"users: {admin: [ada], allowed: [bob]}\n")) is None

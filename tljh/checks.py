@@ -17,7 +17,7 @@ from tljh.errors import Finding, Place, TljhError
 from tljh.facts import Facts
 from tljh.host.base import HostReader
 from tljh.hub.health import doors, problem_of
-from tljh.installed import load_configuration
+from tljh.installed import load_configuration, standing_configuration
 from tljh.paths import Paths
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def subject_of(host: HostReader, paths: Paths) -> Subject:
     from tljh.facts import read_facts
 
     try:
-        config = load_configuration(host, paths, host.read(paths.config_file) or b"")
+        config = load_configuration(host, paths, standing_configuration(host, paths))
     except TljhError as error:
         return Subject(host, paths, None, None, error.findings)
     return Subject(host, paths, config, read_facts(host, config, paths))

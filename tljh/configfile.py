@@ -290,9 +290,15 @@ def _fix_of_refused(problem: Problem) -> str | None:
 
 def installed_file(config_path: FilePath | None = None) -> ConfigFile:
     """The installation's configuration file, or another one held to the same rules."""
+    import os
+
+    from tljh.host.real import RealReader
+    from tljh.installed import standing_configuration
     from tljh.paths import paths_from_environment
 
     paths = paths_from_environment()
+    if config_path is None and os.geteuid() == 0:
+        standing_configuration(RealReader(), paths)
     return ConfigFile(config_path or paths.config_file, catalogue=paths.traits)
 
 

@@ -19,7 +19,7 @@ from tljh.host.base import Host, HostReader
 from tljh.hub.database import HubDatabase
 from tljh.hub.environment import Rebuild, build, rebuild_needed
 from tljh.hub.health import DEADLINE_S, HUB_UNIT, doors, wait_until_healthy
-from tljh.installed import config_lock, load_configuration
+from tljh.installed import config_lock, load_configuration, standing_configuration
 from tljh.journal import Journal
 from tljh.output import Progress
 from tljh.paths import Paths
@@ -92,7 +92,10 @@ def who() -> str:
 def work_out(host: HostReader, paths: Paths, request: Request) -> Outcome:
     """Read, validate and plan; changes nothing. Raises TljhError with every finding."""
     # Read once: what somebody sets between two looks would be taken for ours to write over.
-    standing = host.read(paths.config_file) or b""
+    if request.files is None:
+        standing = standing_configuration(host, paths)
+    else:
+        standing = host.read(paths.config_file) or b""
     config_bytes = request.configuration(standing)
     config = load_configuration(host, paths, config_bytes, request.hub_environment)
     facts = read_facts(host, config, paths, request.hub_environment)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tljh.errors import TljhError
 from tljh.files import edit_lock
 from tljh.host.base import HostReader
+from tljh.journal import Journal
 from tljh.paths import Paths
 
 if TYPE_CHECKING:
@@ -21,7 +22,25 @@ def configuration_bytes(host: HostReader, paths: Paths) -> bytes:
             f"there is no hub installed at {paths.prefix}",
             fix="install one: sudo python3 bootstrap.py --admin NAME",
         )
-    return host.read(paths.config_file) or b""
+    return standing_configuration(host, paths)
+
+
+def standing_configuration(host: HostReader, paths: Paths) -> bytes:
+    """config.yaml as it stands; empty before there was any. Raises TljhError where it is gone.
+
+    An empty one means defaults, and those let nobody in: lost is not the same.
+    """
+    data = host.read(paths.config_file)
+    if data is not None:
+        return data
+    states = Journal(paths.journal_dir).numbers(host)
+    if not states:
+        return b""
+    raise TljhError(
+        f"{paths.config_file} is missing",
+        why="the hub goes on as it was last applied; without the file nobody would be let in",
+        fix=f"bring back what was applied last: sudo tljh-config rollback {states[-1]}",
+    )
 
 
 def config_place(host: HostReader, paths: Paths) -> Path:

@@ -68,6 +68,7 @@ def test_each_bad_line_says_what_is_wrong_with_it(line, problem):
         (b"", "names nobody"),
         (b"name,admin\n", "names nobody"),
         (b"name,colour\nalice,red\n", "means nothing here: colour"),
+        (b"Vorname;Nachname\nAnna;Muster\n", "no column that is called name"),
         ("name\nal\u00efce\n".encode("latin-1"), "line 2 of the file is not in UTF-8"),
         (b"PK\x03\x04\0\0", "is no text"),
         (b"x" * 3_000_000, "more than a class list"),

@@ -82,7 +82,7 @@ class CertificateStatus:
     def as_text(self) -> str:
         now, about = self.standing, self.standing.about
         if now.mode is None:
-            return "HTTPS is off: sudo tljh-config set https.enabled true"
+            return "HTTPS is off; how to have it: tljh-config describe https"
         lines = [f"mode          {now.mode}"]
         if about is not None:
             lines += [

@@ -169,10 +169,10 @@ def reload(
     forced = frozenset({component}) if force else frozenset()
     request = request_for(host, paths, "reload", force=forced, timeout_s=timeout_s)
     outcome = converge(host, paths, request, _progress(as_json))
-    return _reloaded(host, outcome)
+    return _reloaded(host, paths, outcome)
 
 
-def _reloaded(host: HostReader, outcome: Outcome) -> Reloaded:
+def _reloaded(host: HostReader, paths: Paths, outcome: Outcome) -> Reloaded:
     warnings = [
         Finding(problem.what, why=problem.why, fix=problem.fix)
         for problem in (
@@ -183,19 +183,28 @@ def _reloaded(host: HostReader, outcome: Outcome) -> Reloaded:
     warnings += isolation_findings(host, outcome.config)
     limits = limits_in(outcome.config, outcome.facts.size)
     warnings += quota_findings(host, outcome.config, limits)
-    return Reloaded(outcome.plan, outcome.number, tuple(warnings), _advice(outcome), outcome.kept)
+    return Reloaded(
+        outcome.plan, outcome.number, tuple(warnings), advice(paths, outcome), outcome.kept
+    )
 
 
-def _advice(outcome: Outcome) -> str | None:
-    """How to trust the authority that this change has made."""
+def advice(paths: Paths, outcome: Outcome) -> str | None:
+    """What is left to do by hand after this change."""
+    from tljh.hub.claims import claim_file
     from tljh.proxy.certificates.internal import AUTHORITY, DIRECTORY
     from tljh.proxy.certificates.trust import trust_in
 
+    changed = {step.resource.name for step in outcome.plan.steps}
+    state = paths.state_dir
+    advice = [
+        f"{admin} has no password yet. A link to set it: sudo tljh user claim {admin}"
+        for admin in outcome.config.users.admin
+        if str(claim_file(state, admin)) in changed
+    ]
     authority = outcome.facts.authority
-    made = any(
-        step.resource.name.endswith(f"/{DIRECTORY}/{AUTHORITY}") for step in outcome.plan.steps
-    )
-    return trust_in(outcome.config, authority).as_text() if authority and made else None
+    if authority and any(name.endswith(f"/{DIRECTORY}/{AUTHORITY}") for name in changed):
+        advice.append(trust_in(outcome.config, authority).as_text())
+    return "\n".join(advice) or None
 
 
 def _progress(as_json: bool) -> Progress:
@@ -230,4 +239,4 @@ def rollback(
     entry = journal.entry(host, number)
     request = request_for(host, paths, f"rollback {number}", files=entry.files)
     outcome = converge(host, paths, request, _progress(as_json))
-    return _reloaded(host, outcome)
+    return _reloaded(host, paths, outcome)

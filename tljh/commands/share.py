@@ -13,6 +13,7 @@ from tljh.commands.user_list import everybody
 from tljh.errors import Exit, TljhError
 from tljh.host.accounts import USERS_GROUP, managed_accounts
 from tljh.host.real import RealHost
+from tljh.hub.names import account_name, is_acceptable
 from tljh.hub.shares import ROOT
 from tljh.yamledit import set_value, unset_value
 
@@ -49,7 +50,11 @@ def list_shares() -> Shares:
     found = {}
     for name, group in config.users.shared_folders.items():
         known = host.group(group)
-        found[name] = (group, tuple(sorted(known.members)) if known else ())
+        members = set(known.members) if known else set()
+        # Who never logged in has no account yet, and is in no group of the machine.
+        listed = config.users.extra_user_groups.get(group, ())
+        members |= {account_name(login) for login in listed if is_acceptable(login)}
+        found[name] = (group, tuple(sorted(members)))
     return Shares(found)
 
 

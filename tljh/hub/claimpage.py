@@ -72,7 +72,9 @@ class ClaimHandler(BaseHandler):
             raise web.HTTPError(
                 403,
                 "This link is not valid any more: it was used, it expired, or a newer one was "
-                "made. On the machine, `sudo tljh user claim NAME` makes a new one.",
+                "made. If you have set your password, log in with it. Otherwise, on the machine, "
+                "`sudo tljh user claim NAME` makes a new link; for a password that was forgotten, "
+                "`sudo tljh user reset-password NAME`.",
                 reason="This link is not valid",
             )
         return claim
@@ -103,6 +105,9 @@ class ClaimHandler(BaseHandler):
         minimum = self.claimable.shortest_password
         if len(password) < minimum:
             await self._show(claim, f"The password needs at least {minimum} characters.")
+            return
+        if not password.strip():
+            await self._show(claim, "The password has to hold something else than blanks.")
             return
         await self.claimable.redeem(claim, password)
         self.redirect(url_concat(self.settings["login_url"], {"username": claim.login}))

@@ -111,6 +111,12 @@ def _entries(text: str) -> Iterable[Entry]:
 def _header(cells: list[str]) -> list[str] | None:
     names = ["name" if cell.lower() in NAME_COLUMNS else cell.lower() for cell in cells]
     if "name" not in names:
+        if len([name for name in names if name]) > 1:
+            raise TljhError(
+                "the first line of the file has no column that is called name",
+                why=f"it has {', '.join(cells)}",
+                fix=f"name the columns in the first line: {', '.join(COLUMNS)}",
+            )
         return None
     unknown = [name for name in names if name and name not in COLUMNS]
     if unknown:

@@ -208,7 +208,9 @@ def certificate_problems(config: Config) -> Iterator[Problem]:
         yield Problem(
             ("https", "enabled"),
             "https.enabled is true, but nothing says where certificates come from",
-            fix="name a certificate of yours by https.tls.cert and https.tls.key, or: "
+            fix="set https.letsencrypt.domains and https.letsencrypt.email for Let's Encrypt; or "
+            "https.tls.cert and https.tls.key for a certificate of yours; or https.mode internal "
+            "for an authority of this machine's own. Until then: "
             "sudo tljh-config set https.enabled false",
             severity="incomplete",
         )
