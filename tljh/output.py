@@ -14,6 +14,11 @@ from typing import Protocol, TextIO
 WORTH_A_LINE_S = 0.1
 
 
+def counted(count: int, thing: str) -> str:
+    """`1 server`, `3 servers`."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
 class Progress(Protocol):
     """Told of long work as it goes."""
 

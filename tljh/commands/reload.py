@@ -20,7 +20,7 @@ from tljh.hub.settings import login_warnings
 from tljh.installed import configuration_bytes
 from tljh.isolation.checks import isolation_findings
 from tljh.journal import Entry, Journal
-from tljh.output import Progress, Silent, progress_for
+from tljh.output import Progress, Silent, counted, progress_for
 from tljh.paths import Paths, paths_from_environment
 from tljh.plan import Plan
 from tljh.proxy.certificates.own import certificate_warnings
@@ -67,7 +67,7 @@ class Reloaded:
         told = "Nothing to do: what runs is what the configuration says."
         if self.plan:
             count = len(self.plan.steps)
-            told = f"Done: {count} changes applied, state {self.number} in the history."
+            told = f"Done: {counted(count, 'change')} applied, state {self.number} in the history."
         elif self.number:
             told = f"Nothing runs differently with it. It is state {self.number} in the history."
         lines = [*(finding.as_text("warning") for finding in self.warnings), told]

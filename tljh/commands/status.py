@@ -10,6 +10,7 @@ import typer
 from tljh.checks import Reported, Severity, run_checks, subject_of, worst
 from tljh.host.base import HostReader
 from tljh.host.real import RealHost
+from tljh.output import counted
 from tljh.paths import paths_from_environment
 
 WAIT_TIMEOUT_S = 600.0
@@ -43,7 +44,7 @@ class Status:
         }
 
     def as_text(self) -> str:
-        lines = [f"status: {self.severity.name.lower()}, {self.servers} servers running"]
+        lines = [f"status: {self.severity.name.lower()}, {counted(self.servers, 'server')} running"]
         for item in self.reported:
             lines.append(item.finding.as_text(item.severity.of_a_finding))
         return "\n".join(lines)

@@ -21,7 +21,7 @@ from tljh.hub.lists import ADMINS, ALLOWED, GROUPS, with_names
 from tljh.hub.register import PASSWORDS
 from tljh.hub.resources import FirstPasswords
 from tljh.hub.roster import Entry, read_roster
-from tljh.output import Progress, Silent, progress_for
+from tljh.output import Progress, Silent, counted, progress_for
 from tljh.paths import Paths
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _passwords(
     if not given:
         return []
     with (
-        progress.step(f"hash {len(given)} passwords"),
+        progress.step(f"hash {counted(len(given), 'password')}"),
         ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
         hashes = {}

@@ -20,7 +20,7 @@ from tljh.host.shown import properties_shown
 from tljh.hub.api import HubApi
 from tljh.hub.limits import SLICE, LimitsOfEverybody
 from tljh.hub.names import account_name
-from tljh.output import Progress
+from tljh.output import Progress, counted
 from tljh.resources import Difference, Record, Resource, Wish
 
 _SHOWN = "Id,ActiveState,Slice,User,MemoryCurrent,CPUQuotaPerSecUSec"
@@ -123,7 +123,7 @@ class RunningLimits(Wish):
                 lines.append(f"{server.unit}: {', '.join(shown)}")
         if not changes:
             return None
-        summary = f"{len(changes)} servers get new limits while they run"
+        summary = f"{counted(len(changes), 'server')} given new limits while running"
         change = RunningLimitsChange(changes, before)
         return change, Difference("~", summary, tuple(lines))
 
