@@ -151,7 +151,7 @@ def test_a_migration_of_the_database_is_a_step_that_nobody_feels_or_it_is_undone
     assert f"schema {before} -> 00000000000a" in hub.run("tljh-config plan").stdout
     probes = probes_of(user, token)
     with traffic(probes):
-        hub.run("tljh-config reload", timeout_s=180)
+        hub.run("tljh-config reload --timeout 150", timeout_s=240)
     assert {probe.name: probe.failures for probe in probes if probe.failures} == {}
     assert schema(hub) == "00000000000a"
     copies = hub.run("ls /opt/tljh/state/database-copies").stdout.split()
