@@ -292,12 +292,14 @@ def installed_file(config_path: FilePath | None = None) -> ConfigFile:
     """The installation's configuration file, or another one held to the same rules."""
     import os
 
-    from tljh.host.real import RealReader
-    from tljh.installed import standing_configuration
     from tljh.paths import paths_from_environment
 
     paths = paths_from_environment()
-    if config_path is None and os.geteuid() == 0:
+    if config_path is None and os.geteuid() == 0 and not paths.config_file.exists():
+        from tljh.host.real import RealReader
+        from tljh.installed import standing_configuration
+
+        # Raises where there was a file; before a first installation there is none.
         standing_configuration(RealReader(), paths)
     return ConfigFile(config_path or paths.config_file, catalogue=paths.traits)
 

@@ -2,7 +2,7 @@
 
 It restarts what still uses a library that an upgrade replaced, by night as well
 (unattended-upgrades). The hub may be restarted so: requests wait for it. Somebody's server
-would lose its kernels, and the proxy, which uses no such library, its connections.
+would lose its kernels, and the proxy its connections.
 """
 
 from __future__ import annotations
