@@ -197,18 +197,16 @@ def test_replaced_certificate_is_served_at_once_and_nobody_is_cut_off(
     secured, address, user, pair, tmp_path
 ):
     token = user.hub_api("POST", "/users/admin/tokens", json={"note": "probe"}).json()["token"]
-    kernel = HeldKernel(user)
     second = new_pair(tmp_path / "second", address)
     both = tmp_path / "both.crt"
     both.write_bytes(pair.authority.read_bytes() + second.authority.read_bytes())
     user.verify = user.http.verify = str(both)
     probes = probes_of(user, token)
-    with traffic(probes):
+    with HeldKernel(user) as kernel, traffic(probes):
         put(secured, second)
         await_on_the_wire(address, second.wire)
     assert {probe.name: probe.failures for probe in probes if probe.failures} == {}
-    assert kernel.answers()
-    kernel.close()
+    assert kernel.failures == []
     assert "my certificates" not in secured.run("tljh status", check=False).stdout
 
 

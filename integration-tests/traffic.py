@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import requests
+import websocket
 
 from session import HubUser, execute_on
 
@@ -91,15 +92,39 @@ def traffic(probes: list[Probe]) -> Iterator[None]:
 
 
 class HeldKernel:
-    """A kernel's web socket that stays open; `answers` says whether it still computes."""
+    """A kernel's web socket that is held open and used every second, as an open notebook is.
+
+    It has to be read all the time: Jupyter's server pings each 30 seconds, and drops whoever has
+    not answered by the next ping.
+    """
 
     def __init__(self, user: HubUser) -> None:
         self.session = "held"
         kernel = user.start_kernel()
         self.channel = user.socket(f"/api/kernels/{kernel}/channels?session_id={self.session}")
+        self.failures: list[str] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep_using)
 
-    def answers(self) -> bool:
-        return execute_on(self.channel, "40 + 2", self.session) == "42"
+    def __enter__(self) -> HeldKernel:
+        self._thread.start()
+        return self
 
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._use()
         self.channel.close()
+
+    def _keep_using(self) -> None:
+        while not self.failures and not self._over.wait(1):
+            self._use()
+
+    def _use(self) -> None:
+        try:
+            answer = execute_on(self.channel, "40 + 2", self.session)
+        except (OSError, ValueError, AssertionError, websocket.WebSocketException) as error:
+            self.failures.append(f"{type(error).__name__}: {error}")
+        else:
+            if answer != "42":
+                self.failures.append(answer)

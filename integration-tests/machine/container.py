@@ -39,11 +39,14 @@ class Result:
 
 
 class CommandFailed(AssertionError):
-    """A command in a machine ended badly; the text has its last output."""
+    """A command in a machine ended badly; the text has its first and last output."""
 
     def __init__(self, result: Result) -> None:
-        tail = "\n".join((result.stdout + result.stderr).strip().splitlines()[-40:])
-        super().__init__(f"`{result.command}` ended with {result.code}:\n{tail}")
+        lines = (result.stdout + result.stderr).strip().splitlines()
+        if len(lines) > 80:
+            lines = [*lines[:40], f"[{len(lines) - 80} lines]", *lines[-40:]]
+        text = "\n".join(lines)
+        super().__init__(f"`{result.command}` ended with {result.code}:\n{text}")
         self.result = result
 
 
