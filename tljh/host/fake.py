@@ -69,7 +69,8 @@ _DIRECTORIES = (
 class FakeHost:
     """Implements `Host`. `answers` maps the start of a command line to its result.
 
-    `responses` maps a URL to its answer; without one the connection is refused.
+    `responses` maps a URL to its answer; without one the connection is refused. An answer may
+    take `answer_takes_s`.
     """
 
     files: dict[Path, tuple[FileInfo, bytes | str]] = field(default_factory=dict)
@@ -79,6 +80,7 @@ class FakeHost:
     unit_states: dict[str, UnitInfo] = field(default_factory=dict)
     answers: dict[str, Result | Callable[[Sequence[str]], Result]] = field(default_factory=dict)
     responses: dict[str, Response | Callable[[], Response]] = field(default_factory=dict)
+    answer_takes_s: dict[str, float] = field(default_factory=dict)
     # The certificate (DER) that is served to who asks for a name, and what names resolve to.
     served: Callable[[str | None], bytes | None] | None = None
     resolved: dict[str, list[str]] = field(default_factory=dict)
@@ -181,6 +183,10 @@ class FakeHost:
         body: str | None = None,
         verify: bool = True,
     ) -> Response:
+        takes_s = self.answer_takes_s.get(url, 0)
+        self.clock_s += min(takes_s, timeout_s)
+        if takes_s > timeout_s:
+            return Response(0, "ReadTimeout: Read timed out.")
         answer = self.responses.get(url, Response(0, "ConnectionError: refused"))
         return answer if isinstance(answer, Response) else answer()
 

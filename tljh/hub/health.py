@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 INSTANCE_HEADER = "X-TLJH-Instance"
 DEADLINE_S = 60.0
 POLL_S = 0.1
+SHORTEST_WAIT_S = 5.0
 HUB_UNIT = "jupyterhub.service"
 PROXY_UNIT = "traefik.service"
 
@@ -61,7 +62,8 @@ def wait_until_healthy(host: HostReader, at: Doors, deadline_s: float = DEADLINE
     """Return once both doors give sound answers.
 
     Raises TljhError with the units' last journal lines when that does not come about within
-    `deadline_s` seconds.
+    `deadline_s` seconds. One request waits half of what is left: people's requests that came
+    during a restart are served before it, and who asks anew stands at the end of the queue again.
     """
     end_s = host.monotonic_s() + deadline_s
     checks = (
@@ -70,7 +72,9 @@ def wait_until_healthy(host: HostReader, at: Doors, deadline_s: float = DEADLINE
     )
     for what, url, unit in checks:
         while True:
-            problem = problem_of(host.http("GET", url, verify=False), at.instance)
+            wait_s = max(SHORTEST_WAIT_S, (end_s - host.monotonic_s()) / 2)
+            answer = host.http("GET", url, timeout_s=wait_s, verify=False)
+            problem = problem_of(answer, at.instance)
             if problem is None:
                 break
             if host.monotonic_s() >= end_s:
