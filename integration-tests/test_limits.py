@@ -160,6 +160,7 @@ def test_a_kernel_that_takes_too_much_is_ended_with_a_reason_and_the_rest_goes_o
     channel.close()
     assert "all of the 500 MB of memory that it may use" in told
     assert "was ended because your server used" in hub.run("tljh logs --user bob").stdout
+    assert hub.run("tljh logs --user nemo", check=False).code == 1
     assert hub.run("systemctl show -p MainPID jupyterhub jupyter-bob").stdout == pids
     assert bob.execute("6 * 7") == "42"
 

@@ -95,7 +95,9 @@ def test_a_port_that_is_taken_leaves_the_old_one_serving(hub, user):
     done = hub.run("tljh-config reload --timeout 20", check=False, timeout_s=300)
     hub.run("systemctl stop squatter; tljh-config unset http.port")
     assert done.code == 1
-    assert "8081" in done.stderr
+    assert "config.yaml, line" in done.stderr
+    assert "cannot listen on :8081: address already in use (held by python3" in done.stderr
+    assert "undo" not in done.stderr
     assert user.http.get(f"{user.url}/hub/login").status_code == 200
 
 

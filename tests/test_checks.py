@@ -121,6 +121,16 @@ def test_a_refused_handover_of_the_proxy_is_reported(host):
     assert any("could not take up its last configuration" in what for what in whats(host))
 
 
+def test_a_hub_without_an_administrator_is_told_so_unless_a_drop_in_may_name_one(host):
+    host.write(PATHS.config_file, b"users: {allowed: [ada]}\n", mode=0o600)
+    (found,) = reported(host)
+    assert found.finding.what == "nobody administers the hub"
+    assert found.severity is Severity.FINE
+    own = PATHS.hub_drop_ins / "own.py"
+    host.write(own, b"c.Authenticator.admin_users = {'ada'}\n", mode=0o600)
+    assert reported(host) == []
+
+
 def test_names_of_checks_are_distinct():
     names = [check.name for check in registered()]
     assert len(set(names)) == len(names)

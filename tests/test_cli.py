@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.configurations import TLJH_CONFIG, make_installation
+from tljh import __version__
 from tljh.cli import CONFIG, TLJH, Group, run
 from tljh.config import load
 from tljh.errors import Exit, TljhError
@@ -55,6 +56,12 @@ def verbs(group: Group, above: tuple[str, ...] = ()) -> list[tuple[tuple[str, ..
         else:
             found.append(((*above, name), verb))
     return found
+
+
+def test_both_commands_tell_their_version(capsys):
+    for name, group in (("tljh", TLJH), ("tljh-config", CONFIG)):
+        assert run(name, group, ["--version"]) == 0
+        assert capsys.readouterr().out == f"tljh {__version__}\n"
 
 
 @pytest.mark.parametrize("path", [path for path, _ in verbs(TLJH)], ids=" ".join)

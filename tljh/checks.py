@@ -244,6 +244,25 @@ def _first_passwords(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
             yield Severity.DEGRADED, Finding(what, why=why, fix=fix)
 
 
+@check("administrators")
+def _administrators(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+    config, facts = subject.config, subject.facts
+    if config is None or facts is None or config.users.admin:
+        return
+    traits = [*config.auth.classes.values(), *config.traitlets.values()]
+    named = any(name.startswith("admin_") for section in traits for name in section)
+    # What a drop-in or a plugin does cannot be told from here.
+    if not named and not any(b"admin" in data for data in facts.hub_drop_ins.values()):
+        yield (
+            Severity.FINE,
+            Finding(
+                "nobody administers the hub",
+                why="users.admin is empty; who has sudo on this machine can still do everything",
+                fix="sudo tljh user add NAME --admin",
+            ),
+        )
+
+
 @check("disk limits")
 def _disk_limits(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
     from tljh.hub.disk import quota_findings

@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tljh import __version__
 from tljh.errors import Exit, Finding, TljhError
 
 Verbs = Mapping[str, "str | Group"]
@@ -146,6 +147,9 @@ def run(name: str, group: Group, arguments: list[str] | None = None) -> int:
     invocation = Invocation()
     _start_fast()
     words = sys.argv[1:] if arguments is None else arguments
+    if words == ["--version"]:
+        print(f"tljh {__version__}")
+        return 0
     try:
         plain = _plain_call(group, words)
         if plain is not None:

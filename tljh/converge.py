@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tljh.apply import Occasion, apply, begun, recover
 from tljh.desired import desired
+from tljh.errors import TljhError
 from tljh.facts import Facts, read_facts
 from tljh.host.base import Host, HostReader
 from tljh.hub.database import HubDatabase
@@ -26,7 +27,7 @@ from tljh.paths import Paths
 from tljh.plan import Plan, plan
 from tljh.plugins.manager import Contributions, contributions, contributions_of
 from tljh.proxy.certificates.served import named_certificate, secure_door, wait_until_served
-from tljh.proxy.desired import try_traefik
+from tljh.proxy.desired import address_findings, try_traefik
 from tljh.resources import Absent, File, Resource
 
 if TYPE_CHECKING:
@@ -225,6 +226,9 @@ def try_candidate(host: Host, paths: Paths, outcome: Outcome, progress: Progress
     """
     from tljh.hub.check import try_hub_configuration
 
+    taken = address_findings(host, outcome.config, outcome.config_bytes, outcome.facts, paths)
+    if taken:
+        raise TljhError(taken)
     changed = {step.resource.key for step in outcome.plan.steps}
     # Whatever starts or restarts it: one that runs may have been started with something else.
     if f"unit {HUB_UNIT}" in changed:

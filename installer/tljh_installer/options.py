@@ -192,9 +192,8 @@ def parser(version: str) -> argparse.ArgumentParser:
 
 def version_answer(version: str) -> str:
     return (
-        f"tljh {version}: a bootstrap.py installs the version that it carries. Other versions "
-        "have their own bootstrap.py, at the address in upgrade.url "
-        "(sudo tljh-config get upgrade.url)"
+        f"tljh {version}: a bootstrap.py installs the version that it carries; "
+        "another version comes with a bootstrap.py of its own"
     )
 
 

@@ -232,6 +232,13 @@ def check() -> Checked:
     paths, host = paths_from_environment(), RealHost()
     config = load_configuration(host, paths, configuration_bytes(host, paths))
     acme = config.https.letsencrypt
+    mode = config.https.effective_mode
+    if mode not in (None, "letsencrypt"):
+        raise TljhError(
+            f"there is nothing to check: https.mode is {mode}, which asks no authority",
+            why="this looks at what stands against a certificate by Let's Encrypt",
+            fix="what is served: tljh cert status",
+        )
     if not acme.domains:
         raise TljhError(
             "there is nothing to check: https.letsencrypt.domains is empty",

@@ -41,11 +41,20 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", help="How many, counted from the end.")] = 100,
 ) -> Logs:
     """Show what the hub and the proxy wrote last, or a person's server."""
+    host = RealHost()
     units = _units(part, user)
     argv = ["journalctl", "--no-pager", "-q", "-o", "short-iso", "-n", str(lines)]
     for unit in units:
         argv += ["-u", unit]
-    return Logs(units, RealHost().query(argv).out.rstrip())
+    text = host.query(argv).out.rstrip()
+    # Who is gone may have left lines.
+    if user and not text and host.user(account_name(user)) is None:
+        raise TljhError(
+            f"there is no log of {user}",
+            why=f"no server ran under that name, and there is no account {account_name(user)}",
+            fix="who there is: sudo tljh user list",
+        )
+    return Logs(units, text)
 
 
 def _units(part: str, user: str) -> tuple[str, ...]:

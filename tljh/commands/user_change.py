@@ -294,7 +294,7 @@ def disable(names: NamesArgument, *, as_json: bool = False) -> Told:
         lambda text: with_names(text, BANNED, names),
         as_json=as_json,
     )
-    lines = tuple(f"{name} is disabled; files and password are kept" for name in names)
+    lines = tuple(f"{name} is disabled; files and any password are kept" for name in names)
     return Told(lines, {"people": [{"name": name} for name in names]})
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tljh.errors import TljhError
+from tljh.errors import Finding, Place, TljhError
 from tljh.host.base import HostReader
+from tljh.hub.health import PROXY_UNIT
 from tljh.paths import Paths
 from tljh.proxy.certificates.internal import DIRECTORY
 from tljh.proxy.certificates.own import own_certificate
@@ -26,10 +28,12 @@ from tljh.proxy.dynamic import (
     stale_files,
 )
 from tljh.proxy.https_settings import hsts_s
+from tljh.proxy.ports import unavailable_addresses
 from tljh.proxy.static import (
     StaticInputs,
     Tree,
     entry_points_file,
+    listening_addresses,
     merge_all,
     static_configuration,
     static_file,
@@ -123,6 +127,25 @@ def try_traefik(host: HostReader, config: Config, facts: Facts, paths: Paths) ->
     )
     if findings:
         raise TljhError(findings)
+
+
+def address_findings(
+    host: HostReader, config: Config, config_bytes: bytes, facts: Facts, paths: Paths
+) -> list[Finding]:
+    """New addresses that a running proxy could not listen on."""
+    listening = host.read(paths.traefik_dir / ENTRY_POINTS_FILE)
+    if listening is None or not host.unit(PROXY_UNIT).is_active:
+        return []
+
+    def place_of(section: str, key: str) -> Place:
+        from tljh.config import examine
+
+        return examine(config_bytes, path=str(paths.config_file)).place((section, key))
+
+    wanted = listening_addresses(proxy_configuration(config, facts, paths).static)
+    return unavailable_addresses(
+        host, facts.hub_environment, json.loads(listening), wanted, place_of
+    )
 
 
 def _directory(paths: Paths, name: str) -> Directory:

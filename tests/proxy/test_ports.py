@@ -1,0 +1,68 @@
+"""Addresses that somebody else has are told before the proxy is touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tljh.errors import Place
+from tljh.host.base import Result
+from tljh.host.fake import FakeHost
+from tljh.proxy.ports import unavailable_addresses
+
+HUB = Path("/opt/tljh/hub")
+NOW = {"http": ":80", "auth_api": "127.0.0.1:8099"}
+
+
+@pytest.fixture
+def host():
+    """A machine whose kernel is the real one."""
+    host = FakeHost()
+
+    def ask(argv):
+        done = subprocess.run([sys.executable, *argv[1:]], capture_output=True, text=True)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    host.answers[f"{HUB}/bin/python"] = ask
+    return host
+
+
+def place_of(section: str, key: str) -> Place:
+    return Place(f"{section}.{key}")
+
+
+def test_a_port_that_another_program_has_is_told_with_its_process(host):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        wanted = {**NOW, "http": f"127.0.0.1:{port}"}
+        (finding,) = unavailable_addresses(host, HUB, NOW, wanted, place_of)
+    assert f"cannot listen on 127.0.0.1:{port}" in finding.what
+    assert f"process {os.getpid()}" in finding.what
+    assert str(finding.where) == "http.port"
+
+
+def test_a_free_port_is_no_finding_and_is_free_afterwards(host):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    wanted = {**NOW, "https": f"127.0.0.1:{port}"}
+    assert unavailable_addresses(host, HUB, NOW, wanted, place_of) == []
+    socket.create_server(("127.0.0.1", port)).close()
+
+
+def test_what_the_proxy_has_itself_is_not_asked_for(host):
+    host.answers = {f"{HUB}/bin/python": Result(0, json.dumps({":80": "taken"}))}
+    wanted = {**NOW, "http": "192.0.2.1:80"}
+    assert unavailable_addresses(host, HUB, NOW, wanted, place_of) == []
+
+
+def test_an_address_of_a_drop_in_is_told_by_its_entry_point(host):
+    wanted = {**NOW, "metrics": "192.0.2.7:9100"}
+    (finding,) = unavailable_addresses(host, HUB, NOW, wanted, place_of)
+    assert "cannot listen on 192.0.2.7:9100" in finding.what
+    assert finding.where is None and "metrics" in (finding.why or "")
