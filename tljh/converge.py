@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tljh.apply import Occasion, apply, begun, recover
 from tljh.desired import desired
-from tljh.errors import TljhError
+from tljh.errors import Finding, TljhError
 from tljh.facts import Facts, read_facts
 from tljh.host.base import Host, HostReader
 from tljh.hub.database import HubDatabase
@@ -72,7 +72,8 @@ class Outcome:
     """What came of it: the plan, and the number of the history entry if anything was done.
 
     `standing` is what people wrote, as it stood before; `kept` is the number of the entry that
-    has it, where it was never applied and something else stands there now.
+    has it, where it was never applied and something else stands there now. `overlooked` is what
+    the hub's own classes make nothing of.
     """
 
     plan: Plan
@@ -83,6 +84,7 @@ class Outcome:
     number: int | None = None
     kept: int | None = None
     rebuild: Rebuild | None = None
+    overlooked: tuple[Finding, ...] = ()
 
 
 def who() -> str:
@@ -146,7 +148,7 @@ def converge(host: Host, paths: Paths, request: Request, progress: Progress) -> 
             environment = build(host, paths, outcome.rebuild, progress)
             outcome = work_out(host, paths, replace(request, hub_environment=environment))
         planned = held.enter_context(begun(outcome.plan, host, progress))
-        try_candidate(host, paths, outcome, progress)
+        overlooked = try_candidate(host, paths, outcome, progress)
         files = files_of(outcome.config_bytes, outcome.facts, paths)
         # What is brought back stands in the place of what was written; the rest builds on it.
         is_lost = request.files is not None and outcome.standing != files
@@ -161,7 +163,7 @@ def converge(host: Host, paths: Paths, request: Request, progress: Progress) -> 
             health=lambda: wait_until_right(host, paths, outcome, request.health_deadline_s),
         )
     kept = number - 1 if number and unapplied else None
-    return replace(outcome, number=number, kept=kept)
+    return replace(outcome, number=number, kept=kept, overlooked=tuple(overlooked))
 
 
 def wait_until_right(host: HostReader, paths: Paths, outcome: Outcome, deadline_s: float) -> None:
@@ -219,21 +221,22 @@ def files_brought_back(files: Mapping[str, bytes], facts: Facts, paths: Paths) -
     return resources
 
 
-def try_candidate(host: Host, paths: Paths, outcome: Outcome, progress: Progress) -> None:
+def try_candidate(host: Host, paths: Paths, outcome: Outcome, progress: Progress) -> list[Finding]:
     """Load what is about to be applied, before anything running is touched.
 
-    Raises TljhError with what the hub or Traefik says of it.
+    Returns what the hub would overlook. Raises TljhError with what the hub or Traefik says of it.
     """
     from tljh.hub.check import try_hub_configuration
 
     taken = address_findings(host, outcome.config, outcome.config_bytes, outcome.facts, paths)
     if taken:
         raise TljhError(taken)
+    overlooked: list[Finding] = []
     changed = {step.resource.key for step in outcome.plan.steps}
     # Whatever starts or restarts it: one that runs may have been started with something else.
     if f"unit {HUB_UNIT}" in changed:
         with progress.step("check: the hub can load its configuration"):
-            try_hub_configuration(host, paths, outcome.config, outcome.facts)
+            overlooked = try_hub_configuration(host, paths, outcome.config, outcome.facts)
     for step in outcome.plan.steps:
         if isinstance(step.resource, HubDatabase):
             with progress.step("check: the database can be migrated"):
@@ -244,3 +247,4 @@ def try_candidate(host: Host, paths: Paths, outcome: Outcome, progress: Progress
     if has_foreign and any(str(paths.traefik_dir) in key for key in changed):
         with progress.step("check: Traefik can load its configuration"):
             try_traefik(host, outcome.config, outcome.facts, paths)
+    return overlooked

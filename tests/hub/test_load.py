@@ -62,20 +62,28 @@ def test_a_file_in_place_of_a_secret_is_read_when_the_hub_loads(applied, paths, 
 
 def test_a_class_that_cannot_be_imported_is_a_finding(applied, paths):
     drop_in(applied, "bad.py", "c.JupyterHub.authenticator_class = 'no.such.Thing'\n")
-    (finding,) = [f for f in findings_of(paths) if "authenticator_class" in f.what]
+    (finding,) = [f for f in findings_of(paths)[0] if "authenticator_class" in f.what]
     assert "no.such.Thing" in finding.what
 
 
 def test_a_value_that_a_trait_cannot_take_is_a_finding_in_its_own_words(applied, paths):
     drop_in(applied, "bad.py", "c.Spawner.start_timeout = 'soon'\n")
-    (finding,) = findings_of(paths)
+    (finding,), _ = findings_of(paths)
     assert finding.what == "Spawner.start_timeout has a value that it cannot take"
     assert "int" in (finding.why or "")
 
 
 def test_a_sound_configuration_has_no_findings(applied, paths):
     drop_in(applied, "fine.py", "c.Spawner.debug = True\nc.JupyterHub.services.append({})\n")
-    assert findings_of(paths) == []
+    assert findings_of(paths) == ([], [])
+
+
+def test_a_misspelled_name_in_a_drop_in_is_told_with_its_line_and_stops_nothing(applied, paths):
+    drop_in(applied, "own.py", "c.Spawner.debug = True\nc.Spawner.start_timeuot = 90\n")
+    wrong, (finding,) = findings_of(paths)
+    assert wrong == []
+    assert str(finding.where).endswith("own.py, line 2")
+    assert finding.fix == "did you mean Spawner.start_timeout?"
 
 
 def test_a_listed_name_that_the_authenticator_takes_from_nobody_is_a_finding(applied, paths):
@@ -94,7 +102,7 @@ def test_a_listed_name_that_the_authenticator_takes_from_nobody_is_a_finding(app
         "c.JupyterHub.authenticator_class = Picky\n"
         "c.Authenticator.allowed_users = {'anna', 'max'}\n",
     )
-    (finding,) = findings_of(paths)
+    (finding,), _ = findings_of(paths)
     assert finding.what == "Picky takes no login name like 'max'"
 
 
@@ -102,7 +110,7 @@ def test_names_of_two_words_are_fine_for_those_who_keep_passwords(applied, paths
     drop_in(applied, "names.py", "c.Authenticator.allowed_users = {'two words'}\n")
     for name in ("firstuse.ClaimedFirstUseAuthenticator", "native.ClaimedNativeAuthenticator"):
         drop_in(applied, "class.py", f"c.JupyterHub.authenticator_class = 'tljh.hub.{name}'\n")
-        assert findings_of(paths) == []
+        assert findings_of(paths) == ([], [])
 
 
 OURS = {"JupyterHub": {"authenticator_class": "ours"}, "Authenticator": {"allow_all": False}}

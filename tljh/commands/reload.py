@@ -180,6 +180,7 @@ def _reloaded(host: HostReader, paths: Paths, outcome: Outcome) -> Reloaded:
             *certificate_warnings(outcome.config.https, outcome.facts.certificate_files),
         )
     ]
+    warnings += outcome.overlooked
     warnings += isolation_findings(host, outcome.config)
     limits = limits_in(outcome.config, outcome.facts.size)
     warnings += quota_findings(host, outcome.config, limits)

@@ -2,7 +2,8 @@
 
     TLJH_APPLIED=DIR <hub environment>/bin/python -m tljh.hub.check
 
-prints findings as JSON. `try_hub_configuration` runs it on a candidate in a private directory.
+prints findings as JSON: what would stop the hub with exit code 1, what it would overlook with 0.
+`try_hub_configuration` runs it on a candidate in a private directory.
 """
 
 from __future__ import annotations
@@ -45,8 +46,11 @@ def candidate(host: Host, paths: Paths, config: Config, facts: Facts) -> Iterato
         host.remove(directory)
 
 
-def try_hub_configuration(host: Host, paths: Paths, config: Config, facts: Facts) -> None:
-    """Have the hub's own Python load the candidate; raises TljhError with all that is wrong."""
+def try_hub_configuration(host: Host, paths: Paths, config: Config, facts: Facts) -> list[Finding]:
+    """Have the hub's own Python load the candidate; returns what the hub would overlook.
+
+    Raises TljhError with all that is wrong.
+    """
     with candidate(host, paths, config, facts) as applied:
         answer = host.query(
             [f"{facts.hub_environment}/bin/python", "-I", "-m", "tljh.hub.check"],
@@ -54,7 +58,7 @@ def try_hub_configuration(host: Host, paths: Paths, config: Config, facts: Facts
             env={"TLJH_APPLIED": str(applied), "TLJH_INSTALL_PREFIX": str(paths.prefix)},
         )
     if answer.code == 0:
-        return
+        return _findings(answer.out, answer.err, applied, paths) if answer.out else []
     raise TljhError(_findings(answer.out, answer.err, applied, paths))
 
 
@@ -80,18 +84,18 @@ def _findings(out: str, err: str, candidate: Path, paths: Paths) -> list[Finding
     return findings
 
 
-def findings_of(paths: Paths) -> list[Finding]:
-    """What is wrong with the configuration that `TLJH_APPLIED` names."""
+def findings_of(paths: Paths) -> tuple[list[Finding], list[Finding]]:
+    """What is wrong with the configuration that `TLJH_APPLIED` names, and what is overlooked."""
     from tljh.hub.load import new_configuration
 
     try:
         c = new_configuration(paths)
     except TljhError as error:
-        return list(error.findings)
-    return _trait_findings(c)
+        return list(error.findings), []
+    return _trait_findings(c, paths)
 
 
-def _trait_findings(c: Any) -> list[Finding]:
+def _trait_findings(c: Any, paths: Paths) -> tuple[list[Finding], list[Finding]]:
     from traitlets import TraitError
 
     from tljh.hub.app import Hub
@@ -121,7 +125,36 @@ def _trait_findings(c: Any) -> list[Finding]:
     if not findings:
         findings += _login_findings(classes[0], c)
         findings += _refused_names(classes[0], c)
-    return findings
+    return findings, [found for cls in (Hub, *classes) for found in _unknown(cls, c, paths)]
+
+
+def _unknown(cls: Any, c: Any, paths: Paths) -> Iterator[Finding]:
+    """Names in drop-ins that the class does not have: JupyterHub only logs that it ignores them.
+
+    What config.yaml names was held against the catalogue of classes before.
+    """
+    from difflib import get_close_matches
+
+    from tljh.hub.load import applied_drop_ins
+
+    traits = cls.class_traits(config=True)
+    drop_ins = [(path, path.read_text(errors="replace")) for path in applied_drop_ins(paths)]
+    for section in cls.section_names():
+        # A plugin that computes with a name of its own uses small letters, like any trait.
+        for name in sorted(c[section]) if section in c else ():
+            if name in traits or name[:1].isupper():
+                continue
+            for path, text in drop_ins:
+                at = text.find(f"{section}.{name}")
+                if at < 0:
+                    continue
+                near = get_close_matches(name, traits, 1)
+                yield Finding(
+                    f"{section}.{name} is no setting of {cls.__name__}: it does nothing",
+                    Place(str(path), text.count("\n", 0, at) + 1),
+                    fix=f"did you mean {section}.{near[0]}?" if near else "take it out",
+                )
+                break
 
 
 def _refused_names(authenticator: Any, c: Any) -> list[Finding]:
@@ -213,9 +246,9 @@ def _bad_values(cls: Any, c: Any) -> list[Finding]:
 
 
 def main() -> int:
-    findings = findings_of(paths_from_environment())
-    print(json.dumps([asdict(finding) for finding in findings]))
-    return 1 if findings else 0
+    wrong, overlooked = findings_of(paths_from_environment())
+    print(json.dumps([asdict(finding) for finding in wrong or overlooked]))
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -25,6 +25,11 @@ def applied_directory(paths: Paths) -> Path:
     return Path(os.environ.get("TLJH_APPLIED") or paths.applied_dir)
 
 
+def applied_drop_ins(paths: Paths) -> list[Path]:
+    """Admins' own Python files, in the order in which they run."""
+    return sorted((applied_directory(paths) / DROP_INS).glob("*.py"))
+
+
 def apply_to(c: Any, paths: Paths | None = None) -> None:
     """Fill `c`: our traits, what plugins change, and drop-ins in the order of their names.
 
@@ -40,7 +45,7 @@ def apply_to(c: Any, paths: Paths | None = None) -> None:
         c.TraefikProxy.traefik_api_password = secret.read_text().strip()
     chosen, allow_all = _authenticator(c), c.Authenticator.get("allow_all")
     call(installed_plugins(), "tljh_custom_jupyterhub_config", c=c)
-    for drop_in in sorted((applied / DROP_INS).glob("*.py")):
+    for drop_in in applied_drop_ins(paths):
         run_drop_in(drop_in, c)
     now = _authenticator(c)
     if now != chosen and c.Authenticator.get("allow_all") is allow_all:

@@ -66,10 +66,10 @@ def tries(c: Any, paths: Paths, host: HostReader) -> Iterator[Try]:
     from tljh.hub.check import findings_of
     from tljh.hub.chosen import chosen_authenticator
 
-    findings = findings_of(paths)
-    for finding in findings:
+    wrong, _ = findings_of(paths)
+    for finding in wrong:
         yield Try(finding.what, False, finding.why, finding.fix)
-    if findings:
+    if wrong:
         return
     yield Try("the settings are complete", True)
     chosen: Any = chosen_authenticator(c)
