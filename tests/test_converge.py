@@ -145,6 +145,15 @@ def test_a_password_for_somebody_who_has_one_is_told_to_change_nothing(monkeypat
     assert "Set the password here" not in said
 
 
+@pytest.mark.parametrize(("password", "is_told"), [("seven-7", True), ("eight-88", False)])
+def test_a_short_password_of_an_administrator_is_taken_and_told(password, is_told):
+    host = machine()
+    answers = replace(ANSWERS, passwords={"ada": password})
+    said = told(host, PATHS, answers, install(host)).as_text()
+    assert ("has less than 8 characters" in said) == is_told
+    assert password not in said
+
+
 def test_planning_a_first_install_leaves_nothing_behind():
     host = machine()
     before = dict(host.files)

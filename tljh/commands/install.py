@@ -17,7 +17,7 @@ from tljh.host.base import HostReader
 from tljh.host.passwords import hash_password
 from tljh.host.real import RealHost
 from tljh.hub.claims import Claim, claim_file, read_claim
-from tljh.hub.configuration import uses_claims, uses_first_use
+from tljh.hub.configuration import SHORTEST_PASSWORD, uses_claims, uses_first_use
 from tljh.hub.providers import site_url
 from tljh.hub.resources import FirstPasswords, PluginInstallations, new_claims
 from tljh.installation import Answers, configuration_with, read_answers
@@ -41,6 +41,8 @@ class Installed:
     base_url: str
     # Administrators whose password was given, and who have one that stays.
     kept: tuple[str, ...] = ()
+    # Administrators whose password was given, and is shorter than the hub's own pages take.
+    short: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -65,6 +67,13 @@ class Installed:
         for name in self.kept:
             lines += [
                 f"{name} had a password, which stays. A new one, if it is forgotten:",
+                f"  sudo tljh user reset-password {name}",
+                "",
+            ]
+        for name in self.short:
+            lines += [
+                f"The password of {name}, who can become root here, has less than "
+                f"{SHORTEST_PASSWORD} characters. A better one:",
                 f"  sudo tljh user reset-password {name}",
                 "",
             ]
@@ -204,6 +213,11 @@ def told(host: HostReader, paths: Paths, answers: Answers, outcome: Outcome) -> 
         changed=outcome.number is not None,
         base_url=config.base_url,
         kept=tuple(name for name in answers.passwords if name in have_one),
+        short=tuple(
+            name
+            for name, password in answers.passwords.items()
+            if len(password) < SHORTEST_PASSWORD and name not in have_one
+        ),
     )
 
 
