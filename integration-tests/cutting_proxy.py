@@ -13,6 +13,12 @@ CHUNK_BYTES = 65536
 DIAL_TIMEOUT_S = 20
 
 
+def _of_one_request(head: bytes) -> bytes:
+    """The head of a request after which the connection ends: another may be for another host."""
+    lines = [one for one in head.split(b"\r\n") if b"connection:" not in one.lower()]
+    return b"\r\n".join([lines[0], b"Connection: close", *lines[1:]])
+
+
 class CuttingProxy:
     """Relays, and ends each connection after a number of bytes of exponential distribution.
 
@@ -43,17 +49,19 @@ class CuttingProxy:
         url = urlsplit(f"//{target}" if is_tunnel else target)
         dialled = asyncio.open_connection(url.hostname, url.port or 80)
         up_reader, up_writer = await asyncio.wait_for(dialled, DIAL_TIMEOUT_S)
+        left = self._random.expovariate(1 / self.mean_bytes) if self.mean_bytes else float("inf")
+        relays = [asyncio.ensure_future(self._relay(up_reader, writer, left))]
         if is_tunnel:
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            relays.append(asyncio.ensure_future(self._relay(reader, up_writer, float("inf"))))
         else:
             path = url.path + (f"?{url.query}" if url.query else "")
-            up_writer.write(head.replace(target.encode(), path.encode(), 1))
-        left = self._random.expovariate(1 / self.mean_bytes) if self.mean_bytes else float("inf")
-        up = asyncio.ensure_future(self._relay(reader, up_writer, float("inf")))
+            up_writer.write(_of_one_request(head.replace(target.encode(), path.encode(), 1)))
         try:
-            await self._relay(up_reader, writer, left)
+            await asyncio.wait(relays, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            up.cancel()
+            for one in relays:
+                one.cancel()
             up_writer.close()
 
     async def _relay(

@@ -124,8 +124,8 @@ def packages_fetched(steps: Steps, environ: Mapping[str, str]) -> Iterator[None]
         "apt-get -q update; exec apt-get -qy --no-install-recommends --download-only install "
         + " ".join(APT_PACKAGES)
     )
-    command = ["timeout", str(FETCH_TIMEOUT_S), "sh", "-c", fetch]
-    with beside(steps, command, environ={**environ, "DEBIAN_FRONTEND": "noninteractive"}):
+    environ = {**environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with beside(steps, ["sh", "-c", fetch], environ=environ, timeout_s=FETCH_TIMEOUT_S):
         yield
 
 

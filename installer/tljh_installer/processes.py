@@ -69,10 +69,15 @@ def run_logged(
 
 @contextmanager
 def beside(
-    steps: Steps, command: Sequence[str | Path], *, environ: Mapping[str, str]
+    steps: Steps, command: Sequence[str | Path], *, environ: Mapping[str, str], timeout_s: int
 ) -> Iterator[None]:
-    """Let `command`, which has nothing to say, run until this block is done and it is, too."""
-    words = [str(word) for word in command]
+    """Let `command`, which has nothing to say, run until this block is done and it is, too.
+
+    It ends with all that it started when the block fails, when this process dies, and at its
+    deadline: an apt-get that is left behind keeps its lock from everybody.
+    """
+    # It passes a SIGTERM on to all of them; SIGKILL would take itself alone.
+    words = ["timeout", "--kill-after=5", str(timeout_s), *map(str, command)]
     steps.log("$ " + " ".join(words) + " &")
     running = subprocess.Popen(
         words,
@@ -81,13 +86,13 @@ def beside(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        preexec_fn=_die_with_parent(os.getpid(), signal.SIGKILL),
+        preexec_fn=_die_with_parent(os.getpid(), signal.SIGTERM),
     )
     try:
         yield
         running.wait()
     finally:
-        running.kill()
+        running.terminate()
         running.wait()
 
 

@@ -64,7 +64,10 @@ def try_it(image: str, admin: str) -> int:
     if code != 0:
         say(f"the bootstrap ended with {code}; look around with `{RUN} shell {NAME}`")
         return 1
-    print(f"  inside   sudo {RUN} shell {NAME}\n  remove   sudo make try-down")
+    print(
+        f"  inside   sudo {RUN} shell {NAME}  (where the lines above go)\n"
+        "  remove   sudo make try-down"
+    )
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from tljh.errors import TljhError
@@ -24,7 +25,8 @@ _OPTIONS = (
 _ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l", "LC_ALL": "C.UTF-8"}
 
 
-_LOCKED = "Could not get lock"
+# "E: Could not get lock FILE. It is held by process 712 (apt-get)"
+_LOCKED = re.compile(r"Could not get lock(?:.*held by ((?:process )?\d+ \(.*?\)))?")
 _POLL_S = 2
 
 
@@ -32,7 +34,7 @@ def _apt_get(host: Host, progress: Progress, *arguments: str) -> Result:
     """Run apt-get; while another one downloads, wait.
 
     DPkg::Lock::Timeout is for dpkg's own locks: for that of the lists or of the downloaded
-    archives apt-get of Debian 12 and 13 fails at once.
+    archives apt-get of Debian 12 and 13 fails at once. Raises TljhError when it is held for good.
     """
     end_s = host.monotonic_s() + LOCK_TIMEOUT_S
     is_told = False
@@ -40,10 +42,18 @@ def _apt_get(host: Host, progress: Progress, *arguments: str) -> Result:
         done = host.run(
             ["apt-get", *_OPTIONS, *arguments], timeout_s=LOCK_TIMEOUT_S + 900, env=_ENVIRONMENT
         )
-        if done.ok or _LOCKED not in done.err or host.monotonic_s() > end_s:
+        locked = None if done.ok else _LOCKED.search(done.err)
+        if not locked:
             return done
+        holder = locked[1] or "another program"
+        if host.monotonic_s() > end_s:
+            raise TljhError(
+                f"{holder} has been using the package manager for {LOCK_TIMEOUT_S / 60:.0f} minutes",
+                why=done.err.strip(),
+                fix="wait until it has ended, or stop it; then run the command again",
+            )
         if not is_told:
-            progress.note("waiting for another program to be done with the package manager")
+            progress.note(f"waiting for {holder} to be done with the package manager")
             is_told = True
         host.pause(_POLL_S)
 
