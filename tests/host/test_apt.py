@@ -29,6 +29,6 @@ def test_an_install_waits_while_another_one_downloads():
 
 def test_the_wait_has_an_end_and_says_what_held_the_lock():
     host = FakeHost(answers={"apt-get": HELD})
-    with pytest.raises(TljhError, match=r"process 7 \(apt\) has been using"):
+    with pytest.raises(TljhError, match=r"process 7 \(apt\) has held"):
         apt.install(host, ["git"], Lines(io.StringIO()))
     assert apt.LOCK_TIMEOUT_S <= host.clock_s < 2 * apt.LOCK_TIMEOUT_S

@@ -48,7 +48,7 @@ def _apt_get(host: Host, progress: Progress, *arguments: str) -> Result:
         holder = locked[1] or "another program"
         if host.monotonic_s() > end_s:
             raise TljhError(
-                f"{holder} has been using the package manager for {LOCK_TIMEOUT_S / 60:.0f} minutes",
+                f"{holder} has held the package manager for {LOCK_TIMEOUT_S / 60:.0f} minutes",
                 why=done.err.strip(),
                 fix="wait until it has ended, or stop it; then run the command again",
             )
