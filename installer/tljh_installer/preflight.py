@@ -115,13 +115,13 @@ def _network(facts: MachineFacts) -> Iterator[Finding]:
         yield Finding(
             f"the package index at {host_of(url)} cannot be used",
             why=f"{url} {reason}",
-            fix=FIX_INDEX,
+            fix=f"run it again; or {FIX_INDEX}",
         )
     for channel, reason in facts.channel_problems.items():
         yield Finding(
             f"the conda channel {channel} cannot be used",
             why=reason,
-            fix="name one that this machine reaches with --conda-channel URL "
+            fix="run it again; or name one that this machine reaches with --conda-channel URL "
             "(or TLJH_CONDA_CHANNELS), a proxy with HTTPS_PROXY",
         )
     reasons = [*facts.index_problems.values(), *facts.channel_problems.values()]
