@@ -21,7 +21,7 @@ DPKG_LOCKS = (Path("/var/lib/dpkg/lock-frontend"), Path("/var/lib/dpkg/lock"))
 DPKG_UPDATES = Path("/var/lib/dpkg/updates")
 DPKG_DEADLINE_S = 900.0
 # Longer takes no mirror of use; the step itself has the time that it needs.
-FETCH_TIMEOUT_S = 300
+FETCH_TIMEOUT_S = 200
 _POLL_S = 1.0
 
 
@@ -120,9 +120,11 @@ def packages_fetched(steps: Steps, environ: Mapping[str, str]) -> Iterator[None]
 
     Only apt's own caches change. What fails here is tried again, and told, when its turn comes.
     """
+    # apt-get may wait for ever (tljh/host/apt.py); in the foreground, so that a signal to the
+    # group reaches all of them.
     fetch = (
-        "apt-get -q update; exec apt-get -qy --no-install-recommends --download-only install "
-        + " ".join(APT_PACKAGES)
+        "timeout --foreground 60 apt-get -q update; exec timeout --foreground 120 apt-get -qy "
+        f"--no-install-recommends --download-only install {' '.join(APT_PACKAGES)}"
     )
     environ = {**environ, "DEBIAN_FRONTEND": "noninteractive"}
     with beside(steps, ["sh", "-c", fetch], environ=environ, timeout_s=FETCH_TIMEOUT_S):

@@ -266,7 +266,7 @@ class FakeHost:
         on_line: Callable[[str], None] | None = None,
     ) -> Result:
         self._effect("run " + " ".join(argv))
-        if list(argv[:1]) == ["apt-get"] and "install" in argv:
+        if list(argv[:1]) == ["apt-get"] and "install" in argv and "--download-only" not in argv:
             for name in argv[list(argv).index("install") + 1 :]:
                 self.packages[name] = "1"
         return self.query(argv, timeout_s=timeout_s, env=env, stdin=stdin)
