@@ -32,6 +32,8 @@ def measure(command: Path, runs: int) -> dict[str, dict[str, float]]:
     with tempfile.TemporaryDirectory() as prefix:
         (Path(prefix) / "config").mkdir()
         environ = {**os.environ, "TLJH_INSTALL_PREFIX": prefix}
+        # An installed hub's environment is compiled; the first run compiles this one.
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)
         python = str(command.resolve().with_name("python"))
         cases = {
             "start of Python": [python, "-c", "pass"],
