@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from tljh.host.fake import FakeHost
 from tljh.proxy.ports import unavailable_addresses
 
 HUB = Path("/opt/tljh/hub")
+USER = "nobody"
 NOW = {"http": ":80", "auth_api": "127.0.0.1:8099"}
 
 
@@ -41,7 +43,7 @@ def test_a_port_that_another_program_has_is_told_with_its_process(host):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         wanted = {**NOW, "http": f"127.0.0.1:{port}"}
-        (finding,) = unavailable_addresses(host, HUB, NOW, wanted, place_of)
+        (finding,) = unavailable_addresses(host, HUB, USER, NOW, wanted, place_of)
     assert f"cannot listen on 127.0.0.1:{port}" in finding.what
     assert f"process {os.getpid()}" in finding.what
     assert str(finding.where) == "http.port"
@@ -51,18 +53,29 @@ def test_a_free_port_is_no_finding_and_is_free_afterwards(host):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     wanted = {**NOW, "https": f"127.0.0.1:{port}"}
-    assert unavailable_addresses(host, HUB, NOW, wanted, place_of) == []
+    assert unavailable_addresses(host, HUB, USER, NOW, wanted, place_of) == []
     socket.create_server(("127.0.0.1", port)).close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives sockets away")
+def test_a_port_that_the_proxys_user_shares_is_free_for_it(host):
+    with socket.socket() as page:
+        page.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        page.bind(("127.0.0.1", 0))
+        os.fchown(page.fileno(), pwd.getpwnam(USER).pw_uid, -1)
+        page.listen()
+        wanted = {**NOW, "https": f"127.0.0.1:{page.getsockname()[1]}"}
+        assert unavailable_addresses(host, HUB, USER, NOW, wanted, place_of) == []
 
 
 def test_what_the_proxy_has_itself_is_not_asked_for(host):
     host.answers = {f"{HUB}/bin/python": Result(0, json.dumps({":80": "taken"}))}
     wanted = {**NOW, "http": "192.0.2.1:80"}
-    assert unavailable_addresses(host, HUB, NOW, wanted, place_of) == []
+    assert unavailable_addresses(host, HUB, USER, NOW, wanted, place_of) == []
 
 
 def test_an_address_of_a_drop_in_is_told_by_its_entry_point(host):
     wanted = {**NOW, "metrics": "192.0.2.7:9100"}
-    (finding,) = unavailable_addresses(host, HUB, NOW, wanted, place_of)
+    (finding,) = unavailable_addresses(host, HUB, USER, NOW, wanted, place_of)
     assert "cannot listen on 192.0.2.7:9100" in finding.what
     assert finding.where is None and "metrics" in (finding.why or "")

@@ -144,7 +144,7 @@ def address_findings(
 
     wanted = listening_addresses(proxy_configuration(config, facts, paths).static)
     return unavailable_addresses(
-        host, facts.hub_environment, json.loads(listening), wanted, place_of
+        host, facts.hub_environment, TRAEFIK_GROUP, json.loads(listening), wanted, place_of
     )
 
 

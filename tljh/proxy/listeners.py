@@ -121,11 +121,14 @@ def split_address(address: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def bind(address: str) -> Listener:
-    """A socket on `address` that does not listen yet. Raises Unavailable."""
+def bind(address: str, owner: int | None = None) -> Listener:
+    """A socket on `address` that does not listen yet. Raises Unavailable.
+
+    Only sockets of one owner share a port; `owner` is a user id other than our own.
+    """
     try:
         host, port = split_address(address)
-        return Listener(address, _bound(host, port))
+        return Listener(address, _bound(host, port, owner))
     except ValueError as problem:
         raise Unavailable(str(problem)) from problem
     except OSError as problem:
@@ -135,23 +138,25 @@ def bind(address: str) -> Listener:
         raise Unavailable(f"cannot listen on {address}: {reason.lower()}") from problem
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int, owner: int | None) -> socket.socket:
     if host in ("", "::", "0.0.0.0"):
         # Like Go: an unspecified address means IPv4 and IPv6, on one socket.
         try:
-            return _socket(socket.AF_INET6, "::", port)
+            return _socket(socket.AF_INET6, "::", port, owner)
         except OSError as problem:
             if problem.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                 raise
-            return _socket(socket.AF_INET, "0.0.0.0", port)
+            return _socket(socket.AF_INET, "0.0.0.0", port, owner)
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, *_, where = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    return _socket(family, str(where[0]), port)
+    return _socket(family, str(where[0]), port, owner)
 
 
-def _socket(family: int, host: str, port: int) -> socket.socket:
+def _socket(family: int, host: str, port: int, owner: int | None) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
+        if owner is not None:
+            os.fchown(sock.fileno(), owner, -1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:

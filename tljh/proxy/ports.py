@@ -7,6 +7,8 @@ kernel alone knows what else is there, and who has it.
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,14 +23,15 @@ SETTINGS = {"http": "http", "https": "https", "auth_api": "traefik_api"}
 def unavailable_addresses(
     host: HostReader,
     hub: Path,
+    user: str,
     now: Mapping[str, str],
     wanted: Mapping[str, str],
     place_of: Callable[[str, str], Place],
 ) -> list[Finding]:
     """What the proxy cannot listen on, of what it does not listen on already.
 
-    Entry points by name, `now` and as they shall be; `place_of` tells where a setting stands, by
-    its section and its key.
+    Entry points by name, `now` and as they shall be; `user` is whom the proxy runs as; `place_of`
+    tells where a setting stands, by its section and its key.
     """
     ours = {split_address(address)[1] for address in now.values()}
     new = {
@@ -38,9 +41,8 @@ def unavailable_addresses(
     }
     if not new:
         return []
-    asked = host.query(
-        [str(hub / "bin/python"), "-I", "-m", "tljh.proxy.ports", *new.values()], timeout_s=30
-    )
+    program = [str(hub / "bin/python"), "-I", "-m", "tljh.proxy.ports", user]
+    asked = host.query([*program, *new.values()], timeout_s=30)
     reasons: dict[str, str] = json.loads(asked.out) if asked.ok and asked.out else {}
     return [
         Finding(
@@ -54,11 +56,21 @@ def unavailable_addresses(
     ]
 
 
+def _uid_of(user: str) -> int | None:
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return None
+
+
 def main() -> int:
     reasons = {}
-    for address in sys.argv[1:]:
+    # As the proxy's own: a progress page shares its port with nobody else.
+    user, *addresses = sys.argv[1:]
+    owner = _uid_of(user) if os.geteuid() == 0 else None
+    for address in addresses:
         try:
-            bind(address).close()
+            bind(address, owner).close()
         except Unavailable as problem:
             reasons[address] = str(problem)
     json.dump(reasons, sys.stdout)
