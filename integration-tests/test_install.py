@@ -75,3 +75,10 @@ def test_a_second_run_changes_nothing_and_restarts_nothing(fresh: Machine) -> No
     assert "Nothing to do" in fresh.run(RELEASE, timeout_s=300).stdout
     assert fresh.run(started).stdout == before
     assert fresh.run("tljh status").stdout.startswith("status: fine")
+
+
+def test_a_later_run_moves_the_hub_to_another_port_from_the_progress_page(fresh: Machine) -> None:
+    fresh.run(f"{RELEASE} --http-port 8081 --show-progress-page", timeout_s=300)
+    assert "username_input" in page(f"http://{fresh.address()}:8081/")
+    assert page(f"http://{fresh.address()}/") == ""
+    assert fresh.run("tljh status").stdout.startswith("status: fine")
