@@ -228,7 +228,7 @@ def try_candidate(host: Host, paths: Paths, outcome: Outcome, progress: Progress
     """
     from tljh.hub.check import try_hub_configuration
 
-    taken = address_findings(host, outcome.config, outcome.config_bytes, outcome.facts, paths)
+    taken = address_findings(host, outcome.plan, outcome.config_bytes, outcome.facts, paths)
     if taken:
         raise TljhError(taken)
     overlooked: list[Finding] = []

@@ -52,19 +52,19 @@ def test_what_was_downloaded_before_is_installed_without_the_network():
 
 
 def test_a_download_that_comes_to_no_end_is_given_up_and_tried_again():
+    hang = TljhError("apt-get did not end within 240 s")
+    answers = {
+        "--no-download": iter([NOTHING_HERE, Result(0)]),
+        "--download-only": iter([hang, hang, Result(0)]),
+        "update": iter([Result(0), Result(0)]),
+    }
+
     def answer(argv):
-        if "--download-only" in argv and (hangs := next(hanging, None)):
-            raise hangs
-        return Result(0) if hanging_is_over or "update" in argv else NOTHING_HERE
+        found = next(next(answers[word] for word in argv if word in answers))
+        if isinstance(found, TljhError):
+            raise found
+        return found
 
-    hanging_is_over: list[bool] = []
-
-    def hang_twice():
-        yield TljhError("apt-get did not end within 240 s")
-        yield TljhError("apt-get did not end within 240 s")
-        hanging_is_over.append(True)
-
-    hanging = hang_twice()
     host = FakeHost(answers={"apt-get": answer})
     apt.install(host, ["git"], Lines(io.StringIO()))
     assert verbs_of(host) == [

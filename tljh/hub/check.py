@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -125,36 +125,45 @@ def _trait_findings(c: Any, paths: Paths) -> tuple[list[Finding], list[Finding]]
     if not findings:
         findings += _login_findings(classes[0], c)
         findings += _refused_names(classes[0], c)
-    return findings, [found for cls in (Hub, *classes) for found in _unknown(cls, c, paths)]
+    return findings, _unknown((Hub, *classes), c, paths)
 
 
-def _unknown(cls: Any, c: Any, paths: Paths) -> Iterator[Finding]:
-    """Names in drop-ins that the class does not have: JupyterHub only logs that it ignores them.
+def _unknown(classes: Sequence[Any], c: Any, paths: Paths) -> list[Finding]:
+    """Names in drop-ins that their class does not have: JupyterHub only logs that it ignores them.
 
     What config.yaml names was held against the catalogue of classes before.
     """
-    from difflib import get_close_matches
-
     from tljh.hub.load import applied_drop_ins
 
-    traits = cls.class_traits(config=True)
     drop_ins = [(path, path.read_text(errors="replace")) for path in applied_drop_ins(paths)]
-    for section in cls.section_names():
-        # A plugin that computes with a name of its own uses small letters, like any trait.
-        for name in sorted(c[section]) if section in c else ():
-            if name in traits or name[:1].isupper():
-                continue
-            for path, text in drop_ins:
-                at = text.find(f"{section}.{name}")
-                if at < 0:
-                    continue
-                near = get_close_matches(name, traits, 1)
-                yield Finding(
-                    f"{section}.{name} is no setting of {cls.__name__}: it does nothing",
-                    Place(str(path), text.count("\n", 0, at) + 1),
-                    fix=f"did you mean {section}.{near[0]}?" if near else "take it out",
-                )
-                break
+    findings: list[Finding] = []
+    for cls in classes:
+        traits = cls.class_traits(config=True)
+        for section in cls.section_names():
+            # What begins with a capital is a section within this one.
+            for name in sorted(c[section]) if section in c else ():
+                if name not in traits and not name[:1].isupper():
+                    findings += _overlooked(f"{section}.{name}", cls, traits, drop_ins)
+    return findings
+
+
+def _overlooked(
+    key: str, cls: Any, traits: Iterable[str], drop_ins: Sequence[tuple[Path, str]]
+) -> Iterator[Finding]:
+    """`Section.name` where a drop-in says it first; nothing where none does."""
+    from difflib import get_close_matches
+
+    section, _, name = key.partition(".")
+    for path, text in drop_ins:
+        at = text.find(key)
+        if at >= 0:
+            near = get_close_matches(name, traits, 1)
+            yield Finding(
+                f"{key} is no setting of {cls.__name__}: it does nothing",
+                Place(str(path), text.count("\n", 0, at) + 1),
+                fix=f"did you mean {section}.{near[0]}?" if near else "take it out",
+            )
+            return
 
 
 def _refused_names(authenticator: Any, c: Any) -> list[Finding]:

@@ -11,6 +11,7 @@ from tljh.errors import Finding, Place, TljhError
 from tljh.host.base import HostReader
 from tljh.hub.health import PROXY_UNIT
 from tljh.paths import Paths
+from tljh.plan import Plan
 from tljh.proxy.certificates.internal import DIRECTORY
 from tljh.proxy.certificates.own import own_certificate
 from tljh.proxy.certificates.resource import ObtainedCertificate, ServedCertificate
@@ -33,7 +34,6 @@ from tljh.proxy.static import (
     StaticInputs,
     Tree,
     entry_points_file,
-    listening_addresses,
     merge_all,
     static_configuration,
     static_file,
@@ -130,11 +130,14 @@ def try_traefik(host: HostReader, config: Config, facts: Facts, paths: Paths) ->
 
 
 def address_findings(
-    host: HostReader, config: Config, config_bytes: bytes, facts: Facts, paths: Paths
+    host: HostReader, plan: Plan, config_bytes: bytes, facts: Facts, paths: Paths
 ) -> list[Finding]:
-    """New addresses that a running proxy could not listen on."""
-    listening = host.read(paths.traefik_dir / ENTRY_POINTS_FILE)
-    if listening is None or not host.unit(PROXY_UNIT).is_active:
+    """New addresses in the plan that a running proxy could not listen on."""
+    place = paths.traefik_dir / ENTRY_POINTS_FILE
+    files = (step.resource for step in plan.steps if isinstance(step.resource, File))
+    planned = next((file.data for file in files if file.path == place), None)
+    listening = host.read(place)
+    if planned is None or listening is None or not host.unit(PROXY_UNIT).is_active:
         return []
 
     def place_of(section: str, key: str) -> Place:
@@ -142,9 +145,13 @@ def address_findings(
 
         return examine(config_bytes, path=str(paths.config_file)).place((section, key))
 
-    wanted = listening_addresses(proxy_configuration(config, facts, paths).static)
     return unavailable_addresses(
-        host, facts.hub_environment, TRAEFIK_GROUP, json.loads(listening), wanted, place_of
+        host,
+        facts.hub_environment,
+        TRAEFIK_GROUP,
+        json.loads(listening),
+        json.loads(planned),
+        place_of,
     )
 
 

@@ -35,9 +35,7 @@ def unavailable_addresses(
     """
     ours = {split_address(address)[1] for address in now.values()}
     new = {
-        name: address
-        for name, address in wanted.items()
-        if address not in now.values() and split_address(address)[1] not in ours
+        name: address for name, address in wanted.items() if split_address(address)[1] not in ours
     }
     if not new:
         return []
