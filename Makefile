@@ -36,7 +36,7 @@ lint: .venv/.made ## ruff and mypy
 	.venv/bin/mypy
 
 reference: .venv/.made ## docs/reference/configuration.md and config.schema.json
-	$(PY) -m tljh.reference docs/reference
+	$(PY) -m tljh.settings.reference docs/reference
 
 dist: ## dist/bootstrap.py, which carries everything
 	$(PYTHON) installer/build.py

@@ -33,9 +33,10 @@ import tornado.websocket
 from tests.proxy import traffic
 from tests.proxy.certificates.authority import NOW, Issued, issue
 from tests.proxy.traffic import Setup
+from tljh.certificates.x509 import TlsPair
 from tljh.host.real import RealHost
-from tljh.proxy.certificates.served import SecureDoor, exchange, wait_until_served
-from tljh.proxy.dynamic import Certificate, DynamicInputs
+from tljh.proxy.served_certificate import SecureDoor, exchange, wait_until_served
+from tljh.proxy.traefik_dynamic import DynamicInputs
 
 NAME = "hub.example.org"
 KEPT_CONNECTIONS = 10
@@ -157,10 +158,10 @@ class Load:
         }
 
 
-def pair(authority: Issued) -> Certificate:
+def pair(authority: Issued) -> TlsPair:
     days = (datetime.now(timezone.utc) - NOW).total_seconds() / 86400
     made = issue(NAME, [NAME], by=authority, from_day=days - 1, to_day=days + 90)
-    return Certificate(made.pem + authority.pem, made.key_pem())
+    return TlsPair(made.pem + authority.pem, made.key_pem())
 
 
 def swaps(setup: Setup, authority: Issued, times: int) -> list[float]:

@@ -16,8 +16,8 @@ from playwright.sync_api import expect
 
 from browser import page_of
 from session import HubUser, claimed
-from tljh.proxy.certificates.internal import ready_authority
-from tljh.proxy.certificates.pair import utc_now
+from tljh.base.clock import utc_now
+from tljh.certificates.local_authority import ready_authority
 from traffic import HeldKernel, probes_of, traffic
 
 pytestmark = pytest.mark.machine

@@ -419,7 +419,7 @@ def test_an_administrator_becomes_root_in_the_terminal(hub):
         admin, "sudo touch /opt/tljh/user/x && sudo -n ps axww -o args | fold -w 70"
     )
     assert code == 0, shown
-    assert "tljh.hub.app" in shown
+    assert "tljh.hub.process.app" in shown
     assert shell(admin, "sudo rm /opt/tljh/user/x && sudo /opt/tljh/user/bin/pip --version")[0] == 0
     admin.stop_server()
 

@@ -14,7 +14,7 @@ from machine.container import Result
 from machine.image import CHECKOUT
 from machine.virtual import VirtualMachine
 from session import HubUser
-from tljh.hub.limits import ServerLimits
+from tljh.singleuser.limits import ServerLimits
 from tljh.systemd.templates import render_unit
 
 PEOPLE = ("alice", "bob", "carol", "dave")

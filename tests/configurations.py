@@ -7,7 +7,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from tljh.hub.traits import Catalogue
+from tljh.settings.trait_catalogue import Catalogue
 
 TLJH_CONFIG = Path(sys.executable).with_name("tljh-config")
 
@@ -15,7 +15,7 @@ TLJH_CONFIG = Path(sys.executable).with_name("tljh-config")
 @cache
 def catalogue_bytes() -> bytes:
     """The classes and traits of what is installed beside these tests; takes seconds, once."""
-    from tljh.hub.catalogue import build
+    from tljh.hub.trait_scan import build
 
     return json.dumps(build()).encode()
 

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tljh.apply import Occasion, apply, recover
-from tljh.errors import TljhError
-from tljh.host.base import FileInfo, Result
+from tljh.base.errors import TljhError
+from tljh.base.progress import Silent
+from tljh.engine.account_resources import Group, SystemUser
+from tljh.engine.apply import Occasion, apply, recover
+from tljh.engine.apt_resource import AptPackages
+from tljh.engine.file_resources import Absent, Directory, File, Symlink
+from tljh.engine.journal import Journal
+from tljh.engine.plan import plan
 from tljh.host.fake import FakeHost, Killed
-from tljh.journal import Journal
-from tljh.output import Silent
-from tljh.plan import plan
-from tljh.resources import Absent, AptPackages, Directory, File, Group, Symlink, SystemUser
-from tljh.systemd.resource import Unit
+from tljh.host.interface import FileInfo, Result
+from tljh.systemd.unit_resource import Unit
 
 JOURNAL = Journal(Path("/opt/tljh/state/journal"))
 OCCASION = Occasion("root", "test", {"config.yaml": b"users: {}\n"})

@@ -8,10 +8,10 @@ import pytest
 
 from tljh.commands import auth
 from tljh.commands.config_describe import describe
-from tljh.config import examine
-from tljh.hub.catalogue import build
-from tljh.hub.providers import PROVIDERS
-from tljh.hub.traits import Catalogue
+from tljh.hub.trait_scan import build
+from tljh.settings.load import examine
+from tljh.settings.login_providers import PROVIDERS
+from tljh.settings.trait_catalogue import Catalogue
 
 CONFIG = (
     "base_url: /jupyter\nhttps: {enabled: true, letsencrypt: "

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.configurations import real_catalogue
-from tljh.config import check
+from tljh.settings.load import check
 
 FILES = sorted(Path(__file__).with_name("bad-configurations").glob("*.yaml"))
 _EXPECTED = re.compile(rb"^# line (\d+), column (\d+):\n#   ([^\n]+)\n")

@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 
 from tests.test_converge import PATHS, install, machine
-from tljh.checks import Severity, registered, run_checks, subject_of, worst
-from tljh.host.base import Response, Result
-from tljh.hub.claims import new_claim
+from tljh.base.findings import Severity
+from tljh.host.interface import Response, Result
+from tljh.operations.checks import registered, run_checks, subject_of, worst
+from tljh.users.claims import new_claim
 
 
 @pytest.fixture(autouse=True)
 def no_conda(monkeypatch):
-    monkeypatch.setattr("tljh.commands.install._conda_environments", lambda *_, **__: [])
+    monkeypatch.setattr(
+        "tljh.operations.install_and_reload._conda_environments", lambda *_, **__: []
+    )
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def host(monkeypatch):
     for directory in (python.parent.parent, python.parent):
         found.mkdir(directory, mode=0o755)
     found.write(python, b"", mode=0o755)
-    monkeypatch.setattr("tljh.facts.logins", lambda path: ["ada"])
+    monkeypatch.setattr("tljh.operations.facts.logins", lambda path: ["ada"])
     return found
 
 
@@ -89,7 +92,7 @@ def test_an_answer_of_somebody_else_on_the_port_is_not_taken_for_the_hub(host):
 def test_an_administrator_without_a_password_is_told_and_a_fault_once_no_link_opens(
     host, monkeypatch
 ):
-    monkeypatch.setattr("tljh.facts.logins", lambda path: [])
+    monkeypatch.setattr("tljh.operations.facts.logins", lambda path: [])
     path = PATHS.state_dir / "claims/ada.json"
     host.write(path, new_claim("ada").as_bytes(), mode=0o600)
     assert whats(host) == ["administrator ada has not set a password yet"]

@@ -15,10 +15,11 @@ import pytest
 
 from tests.configurations import TLJH_CONFIG, make_installation
 from tljh import __version__
-from tljh.cli import CONFIG, TLJH, Group, run
-from tljh.config import load
-from tljh.errors import Exit, TljhError
+from tljh.base.errors import Exit, TljhError
+from tljh.cli.main import run
+from tljh.cli.verbs import CONFIG, TLJH, Group
 from tljh.host.real import RealHost
+from tljh.settings.load import load
 
 
 class Done(NamedTuple):
@@ -417,7 +418,7 @@ def test_without_root_there_is_one_sentence_and_the_sudo_line(file: Path, words:
     # Loaded as root, for Python and this tree may be root's own; then it runs as nobody.
     code = f"""
 import os, sys
-from tljh.cli import CONFIG, run, tljh_config
+from tljh.cli.main import CONFIG, run, tljh_config
 import tljh.commands.config_check, tljh.commands.config_set, tljh.commands.config_show
 run("tljh-config", CONFIG, ["set", "http.port", "80"])
 run("tljh-config", CONFIG, ["check"])
@@ -445,7 +446,7 @@ def test_without_root_another_file_has_the_sudo_line_too(file: Path) -> None:
             directory.chmod(directory.stat().st_mode | 0o055)
     code = f"""
 import os, shlex, sys
-from tljh.cli import CONFIG, run, tljh_config
+from tljh.cli.main import CONFIG, run, tljh_config
 run("tljh-config", CONFIG, {words!r})
 os.setgroups([]), os.setgid(65534), os.setuid(65534)
 sys.argv = ["/usr/bin/tljh-config", *{words!r}]
@@ -536,7 +537,7 @@ def _read_until(terminal: int, wanted: bytes, end_s: float) -> None:
 
 def test_verbs_load_only_what_they_need() -> None:
     code = (
-        "import sys; from tljh.cli import run, CONFIG; run('tljh-config', CONFIG, ['show']);"
+        "import sys; from tljh.cli.main import run, CONFIG; run('tljh-config', CONFIG, ['show']);"
         "print([m for m in ('jupyterhub', 'requests', 'rich', 'typer', 'pydantic', 'pluggy')"
         " if m in sys.modules])"
     )

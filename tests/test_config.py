@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from tests.configurations import real_catalogue
 from tljh import config as config_module
-from tljh.config import Config, check, examine, load
-from tljh.errors import TljhError
-from tljh.hub.limit_settings import memory_bytes
-from tljh.keys import setting_keys, walk_settings
-from tljh.secret_names import looks_secret
-from tljh.settings import Cost
+from tljh.base.errors import TljhError
+from tljh.settings.declaration import Cost
+from tljh.settings.keys import setting_keys, walk_settings
+from tljh.settings.load import check, examine, load
+from tljh.settings.root import Config
+from tljh.settings.secret_names import looks_secret
+from tljh.settings.sections.limits import memory_bytes
 
 
 def loaded(text: str) -> Config:
@@ -167,7 +168,7 @@ def test_section_of_a_plugin_is_allowed_by_name_and_kept_as_it_is() -> None:
 
 
 def test_section_that_a_plugin_declares_is_checked_by_its_model() -> None:
-    from tljh.settings import Section, setting
+    from tljh.settings.declaration import Section, setting
 
     class Mine(Section):
         size: int = setting(1, help="How large.", cost=Cost.NOTHING, ge=1)

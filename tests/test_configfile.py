@@ -14,11 +14,11 @@ import pytest
 
 from tests.configurations import TLJH_CONFIG, make_installation
 from tljh import config as tljh_config
-from tljh.config import load
-from tljh.configfile import ConfigFile
-from tljh.errors import Exit, TljhError
+from tljh.base.errors import Exit, TljhError
 from tljh.host.real import RealHost
-from tljh.yamledit import add_item, remove_item, set_value
+from tljh.settings.config_file import ConfigFile
+from tljh.settings.load import load
+from tljh.settings.yaml_edit import add_item, remove_item, set_value
 
 
 @pytest.fixture

@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from tljh.commands.install import request_of, standing_environments, told
+from tljh.base.errors import TljhError
+from tljh.base.paths import Paths
+from tljh.base.progress import Silent
+from tljh.base.well_known import INSTANCE_HEADER
+from tljh.commands.install import told
 from tljh.commands.reload import advice
-from tljh.converge import Request, converge, work_out
-from tljh.errors import TljhError
-from tljh.host.base import FileInfo, Response, Result
+from tljh.engine.journal import Journal
 from tljh.host.fake import FakeHost, Killed
-from tljh.hub.claims import new_claim, read_claim
-from tljh.hub.health import INSTANCE_HEADER
-from tljh.installation import Answers, configuration_with, read_answers
-from tljh.journal import Journal
-from tljh.output import Silent
-from tljh.paths import Paths
+from tljh.host.interface import FileInfo, Response, Result
+from tljh.operations.converge import Request, converge, work_out
+from tljh.operations.install_and_reload import request_of, standing_environments
+from tljh.operations.install_answers import Answers, configuration_with, read_answers
+from tljh.users.claims import new_claim, read_claim
 
 PATHS = Paths()
 ENVIRONMENT = Path("/opt/tljh/versions/hub-0123456789ab")
@@ -48,7 +49,9 @@ def machine() -> FakeHost:
 @pytest.fixture(autouse=True)
 def no_conda(monkeypatch):
     """The shared environment has its own tests; its engine works on a real disk only."""
-    monkeypatch.setattr("tljh.commands.install._conda_environments", lambda *_, **__: [])
+    monkeypatch.setattr(
+        "tljh.operations.install_and_reload._conda_environments", lambda *_, **__: []
+    )
 
 
 def install(host: FakeHost, answers: Answers = ANSWERS):
@@ -73,7 +76,8 @@ def units_acted_on(host: FakeHost, since: int) -> list[str]:
 def effects_of_an_install() -> int:
     host = machine()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tljh.commands.install._conda_environments", lambda *_, **__: [])
+        conda = "tljh.operations.install_and_reload._conda_environments"
+        patch.setattr(conda, lambda *_, **__: [])
         install(host)
     return len(host.effects)
 
@@ -137,7 +141,7 @@ def test_an_install_after_the_claim_expired_makes_one_that_opens_and_a_reload_do
 
 
 def test_a_password_for_somebody_who_has_one_is_told_to_change_nothing(monkeypatch):
-    monkeypatch.setattr("tljh.facts.logins", lambda path: ["ada"])
+    monkeypatch.setattr("tljh.operations.facts.logins", lambda path: ["ada"])
     host = machine()
     answers = replace(ANSWERS, passwords={"ada": "another-password"})
     said = told(host, PATHS, answers, install(host, answers)).as_text()
@@ -243,7 +247,7 @@ def test_what_the_hub_cannot_load_is_refused_before_anything_running_is_touched(
     host = machine()
     install(host)
     finding = {"what": "no such class", "where": None, "why": None, "fix": "mend it"}
-    host.answers[f"{ENVIRONMENT}/bin/python -I -m tljh.hub.check"] = Result(
+    host.answers[f"{ENVIRONMENT}/bin/python -I -m tljh.hub.config_check"] = Result(
         1, json.dumps([finding]), ""
     )
     before = dict(host.files)
@@ -419,7 +423,8 @@ def with_two_states() -> FakeHost:
 
 def effects_of_a_rollback() -> int:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tljh.commands.install._conda_environments", lambda *_, **__: [])
+        conda = "tljh.operations.install_and_reload._conda_environments"
+        patch.setattr(conda, lambda *_, **__: [])
         host = with_two_states()
         before = len(host.effects)
         rolled_back(host, 1)
@@ -473,7 +478,7 @@ def test_a_restart_that_was_asked_for_is_refused_when_the_hub_could_not_start_ag
     host = machine()
     install(host)
     finding = {"what": "no such class", "where": None, "why": None, "fix": "mend it"}
-    host.answers[f"{ENVIRONMENT}/bin/python -I -m tljh.hub.check"] = Result(
+    host.answers[f"{ENVIRONMENT}/bin/python -I -m tljh.hub.config_check"] = Result(
         1, json.dumps([finding]), ""
     )
     since = len(host.effects)

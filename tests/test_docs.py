@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tljh import hooks
-from tljh.cli import CONFIG, TLJH, Group
-from tljh.config import Config
-from tljh.keys import setting_keys
+from tljh.cli.verbs import CONFIG, TLJH, Group
+from tljh.settings.keys import setting_keys
+from tljh.settings.root import Config
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -149,7 +149,7 @@ def test_files_and_targets_that_are_named_exist(page):
 
 
 def test_files_for_traefik_in_the_guide_are_ones_that_reload_takes():
-    from tljh.proxy.dropins import parse_static_drop_ins, rules_findings
+    from tljh.proxy.traefik_drop_ins import parse_static_drop_ins, rules_findings
 
     text = (DOCS / "guides/proxy-drop-ins.md").read_text()
     blocks = re.findall(r"^    # (/\S+)\n((?:    .*\n|\n)+)", text, re.M)

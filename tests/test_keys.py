@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from tests.configurations import real_catalogue
-from tljh.config import Config
-from tljh.configfile import ConfigFile
-from tljh.errors import TljhError
-from tljh.keys import key_text, parse_key, setting_keys
-from tljh.paths import Paths
-from tljh.settings import ANYTHING, shape_of
-from tljh.values import read_value
+from tljh.base.errors import TljhError
+from tljh.base.paths import Paths
+from tljh.settings.command_line_values import read_value
+from tljh.settings.config_file import ConfigFile
+from tljh.settings.declaration import ANYTHING, shape_of
+from tljh.settings.keys import key_text, parse_key, setting_keys
+from tljh.settings.root import Config
 
 FILE = ConfigFile(Paths().config_file, catalogue=real_catalogue())
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tljh.resources import KINDS_ARE_IN
+from tljh.engine.resource import KINDS_ARE_IN
 
 PACKAGE = Path(__file__).parent.parent / "tljh"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -20,17 +20,13 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 TOUCHES_THE_MACHINE = (
     "host/",
     "conda/worker",
-    "proxy/supervisor.py",
-    "proxy/instance.py",
-    "proxy/listeners.py",
-    "proxy/notify.py",
-    "proxy/control.py",
-    "proxy/trial.py",
-    "hub/app.py",
-    "hub/routes.py",
-    "hub/firstuse.py",
-    "hub/claimpage.py",
-    "hub/catalogue.py",
+    "proxy/supervisor/",
+    "systemd/notify.py",
+    "hub/process/app.py",
+    "hub/process/traefik_routes.py",
+    "hub/process/firstuse_authenticator.py",
+    "hub/process/claim_page.py",
+    "hub/trait_scan.py",
 )
 BANNED_IMPORTS = {"subprocess", "requests", "shutil", "urllib.request", "http.client"}
 WRITING_METHODS = {
@@ -45,18 +41,18 @@ WRITING_METHODS = {
 }
 # What a plan is made of must not reach for what carries it out.
 PURE = (
-    "plan.py",
-    "desired.py",
-    "errors.py",
-    "paths.py",
-    "settings.py",
-    "hub/names.py",
+    "engine/plan.py",
+    "operations/desired.py",
+    "base/errors.py",
+    "base/paths.py",
+    "settings/declaration.py",
+    "base/account_names.py",
     "hub/configuration.py",
-    "hub/providers.py",
-    "hub/logins.py",
-    "hub/throttle.py",
-    "proxy/static.py",
-    "proxy/dynamic.py",
+    "settings/login_providers.py",
+    "settings/login_rules.py",
+    "hub/process/login_throttle.py",
+    "proxy/traefik_static.py",
+    "proxy/traefik_dynamic.py",
 )
 
 
@@ -94,13 +90,19 @@ def test_only_the_host_layer_touches_the_machine(path):
 @pytest.mark.parametrize("name", PURE)
 def test_what_decides_does_not_import_what_acts(name):
     found = imports_of(ast.parse((PACKAGE / name).read_text()))
-    acting = {"tljh.host.real", "tljh.apply", "tljh.journal", "tljh.converge", "tljh.commands"}
+    acting = {
+        "tljh.host.real",
+        "tljh.engine.apply",
+        "tljh.engine.journal",
+        "tljh.operations.converge",
+        "tljh.commands",
+    }
     assert {module for module in found if module.startswith(tuple(acting))} == set()
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_nothing_but_commands_imports_commands(path):
-    if name_of(path).startswith(("commands/", "cli.py", "__main__.py")):
+    if name_of(path).startswith(("commands/", "cli/", "__main__.py")):
         return
     found = imports_of(ast.parse(path.read_text()))
     assert not any(module.startswith("tljh.commands") for module in found)
@@ -124,10 +126,10 @@ def test_an_undo_finds_every_kind_of_resource_whoever_declared_it():
         for path in MODULES
         if "kind: ClassVar[str] = " in path.read_text()
     }
-    assert declaring == {*KINDS_ARE_IN, "tljh.resources"}
+    assert declaring == {*KINDS_ARE_IN, "tljh.engine.resource"}
 
 
 def test_an_undo_in_a_fresh_process_knows_the_kinds_of_the_user_environment_and_the_people():
-    ask = "from tljh.resources import Resource; Resource.of_kind('user-environment')"
+    ask = "from tljh.engine.resource import Resource; Resource.of_kind('user-environment')"
     done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

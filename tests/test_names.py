@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tljh.base.account_names import account_name, is_acceptable, unit_name
 from tljh.host.accounts import running_units
-from tljh.host.base import UnitInfo
 from tljh.host.fake import FakeHost
-from tljh.hub.names import account_name, is_acceptable, unit_name
+from tljh.host.interface import UnitInfo
 
 logins = st.text(min_size=1, max_size=60).filter(is_acceptable)
 

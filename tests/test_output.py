@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tljh.output import counted
+from tljh.base.progress import counted
 
 
 def test_one_thing_is_told_in_the_singular():

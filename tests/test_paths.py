@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tljh.paths import Paths, paths_from_environment
+from tljh.base.paths import Paths, paths_from_environment
 
 
 @pytest.mark.parametrize(

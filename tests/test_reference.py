@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tljh.config import Config
-from tljh.keys import setting_keys
-from tljh.reference import all_settings, json_schema_text, reference_page
+from tljh.settings.keys import setting_keys
+from tljh.settings.reference import all_settings, json_schema_text, reference_page
+from tljh.settings.root import Config
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 
@@ -31,11 +31,11 @@ def test_page_has_a_heading_for_every_setting() -> None:
 
 def test_every_example_is_a_value_that_its_setting_takes() -> None:
     from tests.configurations import real_catalogue
-    from tljh.config import check
-    from tljh.configfile import ConfigFile
-    from tljh.paths import Paths
-    from tljh.values import read_item, read_value
-    from tljh.yamledit import set_value
+    from tljh.base.paths import Paths
+    from tljh.settings.command_line_values import read_item, read_value
+    from tljh.settings.config_file import ConfigFile
+    from tljh.settings.load import check
+    from tljh.settings.yaml_edit import set_value
 
     file = ConfigFile(Paths().config_file, catalogue=real_catalogue())
     for one in all_settings(Config):

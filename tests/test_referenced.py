@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tljh.config import load
 from tljh.host.real import RealReader
-from tljh.referenced import referenced_file_problems
+from tljh.operations.referenced_files import referenced_file_problems
+from tljh.settings.load import load
 
 
 def problems(text: str, *severities: str) -> list[str]:

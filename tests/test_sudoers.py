@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tljh.desired import SUDOERS
-from tljh.errors import TljhError
-from tljh.host.base import Result
+from tljh.base.errors import TljhError
+from tljh.base.progress import Silent
+from tljh.engine.sudoers import Sudoers
 from tljh.host.fake import FakeHost
+from tljh.host.interface import Result
 from tljh.host.real import RealReader
-from tljh.output import Silent
-from tljh.sudoers import Sudoers
+from tljh.operations.desired import SUDOERS
 
 PLACE = Path("/etc/sudoers.d/jupyterhub-admins")
 RULES = Sudoers(PLACE, SUDOERS.encode())

@@ -10,9 +10,9 @@ import pytest
 from traitlets.config import Config as JupyterHubConfig
 
 from tljh import configurer
+from tljh.base.errors import TljhError
 from tljh.config import set_config_value
 from tljh.configurer import apply_config, load_config
-from tljh.errors import TljhError
 from tljh.user import remove_group, remove_user
 
 

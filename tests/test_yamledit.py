@@ -10,9 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from tljh.errors import TljhError
-from tljh.yamledit import add_item, flow_text, remove_item, scalar_text, set_value, unset_value
-from tljh.yamltree import parse
+from tljh.base.errors import TljhError
+from tljh.settings.yaml_edit import (
+    add_item,
+    flow_text,
+    remove_item,
+    scalar_text,
+    set_value,
+    unset_value,
+)
+from tljh.settings.yaml_tree import parse
 
 ADMIN = ("users", "admin")
 

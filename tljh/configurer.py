@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tljh.config import Config
+    from tljh.settings.root import Config
 
 
 def load_config(config_file: str | None = None) -> dict[str, Any]:
     """The configuration with its defaults. Raises TljhError when it is wrong."""
-    from tljh.config import load
-    from tljh.paths import paths_from_environment
+    from tljh.base.paths import paths_from_environment
+    from tljh.settings.load import load
 
     file = Path(config_file) if config_file else paths_from_environment().config_file
     config = load(file).model_dump()
@@ -26,9 +26,9 @@ def load_config(config_file: str | None = None) -> dict[str, Any]:
 
 def _api_secret() -> str:
     """The password that was made up for Traefik's API; empty where one may not read it."""
-    from tljh.facts import API_SECRET, read_token
+    from tljh.base.paths import API_SECRET, paths_from_environment
     from tljh.host.real import RealReader
-    from tljh.paths import paths_from_environment
+    from tljh.host.secret_files import read_token
 
     try:
         return read_token(RealReader(), paths_from_environment().state_dir / API_SECRET) or ""
@@ -38,10 +38,10 @@ def _api_secret() -> str:
 
 def apply_config(config_overrides: Mapping[str, Any], c: Any) -> None:
     """Put what follows from a configuration, with its defaults, into JupyterHub's `c`."""
-    from tljh.config import load
+    from tljh.base.paths import paths_from_environment
     from tljh.hub.configuration import hub_configuration
-    from tljh.paths import paths_from_environment
-    from tljh.yamledit import as_yaml, flow_text
+    from tljh.settings.load import load
+    from tljh.settings.yaml_edit import as_yaml, flow_text
 
     given = as_yaml(dict(config_overrides))
     config = load(flow_text(given).encode(), path="the given configuration")
@@ -59,7 +59,7 @@ def _put(traits: Mapping[str, Mapping[str, Any]], c: Any) -> None:
 
 
 def _as_tljh(config: Config, given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    from tljh.hub.limit_settings import AUTO
+    from tljh.settings.sections.limits import AUTO
 
     api, limits = config.traefik_api, config.limits
     # TLJH has no limit where none is set; ours is then worked out from the machine.

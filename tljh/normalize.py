@@ -1,6 +1,8 @@
-"""TLJH's name for the shortening of account names; the mapping of logins is `tljh.hub.names`."""
+"""TLJH's name for the shortening of account names (`tljh.base.account_names` maps logins)."""
 
-from tljh.hub.names import shortened
+from __future__ import annotations
+
+from tljh.base.account_names import shortened
 
 
 def generate_system_username(username: str) -> str:

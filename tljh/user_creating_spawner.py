@@ -1,5 +1,7 @@
-"""TLJH's name for the spawner; the code is in `tljh.hub.spawner`."""
+"""TLJH's name for the spawner; the code is in `tljh.hub.process.spawner`."""
 
-from tljh.hub.spawner import UserCreatingSpawner
+from __future__ import annotations
+
+from tljh.hub.process.spawner import UserCreatingSpawner
 
 __all__ = ["UserCreatingSpawner"]

@@ -1,6 +1,6 @@
 """TLJH's name, for its plugins: `from tljh.yaml import yaml` loads and dumps configurations.
 
-Ours are edited by `tljh.yamledit`, which leaves the rest of a file as it is.
+Ours are edited by `tljh.settings.yaml_edit`, which leaves the rest of a file as it is.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tljh.errors import Exit, TljhError
-from tljh.sources import environment_for_uv, split_specs
+from tljh.base.errors import Exit, TljhError
+from tljh.base.package_indexes import environment_for_uv, split_specs
 from tljh_installer.facts import PythonFound
 from tljh_installer.index import (
     FIX_INDEX,
@@ -165,7 +165,7 @@ class Builder:
         return list(current.wanted.specs) if asked is None else asked
 
     def _ask_specs(self, python: Path, *arguments: str) -> list[str] | None:
-        command: list[str | Path] = [python, "-m", "tljh.hub.packages", *arguments]
+        command: list[str | Path] = [python, "-m", "tljh.operations.hub_packages", *arguments]
         if not python.exists():
             return None
         environ = {**self._environ(), "TLJH_INSTALL_PREFIX": str(self.prefix)}
@@ -367,9 +367,9 @@ class Builder:
     def _describe_traits(self, path: Path) -> None:
         """Note which classes and traits the installed packages have, for tljh-config."""
         module = path / "bin" / "python"
-        if any(path.glob("lib/python3*/site-packages/tljh/hub/catalogue.py")):
+        if any(path.glob("lib/python3*/site-packages/tljh/hub/trait_scan.py")):
             ended = run_logged(
-                self.steps, [module, "-m", "tljh.hub.catalogue"], environ=self._environ()
+                self.steps, [module, "-m", "tljh.hub.trait_scan"], environ=self._environ()
             )
             if ended.code != 0:
                 # Without it only the check of these settings is weaker: no reason to stop.

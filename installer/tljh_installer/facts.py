@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from tljh.sources import Sources
+from tljh.base.package_indexes import Sources
 from tljh_installer.index import PackagePages
 from tljh_installer.network import FetchError, fetch, without_password
 from tljh_installer.options import LOOPBACK_PORTS

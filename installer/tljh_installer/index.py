@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from tljh.errors import TljhError
-from tljh.sources import Sources
+from tljh.base.errors import TljhError
+from tljh.base.package_indexes import Sources
 from tljh_installer.network import FetchError, fetch, host_of, without_password
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.1"

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tljh.debian import APT_PACKAGES
-from tljh.errors import Exit, TljhError
+from tljh.base.apt_packages import APT_PACKAGES
+from tljh.base.errors import Exit, TljhError
 from tljh_installer.processes import beside, run_logged
 from tljh_installer.steps import Steps
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
 
-from tljh.errors import Exit, Finding, TljhError
-from tljh.sources import pip_configuration_files, read_pip_configuration, sources_from
+from tljh.base.errors import Exit, Finding, TljhError
+from tljh.base.package_indexes import pip_configuration_files, read_pip_configuration, sources_from
 from tljh_installer import facts as machine
 from tljh_installer import options as command_line
 from tljh_installer import rebuild, release

@@ -17,7 +17,7 @@ from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
 from typing import IO
 
-from tljh.sources import Sources
+from tljh.base.package_indexes import Sources
 
 _ATTEMPTS = 3
 _PAUSE_S = 0.5

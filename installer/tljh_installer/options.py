@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from tljh.errors import Exit, TljhError
-from tljh.hub.names import is_acceptable
+from tljh.base.account_names import is_acceptable
+from tljh.base.errors import Exit, TljhError
 
 DEFAULT_PREFIX = "/opt/tljh"
 DEFAULT_CHANNEL = "conda-forge"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tljh.errors import Finding
+from tljh.base.errors import Finding
 from tljh_installer.facts import MachineFacts
 from tljh_installer.index import FIX_INDEX
 from tljh_installer.network import host_of

@@ -14,8 +14,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tljh.errors import Exit, TljhError
-from tljh.sources import pip_configuration_files, read_pip_configuration, sources_from
+from tljh.base.errors import Exit, TljhError
+from tljh.base.package_indexes import pip_configuration_files, read_pip_configuration, sources_from
 from tljh_installer.environment import Builder
 from tljh_installer.facts import find_python
 from tljh_installer.index import PackagePages

@@ -15,11 +15,11 @@ from tljh_installer.wheel import Wheel, archive, build_wheel
 # What the installer shares with what it installs; these need the standard library only.
 SHARED = (
     "tljh/__init__.py",
-    "tljh/debian.py",
-    "tljh/errors.py",
-    "tljh/sources.py",
-    "tljh/hub/__init__.py",
-    "tljh/hub/names.py",
+    "tljh/base/__init__.py",
+    "tljh/base/account_names.py",
+    "tljh/base/apt_packages.py",
+    "tljh/base/errors.py",
+    "tljh/base/package_indexes.py",
 )
 _MARK = 'start("""\n'
 _END = '""")\n'

@@ -1,6 +1,6 @@
 """A plugin as they are written for The Littlest JupyterHub: it uses every hook."""
 
-from tljh.hooks import hookimpl
+from tljh.plugins.hookspecs import hookimpl
 
 
 @hookimpl

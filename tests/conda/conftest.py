@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from tljh.apply import Occasion, apply, begun, recover
+from tljh.base.paths import Paths
+from tljh.base.progress import Silent
 from tljh.conda.environment import Wanted
 from tljh.conda.resource import UserEnvironmentPresent
-from tljh.host.base import Result
+from tljh.engine.apply import Occasion, apply, begun, recover
+from tljh.engine.journal import Journal
+from tljh.engine.plan import Plan, plan
+from tljh.engine.resource import Resource
+from tljh.host.interface import Result
 from tljh.host.real import RealHost
-from tljh.journal import Journal
-from tljh.output import Silent
-from tljh.paths import Paths
-from tljh.plan import Plan, plan
-from tljh.resources import Resource
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 if str(CHECKOUT / "integration-tests") not in sys.path:

@@ -16,8 +16,8 @@ from tljh.conda.environment import (
     shadowed,
 )
 from tljh.conda.resource import singleuser
-from tljh.host.base import FileInfo
 from tljh.host.fake import FakeHost
+from tljh.host.interface import FileInfo
 
 PREFIX = Path("/opt/tljh/user")
 SINGLEUSER = singleuser("6.1.1")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.installer.conftest import make_wheel
+from tljh.base.errors import TljhError
 from tljh.conda.environment import Wanted
 from tljh.conda.requirements import read_requirements
-from tljh.errors import TljhError
-from tljh.host.base import Response
 from tljh.host.fake import FakeHost
+from tljh.host.interface import Response
 
 from .conftest import Machine
 

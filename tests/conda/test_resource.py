@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
+from tljh.base.errors import TljhError
 from tljh.conda import engine
 from tljh.conda.environment import BUILDING, MARKER, Wanted
 from tljh.conda.tools import CondaTools
 from tljh.conda.worker import trees
-from tljh.errors import TljhError
 
 from .conftest import CHECKOUT, Killed, Machine, contents
 
@@ -40,7 +40,7 @@ def break_off(machine: Machine, after: int, *specs: str) -> None:
         machine.journal.begin(machine.host, who="", command="", changes=(), files={})
         machine.journal.intend(machine.host, 1, planned.steps[0].resource)
         with pytest.raises(Killed):
-            from tljh.output import Silent
+            from tljh.base.progress import Silent
 
             planned.steps[0].resource.apply(machine.host, Silent())
     finally:

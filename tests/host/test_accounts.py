@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tljh.errors import TljhError
+from tljh.base.account_names import account_name, unit_name
+from tljh.base.errors import TljhError
 from tljh.host.accounts import (
     ADMINS_GROUP,
     Account,
@@ -17,11 +18,10 @@ from tljh.host.accounts import (
     managed_accounts,
     running_units,
 )
-from tljh.host.base import FileInfo, Result, UnitInfo, UserInfo
 from tljh.host.fake import FakeHost
-from tljh.host.homes import archive_home
+from tljh.host.home_archive import archive_home
+from tljh.host.interface import FileInfo, Result, UnitInfo, UserInfo
 from tljh.host.real import RealHost
-from tljh.hub.names import account_name, unit_name
 
 
 @pytest.fixture

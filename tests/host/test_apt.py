@@ -6,11 +6,11 @@ import io
 
 import pytest
 
-from tljh.errors import TljhError
+from tljh.base.errors import TljhError
+from tljh.base.progress import Lines
 from tljh.host import apt
-from tljh.host.base import Result
 from tljh.host.fake import FakeHost
-from tljh.output import Lines
+from tljh.host.interface import Result
 
 HELD = Result(
     100, "", "E: Could not get lock /var/cache/apt/archives/lock. It is held by process 7 (apt)"

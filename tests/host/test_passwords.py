@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import tljh
-from tljh.errors import TljhError
-from tljh.host.passwords import logins, store_first_hash, store_hash, store_hashes, stored_hash
+from tljh.base.errors import TljhError
+from tljh.host.password_store import logins, store_first_hash, store_hash, store_hashes, stored_hash
 
 HASH = b"$2b$12$" + b"x" * 53
 CLASS = {f"pupil{number}": HASH for number in range(60)}
@@ -42,7 +42,7 @@ assert [file.name for file in path.parent.iterdir() if file.is_dir()] == []
 
 
 def can_run(python: str) -> bool:
-    code = "import dbm.ndbm, tljh.host.passwords"
+    code = "import dbm.ndbm, tljh.host.password_store"
     return Path(python).exists() and not subprocess.run([python, "-c", code], env=ENV).returncode
 
 

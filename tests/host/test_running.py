@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from tljh.errors import TljhError
-from tljh.host.running import RunningCommand
+from tljh.base.errors import TljhError
+from tljh.host.background_command import RunningCommand
 
 # More than a pipe holds.
 TALKATIVE = "import sys; [print('x' * 99) for _ in range(2000)]; sys.exit(3)"

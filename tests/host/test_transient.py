@@ -7,7 +7,14 @@ import sys
 
 import pytest
 
-from tljh.host.transient import TransientUnit, UnitState, noticing_end_of, parse_state, run, start
+from tljh.host.transient_units import (
+    TransientUnit,
+    UnitState,
+    noticing_end_of,
+    parse_state,
+    run,
+    start,
+)
 
 
 def test_a_property_with_several_values_is_given_several_times():

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import requests
 
-from tljh.config import load
+from tljh.base.paths import Paths
 from tljh.hub.configuration import as_json, hub_configuration
-from tljh.paths import Paths
+from tljh.settings.load import load
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
@@ -35,7 +35,7 @@ def free_port() -> int:
 
 @dataclass
 class RunningHub:
-    """A hub under `tljh.hub.app`, whose state lies in `directory`."""
+    """A hub under `tljh.hub.process.app`, whose state lies in `directory`."""
 
     directory: Path
     port: int
@@ -73,7 +73,7 @@ class RunningHub:
     def start(self) -> None:
         with (self.directory / "hub.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tljh.hub.app"],
+                [sys.executable, "-m", "tljh.hub.process.app"],
                 env={
                     **os.environ,
                     "TLJH_APPLIED": str(self.directory / "applied"),
@@ -172,7 +172,7 @@ def running_hub(directory: Path, text: str, drop_in: str = "") -> Iterator[Runni
 def tried(hub: RunningHub) -> list[dict[str, object]]:
     """What `tljh auth check` finds with the configuration of this hub."""
     done = subprocess.run(
-        [sys.executable, "-m", "tljh.hub.tries"],
+        [sys.executable, "-m", "tljh.hub.login_trial"],
         env={
             **os.environ,
             "TLJH_APPLIED": str(hub.directory / "applied"),

@@ -43,13 +43,13 @@ class Systemd:
             "PYTHONPATH": f"{HERE}:{CHECKOUT}",
         }
         passed: tuple[int, ...] = ()
-        command = [sys.executable, "-m", "tljh.hub.app"]
+        command = [sys.executable, "-m", "tljh.hub.process.app"]
         if self.kept is not None:
             # What systemd does: descriptor 3, its name, and the pid of the very process.
             passed = (self.kept,)
             go = (
                 f"import os,sys;os.dup2({self.kept},3);os.environ['LISTEN_PID']=str(os.getpid());"
-                "os.execv(sys.executable,[sys.executable,'-m','tljh.hub.app'])"
+                "os.execv(sys.executable,[sys.executable,'-m','tljh.hub.process.app'])"
             )
             command = [sys.executable, "-c", go]
             environment |= {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "hub"}

@@ -10,8 +10,8 @@ import ldap3
 import pytest
 from ldapauthenticator import LDAPAuthenticator
 
-from tljh.hub import authentication
-from tljh.hub.authentication import guarded
+from tljh.hub.process import login_guard as authentication
+from tljh.hub.process.login_guard import guarded
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tljh.hub.claims import LIFETIME, claim_file, new_claim, read_claim
+from tljh.users.claims import LIFETIME, claim_file, new_claim, read_claim
 
 NOW = datetime(2026, 11, 21, tzinfo=timezone.utc)
 

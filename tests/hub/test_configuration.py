@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from tljh.config import load
-from tljh.hub.configuration import (
-    authenticator_class,
-    hub_configuration,
-    uses_claims,
-    uses_first_use,
-    uses_native,
-)
-from tljh.paths import Paths
+from tljh.base.paths import Paths
+from tljh.hub.configuration import hub_configuration
+from tljh.settings.derived import authenticator_class, uses_claims, uses_first_use, uses_native
+from tljh.settings.load import load
 
 
 def traits(text: str = ""):
@@ -31,13 +26,15 @@ def test_first_use_by_any_of_its_names_is_the_one_with_claims():
         "firstuseauthenticator.FirstUseAuthenticator",
         "firstuseauthenticator.firstuseauthenticator.FirstUseAuthenticator",
         "firstuseauthenticator:FirstUseAuthenticator",
-        "tljh.hub.firstuse.ClaimedFirstUseAuthenticator",
+        "tljh.hub.process.firstuse_authenticator.ClaimedFirstUseAuthenticator",
     ):
         config = load(f"auth: {{type: '{name}'}}".encode())
         assert uses_first_use(config), name
         assert uses_claims(config), name
         found = hub_configuration(config, Paths())
-        assert found["JupyterHub"]["authenticator_class"].startswith("tljh.hub.firstuse.")
+        assert found["JupyterHub"]["authenticator_class"].startswith(
+            "tljh.hub.process.firstuse_authenticator."
+        )
         assert found["Authenticator"]["allow_all"] is False
 
 
@@ -47,7 +44,9 @@ def test_native_by_any_of_its_names_is_the_one_with_claims():
         assert uses_native(config), name
         assert uses_claims(config), name
         found = hub_configuration(config, Paths())
-        assert found["JupyterHub"]["authenticator_class"].startswith("tljh.hub.native.")
+        assert found["JupyterHub"]["authenticator_class"].startswith(
+            "tljh.hub.process.native_authenticator."
+        )
 
 
 def test_a_class_of_somebody_elses_of_the_same_name_is_not_ours():

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from tljh.apply import Occasion, apply, recover
-from tljh.errors import TljhError
-from tljh.host.base import Result, UnitInfo
-from tljh.host.database import copy_database, schema_of
+from tljh.base.errors import TljhError
+from tljh.base.progress import Silent
+from tljh.engine.apply import Occasion, apply, recover
+from tljh.engine.journal import Journal
+from tljh.engine.plan import Plan, plan
+from tljh.host.interface import Result, UnitInfo
 from tljh.host.real import RealHost
-from tljh.hub import database
-from tljh.hub.database import COPIES, FILE, ORDER, HubDatabase, carry_out_order, schemas_of
-from tljh.journal import Journal
-from tljh.output import Silent
-from tljh.plan import Plan, plan
-from tljh.systemd.resource import Unit
+from tljh.host.sqlite_file import copy_database, schema_of
+from tljh.hub import database_resource as database
+from tljh.hub.database_resource import COPIES, FILE, ORDER, HubDatabase, carry_out_order, schemas_of
+from tljh.systemd.unit_resource import Unit
 
 ENVIRONMENT = Path(sys.prefix)
 # That of JupyterHub 5.0 to 5.2.
@@ -212,7 +212,7 @@ def test_a_migration_past_its_deadline_is_undone(host, state, monkeypatch):
     assert schema_of(state / FILE) == OLD
 
 
-@pytest.mark.parametrize("moment", ["restart", "tljh.hub.migration"])
+@pytest.mark.parametrize("moment", ["restart", "tljh.hub.process.migrate_database"])
 def test_killed_at_any_moment_the_next_run_converges(host, state, moment):
     host.dies_at = moment
     journal = Journal(state / "journal")

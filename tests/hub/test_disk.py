@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tljh.config import load
+from tljh.base.progress import Silent
 from tljh.host.accounts import mark_of
-from tljh.host.base import FileInfo, UserInfo
 from tljh.host.fake import FakeHost
+from tljh.host.interface import FileInfo, UserInfo
 from tljh.host.quota import DiskQuota
-from tljh.hub.disk import DiskLimits, DiskLimitsChange, quota_findings
-from tljh.hub.limits import MachineSize, as_json, limits_in
-from tljh.output import Silent
+from tljh.settings.load import load
+from tljh.singleuser.disk_limits import DiskLimits, DiskLimitsChange, quota_findings
+from tljh.singleuser.limits import MachineSize, as_json, limits_in
 
 SIZE = MachineSize(16 << 30, 4, 32_768)
 APPLIED = Path("/opt/limits.json")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from tljh.config import load
+from tljh.base.paths import Paths
 from tljh.host.fake import FakeHost
-from tljh.hub.environment import STAMP, rebuild_needed
-from tljh.paths import Paths
+from tljh.operations.hub_environment import STAMP, rebuild_needed
+from tljh.settings.load import load
 
 PATHS = Paths()
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tljh.base.progress import Silent
 from tljh.host.fake import FakeHost
-from tljh.host.passwords import logins, store_hash, stored_hash
-from tljh.hub.resources import FirstPasswords
-from tljh.output import Silent
+from tljh.host.password_store import logins, store_hash, stored_hash
+from tljh.users.first_passwords import FirstPasswords
 
 
 def test_a_class_gets_its_passwords_and_who_has_one_keeps_it(tmp_path):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.hub.running import Browser, running_hub
-from tljh.host.passwords import hash_password, store_hash
-from tljh.hub.claims import claim_file, new_claim
+from tljh.host.password_store import hash_password, store_hash
+from tljh.users.claims import claim_file, new_claim
 
 LISTED = "users: {allowed: [alice, anna, albert, astrid, arno], admin: [boss]}\n"
 

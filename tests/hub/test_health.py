@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tljh.errors import TljhError
-from tljh.host.base import Response
+from tljh.base.errors import TljhError
+from tljh.base.well_known import INSTANCE_HEADER
 from tljh.host.fake import FakeHost
-from tljh.hub.health import INSTANCE_HEADER, Doors, wait_until_healthy
+from tljh.host.interface import Response
+from tljh.hub.health import Doors, wait_until_healthy
 
 DOORS = Doors("http://127.0.0.1:1/hub/health", "http://127.0.0.1/hub/login", "this-one")
 SOUND = Response(200, "", {INSTANCE_HEADER: "this-one"})

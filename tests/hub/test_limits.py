@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tljh.config import check, load
 from tljh.host.fake import FakeHost
-from tljh.hub.limits import (
+from tljh.settings.load import check, load
+from tljh.singleuser.limits import (
     MachineSize,
     ServerLimits,
     as_json,
@@ -144,7 +144,7 @@ def test_the_size_of_a_machine_is_read_from_it():
     ):
         from pathlib import Path
 
-        from tljh.host.base import FileInfo
+        from tljh.host.interface import FileInfo
 
         host.files[Path(path)] = (FileInfo("file", 0o644, "root", "root"), text.encode())
     assert machine_size(host) == MachineSize(2048000 * 1024, 2, 2048)

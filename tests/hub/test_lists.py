@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tljh.config import load
-from tljh.hub.lists import (
+from tljh.settings.load import load
+from tljh.users.list_edits import (
     ADMINS,
     ALLOWED,
     GROUPS,

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from tljh.errors import TljhError
-from tljh.hub.check import findings_of
-from tljh.hub.chosen import chosen_authenticator
-from tljh.hub.load import new_configuration
-from tljh.paths import Paths
+from tljh.base.errors import TljhError
+from tljh.base.paths import Paths
+from tljh.hub.config_check import findings_of
+from tljh.hub.process.authenticator_choice import chosen_authenticator
+from tljh.hub.process.load_config import new_configuration
 
 
 @pytest.fixture

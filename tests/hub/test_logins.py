@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tljh.config import examine, load
-from tljh.errors import TljhError
-from tljh.hub.check import findings_of
+from tljh.base.errors import TljhError
+from tljh.base.paths import Paths
+from tljh.hub.config_check import findings_of
 from tljh.hub.configuration import as_json, hub_configuration
-from tljh.hub.providers import PROVIDERS, callback_url, provider_of, site_url, who_is_let_in
-from tljh.hub.settings import login_warnings
-from tljh.paths import Paths
+from tljh.settings.derived import callback_url, site_url, who_is_let_in
+from tljh.settings.load import examine, load
+from tljh.settings.login_providers import PROVIDERS, provider_of
+from tljh.settings.rules.logins import login_warnings
 
 HTTPS = "https: {enabled: true, letsencrypt: {email: a@b.org, domains: [hub.example.org]}}\n"
 GITHUB = "auth: {type: github, GitHubOAuthenticator: {client_id: i, client_secret: s%s}%s}\n"

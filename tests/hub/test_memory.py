@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.hub.test_running import machine
-from tljh.host.base import FileInfo
-from tljh.hub.memory import memory_findings
+from tljh.host.interface import FileInfo
+from tljh.singleuser.memory_kills import memory_findings
 
 BOB = "jupyter.slice/jupyter-bob.service"
 

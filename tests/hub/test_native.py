@@ -7,11 +7,11 @@ import time
 import pytest
 
 from tests.hub.running import Browser, running_hub
-from tljh.config import load
-from tljh.facts import logins_with_password
-from tljh.host.passwords import hash_password
-from tljh.hub.claims import claim_file, new_claim
-from tljh.hub.people import LEDGER, Declared, declared_in
+from tljh.host.password_store import hash_password
+from tljh.settings.load import load
+from tljh.users.claims import claim_file, new_claim
+from tljh.users.declared_access import LEDGER, Declared, declared_in
+from tljh.users.facts import logins_with_password
 
 PASSWORD = "a fine password"
 TEXT = "auth: {type: native}\nusers: {allowed: [lena, lars], admin: [boss]}\n"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tljh.config import load
 from tljh.host.accounts import ADMINS_GROUP
-from tljh.hub.people import (
+from tljh.settings.derived import who_is_let_in
+from tljh.settings.load import load
+from tljh.users.declared_access import (
     Declared,
     HubUser,
     changes,
@@ -15,7 +16,6 @@ from tljh.hub.people import (
     ledger_after,
     read_declared,
 )
-from tljh.hub.providers import who_is_let_in
 
 
 def declared(allowed="", admins="", banned="", groups=None, locked="") -> Declared:

@@ -10,10 +10,11 @@ import pytest
 import requests
 
 from tests.hub.test_app import Systemd, free_port
-from tljh.errors import TljhError
-from tljh.facts import TOKEN_FILE
+from tljh.base.errors import TljhError
+from tljh.base.paths import TOKEN_FILE
 from tljh.host.real import RealReader
-from tljh.hub.api import HubApi, api_url
+from tljh.hub.api_client import HubApi
+from tljh.settings.derived import api_url
 
 
 class Visitor:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.hub.running import Browser, running_hub
-from tljh.errors import TljhError
-from tljh.facts import TOKEN_FILE
+from tljh.base.errors import TljhError
+from tljh.base.paths import TOKEN_FILE
 from tljh.host.real import RealReader
-from tljh.hub.api import HubApi
+from tljh.hub.api_client import HubApi
 
 OLD, NEW = "an old passphrase", "a new passphrase"
 OURS = "tljh-own-token-0123456789abcdef"

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tljh.hub.queue import Closed, Gate, StartQueue, Turn
+from tljh.hub.process.start_queue import Closed, Gate, StartQueue, Turn
 
 
 async def settle() -> None:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tljh.apply import Occasion, apply, recover
-from tljh.errors import TljhError
+from tljh.base.errors import TljhError
+from tljh.base.progress import Silent
+from tljh.engine.apply import Occasion, apply, recover
+from tljh.engine.journal import Journal
+from tljh.engine.plan import plan
 from tljh.host.accounts import ADMINS_GROUP, Account, ensure_account, is_expired
-from tljh.host.base import Response, UnitInfo, UserInfo
 from tljh.host.fake import FakeHost, Killed
-from tljh.hub.people import Declared, read_declared
-from tljh.hub.reconcile import People
-from tljh.journal import Journal
-from tljh.output import Silent
-from tljh.plan import plan
+from tljh.host.interface import Response, UnitInfo, UserInfo
+from tljh.hub.user_access import People
+from tljh.users.declared_access import Declared, read_declared
 
 STATE = Path("/state")
 LEDGER = STATE / "people.json"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tljh.base.paths import Paths
 from tljh.commands.user_change import _removed_line
-from tljh.config import load
 from tljh.host.fake import FakeHost
-from tljh.hub.register import read_register
-from tljh.paths import Paths
+from tljh.hub.user_directory import read_register
+from tljh.settings.load import load
 
 
 def test_with_accounts_of_the_machines_own_people_have_those(tmp_path):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tljh.errors import TljhError
-from tljh.hub.roster import as_csv, read_roster
+from tljh.base.errors import TljhError
+from tljh.users.csv_file import as_csv, read_roster
 
 
 def states(data: bytes, known=(), shortest=0) -> dict[str, str]:

@@ -10,7 +10,7 @@ pytest.importorskip("jupyterhub_traefik_proxy")
 import toml
 from tornado.httpclient import HTTPClientError
 
-from tljh.hub.routes import RoutesProxy
+from tljh.hub.process.traefik_routes import RoutesProxy
 
 OLD = """
 [http.routers.router_a]

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tljh.config import load
+from tljh.base.progress import Silent
 from tljh.host.accounts import mark_of
-from tljh.host.base import Result, UserInfo
 from tljh.host.fake import FakeHost
-from tljh.hub.limits import MachineSize, limits_in
-from tljh.hub.running import RunningLimits, RunningLimitsChange, percent_of, running_servers
-from tljh.output import Silent
+from tljh.host.interface import Result, UserInfo
+from tljh.hub.running_limits import RunningLimits, RunningLimitsChange
+from tljh.settings.load import load
+from tljh.singleuser.limits import MachineSize, limits_in
+from tljh.singleuser.running_servers import percent_of, running_servers
 
 SIZE = MachineSize(16 << 30, 4, 32_768)
 SHOWN = """\

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tljh.config import load
-from tljh.errors import TljhError
-from tljh.host.base import Result
+from tljh.base.errors import TljhError
+from tljh.base.progress import Silent
 from tljh.host.fake import FakeHost
-from tljh.hub.shares import ROOT, SharedFolder, shared_folder_resources
-from tljh.output import Silent
+from tljh.host.interface import Result
+from tljh.settings.load import load
+from tljh.users.shared_folders import ROOT, SharedFolder, shared_folder_resources
 
 FOLDER = SharedFolder(ROOT / "course", "pupils")
 

@@ -7,11 +7,11 @@ from contextlib import closing
 
 import pytest
 
+from tljh.base.paths import Paths
 from tljh.commands.user_notes import notes_on_removing, notes_on_sign_ups
-from tljh.config import load
-from tljh.facts import logins_with_password
-from tljh.hub.people import LEDGER, Declared
-from tljh.paths import Paths
+from tljh.settings.load import load
+from tljh.users.declared_access import LEDGER, Declared
+from tljh.users.facts import logins_with_password
 
 NATIVE = load(b"auth: {type: Native}\nusers: {admin: [boss]}")
 

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 from jupyterhub.utils import format_exception
 
-from tljh.host.transient import TransientUnit, UnitState
-from tljh.hub.starting import ServerFailed, Start, put_off, sentence_of
+from tljh.host.transient_units import TransientUnit, UnitState
+from tljh.hub.process.server_start import ServerFailed, Start, put_off, sentence_of
 
 
 @pytest.mark.parametrize(

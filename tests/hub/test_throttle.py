@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from tests.hub.running import Browser, running_hub
-from tljh.hub.authentication import throttle_key
-from tljh.hub.throttle import Limits, Throttle, client_address
+from tljh.hub.process.login_guard import throttle_key
+from tljh.hub.process.login_throttle import Limits, Throttle, client_address
 
 SCHOOL, ELSEWHERE = "203.0.113.7", "198.51.100.9"
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.configurations import catalogue_bytes, real_catalogue
-from tljh.hub.traits import Catalogue
-from tljh.secret_names import looks_secret
+from tljh.settings.secret_names import looks_secret
+from tljh.settings.trait_catalogue import Catalogue
 
 
 def refusals(class_name: str, **traits: Any) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.hub.running import Browser, running_hub
-from tljh.hub.authority import read_certificate
-from tljh.proxy.certificates.internal import read_authority
-from tljh.proxy.https_settings import HttpsSettings
+from tljh.certificates.local_authority import read_authority
+from tljh.hub.process.authority_page import read_certificate
+from tljh.settings.sections.https import HttpsSettings
 
 USERS = "auth: {type: dummy, allow_all: true}\n"
 

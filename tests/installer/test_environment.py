@@ -19,10 +19,10 @@ from tljh_installer.steps import Steps
 from tljh_installer.wheel import Wheel
 
 from tests.installer.conftest import CHECKOUT, FakeIndex, make_wheel
-from tljh.errors import TljhError
-from tljh.sources import Sources
+from tljh.base.errors import TljhError
+from tljh.base.package_indexes import Sources
 
-# Stands for tljh.hub.packages: what config.yaml and plugins ask for, one spec a line.
+# Stands for tljh.operations.hub_packages: what config.yaml and plugins ask for, one spec a line.
 PACKAGES = b"""
 import os, pathlib, sys
 file = pathlib.Path(os.environ["TLJH_INSTALL_PREFIX"]) / "specs"
@@ -36,7 +36,11 @@ TINY2 = make_wheel("tiny", "2.0", {"tiny.py": b"value = 2\n"})
 TLJH = make_wheel(
     "tljh",
     "0.1",
-    {"tljh/__init__.py": b"", "tljh/hub/__init__.py": b"", "tljh/hub/packages.py": PACKAGES},
+    {
+        "tljh/__init__.py": b"",
+        "tljh/operations/__init__.py": b"",
+        "tljh/operations/hub_packages.py": PACKAGES,
+    },
 )
 
 
@@ -295,7 +299,7 @@ def test_byte_code_is_there_when_an_environment_is_finished(workshop: Workshop) 
         "0.1",
         {
             "tljh/__init__.py": b"",
-            "tljh/hub/packages.py": PACKAGES,
+            "tljh/operations/hub_packages.py": PACKAGES,
             "tljh/conda/worker/bytecode.py": script.read_bytes(),
         },
     )

@@ -17,7 +17,7 @@ from tljh_installer.facts import (
     read_previous,
 )
 
-from tljh.sources import Sources
+from tljh.base.package_indexes import Sources
 
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

@@ -16,8 +16,8 @@ from tljh_installer.index import (
 from tljh_installer.network import FetchError, fetch, without_password
 
 from tests.installer.conftest import FakeIndex, make_wheel
-from tljh.errors import TljhError
-from tljh.sources import Sources
+from tljh.base.errors import TljhError
+from tljh.base.package_indexes import Sources
 
 NAME, DATA = make_wheel("uv", "1.0", {"uv/__init__.py": b""}, tag="py3-none-manylinux_2_17_x86_64")
 LOCKED = LockedPackage("uv", "1.0", frozenset({sha256_of(DATA)}))

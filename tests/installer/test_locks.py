@@ -18,7 +18,7 @@ from tljh_installer.locks import (
 )
 from tljh_installer.steps import Steps
 
-from tljh.errors import TljhError
+from tljh.base.errors import TljhError
 
 HOLD = """
 import fcntl, sys

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tljh_installer.options import Options, answers, kept_environment, parse
 
-from tljh.errors import TljhError
+from tljh.base.errors import TljhError
 
 HERE = Path("/somewhere")
 

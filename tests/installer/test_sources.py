@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tljh.sources import (
+from tljh.base.package_indexes import (
     Sources,
     environment_for_uv,
     pip_configuration_files,

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tljh.base.paths import Paths
 from tljh.host.accounts import USERS_GROUP, mark_of
-from tljh.host.base import FileInfo, GroupInfo, Result, UnitInfo, UserInfo
 from tljh.host.fake import FakeHost
-from tljh.isolation.checks import disk_findings, isolation_findings
-from tljh.isolation.network import (
+from tljh.host.interface import FileInfo, GroupInfo, Result, UnitInfo, UserInfo
+from tljh.singleuser.checks import disk_findings, isolation_findings
+from tljh.singleuser.network_isolation import (
     PROBLEM,
     SUBORDINATES,
     UNIT,
@@ -23,8 +24,7 @@ from tljh.isolation.network import (
     running_servers,
     subordinates,
 )
-from tljh.isolation.ruleset import Person, Server, removal, rules
-from tljh.paths import Paths
+from tljh.singleuser.nftables_rules import Person, Server, removal, rules
 
 RULES = Path("/opt/rules.nft")
 SHOWN = """\
@@ -150,7 +150,7 @@ def test_a_server_that_stops_gives_its_port_up(host):
 
 
 def test_status_tells_why_ports_are_not_kept_apart(host, nft):
-    from tljh.config import load as load_config
+    from tljh.settings.load import load as load_config
 
     on, off = load_config(b""), load_config(b"isolation: {network: false}")
     assert list(isolation_findings(host, on)) == []
@@ -166,14 +166,14 @@ def test_status_tells_why_ports_are_not_kept_apart(host, nft):
     [("7\n7\n", "90 90\n", True), ("7\n7\n", "90 70\n", False), ("7\n8\n", "90 90\n", False)],
 )
 def test_doctor_tells_where_people_can_fill_the_hubs_disk(host, devices, blocks, is_told):
-    from tljh.config import load as load_config
+    from tljh.settings.load import load as load_config
 
     host.answers |= {"stat --format": Result(0, devices), "stat --file": Result(0, blocks)}
     assert bool(list(disk_findings(host, load_config(b""), Paths()))) == is_told
 
 
 def test_rules_that_vanished_are_loaded_by_a_reload_that_changes_nothing_else(host, nft):
-    from tljh.isolation.desired import LoadedRules
+    from tljh.singleuser.resources import LoadedRules
 
     host.unit_states[UNIT] = UnitInfo(UNIT, "loaded", "active", enabled="enabled")
     assert LoadedRules(UNIT).planned(host, frozenset()) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tljh.isolation.ruleset import Person, Server, elements, removal, rules, without
+from tljh.singleuser.nftables_rules import Person, Server, elements, removal, rules, without
 
 RULES = rules(proxy="traefik", api_port=8099)
 

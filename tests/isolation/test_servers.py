@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tljh.config import load
-from tljh.isolation.servers import launcher, traits, unit_properties
-from tljh.paths import Paths
+from tljh.base.paths import Paths
+from tljh.settings.load import load
+from tljh.singleuser.sandbox import launcher, traits, unit_properties
 
 ALL = dict.fromkeys(("processes", "temporary_files", "kernel", "namespaces"), True)
 OF_ALL = {"TimeoutStopSec"}

@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from tljh.isolation.singleuser import put_back
+from tljh.singleuser.inside.launcher import put_back
 
 PATHS = SimpleNamespace(
     jupyter_data_dir=lambda: "/home/ann/.local/share/jupyter",

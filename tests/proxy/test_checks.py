@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tljh.certificates.x509 import TlsPair
 from tljh.host.real import RealHost
-from tljh.proxy.checks import traefik_findings
-from tljh.proxy.dropins import parse_static_drop_ins
-from tljh.proxy.dynamic import Certificate, DynamicInputs, api_password_hash, dynamic_files
-from tljh.proxy.static import StaticInputs, merge_all, static_configuration
+from tljh.proxy.candidate_check import traefik_findings
+from tljh.proxy.traefik_drop_ins import parse_static_drop_ins
+from tljh.proxy.traefik_dynamic import DynamicInputs, api_password_hash, dynamic_files
+from tljh.proxy.traefik_static import StaticInputs, merge_all, static_configuration
 
 HUB = Path(sys.executable).parent.parent
 DIRECTORY = Path("/var/lib/tljh-traefik")
@@ -75,5 +76,5 @@ def test_bad_dynamic_file_is_found_with_its_line(rule, what, line):
 
 
 def test_certificate_that_is_none_is_found():
-    told = findings(https_port=443, certificates=(Certificate(b"no", b"key"),))
+    told = findings(https_port=443, certificates=(TlsPair(b"no", b"key"),))
     assert any("failed to find any PEM data in certificate" in what for what, _ in told)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tljh.errors import TljhError
-from tljh.proxy.dropins import admins_files, parse, parse_static_drop_ins, rules_findings
+from tljh.base.errors import TljhError
+from tljh.proxy.traefik_drop_ins import admins_files, parse, parse_static_drop_ins, rules_findings
 
 STATIC, RULES = Path("/config/traefik_config.d"), Path("/state/rules")
 

@@ -6,19 +6,23 @@ from dataclasses import replace
 import pytest
 from ruamel.yaml import YAML
 
-from tljh.proxy.dynamic import (
-    Certificate,
+from tljh.certificates.x509 import TlsPair
+from tljh.proxy.traefik_dynamic import (
     DynamicInputs,
     api_password_hash,
     dynamic_files,
     literal,
     stale_files,
 )
-from tljh.proxy.https_settings import HttpsSettings, hsts_s
+from tljh.settings.derived import hsts_s
+from tljh.settings.sections.https import HttpsSettings
 
 PLAIN = DynamicInputs("api_admin", api_password_hash("secret"))
 SECURE = DynamicInputs(
-    "api_admin", api_password_hash("secret"), (Certificate(b"chain", b"key"),), has_https=True
+    "api_admin",
+    api_password_hash("secret"),
+    (TlsPair(b"chain", b"key"),),
+    has_https=True,
 )
 
 
@@ -49,7 +53,7 @@ def test_certificate_is_written_before_the_file_that_names_it():
 
 
 def test_renewed_certificate_is_a_new_pair_of_files():
-    assert Certificate(b"new chain", b"key").name != SECURE.certificates[0].name
+    assert TlsPair(b"new chain", b"key").name != SECURE.certificates[0].name
 
 
 def test_template_code_in_a_value_stays_text():

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 import tornado.websocket
 
-from tljh.proxy.dynamic import Certificate
-from tljh.proxy.listeners import connections_migrate
+from tljh.certificates.x509 import TlsPair
+from tljh.proxy.supervisor.sockets import connections_migrate
 
 from . import traffic
 from .traffic import Setup
@@ -281,7 +281,7 @@ def test_api_asks_for_its_password(play: Callable[[Scenario], None]) -> None:
     play(scenario)
 
 
-def self_signed(directory: Path) -> Certificate:
+def self_signed(directory: Path) -> TlsPair:
     key, chain = directory / "own.key", directory / "own.pem"
     subprocess.run(
         [
@@ -292,10 +292,10 @@ def self_signed(directory: Path) -> Certificate:
         check=True,
         capture_output=True,
     )
-    return Certificate(chain.read_bytes(), key.read_bytes())
+    return TlsPair(chain.read_bytes(), key.read_bytes())
 
 
-async def over_tls(setup: Setup, certificate: Certificate) -> str:
+async def over_tls(setup: Setup, certificate: TlsPair) -> str:
     """The head of an answer to a request over HTTPS that trusts one certificate only."""
     context = ssl.create_default_context(cadata=certificate.chain.decode())
     reader, writer = await asyncio.open_connection(

@@ -6,7 +6,13 @@ import socket
 
 import pytest
 
-from tljh.proxy.listeners import Group, Unavailable, bind, connections_migrate, split_address
+from tljh.proxy.supervisor.sockets import (
+    Group,
+    Unavailable,
+    bind,
+    connections_migrate,
+    split_address,
+)
 
 
 @pytest.mark.parametrize(

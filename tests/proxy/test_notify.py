@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from tljh.proxy.notify import forget_socket, notify, store_socket, take_sockets
+from tljh.systemd.notify import forget_socket, notify, store_socket, take_sockets
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tljh.errors import Place
-from tljh.host.base import Result
+from tljh.base.errors import Place
 from tljh.host.fake import FakeHost
-from tljh.proxy.ports import unavailable_addresses
+from tljh.host.interface import Result
+from tljh.proxy.port_trial import unavailable_addresses
 
 HUB = Path("/opt/tljh/hub")
 USER = "nobody"

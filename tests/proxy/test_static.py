@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from tljh.proxy.static import (
+from tljh.proxy.traefik_static import (
     StaticInputs,
     entry_points_file,
     listening_addresses,

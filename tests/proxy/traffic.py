@@ -23,8 +23,9 @@ import tornado.httpserver
 import tornado.web
 import tornado.websocket
 
-from tljh.proxy.dynamic import Certificate, DynamicInputs, api_password_hash, dynamic_files
-from tljh.proxy.static import (
+from tljh.certificates.x509 import TlsPair
+from tljh.proxy.traefik_dynamic import DynamicInputs, api_password_hash, dynamic_files
+from tljh.proxy.traefik_static import (
     StaticInputs,
     as_yaml,
     entry_points_file,
@@ -86,7 +87,7 @@ class Setup:
     backend_port: int
     http_port: int = field(default_factory=free_port)
     api_port: int = field(default_factory=free_port)
-    certificate: Certificate | None = None
+    certificate: TlsPair | None = None
     https_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 

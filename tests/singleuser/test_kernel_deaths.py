@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tljh.singleuser.kernel_deaths import Cells, Ended, Watch, shown
+from tljh.singleuser.inside.kernel_deaths import Cells, Ended, Watch, shown
 
 NEW = "0::/jupyter.slice/jupyter-alice.service\n"
 OLD = (

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tljh.isolation.ruleset import NAME
+from tljh.singleuser.nftables_rules import NAME
 from tljh.systemd.templates import render_unit
 
 UNIT = render_unit("tljh-isolation.service", hub="/opt/tljh/hub", prefix="/opt/tljh").decode()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from tljh.errors import Exit, TljhError
-from tljh.hub.providers import PROVIDERS, Provider, callback_url, provider_of, site_url
+from tljh.base.errors import Exit, TljhError
+from tljh.settings.derived import callback_url, site_url
+from tljh.settings.login_providers import PROVIDERS, Provider, provider_of
 
 if TYPE_CHECKING:
-    from tljh.config import Config
-    from tljh.hub.tries import Try
+    from tljh.hub.login_trial import Try
+    from tljh.settings.root import Config
 
 PLACE = "https://YOUR.DOMAIN"
 
@@ -151,18 +152,18 @@ def describe(name: str = "") -> Described:
 
 def check() -> Tried:
     """Try the configured way to log in as far as it goes without anybody logging in."""
-    from tljh.facts import read_facts
+    from tljh.base.paths import paths_from_environment
     from tljh.host.real import RealHost
-    from tljh.hub.tries import try_login
-    from tljh.installed import configuration_bytes, load_configuration
-    from tljh.paths import paths_from_environment
+    from tljh.hub.login_trial import try_login
+    from tljh.operations.facts import read_facts
+    from tljh.operations.installed_config import configuration_bytes, load_configuration
 
     paths, host = paths_from_environment(), RealHost()
     config = load_configuration(host, paths, configuration_bytes(host, paths))
     found = try_login(host, paths, config, read_facts(host, config, paths))
     callback = callback_url(config)
     if callback and not any(callback in one.what for one in found):
-        from tljh.hub.tries import Try
+        from tljh.hub.login_trial import Try
 
         found.append(Try(f"people come back to {callback}", True))
     return Tried(config.auth.type, tuple(found))
@@ -170,7 +171,7 @@ def check() -> Tried:
 
 def _config() -> Config | None:
     """The configuration where it can be read: describing needs no rights."""
-    from tljh.configfile import installed_file
+    from tljh.operations.installed_config import installed_file
 
     try:
         return installed_file().examine().config

@@ -9,21 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from tljh.errors import Exit, Finding, TljhError
+from tljh.base.clock import utc_now
+from tljh.base.errors import Exit, Finding, TljhError
+from tljh.base.paths import Paths, paths_from_environment
+from tljh.base.progress import Progress, Silent, progress_for
 from tljh.host.real import RealHost
-from tljh.installed import configuration_bytes, load_configuration
-from tljh.output import Progress, Silent, progress_for
-from tljh.paths import Paths, paths_from_environment
-from tljh.proxy.certificates.pair import utc_now
-from tljh.proxy.certificates.renewal import (
-    Renewed,
-    Standing,
-    applied,
-    renew,
-    standing,
-)
-from tljh.proxy.certificates.revocation import UNSPECIFIED
-from tljh.proxy.certificates.revocation import revoke as revoke_certificate
+from tljh.operations.certificate_renewal import Renewed, Standing, applied, renew, standing
+from tljh.operations.certificate_revocation import UNSPECIFIED
+from tljh.operations.certificate_revocation import revoke as revoke_certificate
+from tljh.operations.installed_config import configuration_bytes, load_configuration
 
 REASONS = (
     UNSPECIFIED,
@@ -32,6 +26,8 @@ REASONS = (
     "superseded",
     "cessationofoperation",
 )
+
+
 Timeout = Annotated[
     float | None, typer.Option("--timeout", help="Seconds that the authority may take.")
 ]
@@ -227,7 +223,7 @@ class Checked:
 
 def check() -> Checked:
     """Look at what config.yaml asks for (names, DNS, port 80, clock, files); asks for nothing."""
-    from tljh.proxy.certificates.source import acme_source
+    from tljh.certificates.acme import acme_source
 
     paths, host = paths_from_environment(), RealHost()
     config = load_configuration(host, paths, configuration_bytes(host, paths))

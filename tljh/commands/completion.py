@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tljh.completion import COMMANDS, completion_script
+from tljh.operations.bash_completion import COMMANDS, completion_script
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tljh.configfile import installed_file
-from tljh.errors import Finding
+from tljh.base.errors import Finding
 from tljh.host.real import RealReader
-from tljh.referenced import referenced_file_problems
+from tljh.operations.installed_config import installed_file
+from tljh.operations.referenced_files import referenced_file_problems
 
 
 @dataclass(frozen=True)

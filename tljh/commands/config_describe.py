@@ -9,14 +9,15 @@ from typing import Any
 
 from tljh.commands.auth import Described as DescribedLogin
 from tljh.commands.auth import describe as describe_login
-from tljh.commands.keys import KeyArgument
-from tljh.config import Config
-from tljh.configfile import ConfigFile, installed_file
+from tljh.commands.key_completion import KeyArgument
 from tljh.host.real import RealHost
-from tljh.hub.limits import computed_here, machine_size
-from tljh.hub.providers import PROVIDER_NAMES
-from tljh.reference import Described, all_settings, described_trait, json_schema
-from tljh.settings import Path as KeyPath
+from tljh.operations.installed_config import installed_file
+from tljh.settings.config_file import ConfigFile
+from tljh.settings.declaration import KeyPath
+from tljh.settings.login_providers import PROVIDER_NAMES
+from tljh.settings.reference import Described, all_settings, described_trait, json_schema
+from tljh.settings.root import Config
+from tljh.singleuser.limits import computed_here, machine_size
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _traits(file: ConfigFile, path: KeyPath) -> tuple[Described, ...]:
 
 def schema() -> Schema:
     """Print the JSON Schema of config.yaml, for editors."""
-    from tljh.errors import TljhError
+    from tljh.base.errors import TljhError
 
     try:
         sections = installed_file().examine().config.plugins.sections

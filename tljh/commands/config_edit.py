@@ -6,9 +6,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tljh.configfile import installed_file
-from tljh.errors import Finding, TljhError
+from tljh.base.errors import Finding, TljhError
 from tljh.host.editor import EditedCopy
+from tljh.operations.installed_config import installed_file
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Saved:
 def edit(*, config_path: Path | None = None) -> Saved:
     """Open the configuration in $EDITOR; what is wrong with it is not saved."""
     file = installed_file(config_path)
-    from tljh.files import read_file
+    from tljh.base.files import read_file
 
     before = read_file(file.path)
     with EditedCopy(file.path, before) as copy:

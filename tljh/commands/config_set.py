@@ -5,28 +5,33 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tljh.arguments import Option
-from tljh.commands.keys import ItemArgument, KeyArgument, ValueArgument
-from tljh.configfile import Changed, ConfigFile, installed_file
-from tljh.errors import Exit, Finding, TljhError
-from tljh.keys import key_text
-from tljh.shown import hidden
-from tljh.yamledit import add_item as add_to_text
-from tljh.yamledit import flow_text, unset_value
-from tljh.yamledit import remove_item as remove_from_text
-from tljh.yamledit import set_value as set_in_text
-from tljh.yamltree import parse
+from tljh.base.errors import Exit, Finding, TljhError
+from tljh.commands.key_completion import ItemArgument, KeyArgument, ValueArgument
+from tljh.commands.parameters import Option
+from tljh.operations.installed_config import installed_file
+from tljh.settings.config_file import Changed, ConfigFile
+from tljh.settings.keys import key_text
+from tljh.settings.redaction import hidden
+from tljh.settings.yaml_edit import add_item as add_to_text
+from tljh.settings.yaml_edit import flow_text, unset_value
+from tljh.settings.yaml_edit import remove_item as remove_from_text
+from tljh.settings.yaml_edit import set_value as set_in_text
+from tljh.settings.yaml_tree import parse
 
 if TYPE_CHECKING:
-    from tljh.settings import Path, Shape
+    from tljh.settings.declaration import KeyPath, Shape
 
 StdinOption = Annotated[bool, Option("--stdin", "Read the value from standard input; for secrets.")]
+
+
 NoValidateOption = Annotated[
     bool, Option("--no-validate", "Write it without checking; reload still checks.")
 ]
+
+
 UNCHECKED = "warning: not checked; reload refuses what the hub cannot run with"
 
 
@@ -66,10 +71,10 @@ def set_value(
     *,
     stdin: StdinOption = False,
     no_validate: NoValidateOption = False,
-    config_path: FilePath | None = None,
+    config_path: Path | None = None,
 ) -> Edited:
     """Set a key to a value, read by the type of the setting; a list or a map is YAML."""
-    from tljh.values import read_value
+    from tljh.settings.command_line_values import read_value
 
     file = installed_file(config_path)
     path, shape = _known(file, key, no_validate)
@@ -90,7 +95,7 @@ def unset(
     key: KeyArgument,
     *,
     no_validate: NoValidateOption = False,
-    config_path: FilePath | None = None,
+    config_path: Path | None = None,
 ) -> Edited:
     """Remove a key from the file, so that its default holds."""
     file = installed_file(config_path)
@@ -115,10 +120,10 @@ def add_item(
     *,
     stdin: StdinOption = False,
     no_validate: NoValidateOption = False,
-    config_path: FilePath | None = None,
+    config_path: Path | None = None,
 ) -> Edited:
     """Add an item to the end of a list; one that is there already is not added again."""
-    from tljh.values import read_item
+    from tljh.settings.command_line_values import read_item
 
     file = installed_file(config_path)
     path, shape = _known(file, key, no_validate)
@@ -150,10 +155,10 @@ def remove_item(
     *,
     stdin: StdinOption = False,
     no_validate: NoValidateOption = False,
-    config_path: FilePath | None = None,
+    config_path: Path | None = None,
 ) -> Edited:
     """Remove an item from a list."""
-    from tljh.values import read_item
+    from tljh.settings.command_line_values import read_item
 
     file = installed_file(config_path)
     path, shape = _known(file, key, True)
@@ -200,7 +205,7 @@ class _Missing:
 _MISSING = _Missing()
 
 
-def _value(text: str, path: Path) -> Any:
+def _value(text: str, path: KeyPath) -> Any:
     root = parse(text).root
     if root is None:
         return _MISSING
@@ -208,17 +213,17 @@ def _value(text: str, path: Path) -> Any:
     return node.value() if depth == len(path) else _MISSING
 
 
-def _default(file: ConfigFile, path: Path) -> Any:
-    from tljh.config import Config
-    from tljh.keys import default_at
+def _default(file: ConfigFile, path: KeyPath) -> Any:
+    from tljh.settings.keys import default_at
+    from tljh.settings.root import Config
 
     return default_at(Config, path)
 
 
-def _known(file: ConfigFile, key: str, any_key: bool) -> tuple[Path, Shape]:
+def _known(file: ConfigFile, key: str, any_key: bool) -> tuple[KeyPath, Shape]:
     if not any_key:
         return file.known(key)
-    from tljh.settings import ANYTHING
+    from tljh.settings.declaration import ANYTHING
 
     path = file.key(key)
     return path, file.shape_at(path) or ANYTHING
@@ -246,11 +251,13 @@ def _given(value: str | None, stdin: bool, name: str) -> str:
     return value
 
 
-def _change(file: ConfigFile, path: Path, edit: Callable[[str], str], no_validate: bool) -> Changed:
+def _change(
+    file: ConfigFile, path: KeyPath, edit: Callable[[str], str], no_validate: bool
+) -> Changed:
     return file.change(edit, at=path, validate=not no_validate)
 
 
-def _edited(path: Path, what: str, value: Any, changed: Changed, no_validate: bool) -> Edited:
+def _edited(path: KeyPath, what: str, value: Any, changed: Changed, no_validate: bool) -> Edited:
     return Edited(
         key_text(path), what, value, changed.is_change, changed.notes, was_checked=not no_validate
     )

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from tljh.arguments import Option
-from tljh.commands.keys import KeyArgument
-from tljh.configfile import ConfigFile, installed_file
-from tljh.errors import TljhError
-from tljh.keys import key_text
-from tljh.shown import hidden, hidden_text
-from tljh.yamledit import block_lines, flow_text
+from tljh.base.errors import TljhError
+from tljh.commands.key_completion import KeyArgument
+from tljh.commands.parameters import Option
+from tljh.operations.installed_config import installed_file
+from tljh.settings.config_file import ConfigFile
+from tljh.settings.keys import key_text
+from tljh.settings.redaction import hidden, hidden_text
+from tljh.settings.yaml_edit import block_lines, flow_text
 
 
 @dataclass(frozen=True)

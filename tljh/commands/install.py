@@ -5,29 +5,22 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tljh.converge import Extra, Outcome, Request, converge, work_out
-from tljh.errors import TljhError
-from tljh.facts import Facts
-from tljh.host.base import HostReader
-from tljh.host.passwords import hash_password
+from tljh.base.errors import TljhError
+from tljh.base.paths import Paths, paths_from_environment
+from tljh.base.progress import Progress, Published, Silent, progress_for
+from tljh.base.well_known import SHORTEST_PASSWORD
+from tljh.host.interface import HostReader
 from tljh.host.real import RealHost
-from tljh.hub.claims import Claim, claim_file, read_claim
-from tljh.hub.configuration import SHORTEST_PASSWORD, uses_claims, uses_first_use
-from tljh.hub.providers import site_url
-from tljh.hub.resources import FirstPasswords, PluginInstallations, new_claims
-from tljh.installation import Answers, configuration_with, read_answers
-from tljh.output import Progress, Published, Silent, progress_for
-from tljh.paths import Paths, paths_from_environment
-from tljh.plugins.manager import Contributions, plugin_names
-from tljh.resources import File, Resource
-
-if TYPE_CHECKING:
-    from tljh.config import Config
+from tljh.operations.converge import Outcome, converge, work_out
+from tljh.operations.install_and_reload import request_of
+from tljh.operations.install_answers import Answers, read_answers
+from tljh.operations.public_address import public_url
+from tljh.settings.derived import uses_claims
+from tljh.users.claims import Claim, claim_file, read_claim
 
 
 @dataclass(frozen=True)
@@ -127,76 +120,6 @@ def _progress(answers: Answers) -> Progress:
     return Published(shown, os.fdopen(answers.events_fd, "w"))
 
 
-def request_of(answers: Answers, paths: Paths) -> Request:
-    """The change that an installation makes, from its answers and the configuration there is."""
-
-    def afterwards(config: Config, facts: Facts, plugins: Contributions) -> Sequence[Resource]:
-        return [PluginInstallations(paths.state_dir / "post-install", tuple(plugin_names()))]
-
-    def environments(config: Config, facts: Facts, plugins: Contributions) -> Sequence[Resource]:
-        return [
-            *_conda_environments(config, plugins, paths, answers.user_requirements),
-            *_people(answers, config, facts, paths),
-            *_kept_environment(answers, paths),
-        ]
-
-    return Request(
-        command="install",
-        configuration=lambda old: configuration_with(answers, old),
-        hub_environment=answers.hub_environment,
-        environments=environments,
-        afterwards=afterwards,
-    )
-
-
-def standing_environments(paths: Paths) -> Extra:
-    """The conda environments and first claims, as every later command keeps them."""
-
-    def resources(config: Config, facts: Facts, plugins: Contributions) -> Sequence[Resource]:
-        claims = new_claims(paths, facts, config.users.admin) if uses_claims(config) else []
-        return [*_conda_environments(config, plugins, paths), *claims]
-
-    return resources
-
-
-def _conda_environments(
-    config: Config, plugins: Contributions, paths: Paths, requirements: str | None = None
-) -> Sequence[Resource]:
-    from tljh.conda.resource import user_environment_resources
-
-    return user_environment_resources(config, plugins, paths, requirements=requirements)
-
-
-def _people(answers: Answers, config: Config, facts: Facts, paths: Paths) -> Sequence[Resource]:
-    """First passwords and claims, where the authenticator keeps passwords by first use."""
-    if not uses_first_use(config):
-        if answers.passwords:
-            raise TljhError(
-                f"a password was given, but auth.type is {config.auth.type}",
-                why="only the first-use authenticator takes one at installation",
-                fix="leave the password out: --admin NAME",
-            )
-        known = config.users.admin if uses_claims(config) else []
-        return new_claims(paths, facts, known, renews=True)
-    dbm = paths.state_dir / "passwords.dbm"
-    hashes = {
-        name: hash_password(password)
-        for name, password in answers.passwords.items()
-        if name not in facts.logins_with_password
-    }
-    given: list[Resource] = [FirstPasswords(dbm, hashes)] if hashes else []
-    others = set(config.users.admin) - set(answers.passwords)
-    return [*given, *new_claims(paths, facts, others, renews=True)]
-
-
-def _kept_environment(answers: Answers, paths: Paths) -> Sequence[Resource]:
-    """What was needed to reach package indexes, kept for upgrades and for `env` commands."""
-    if not answers.environment:
-        return []
-    data = json.dumps(dict(answers.environment), indent=2, sort_keys=True).encode() + b"\n"
-    return [File(paths.state_dir / "environment.json", data, mode=0o600, secret=True)]
-
-
 def told(host: HostReader, paths: Paths, answers: Answers, outcome: Outcome) -> Installed:
     config = outcome.config
     claims = []
@@ -219,28 +142,6 @@ def told(host: HostReader, paths: Paths, answers: Answers, outcome: Outcome) -> 
             if len(password) < SHORTEST_PASSWORD and name not in have_one
         ),
     )
-
-
-def public_url(config: Config, host: HostReader) -> str:
-    """The address people use, as well as this machine knows it."""
-    known = site_url(config)
-    if known is not None:
-        return known
-    if config.https.enabled:
-        scheme, port, usual = "https", config.https.port, 443
-    else:
-        scheme, port, usual = "http", config.http.port, 80
-    shown_port = "" if port == usual else f":{port}"
-    return f"{scheme}://{_own_address(host)}{shown_port}{config.base_url}"
-
-
-def _own_address(host: HostReader) -> str:
-    """The address that this machine's default route goes out from; loopback without one."""
-    shown = host.query(["ip", "-4", "-o", "route", "get", "192.0.2.1"])
-    words = shown.out.split()
-    if shown.ok and "src" in words:
-        return words[words.index("src") + 1]
-    return "127.0.0.1"
 
 
 def install_from(*, answers: str = "-") -> None:

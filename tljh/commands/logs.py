@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tljh.errors import Exit, TljhError
+from tljh.base.account_names import account_name, unit_name
+from tljh.base.errors import Exit, TljhError
 from tljh.host.real import RealHost
-from tljh.hub.names import account_name, unit_name
 
 PARTS = {"hub": "jupyterhub.service", "proxy": "traefik.service"}
 

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
-from tljh.converge import Outcome, Request, as_it_stands, converge, work_out
-from tljh.errors import Exit, Finding, TljhError
-from tljh.host.base import HostReader
+from tljh.base.errors import Exit, Finding, TljhError
+from tljh.base.paths import Paths, paths_from_environment
+from tljh.base.progress import Progress, Silent, counted, progress_for
+from tljh.certificates.own_files import certificate_warnings
+from tljh.engine.journal import Entry, Journal
+from tljh.engine.plan import Plan
+from tljh.host.interface import HostReader
 from tljh.host.real import RealHost
-from tljh.hub.disk import quota_findings
 from tljh.hub.health import DEADLINE_S
-from tljh.hub.limits import limits_in
-from tljh.hub.settings import login_warnings
-from tljh.installed import configuration_bytes
-from tljh.isolation.checks import isolation_findings
-from tljh.journal import Entry, Journal
-from tljh.output import Progress, Silent, counted, progress_for
-from tljh.paths import Paths, paths_from_environment
-from tljh.plan import Plan
-from tljh.proxy.certificates.own import certificate_warnings
+from tljh.operations.converge import Outcome, converge, work_out
+from tljh.operations.install_and_reload import request_for
+from tljh.settings.rules.logins import login_warnings
+from tljh.singleuser.checks import isolation_findings
+from tljh.singleuser.disk_limits import quota_findings
+from tljh.singleuser.limits import limits_in
 
 COMPONENTS = ("hub", "proxy")
+
+
 # An hour: past it nobody waits any more for what is to be undone.
 LONGEST_S = 3600
 
@@ -107,29 +108,6 @@ class History:
         return "\n".join(lines)
 
 
-def request_for(
-    host: HostReader,
-    paths: Paths,
-    command: str,
-    *,
-    files: Mapping[str, bytes] | None = None,
-    force: frozenset[str] = frozenset(),
-    timeout_s: float = DEADLINE_S,
-) -> Request:
-    from tljh.commands.install import standing_environments
-
-    configuration_bytes(host, paths)
-    brought_back = (files or {}).get("config.yaml", b"")
-    return Request(
-        command=command,
-        configuration=as_it_stands if files is None else lambda _: brought_back,
-        files=files,
-        environments=standing_environments(paths),
-        force=force,
-        health_deadline_s=timeout_s,
-    )
-
-
 def plan_reload() -> Planned:
     """Tell what `reload` would do, and what people would notice of it; changes nothing."""
     paths, host = paths_from_environment(), RealHost()
@@ -191,9 +169,9 @@ def _reloaded(host: HostReader, paths: Paths, outcome: Outcome) -> Reloaded:
 
 def advice(paths: Paths, outcome: Outcome) -> str | None:
     """What is left to do by hand after this change."""
-    from tljh.hub.claims import claim_file
-    from tljh.proxy.certificates.internal import AUTHORITY, DIRECTORY
-    from tljh.proxy.certificates.trust import trust_in
+    from tljh.certificates.authority_trust import trust_in
+    from tljh.certificates.local_authority import AUTHORITY, DIRECTORY
+    from tljh.users.claims import claim_file
 
     changed = {step.resource.name for step in outcome.plan.steps}
     state = paths.state_dir

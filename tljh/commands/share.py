@@ -8,17 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
-from tljh.commands.user_change import Told, change_lists
-from tljh.commands.user_list import everybody
-from tljh.errors import Exit, TljhError
+from tljh.base.account_names import account_name, is_acceptable
+from tljh.base.errors import Exit, TljhError
+from tljh.commands.user_told import Told
 from tljh.host.accounts import USERS_GROUP, managed_accounts
 from tljh.host.real import RealHost
-from tljh.hub.names import account_name, is_acceptable
-from tljh.hub.shares import ROOT
-from tljh.yamledit import set_value, unset_value
+from tljh.operations.user_changes import change_lists, everybody
+from tljh.settings.yaml_edit import set_value, unset_value
+from tljh.users.shared_folders import ROOT
 
 FOLDERS = ("users", "shared_folders")
+
+
 FolderArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the folder.")]
+
+
 LINK_TIMEOUT_S = 20.0
 
 

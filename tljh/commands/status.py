@@ -7,13 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from tljh.checks import Reported, Severity, run_checks, subject_of, worst
-from tljh.host.base import HostReader
+from tljh.base.findings import Severity
+from tljh.base.paths import paths_from_environment
+from tljh.base.progress import counted
+from tljh.host.interface import HostReader
 from tljh.host.real import RealHost
-from tljh.output import counted
-from tljh.paths import paths_from_environment
+from tljh.operations.checks import Reported, run_checks, subject_of, worst
 
 WAIT_TIMEOUT_S = 600.0
+
+
 POLL_S = 1.0
 
 

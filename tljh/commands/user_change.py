@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tljh.commands.install import public_url
-from tljh.commands.reload import request_for
-from tljh.commands.user_list import NameArgument, NamesArgument, everybody, person_named
+from tljh.base.errors import Exit, TljhError
+from tljh.base.paths import PASSWORDS, TOKEN_FILE, Paths
+from tljh.base.well_known import SHORTEST_PASSWORD
+from tljh.commands.user_arguments import NameArgument, NamesArgument
 from tljh.commands.user_notes import notes_on_adding, notes_on_removing, notes_on_sign_ups
-from tljh.configfile import installed_file
-from tljh.converge import Outcome, converge
-from tljh.errors import Exit, TljhError
-from tljh.facts import TOKEN_FILE, Facts, read_token
-from tljh.host.homes import archive_home
-from tljh.host.passwords import hash_password, store_hash
+from tljh.commands.user_told import Told
+from tljh.host.home_archive import archive_home
+from tljh.host.password_store import hash_password, store_hash
 from tljh.host.real import RealHost
-from tljh.hub.api import HubApi, api_url
-from tljh.hub.claims import claim_file, read_claim
-from tljh.hub.configuration import (
-    SHORTEST_PASSWORD,
-    uses_claims,
-    uses_first_use,
-    uses_native,
+from tljh.host.secret_files import read_token
+from tljh.hub.api_client import HubApi
+from tljh.hub.user_directory import Person
+from tljh.operations.converge import Outcome
+from tljh.operations.public_address import public_url
+from tljh.operations.user_changes import (
+    change_lists,
+    everybody,
+    first_passwords,
+    keeps_no_passwords,
+    person_named,
 )
-from tljh.hub.lists import (
+from tljh.settings.derived import api_url, uses_claims, uses_first_use, uses_native
+from tljh.settings.login_providers import provider_of
+from tljh.users.claims import claim_file, read_claim
+from tljh.users.list_edits import (
     ADMINS,
     ALLOWED,
     BANNED,
@@ -41,75 +43,24 @@ from tljh.hub.lists import (
     without_names,
     without_people,
 )
-from tljh.hub.providers import provider_of
-from tljh.hub.register import PASSWORDS, Person
-from tljh.hub.resources import FirstPasswords
-from tljh.output import Silent, progress_for
-from tljh.paths import Paths
-from tljh.plugins.manager import Contributions
-from tljh.resources import Resource
 
 if TYPE_CHECKING:
-    from tljh.config import Config
+    from tljh.settings.root import Config
 
 # No letters that are mistaken for each other when somebody reads it aloud.
 LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+
+
 GENERATED_LENGTH = 14
+
 
 StdinOption = Annotated[
     bool, typer.Option("--stdin", help="Read the password from standard input.")
 ]
 
 
-@dataclass(frozen=True)
-class Told:
-    """What a command did to people: a sentence each, and the same for programs."""
-
-    lines: tuple[str, ...]
-    data: dict[str, Any]
-    notes: tuple[str, ...] = field(default=())
-
-    def as_text(self) -> str:
-        return "\n".join(self.lines)
-
-    def as_json(self) -> dict[str, Any]:
-        return self.data
-
-
 def new_password() -> str:
     return "".join(secrets.choice(LETTERS) for _ in range(GENERATED_LENGTH))
-
-
-def change_lists(
-    command: str,
-    edit: Callable[[str], str],
-    *,
-    removing: Iterable[str] = (),
-    passwords: Sequence[Resource] = (),
-    as_json: bool = False,
-) -> Outcome:
-    """Edit config.yaml and apply it; when that fails, the file is put back as well."""
-    file = installed_file()
-    changed = file.change(edit, at=("users",))
-    from tljh.paths import paths_from_environment
-
-    paths, host = paths_from_environment(), RealHost()
-    request = request_for(host, paths, command)
-    standing = request.environments
-
-    def environments(config: Config, facts: Facts, plugins: Contributions) -> Sequence[Resource]:
-        return [*standing(config, facts, plugins), *passwords]
-
-    request = replace(
-        request, removing=frozenset(removing), environments=environments if passwords else standing
-    )
-    try:
-        return converge(host, paths, request, Silent() if as_json else progress_for(sys.stderr))
-    except TljhError:
-        if changed.is_change:
-            with contextlib.suppress(TljhError):
-                file.replace(changed.after.encode(), changed.before.encode())
-        raise
 
 
 def read_password() -> str:
@@ -174,28 +125,6 @@ def add(
         people.append(entry)
     notes += notes_on_adding(config, outcome.config)
     return Told(tuple(lines), {"people": people}, notes)
-
-
-def first_passwords(config: Config, paths: Paths, given: dict[str, str]) -> list[FirstPasswords]:
-    """First passwords as resources. Raises TljhError where the authenticator keeps none there."""
-    if given and not uses_first_use(config):
-        raise keeps_no_passwords(config)
-    hashes = {name: hash_password(password) for name, password in given.items()}
-    return [FirstPasswords(paths.state_dir / PASSWORDS, hashes)] if hashes else []
-
-
-def keeps_no_passwords(config: Config) -> TljhError:
-    if uses_native(config):
-        return TljhError(
-            "native takes no first password from here",
-            why="people choose theirs when they sign up, and keep it from then on",
-            fix=f"send them to {config.base_url}hub/signup; a forgotten one can be reset",
-        )
-    return TljhError(
-        f"auth.type {config.auth.type} keeps no passwords on this machine",
-        why="people log in with what they have elsewhere",
-        fix="change the password where it is kept",
-    )
 
 
 def _added(

@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tljh.commands.user_change import change_lists, keeps_no_passwords
-from tljh.commands.user_list import everybody
-from tljh.errors import Exit, TljhError
-from tljh.host.passwords import hash_password
-from tljh.hub.configuration import SHORTEST_PASSWORD, uses_first_use
-from tljh.hub.lists import ADMINS, ALLOWED, GROUPS, with_names
-from tljh.hub.register import PASSWORDS
-from tljh.hub.resources import FirstPasswords
-from tljh.hub.roster import Entry, read_roster
-from tljh.output import Progress, Silent, counted, progress_for
-from tljh.paths import Paths
+from tljh.base.errors import Exit, TljhError
+from tljh.base.paths import PASSWORDS, Paths
+from tljh.base.progress import Progress, Silent, counted, progress_for
+from tljh.base.well_known import SHORTEST_PASSWORD
+from tljh.host.password_store import hash_password
+from tljh.operations.user_changes import change_lists, everybody, keeps_no_passwords
+from tljh.settings.derived import uses_first_use
+from tljh.users.csv_file import Entry, read_roster
+from tljh.users.first_passwords import FirstPasswords
+from tljh.users.list_edits import ADMINS, ALLOWED, GROUPS, with_names
 
 if TYPE_CHECKING:
-    from tljh.config import Config
+    from tljh.settings.root import Config
 
 
 @dataclass(frozen=True)

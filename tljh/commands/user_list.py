@@ -3,52 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
-import typer
+from tljh.commands.user_arguments import NameArgument
+from tljh.host.interface import HostReader
+from tljh.hub.user_directory import Person, Register
+from tljh.operations.user_changes import everybody, person_named
+from tljh.users.csv_file import as_csv
 
-from tljh.errors import TljhError
-from tljh.host.base import HostReader
-from tljh.host.real import RealHost
-from tljh.hub.register import Person, Register, read_register
-from tljh.hub.roster import as_csv
-from tljh.installed import configuration_bytes, load_configuration
-from tljh.paths import Paths, paths_from_environment
-
-if TYPE_CHECKING:
-    from tljh.config import Config
-
-NamesArgument = Annotated[list[str], typer.Argument(metavar="NAME", help="Login names.")]
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A login name.")]
 ACCESS = {
     "listed": "in the configuration",
     "added": "added in the hub",
     "banned": "banned",
     "none": "no access",
 }
+
+
 NO_ANSWER = "note: the hub does not answer; who was added there, and servers, are not known"
-
-
-def everybody() -> tuple[RealHost, Paths, Config, Register]:
-    """What all commands about people begin with."""
-    paths, host = paths_from_environment(), RealHost()
-    config = load_configuration(host, paths, configuration_bytes(host, paths))
-    return host, paths, config, read_register(host, config, paths)
-
-
-def person_named(register: Register, name: str) -> Person:
-    """Raises TljhError, with the nearest name, for somebody nobody knows."""
-    found = register.people.get(name.lower()) or register.people.get(name)
-    if found is not None:
-        return found
-    near = get_close_matches(name, register.people, 1)
-    raise TljhError(
-        f"there is nobody called {name}",
-        why=None if register.hub_answers else "the hub does not answer, so its people are unknown",
-        fix=f"did you mean {near[0]}?" if near else "see who there is: sudo tljh user list",
-    )
 
 
 @dataclass(frozen=True)

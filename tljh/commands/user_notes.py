@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from tljh.facts import logins_with_password
-from tljh.host.passwords import native_sign_ups
-from tljh.hub.configuration import uses_first_use, uses_native
-from tljh.hub.providers import provider_of
-from tljh.paths import Paths
+from tljh.base.paths import Paths
+from tljh.host.password_store import native_sign_ups
+from tljh.settings.derived import uses_first_use, uses_native
+from tljh.settings.login_providers import provider_of
+from tljh.users.facts import logins_with_password
 
 if TYPE_CHECKING:
-    from tljh.config import Config
+    from tljh.settings.root import Config
 
 
 def notes_on_sign_ups(

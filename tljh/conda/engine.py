@@ -9,18 +9,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tljh.base.errors import TljhError
+from tljh.base.progress import Progress
 from tljh.conda.channels import channel_url, names_of, without_access
-from tljh.errors import TljhError
-from tljh.host.base import DIES_WITH_US, Host, HostReader, Result, Running
-from tljh.output import Progress
+from tljh.host.interface import DIES_WITH_US, Host, HostReader, Result, Running
 
 # One pathological closure was seen to take 20 s and 3 to 4 GB; all of conda-forge needs 0.4 GB.
 SOLVE_TIMEOUT_S = 300
+
+
 SOLVE_MEMORY_BYTES = 3 << 30
+
+
 APPLY_TIMEOUT_S = 2 * 3600
+
+
 REVERT_TIMEOUT_S = 900
 
+
 _BY_CHANNEL = "with --conda-channel URL (or TLJH_CONDA_CHANNELS, or user_environment.channels)"
+
+
 _FIXES = {
     "channel": f"name a channel that this machine reaches {_BY_CHANNEL}, "
     "or a proxy with HTTPS_PROXY",

@@ -13,10 +13,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tljh.host.base import HostReader
+from tljh.host.interface import HostReader
 
 # Where worker/trees.py notes which build of ours stands in a prefix.
 MARKER = Path("conda-meta/tljh-environment")
+
+
 # How directories begin that nobody refers to yet; the next build removes what a kill left.
 BUILDING = ".building-"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from tljh.host.base import HostReader
-from tljh.paths import Paths
-from tljh.sources import (
+from tljh.base.package_indexes import (
     environment_for_uv,
     pip_configuration_files,
     read_pip_configuration,
     sources_from,
 )
+from tljh.base.paths import Paths
+from tljh.host.interface import HostReader
 
 ENVIRONMENT_FILE = "environment.json"
 

@@ -7,11 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urljoin
 
-from tljh.errors import TljhError
-from tljh.host.base import HostReader
+from tljh.base.errors import TljhError
+from tljh.host.interface import HostReader
 
 REDIRECTS = 5
+
+
 TIMEOUT_S = 30
+
+
 _FIX = "give a URL or a file that can be read from this machine, as root"
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from tljh.base.paths import Paths
+from tljh.base.progress import Progress
 from tljh.conda import engine
 from tljh.conda.channels import names_of
 from tljh.conda.environment import (
@@ -22,16 +24,14 @@ from tljh.conda.environment import (
 )
 from tljh.conda.network import package_environment
 from tljh.conda.requirements import read_requirements
-from tljh.host.base import Host, HostReader, Running
-from tljh.output import Progress
-from tljh.paths import Paths
-from tljh.resources import Difference, Record, Resource, Undo
+from tljh.engine.resource import Difference, Record, Resource, Undo
+from tljh.host.interface import Host, HostReader, Running
 
 if TYPE_CHECKING:
     from collections.abc import Set
 
-    from tljh.config import Config
     from tljh.plugins.manager import Contributions
+    from tljh.settings.root import Config
 
 # Whatever else they ask for, people start JupyterLab in it, and pip and conda work in it.
 BASE = (
@@ -43,6 +43,8 @@ BASE = (
     Wanted("jupyter-resource-usage"),
     Wanted("ipywidgets"),
 )
+
+
 # The state before the last changes stays at hand; each costs what changed since.
 KEPT_SNAPSHOTS = 2
 

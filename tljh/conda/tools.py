@@ -12,18 +12,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+from tljh.base.paths import Paths
+from tljh.base.progress import Progress
 from tljh.conda import engine
 from tljh.conda.channels import names_of
 from tljh.conda.network import package_environment
-from tljh.host.base import Host, HostReader
-from tljh.output import Progress
-from tljh.paths import Paths
-from tljh.resources import Difference, Record, Resource, Undo, file_image, put_back
+from tljh.engine.file_resources import file_image, put_back
+from tljh.engine.resource import Difference, Record, Resource, Undo
+from tljh.host.interface import Host, HostReader
 
 COMMANDS = ("conda", "mamba")
+
+
 # Tried in this order: mamba is a convenience, conda is the point.
 CHOICES = (("conda", "mamba"), ("conda",))
+
+
 ABSENT = "ABSENT"
+
 
 WRAPPER = """\
 #!/bin/sh
@@ -33,6 +39,7 @@ WRAPPER = """\
 export CONDA_PREFIX MAMBA_ROOT_PREFIX={tools}
 exec {tools}/bin/{command} "$@"
 """
+
 
 CONDARC = """\
 # Written by tljh: where packages come from. Your own settings belong into /etc/conda/.condarc.

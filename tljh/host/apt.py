@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tljh.errors import TljhError
-from tljh.host.base import Host, Result
-from tljh.output import Progress
+from tljh.base.errors import TljhError
+from tljh.base.progress import Progress
+from tljh.host.interface import Host, Result
 
 # Unattended upgrades of a freshly booted cloud image hold the lock for minutes.
 LOCK_TIMEOUT_S = 300
+
+
 _OPTIONS = (
     "-q",
     "-y",
@@ -22,16 +24,28 @@ _OPTIONS = (
     "-o",
     "Dpkg::Use-Pty=0",
 )
+
+
 _ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l", "LC_ALL": "C.UTF-8"}
 
 
 # "E: Could not get lock FILE. It is held by process 712 (apt-get)"
 _LOCKED = re.compile(r"Could not get lock(?:.*held by ((?:process )?\d+ \(.*?\)))?")
+
+
 _UNKNOWN = "Unable to locate package"
+
+
 _POLL_S = 2
+
+
 DOWNLOAD_ATTEMPTS = 4
+
+
 # Ours are 15 MB, the lists 10 to 30.
 DOWNLOAD_TIMEOUT_S = 240
+
+
 REFRESH_TIMEOUT_S = 120
 
 

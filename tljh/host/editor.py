@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tljh.errors import Exit, Finding, TljhError
+from tljh.base.errors import Exit, Finding, TljhError
 
 
 class EditedCopy:

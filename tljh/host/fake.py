@@ -11,15 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tljh.errors import Exit, TljhError
-from tljh.host.base import (
-    FileInfo,
-    GroupInfo,
-    Response,
-    Result,
-    UnitInfo,
-    UserInfo,
-)
+from tljh.base.errors import Exit, TljhError
+from tljh.host.interface import FileInfo, GroupInfo, Response, Result, UnitInfo, UserInfo
 from tljh.host.quota import DiskQuota
 
 

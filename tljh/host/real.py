@@ -19,8 +19,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tljh.errors import Exit, TljhError
-from tljh.host.base import (
+from tljh.base.errors import Exit, TljhError
+from tljh.host.fsync import flush
+from tljh.host.interface import (
     FileInfo,
     FileKind,
     GroupInfo,
@@ -30,13 +31,16 @@ from tljh.host.base import (
     UnitInfo,
     UserInfo,
 )
-from tljh.host.durable import flush
 from tljh.host.quota import DiskQuota, read_quota, write_quota
-from tljh.host.shown import properties_of_one, properties_shown
+from tljh.host.systemctl_output import properties_of_one, properties_shown
 
 _ORDINARY_NAME = re.compile(r"[a-z_][a-z0-9._-]*")
+
+
 # Also a link that leads in a circle, and a socket.
 _NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
+
+
 _UNIT_PROPERTIES = (
     "Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,NeedDaemonReload"
 )
@@ -388,7 +392,7 @@ class RealHost(RealReader):
         env: Mapping[str, str] | None = None,
         stdin: str | None = None,
     ) -> Running:
-        from tljh.host.running import RunningCommand
+        from tljh.host.background_command import RunningCommand
 
         return RunningCommand(argv, timeout_s, env, stdin)
 

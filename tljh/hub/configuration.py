@@ -10,66 +10,23 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tljh.hub.catalogue import NAMED_HERE
-from tljh.hub.limits import SLICE
-from tljh.hub.names import USERNAME_PATTERN
-from tljh.hub.providers import callback_url, who_is_let_in
-from tljh.isolation.servers import traits as isolation_traits
-from tljh.paths import Paths
-from tljh.proxy.settings import HUB_PORT
+from tljh.base.account_names import USERNAME_PATTERN
+from tljh.base.paths import Paths
+from tljh.base.well_known import HUB_PORT, SHORTEST_PASSWORD, SLICE
+from tljh.settings.derived import authenticator_class, callback_url, who_is_let_in
+from tljh.singleuser.sandbox import traits as isolation_traits
 
 if TYPE_CHECKING:
-    from tljh.config import Config
+    from tljh.settings.root import Config
 
 Traits = dict[str, dict[str, Any]]
 
-OUR_FIRST_USE = "tljh.hub.firstuse.ClaimedFirstUseAuthenticator"
-OUR_NATIVE = "tljh.hub.native.ClaimedNativeAuthenticator"
-# Names of the same class; ours adds claims for administrators' names. See `tljh.hub.chosen`.
-FIRST_USE_NAMES = (
-    "firstuse",
-    "firstuseauthenticator",
-    "firstuseauthenticator.FirstUseAuthenticator",
-    "firstuseauthenticator.firstuseauthenticator.FirstUseAuthenticator",
-    OUR_FIRST_USE,
-)
-NATIVE_NAMES = (
-    "native",
-    "nativeauthenticator.NativeAuthenticator",
-    "nativeauthenticator.nativeauthenticator.NativeAuthenticator",
-    OUR_NATIVE,
-)
-# What a password that somebody chooses must have at least.
-SHORTEST_PASSWORD = 8
+
 CULLER = "cull-idle"
+
+
 # From when a server's unit runs until it answers; waiting for its turn does not count.
 START_TIMEOUT_S = 120
-
-
-def _authenticator(config: Config) -> str:
-    """What auth.type names: the path of a class, or a short name, which has no capitals."""
-    named = NAMED_HERE.get(config.auth.type.lower(), config.auth.type).replace(":", ".")
-    return named if "." in named else named.lower()
-
-
-def uses_first_use(config: Config) -> bool:
-    return _authenticator(config) in FIRST_USE_NAMES
-
-
-def uses_native(config: Config) -> bool:
-    return _authenticator(config) in NATIVE_NAMES
-
-
-def uses_claims(config: Config) -> bool:
-    """Whether the authenticator keeps passwords, so that administrators need a claim."""
-    return uses_first_use(config) or uses_native(config)
-
-
-def authenticator_class(config: Config) -> str:
-    """The class that the hub loads: ours where it is one of those that we extend."""
-    if uses_first_use(config):
-        return OUR_FIRST_USE
-    return OUR_NATIVE if uses_native(config) else _authenticator(config)
 
 
 def hub_configuration(config: Config, paths: Paths) -> Traits:
@@ -102,7 +59,7 @@ def _hub(config: Config, paths: Paths) -> Traits:
             # Servers, kernels and routes live on while the hub restarts.
             "cleanup_servers": False,
             "cleanup_proxy": False,
-            "spawner_class": "tljh.hub.spawner.UserCreatingSpawner",
+            "spawner_class": "tljh.hub.process.spawner.UserCreatingSpawner",
             # Starts wait for their turn in a queue of ours, instead of being refused.
             "concurrent_spawn_limit": 0,
         }
@@ -115,7 +72,7 @@ def _proxy(config: Config, paths: Paths) -> Traits:
     port = config.https.port if has_https else config.http.port
     return {
         "JupyterHub": {
-            "proxy_class": "tljh.hub.routes.RoutesProxy",
+            "proxy_class": "tljh.hub.process.traefik_routes.RoutesProxy",
             "bind_url": f"{'https' if has_https else 'http'}://:{port}{config.base_url}",
         },
         "Proxy": {"should_start": False},
@@ -203,7 +160,7 @@ def _spawner(config: Config, paths: Paths) -> Traits:
             "accounts": config.users.accounts,
             "home_root": config.users.home_root,
             "skeleton": config.users.skeleton,
-            # Limits themselves are in a file that each start reads: see tljh.hub.limits.
+            # Limits themselves are in a file that each start reads: see tljh.singleuser.limits.
             "concurrent_starts": config.limits.concurrent_starts,
         },
     }

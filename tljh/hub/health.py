@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tljh.errors import Finding, TljhError
-from tljh.host.base import HostReader, Response
-from tljh.proxy.settings import HUB_PORT
+from tljh.base.errors import Finding, TljhError
+from tljh.base.well_known import HUB_PORT, HUB_UNIT, INSTANCE_HEADER, PROXY_UNIT
+from tljh.host.interface import HostReader, Response
 
 if TYPE_CHECKING:
-    from tljh.config import Config
+    from tljh.settings.root import Config
 
-INSTANCE_HEADER = "X-TLJH-Instance"
 DEADLINE_S = 60.0
+
+
 POLL_S = 0.1
+
+
 SHORTEST_WAIT_S = 5.0
-HUB_UNIT = "jupyterhub.service"
-PROXY_UNIT = "traefik.service"
 
 
 @dataclass(frozen=True)

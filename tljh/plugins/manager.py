@@ -12,12 +12,14 @@ from typing import Any
 
 import pluggy
 
-from tljh import hooks
-from tljh.errors import TljhError
-from tljh.host.base import HostReader
+from tljh.base.errors import TljhError
+from tljh.host.interface import HostReader
+from tljh.plugins import hookspecs
 
 ENTRY_POINTS = "tljh"
-# They are imported with what they need, as slowly as the hub (tljh.hub.check).
+
+
+# They are imported with what they need, as slowly as the hub (tljh.hub.config_check).
 ASK_TIMEOUT_S = 180.0
 
 
@@ -39,7 +41,7 @@ def installed_plugins() -> pluggy.PluginManager:
     Raises TljhError, naming the plugin, when one cannot be imported.
     """
     manager = pluggy.PluginManager("tljh")
-    manager.add_hookspecs(hooks)
+    manager.add_hookspecs(hookspecs)
     try:
         manager.load_setuptools_entrypoints(ENTRY_POINTS)
     except Exception as error:

@@ -2,3 +2,5 @@
 
 Files of this package are copied to where everybody can read them. They import nothing of tljh.
 """
+
+from __future__ import annotations

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.proxy.certificates.authority import issue
 from tests.test_converge import ENVIRONMENT, PATHS, machine
-from tljh.host.base import DIES_WITH_US, Response, Result
+from tljh.base.clock import utc_now
 from tljh.host.fake import FakeHost
-from tljh.proxy.certificates.pair import utc_now
-from tljh.proxy.certificates.served import first_as_der, named_certificate
+from tljh.host.interface import DIES_WITH_US, Response, Result
+from tljh.proxy.served_certificate import first_as_der, named_certificate
 
 DIRECTORY = "https://ca.example.org/directory"
 CERTBOT = f"{ENVIRONMENT}/bin/certbot"
@@ -82,7 +82,7 @@ def secure_machine() -> CertbotHost:
     host = CertbotHost(answers=plain.answers)
 
     def answer() -> Response:
-        from tljh.hub.health import INSTANCE_HEADER
+        from tljh.base.well_known import INSTANCE_HEADER
 
         instance = (host.read(PATHS.state_dir / "instance") or b"").decode().strip()
         runs = host.unit("jupyterhub.service").is_active and host.unit("traefik.service").is_active

@@ -16,13 +16,10 @@ from tests.proxy.certificates.acme_authority import (
 )
 from tests.proxy.certificates.authority import NOW, issue
 from tests.test_converge import PATHS, install, reload
-from tljh.commands import cert
-from tljh.commands.cert import CertificateStatus
-from tljh.errors import TljhError
-from tljh.host.base import Response, Result
-from tljh.host.fake import Killed
-from tljh.output import Silent
-from tljh.proxy.certificates.acme import (
+from tljh.base.errors import TljhError
+from tljh.base.progress import Silent
+from tljh.certificates.acme_preflight import Seen, limit_notes, name_notes, server_errors
+from tljh.certificates.acme_request import (
     PRODUCTION,
     STAGING,
     AcmeRequest,
@@ -30,24 +27,24 @@ from tljh.proxy.certificates.acme import (
     is_due,
     next_try,
 )
-from tljh.proxy.certificates.findings import certificate_findings
-from tljh.proxy.certificates.preflight import (
-    Seen,
-    limit_notes,
-    name_notes,
-    server_errors,
-)
-from tljh.proxy.certificates.renewal import AGAIN, renew, serve, standing
-from tljh.proxy.certificates.served import first_as_der, named_certificate
-from tljh.proxy.certificates.store import Attempts, Ledger, read_ledger
-from tljh.proxy.certificates.takeover import certificate_from
+from tljh.certificates.acme_store import Attempts, Ledger, read_ledger
+from tljh.certificates.traefik_acme_json import certificate_from
+from tljh.commands import cert
+from tljh.commands.cert import CertificateStatus
+from tljh.host.fake import Killed
+from tljh.host.interface import Response, Result
+from tljh.operations.certificate_checks import certificate_findings
+from tljh.operations.certificate_renewal import AGAIN, renew, serve, standing
+from tljh.proxy.served_certificate import first_as_der, named_certificate
 
 REFUSED = Result(1, "An unexpected error occurred:\nthe authority is in a bad mood\n")
 
 
 @pytest.fixture(autouse=True)
 def no_conda(monkeypatch):
-    monkeypatch.setattr("tljh.commands.install._conda_environments", lambda *_, **__: [])
+    monkeypatch.setattr(
+        "tljh.operations.install_and_reload._conda_environments", lambda *_, **__: []
+    )
 
 
 @pytest.fixture
@@ -68,7 +65,7 @@ def seventy_days_later(monkeypatch):
     """Of a certificate for ninety days less than a third is left."""
     later = datetime.now(timezone.utc) + timedelta(days=70)
     for module in ("renewal", "source", "findings"):
-        monkeypatch.setattr(f"tljh.proxy.certificates.{module}.utc_now", lambda: later)
+        monkeypatch.setattr(f"tljh.certificates.{module}.utc_now", lambda: later)
 
 
 def served(host):
@@ -165,7 +162,8 @@ def test_a_proxy_that_does_not_take_it_up_is_told_and_undone(host):
 def effects_of_a_first_certificate():
     host = secure_machine()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tljh.commands.install._conda_environments", lambda *_, **__: [])
+        conda = "tljh.operations.install_and_reload._conda_environments"
+        patch.setattr(conda, lambda *_, **__: [])
         install(host)
         before = len(host.effects)
         reload(host, configuration("hub.example.org"))
@@ -241,7 +239,7 @@ def test_the_fix_for_a_renewal_that_failed_asks_again_whatever_was_tried(
 
 def at(monkeypatch, when):
     for module in ("renewal", "source", "findings"):
-        monkeypatch.setattr(f"tljh.proxy.certificates.{module}.utc_now", lambda: when)
+        monkeypatch.setattr(f"tljh.certificates.{module}.utc_now", lambda: when)
 
 
 def test_a_failure_under_a_wrong_clock_keeps_nobody_waiting_for_that_time(secure, monkeypatch):
@@ -275,7 +273,7 @@ def test_a_certificate_from_the_future_is_found(secure, monkeypatch):
 
 def test_an_expired_certificate_hinders_no_other_change(secure, monkeypatch):
     later = datetime.now(timezone.utc) + timedelta(days=100)
-    for module in ("tljh.facts", "tljh.proxy.certificates.findings"):
+    for module in ("tljh.operations.facts", "tljh.operations.certificate_checks"):
         monkeypatch.setattr(f"{module}.utc_now", lambda: later)
     secure.refusal = REFUSED
     more = "limits: {memory: 1G}"
@@ -431,7 +429,7 @@ def test_a_taken_over_certificate_that_expired_hinders_no_other_change(host, mon
     old = issue("hub.example.org", ["hub.example.org"], to_day=365)
     host.write(PATHS.state_dir / "acme.json", acme_json(old), mode=0o600)
     reload(host, configuration("hub.example.org"))
-    for module in ("tljh.facts", "tljh.proxy.certificates.resource"):
+    for module in ("tljh.operations.facts", "tljh.proxy.certificate_resources"):
         monkeypatch.setattr(f"{module}.utc_now", lambda: NOW + timedelta(days=400))
     host.refusal = REFUSED
     assert reload(host, configuration("hub.example.org", more="limits: {memory: 1G}")).number

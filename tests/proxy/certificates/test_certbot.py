@@ -16,18 +16,12 @@ from hypothesis import strategies as st
 
 from tests.proxy.certificates.acme_authority import CERTBOT, DIRECTORY, CertbotHost
 from tests.test_converge import PATHS
-from tljh.errors import TljhError
-from tljh.host.base import Result
-from tljh.proxy.certificates.acme import AcmeRequest, acme_dir
-from tljh.proxy.certificates.certbot import (
-    _ERROR_TYPE,
-    Certbot,
-    Listener,
-    read_eab,
-    refusals,
-)
-from tljh.proxy.certificates.dns import NEEDED_LINES, PROVIDERS
-from tljh.proxy.certificates.preflight import file_errors
+from tljh.base.errors import TljhError
+from tljh.certificates.acme_preflight import file_errors
+from tljh.certificates.acme_request import AcmeRequest, acme_dir
+from tljh.certificates.certbot import _ERROR_TYPE, Certbot, Listener, read_eab, refusals
+from tljh.certificates.dns_providers import NEEDED_LINES, PROVIDERS
+from tljh.host.interface import Result
 
 REQUEST = AcmeRequest(("hub.example.org", "www.example.org"), DIRECTORY, "ada@example.org")
 BEHIND = Listener("127.0.0.1", 402)
@@ -77,8 +71,8 @@ def certbot():
 
 
 def test_what_comes_back_belongs_to_the_key_that_was_made(host, certbot):
-    from tljh.proxy.certificates.flaws import judge
-    from tljh.proxy.certificates.pair import utc_now
+    from tljh.base.clock import utc_now
+    from tljh.certificates.audit import judge
 
     found = certbot.obtain(host, REQUEST, BEHIND, 60)
     assert judge(found.chain, found.key, REQUEST.names, utc_now()) == []

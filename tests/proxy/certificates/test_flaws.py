@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from tests.proxy.certificates.authority import NOW, issue, named
-from tljh.proxy.certificates.flaws import judge
-from tljh.proxy.certificates.pair import as_pem, utc_now
+from tljh.base.clock import utc_now
+from tljh.certificates.audit import judge
+from tljh.certificates.x509 import as_pem
 
 ROOT = issue("Root", is_authority=True, to_day=900)
 MIDDLE = issue("Middle", by=ROOT, is_authority=True, to_day=400)

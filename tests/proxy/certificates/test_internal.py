@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.proxy.certificates.authority import NOW, alternative, issue, named
-from tljh.host.base import Result
+from tljh.base.clock import utc_now
+from tljh.certificates.local_authority import HUB_LIFE, Authority, ready_authority
+from tljh.certificates.machine_names import machine_names
+from tljh.certificates.x509 import certificates_of, details
 from tljh.host.fake import FakeHost
-from tljh.proxy.certificates.internal import HUB_LIFE, Authority, ready_authority
-from tljh.proxy.certificates.names import machine_names
-from tljh.proxy.certificates.pair import certificates_of, details, utc_now
+from tljh.host.interface import Result
 
 NAMES = ("hub.example.org", "hub", "10.1.2.3", "localhost", "127.0.0.1")
 ADDRESSES = """[

@@ -10,22 +10,17 @@ import pytest
 from tests.proxy.certificates.acme_authority import secure_machine
 from tests.proxy.certificates.authority import NOW, Issued, issue
 from tests.test_converge import PATHS, install, reload
+from tljh.base.clock import utc_now
+from tljh.base.errors import TljhError
+from tljh.base.progress import Silent
+from tljh.certificates.own_files import WATCH
+from tljh.certificates.x509 import TlsPair, details
 from tljh.commands.cert import CertificateStatus
-from tljh.errors import TljhError
-from tljh.host.base import FileInfo, Result
 from tljh.host.fake import FakeHost, Killed
-from tljh.output import Silent
-from tljh.proxy.certificates.own import WATCH
-from tljh.proxy.certificates.pair import details, utc_now
-from tljh.proxy.certificates.renewal import applied, renew, standing
-from tljh.proxy.certificates.served import (
-    exchange,
-    named_certificate,
-    named_pair,
-    remove_others,
-)
-from tljh.proxy.desired import dynamic_inputs
-from tljh.proxy.dynamic import Certificate
+from tljh.host.interface import FileInfo, Result
+from tljh.operations.certificate_renewal import applied, renew, standing
+from tljh.proxy.resources import dynamic_inputs
+from tljh.proxy.served_certificate import exchange, named_certificate, named_pair, remove_others
 
 PEOPLE = b"users: {admin: [ada]}\n"
 INTERNAL = PEOPLE + b"https: {enabled: true, mode: internal, domains: [hub.lan]}\n"
@@ -36,7 +31,9 @@ AUTHORITY = PATHS.state_dir / "internal-ca"
 
 @pytest.fixture(autouse=True)
 def no_conda(monkeypatch):
-    monkeypatch.setattr("tljh.commands.install._conda_environments", lambda *_, **__: [])
+    monkeypatch.setattr(
+        "tljh.operations.install_and_reload._conda_environments", lambda *_, **__: []
+    )
 
 
 @pytest.fixture
@@ -48,7 +45,9 @@ def installed() -> FakeHost:
     found = secure_machine()
     install(found)
     trial = f"{found.readlink(PATHS.hub)}/bin/python".replace("versions", "/opt/tljh/versions")
-    found.answers[f"{trial} -I -m tljh.proxy.trial"] = Result(0, '{"ready": true, "lines": []}')
+    found.answers[f"{trial} -I -m tljh.proxy.supervisor.trial"] = Result(
+        0, '{"ready": true, "lines": []}'
+    )
     return found
 
 
@@ -94,7 +93,7 @@ def test_it_is_renewed_by_the_timer_under_the_same_authority(host, monkeypatch):
     authority, before = host.read(AUTHORITY / "ca.crt"), named_certificate(host, PATHS)
     assert not renew(host, PATHS, Silent()).exchanged
     later = utc_now() + timedelta(days=300)
-    monkeypatch.setattr("tljh.proxy.certificates.internal.utc_now", lambda: later)
+    monkeypatch.setattr("tljh.certificates.local_authority.utc_now", lambda: later)
     effects = len(host.effects)
     assert renew(host, PATHS, Silent()).exchanged
     after = named_certificate(host, PATHS)
@@ -115,7 +114,8 @@ def test_a_name_outside_its_limits_takes_a_new_authority(host):
 
 def effects_of_the_first_time() -> int:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tljh.commands.install._conda_environments", lambda *_, **__: [])
+        conda = "tljh.operations.install_and_reload._conda_environments"
+        patch.setattr(conda, lambda *_, **__: [])
         host = installed()
         before = len(host.effects)
         reload(host, INTERNAL)
@@ -187,12 +187,12 @@ def test_pair_that_differs_in_its_key_file_alone_is_exchanged_and_what_is_named_
     put(host, own)
     reload(host, TLS)
     config = applied(host, PATHS)
-    raw = Certificate(own.pem, own.key_pem() + b"\n")
+    raw = TlsPair(own.pem, own.key_pem() + b"\n")
     exchange(host, dynamic_inputs(config.config, config.facts, PATHS), raw)
     remove_others(host, PATHS)
     assert named_pair(host, PATHS) == raw
     assert renew(host, PATHS, Silent()).exchanged
-    assert named_pair(host, PATHS) == Certificate(own.pem, own.key_pem())
+    assert named_pair(host, PATHS) == TlsPair(own.pem, own.key_pem())
     assert set(copies(host).values()) == {own.pem, own.key_pem()}
 
 
@@ -201,7 +201,7 @@ def test_replacement_that_traefik_refuses_is_never_served(host):
     put(host, old)
     reload(host, TLS)
     line = '2026-11-25T10:00:00Z ERR Unable to load certificate error=\\"tls: no\\"'
-    trial = next(one for one in host.answers if one.endswith("tljh.proxy.trial"))
+    trial = next(one for one in host.answers if one.endswith("tljh.proxy.supervisor.trial"))
     host.answers[trial] = Result(0, f'{{"ready": true, "lines": ["{line}"]}}')
     put(host, valid_for(90))
     effects = len(host.effects)
@@ -222,7 +222,7 @@ def test_rules_that_were_edited_since_the_reload_are_no_matter_of_a_renewal(host
 def test_own_certificate_that_expired_hinders_no_other_change_and_no_rollback(host, monkeypatch):
     put(host, valid_for(80))
     reload(host, TLS)
-    for module in ("tljh.facts", "tljh.proxy.certificates.own"):
+    for module in ("tljh.operations.facts", "tljh.certificates.own_files"):
         monkeypatch.setattr(f"{module}.utc_now", lambda: utc_now() + timedelta(days=100))
     assert reload(host, TLS + b"limits: {memory: 1G}\n").number
     assert not renew(host, PATHS, Silent()).exchanged

@@ -5,13 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.proxy.certificates.authority import NOW, Issued, issue
-from tljh.errors import TljhError
-from tljh.host.base import FileInfo, UnitInfo
-from tljh.host.fake import FakeHost
-from tljh.paths import Paths
-from tljh.plan import plan
-from tljh.proxy.certificates import own
-from tljh.proxy.certificates.own import (
+from tljh.base.errors import TljhError
+from tljh.base.paths import Paths
+from tljh.certificates import own_files as own
+from tljh.certificates.own_files import (
     WATCH,
     await_pair,
     certificate_warnings,
@@ -21,8 +18,11 @@ from tljh.proxy.certificates.own import (
     read_files,
     watch_resources,
 )
-from tljh.proxy.dynamic import Certificate
-from tljh.proxy.https_settings import HttpsSettings, TlsSettings
+from tljh.certificates.x509 import TlsPair
+from tljh.engine.plan import plan
+from tljh.host.fake import FakeHost
+from tljh.host.interface import FileInfo, UnitInfo
+from tljh.settings.sections.https import HttpsSettings, TlsSettings
 
 CERT, KEY = Path("/home/ada/hub 100%.crt"), Path("/home/ada/hub.key")
 HTTPS = HttpsSettings(
@@ -46,8 +46,8 @@ def put(host: FakeHost, cert: Issued | None = None, key: Issued | None = None) -
     return host
 
 
-def pair(one: Issued) -> Certificate:
-    return Certificate(one.pem, one.key_pem())
+def pair(one: Issued) -> TlsPair:
+    return TlsPair(one.pem, one.key_pem())
 
 
 def whats(https: HttpsSettings, host: FakeHost, served: Issued) -> list[str]:

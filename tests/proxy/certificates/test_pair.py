@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.proxy.certificates.authority import NOW, issue
-from tljh.proxy.certificates.pair import Unreadable, details, fits
+from tljh.certificates.x509 import Unreadable, details, fits
 
 ROOT = issue("Root", is_authority=True, to_day=900)
 MIDDLE = issue("Middle", by=ROOT, is_authority=True, to_day=400)

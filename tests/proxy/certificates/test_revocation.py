@@ -8,23 +8,25 @@ import pytest
 
 from tests.proxy.certificates.acme_authority import configuration, secure_machine
 from tests.test_converge import PATHS, install, reload
+from tljh.base.errors import TljhError
+from tljh.base.progress import Silent
+from tljh.certificates.acme_request import acme_dir
+from tljh.certificates.x509 import details
 from tljh.commands import cert
-from tljh.errors import TljhError
-from tljh.host.base import Result
 from tljh.host.fake import Killed
-from tljh.output import Silent
-from tljh.proxy.certificates.acme import acme_dir
-from tljh.proxy.certificates.findings import certificate_findings
-from tljh.proxy.certificates.pair import details
-from tljh.proxy.certificates.renewal import renew
-from tljh.proxy.certificates.served import named_certificate
+from tljh.host.interface import Result
+from tljh.operations.certificate_checks import certificate_findings
+from tljh.operations.certificate_renewal import renew
+from tljh.proxy.served_certificate import named_certificate
 
 BUSY = Result(1, "", "An unexpected error occurred:\nService busy; retry later.\n")
 
 
 @pytest.fixture(autouse=True)
 def no_conda(monkeypatch):
-    monkeypatch.setattr("tljh.commands.install._conda_environments", lambda *_, **__: [])
+    monkeypatch.setattr(
+        "tljh.operations.install_and_reload._conda_environments", lambda *_, **__: []
+    )
 
 
 @pytest.fixture
@@ -128,7 +130,8 @@ def test_one_that_the_authority_has_revoked_already_is_done_with(host):
 
 def effects_of_a_revocation() -> int:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tljh.commands.install._conda_environments", lambda *_, **__: [])
+        conda = "tljh.operations.install_and_reload._conda_environments"
+        patch.setattr(conda, lambda *_, **__: [])
         host = secure_machine()
         install(host)
         reload(host, configuration("hub.example.org"))

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from tests.proxy.certificates.authority import NOW
-from tljh.config import load
-from tljh.proxy.certificates.internal import ready_authority
-from tljh.proxy.certificates.trust import trust_in
+from tljh.certificates.authority_trust import trust_in
+from tljh.certificates.local_authority import ready_authority
+from tljh.settings.load import load
 
 
 @pytest.mark.parametrize(

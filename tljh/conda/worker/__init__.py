@@ -6,3 +6,5 @@ process leaves by `os._exit`. It and the journalled resource that calls it are t
 that write to an environment. One request as JSON on standard input; events, then one
 `result` or `problem`, as lines of JSON on standard output.
 """
+
+from __future__ import annotations

@@ -40,7 +40,7 @@ from tljh.conda.worker.prefix import (
 )
 from tljh.conda.worker.problems import Problem
 from tljh.conda.worker.solving import locked_records, network_client
-from tljh.host.base import DIES_WITH_US
+from tljh.host.interface import DIES_WITH_US
 
 PIP_TIMEOUT_S = 3600
 

@@ -20,7 +20,11 @@ from tljh.conda.environment import MARKER
 # Edited in place by conda, pip and Jupyter, so that a hard link would change the snapshot too
 # (found by comparing hashes after each of their commands). All else is replaced, not edited.
 COPIED = ("conda-meta", "etc", "share/jupyter/lab/settings", "share/jupyter/kernels")
+
+
 AT_FDCWD = -100
+
+
 RENAME_EXCHANGE = 2
 
 

@@ -1,0 +1,94 @@
+"""What a user can act on: what is wrong, where, why, and the fix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of every command; documented in docs/reference/exit-codes.md."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    UNFIT = 3
+    LOCKED = 4
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in which file something stands; line and column count from 1."""
+
+    path: str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        text = self.path
+        if self.line is not None:
+            text += f", line {self.line}"
+        if self.column is not None:
+            text += f", column {self.column}"
+        return text
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, in lower case and without a full stop.
+
+    `why` is evidence, for example the last lines of a journal, and may span lines;
+    `fix` is a command or a sentence that a user can follow.
+    """
+
+    what: str
+    where: Place | None = None
+    why: str | None = None
+    fix: str | None = None
+
+    def as_text(self, label: str = "error") -> str:
+        lines = [f"{label}: {self.what}"]
+        if self.where is not None:
+            lines.append(f"  at {self.where}")
+        if self.why is not None:
+            first, *rest = self.why.rstrip().splitlines() or [""]
+            lines.append(f"  because: {first}")
+            lines += [f"    {line}" for line in rest]
+        if self.fix is not None:
+            lines.append(f"  fix: {self.fix}")
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, object]:
+        where = self.where
+        return {
+            "what": self.what,
+            "path": where.path if where else None,
+            "line": where.line if where else None,
+            "column": where.column if where else None,
+            "why": self.why,
+            "fix": self.fix,
+        }
+
+
+class TljhError(Exception):
+    """Raised for what a user can act on; `tljh.cli.main` alone turns it into text and exit code.
+
+    Carries one finding or, where several things are wrong at once, all of them.
+    """
+
+    def __init__(
+        self,
+        what: str | Sequence[Finding],
+        *,
+        where: Place | None = None,
+        why: str | None = None,
+        fix: str | None = None,
+        exit_code: Exit = Exit.FAILED,
+    ) -> None:
+        self.findings: tuple[Finding, ...] = (
+            (Finding(what, where, why, fix),) if isinstance(what, str) else tuple(what)
+        )
+        self.exit_code = exit_code
+        super().__init__("\n".join(finding.as_text() for finding in self.findings))

@@ -1,0 +1,149 @@
+"""Certificates by ACME: the one that is at hand, a new one, and what came of earlier attempts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tljh.base.clock import utc_now
+from tljh.base.errors import TljhError
+from tljh.base.paths import Paths
+from tljh.base.progress import Progress
+from tljh.certificates.acme_preflight import ANSWER_S, look_ahead
+from tljh.certificates.acme_request import (
+    CHALLENGE_PORT,
+    AcmeRequest,
+    acme_request,
+    next_try,
+    renewal_time,
+)
+from tljh.certificates.acme_store import Attempts, held, keep, read_ledger, stored, write_ledger
+from tljh.certificates.certbot import Certbot, Listener, kept_proxies
+from tljh.certificates.traefik_acme_json import FILE as ACME_JSON
+from tljh.certificates.traefik_acme_json import certificate_from
+from tljh.certificates.x509 import Details, TlsPair
+from tljh.host.interface import Host, HostReader
+from tljh.proxy.served_certificate import named_certificate
+
+if TYPE_CHECKING:
+    from tljh.settings.root import Config
+
+
+@dataclass(frozen=True)
+class AcmeSource:
+    """One request of this machine, and where challenges are answered without Traefik."""
+
+    request: AcmeRequest
+    paths: Paths
+    hub: Path
+    http: Listener
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.request.names
+
+    @property
+    def authority(self) -> str:
+        return self.request.authority
+
+    def held(self, host: HostReader, now: datetime) -> TlsPair | None:
+        """The one to serve: obtained from the authority, or taken over from Traefik's own ACME."""
+        return self.obtained(host, now) or self._taken_over(host, now)
+
+    def _taken_over(
+        self, host: HostReader, now: datetime, served: bytes | None = None
+    ) -> TlsPair | None:
+        data = host.read(self.paths.state_dir / ACME_JSON)
+        return certificate_from(data, self.request.names, now, served) if data else None
+
+    def at_hand(self, host: HostReader, now: datetime) -> TlsPair | None:
+        """Like `held`; one that expired while it was served counts, too.
+
+        Otherwise no change of anything could be applied while the authority is down: to get a
+        new one is the timer's business then, and `tljh status` says that it is overdue.
+        """
+        found = self.held(host, now)
+        if found is None:
+            served = named_certificate(host, self.paths)
+            kept = stored(host, self.paths, self.request.key)
+            if kept and kept.chain == served:
+                return kept
+            found = self._taken_over(host, now, served)
+        return found
+
+    def obtained(self, host: HostReader, now: datetime) -> TlsPair | None:
+        """The one that this request was answered with; nobody else's."""
+        return held(host, self.paths, self.request.key, now)
+
+    def obtain(self, host: Host, progress: Progress, timeout_s: float | None = None) -> TlsPair:
+        attempts = self._attempts(host, utc_now())
+        was_asked = False
+        try:
+            for doubt in self.doubts(host, timeout_s):
+                progress.note(doubt)
+            was_asked = True
+            certificate = self._certbot.obtain(
+                host, self.request, self._listener(host), timeout_s or self.request.deadline_s
+            )
+        except TljhError as error:
+            first = error.findings[0].as_json()
+            failed = attempts.after_failure(utc_now(), first, was_asked=was_asked)
+            write_ledger(host, self.paths, self.request, failed)
+            raise
+        now = utc_now()
+        keep(host, self.paths, self.request.key, certificate, now)
+        write_ledger(host, self.paths, self.request, attempts.after_success(now))
+        return certificate
+
+    def doubts(self, host: HostReader, timeout_s: float | None = None) -> list[str]:
+        """What looks as if a certificate would be refused; raises TljhError for what is sure."""
+        attempts = self._attempts(host, utc_now())
+        instance = (host.read(self.paths.state_dir / "instance") or b"").decode().strip()
+        is_proxied = bool(kept_proxies(host, self.paths))
+        return look_ahead(
+            host,
+            self.request,
+            attempts,
+            utc_now(),
+            instance=instance,
+            is_proxied=is_proxied,
+            timeout_s=min(timeout_s, ANSWER_S) if timeout_s else None,
+        )
+
+    @property
+    def _certbot(self) -> Certbot:
+        return Certbot(self.hub / "bin" / "certbot", self.paths)
+
+    def _listener(self, host: HostReader) -> Listener:
+        """Behind Traefik; at the public port itself while no Traefik runs, as in an install."""
+        if host.unit("traefik.service").is_active:
+            return Listener("127.0.0.1", CHALLENGE_PORT)
+        return self.http
+
+    def renewal(self, about: Details) -> datetime:
+        """When a new one is due."""
+        return renewal_time(about.not_before, about.not_after)
+
+    def next_try(self, host: HostReader, about: Details | None, now: datetime) -> datetime | None:
+        """Until when to leave the authority alone after failures; None for not at all."""
+        failed = self._attempts(host, now).failed
+        left = about.not_after - now if about else timedelta(hours=10)
+        return next_try(failed, left)
+
+    def last_error(self, host: HostReader) -> dict[str, object] | None:
+        """The finding of the last attempt, if it failed, and when that was (`at`)."""
+        return read_ledger(host, self.paths).of(self.request).error
+
+    def _attempts(self, host: HostReader, now: datetime) -> Attempts:
+        return read_ledger(host, self.paths).of(self.request).as_of(now)
+
+
+def acme_source(config: Config, paths: Paths, hub_environment: Path) -> AcmeSource:
+    return AcmeSource(
+        acme_request(config),
+        paths,
+        hub_environment,
+        Listener(config.http.address, config.http.port),
+    )

@@ -1,0 +1,362 @@
+"""Running certbot: a key and a request for it go in, a certificate or the authority's words out.
+
+certbot only talks to the authority. The key is made here and certbot sees a signing request, so
+there are no lineages of its own that could be half renewed; it keeps its accounts below
+state/acme/certbot. Secrets reach it in files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tljh.base.errors import Finding, TljhError
+from tljh.base.paths import Paths
+from tljh.certificates.acme_request import AcmeRequest, acme_dir
+from tljh.certificates.acme_store import make_directories
+from tljh.certificates.x509 import TlsPair
+from tljh.host.interface import DIES_WITH_US, Host, HostReader, Result
+
+SYSTEM_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+_PROBLEM = re.compile(
+    r"(?:Domain|Identifier):\s*(?P<domain>\S+)\s*\n\s*Type:\s*(?P<type>\S+)\s*\n"
+    r"\s*Detail:\s*(?P<detail>.+(?:\n(?!\s*(?:Domain|Identifier|Hint):)\s*\S.*)*)",
+)
+
+
+# How certbot's log ends where the authority refused; it prints the words, and not the type.
+_ERROR_TYPE = re.compile(r"^acme\.messages\.Error: urn:ietf:params:acme:error:(\w+)", re.M)
+
+
+# Let's Encrypt calls a deactivated account unauthorized, as it does a failed challenge.
+_ACCOUNT_GONE = re.compile(
+    r"^An unexpected error occurred:\n(?:.* :: )?Account (?:\S+ not found|is not valid)\b", re.M
+)
+
+
+# certbot asks a second time by itself, which was not enough in some 60 of 500 runs with 15 % of
+# all nonces rejected.
+_BAD_NONCE = re.compile(r"badNonce|anti-replay nonce", re.I)
+
+
+MOST_RUNS = 4
+
+
+_UNTRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED|certificate verify failed|SSLError\(")
+
+
+_NOISE = (
+    "Saving debug log",
+    "Ask for help",
+    "See the logfile",
+    "Requesting a certificate",
+    "Account registered",
+    "Some challenges have failed",
+    "An unexpected error occurred",
+    "Certificates created using --csr",
+    "- - -",
+    "Processing",
+    "The Certificate Authority failed",
+    "Hint:",
+)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Where certbot answers HTTP challenges; an empty address stands for all."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Answer(Result):
+    """What certbot left, and the kind of error that it was if the authority named one."""
+
+    error_type: str | None = None
+
+
+@dataclass(frozen=True)
+class Certbot:
+    """certbot of one hub environment, with this machine's accounts."""
+
+    binary: Path
+    paths: Paths
+
+    def obtain(self, host: Host, request: AcmeRequest, at: Listener, timeout_s: float) -> TlsPair:
+        """Ask for a certificate. Raises TljhError with what the authority said."""
+        from tljh.certificates.certbot import new_key, signing_request
+
+        scratch = self._scratch(host)
+        try:
+            key = new_key(request.key_type)
+            csr = scratch / "request.pem"
+            host.write(csr, signing_request(key, request.names), mode=0o600)
+            chain = scratch / "chain.pem"
+            argv = [
+                *self._base("certonly", request, scratch, host),
+                *("--csr", str(csr), "--fullchain-path", str(chain)),
+                *("--cert-path", str(scratch / "leaf.pem")),
+                *("--chain-path", str(scratch / "above.pem")),
+                *self._challenge(request, at),
+            ]
+            failure = f"{request.authority} gave no certificate"
+            done = self._run_patiently(host, argv, request, scratch, timeout_s, failure)
+            obtained = host.read(chain)
+            if not done.ok or obtained is None:
+                raise TljhError(refusals(done, request))
+            return TlsPair(chain=obtained, key=key)
+        finally:
+            host.remove(scratch)
+
+    def revoke(
+        self,
+        host: Host,
+        request: AcmeRequest,
+        certificate: TlsPair,
+        reason: str,
+        timeout_s: float,
+    ) -> None:
+        """Have the authority revoke a certificate, proven by its key."""
+        scratch = self._scratch(host)
+        try:
+            host.write(scratch / "leaf.pem", certificate.chain, mode=0o600)
+            host.write(scratch / "key.pem", certificate.key, mode=0o600)
+            argv = [
+                *self._base("revoke", request, scratch, host),
+                *("--cert-path", str(scratch / "leaf.pem"), "--key-path", str(scratch / "key.pem")),
+                *("--reason", reason, "--no-delete-after-revoke"),
+            ]
+            failure = f"{request.authority} did not revoke the certificate"
+            done = self._run_patiently(host, argv, request, scratch, timeout_s, failure)
+            # Of a run that was killed before it could take note.
+            if not done.ok and done.error_type != "alreadyRevoked":
+                fix = "mend what it says, then: sudo tljh cert revoke"
+                raise TljhError(failure, why=said(done), fix=fix)
+        finally:
+            host.remove(scratch)
+
+    def _scratch(self, host: Host) -> Path:
+        make_directories(host, self.paths)
+        scratch = acme_dir(self.paths) / "scratch"
+        host.remove(scratch)  # of a run that was killed
+        host.mkdir(scratch, mode=0o700)
+        return scratch
+
+    def _base(self, verb: str, request: AcmeRequest, scratch: Path, host: Host) -> list[str]:
+        own = self._own
+        options = scratch / "options.ini"
+        host.write(options, _secret_options(host, request), mode=0o600)
+        email = ["--email", request.email]
+        return [
+            *(str(self.binary), verb, "--config", str(options), "--non-interactive"),
+            *("--server", request.server, "--agree-tos", "--no-eff-email"),
+            *(email if request.email else ["--register-unsafely-without-email"]),
+            *("--config-dir", str(own / "config"), "--work-dir", str(own / "work")),
+            *("--logs-dir", str(own / "logs"), "--max-log-backups", "20"),
+        ]
+
+    def _challenge(self, request: AcmeRequest, at: Listener) -> list[str]:
+        profile = ["--required-profile", request.profile] if request.profile else []
+        if request.dns_provider is None:
+            address = ["--http-01-address", at.address] if at.address else []
+            return [
+                *("--standalone", "--preferred-challenges", "http"),
+                *("--http-01-port", str(at.port), *address, *profile),
+            ]
+        from tljh.certificates.dns_providers import plugin_options
+
+        return [*plugin_options(request), *profile]
+
+    def _run_patiently(
+        self,
+        host: Host,
+        argv: list[str],
+        request: AcmeRequest,
+        scratch: Path,
+        timeout_s: float,
+        failure: str,
+    ) -> Answer:
+        """Run it, again after what is no refusal; all of it within `timeout_s`.
+
+        Raises TljhError, as the `failure` to do this within that time.
+        """
+        end_s = host.monotonic_s() + timeout_s
+        for _ in range(MOST_RUNS):
+            left_s = max(1.0, end_s - host.monotonic_s())
+            try:
+                done = self._run(host, argv, request, scratch, left_s)
+            except TljhError as error:
+                raise TljhError(
+                    f"{failure} within {timeout_s:g} s",
+                    why=f"certbot was waiting for {request.server}",
+                    fix="see whether the authority has a disturbance",
+                ) from error
+            said_now = f"{done.out}\n{done.err}"
+            is_gone = done.error_type == "accountDoesNotExist" or _ACCOUNT_GONE.search(said_now)
+            if done.ok or not (is_gone or _BAD_NONCE.search(said_now)):
+                break
+            if is_gone:
+                # Test authorities forget accounts, and one's own starts over some day.
+                host.remove(self._own / "config" / "accounts" / urlsplit(request.server).netloc)
+        return done
+
+    @property
+    def _own(self) -> Path:
+        """certbot's own directory: accounts and logs."""
+        return acme_dir(self.paths) / "certbot"
+
+    def _log(self, host: HostReader) -> str:
+        """What certbot wrote in its last run; it begins a new file each time."""
+        return (host.read(self._own / "logs" / "letsencrypt.log") or b"").decode(errors="replace")
+
+    def _run(
+        self, host: Host, argv: list[str], request: AcmeRequest, scratch: Path, timeout_s: float
+    ) -> Answer:
+        from tljh.certificates.dns_providers import plugin_environment
+
+        env = {
+            "PYTHONUNBUFFERED": "1",
+            **kept_proxies(host, self.paths),
+            **plugin_environment(request),
+        }
+        trusted = _trusted(host, request)
+        if trusted:
+            host.write(scratch / "trusted.pem", trusted, mode=0o600)
+            env["REQUESTS_CA_BUNDLE"] = str(scratch / "trusted.pem")
+        # Who goes on asking for a run that was killed is in the way of the next one.
+        before = self._log(host)
+        done = host.run([*DIES_WITH_US, *argv], timeout_s=timeout_s, env=env)
+        log = self._log(host)
+        types = _ERROR_TYPE.findall(log) if log != before and not done.ok else []
+        return Answer(done.code, done.out, done.err, error_type=types[-1] if types else None)
+
+
+def _trusted(host: HostReader, request: AcmeRequest) -> bytes:
+    """Authorities to trust: the system's, as a DNS provider may be asked too, and one's own."""
+    own = host.read(Path(request.ca_bundle)) if request.ca_bundle else None
+    return (host.read(SYSTEM_BUNDLE) or b"").rstrip() + b"\n" + (own or b"")
+
+
+def kept_proxies(host: HostReader, paths: Paths) -> dict[str, str]:
+    """The way to the Internet that the installation took; sudo and timers know of none."""
+    kept = json.loads(host.read(paths.state_dir / "environment.json") or b"{}")
+    return {name: value for name, value in kept.items() if name.lower().endswith("_proxy")}
+
+
+def _secret_options(host: Host, request: AcmeRequest) -> bytes:
+    """What must not be on a command line, as certbot's configuration file."""
+    if request.eab is None:
+        return b""
+    kid, hmac_key = read_eab(host.read(Path(request.eab)) or b"", request.eab)
+    return f"eab-kid = {kid}\neab-hmac-key = {hmac_key}\n".encode()
+
+
+def read_eab(data: bytes, path: str) -> tuple[str, str]:
+    """Identifier and key of an external account: `kid` and `hmac_key`, a line each."""
+    found = {}
+    for line in data.decode(errors="replace").splitlines():
+        name, _, value = re.sub(r"\s*[=:]\s*", "=", line.strip(), count=1).partition("=")
+        found[name.lower().replace("-", "_").removeprefix("eab_")] = value.strip("\"' ")
+    kid, hmac_key = found.get("kid", ""), found.get("hmac_key", "")
+    if not re.fullmatch(r"[\x21-\x7e]+", kid) or not re.fullmatch(r"[A-Za-z0-9_=+/-]+", hmac_key):
+        raise TljhError(
+            f"https.letsencrypt.eab names a file without an external account: {path}",
+            why="it needs two lines, kid = … and hmac_key = …, as the authority gives them",
+            fix=f"sudo install -m 600 /dev/stdin {path}",
+        )
+    return kid, hmac_key
+
+
+def refusals(done: Result, request: AcmeRequest) -> list[Finding]:
+    """What certbot printed as findings: one for each name that the authority complained of."""
+    text = f"{done.out}\n{done.err}"
+    found = [_refusal(match, request) for match in _PROBLEM.finditer(text)]
+    if found:
+        return list(dict.fromkeys(found))
+    why = said(done)
+    return [
+        Finding(
+            f"{request.authority} gave no certificate for {', '.join(request.names)}",
+            why=why,
+            fix=_fix(why, request),
+        )
+    ]
+
+
+def said(done: Result) -> str:
+    """What certbot ended with, without what it always says."""
+    lines = [
+        line.strip()
+        for line in f"{done.out}\n{done.err}".splitlines()
+        if line.strip() and not line.strip().startswith(_NOISE)
+    ]
+    return "\n".join(dict.fromkeys(lines[-6:])) or f"certbot ended with code {done.code}"
+
+
+def _refusal(match: re.Match[str], request: AcmeRequest) -> Finding:
+    detail = re.sub(r"\s+", " ", match["detail"]).strip()
+    return Finding(
+        f"{request.authority} gave no certificate for {match['domain']}: "
+        f"its {request.challenge} challenge failed",
+        why=f"{match['type']}: {detail}",
+        fix=_fix(f"{match['type']} {detail}", request, match["domain"]),
+    )
+
+
+def _fix(said: str, request: AcmeRequest, domain: str = "the name") -> str:
+    low = said.lower()
+    if "ratelimited" in low.replace(" ", "") or "too many" in low:
+        return "wait as long as it says; try with https.letsencrypt.staging true meanwhile"
+    if _UNTRUSTED.search(said):
+        return "name the authority's own CA: sudo tljh-config set https.letsencrypt.ca_bundle FILE"
+    if request.dns_provider:
+        return f"see whether the credentials may change the zone of {domain}"
+    if "nxdomain" in low or "no valid ip" in low or low.startswith("dns"):
+        return f"have the DNS of {domain} lead to this machine"
+    if "connection" in low or "timeout" in low or low.startswith("unauthorized"):
+        return (
+            f"port 80 of {domain} must reach this hub from the Internet "
+            "(firewall, NAT, a CDN in between); look with: sudo tljh cert check"
+        )
+    return "mend what it says"
+
+
+RSA_BITS = 2048
+
+
+def new_key(kind: str) -> bytes:
+    """A private key as PEM: `ecdsa` (P-256) or `rsa`."""
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+    )
+
+    key = (
+        rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
+        if kind == "rsa"
+        else ec.generate_private_key(ec.SECP256R1())
+    )
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def signing_request(key: bytes, names: Sequence[str]) -> bytes:
+    """A request for a certificate of these names, as PEM."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    builder = builder.add_extension(
+        x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
+    )
+    signer = load_pem_private_key(key, password=None)
+    return builder.sign(signer, SHA256()).public_bytes(Encoding.PEM)  # type: ignore[arg-type]

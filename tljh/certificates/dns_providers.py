@@ -1,0 +1,73 @@
+"""Challenges by DNS: certbot's plugins, what each is told, and which package it comes with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, get_args
+
+from tljh.settings.sections.https import WAITS_ITSELF, Provider
+
+if TYPE_CHECKING:
+    from tljh.certificates.acme_request import AcmeRequest
+    from tljh.settings.root import Config
+
+PROVIDERS: tuple[str, ...] = get_args(Provider)
+
+
+# Lines that a file of credentials must have; what else a plugin knows is its own business.
+NEEDED_LINES = {
+    "cloudflare": ("dns_cloudflare_api_token|dns_cloudflare_api_key",),
+    "digitalocean": ("dns_digitalocean_token",),
+    "dnsimple": ("dns_dnsimple_token",),
+    "dnsmadeeasy": ("dns_dnsmadeeasy_api_key", "dns_dnsmadeeasy_secret_key"),
+    "gehirn": ("dns_gehirn_api_token", "dns_gehirn_api_secret"),
+    "google": ('"private_key"',),
+    "linode": ("dns_linode_key",),
+    "luadns": ("dns_luadns_email", "dns_luadns_token"),
+    "nsone": ("dns_nsone_api_key",),
+    "ovh": (
+        "dns_ovh_endpoint",
+        "dns_ovh_application_key|dns_ovh_client_id",
+    ),
+    "rfc2136": ("dns_rfc2136_server", "dns_rfc2136_name", "dns_rfc2136_secret"),
+    "route53": ("aws_access_key_id", "aws_secret_access_key"),
+    "sakuracloud": ("dns_sakuracloud_api_token", "dns_sakuracloud_api_secret"),
+}
+
+
+def plugin_packages(config: Config) -> list[str]:
+    """What the hub environment needs for the provider that is chosen.
+
+    Without a version: the lock has certbot's, and a plugin asks for the same.
+    """
+    provider = config.https.letsencrypt.dns.provider
+    return [f"certbot-dns-{provider}"] if provider else []
+
+
+def plugin_options(request: AcmeRequest) -> list[str]:
+    """certbot's command line for a challenge by DNS."""
+    name = f"dns-{request.dns_provider}"
+    options = ["--authenticator", name, "--preferred-challenges", "dns"]
+    if request.dns_provider in WAITS_ITSELF:
+        return options
+    return [
+        *options,
+        *(f"--{name}-credentials", request.dns_credentials or ""),
+        *(f"--{name}-propagation-seconds", str(request.dns_propagation_s)),
+    ]
+
+
+def plugin_environment(request: AcmeRequest) -> dict[str, str]:
+    """What a plugin takes from its environment: the place of its credentials, never these."""
+    if request.dns_provider == "route53" and request.dns_credentials:
+        return {"AWS_SHARED_CREDENTIALS_FILE": request.dns_credentials}
+    return {}
+
+
+def missing_lines(provider: str, data: bytes) -> list[str]:
+    """Names that a file of credentials should have and has not."""
+    text = data.decode(errors="replace").replace("-", "_")  # plugins take both
+    return [
+        needed.replace("|", " or ")
+        for needed in NEEDED_LINES[provider]
+        if not any(one in text for one in needed.split("|"))
+    ]

@@ -1,0 +1,325 @@
+"""An authority of this machine's own, for a hub that has no public name: `https.mode: internal`.
+
+People trust its certificate once; the hub's certificates are made from it and renewed without
+anybody noticing. The authority can only vouch for names of this machine and of private networks
+(X.509 name constraints), so whoever steals its key cannot pose as a bank.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tljh.base.clock import utc_now
+from tljh.certificates.machine_names import machine_names
+from tljh.certificates.x509 import Unreadable, certificates_of, names_of
+from tljh.host.interface import HostReader
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+    from tljh.settings.sections.https import HttpsSettings
+
+DIRECTORY = "internal-ca"
+
+
+AUTHORITY, AUTHORITY_KEY = "ca.crt", "ca.key"
+
+
+HUB, HUB_KEY = "hub.crt", "hub.key"
+
+
+AUTHORITY_LIFE = timedelta(days=3650)
+
+
+# What Apple's systems and browsers still accept of a private authority is more than twice this.
+HUB_LIFE = timedelta(days=365)
+
+
+# Clocks of other computers are slow; and this one's, set right by a day at most, must not make
+# an authority that people trust already look like one from the future.
+BACKDATED = timedelta(days=1)
+
+
+# Always allowed, so that a new address in a LAN does not take a new authority.
+PRIVATE_SUFFIXES = ("localhost", "local", "lan", "internal", "home.arpa")
+
+
+PRIVATE_NETWORKS = (
+    "127.0.0.0/8",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+)
+
+
+@dataclass(frozen=True)
+class Authority:
+    """The authority's certificate and key, and the hub's made with them; all PEM."""
+
+    certificate: bytes
+    key: bytes
+    hub: bytes
+    hub_key: bytes
+
+    def files(self, state_dir: Path) -> dict[Path, bytes]:
+        """Where each part is kept; all of it readable by root alone."""
+        directory = state_dir / DIRECTORY
+        return {
+            directory / AUTHORITY: self.certificate,
+            directory / AUTHORITY_KEY: self.key,
+            directory / HUB: self.hub,
+            directory / HUB_KEY: self.hub_key,
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """As browsers show it when they ask whether to trust it."""
+        return fingerprint(self.certificate)
+
+
+def fingerprint(certificate: bytes) -> str:
+    """SHA-256 of a certificate in the form that people compare."""
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    digest = certificates_of(certificate)[0].fingerprint(SHA256())
+    return digest.hex(":").upper()
+
+
+def read_authority(
+    host: HostReader, state_dir: Path, https: HttpsSettings, now: datetime | None = None
+) -> Authority | None:
+    """The authority as it should be, with what is there already; None where none is asked for."""
+    if https.effective_mode != "internal":
+        return None
+    names = (AUTHORITY, AUTHORITY_KEY, HUB, HUB_KEY)
+    kept = {name: host.read(state_dir / DIRECTORY / name) for name in names}
+    return ready_authority(
+        kept, machine_names(host, https.domains), https.domains, now or utc_now()
+    )
+
+
+def ready_authority(
+    kept: Mapping[str, bytes | None],
+    names: Sequence[str],
+    required: Sequence[str],
+    now: datetime,
+) -> Authority:
+    """The authority and the hub's certificate as they should be at `now`.
+
+    `kept` are the files there are, by name. What is good stays. The hub's certificate is made
+    anew when a name is missing in it or two thirds of its life are over. The authority is
+    only when it is unusable, nearly expired, or may not vouch for one of the `required` names;
+    of the other names, found on the machine, those that it may not vouch for are left out, as
+    everybody has to trust a new authority by hand.
+    """
+    made = _kept_authority(kept, required, now)
+    if made is None:
+        made = _new_authority(names, now)
+        kept = {}
+    certificate, key = made
+    names = [name for name in names if _may_vouch_for(certificate, name)]
+    chain, hub_key = kept.get(HUB), kept.get(HUB_KEY)
+    if chain is None or hub_key is None or not _is_good(chain, hub_key, certificate, names, now):
+        chain, hub_key = _new_hub_certificate(certificate, key, names, now)
+    return Authority(_pem(certificate), _key_pem(key), chain, hub_key)
+
+
+def _kept_authority(
+    kept: Mapping[str, bytes | None], required: Sequence[str], now: datetime
+) -> tuple[x509.Certificate, EllipticCurvePrivateKey] | None:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        certificate = certificates_of(kept.get(AUTHORITY) or b"")[0]
+        key = load_pem_private_key(kept.get(AUTHORITY_KEY) or b"", password=None)
+    except (Unreadable, ValueError, TypeError):
+        return None
+    if not isinstance(key, EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+        return None
+    # One from the future was made under a wrong clock, and is trusted by nobody until then.
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc - HUB_LIFE:
+        return None
+    if not all(_may_vouch_for(certificate, name) for name in required):
+        return None
+    return certificate, key
+
+
+def _may_vouch_for(authority: x509.Certificate, name: str) -> bool:
+    from cryptography import x509
+
+    try:
+        found = authority.extensions.get_extension_for_class(x509.NameConstraints).value
+    except x509.ExtensionNotFound:
+        return False
+    allowed = [one.value for one in found.permitted_subtrees or ()]
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return any(
+            isinstance(one, str) and (name == one or name.endswith(f".{one}")) for one in allowed
+        )
+    return any(
+        isinstance(one, (ipaddress.IPv4Network, ipaddress.IPv6Network)) and address in one
+        for one in allowed
+    )
+
+
+def _is_good(
+    chain: bytes,
+    key: bytes,
+    authority: x509.Certificate,
+    names: Sequence[str],
+    now: datetime,
+) -> bool:
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        leaf = certificates_of(chain)[0]
+        leaf.verify_directly_issued_by(authority)
+        belongs = load_pem_private_key(key, password=None).public_key() == leaf.public_key()
+    except Exception:
+        # Whatever is wrong with files of ours, new ones mend it.
+        return False
+    life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
+    is_fresh = leaf.not_valid_before_utc <= now < leaf.not_valid_after_utc - life / 3
+    return belongs and is_fresh and set(names) <= set(names_of(leaf))
+
+
+def _new_authority(
+    names: Sequence[str], now: datetime
+) -> tuple[x509.Certificate, EllipticCurvePrivateKey]:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    title = _title(f"JupyterHub authority of {names[0]}, {now:%Y-%m-%d}")
+    allowed: list[x509.GeneralName] = [x509.DNSName(one) for one in PRIVATE_SUFFIXES]
+    allowed += [x509.IPAddress(ipaddress.ip_network(one)) for one in PRIVATE_NETWORKS]
+    for name in names:
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            allowed.append(x509.DNSName(name))
+        else:
+            allowed.append(x509.IPAddress(ipaddress.ip_network(address)))
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(title)
+        .issuer_name(title)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - BACKDATED)
+        .not_valid_after(now + AUTHORITY_LIFE)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(is_authority=True), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(
+            x509.NameConstraints(permitted_subtrees=allowed, excluded_subtrees=None),
+            critical=True,
+        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+    return builder.sign(key, hashes.SHA256()), key
+
+
+def _new_hub_certificate(
+    authority: x509.Certificate,
+    authority_key: EllipticCurvePrivateKey,
+    names: Sequence[str],
+    now: datetime,
+) -> tuple[bytes, bytes]:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer_key = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(_title(_common_name(names)))
+        .issuer_name(authority.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - BACKDATED)
+        .not_valid_after(min(now + HUB_LIFE, authority.not_valid_after_utc))
+        .add_extension(
+            x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(is_authority=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key),
+            critical=False,
+        )
+    )
+    return _pem(builder.sign(authority_key, hashes.SHA256())), _key_pem(key)
+
+
+def _usage(*, is_authority: bool) -> x509.KeyUsage:
+    from cryptography import x509
+
+    return x509.KeyUsage(
+        digital_signature=not is_authority,
+        key_cert_sign=is_authority,
+        crl_sign=is_authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _title(text: str) -> x509.Name:
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    # The standard allows 64 characters.
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
+
+
+def _common_name(names: Sequence[str]) -> str:
+    """A name to show; OpenSSL would hold an address in this place against the constraints."""
+    hosts = [name for name in names if isinstance(_general_name(name).value, str)]
+    return hosts[0] if hosts else f"hub at {names[0]}"
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    from cryptography import x509
+
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return certificate.public_bytes(Encoding.PEM)
+
+
+def _key_pem(key: EllipticCurvePrivateKey) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )

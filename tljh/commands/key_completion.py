@@ -1,0 +1,91 @@
+"""Completion of keys and values, shared by the verbs that take them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from tljh.base.errors import TljhError
+from tljh.commands.parameters import Argument
+
+
+def complete_key(_: Any, incomplete: str) -> list[str]:
+    """Keys that begin with what was typed, one level at a time as in a path."""
+    from tljh.operations.installed_config import installed_file
+    from tljh.settings.keys import setting_keys
+    from tljh.settings.root import Config
+
+    known = list(setting_keys(Config))
+    catalogue = installed_file().catalogue
+    if catalogue is not None:
+        head, dot, _ = incomplete.rpartition(".")
+        if head.startswith("auth.") or head[:1].isupper():
+            name = head.removeprefix("auth.")
+            if name in catalogue.classes:
+                known += [f"{head}{dot}{trait}" for trait in catalogue.trait_names(name)]
+        elif head == "auth":
+            paths = catalogue.authenticator_paths.values()
+            known += [f"auth.{name}." for name in sorted(set(paths))]
+        elif not head:
+            known += [f"{name}." for name in catalogue.classes]
+    offered = dict.fromkeys(_one_level(key, incomplete) for key in known)
+    return [key for key in offered if key.startswith(incomplete)]
+
+
+def _one_level(key: str, incomplete: str) -> str:
+    """`users.admin` is offered as `users.` until the dot is typed."""
+    if not key.startswith(incomplete):
+        return key
+    dot = key.find(".", len(incomplete))
+    return key if dot < 0 else key[: dot + 1]
+
+
+def complete_value(ctx: Any, incomplete: str) -> list[str]:
+    """Values that the key before it can take, as far as they can be listed."""
+    from tljh.operations.installed_config import installed_file
+
+    key = str(ctx.params.get("key") or "")
+    file = installed_file()
+    try:
+        _, shape = file.known(key)
+    except TljhError:
+        return []
+    catalogue = file.catalogue
+    values: list[str] = list(shape.choices)
+    if shape.kind == "bool":
+        values = ["true", "false"]
+    elif key == "auth.type" and catalogue is not None:
+        values = list(catalogue.short_names)
+    elif key == "user_environment.default_app":
+        from tljh.settings.sections.user_environment import APPS
+
+        values = list(APPS)
+    return [value for value in values if value.startswith(incomplete)]
+
+
+def complete_item(ctx: Any, incomplete: str) -> list[str]:
+    """Items that the list at the key has now; nothing for somebody who cannot read it."""
+    from tljh.operations.installed_config import installed_file
+
+    file = installed_file(_config_path(ctx))
+    try:
+        path, _ = file.known(str(ctx.params.get("key") or ""))
+        root = file.document().root
+    except TljhError:
+        return []
+    _, node, depth = root.find(path) if root else (None, None, 0)
+    if node is None or depth < len(path):
+        return []
+    return [item.raw for item in node.items if item.raw.startswith(incomplete)]
+
+
+def _config_path(ctx: Any) -> Any:
+    return getattr(ctx.find_root().obj, "config_path", None)
+
+
+KeyArgument = Annotated[str, Argument("KEY", "Like users.admin.", complete_key)]
+
+
+ValueArgument = Annotated[str | None, Argument("VALUE", "The value.", complete_value)]
+
+
+ItemArgument = Annotated[str | None, Argument("VALUE", "The item.", complete_item)]

@@ -1,0 +1,43 @@
+"""Apt resource."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tljh.base.progress import Progress
+from tljh.engine.resource import Difference, Record, Resource, Undo
+from tljh.host.interface import Host, HostReader
+
+
+@dataclass(frozen=True)
+class AptPackages(Resource):
+    """Debian packages that shall be installed; kept when all else is undone."""
+
+    packages: tuple[str, ...]
+
+    kind: ClassVar[str] = "apt"
+    undo: ClassVar[Undo] = Undo.ONE_WAY
+
+    @property
+    def name(self) -> str:
+        return " ".join(self.packages)
+
+    def _missing(self, host: HostReader) -> list[str]:
+        return [name for name in self.packages if host.package(name) is None]
+
+    def difference(self, host: HostReader) -> Difference | None:
+        missing = self._missing(host)
+        return Difference("!", f"installs {', '.join(missing)}") if missing else None
+
+    def before(self, host: HostReader) -> Record:
+        return {"missing": self._missing(host)}
+
+    def apply(self, host: Host, progress: Progress) -> None:
+        from tljh.host.apt import install
+
+        install(host, self._missing(host), progress)
+
+    @classmethod
+    def revert(cls, host: Host, record: Record) -> None:
+        """Nothing: other packages may need them by now."""

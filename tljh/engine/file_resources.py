@@ -1,0 +1,278 @@
+"""File resources."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tljh.base.errors import TljhError
+from tljh.base.progress import Progress
+from tljh.engine.resource import Difference, Record, Resource, Undo
+from tljh.host.interface import FileInfo, Host, HostReader
+
+
+def _describe(info: FileInfo) -> str:
+    return f"{info.mode:04o} {info.owner}:{info.group}"
+
+
+def file_image(host: HostReader, path: Path) -> Record:
+    """What stands at `path`: enough to put it back with `put_back`. Directories without content."""
+    info = host.info(path)
+    image: Record = {"path": str(path)}
+    if info is None:
+        return image
+    image |= {"kind": info.kind, "mode": info.mode, "owner": info.owner, "group": info.group}
+    if info.kind == "file":
+        image["data"] = base64.b64encode(host.read(path) or b"").decode()
+    elif info.kind == "symlink":
+        image["target"] = host.readlink(path)
+    return image
+
+
+def put_back(host: Host, image: Mapping[str, Any]) -> None:
+    """Bring a path back to its image; a directory that was not there goes only when it is empty."""
+    path = Path(image["path"])
+    now = host.info(path)
+    kind = image.get("kind")
+    if kind is None:
+        if now is not None and not (now.kind == "directory" and host.listdir(path)):
+            host.remove(path)
+        return
+    if now is not None and now.kind != kind:
+        host.remove(path)
+        now = None
+    access = {"mode": image["mode"], "owner": image["owner"], "group": image["group"]}
+    if kind == "file":
+        host.write(path, base64.b64decode(image["data"]), **access)
+    elif kind == "symlink":
+        host.symlink(path, image["target"])
+    elif kind == "directory":
+        host.mkdir(path, **access)
+
+
+def _digest(data: bytes | None) -> str | None:
+    return None if data is None else hashlib.sha256(data).hexdigest()
+
+
+def _written_since(host: HostReader, record: Record) -> bool:
+    """Whether somebody wrote to the path after we left it as `left` tells."""
+    before = base64.b64decode(record["data"]) if "data" in record else None
+    return _digest(host.read(Path(record["path"]))) not in (record["left"], _digest(before))
+
+
+class PathResource(Resource):
+    """What stands at one path; undone by putting back what stood there.
+
+    Where the record says what we left there (`left`), the path is one that people write to: a
+    run that was killed is undone minutes or days later, and not over what they wrote since.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def before(self, host: HostReader) -> Record:
+        return file_image(host, self.path)
+
+    @classmethod
+    def revert(cls, host: Host, record: Record) -> str | None:
+        if "left" in record and _written_since(host, record):
+            return f"{record['path']} was written to since, and stays as it is"
+        put_back(host, record)
+        return None
+
+
+@dataclass(frozen=True)
+class Directory(PathResource):
+    """A directory with its owner and mode; what lies in it is others' business."""
+
+    path: Path
+    mode: int
+    owner: str = "root"
+    group: str = "root"
+
+    kind: ClassVar[str] = "directory"
+
+    def difference(self, host: HostReader) -> Difference | None:
+        info = host.info(self.path)
+        if info is None:
+            return Difference("+", f"{self.mode:04o} {self.owner}:{self.group}")
+        if info.kind != "directory":
+            raise TljhError(
+                f"{self.path} is a {info.kind}, where a directory is needed",
+                fix=f"move it away: sudo mv {self.path} {self.path}.old",
+            )
+        if (info.mode, info.owner, info.group) == (self.mode, self.owner, self.group):
+            return None
+        return Difference("~", f"{_describe(info)} -> {self.mode:04o} {self.owner}:{self.group}")
+
+    def apply(self, host: Host, progress: Progress) -> None:
+        host.mkdir(self.path, mode=self.mode, owner=self.owner, group=self.group)
+
+
+@dataclass(frozen=True)
+class File(PathResource):
+    """A file with exactly this content; `secret` keeps the content out of plans.
+
+    `is_admins` is for a file that people write to as well: an undo respects what they wrote.
+    """
+
+    path: Path
+    data: bytes
+    mode: int = 0o644
+    owner: str = "root"
+    group: str = "root"
+    secret: bool = False
+    is_admins: bool = False
+
+    kind: ClassVar[str] = "file"
+
+    def before(self, host: HostReader) -> Record:
+        image = super().before(host)
+        return {**image, "left": _digest(self.data)} if self.is_admins else image
+
+    def difference(self, host: HostReader) -> Difference | None:
+        info = host.info(self.path)
+        if info is None:
+            return Difference("+", f"{len(self.data)} bytes")
+        if info.kind == "directory":
+            raise TljhError(
+                f"{self.path} is a directory, where a file is needed",
+                fix=f"move it away: sudo mv {self.path} {self.path}.old",
+            )
+        old = host.read(self.path) if info.kind == "file" else b""
+        if old != self.data:
+            return self._content_difference(old or b"")
+        if info.kind != "file" or (info.mode, info.owner, info.group) != (
+            self.mode,
+            self.owner,
+            self.group,
+        ):
+            return Difference(
+                "~", f"{_describe(info)} -> {self.mode:04o} {self.owner}:{self.group}"
+            )
+        return None
+
+    def _content_difference(self, old: bytes) -> Difference:
+        if self.secret:
+            return Difference("~", "content changes (secret, not shown)")
+        diff = tuple(
+            difflib.unified_diff(
+                old.decode(errors="replace").splitlines(),
+                self.data.decode(errors="replace").splitlines(),
+                "now",
+                "then",
+                lineterm="",
+                n=1,
+            )
+        )[2:]
+        added = sum(line.startswith("+") for line in diff)
+        removed = sum(line.startswith("-") for line in diff)
+        return Difference("~", f"+{added} -{removed}", diff)
+
+    def apply(self, host: Host, progress: Progress) -> None:
+        host.write(self.path, self.data, mode=self.mode, owner=self.owner, group=self.group)
+
+
+@dataclass(frozen=True)
+class Access(Resource):
+    """Who may read and write what is there already; the content is others' business."""
+
+    path: Path
+    mode: int
+    owner: str = "root"
+    group: str = "root"
+
+    kind: ClassVar[str] = "access"
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def difference(self, host: HostReader) -> Difference | None:
+        info = host.info(self.path)
+        if info is None or (info.mode, info.owner, info.group) == (
+            self.mode,
+            self.owner,
+            self.group,
+        ):
+            return None
+        return Difference("~", f"{_describe(info)} -> {self.mode:04o} {self.owner}:{self.group}")
+
+    def before(self, host: HostReader) -> Record:
+        info = host.info(self.path)
+        assert info is not None
+        return {
+            "path": str(self.path),
+            "mode": info.mode,
+            "owner": info.owner,
+            "group": info.group,
+        }
+
+    def apply(self, host: Host, progress: Progress) -> None:
+        host.chmod(self.path, mode=self.mode, owner=self.owner, group=self.group)
+
+    @classmethod
+    def revert(cls, host: Host, record: Record) -> None:
+        path = Path(record["path"])
+        if host.info(path) is not None:
+            host.chmod(path, mode=record["mode"], owner=record["owner"], group=record["group"])
+
+
+@dataclass(frozen=True)
+class Symlink(PathResource):
+    """A symbolic link; pointing the hub's link elsewhere is how its environment is swapped."""
+
+    path: Path
+    target: str
+
+    kind: ClassVar[str] = "symlink"
+    undo: ClassVar[Undo] = Undo.SWAP
+
+    def difference(self, host: HostReader) -> Difference | None:
+        info = host.info(self.path)
+        if info is not None and info.kind != "symlink":
+            raise TljhError(
+                f"{self.path} is a {info.kind} that we did not make, where a link is needed",
+                fix=f"move it away: sudo mv {self.path} {self.path}.old",
+            )
+        now = host.readlink(self.path)
+        if now == self.target:
+            return None
+        return Difference("+" if now is None else "~", f"-> {self.target}")
+
+    def apply(self, host: Host, progress: Progress) -> None:
+        host.symlink(self.path, self.target)
+
+
+@dataclass(frozen=True)
+class Absent(PathResource):
+    """A file or link that shall be gone; a directory only when it is empty.
+
+    `is_admins` is for what people put there: an undo respects what they put there since.
+    """
+
+    path: Path
+    is_admins: bool = False
+
+    kind: ClassVar[str] = "absent"
+
+    def before(self, host: HostReader) -> Record:
+        image = super().before(host)
+        return {**image, "left": None} if self.is_admins else image
+
+    def difference(self, host: HostReader) -> Difference | None:
+        info = host.info(self.path)
+        if info is None or (info.kind == "directory" and host.listdir(self.path)):
+            return None
+        return Difference("-", info.kind)
+
+    def apply(self, host: Host, progress: Progress) -> None:
+        host.remove(self.path)

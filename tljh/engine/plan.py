@@ -1,0 +1,82 @@
+"""What would bring a machine to its desired state, worked out without touching it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tljh.engine.resource import Difference, Resource, Undo
+from tljh.host.interface import HostReader
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change of a plan."""
+
+    resource: Resource
+    difference: Difference
+
+    @property
+    def title(self) -> str:
+        return f"{self.resource.key.partition(' ')[0]} {self.resource.name}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Changes in the order they are made; undo runs them backwards."""
+
+    steps: tuple[Step, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def __bool__(self) -> bool:
+        return bool(self.steps)
+
+    def as_text(self) -> str:
+        if not self.steps and not self.notes:
+            return "nothing to do: the machine is as it should be"
+        width = max((len(step.resource.name) for step in self.steps), default=0)
+        width = min(width, 60)
+        lines = []
+        for step in self.steps:
+            kind = step.resource.key.partition(" ")[0]
+            sign = "!" if step.resource.undo is Undo.ONE_WAY else step.difference.sign
+            line = f"{sign} {kind:<9} {step.resource.name:<{width}}  {step.difference.summary}"
+            lines.append(line.rstrip())
+            lines += [f"      {line}" for line in step.difference.diff]
+        one_way = [s for s in self.steps if s.resource.undo is Undo.ONE_WAY]
+        if one_way:
+            lines.append("(! is kept when the rest is undone)")
+        lines += [f"note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "steps": [
+                {
+                    "kind": step.resource.key.partition(" ")[0],
+                    "name": step.resource.name,
+                    "sign": step.difference.sign,
+                    "summary": step.difference.summary,
+                    "diff": list(step.difference.diff),
+                    "undo": step.resource.undo.value,
+                }
+                for step in self.steps
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def plan(desired: Sequence[Resource], host: HostReader) -> Plan:
+    """Work out the changes that would bring the machine to `desired`.
+
+    Steps keep the order of `desired`; undo runs them backwards.
+    Reads the machine, never writes it.
+    """
+    changed: set[str] = set()
+    steps: list[Step] = []
+    for resource in desired:
+        found = resource.planned(host, changed)
+        if found:
+            steps.append(Step(*found))
+            changed.add(resource.key)
+    return Plan(tuple(steps))

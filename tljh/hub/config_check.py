@@ -1,0 +1,264 @@
+"""Loading a hub configuration without a hub: what would stop it from starting is said before.
+
+    TLJH_APPLIED=DIR <hub environment>/bin/python -m tljh.hub.config_check
+
+prints findings as JSON: what would stop the hub with exit code 1, what it would overlook with 0.
+`try_hub_configuration` runs it on a candidate in a private directory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tljh.base.errors import Finding, Place, TljhError
+from tljh.base.paths import Paths, paths_from_environment
+from tljh.host.interface import Host
+from tljh.hub.configuration import as_json, hub_configuration
+from tljh.operations.facts import Facts
+
+if TYPE_CHECKING:
+    from tljh.settings.root import Config
+
+# 3 s on two quiet cores; on an emulated one, under load, 60 were not enough.
+TIMEOUT_S = 180.0
+
+
+@contextmanager
+def candidate(host: Host, paths: Paths, config: Config, facts: Facts) -> Iterator[Path]:
+    """A private directory that holds what a hub would load, for as long as it is looked at."""
+    directory = Path(f"/run/tljh-candidate-{os.getpid()}")
+    try:
+        host.mkdir(directory, mode=0o700)
+        host.mkdir(directory / "jupyterhub_config.d", mode=0o700)
+        traits = as_json(hub_configuration(config, paths))
+        host.write(directory / "hub.json", traits, mode=0o600)
+        for name, data in facts.hub_drop_ins.items():
+            host.write(directory / "jupyterhub_config.d" / name, data, mode=0o600)
+        yield directory
+    finally:
+        host.remove(directory)
+
+
+def try_hub_configuration(host: Host, paths: Paths, config: Config, facts: Facts) -> list[Finding]:
+    """Have the hub's own Python load the candidate; returns what the hub would overlook.
+
+    Raises TljhError with all that is wrong.
+    """
+    with candidate(host, paths, config, facts) as applied:
+        answer = host.query(
+            [f"{facts.hub_environment}/bin/python", "-I", "-m", "tljh.hub.config_check"],
+            timeout_s=TIMEOUT_S,
+            env={"TLJH_APPLIED": str(applied), "TLJH_INSTALL_PREFIX": str(paths.prefix)},
+        )
+    if answer.code == 0:
+        return _findings(answer.out, answer.err, applied, paths) if answer.out else []
+    raise TljhError(_findings(answer.out, answer.err, applied, paths))
+
+
+def _findings(out: str, err: str, candidate: Path, paths: Paths) -> list[Finding]:
+    try:
+        items = json.loads(out.strip().splitlines()[-1])
+    except (ValueError, IndexError):
+        return [
+            Finding(
+                "the hub cannot load this configuration",
+                why="\n".join(err.strip().splitlines()[-12:]),
+                fix="mend what the last line says; the running hub is untouched",
+            )
+        ]
+    findings = []
+    for item in items:
+        where = item["where"]
+        if where is not None:
+            # The admin's file, not our copy of it.
+            path = where["path"].replace(str(candidate), str(paths.config_dir))
+            where = Place(path, where["line"], where["column"])
+        findings.append(Finding(item["what"], where, item["why"], item["fix"]))
+    return findings
+
+
+def findings_of(paths: Paths) -> tuple[list[Finding], list[Finding]]:
+    """What is wrong with the configuration that `TLJH_APPLIED` names, and what is overlooked."""
+    from tljh.hub.process.load_config import new_configuration
+
+    try:
+        c = new_configuration(paths)
+    except TljhError as error:
+        return list(error.findings), []
+    return _trait_findings(c, paths)
+
+
+def _trait_findings(c: Any, paths: Paths) -> tuple[list[Finding], list[Finding]]:
+    from traitlets import TraitError
+
+    from tljh.hub.process.app import Hub
+    from tljh.hub.process.authenticator_choice import ours_for
+
+    findings: list[Finding] = []
+    # __new__ alone makes a valid object without running anybody's __init__, which may open
+    # password files or talk to services.
+    hub = Hub.__new__(Hub)
+    classes = []
+    for name in ("authenticator_class", "spawner_class", "proxy_class"):
+        trait = Hub.class_traits()[name]
+        value = c.JupyterHub.get(name, trait.default(hub))
+        try:
+            classes.append(ours_for(trait._validate(hub, value)))
+        except (TraitError, ImportError) as error:
+            findings.append(
+                Finding(
+                    f"JupyterHub.{name} is {value!r}, which cannot be loaded",
+                    why=str(error),
+                    fix="choose another, or add its package: "
+                    "sudo tljh-config add-item hub.packages NAME",
+                )
+            )
+    for cls in (Hub, *classes):
+        findings += _bad_values(cls, c)
+    if not findings:
+        findings += _login_findings(classes[0], c)
+        findings += _refused_names(classes[0], c)
+    return findings, _unknown((Hub, *classes), c, paths)
+
+
+def _unknown(classes: Sequence[Any], c: Any, paths: Paths) -> list[Finding]:
+    """Names in drop-ins that their class does not have: JupyterHub only logs that it ignores them.
+
+    What config.yaml names was held against the catalogue of classes before.
+    """
+    from tljh.hub.process.load_config import applied_drop_ins
+
+    drop_ins = [(path, path.read_text(errors="replace")) for path in applied_drop_ins(paths)]
+    findings: list[Finding] = []
+    for cls in classes:
+        traits = cls.class_traits(config=True)
+        for section in cls.section_names():
+            # What begins with a capital is a section within this one.
+            for name in sorted(c[section]) if section in c else ():
+                if name not in traits and not name[:1].isupper():
+                    findings += _overlooked(f"{section}.{name}", cls, traits, drop_ins)
+    return findings
+
+
+def _overlooked(
+    key: str, cls: Any, traits: Iterable[str], drop_ins: Sequence[tuple[Path, str]]
+) -> Iterator[Finding]:
+    """`Section.name` where a drop-in says it first; nothing where none does."""
+    from difflib import get_close_matches
+
+    section, _, name = key.partition(".")
+    for path, text in drop_ins:
+        at = text.find(key)
+        if at >= 0:
+            near = get_close_matches(name, traits, 1)
+            yield Finding(
+                f"{key} is no setting of {cls.__name__}: it does nothing",
+                Place(str(path), text.count("\n", 0, at) + 1),
+                fix=f"did you mean {section}.{near[0]}?" if near else "take it out",
+            )
+            return
+
+
+def _refused_names(authenticator: Any, c: Any) -> list[Finding]:
+    """Names in the lists that this class takes from nobody: the hub would not start with them."""
+    names: set[str] = set()
+    for section in authenticator.section_names():
+        for trait in ("admin_users", "allowed_users"):
+            value = c[section].get(trait, ()) if section in c else ()
+            if isinstance(value, (set, list, tuple)):
+                names.update(map(str, value))
+    instance = authenticator.__new__(authenticator)
+    findings = []
+    for name in sorted(names):
+        try:
+            is_valid = instance.validate_username(instance.normalize_username(name))
+        except Exception:
+            # A class that cannot say so before it was set up has to say so in the hub.
+            return []
+        if not is_valid:
+            findings.append(
+                Finding(
+                    f"{authenticator.__name__} takes no login name like {name!r}",
+                    fix="correct it, or take it out of users.allowed and users.admin",
+                )
+            )
+    return findings
+
+
+def _login_findings(authenticator: Any, c: Any) -> list[Finding]:
+    """What would leave people outside, or let the world in, with everything taken together."""
+    from urllib.parse import urlparse
+
+    from tljh.settings.login_providers import provider_of
+    from tljh.settings.login_rules import Site, login_problems
+
+    classes = tuple(base.__name__ for base in authenticator.__mro__)
+    providers = (provider_of(name) for name in classes)
+    provider = next((found for found in providers if found is not None), None)
+    if provider is None:
+        return []
+    site = Site(urlparse(str(c.JupyterHub.get("bind_url", ""))).scheme == "https")
+    view = {name: _plain_values(c[name]) for name in classes if name in c}
+    strangers = bool(c.LoginGuard.get("allow_strangers", False))
+    return [
+        Finding(problem.what, why=problem.why, fix=problem.fix)
+        for problem in login_problems(
+            provider, view, site, strangers_are_fine=strangers, classes=classes
+        )
+        if problem.severity == "error"
+    ]
+
+
+def _plain_values(section: Any) -> dict[str, Any]:
+    from traitlets.config.loader import LazyConfigValue
+
+    # What a drop-in adds to a list (`c.Authenticator.allowed_users.add(…)`) waits for the class.
+    return {
+        name: [value] if isinstance(value, LazyConfigValue) else value
+        for name, value in section.items()
+    }
+
+
+def _bad_values(cls: Any, c: Any) -> list[Finding]:
+    from traitlets import TraitError
+    from traitlets.config.loader import LazyConfigValue
+
+    findings = []
+    traits = cls.class_traits(config=True)
+    instance = cls.__new__(cls)
+    for section in cls.section_names():
+        if section not in c:
+            continue
+        for name, value in c[section].items():
+            trait = traits.get(name)
+            if trait is None or isinstance(value, LazyConfigValue) or name.endswith("_class"):
+                continue
+            try:
+                trait._validate(instance, value)
+            except TraitError as error:
+                findings.append(
+                    Finding(
+                        f"{section}.{name} has a value that it cannot take",
+                        why=str(error),
+                        fix="correct it; what it takes: "
+                        f"sudo tljh-config describe {section}.{name}",
+                    )
+                )
+    return findings
+
+
+def main() -> int:
+    wrong, overlooked = findings_of(paths_from_environment())
+    print(json.dumps([asdict(finding) for finding in wrong or overlooked]))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

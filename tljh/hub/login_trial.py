@@ -1,0 +1,234 @@
+"""What can be tried of a way to log in without anybody logging in.
+
+    TLJH_APPLIED=DIR <hub environment>/bin/python -m tljh.hub.login_trial
+
+loads the configuration as the hub would, reaches out to what is behind it, and prints what came
+of it as JSON. `try_login` runs it on a candidate.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlparse
+
+from tljh.base.errors import TljhError
+from tljh.base.paths import Paths, paths_from_environment
+from tljh.host.interface import Host, HostReader, Response
+from tljh.settings.login_providers import OAUTH, Provider, provider_of
+from tljh.settings.login_rules import trait
+
+if TYPE_CHECKING:
+    from tljh.operations.facts import Facts
+    from tljh.settings.root import Config
+
+TIMEOUT_S = 90.0
+
+
+# What a provider says of a code that it never gave: only after it has accepted the client.
+CLIENT_IS_KNOWN = ("invalid_grant", "bad_verification_code")
+
+
+CLIENT_IS_REFUSED = ("invalid_client", "incorrect_client_credentials", "unauthorized_client")
+
+
+@dataclass(frozen=True)
+class Try:
+    """One thing that was tried; `why` and `fix` belong to what failed."""
+
+    what: str
+    is_fine: bool
+    why: str | None = None
+    fix: str | None = None
+
+
+def try_login(host: Host, paths: Paths, config: Config, facts: Facts) -> list[Try]:
+    """Have the hub's own Python try what can be tried."""
+    from tljh.hub.config_check import candidate
+
+    with candidate(host, paths, config, facts) as applied:
+        answer = host.query(
+            [f"{facts.hub_environment}/bin/python", "-I", "-m", "tljh.hub.login_trial"],
+            timeout_s=TIMEOUT_S,
+            env={"TLJH_APPLIED": str(applied), "TLJH_INSTALL_PREFIX": str(paths.prefix)},
+        )
+    try:
+        return [Try(**item) for item in json.loads(answer.out.strip().splitlines()[-1])]
+    except (ValueError, IndexError, TypeError):
+        last_lines = "\n".join(answer.err.strip().splitlines()[-8:])
+        raise TljhError("the login could not be tried", why=last_lines) from None
+
+
+def tries(c: Any, paths: Paths, host: HostReader) -> Iterator[Try]:
+    """Everything that is tried for the configuration `c`."""
+    from tljh.hub.config_check import findings_of
+    from tljh.hub.process.authenticator_choice import chosen_authenticator
+
+    wrong, _ = findings_of(paths)
+    for finding in wrong:
+        yield Try(finding.what, False, finding.why, finding.fix)
+    if wrong:
+        return
+    yield Try("the settings are complete", True)
+    chosen: Any = chosen_authenticator(c)
+    classes = tuple(base.__name__ for base in chosen.__mro__)
+    provider = next(filter(None, map(provider_of, classes)), None)
+    if provider is None:
+        return
+    if OAUTH in classes:
+        yield from _oauth(chosen(config=c), host)
+    elif provider.name == "ldap":
+        yield from _ldap(chosen(config=c))
+    elif provider.name == "pam":
+        yield from _pam(chosen(config=c), host)
+    elif provider.name == "lti13":
+        yield from _lti(trait(c, classes, "jwks_endpoint"), host)
+    elif provider.name == "dummy":
+        yield _open_to_all(provider)
+
+
+def _open_to_all(provider: Provider) -> Try:
+    what = "anyone gets in under any name"
+    return Try(what, False, fix=f"{provider.name} is for a try only: tljh auth describe")
+
+
+def _oauth(authenticator: Any, host: HostReader) -> Iterator[Try]:
+    for name in ("authorize_url", "token_url", "userdata_url"):
+        url = str(getattr(authenticator, name, "") or "")
+        if url:
+            yield _reached(name, url, host.http("GET", url))
+    if authenticator.token_url:
+        yield _client(authenticator, host)
+    if authenticator.oauth_callback_url:
+        yield Try(f"people come back to {authenticator.oauth_callback_url}", True)
+
+
+def _reached(name: str, url: str, answer: Response) -> Try:
+    place = f"{name} at {urlparse(url).netloc}"
+    if answer.status == 0:
+        return Try(f"{place} cannot be reached", False, answer.text, "check the address, and "
+                   "whether this machine reaches it")  # fmt: skip
+    if answer.status == 404:
+        return Try(f"{place} is not there", False, f"{url} answered 404", "check the address")
+    return Try(f"{place} answers", True)
+
+
+def _client(authenticator: Any, host: HostReader) -> Try:
+    """Ask for a token with a code that was never given: a wrong secret is told first."""
+    body = {
+        "grant_type": "authorization_code",
+        "code": "tljh-auth-check",
+        "redirect_uri": authenticator.oauth_callback_url or "https://localhost/hub/oauth_callback",
+        "client_id": authenticator.client_id,
+        "client_secret": authenticator.client_secret,
+    }
+    headers = {
+        "Accept": "application/json",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    answer = host.http("POST", authenticator.token_url, headers=headers, body=urlencode(body))
+    if any(word in answer.text for word in CLIENT_IS_REFUSED):
+        return Try(
+            "the provider refuses client_id and client_secret",
+            False,
+            answer.text[:200],
+            "copy both again from the provider's page",
+        )
+    if any(word in answer.text for word in CLIENT_IS_KNOWN):
+        return Try("the provider knows client_id and client_secret", True)
+    return Try("whether client_id and client_secret are right cannot be told before a login", True)
+
+
+def _ldap(authenticator: Any) -> Iterator[Try]:
+    place = f"the directory at {authenticator.server_address}"
+    name = authenticator.lookup_dn_search_user or None
+    try:
+        connection = authenticator.get_connection(
+            userdn=name, password=authenticator.lookup_dn_search_password or None
+        )
+    except Exception as error:
+        yield Try(
+            f"{place} cannot be reached",
+            False,
+            f"{type(error).__name__}: {error}",
+            "check server_address, server_port and tls_strategy (before_bind, on_connect, "
+            "insecure)",
+        )
+        return
+    yield Try(f"{place} answers", True)
+    if connection is None:
+        yield Try(
+            f"it refuses {name or 'a look without a name'}",
+            name is None and not authenticator.lookup_dn,
+            fix="check lookup_dn_search_user and lookup_dn_search_password",
+        )
+    elif authenticator.lookup_dn:
+        yield _search(authenticator, connection)
+
+
+def _search(authenticator: Any, connection: Any) -> Try:
+    base = authenticator.user_search_base
+    with contextlib.suppress(Exception):
+        connection.search(
+            search_base=base,
+            search_filter=f"({authenticator.user_attribute}=*)",
+            attributes=[],
+            size_limit=1,
+        )
+    if connection.entries:
+        return Try(f"there are people below {base}", True)
+    return Try(
+        f"nobody with {authenticator.user_attribute} is found below {base}",
+        False,
+        fix="check user_search_base and user_attribute, and what the lookup user may see",
+    )
+
+
+def _pam(authenticator: Any, host: HostReader) -> Iterator[Try]:
+    service = f"/etc/pam.d/{authenticator.service}"
+    if host.info(Path(service)) is not None:
+        yield Try(f"PAM has the service {authenticator.service}", True)
+    else:
+        yield Try(
+            f"PAM has no service {authenticator.service}",
+            False,
+            f"{service} is not there, so PAM would use /etc/pam.d/other, which refuses by default",
+            "sudo tljh-config set auth.PAMAuthenticator.service NAME, one of /etc/pam.d",
+        )
+    for name in sorted({*authenticator.allowed_groups, *authenticator.admin_groups}):
+        try:
+            grp.getgrnam(name)
+            yield Try(f"there is a group {name}", True)
+        except KeyError:
+            yield Try(f"there is no group {name}", False, fix=f"sudo groupadd {name}")
+
+
+def _lti(url: Any, host: HostReader) -> Iterator[Try]:
+    answer = host.http("GET", str(url))
+    found = _reached("jwks_endpoint", str(url), answer)
+    if found.is_fine and '"keys"' not in answer.text:
+        found = Try("jwks_endpoint gives no keys", False, answer.text[:200], "check jwks_endpoint")
+    yield found
+
+
+def main() -> int:
+    from tljh.host.real import RealHost
+    from tljh.hub.process.load_config import new_configuration
+
+    paths = paths_from_environment()
+    try:
+        found = list(tries(new_configuration(paths), paths, RealHost()))
+    except TljhError as error:
+        found = [Try(one.what, False, one.why, one.fix) for one in error.findings]
+    print(json.dumps([asdict(one) for one in found]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""The page behind a claim link, and what an authenticator needs to have one."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyterhub.handlers import BaseHandler
+from tornado import web
+from tornado.httputil import url_concat
+from traitlets import Unicode
+from traitlets.config import Configurable
+
+from tljh.users.claims import Claim, claim_file, read_claim
+
+HAS_NO_PASSWORD = (
+    "This administrator has no password yet. Open the claim link that the installation printed; "
+    "`sudo tljh user claim NAME` on the machine makes a new one."
+)
+
+
+class Claimable(Configurable):
+    """An authenticator that keeps passwords, the first one of an administrator by claim only."""
+
+    claims_dir = Unicode(help="Directory of the claims, root's.", config=True)
+
+    if TYPE_CHECKING:
+
+        def normalize_username(self, username: str) -> str: ...
+
+    @property
+    def shortest_password(self) -> int:
+        raise NotImplementedError
+
+    async def set_claimed_password(self, login: str, password: str) -> None:
+        raise NotImplementedError
+
+    def _claim_file(self, login: str) -> Path:
+        return claim_file(Path(self.claims_dir).parent, login)
+
+    def claim_of(self, login: str) -> Claim | None:
+        if not login:
+            return None
+        try:
+            return read_claim(self._claim_file(login).read_bytes())
+        except OSError:
+            return None
+
+    async def redeem(self, claim: Claim, password: str) -> None:
+        """Store the password and use the claim up."""
+        await self.set_claimed_password(claim.login, password)
+        with contextlib.suppress(FileNotFoundError):
+            self._claim_file(claim.login).unlink()
+
+
+class ClaimHandler(BaseHandler):
+    """Asks for a password, stores it, and the claim is used up."""
+
+    @property
+    def claimable(self) -> Claimable:
+        authenticator: Any = self.authenticator
+        assert isinstance(authenticator, Claimable)
+        return authenticator
+
+    def _claim(self) -> Claim:
+        name = self.claimable.normalize_username(self.get_argument("name", ""))
+        claim = self.claimable.claim_of(name)
+        token = self.get_argument("token", "", strip=False)
+        if claim is None or not claim.allows(token, datetime.now(timezone.utc)):
+            raise web.HTTPError(
+                403,
+                "This link is not valid any more: it was used, it expired, or a newer one was "
+                "made. If you have set your password, log in with it. Otherwise, on the machine, "
+                "`sudo tljh user claim NAME` makes a new link; for a password that was forgotten, "
+                "`sudo tljh user reset-password NAME`.",
+                reason="This link is not valid",
+            )
+        return claim
+
+    async def _show(self, claim: Claim, problem: str = "") -> None:
+        html = await self.render_template(
+            "claim.html",
+            login=claim.login,
+            token=claim.token,
+            problem=problem,
+            minimum=self.claimable.shortest_password,
+            action=self.request.path,
+        )
+        self.finish(html)
+
+    async def get(self) -> None:
+        # The token stands in the address, which must not travel on as a referrer.
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.set_header("Cache-Control", "no-store")
+        await self._show(self._claim())
+
+    async def post(self) -> None:
+        claim = self._claim()
+        password = self.get_body_argument("password", "", strip=False)
+        if password != self.get_body_argument("again", "", strip=False):
+            await self._show(claim, "The two passwords differ.")
+            return
+        minimum = self.claimable.shortest_password
+        if len(password) < minimum:
+            await self._show(claim, f"The password needs at least {minimum} characters.")
+            return
+        if not password.strip():
+            await self._show(claim, "The password has to hold something else than blanks.")
+            return
+        await self.claimable.redeem(claim, password)
+        self.redirect(url_concat(self.settings["login_url"], {"username": claim.login}))

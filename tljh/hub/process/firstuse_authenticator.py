@@ -1,0 +1,124 @@
+"""First use, but an administrator's name takes a claim: nobody becomes root by being first.
+
+Hashing takes 0.2 s on purpose, so it is done in threads, and others' requests go on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from firstuseauthenticator.firstuseauthenticator import (
+    CustomLoginHandler,
+    FirstUseAuthenticator,
+    ResetPasswordHandler,
+)
+from jupyterhub.auth import Authenticator
+from jupyterhub.handlers.login import LoginHandler
+from tornado import web
+
+from tljh.host.password_store import hash_password, store_first_hash, store_hash, stored_hash
+from tljh.hub.process.claim_page import HAS_NO_PASSWORD, Claimable, ClaimHandler
+from tljh.hub.process.password_hashing import hashed, in_hashing_thread, matches
+
+
+class FirstUseLoginHandler(CustomLoginHandler):
+    """The login page with the authenticator's own reason where it has one."""
+
+    def _render(
+        self, login_error: str | None = None, username: str | None = None, **more: Any
+    ) -> Any:
+        # JupyterHub passes more than FirstUseAuthenticator 1.1 takes when it shows an error.
+        reason = self.custom_login_error or login_error
+        return LoginHandler._render(self, reason, username, **more)
+
+
+class ChangePasswordHandler(ResetPasswordHandler):
+    """Somebody changes the password that they logged in with."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        self._register_template_path()
+        password = self.get_body_argument("password", strip=False)
+        message = await in_hashing_thread(
+            self.authenticator.reset_password, self.current_user.name, password
+        )
+        html = await self.render_template(
+            "reset.html",
+            result=True,
+            alert="success" if "success" in message else "danger",
+            result_message=message,
+        )
+        self.finish(html)
+
+
+class ClaimedFirstUseAuthenticator(FirstUseAuthenticator, Claimable):
+    """FirstUseAuthenticator whose administrators' names cannot be taken without their claim."""
+
+    @property
+    def shortest_password(self) -> int:
+        return int(self.min_password_length)
+
+    @property
+    def _too_short(self) -> str:
+        return f"The password needs at least {self.shortest_password} characters."
+
+    def validate_username(self, username: str) -> bool:
+        """As JupyterHub says; the library refuses spaces, which accounts and routes here take."""
+        return bool(Authenticator.validate_username(self, username))
+
+    def is_claimable(self, login: str) -> bool:
+        """Whether the first password of this name may be set through a claim only."""
+        return login in self.admin_users and self._stored(login) is None
+
+    def _stored(self, login: str) -> bytes | None:
+        return stored_hash(Path(self.dbm_path), login)
+
+    async def set_claimed_password(self, login: str, password: str) -> None:
+        await in_hashing_thread(self.reset_password, login, password)
+
+    def check_allowed(self, username: str, authentication: Any = None) -> bool:
+        """Listed, or added to the hub in another way, such as its admin page.
+
+        JupyterHub would let everybody in when the list is empty, and whoever was once there
+        when it is not.
+        """
+        if self.create_users or super().check_allowed(username, authentication):
+            return True
+        return bool(self._user_exists(username))
+
+    async def authenticate(self, handler: Any, data: dict[str, str]) -> str | None:
+        login = self.normalize_username(data["username"])
+        password = data["password"]
+        if not self.create_users and not self._user_exists(login):
+            return None
+        if self.is_claimable(login):
+            handler.custom_login_error = HAS_NO_PASSWORD
+            return None
+        stored = self._stored(login)
+        if stored is None:
+            if not self.validate_username(login):
+                return None
+            if len(password) < self.shortest_password:
+                handler.custom_login_error = self._too_short
+                return None
+            made = await hashed(password)
+            if await in_hashing_thread(store_first_hash, Path(self.dbm_path), login, made):
+                return login
+            # Somebody else was first while we hashed.
+            stored = self._stored(login)
+        return login if stored and await matches(password, stored) else None
+
+    def reset_password(self, username: str, new_password: str) -> str:
+        """Set a password; the answer is a sentence for who asked."""
+        if len(new_password) < self.shortest_password:
+            return self._too_short
+        store_hash(Path(self.dbm_path), username, hash_password(new_password))
+        return "Your password has been changed successfully!"
+
+    def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
+        return [
+            (r"/login", FirstUseLoginHandler),
+            (r"/auth/change-password", ChangePasswordHandler),
+            (r"/claim", ClaimHandler),
+        ]

@@ -1,0 +1,102 @@
+"""Everybody whom lists, hub, passwords or accounts know, put together for `tljh user`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from tljh.base.account_names import PREFIX
+from tljh.base.paths import PASSWORDS, TOKEN_FILE, Paths
+from tljh.host.accounts import MARK, is_expired, managed_accounts
+from tljh.host.interface import HostReader, UserInfo
+from tljh.host.password_store import logins
+from tljh.host.secret_files import read_token
+from tljh.hub.api_client import HubApi
+from tljh.settings.derived import api_url, uses_first_use
+from tljh.users.declared_access import HubUser, account_or_none, declared_in
+
+if TYPE_CHECKING:
+    from tljh.settings.root import Config
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody, as everything together knows them.
+
+    `access` is `listed` (in users.allowed or users.admin), `added` (to the hub itself, for
+    example on its admin page), `banned`, or `none` for who has an account only. `has_password`
+    is None where the authenticator does not keep passwords in a file of ours.
+    """
+
+    name: str
+    access: str
+    is_admin: bool
+    account: str | None
+    is_locked: bool
+    has_password: bool | None
+    servers: tuple[str, ...]
+    groups: tuple[str, ...]
+    last_activity: str
+    home: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Register:
+    """People by name; `hub_answers` is false while only the machine could be asked."""
+
+    people: dict[str, Person]
+    hub_answers: bool
+
+
+def read_register(host: HostReader, config: Config, paths: Paths) -> Register:
+    """Ask the lists, the hub, the password file and the machine."""
+    declared = declared_in(config)
+    token = read_token(host, paths.state_dir / TOKEN_FILE)
+    users = HubApi(host, api_url(config.base_url), token).users() if token else None
+    in_hub = {user.name: user for user in users or ()}
+    has_own_accounts = config.users.accounts == "managed"
+    # Others are the machine's own, and called like their people.
+    managed = managed_accounts(host) if has_own_accounts else []
+    accounts = {_login_of(user): user for user in managed}
+    keeps_passwords = uses_first_use(config)
+    with_password = set(logins(paths.state_dir / PASSWORDS)) if keeps_passwords else set()
+    names = declared.allowed | declared.admins | declared.banned | set(in_hub) | set(accounts)
+    people = {}
+    for name in sorted(names):
+        user = in_hub.get(name, HubUser(name))
+        account = accounts.get(name) or _account(host, name, has_own_accounts)
+        if name in declared.banned:
+            access = "banned"
+        elif name in declared.welcome:
+            access = "listed"
+        else:
+            access = "added" if name in in_hub else "none"
+        people[name] = Person(
+            name,
+            access,
+            user.is_admin or name in declared.admins,
+            account.name if account else None,
+            is_expired(host, account.name) if account else False,
+            name in with_password if keeps_passwords else None,
+            user.servers,
+            tuple(sorted(declared.groups_of(name))),
+            user.last_activity,
+            account.home if account else None,
+        )
+    return Register(people, users is not None)
+
+
+def _account(host: HostReader, login: str, is_own: bool) -> UserInfo | None:
+    name = account_or_none(login) if is_own else login
+    return host.user(name) if name else None
+
+
+def _login_of(user: UserInfo) -> str:
+    """Whose account it is: by its mark, or by its name where it was made without one."""
+    if user.comment.startswith(MARK):
+        return unquote(user.comment.removeprefix(MARK))
+    return user.name.removeprefix(PREFIX)

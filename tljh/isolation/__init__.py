@@ -1,1 +1,0 @@
-"""Keeping the hub's people apart from each other, and the machine from them."""

@@ -1,0 +1,52 @@
+"""Post install."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from tljh.base.progress import Progress
+from tljh.engine.resource import Difference, Record, Resource, Undo
+from tljh.host.interface import Host, HostReader
+from tljh.plugins.manager import call, installed_plugins
+
+
+@dataclass(frozen=True)
+class PluginInstallations(Resource):
+    """`tljh_post_install` of every plugin, once for each set of plugins."""
+
+    marker: Path
+    plugins: tuple[str, ...]
+
+    kind: ClassVar[str] = "plugins"
+    undo: ClassVar[Undo] = Undo.ONE_WAY
+
+    @property
+    def name(self) -> str:
+        return ", ".join(self.plugins)
+
+    @property
+    def _text(self) -> bytes:
+        return "\n".join(self.plugins).encode() + b"\n"
+
+    def difference(self, host: HostReader) -> Difference | None:
+        if not self.plugins or host.read(self.marker) == self._text:
+            return None
+        return Difference("!", "runs tljh_post_install")
+
+    def before(self, host: HostReader) -> Record:
+        old = host.read(self.marker)
+        return {"marker": str(self.marker), "old": old.decode() if old else None}
+
+    def apply(self, host: Host, progress: Progress) -> None:
+        call(installed_plugins(), "tljh_post_install")
+        host.write(self.marker, self._text, mode=0o600)
+
+    @classmethod
+    def revert(cls, host: Host, record: Record) -> None:
+        # What a plugin did cannot be undone; that it was done is forgotten, so it runs again.
+        if record["old"] is None:
+            host.remove(Path(record["marker"]))
+        else:
+            host.write(Path(record["marker"]), record["old"].encode(), mode=0o600)

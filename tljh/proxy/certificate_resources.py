@@ -1,0 +1,94 @@
+"""A certificate as resources: obtaining one, and serving what was obtained in the same apply.
+
+Once a certificate is at hand it is ordinary files (tljh/proxy/desired.py). These two stand in
+the plan where it has to be asked for first: after the challenge's route is served, and before
+anything depends on HTTPS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from tljh.base.clock import utc_now
+from tljh.base.errors import TljhError
+from tljh.base.progress import Progress
+from tljh.certificates.acme import AcmeSource
+from tljh.engine.file_resources import file_image, put_back
+from tljh.engine.resource import Difference, Record, Resource, Undo
+from tljh.host.interface import Host, HostReader
+from tljh.proxy.served_certificate import exchange
+from tljh.proxy.traefik_dynamic import TLS_FILE, DynamicInputs
+
+
+@dataclass(frozen=True)
+class ObtainedCertificate(Resource):
+    """A certificate that is at hand; kept when all else is undone, and found again later."""
+
+    source: AcmeSource
+
+    kind: ClassVar[str] = "certificate"
+    undo: ClassVar[Undo] = Undo.ONE_WAY
+
+    @property
+    def name(self) -> str:
+        return ", ".join(self.source.names)
+
+    def difference(self, host: HostReader) -> Difference | None:
+        if self.source.held(host, utc_now()) is not None:
+            return None
+        return Difference("+", f"from {self.source.authority}")
+
+    def before(self, host: HostReader) -> Record:
+        return {}
+
+    def apply(self, host: Host, progress: Progress) -> None:
+        self.source.obtain(host, progress)
+
+    @classmethod
+    def revert(cls, host: Host, record: Record) -> None:
+        """Nothing: authorities give out few of them a week."""
+
+
+@dataclass(frozen=True)
+class ServedCertificate(Resource):
+    """Traefik's files for a certificate that a step before this one obtains."""
+
+    source: AcmeSource
+    inputs: DynamicInputs
+
+    kind: ClassVar[str] = "tls-file"
+
+    @property
+    def _tls_file(self) -> Path:
+        return self.inputs.directory / "dynamic" / TLS_FILE
+
+    @property
+    def name(self) -> str:
+        return str(self._tls_file)
+
+    def difference(self, host: HostReader) -> Difference | None:
+        return Difference("~" if host.info(self._tls_file) else "+", "names the new certificate")
+
+    def before(self, host: HostReader) -> Record:
+        certs = self.inputs.directory / "certs"
+        return {
+            "certs": str(certs),
+            "pairs": host.listdir(certs),
+            "tls": file_image(host, self._tls_file),
+        }
+
+    def apply(self, host: Host, progress: Progress) -> None:
+        certificate = self.source.held(host, utc_now())
+        if certificate is None:
+            raise TljhError(f"there is no certificate for {', '.join(self.source.names)}")
+        exchange(host, self.inputs, certificate)
+
+    @classmethod
+    def revert(cls, host: Host, record: Record) -> None:
+        put_back(host, record["tls"])
+        certs = Path(record["certs"])
+        for name in host.listdir(certs):
+            if name not in record["pairs"]:
+                host.remove(certs / name)

@@ -1,1 +1,0 @@
-"""Certificates: your own, of an authority of this machine, or by ACME."""

@@ -1,0 +1,519 @@
+"""The process of traefik.service: runs Traefik and swaps it for another without a gap.
+
+    python -I -m tljh.proxy.supervisor --traefik BIN --config DIR --runtime DIR
+    python -I -m tljh.proxy.supervisor --runtime DIR --reload
+
+It owns the listening sockets. A static change of Traefik's configuration needs a new process;
+on reload a second Traefik is started on sockets of its own beside the first, and only once it
+routes requests are new connections steered to it (tljh/proxy/listeners.py). The first finishes
+what it has, however long its web sockets live. If the second fails, the first goes on and the
+reload fails with the reason. A Traefik that crashes is restarted on the same sockets, where
+connections wait meanwhile. Standard library only; one thread, a few megabytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import zlib
+from pathlib import Path
+
+from tljh.proxy.supervisor.reload_control import Control, ask_reload
+from tljh.proxy.supervisor.sockets import Group, Listener, Unavailable, bind, connections_migrate
+from tljh.proxy.supervisor.traefik_process import Instance
+from tljh.systemd.notify import forget_socket, notify, store_socket, take_sockets
+
+STATIC_FILE = "traefik.yaml"
+
+
+ENTRY_POINTS_FILE = "entrypoints.json"
+
+
+STATE_FILE = "state.json"
+
+
+TICK_S = 0.05
+
+
+# Between "ready" and the last entry point's routes lie microseconds; this is ample.
+SETTLE_S = 0.05
+
+
+# Traefik closes its copies of the sockets right after SIGTERM; had they gone before, it would
+# log errors.
+CLOSING_S = 0.2
+
+
+FIRST_BACKOFF_S = 0.1
+
+
+LONGEST_BACKOFF_S = 5.0
+
+
+CRASHES_IN_A_ROW = 20
+
+
+HEALTHY_AFTER_S = 10.0
+
+
+# Past this, connections that Traefik does not accept are given up.
+LONGEST_LEAVING_S = 300.0
+
+
+# So many that still wait for idle clients; a further reload has the oldest end at once.
+MOST_LEAVING = 3
+
+
+class Refused(Exception):
+    """A configuration that cannot be served; what ran before goes on."""
+
+
+class Configuration:
+    """What one Traefik process is started with, read once so that later edits don't reach it."""
+
+    def __init__(self, traefik: Path, directory: Path) -> None:
+        try:
+            self.static = (directory / STATIC_FILE).read_text(encoding="utf-8")
+            self.entry_points: dict[str, str] = json.loads(
+                (directory / ENTRY_POINTS_FILE).read_text(encoding="utf-8")
+            )
+        except (OSError, ValueError) as problem:
+            raise Refused(f"cannot read the configuration: {problem}") from problem
+        # Resolved, so that a new binary behind the same link counts as a change.
+        self.traefik = str(traefik.resolve())
+
+    @property
+    def digest(self) -> str:
+        text = "\0".join((self.traefik, json.dumps(self.entry_points), self.static))
+        return f"{zlib.crc32(text.encode()):08x}"
+
+
+class Supervisor:
+    """Instances of Traefik and the steps between their phases; `run` is the event loop.
+
+    Every start is a candidate that takes over from what serves: a Traefik, one that crashed, or,
+    at first, sockets alone. Traefik accepts before it knows its routes and would answer 404, so
+    in all cases connections wait at the old sockets until the candidate really serves.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.number = 0
+        self.configurations: dict[int, Configuration] = {}
+        self.serving: Instance | None = None
+        self.candidate: Instance | None = None
+        self.leaving: list[Instance] = []
+        self.draining: list[Instance] = []
+        self.groups: dict[str, Group] = {}
+        self.is_reloading = False
+        self.has_served = False
+        self.crashes = 0
+        self.last_error = ""
+        self.reload_wanted = False
+        self.stop_wanted = False
+        self.wakeup, writing = socket.socketpair()
+        self.wakeup.setblocking(False)
+        writing.setblocking(False)
+        self.wakeup_writing = writing
+        self.control = Control(options.runtime)
+
+    def _catch_signals(self) -> None:
+        signal.set_wakeup_fd(self.wakeup_writing.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGHUP, lambda *_: setattr(self, "reload_wanted", True))
+        for stopping in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(stopping, lambda *_: setattr(self, "stop_wanted", True))
+
+    def instances(self) -> list[Instance]:
+        known = (self.serving, self.candidate, *self.leaving, *self.draining)
+        return [instance for instance in known if instance is not None]
+
+    # The event loop
+
+    def run(self) -> int:
+        self._catch_signals()
+        try:
+            self._start_first()
+            while not self.stop_wanted:
+                self._wait()
+                self._reap()
+                self._advance()
+        except (Refused, Unavailable) as problem:
+            return self._give_up(str(problem))
+        return self._stop()
+
+    def _wait(self) -> None:
+        settled = (
+            self.serving is not None
+            and self.serving.is_ready
+            and self.candidate is None
+            and not self.leaving
+            and not self.reload_wanted
+        )
+        pipes = [i.output for i in self.instances() if i.output is not None]
+        watched: list[socket.socket | Control | int] = [self.wakeup, self.control, *pipes]
+        ready, _, _ = select.select(watched, [], [], None if settled else TICK_S)
+        if self.wakeup in ready:
+            with contextlib.suppress(BlockingIOError):
+                self.wakeup.recv(4096)
+        if self.control in ready:
+            self.control.accept()
+            self.reload_wanted = True
+        for instance in self.instances():
+            instance.relay()
+
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                for instance in self.instances():
+                    if instance.pid == pid:
+                        self._ended(instance, os.waitstatus_to_exitcode(status))
+
+    def _ended(self, instance: Instance, code: int) -> None:
+        instance.relay()
+        instance.pid = None
+        instance.is_ready = False
+        if instance.phase == "draining":
+            self.draining.remove(instance)
+        elif instance is self.candidate:
+            self._drop_candidate(f"the new Traefik ended with {code}: {instance.reason()}")
+        elif instance is self.serving:
+            lasted_s = time.monotonic() - instance.started_at
+            self._crashed(lasted_s, f"Traefik ended with {code}: {instance.reason()}")
+        self._publish()
+
+    def _crashed(self, lasted_s: float, reason: str) -> None:
+        """Plan another start; connections wait. Raises Refused when it crashed too often."""
+        assert self.serving is not None
+        self.crashes = 1 if lasted_s > HEALTHY_AFTER_S else self.crashes + 1
+        if self.crashes > CRASHES_IN_A_ROW:
+            raise Refused(reason)
+        pause_s = min(FIRST_BACKOFF_S * 2 ** (self.crashes - 1), LONGEST_BACKOFF_S)
+        self.serving.restart_at = time.monotonic() + pause_s
+        self.last_error = reason
+        say(f"{reason}; next start in {pause_s:g} s, connections wait")
+
+    def _advance(self) -> None:
+        if self.candidate is not None:
+            self._advance_candidate(self.candidate)
+        for leaving in tuple(self.leaving):
+            self._advance_leaving(leaving)
+        if self.candidate is not None or self.serving is None:
+            return
+        restart_at = self.serving.restart_at
+        if restart_at is not None and time.monotonic() >= restart_at:
+            self.serving.restart_at = None
+            self._replace_crashed(self.configurations[self.serving.number])
+        elif self.reload_wanted:
+            self._begin_reload()
+
+    # The first Traefik and those that come after a crash
+
+    def _start_first(self) -> None:
+        """Listen, on sockets from systemd's store where there are any, and start Traefik."""
+        configuration = Configuration(self.options.traefik, self.options.config)
+        stored = self._stored_listeners()
+        listeners = {}
+        for name, address in configuration.entry_points.items():
+            listeners[name] = stored.pop(address) if address in stored else bind(address)
+        for unwanted in stored.values():
+            self._close(unwanted)
+        for listener in listeners.values():
+            self._group(listener).join(listener)
+        self.configurations[self.number] = configuration
+        self.serving = Instance(self.number, [], listeners, bind("127.0.0.1:0"))
+        self.serving.enter("serving")
+        self._replace_crashed(configuration)
+
+    def _replace_crashed(self, configuration: Configuration) -> None:
+        assert self.serving is not None
+        if connections_migrate():
+            self.candidate = self._prepare(configuration)
+        else:
+            # What waits at the old sockets cannot be moved to others, so the new Traefik gets
+            # the same ones, and may answer 404 in the milliseconds before it has its routes.
+            self.candidate = self._new_instance(configuration, self.serving.listeners)
+        self.candidate.start()
+        self._publish()
+
+    def _stored_listeners(self) -> dict[str, Listener]:
+        """Sockets kept over a restart by address; of two for one address the newer stays."""
+        found: list[tuple[int, Listener]] = []
+        for stored_as, sock in take_sockets():
+            first, _, address = stored_as.partition("@")
+            if first.isdigit():
+                # systemd allows no colon in a stored socket's name.
+                listener = Listener(address.replace("!", ":"), sock, stored_as)
+                found.append((int(first), listener))
+        kept: dict[str, Listener] = {}
+        for number, listener in sorted(found, key=lambda entry: entry[0]):
+            self.number = max(self.number, number)
+            if listener.address in kept:
+                self._close(kept[listener.address])
+            kept[listener.address] = listener
+        return kept
+
+    # A reload, step by step
+
+    def _begin_reload(self) -> None:
+        self.reload_wanted = False
+        self.control.begin()
+        try:
+            configuration = Configuration(self.options.traefik, self.options.config)
+            assert self.serving is not None
+            running = self.configurations[self.serving.number]
+            if running.digest == configuration.digest:
+                self.control.answer(self.serving.is_ready, "nothing changed")
+                return
+            self.candidate = self._prepare(configuration)
+            self.is_reloading = True
+        except (Refused, Unavailable) as problem:
+            self._fail_reload(str(problem))
+            return
+        self.candidate.start()
+        self._publish()
+
+    def _prepare(self, configuration: Configuration) -> Instance:
+        """Open the second set of sockets; until it is steered to, it gets no connection."""
+        listeners: dict[str, Listener] = {}
+        try:
+            for name, address in configuration.entry_points.items():
+                listeners[name] = bind(address)
+        except Unavailable:
+            for listener in listeners.values():
+                listener.close()
+            raise
+        for listener in listeners.values():
+            self._group(listener).join(listener)
+        return self._new_instance(configuration, listeners)
+
+    def _advance_candidate(self, candidate: Instance) -> None:
+        if not candidate.is_ready:
+            if candidate.answers():
+                candidate.is_ready = True
+                candidate.enter("starting")
+            elif candidate.seconds_in_phase() > self.options.ready_timeout:
+                candidate.kill(signal.SIGKILL)
+                self._drop_candidate("the new Traefik was not ready in time")
+        elif candidate.seconds_in_phase() > SETTLE_S:
+            self._switch(candidate)
+
+    def _switch(self, candidate: Instance) -> None:
+        """Steer new connections to the candidate: from here on it is the one that serves."""
+        assert self.serving is not None
+        for listener in candidate.listeners.values():
+            self._group(listener).steer_to(listener)
+        before, self.serving, self.candidate = self.serving, candidate, None
+        before.enter("leaving")
+        self.leaving.append(before)
+        candidate.enter("serving")
+        self._store(candidate, before)
+        self.last_error = ""
+        self.is_reloading = False
+        self._publish(*(() if self.has_served else ("READY=1",)))
+        self.has_served = True
+        self.control.answer(True, f"Traefik {candidate.number} serves")
+
+    def _advance_leaving(self, leaving: Instance) -> None:
+        """Retire an old Traefik's sockets once nobody is about to use them or what came by them.
+
+        Clients that keep connections have been told to make new ones by then: Traefik closes
+        after an answer what is older than `keep_alive_s`. Closing a connection that is in use
+        would lose the request that is on its way.
+        """
+        if leaving.pid is not None and leaving.ending_since is None:
+            waited_s = leaving.seconds_in_phase()
+            if waited_s < self.options.linger:
+                return
+            self._close_unwanted(leaving)
+            is_crowded = len(self.leaving) > MOST_LEAVING and leaving is self.leaving[0]
+            if waited_s < self.options.keep_alive and not is_crowded:
+                return
+            if self._has_waiting(leaving) and waited_s < LONGEST_LEAVING_S:
+                return
+            leaving.end()
+        if leaving.pid is None or leaving.seconds_ending() >= CLOSING_S:
+            self._retire(leaving)
+
+    def _close_unwanted(self, leaving: Instance) -> None:
+        """What nobody takes over refuses from here on; left to Traefik's end it would hang."""
+        assert self.serving is not None
+        kept = {listener.address for listener in self.serving.listeners.values()}
+        for name, listener in tuple(leaving.listeners.items()):
+            if listener.address not in kept:
+                self._close(listener)
+                del leaving.listeners[name]
+
+    @staticmethod
+    def _has_waiting(leaving: Instance) -> bool:
+        return any(listener.waiting() for listener in leaving.listeners.values())
+
+    def _retire(self, leaving: Instance) -> None:
+        assert self.serving is not None
+        for listener in leaving.listeners.values():
+            if listener not in self.serving.listeners.values():
+                self._close(listener)
+        leaving.ready.close()
+        self._static_path(leaving.number).unlink(missing_ok=True)
+        self.leaving.remove(leaving)
+        if leaving.pid is not None:
+            leaving.enter("draining")
+            self.draining.append(leaving)
+        if len(self.draining) > self.options.max_draining:
+            say(f"more than {self.options.max_draining} draining: the oldest is ended")
+            self.draining[0].kill(signal.SIGKILL)
+        self._publish()
+
+    def _drop_candidate(self, reason: str) -> None:
+        """Put a candidate away that did not come to serve; whatever served before goes on."""
+        candidate, serving = self.candidate, self.serving
+        assert candidate is not None and serving is not None
+        self.candidate = None
+        for listener in candidate.listeners.values():
+            if listener not in serving.listeners.values():
+                self._close(listener)
+        candidate.ready.close()
+        self._static_path(candidate.number).unlink(missing_ok=True)
+        if self.is_reloading:
+            self._fail_reload(reason)
+        elif not self.has_served:
+            raise Refused(reason)
+        if serving.pid is None:
+            self._crashed(0.0, reason)
+
+    def _fail_reload(self, reason: str) -> None:
+        self.is_reloading = False
+        self.last_error = reason
+        say(f"reload refused, the running Traefik goes on: {reason}")
+        self.control.answer(False, reason)
+        self._publish()
+
+    # Sockets and files
+
+    def _new_instance(
+        self, configuration: Configuration, listeners: dict[str, Listener]
+    ) -> Instance:
+        self.number += 1
+        path = self._static_path(self.number)
+        path.write_text(configuration.static, encoding="utf-8")
+        ready = bind("127.0.0.1:0")
+        ready.listen()
+        self.configurations[self.number] = configuration
+        argv = [configuration.traefik, f"--configFile={path}"]
+        return Instance(self.number, argv, listeners, ready)
+
+    def _static_path(self, number: int) -> Path:
+        return Path(self.options.runtime / f"static-{number}.yaml")
+
+    def _group(self, listener: Listener) -> Group:
+        return self.groups.setdefault(listener.address, Group())
+
+    def _store(self, instance: Instance, before: Instance) -> None:
+        """Have systemd keep the sockets that serve now, and those only."""
+        for listener in instance.listeners.values():
+            if listener.stored_as is None:
+                name = f"{instance.number}@{listener.address.replace(':', '!')}"
+                if store_socket(name, listener.sock):
+                    listener.stored_as = name
+        for listener in before.listeners.values():
+            if listener not in instance.listeners.values():
+                self._forget(listener)
+
+    def _forget(self, listener: Listener) -> None:
+        if listener.stored_as is not None:
+            forget_socket(listener.stored_as)
+            listener.stored_as = None
+
+    def _close(self, listener: Listener) -> None:
+        self._forget(listener)
+        self._group(listener).leave(listener)
+
+    def _publish(self, *lines: str) -> None:
+        """Tell systemd and readers of the state file how things stand."""
+        serving = self.serving
+        state = {
+            "serving": serving and serving.number,
+            "configuration": serving and self.configurations[serving.number].digest,
+            "pid": serving and serving.pid,
+            "ready": bool(serving and serving.is_ready),
+            "starting": self.candidate and self.candidate.pid,
+            "draining": [i.pid for i in (*self.leaving, *self.draining) if i.pid],
+            "last_error": self.last_error,
+        }
+        path = self.options.runtime / STATE_FILE
+        beside = path.with_suffix(".new")
+        beside.write_text(json.dumps(state) + "\n", encoding="utf-8")
+        beside.replace(path)
+        pid = f"process {serving.pid}" if serving and serving.pid else "none, starting again"
+        drains = len(state["draining"])  # type: ignore[arg-type]
+        notify(*lines, f"STATUS=serving: {pid}; draining: {drains}")
+
+    # The end
+
+    def _stop(self) -> int:
+        """End all Traefiks, giving requests a moment; the sockets stay with systemd."""
+        notify("STOPPING=1")
+        self.control.answer(False, "the service is being stopped")
+        self.control.begin()
+        self.control.answer(False, "the service is being stopped")
+        for instance in self.instances():
+            instance.kill(signal.SIGTERM)
+        deadline = time.monotonic() + self.options.stop_grace
+        while any(i.pid for i in self.instances()):
+            if time.monotonic() > deadline:
+                for instance in self.instances():
+                    instance.kill(signal.SIGKILL)
+            select.select([self.wakeup], [], [], TICK_S)
+            for instance in self.instances():
+                instance.relay()
+                if instance.pid and os.waitpid(instance.pid, os.WNOHANG)[0]:
+                    instance.pid = None
+        return 0
+
+    def _give_up(self, reason: str) -> int:
+        say(reason)
+        notify(f"STATUS={reason}")
+        for instance in self.instances():
+            instance.kill(signal.SIGKILL)
+        return 1
+
+
+def say(message: str) -> None:
+    print(f"traefik supervisor: {message}", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="tljh.proxy.supervisor", description=__doc__)
+    parser.add_argument("--traefik", type=Path, help="the Traefik binary")
+    parser.add_argument("--config", type=Path, help=f"holds {STATIC_FILE}, {ENTRY_POINTS_FILE}")
+    parser.add_argument("--runtime", type=Path, required=True, help="for state and control socket")
+    parser.add_argument("--reload", action="store_true", help="have the running one reload")
+    parser.add_argument("--ready-timeout", type=float, default=30.0, metavar="SECONDS")
+    parser.add_argument("--linger", type=float, default=2.0, metavar="SECONDS")
+    parser.add_argument("--keep-alive", type=float, default=65.0, metavar="SECONDS")
+    parser.add_argument("--stop-grace", type=float, default=10.0, metavar="SECONDS")
+    parser.add_argument("--max-draining", type=int, default=8, metavar="NUMBER")
+    options = parser.parse_args()
+    if options.reload:
+        # One reload may have to end before this one begins.
+        timeout_s = 2 * options.ready_timeout + 5
+        ok, message = ask_reload(options.runtime, timeout_s)
+        say(message)
+        return 0 if ok else 1
+    if options.traefik is None or options.config is None:
+        parser.error("--traefik and --config are needed")
+    return Supervisor(options).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""One Traefik process, started on sockets that are already open. Standard library only."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import time
+from collections import deque
+
+from tljh.proxy.supervisor.sockets import Listener
+
+FIRST_FD = 3
+
+
+READY_ENTRY_POINT = "ready"
+
+
+READY_REQUEST = b"GET /ping HTTP/1.1\r\nHost: ready\r\nConnection: close\r\n\r\n"
+
+
+# Traefik must not report to systemd in the supervisor's name.
+NOT_FOR_CHILDREN = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "MAINPID")
+
+
+READY_TIMEOUT_S = 0.3
+
+
+LAST_LINES = 40
+
+
+class Instance:
+    """Sockets, a configuration, and the Traefik that serves them; restartable on the same sockets.
+
+    Phases: `starting` (not chosen yet), `serving`, `leaving` (new connections go to a successor,
+    queued ones are still accepted here), `draining` (finishing what it has), `gone`.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        argv: list[str],
+        listeners: dict[str, Listener],
+        ready: Listener,
+        *,
+        relays: bool = True,
+    ) -> None:
+        self.number = number
+        self.argv = argv
+        self.listeners = listeners
+        self.ready = ready
+        self.relays = relays
+        self.phase = "starting"
+        self.phase_since = time.monotonic()
+        self.pid: int | None = None
+        self.started_at = 0.0
+        self.is_ready = False
+        self.restart_at: float | None = None
+        self.ending_since: float | None = None
+        self.output: int | None = None
+        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
+
+    def enter(self, phase: str) -> None:
+        self.phase = phase
+        self.phase_since = time.monotonic()
+
+    def seconds_in_phase(self) -> float:
+        return time.monotonic() - self.phase_since
+
+    def start(self) -> None:
+        """Fork and exec Traefik with the sockets as systemd's socket activation passes them."""
+        named = {name: listener.sock for name, listener in self.listeners.items()}
+        named[READY_ENTRY_POINT] = self.ready.sock
+        if self.output is not None:
+            os.close(self.output)
+        self.output, writing = os.pipe()
+        os.set_blocking(self.output, False)
+        self.started_at = time.monotonic()
+        self.is_ready = False
+        self.restart_at = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                _become(self.argv, named, writing)
+            finally:
+                os._exit(127)
+        os.close(writing)
+
+    def answers(self) -> bool:
+        """Whether this process routes requests by now; it accepts earlier, with 404s."""
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(
+                ("127.0.0.1", self.ready.port), timeout=READY_TIMEOUT_S
+            ) as connection,
+        ):
+            connection.sendall(READY_REQUEST)
+            return connection.recv(64).startswith(b"HTTP/1.1 200")
+        return False
+
+    def relay(self) -> None:
+        """Pass on what Traefik wrote, keeping the last lines to give as a reason."""
+        if self.output is None:
+            return
+        with contextlib.suppress(BlockingIOError):
+            while chunk := os.read(self.output, 65536):
+                if self.relays:
+                    with contextlib.suppress(OSError):
+                        os.write(2, chunk)
+                self.last_lines.extend(chunk.decode(errors="replace").splitlines())
+            os.close(self.output)
+            self.output = None
+
+    def reason(self) -> str:
+        """The line that best says why Traefik ended."""
+        told = [line for line in self.last_lines if "ERR" in line or '"error"' in line]
+        return told[-1] if told else "\n".join(list(self.last_lines)[-10:]) or "it wrote nothing"
+
+    def end(self) -> None:
+        """Have Traefik stop listening and finish what it has."""
+        self.ending_since = time.monotonic()
+        self.restart_at = None
+        self.kill(signal.SIGTERM)
+
+    def seconds_ending(self) -> float:
+        return 0.0 if self.ending_since is None else time.monotonic() - self.ending_since
+
+    def kill(self, number: signal.Signals) -> None:
+        if self.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+def _become(argv: list[str], named: dict[str, socket.socket], output: int) -> None:
+    """Turn a forked child into Traefik. Runs between fork and exec; never returns."""
+    # First out of the way, so that no socket is overwritten before it is moved.
+    spare = FIRST_FD + len(named) + 1
+    moved = [fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD_CLOEXEC, spare) for sock in named.values()]
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    for offset, fd in enumerate(moved):
+        os.dup2(fd, FIRST_FD + offset, inheritable=True)
+    # Python ignores it, and exec would hand that on.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    environment = {
+        name: value for name, value in os.environ.items() if name not in NOT_FOR_CHILDREN
+    }
+    environment["LISTEN_PID"] = str(os.getpid())
+    environment["LISTEN_FDS"] = str(len(named))
+    environment["LISTEN_FDNAMES"] = ":".join(named)
+    try:
+        os.execve(argv[0], argv, environment)
+    except OSError as problem:
+        os.write(2, f"cannot run {argv[0]}: {problem.strerror}\n".encode())

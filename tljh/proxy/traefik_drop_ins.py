@@ -1,0 +1,284 @@
+"""Admins' own files for Traefik: static ones in traefik_config.d/, dynamic ones in state/rules/.
+
+What can be said without running Traefik is said here, with file, line and column;
+tljh/proxy/checks.py asks Traefik itself for the rest.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from tljh.base.errors import Finding, Place, TljhError
+from tljh.proxy.supervisor.sockets import split_address
+from tljh.proxy.traefik_dynamic import RESERVED_FILES
+from tljh.proxy.traefik_static import READY_ENTRY_POINT, Tree
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+SUFFIXES = (".toml", ".yaml", ".yml")
+
+
+STATIC_SECTIONS = (
+    "accessLog",
+    "api",
+    "certificatesResolvers",
+    "core",
+    "entryPoints",
+    "experimental",
+    "global",
+    "hostResolver",
+    "log",
+    "metrics",
+    "ocsp",
+    "ping",
+    "providers",
+    "serversTransport",
+    "spiffe",
+    "tcpServersTransport",
+    "tracing",
+)
+
+
+DYNAMIC_SECTIONS = ("http", "tcp", "udp", "tls")
+
+
+# A drop-in may add to these; any other needs an address.
+OUR_ENTRY_POINTS = ("http", "https", "auth_api")
+
+
+# The names of our own routers and middlewares begin with it.
+RESERVED_PREFIX = "tljh-"
+
+
+# What older installations keep in the same directory: the routes, and what dynamic/ now holds.
+NOT_ADMINS_OWN = ("rules.toml", "dynamic.toml")
+
+
+_TOML_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+def admins_files(names: Iterable[str]) -> list[str]:
+    """Which of a directory's files count, in the order in which they are read."""
+    return sorted(
+        name
+        for name in names
+        if name.endswith(SUFFIXES) and not name.startswith(".") and name not in NOT_ADMINS_OWN
+    )
+
+
+def parse_static_drop_ins(files: Mapping[str, bytes], directory: Path) -> list[Tree]:
+    """The static drop-ins as trees, by name. Raises TljhError with all that is wrong in them."""
+    trees: list[Tree] = []
+    findings: list[Finding] = []
+    for name in admins_files(files):
+        path = directory / name
+        try:
+            tree = parse(path, files[name])
+        except TljhError as problem:
+            findings += problem.findings
+            continue
+        findings += _unknown_sections(path, files[name], tree, STATIC_SECTIONS, "static")
+        findings += _broken_promises(path, files[name], tree)
+        trees.append(tree)
+    if findings:
+        raise TljhError(findings)
+    return trees
+
+
+def rules_findings(files: Mapping[str, bytes], directory: Path) -> list[Finding]:
+    """What is wrong with admins' dynamic files; one bad file makes Traefik drop them all."""
+    findings: list[Finding] = []
+    seen: dict[tuple[str, str, str], Path] = {}
+    for name in admins_files(files):
+        path = directory / name
+        if name in RESERVED_FILES:
+            what = f"{name} is the name of a file that tljh writes"
+            findings.append(Finding(what, Place(str(path)), fix=f"mv {path} {directory}/my-{name}"))
+            continue
+        try:
+            tree = parse(path, files[name])
+        except TljhError as problem:
+            findings += problem.findings
+            continue
+        findings += _template_code(path, files[name])
+        findings += _unknown_sections(path, files[name], tree, DYNAMIC_SECTIONS, "dynamic")
+        for section, kind, item in _definitions(tree):
+            findings += _taken_names(path, files[name], (section, kind, item), seen)
+    return findings
+
+
+def parse(path: Path, content: bytes) -> Tree:
+    """A TOML or YAML file as a tree. Raises TljhError with the line."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        line = content.count(b"\n", 0, problem.start) + 1
+        raise TljhError("the file is not UTF-8 text", where=Place(str(path), line)) from None
+    tree = _toml(path, text) if path.suffix == ".toml" else _yaml(path, text)
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        what = f"the file must hold sections, not a {type(tree).__name__}"
+        raise TljhError(what, where=Place(str(path), 1))
+    return tree
+
+
+def line_of(content: bytes, *keys: str) -> int | None:
+    """The first line that has the last of `keys` as a key, after the ones before it."""
+    lines = content.decode(errors="replace").splitlines()
+    at = 0
+    for key in keys:
+        pattern = re.compile(rf"""(^|[\s\[.{{,"'`-]){re.escape(key)}["']?\s*[=:.\]]""", re.I)
+        found = next((n for n in range(at, len(lines)) if pattern.search(lines[n])), None)
+        if found is None:
+            return None
+        at = found
+    return at + 1
+
+
+def _toml(path: Path, text: str) -> Any:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        message = str(problem)
+        position = _TOML_POSITION.search(message)
+        line = column = None
+        if position and position[1]:
+            line, column = int(position[1]), int(position[2])
+        elif position:
+            line = max(1, len(text.splitlines()))
+        what = _TOML_POSITION.sub("", message)
+        raise TljhError(
+            f"not valid TOML: {what[:1].lower()}{what[1:]}", where=Place(str(path), line, column)
+        ) from None
+
+
+def _yaml(path: Path, text: str) -> Any:
+    reader = YAML(typ="safe", pure=True)
+    try:
+        return reader.load(text)
+    except MarkedYAMLError as problem:
+        mark = problem.problem_mark or problem.context_mark
+        where = Place(str(path), mark.line + 1, mark.column + 1) if mark else Place(str(path))
+        raise TljhError(f"not valid YAML: {problem.problem}", where=where) from None
+    except YAMLError as problem:
+        first = str(problem).splitlines()[0]
+        raise TljhError(f"not valid YAML: {first}", where=Place(str(path))) from None
+
+
+def _unknown_sections(
+    path: Path, content: bytes, tree: Tree, known: tuple[str, ...], kind: str
+) -> Iterator[Finding]:
+    by_lower = {name.lower(): name for name in known}
+    for name in tree:
+        if str(name).lower() in by_lower:
+            continue
+        near = difflib.get_close_matches(str(name).lower(), by_lower, 1)
+        other = DYNAMIC_SECTIONS if kind == "static" else STATIC_SECTIONS
+        if near:
+            fix = f"did you mean {by_lower[near[0]]}?"
+        elif str(name).lower() in {section.lower() for section in other}:
+            place = "state/rules/" if kind == "static" else "config/traefik_config.d/"
+            fix = f"move it to a file in {place}"
+        else:
+            fix = f"use one of: {', '.join(known)}"
+        what = f"{name} is not a section of Traefik's {kind} configuration"
+        yield Finding(what, Place(str(path), line_of(content, str(name))), fix=fix)
+
+
+def _child(tree: Any, *names: str) -> Any:
+    """What stands at a path, whatever the case of its names; None where nothing does."""
+    for name in names:
+        if not isinstance(tree, Mapping):
+            return None
+        tree = next((value for key, value in tree.items() if str(key).lower() == name), None)
+    return tree
+
+
+def _broken_promises(path: Path, content: bytes, tree: Tree) -> Iterator[Finding]:
+    """Static settings that the rest relies on, and addresses that no socket can have."""
+    file_provider = _child(tree, "providers", "file")
+    for name in file_provider if isinstance(file_provider, Mapping) else ():
+        yield Finding(
+            f"providers.file.{name} belongs to tljh: users' routes come through it",
+            Place(str(path), line_of(content, "file", str(name))),
+            fix="put dynamic configuration into state/rules/ and remove the setting here",
+        )
+    entry_points = _child(tree, "entrypoints")
+    if not isinstance(entry_points, Mapping | None):
+        what = "entryPoints must hold entry points by name"
+        yield Finding(what, Place(str(path), line_of(content, "entryPoints")))
+    for name, entry_point in entry_points.items() if isinstance(entry_points, Mapping) else ():
+        where = Place(str(path), line_of(content, str(name)))
+        if str(name).lower() == READY_ENTRY_POINT:
+            yield Finding(
+                f"the entry point {READY_ENTRY_POINT} belongs to tljh",
+                where,
+                fix="give yours another name",
+            )
+        yield from _bad_address(str(name), entry_point, where)
+
+
+def _bad_address(name: str, entry_point: Any, where: Place) -> Iterator[Finding]:
+    address = _child(entry_point, "address")
+    if address is None and isinstance(entry_point, Mapping) and name.lower() in OUR_ENTRY_POINTS:
+        return
+    address = "" if address is None else str(address)
+    try:
+        split_address(address.lower().removesuffix("/udp"))
+    except ValueError as problem:
+        yield Finding(f"entry point {name}: {problem}", where, fix="write it like :8080")
+
+
+def _template_code(path: Path, content: bytes) -> Iterator[Finding]:
+    for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):
+        if "{{" in line:
+            yield Finding(
+                "{{ begins template code, which Traefik would run",
+                Place(str(path), number, line.index("{{") + 1),
+                fix="write the value itself; for a literal {{ in TOML: \\u007b\\u007b",
+            )
+
+
+def _definitions(tree: Tree) -> Iterator[tuple[str, str, str]]:
+    for section, kinds in tree.items():
+        for kind, items in kinds.items() if isinstance(kinds, Mapping) else ():
+            for item in items if isinstance(items, Mapping) else ():
+                yield str(section).lower(), str(kind).lower(), str(item)
+
+
+def _taken_names(
+    path: Path,
+    content: bytes,
+    definition: tuple[str, str, str],
+    seen: dict[tuple[str, str, str], Path],
+) -> Iterator[Finding]:
+    section, kind, item = definition
+    if section == "tls" and kind != "options":
+        return
+    where = Place(str(path), line_of(content, kind, item) or line_of(content, item))
+    if item.startswith(RESERVED_PREFIX) or (section, kind, item) == ("tls", "options", "default"):
+        fix = "give yours another name"
+        if section == "tls":
+            fix += ", and name it in entryPoints.https.http.tls.options in config/traefik_config.d/"
+        yield Finding(f"{section}.{kind}.{item} belongs to tljh", where, fix=fix)
+    elif definition in seen:
+        yield Finding(
+            f"{section}.{kind}.{item} is defined twice; Traefik would drop both",
+            where,
+            why=f"{seen[definition]} has it too",
+            fix="give one of them another name",
+        )
+    seen.setdefault(definition, path)

@@ -1,0 +1,235 @@
+"""Traefik's static configuration: entry points, time limits, where the dynamic files are.
+
+Everything here is pure; a change of its result needs a handover (tljh/proxy/supervisor.py).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from tljh.settings.derived import join_address
+
+HEADER = "# Written by tljh; edits are overwritten. Add to it in {config}/traefik_config.d/.\n"
+
+
+READY_ENTRY_POINT = "ready"
+
+
+SECURITY_HEADERS = "tljh-security-headers@file"
+
+
+HSTS = "tljh-hsts@file"
+
+
+RETRY = "tljh-retry@file"
+
+
+# Before any route of users and admins; a router that must answer over plain HTTP, such as
+# one for a certificate authority's challenge, takes a higher priority than this.
+REDIRECT_PRIORITY = 1_000_000
+
+
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StaticInputs:
+    """What decides the static configuration; addresses may be empty for all interfaces."""
+
+    http_port: int = 80
+    http_address: str = ""
+    https_port: int | None = None
+    https_address: str = ""
+    api_port: int = 8099
+    api_address: str = "127.0.0.1"
+    redirect_http: bool = True
+    trusted_proxies: tuple[str, ...] = ()
+    drain_s: int = 24 * 3600
+    idle_timeout_s: int = 600
+    # Below the supervisor's --keep-alive.
+    keep_alive_s: float = 60
+    access_log: bool = False
+    log_level: str = "INFO"
+    directory: Path = Path("/var/lib/tljh-traefik")
+    config_directory: Path = Path("/opt/tljh/config")
+
+
+def static_configuration(inputs: StaticInputs) -> Tree:
+    """The configuration before admins' drop-ins are merged into it."""
+    entry_points: Tree = {
+        "http": _public_entry_point(
+            inputs, join_address(inputs.http_address, inputs.http_port), has_tls=False
+        )
+    }
+    if inputs.https_port is not None:
+        entry_points["https"] = _public_entry_point(
+            inputs, join_address(inputs.https_address, inputs.https_port), has_tls=True
+        )
+        if inputs.redirect_http:
+            entry_points["http"]["http"]["redirections"] = {
+                "entryPoint": {
+                    "to": "https",
+                    "scheme": "https",
+                    "permanent": True,
+                    "priority": REDIRECT_PRIORITY,
+                }
+            }
+    entry_points["auth_api"] = {
+        "address": join_address(inputs.api_address, inputs.api_port),
+        "http": {"aliasHeadersStrategy": "delete"},
+    }
+    # The supervisor opens its socket; the port only satisfies the parser.
+    entry_points[READY_ENTRY_POINT] = {
+        "address": "127.0.0.1:0",
+        "http": {"aliasHeadersStrategy": "delete"},
+    }
+    configuration: Tree = {
+        "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
+        "log": {"level": inputs.log_level, "noColor": True},
+        "api": {"dashboard": False},
+        "ping": {"manualRouting": True},
+        "entryPoints": entry_points,
+        "providers": {
+            # A new server's route counts at once, not after the default 2 s.
+            "providersThrottleDuration": "0s",
+            "file": {"directory": str(inputs.directory / "dynamic"), "watch": True},
+        },
+        # No connection to a server is kept for later, so none can be found closed by a
+        # server that restarts: a request on it would be lost.
+        "serversTransport": {"maxIdleConnsPerHost": -1},
+    }
+    if inputs.access_log:
+        configuration["accessLog"] = {
+            "format": "json",
+            # Query strings and headers may carry tokens; referrers repeat query strings.
+            "fields": {
+                "defaultMode": "keep",
+                "names": {"RequestPath": "drop", "RequestLine": "drop"},
+                "headers": {"defaultMode": "drop"},
+            },
+        }
+    return configuration
+
+
+def _public_entry_point(inputs: StaticInputs, address: str, *, has_tls: bool) -> Tree:
+    # jupyterhub-traefik-proxy's routers carry neither middlewares nor TLS.
+    middlewares = [SECURITY_HEADERS, *([HSTS] if has_tls else []), RETRY]
+    http: Tree = {
+        "middlewares": middlewares,
+        "aliasHeadersStrategy": "delete",
+        "encodedCharacters": {
+            # Names of notebooks may hold any of these. No file name can hold a NUL.
+            "allowEncodedSlash": True,
+            "allowEncodedBackSlash": True,
+            "allowEncodedSemicolon": True,
+            "allowEncodedPercent": True,
+            "allowEncodedQuestionMark": True,
+            "allowEncodedHash": True,
+            "allowEncodedNullCharacter": False,
+        },
+    }
+    if has_tls:
+        http["tls"] = {"options": "default"}
+    entry_point: Tree = {
+        "address": address,
+        # Routes that name no entry point get these: the hub's need no rewriting when HTTPS
+        # is switched on, and admins' stay off the internal ones.
+        "asDefault": True,
+        "http": http,
+        "transport": {
+            # An older connection is closed with the next answer on it, so a while after a
+            # handover no busy one is left at the old Traefik.
+            "keepAliveMaxTime": f"{inputs.keep_alive_s}s",
+            "lifeCycle": {
+                "requestAcceptGraceTimeout": "0s",
+                # How long a replaced Traefik goes on for its web sockets; a stop of the
+                # service doesn't wait for it. 0 would be for ever.
+                "graceTimeOut": f"{max(1, inputs.drain_s)}s",
+            },
+            "respondingTimeouts": {
+                # An upload may take as long as it takes.
+                "readTimeout": "0s",
+                "writeTimeout": "0s",
+                "idleTimeout": f"{inputs.idle_timeout_s}s",
+            },
+        },
+    }
+    if inputs.trusted_proxies:
+        trusted = {"trustedIPs": list(inputs.trusted_proxies)}
+        entry_point["forwardedHeaders"] = trusted
+    return entry_point
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
+    """`base` with `over` laid on top: maps are merged, anything else is replaced.
+
+    Names match regardless of case, as Traefik reads them.
+    """
+    merged: Tree = dict(base)
+    spelled = {str(name).lower(): name for name in merged}
+    for name, value in over.items():
+        known = spelled.get(str(name).lower(), name)
+        held = merged.get(known)
+        if isinstance(held, Mapping) and isinstance(value, Mapping):
+            merged[known] = merge(held, value)
+        else:
+            merged[known] = value
+    return merged
+
+
+def merge_all(base: Mapping[str, Any], drop_ins: Sequence[Mapping[str, Any]]) -> Tree:
+    """Admins' drop-ins on top of ours, later ones over earlier ones."""
+    merged: Tree = dict(base)
+    for drop_in in drop_ins:
+        merged = merge(merged, drop_in)
+    return _with_shared_udp_ports(merged)
+
+
+def _with_shared_udp_ports(configuration: Tree) -> Tree:
+    """Let two Traefiks have one UDP port during a handover; the supervisor passes TCP only."""
+    entry_points = dict(configuration.get("entryPoints", {}))
+    for name, entry_point in entry_points.items():
+        is_udp = str(entry_point.get("address", "")).lower().endswith("/udp")
+        if is_udp or any(str(key).lower() == "http3" for key in entry_point):
+            entry_points[name] = {**entry_point, "reusePort": True}
+    return {**configuration, "entryPoints": entry_points}
+
+
+def as_yaml(tree: Mapping[str, Any], header: str = "") -> str:
+    """A tree as YAML that stays the same as long as the tree does."""
+    writer = YAML(typ="safe", pure=True)
+    writer.default_flow_style = False
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    writer.width = 4096
+    writer.allow_unicode = False  # some line breaks of Unicode do not survive unescaped
+    writer.representer.ignore_aliases = lambda data: True
+    text = io.StringIO()
+    writer.dump(dict(tree), text)
+    return header + text.getvalue()
+
+
+def static_file(configuration: Mapping[str, Any], config_directory: Path) -> str:
+    """The text of traefik.yaml."""
+    return as_yaml(configuration, HEADER.format(config=config_directory))
+
+
+def listening_addresses(configuration: Mapping[str, Any]) -> dict[str, str]:
+    """Addresses of the TCP entry points by name: the sockets that the supervisor opens."""
+    addresses: dict[str, str] = {}
+    for name, entry_point in configuration.get("entryPoints", {}).items():
+        address = str(entry_point.get("address", ""))
+        if name != READY_ENTRY_POINT and not address.lower().endswith("/udp"):
+            addresses[name] = address
+    return addresses
+
+
+def entry_points_file(configuration: Mapping[str, Any]) -> str:
+    """The text of entrypoints.json, for the supervisor."""
+    return json.dumps(listening_addresses(configuration), indent=2) + "\n"

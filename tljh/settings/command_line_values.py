@@ -1,0 +1,136 @@
+"""Values from the command line, read by the type that the schema gives them, never guessed."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from tljh.base.errors import Exit, TljhError
+from tljh.settings.declaration import ANYTHING, Shape
+from tljh.settings.validation import plain_value
+from tljh.settings.yaml_tree import NULLS, WORDS_FOR_BOOL, Node, parse
+
+_INT = re.compile(r"^[-+]?[0-9]{1,40}$")
+
+
+_NONE = ("none", "null", "~")
+
+
+class NotReadable(ValueError):
+    """A text that is no value of the wanted shape; the message ends '… must be'."""
+
+
+def read_value(text: str, shape: Shape, key: str) -> Any:
+    """The value that `text` stands for where `shape` is expected.
+
+    A list takes YAML (`[a, b]`) or one item; a map takes YAML. Raises TljhError otherwise.
+    """
+    if not _is_text(text):
+        raise TljhError(f"the value for {key} is not UTF-8 text", exit_code=Exit.USAGE)
+    try:
+        return _read(text, shape)
+    except NotReadable as error:
+        shown = "what was given" if shape.secret else f"the text {text!r}"
+        raise TljhError(
+            f"{key} must be {shape.description()}, not {shown}",
+            why=str(error) or None,
+            fix=f"see: tljh-config describe {key}",
+        ) from None
+
+
+def read_item(text: str, shape: Shape, key: str) -> Any:
+    """The value of one item of a list."""
+    return read_value(text, shape.item or ANYTHING, key)
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _read(text: str, shape: Shape) -> Any:
+    if shape.may_be_file and text.lstrip()[:1] == "{":
+        node = _node(text)
+        if (
+            node is not None
+            and node.kind == "map"
+            and [key.raw for key, _ in node.pairs()] == ["file"]
+        ):
+            return value_of(node, Shape("map", item=Shape("text")))
+    if shape.nullable and text.lower() in _NONE and shape.kind != "any":
+        return None
+    if shape.kind == "text":
+        return text
+    if shape.kind == "bool":
+        word = text.strip().lower()
+        if word not in WORDS_FOR_BOOL:
+            raise NotReadable
+        return WORDS_FOR_BOOL[word]
+    if shape.kind == "int":
+        if not _INT.match(text.strip()):
+            raise NotReadable
+        return int(text)
+    if shape.kind == "number":
+        return _number(text)
+    if shape.kind == "list":
+        return _list(text, shape)
+    if shape.kind in ("map", "section"):
+        node = _node(text)
+        if node is None or node.kind != "map":
+            raise NotReadable("it takes YAML like {name: value}")
+        return value_of(node, shape)
+    return _anything(text)
+
+
+def _number(text: str) -> float | int:
+    try:
+        number = float(text)
+    except ValueError:
+        raise NotReadable from None
+    if not math.isfinite(number) or "_" in text:
+        raise NotReadable
+    return int(text) if _INT.match(text.strip()) else number
+
+
+def _list(text: str, shape: Shape) -> Any:
+    inner = shape.item or ANYTHING
+    if text.strip().lower() in _NONE:
+        # Taken for one item, it would be somebody's name.
+        raise NotReadable(f"[] is an empty list, and ['{text.strip()}'] one that holds this word")
+    begins = text.lstrip()[:2]
+    if begins[:1] == "[" or (begins == "- " and "\n" in text):
+        node = _node(text)
+        if node is None or node.kind != "list":
+            raise NotReadable("it begins like a YAML list and is none")
+        return value_of(node, shape)
+    return [_read(text, inner)]
+
+
+def _anything(text: str) -> Any:
+    """YAML where it is YAML; otherwise the text itself."""
+    node = _node(text)
+    if node is None or (node.kind == "scalar" and node.plain and text.strip() != node.raw):
+        return text
+    return value_of(node, ANYTHING)
+
+
+def _node(text: str) -> Node | None:
+    document = parse(text)
+    return None if document.problems else document.root
+
+
+def value_of(node: Node, shape: Shape) -> Any:
+    """Plain values of a tree, unquoted words read by their shape."""
+    if node.kind == "map":
+        return {key.raw: value_of(one, shape.at(key.raw) or ANYTHING) for key, one in node.pairs()}
+    if node.kind == "list":
+        return [value_of(item, shape.item or ANYTHING) for item in node.items]
+    if not node.plain:
+        return node.raw
+    if node.raw in NULLS and shape.kind == "text" and not shape.nullable:
+        return node.raw
+    return plain_value(node.raw, shape)

@@ -1,0 +1,214 @@
+"""What is wrong with a way to log in: something missing, nobody let in, or the whole world.
+
+The same rules look at config.yaml alone (`tljh.settings.sections.hub`), where they warn, because a
+drop-in may complete it, and at all that the hub loads (`tljh.hub.config_check`), where they refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlparse
+
+from tljh.settings.declaration import KeyPath, Problem
+from tljh.settings.login_providers import OAUTH, Provider, View
+
+# Traits that begin with `allow` and say nothing of who may log in.
+NO_RULES = {"allow_all", "allow_existing_users", "allow_2fa", "allow_self_approval_for"}
+
+
+# Membership in these makes an administrator, who is let in.
+ADMIN_RULES = {"admin_groups", "admin_users", "admin_google_groups"}
+
+
+ANY_TENANT = ("common", "organizations", "consumers")
+
+
+# These two are public however the class is called.
+PUBLIC_HOSTS = {"github.com", "accounts.google.com", "gitlab.com", "login.live.com"}
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is said of the hub's address: whether it is HTTPS, and where people come back to."""
+
+    is_https: bool
+    callback: str | None = None
+
+
+def trait(view: View, classes: tuple[str, ...], name: str) -> Any:
+    """A trait as the most special of the classes has it; None where it is not set."""
+    for cls in classes:
+        values = view.get(cls)
+        if values and name in values:
+            return values[name]
+    return None
+
+
+def login_problems(
+    provider: Provider,
+    view: View,
+    site: Site,
+    *,
+    strangers_are_fine: bool = False,
+    classes: tuple[str, ...] | None = None,
+) -> Iterator[Problem]:
+    """Everything wrong with `provider` as `view` sets it up.
+
+    `classes` are the real class and its bases, where they have been imported.
+    """
+    classes = classes or provider.classes
+    if provider.name == "dummy":
+        yield Problem(
+            ("auth", "type"),
+            "auth.type is dummy, which lets anyone in under any name",
+            fix="choose another: tljh auth list",
+            severity="warning",
+        )
+    yield from _missing(provider, view, classes)
+    if provider.callback is not None:
+        yield from _callback(provider, view, classes, site)
+    yield from _let_in(provider, view, classes, strangers_are_fine)
+
+
+def _missing(provider: Provider, view: View, classes: tuple[str, ...]) -> Iterator[Problem]:
+    for name in provider.needs:
+        if not trait(view, classes, name):
+            yield Problem(
+                _path(provider, name),
+                f"{provider.key(name)} is missing, without which nobody can log in",
+                why=f"{provider.title} gives it to you" if name.startswith("client_") else None,
+                fix=_setting(provider, name),
+            )
+    if provider.name == "ldap" and trait(view, classes, "server_address"):
+        searches = trait(view, classes, "lookup_dn") and trait(view, classes, "user_search_base")
+        if not searches and not trait(view, classes, "bind_dn_template"):
+            yield Problem(
+                _path(provider, "bind_dn_template"),
+                "nothing tells which entry of the directory belongs to a login name",
+                fix=f"{_setting(provider, 'bind_dn_template')}; where people have to be "
+                "searched for, set lookup_dn, user_search_base and user_attribute",
+            )
+
+
+def _setting(provider: Provider, name: str) -> str:
+    example = dict(provider.examples).get(name, "…")
+    if name in ("client_secret", "user_password"):
+        return f"sudo tljh-config set {provider.key(name)} --stdin"
+    return f"sudo tljh-config set {provider.key(name)} {example}"
+
+
+def _callback(
+    provider: Provider, view: View, classes: tuple[str, ...], site: Site
+) -> Iterator[Problem]:
+    given = trait(view, classes, "oauth_callback_url")
+    if given and urlparse(str(given)).scheme == "http":
+        if urlparse(str(given)).hostname in ("localhost", "127.0.0.1", "::1"):
+            return
+        yield Problem(
+            _path(provider, "oauth_callback_url"),
+            f"{provider.title} would send people back over http, where everybody on the way "
+            f"can read who they are: {given}",
+            fix=_https_fix(),
+        )
+    elif not (given or site.is_https or trait(view, classes, "uri_scheme") == "https"):
+        yield Problem(
+            ("auth", "type"),
+            f"{provider.title} sends people back to the hub, which has to be served over HTTPS",
+            why="https.enabled is false",
+            fix=_https_fix()
+            + (
+                f"; behind a proxy that does HTTPS: sudo tljh-config set "
+                f"{provider.key('oauth_callback_url')} https://hub.example.org/hub/oauth_callback"
+                if OAUTH in classes
+                else ""
+            ),
+        )
+
+
+def _https_fix() -> str:
+    return (
+        "sudo tljh-config set https.letsencrypt.email you@example.org && "
+        "sudo tljh-config add-item https.letsencrypt.domains hub.example.org && "
+        "sudo tljh-config set https.enabled true"
+    )
+
+
+def _let_in(
+    provider: Provider, view: View, classes: tuple[str, ...], strangers_are_fine: bool
+) -> Iterator[Problem]:
+    allows_all = trait(view, classes, "allow_all")
+    if allows_all is True:
+        if is_public(provider, view, classes) and not strangers_are_fine:
+            yield Problem(
+                ("auth", "allow_all"),
+                f"everybody in the world who has an account at {provider.title} could log in",
+                fix=_narrowing(provider)
+                + "; if that is meant: sudo tljh-config set auth.allow_strangers true",
+            )
+        return
+    if provider.lets_in != "listed" or allows_all is None:
+        return
+    rules = {
+        name: value
+        for cls in classes
+        for name, value in (view.get(cls) or {}).items()
+        if _is_rule(name) and value
+    }
+    if not rules:
+        yield Problem(
+            ("auth", "type"),
+            f"nobody is allowed to log in with {provider.title}",
+            why="users.allowed and users.admin are empty, and no group or organization is allowed",
+            fix="sudo tljh-config add-item users.allowed NAME; or " + _narrowing(provider),
+        )
+    elif set(rules) <= {"admin_users"}:
+        yield Problem(
+            ("auth", "type"),
+            f"nobody but administrators is allowed to log in with {provider.title}",
+            fix="sudo tljh-config add-item users.allowed NAME; or " + _narrowing(provider),
+            severity="warning",
+        )
+
+
+def _is_rule(name: str) -> bool:
+    return name in ADMIN_RULES or (name.startswith("allow") and name not in NO_RULES)
+
+
+def _narrowing(provider: Provider) -> str:
+    for name, value in provider.examples:
+        if name.startswith("allow") or (name in provider.narrowed_by and provider.public):
+            return f"sudo tljh-config set {provider.key(name)} {value}"
+    return "everybody: sudo tljh-config set auth.allow_all true"
+
+
+def is_public(provider: Provider, view: View, classes: tuple[str, ...]) -> bool:
+    """Whether the world at large has accounts there."""
+    if OAUTH in classes:
+        host = urlparse(str(trait(view, classes, "authorize_url") or "")).hostname
+        if host in PUBLIC_HOSTS:
+            return True
+    if not provider.public:
+        return False
+    for name in provider.narrowed_by:
+        value = trait(view, classes, name)
+        if provider.name == "azuread":
+            if value and value not in ANY_TENANT:
+                return False
+        elif value and urlparse(str(value)).hostname not in PUBLIC_HOSTS:
+            return False
+    return True
+
+
+def _path(provider: Provider, name: str) -> KeyPath:
+    return ("auth", provider.main_class, name)
+
+
+def view_of(*layers: Mapping[str, Mapping[str, Any]]) -> View:
+    """Several sources of traits as one, later ones winning."""
+    found: dict[str, dict[str, Any]] = {}
+    for layer in layers:
+        for cls, values in layer.items():
+            found.setdefault(cls, {}).update(values)
+    return found

@@ -1,0 +1,102 @@
+"""Root."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict
+
+from tljh.settings.declaration import Cost, Section, section, setting
+from tljh.settings.sections.access import AuthSettings, UsersSettings
+from tljh.settings.sections.https import HttpsSettings
+from tljh.settings.sections.hub import HubSettings, ServicesSettings
+from tljh.settings.sections.isolation import IsolationSettings
+from tljh.settings.sections.limits import LimitsSettings
+from tljh.settings.sections.plugins import PluginsSettings
+from tljh.settings.sections.proxy import HttpSettings, ProxySettings, TraefikApiSettings
+from tljh.settings.sections.user_environment import UserEnvironmentSettings
+from tljh.settings.value_types import BaseUrl, Network, Url
+
+
+def _upgrade_url(value: str) -> str:
+    if not value.startswith("https://"):
+        raise ValueError(f"must begin with https://, not {value!r}")
+    return value
+
+
+class UpgradeSettings(Section):
+    """Where newer versions come from."""
+
+    url: Annotated[Url, AfterValidator(_upgrade_url)] | None = setting(
+        None,
+        help="URL of the bootstrap.py that an upgrade downloads; null for the place of releases.",
+        cost=Cost.NOTHING,
+        example="https://example.org/tljh/bootstrap.py",
+    )
+
+
+class Config(Section):
+    """All settings of one installation, as config.yaml holds them."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+        strict=True,
+        defer_build=True,
+        title="config.yaml",
+        json_schema_extra={
+            "additionalProperties": False,
+            "patternProperties": {
+                "^[A-Z]": {
+                    "type": "object",
+                    "description": "Traits of the class of this name, such as JupyterHub.",
+                }
+            },
+        },
+    )
+
+    base_url: BaseUrl = setting(
+        "/",
+        help="Path of the hub below its host name; begins with /.",
+        cost=Cost.HUB_RESTART,
+        example="/hub/",
+    )
+    auth: AuthSettings = section(AuthSettings, help="How people log in.")
+    users: UsersSettings = section(UsersSettings, help="Who may log in, and who may do more.")
+    limits: LimitsSettings = section(
+        LimitsSettings, help="What each person's server may take of the machine."
+    )
+    isolation: IsolationSettings = section(
+        IsolationSettings, help="What keeps people from each other and from the machine."
+    )
+    http: HttpSettings = section(HttpSettings, help="Plain HTTP.")
+    https: HttpsSettings = section(HttpsSettings, help="Encrypted HTTP.")
+    trusted_proxies: list[Network] = setting(
+        [],
+        help="Addresses of proxies in front of this machine, whose forwarded headers are believed.",
+        cost=Cost.PROXY_RELOAD,
+        example="10.0.0.0/8",
+    )
+    traefik_api: TraefikApiSettings = section(TraefikApiSettings, help="Traefik's own API.")
+    proxy: ProxySettings = section(ProxySettings, help="How the proxy hands over.")
+    user_environment: UserEnvironmentSettings = section(
+        UserEnvironmentSettings, help="What people find when their server has started."
+    )
+    services: ServicesSettings = section(
+        ServicesSettings, help="Services that the hub runs beside itself."
+    )
+    hub: HubSettings = section(HubSettings, help="The hub's own environment.")
+    plugins: PluginsSettings = section(PluginsSettings, help="Plugins and their sections.")
+    upgrade: UpgradeSettings = section(UpgradeSettings, help="Where newer versions come from.")
+
+    @property
+    def traitlets(self) -> dict[str, dict[str, Any]]:
+        """Traits by class name, as configured at the top level."""
+        extra = self.__pydantic_extra__ or {}
+        return {name: value for name, value in extra.items() if name[:1].isupper()}
+
+    @property
+    def plugin_sections(self) -> dict[str, Any]:
+        """What plugins' own sections hold, by their names."""
+        extra = self.__pydantic_extra__ or {}
+        return {name: value for name, value in extra.items() if not name[:1].isupper()}

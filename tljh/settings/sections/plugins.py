@@ -1,0 +1,37 @@
+"""The settings that plugins come in by."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from tljh.settings.declaration import Cost, Section, setting
+from tljh.settings.value_types import Requirement
+
+
+def _section_name(value: str) -> str:
+    if not re.match(r"^[a-z][a-z0-9_-]*$", value):
+        raise ValueError(f"must be a name in lower case like my_plugin, not {value!r}")
+    return value
+
+
+SectionName = Annotated[str, AfterValidator(_section_name)]
+
+
+class PluginsSettings(Section):
+    """Plugins of this installation, and sections of this file that belong to them."""
+
+    packages: list[Requirement] = setting(
+        [],
+        help="Python packages (pip's specifiers) of the plugins in the hub's environment.",
+        cost=Cost.REBUILD,
+        example="tljh-repo2docker",
+    )
+    sections: list[SectionName] = setting(
+        [],
+        help="Names at the top level of this file that are a plugin's and are not checked.",
+        cost=Cost.HUB_RESTART,
+        example="my_plugin",
+    )

@@ -1,0 +1,52 @@
+"""The settings of the proxy: where it listens, how it hands over, and its API."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tljh.settings.declaration import Cost, Section, setting
+from tljh.settings.value_types import Address, LoopbackAddress, Port
+
+
+class HttpSettings(Section):
+    """Plain HTTP; with HTTPS enabled it only redirects there."""
+
+    address: Address = setting(
+        "",
+        help="IP address to listen on; empty for all addresses of the machine.",
+        cost=Cost.PROXY_RELOAD,
+        example="127.0.0.1",
+    )
+    port: Port = setting(80, help="Port to listen on.", cost=Cost.PROXY_RELOAD, example="8080")
+
+
+class TraefikApiSettings(Section):
+    """Traefik's own API, by which the hub looks at its routes."""
+
+    ip: LoopbackAddress = setting(
+        "127.0.0.1", help="Loopback address to listen on.", cost=Cost.PROXY_RELOAD
+    )
+    port: Port = setting(8099, help="Port to listen on.", cost=Cost.PROXY_RELOAD)
+    username: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = setting(
+        "api_admin", help="Name for basic authentication.", cost=Cost.PROXY_RELOAD
+    )
+    password: str = setting(
+        "",
+        help="Password for basic authentication; empty for one that is made up and kept.",
+        cost=Cost.PROXY_RELOAD,
+        secret=True,
+    )
+
+
+class ProxySettings(Section):
+    """How the proxy hands over when its configuration changes."""
+
+    drain_timeout_s: int = setting(
+        86_400,
+        help="Seconds that open web sockets live on after a change of the proxy's listeners.",
+        cost=Cost.PROXY_RELOAD,
+        ge=0,
+        le=604_800,
+    )

@@ -1,0 +1,61 @@
+"""The settings of the environment that all users share."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from tljh.settings.declaration import Cost, Section, setting
+
+APPS = {"jupyterlab": "/lab", "classic": "/tree", "notebook": "/tree"}
+
+
+_CHANNEL = re.compile(r"^((https?|file)://[^\s\"'`{}<>]+|/[^\s\"'`{}<>]+|[A-Za-z0-9._/-]+)$")
+
+
+def _default_app(value: str) -> str:
+    if value not in APPS and not value.startswith("/"):
+        raise ValueError(
+            f"must be jupyterlab, classic, notebook, or a path that begins with /, not {value!r}"
+        )
+    if re.search(r"[\s\"'`<>\\]", value):
+        raise ValueError(f"has a character that cannot be in a path here: {value!r}")
+    return value
+
+
+def _channel(value: str) -> str:
+    if not _CHANNEL.match(value):
+        raise ValueError(
+            f"must be a conda channel: a name like conda-forge, a URL or a path, not {value!r}"
+        )
+    return value
+
+
+DefaultApp = Annotated[str, AfterValidator(_default_app)]
+
+
+Channel = Annotated[str, AfterValidator(_channel)]
+
+
+class UserEnvironmentSettings(Section):
+    """What people find when their server has started."""
+
+    default_app: DefaultApp = setting(
+        "jupyterlab",
+        help="What opens after login: jupyterlab, classic, notebook, or a path like /rstudio.",
+        cost=Cost.NEXT_SPAWN,
+        example="classic",
+    )
+    channels: list[Channel] = setting(
+        ["conda-forge"],
+        help="Conda channels of the shared environment, the first one wins.",
+        cost=Cost.NOTHING,
+        example="conda-forge",
+        min_length=1,
+    )
+
+    @property
+    def default_url(self) -> str:
+        return APPS.get(self.default_app, self.default_app)

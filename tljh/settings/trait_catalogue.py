@@ -1,0 +1,281 @@
+"""Checking traitlets sections against the classes that are installed in the hub environment."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tljh.settings.declaration import ANYTHING, KeyPath, Problem, Shape
+from tljh.settings.keys import key_text
+from tljh.settings.secret_names import looks_secret
+
+_SHAPES: dict[str, Shape] = {
+    "bool": Shape("bool"),
+    "int": Shape("int"),
+    "number": Shape("number"),
+    "text": Shape("text"),
+    "list": Shape("list", item=ANYTHING),
+    "map": Shape("map", item=ANYTHING),
+}
+
+
+@dataclass(frozen=True)
+class Trait:
+    """One configurable value of a class."""
+
+    name: str
+    owner: str
+    kind: str
+    info: str = "a value"
+    help: str = ""
+    default: Any = None
+    nullable: bool = False
+    choices: tuple[Any, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    item: str | None = None
+
+    @property
+    def shape(self) -> Shape:
+        from dataclasses import replace
+
+        if self.kind == "choice" and all(isinstance(choice, str) for choice in self.choices):
+            shape = Shape("text", choices=self.choices)
+        elif self.kind == "list" and self.item in _SHAPES:
+            shape = Shape("list", item=_SHAPES[self.item])
+        else:
+            shape = _SHAPES.get(self.kind, ANYTHING)
+        return replace(
+            shape,
+            nullable=self.nullable or shape.nullable,
+            minimum=self.minimum,
+            maximum=self.maximum,
+            secret=looks_secret(self.name),
+            may_be_file=self.kind != "map",
+        )
+
+    def refusal(self, value: Any, owner: str) -> str | None:
+        """Why the class would not take `value`, in the words of the trait; None if it would."""
+        if self._takes(value):
+            return None
+        shown = "a value" if looks_secret(self.name) else f"the {_type_word(value)} {value!r}"
+        if self.kind == "function":
+            return f"the {self.name!r} trait of {owner} takes a function, which YAML cannot hold"
+        if self.choices:
+            allowed = ", ".join(repr(choice) for choice in self.choices)
+            return f"the {self.name!r} trait of {owner} expected one of {allowed}, not {shown}"
+        bounds = {"minimum": self.minimum, "maximum": self.maximum}
+        if self.kind == "bytes":
+            return f"the {self.name!r} trait of {owner} expected a size like 512M, not {shown}"
+        if self.item and isinstance(value, list):
+            nouns = {"text": "texts", "int": "whole numbers", "map": "maps"}
+            noun = nouns.get(self.item, "truth values")
+            return f"the {self.name!r} trait of {owner} expected a list of {noun}, not {shown}"
+        limits = " and ".join(f"{name} {bound:g}" for name, bound in bounds.items() if bound)
+        return f"the {self.name!r} trait of {owner} expected {self.info}, not {shown}" + (
+            f" ({limits})" if limits else ""
+        )
+
+    def _takes(self, value: Any) -> bool:
+        if value is None:
+            # TLJH skips what is null, and so do we.
+            return True
+        if isinstance(value, dict) and set(value) == {"file"} and self.kind != "map":
+            return isinstance(value["file"], str) and value["file"].startswith("/")
+        if self.kind == "choice":
+            return value in self.choices
+        if self.kind == "bool" and value in (0, 1):
+            return True
+        kinds: dict[str, tuple[type, ...]] = {
+            "bool": (bool,),
+            "int": (int,),
+            "number": (int, float),
+            "text": (str,),
+            "list": (list,),
+            "map": (dict,),
+            "bytes": (int, float, str),
+            "command": (str, list),
+            "function": (),
+        }
+        expected = kinds.get(self.kind)
+        if expected is None:
+            return True
+        if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
+            return False
+        if self.kind == "bytes" and isinstance(value, str):
+            return value[-1:] in "KMGT0123456789" and value[:1].isdigit()
+        if isinstance(value, list) and self.item in ("text", "int", "bool", "map"):
+            wanted = kinds[self.item]
+            if not all(isinstance(one, wanted) for one in value):
+                return False
+        if isinstance(value, (int, float)):
+            below = self.minimum is not None and value < self.minimum
+            return not below and (self.maximum is None or value <= self.maximum)
+        return True
+
+
+def _type_word(value: Any) -> str:
+    words = {str: "text", dict: "map", bool: "truth value", int: "number", float: "number"}
+    return words.get(type(value), type(value).__name__)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The classes of a hub environment with what can be configured in them."""
+
+    classes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    authenticators: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, data: bytes) -> Catalogue | None:
+        """Read the JSON that `tljh.hub.trait_scan` wrote; None for anything else."""
+        try:
+            content = json.loads(data)
+            return cls(content["classes"], content["authenticators"])
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    @cached_property
+    def authenticator_paths(self) -> dict[str, str]:
+        """Class name by every way to write an authenticator: short name or path."""
+        found = {short: path.rpartition(".")[2] for short, path in self.authenticators.items()}
+        for name, entry in self.classes.items():
+            if "Authenticator" in (name, *entry["bases"]):
+                found[entry["path"]] = name
+        return found
+
+    @property
+    def short_names(self) -> list[str]:
+        """The one short name by which each authenticator goes, without their local variants."""
+        return sorted(
+            name
+            for name in self.authenticators
+            if name != "default" and not name.startswith("local-") and "authenticator" not in name
+        )
+
+    def trait(self, class_name: str, name: str) -> Trait | None:
+        """A trait of a class, its own or inherited."""
+        for owner in (class_name, *self.classes[class_name]["bases"]):
+            found = self.classes.get(owner, {}).get("traits", {}).get(name)
+            if found is not None:
+                return Trait(
+                    name,
+                    owner,
+                    found["kind"],
+                    found.get("info", "a value"),
+                    found.get("help", ""),
+                    found.get("default"),
+                    found.get("none", False),
+                    tuple(found.get("choices", ())),
+                    found.get("minimum"),
+                    found.get("maximum"),
+                    found.get("item"),
+                )
+        return None
+
+    def trait_names(self, class_name: str) -> list[str]:
+        names: set[str] = set()
+        for owner in (class_name, *self.classes[class_name]["bases"]):
+            names |= set(self.classes.get(owner, {}).get("traits", {}))
+        return sorted(names)
+
+    def shape(self, class_name: str) -> Shape:
+        """The shape of a section that is named after a class."""
+        if class_name not in self.classes:
+            return Shape("map", item=ANYTHING)
+        traits = {name: self.trait(class_name, name) for name in self.trait_names(class_name)}
+        return Shape("section", fields={name: t.shape for name, t in traits.items() if t})
+
+    def section_problems(self, path: KeyPath, values: Mapping[str, Any]) -> Iterator[Problem]:
+        """What is wrong with the traits of one class; `path` ends in the class's name."""
+        class_name = str(path[-1])
+        if class_name not in self.classes:
+            near = get_close_matches(class_name, self.classes, 1, 0.6)
+            yield Problem(
+                path,
+                f"no class {class_name} is installed in the hub's environment",
+                fix=f"did you mean {near[0]}?"
+                if near
+                else "install what brings the class, or remove the section",
+                at_key=True,
+            )
+            return
+        for name, value in values.items():
+            trait = self.trait(class_name, name)
+            if trait is None:
+                near = get_close_matches(name, self.trait_names(class_name), 1, 0.6)
+                yield Problem(
+                    (*path, name),
+                    f"{class_name} has no trait {name}",
+                    fix=f"did you mean {near[0]}?" if near else "remove it",
+                    at_key=True,
+                )
+            elif (refusal := trait.refusal(value, class_name)) is not None:
+                yield Problem((*path, name), refusal, fix=_fix(trait, value))
+
+    def authenticator_problem(self, name: str, path: KeyPath) -> Problem | None:
+        """What is wrong with `auth.type`, or with the trait that does the same."""
+        key, known = key_text(path), self.authenticator_paths
+        if name in known or name.replace(":", ".") in known:
+            return None
+        near = get_close_matches(name, known if "." in name else self.short_names, 1, 0.6)
+        near = near or [short for short in self.short_names if short == name.lower()]
+        last = name.rpartition(".")[2]
+        same = [path for path in known if path.rpartition(".")[2] == last]
+        # `oauthenticator.GitHubOAuthenticator` is a spelling of a class that lies deeper.
+        module = name.partition(".")[0]
+        if "." in name and any(path.partition(".")[0] == module for path in same):
+            return None
+        is_typo = "." in name and bool(get_close_matches(name, known, 1, 0.9))
+        if "." in name and not same and not is_typo and _may_have_authenticators(module):
+            return Problem(
+                path,
+                f"{key} names {name}, which is not in the list of installed authenticators",
+                why="it cannot be checked before the hub loads it",
+                severity="warning",
+            )
+        shorts = ", ".join(self.short_names)
+        guess = same or near
+        return Problem(
+            path,
+            f"{key} names no authenticator that is installed: {name!r}",
+            fix=f"sudo tljh-config set {key} {guess[0]}" if guess else f"one of: {shorts}",
+        )
+
+
+def _fix(trait: Trait, value: Any) -> str | None:
+    if trait.kind == "function":
+        return "set it in a file in config/jupyterhub_config.d"
+    if trait.kind == "list" and isinstance(value, (str, int)):
+        return (
+            "write it as a list: [a, b]"
+            if looks_secret(trait.name)
+            else (f"write it as a list: [{value}]")
+        )
+    return f"what it is for: {trait.help}" if trait.help else None
+
+
+def _may_have_authenticators(module: str) -> bool:
+    if module in sys.stdlib_module_names:
+        return False
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+# Authenticators that have no entry point of their own, by the short name that we give them.
+NAMED_HERE = {"lti13": "ltiauthenticator.lti13.auth:LTI13Authenticator"}
+
+
+def place(environment: Path) -> Path:
+    """Where a hub environment keeps its catalogue."""
+    return environment / "share" / "tljh" / "traits.json"

@@ -1,0 +1,447 @@
+"""Edits of a YAML text that leave every other character where it is.
+
+Each edit cuts and inserts text at the places that the tree knows, reads the result again, and
+holds it against what the values should be; an edit that would come out as anything else is
+refused. So comments, order, anchors, quoting and line ends survive, whatever they are. What is
+of another kind than the edit needs is refused, too: nobody's text makes way for a section.
+
+Places in errors are those of the text; `FILE` stands for the name that the caller knows.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tljh.base.errors import Finding, Place, TljhError
+from tljh.settings.keys import key_text
+from tljh.settings.yaml_tree import WORDS_FOR_BOOL, Document, Node, parse, resolve
+
+if TYPE_CHECKING:
+    from tljh.settings.declaration import KeyPath
+
+_WORD = r"[A-Za-z0-9_./@+~=-]"
+
+
+_PLAIN = re.compile(rf"^[A-Za-z0-9_./]{_WORD}*(:{_WORD}+)*( {_WORD}+)*$")
+
+
+# Read as dates, base-60 numbers or numbers with separators by YAML 1.1 tools.
+_MISREAD = re.compile(r"^[-+]?[0-9][0-9_]*([:_][0-9_:.]+)*$|^\d{4}-\d\d?-\d\d?|^[0-9.]+[eE]")
+
+
+_INDENT = "  "
+
+
+FILE = "config.yaml"
+
+
+def scalar_text(value: Any, *, style: str = "") -> str:
+    """One value as YAML on one line; text is quoted wherever a reader could take it otherwise."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value) if abs(value) != float("inf") else str(value).replace("inf", ".inf")
+    text = str(value)
+    if not text.isprintable() or text == "\ufeff":
+        return '"' + "".join(_escaped(character) for character in text) + '"'
+    is_plain = (
+        _PLAIN.match(text)
+        and not _MISREAD.match(text)
+        and isinstance(resolve(text), str)
+        and text.lower() not in WORDS_FOR_BOOL
+    )
+    if style == '"' and "\\" not in text and '"' not in text:
+        return f'"{text}"'
+    return text if is_plain and style != "'" else "'" + text.replace("'", "''") + "'"
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return "\\" + character
+    if character.isprintable() and character != "\ufeff":
+        return character
+    named = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character)
+    code = ord(character)
+    if named or code < 256:
+        return named or f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+
+
+def as_yaml(value: Any) -> Any:
+    """A value of somebody's code as YAML has it: every collection a map or a list."""
+    if isinstance(value, Mapping):
+        return {key: as_yaml(inner) for key, inner in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted((as_yaml(item) for item in value), key=str)
+    return [as_yaml(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def flow_text(value: Any) -> str:
+    """Any value on one line."""
+    if isinstance(value, dict):
+        inner = ", ".join(f"{scalar_text(k)}: {flow_text(v)}" for k, v in value.items())
+        return f"{{{inner}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(flow_text(item) for item in value)}]"
+    return scalar_text(value)
+
+
+def block_lines(value: Any, indent: str = "") -> list[str]:
+    """A map or a list over several lines; nothing in it but lists and maps that are not empty."""
+    lines: list[str] = []
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            name = scalar_text(key)
+            if isinstance(inner, (dict, list)) and inner:
+                lines += [f"{indent}{name}:", *block_lines(inner, indent + _INDENT)]
+            else:
+                lines.append(f"{indent}{name}: {flow_text(inner)}")
+    else:
+        lines += [f"{indent}- {flow_text(item)}" for item in value]
+    return lines
+
+
+def set_value(text: str, path: KeyPath, value: Any) -> str:
+    """Put a value at a path, making the sections on the way to it."""
+    editor = _Editor(text)
+    editor.refuse_other_kinds(path)
+    wanted = _plain(text)
+    _put(wanted, path, value)
+    return _checked(editor.set(path, value), wanted, path, text)
+
+
+def unset_value(text: str, path: KeyPath) -> str:
+    """Remove what stands at a path, and the sections that this leaves empty."""
+    editor = _Editor(text)
+    editor.refuse_other_kinds(path)
+    wanted = _plain(text)
+    _take(wanted, path)
+    while len(path) > 1 and _get(wanted, path[:-1]) == {}:
+        path = path[:-1]
+        _take(wanted, path)
+    return _checked(editor.unset(path), wanted, path, text)
+
+
+def add_item(text: str, path: KeyPath, item: Any) -> str:
+    """Put an item at the end of a list; a list that is not there is made."""
+    editor = _Editor(text)
+    editor.refuse_other_kinds(path, at_end="list")
+    wanted = _plain(text)
+    old = _get(wanted, path)
+    items = [*old, item] if isinstance(old, list) else [item]
+    _put(wanted, path, items)
+    return _checked(editor.add_item(path, item, items), wanted, path, text)
+
+
+def remove_item(text: str, path: KeyPath, index: int) -> str:
+    """Remove an item of a list."""
+    wanted = _plain(text)
+    items = _get(wanted, path)
+    del items[index]
+    return _checked(_Editor(text).remove_item(path, index, items), wanted, path, text)
+
+
+def _plain(text: str) -> dict[str, Any]:
+    root = parse(text).root
+    return copy.deepcopy(root.value()) if root is not None and root.kind == "map" else {}
+
+
+def _get(values: Any, path: KeyPath) -> Any:
+    for step in path:
+        values = values.get(step) if isinstance(values, dict) else None
+    return values
+
+
+def _put(values: dict[str, Any], path: KeyPath, value: Any) -> None:
+    for step in path[:-1]:
+        below = values.get(str(step))
+        values[str(step)] = dict(below) if isinstance(below, dict) else {}
+        values = values[str(step)]
+    values[str(path[-1])] = value
+
+
+def _take(values: dict[str, Any], path: KeyPath) -> None:
+    parent = _get(values, path[:-1])
+    parent.pop(path[-1], None)
+
+
+def _checked(text: str, wanted: Any, path: KeyPath, before: str) -> str:
+    """`text` if it holds exactly what is wanted. Raises TljhError where it does not."""
+    read: Document = parse(text)
+    stood: Document = parse(before)
+    if read.problems and stood.problems:
+        # In the text that stays: a name that is there twice, for example, wherever it is.
+        findings = [
+            Finding(one.what, Place(FILE, one.line, one.column), fix=one.fix)
+            for one in stood.problems
+        ]
+        raise TljhError([*findings, Finding("nothing was changed", fix="sudo tljh-config edit")])
+    found = read.root.value() if read.root is not None and not read.root.is_null else {}
+    if read.problems or _exact(found) != _exact(wanted):
+        raise _not_alone(path)
+    return text
+
+
+def _not_alone(path: KeyPath) -> TljhError:
+    return TljhError(
+        f"{key_text(path)} cannot be changed without changing something else in the file",
+        why="its text is shared by an anchor (&name) or written in an unusual way",
+        fix="change it by hand: sudo tljh-config edit",
+    )
+
+
+def _exact(value: Any) -> Any:
+    """A value by which true and 1, or 1 and 1.0, are told apart."""
+    if isinstance(value, dict):
+        return {key: _exact(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_exact(item) for item in value]
+    return (type(value).__name__, value)
+
+
+class _Editor:
+    """One edit of one text; knows where lines begin and end."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.root = parse(text).root
+        self.newline = "\r\n" if "\r\n" in text else "\n"
+
+    def refuse_other_kinds(self, path: KeyPath, at_end: str | None = None) -> None:
+        """Raise where an edit at `path` would put a map in the place of something else.
+
+        With `at_end`, what stands at the path itself must be of that kind.
+        """
+        node = self.root
+        for depth in range(len(path) + 1):
+            if node is None or node.is_null:
+                return
+            wanted = "map" if depth < len(path) else at_end
+            if wanted is not None and node.kind != wanted:
+                raise self._other_kind(path[:depth], path, node, wanted)
+            found = node.get(path[depth]) if depth < len(path) else None
+            node = found[1] if found else None
+
+    def _other_kind(self, place: KeyPath, path: KeyPath, node: Node, wanted: str) -> TljhError:
+        nouns = {"map": "names with values", "list": "a list", "scalar": "a single value"}
+        name = key_text(place) if place else "the file"
+        return TljhError(
+            f"{name} must hold {nouns[wanted]}, and holds {nouns[node.kind]}",
+            where=Place(FILE, node.start.line, node.start.column),
+            why=f"to change {key_text(path)} would remove what stands there; nothing was changed",
+            fix="write it as it should be: sudo tljh-config edit",
+        )
+
+    def set(self, path: KeyPath, value: Any) -> str:
+        if self.root is None or self.root.kind != "map":
+            return self._append_to_root(path, value)
+        holder = self._shared_ancestor(path)
+        if holder is not None:
+            # Behind an alias or a merge: what is shared stays, this place gets its own copy.
+            whole = {"": copy.deepcopy(self._value_at(holder))}
+            _put(whole, ("", *path[len(holder) :]), value)
+            return self.set(holder, whole[""])
+        key, node, depth = self.root.find(path)
+        if depth == len(path) and isinstance(value, list):
+            return self._set_list(path, key, node, value)
+        if depth == len(path):
+            return self._replace(path, key, node, value)
+        rest = value
+        for step in reversed(path[depth + 1 :]):
+            rest = {step: rest}
+        if node.kind != "map":
+            return self._replace(path[:depth], key, node, {path[depth]: rest})
+        return self._insert(node, str(path[depth]), rest)
+
+    def unset(self, path: KeyPath) -> str:
+        assert self.root is not None
+        holder = self._shared_ancestor(path)
+        if holder is not None:
+            whole = {"": copy.deepcopy(self._value_at(holder))}
+            _take(whole, ("", *path[len(holder) :]))
+            return self.set(holder, whole[""])
+        _, parent, _ = self.root.find(path[:-1])
+        name = str(path[-1])
+        if any(source.get(name) for source in parent.merged()):
+            # It comes from a merge (<<) as well: this place gets its own copy, without it.
+            if len(path) == 1:
+                raise _not_alone(path)
+            rest = copy.deepcopy(parent.value())
+            rest.pop(name)
+            return self.set(path[:-1], rest)
+        position = [key.raw for key, _ in parent.entries].index(name)
+        key, node = parent.entries[position]
+        if parent.flow:
+            places = [(k.start.index, v.end.index) for k, v in parent.entries]
+            return self._cut_from_flow(places, position)
+        return self._cut_lines(key.start.index, max(self._end(node), key.end.index))
+
+    def add_item(self, path: KeyPath, item: Any, items: list[Any]) -> str:
+        node = self._own_list(path)
+        if node is None or not node.items:
+            return self.set(path, items)
+        last = node.items[-1]
+        if node.flow:
+            return self._splice(last.end.index, last.end.index, f", {flow_text(item)}")
+        indent = " " * (node.start.column - 1)
+        return self._insert_lines(last.end.index, [f"{indent}- {flow_text(item)}"])
+
+    def remove_item(self, path: KeyPath, index: int, items: list[Any]) -> str:
+        node = self._own_list(path)
+        if node is None or not items:
+            return self.set(path, items)
+        places = [(item.start.index, item.end.index) for item in node.items]
+        if node.flow:
+            return self._cut_from_flow(places, index)
+        return self._cut_lines(*places[index])
+
+    def _own_list(self, path: KeyPath) -> Node | None:
+        """The list at a path, unless it is shared with another place."""
+        if self.root is None or self._shared_ancestor(path) is not None:
+            return None
+        _, node, depth = self.root.find(path)
+        is_list = depth == len(path) and node.kind == "list" and not node.alias
+        return node if is_list else None
+
+    def _value_at(self, path: KeyPath) -> Any:
+        assert self.root is not None
+        return self.root.find(path)[1].value()
+
+    def _shared_ancestor(self, path: KeyPath) -> KeyPath | None:
+        """The first step of a path that is an alias, or comes from a merge (<<)."""
+        node = self.root
+        for depth, step in enumerate(path[:-1], start=1):
+            if node is None or node.kind != "map":
+                return None
+            found = node.get(step)
+            if found is None:
+                return None
+            is_own = any(value is found[1] for _, value in node.entries)
+            if found[1].alias or not is_own:
+                return path[:depth]
+            node = found[1]
+        return None
+
+    def _set_list(self, path: KeyPath, key: Node, node: Node, value: list[Any]) -> str:
+        """Put a list in the place of what is there; items that stay keep their comments."""
+        own = self._own_list(path)
+        starts = [item.start.index for item in own.items] if own else []
+        is_plain = all(self.text[self._line_start(one) : one].strip() == "-" for one in starts)
+        stay: list[Any] = []
+        gone: list[Node] = []
+        for item in own.items if own else ():
+            following = value[len(stay) : len(stay) + 1]
+            if following and _exact(following[0]) == _exact(item.value()):
+                stay.append(item)
+            else:
+                gone.append(item)
+        if own is None or own.flow or not stay or not is_plain:
+            return self._replace(path, key, node, value)
+        indent = " " * (own.start.column - 1)
+        lines = [f"{indent}- {flow_text(item)}" for item in value[len(stay) :]]
+        if lines:
+            self.text = self._insert_lines(own.items[-1].end.index, lines)
+        # From the last to the first: places of those before stay true.
+        for item in reversed(gone):
+            self.text = self._cut_lines(item.start.index, self._end(item))
+        return self.text
+
+    def _end(self, node: Node) -> int:
+        """Behind the last character of a value; a block of text (|) has blank lines behind it."""
+        return node.start.index + len(self.text[node.start.index : node.end.index].rstrip())
+
+    def _replace(self, path: KeyPath, key: Node, node: Node, value: Any) -> str:
+        assert self.root is not None
+        _, parent, _ = self.root.find(path[:-1])
+        if not any(one is node for _, one in parent.entries):
+            return self._insert(parent, str(path[-1]), value)
+        start, end = node.start.index, self._end(node)
+        old = self.text[start:end]
+        is_collection = isinstance(value, (dict, list)) and bool(value)
+        if is_collection and not parent.flow and not node.flow:
+            return self._replace_by_block(key, node, value)
+        new = flow_text(value)
+        if isinstance(value, str) and old[:1] in "'\"" and old:
+            new = scalar_text(value, style=old[0])
+        if not node.flow and node.kind != "scalar":
+            # A block list becomes [] or a word: it moves up behind its name.
+            text = self._cut_lines(start, end)
+            colon = text.index(":", key.end.index) + 1
+            return text[:colon] + f" {new}" + text[colon:]
+        if self.text[start - 1 : start] == ":":
+            new = f" {new}"
+        return self._splice(start, end, new)
+
+    def _replace_by_block(self, key: Node, node: Node, value: Any) -> str:
+        indent = " " * (key.start.column - 1)
+        start, end = node.start.index, self._end(node)
+        if node.kind != "scalar" and not node.alias and node.start.line > key.start.line:
+            line = self._line_start(start)
+            own = self.text[line:start]
+            lines = block_lines(value, own if not own.strip() else indent + _INDENT)
+            return self._splice(line, end, self.newline.join(lines))
+        cut = self.text[:start].rstrip(" ") + self.text[end:]
+        editor = _Editor.__new__(_Editor)
+        editor.text, editor.root, editor.newline = cut, None, self.newline
+        colon = cut.index(":", key.end.index)
+        return editor._insert_lines(colon, block_lines(value, indent + _INDENT))
+
+    def _insert(self, parent: Node, name: str, value: Any) -> str:
+        if parent.flow:
+            new = f"{scalar_text(name)}: {flow_text(value)}"
+            if not parent.entries:
+                inside = parent.end.index - 1
+                return self._splice(inside, inside, new)
+            end = parent.entries[-1][1].end.index
+            return self._splice(end, end, f", {new}")
+        key, last = parent.entries[-1]
+        indent = " " * (parent.entries[0][0].start.column - 1)
+        return self._insert_lines(
+            max(last.end.index, key.end.index), block_lines({name: value}, indent)
+        )
+
+    def _append_to_root(self, path: KeyPath, value: Any) -> str:
+        for step in reversed(path):
+            value = {step: value}
+        text = self.text
+        if self.root is not None:  # an empty document written as null
+            text = text[: self.root.start.index] + text[self.root.end.index :]
+        if text and not text.endswith("\n"):
+            text += self.newline
+        return text + "".join(line + self.newline for line in block_lines(value))
+
+    def _line_start(self, index: int) -> int:
+        return self.text.rfind("\n", 0, index) + 1
+
+    def _line_end(self, index: int) -> int:
+        """Behind the line break of the line that a value which ends at `index` ends in."""
+        if index and self.text[index - 1] == "\n":
+            return index
+        found = self.text.find("\n", index)
+        return len(self.text) if found < 0 else found + 1
+
+    def _splice(self, start: int, end: int, new: str) -> str:
+        return self.text[:start] + new + self.text[end:]
+
+    def _insert_lines(self, after: int, lines: list[str]) -> str:
+        place = self._line_end(after)
+        new = "".join(line + self.newline for line in lines)
+        if place and self.text[place - 1] != "\n":
+            new = self.newline + new
+        return self._splice(place, place, new)
+
+    def _cut_lines(self, start: int, end: int) -> str:
+        return self._splice(self._line_start(start), self._line_end(end), "")
+
+    def _cut_from_flow(self, places: list[tuple[int, int]], position: int) -> str:
+        start, end = places[position]
+        if position + 1 < len(places):
+            end = places[position + 1][0]
+        elif position:
+            start = places[position - 1][1]
+        return self._splice(start, end, "")

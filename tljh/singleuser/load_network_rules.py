@@ -1,0 +1,20 @@
+"""What tljh-isolation.service runs, at boot and when the rules have changed."""
+
+from __future__ import annotations
+
+import sys
+
+from tljh.base.paths import paths_from_environment
+from tljh.host.real import RealHost
+from tljh.singleuser.network_isolation import RULES_FILE, load
+
+
+def main() -> None:
+    problem = load(RealHost(), paths_from_environment().state_dir / RULES_FILE)
+    if problem:
+        # Not a failure of the unit: the hub is worth more than these rules, and `status` tells.
+        print(f"people's ports are not kept apart: {problem}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

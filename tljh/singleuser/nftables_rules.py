@@ -1,0 +1,146 @@
+"""The rules of nftables that keep people apart, as text; a table of our own, nobody else's.
+
+Each connection within the machine that one of the hub's people opens is marked with who opened
+it. What answers, does so with a packet that is the listener's: where the listener is another of
+them, the answer is dropped, so that no connection comes about. So everybody has the whole of
+localhost for their own programs, on any port and under any address of the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+FAMILY = "inet"
+
+
+TABLE = "tljh"
+
+
+NAME = f"{FAMILY} {TABLE}"
+
+
+# Marks of connections that no account can have: what was refused, and what the proxy opened.
+REFUSED = "0xffffffff"
+
+
+OF_PROXY = "0xfffffffe"
+
+
+# Where clouds hand out what identifies a machine, its credentials included.
+METADATA_V4 = ("169.254.0.0/16", "100.100.100.200", "168.63.129.16", "192.0.0.192")
+
+
+METADATA_V6 = ("fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:42::42")
+
+
+DNS = 53
+
+
+@dataclass(frozen=True)
+class Person:
+    """An account, and the ranges of subordinate user ids that are its own (first, last)."""
+
+    uid: int
+    ranges: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Server:
+    """The port of a person's server."""
+
+    port: int
+    uid: int
+
+
+def removal() -> str:
+    """A script that leaves no table, whether or not there is one."""
+    return f"table {NAME}\ndelete table {NAME}\n"
+
+
+def rules(
+    *, proxy: str, api_port: int, open_ports: Iterable[int] = (), metadata: bool = True
+) -> str:
+    """A script that replaces the table by one that knows nobody yet, in one transaction.
+
+    `proxy` is the account that Traefik runs as, `api_port` where its API listens.
+    """
+    opened = ", ".join(str(port) for port in sorted(set(open_ports)))
+    within = [
+        f"ct direction original ct mark {REFUSED} meta l4proto tcp counter reject with tcp reset",
+        f"ct direction original ct mark {REFUSED} counter reject",
+        "ct state new ct mark set meta skuid map @people",
+        f'ct state new meta skuid "{proxy}" ct mark set {OF_PROXY}',
+        f"meta skuid @uids tcp dport {api_port} counter reject with tcp reset",
+        # What the kernel itself sends, such as a reset, has no user.
+        "ct direction reply ct mark != 0 meta skuid @uids goto answers",
+    ]
+    answers = [
+        # By way of the packet's mark: nft 1.0.2 (Ubuntu 22.04) refuses, or takes for others,
+        # ranges of accounts that stand in a pair.
+        "meta mark set meta skuid map @people",
+        "meta mark . ct mark @own meta mark set 0 accept",
+        "meta mark set 0",
+        *([f"th sport {{ {opened} }} accept"] if opened else []),
+        f"ct mark {OF_PROXY} th sport . meta skuid @servers accept",
+        f"ct mark set {REFUSED}",
+        "meta l4proto tcp counter reject with tcp reset",
+        "counter drop",
+    ]
+    beyond = [
+        f"meta skuid @uids ip{family} daddr @metadata{number} meta l4proto {{ tcp, udp }} "
+        f"th dport != {DNS} counter reject"
+        for family, number in (("", 4), ("6", 6))
+    ]
+    return removal() + (
+        f"table {NAME} {{\n"
+        "  map people { type uid : mark; flags interval; }\n"
+        "  set uids { type uid; flags interval; }\n"
+        "  set own { type mark . mark; }\n"
+        "  set servers { type inet_service . uid; }\n"
+        f"  set metadata4 {{ type ipv4_addr; flags interval; "
+        f"elements = {{ {', '.join(METADATA_V4)} }} }}\n"
+        f"  set metadata6 {{ type ipv6_addr; elements = {{ {', '.join(METADATA_V6)} }} }}\n"
+        + _chain("answers", answers)
+        + _chain("within", within)
+        + _chain(
+            "output",
+            [
+                "type filter hook output priority filter; policy accept;",
+                *(beyond if metadata else []),
+                'oifname "lo" jump within',
+            ],
+        )
+        + "}\n"
+    )
+
+
+def _chain(name: str, lines: Iterable[str]) -> str:
+    return f"  chain {name} {{\n" + "".join(f"    {line}\n" for line in lines) + "  }\n"
+
+
+def elements(people: Collection[Person], servers: Collection[Server] = ()) -> str:
+    """A script that adds people and ports of their servers to the table's sets.
+
+    Adding who is there already is fine.
+    """
+    spans = [
+        (str(first) if first == last else f"{first}-{last}", person.uid)
+        for person in people
+        for first, last in ((person.uid, person.uid), *person.ranges)
+    ]
+    return (
+        _add("people", [f"{span} : {uid}" for span, uid in spans])
+        + _add("uids", [span for span, _ in spans])
+        + _add("own", [f"{person.uid} . {person.uid}" for person in people])
+        + _add("servers", [f"{server.port} . {server.uid}" for server in servers])
+    )
+
+
+def _add(name: str, members: Collection[str]) -> str:
+    return f"add element {NAME} {name} {{ {', '.join(members)} }}\n" if members else ""
+
+
+def without(server: Server) -> str:
+    """A script that forgets the port of a server that is gone."""
+    return f"delete element {NAME} servers {{ {server.port} . {server.uid} }}\n"
