@@ -30,8 +30,8 @@ from typing import Any
 import tornado.httpclient
 import tornado.websocket
 
+from tests.certificates.authority import NOW, Issued, issue
 from tests.proxy import traffic
-from tests.proxy.certificates.authority import NOW, Issued, issue
 from tests.proxy.traffic import Setup
 from tljh.certificates.x509 import TlsPair
 from tljh.host.real import RealHost

@@ -92,7 +92,7 @@ def test_sudo_takes_the_rule_for_administrators(hub):
 
 def test_a_rule_that_sudo_cannot_read_is_never_written(hub):
     before = hub.run("cat /etc/sudoers.d/jupyterhub-admins").stdout
-    place = "$(readlink -f /opt/tljh/hub)/lib/python3*/site-packages/tljh/desired.py"
+    place = "$(readlink -f /opt/tljh/hub)/lib/python3*/site-packages/tljh/operations/desired.py"
     hub.run(
         f"cp {place} /root/ && sed -i 's/ALL = (ALL) NOPASSWD: ALL/ALL = NOPASSWD ALL/' {place}"
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tljh import hooks
 from tljh.cli.verbs import CONFIG, TLJH, Group
+from tljh.plugins import hookspecs as hooks
 from tljh.settings.keys import setting_keys
 from tljh.settings.root import Config
 

@@ -53,7 +53,7 @@ def test_the_wheel_has_the_package_its_commands_and_a_full_record() -> None:
         points = file.read(f"{info}/entry_points.txt").decode()
         record = file.read(f"{info}/RECORD").decode()
         assert file.testzip() is None
-    assert "tljh/errors.py" in names
+    assert "tljh/base/errors.py" in names
     assert any(name.endswith(".j2") for name in names)
     assert not any("__pycache__" in name for name in names)
     assert metadata["Name"] == "tljh"

@@ -33,6 +33,7 @@ KINDS_ARE_IN = (
     "tljh.users.first_passwords",
     "tljh.hub.running_limits",
     "tljh.users.shared_folders",
+    "tljh.plugins.post_install",
     "tljh.proxy.certificate_resources",
     "tljh.engine.account_resources",
     "tljh.engine.apt_resource",

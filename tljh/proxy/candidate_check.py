@@ -1,7 +1,7 @@
 """What Traefik itself says of files before they are applied.
 
-A moment's run of the real binary on loopback ports of its own (tljh/proxy/trial.py): one bad
-dynamic file makes a running Traefik drop every route, so nothing reaches it unseen.
+A moment's run of the real binary on loopback ports of its own (tljh/proxy/supervisor/trial.py):
+one bad dynamic file makes a running Traefik drop every route, so nothing reaches it unseen.
 """
 
 from __future__ import annotations

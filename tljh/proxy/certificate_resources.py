@@ -1,6 +1,6 @@
 """A certificate as resources: obtaining one, and serving what was obtained in the same apply.
 
-Once a certificate is at hand it is ordinary files (tljh/proxy/desired.py). These two stand in
+Once a certificate is at hand it is ordinary files (tljh/proxy/resources.py). These two stand in
 the plan where it has to be asked for first: after the challenge's route is served, and before
 anything depends on HTTPS.
 """

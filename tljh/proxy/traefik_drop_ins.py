@@ -1,7 +1,7 @@
 """Admins' own files for Traefik: static ones in traefik_config.d/, dynamic ones in state/rules/.
 
 What can be said without running Traefik is said here, with file, line and column;
-tljh/proxy/checks.py asks Traefik itself for the rest.
+tljh/proxy/candidate_check.py asks Traefik itself for the rest.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Traefik's static configuration: entry points, time limits, where the dynamic files are.
 
-Everything here is pure; a change of its result needs a handover (tljh/proxy/supervisor.py).
+Everything here is pure; a change of its result needs a handover (tljh/proxy/supervisor).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Runs Traefik for a moment on files that nobody serves yet, to see what it makes of them.
 
 A process of its own (`python -I -m tljh.proxy.supervisor.trial BINARY`): files come as JSON on
-standard input and are written to a scratch directory that goes with the process; the verdict is JSON
-on standard output. Standard library only. See tljh/proxy/candidate_check.py for the caller.
+standard input and are written to a scratch directory that goes with the process; the verdict is
+JSON on standard output. Standard library only. See tljh/proxy/candidate_check.py for the caller.
 """
 
 from __future__ import annotations

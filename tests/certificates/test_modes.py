@@ -1,0 +1,282 @@
+"""HTTPS without ACME, on a machine in memory: own files, an authority of its own, off and on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.certificates.acme_authority import secure_machine
+from tests.certificates.authority import NOW, Issued, issue
+from tests.operations.test_converge import PATHS, install, reload
+from tljh.base.clock import utc_now
+from tljh.base.errors import TljhError
+from tljh.base.progress import Silent
+from tljh.certificates.own_files import WATCH
+from tljh.certificates.x509 import TlsPair, details
+from tljh.commands.cert import CertificateStatus
+from tljh.host.fake import FakeHost, Killed
+from tljh.host.interface import FileInfo, Result
+from tljh.operations.certificate_renewal import applied, renew, standing
+from tljh.proxy.resources import dynamic_inputs
+from tljh.proxy.served_certificate import exchange, named_certificate, named_pair, remove_others
+
+PEOPLE = b"users: {admin: [ada]}\n"
+INTERNAL = PEOPLE + b"https: {enabled: true, mode: internal, domains: [hub.lan]}\n"
+CERT, KEY = Path("/etc/hub.crt"), Path("/etc/hub.key")
+TLS = PEOPLE + b"https: {enabled: true, tls: {cert: /etc/hub.crt, key: /etc/hub.key}}\n"
+AUTHORITY = PATHS.state_dir / "internal-ca"
+
+
+@pytest.fixture(autouse=True)
+def no_conda(monkeypatch):
+    monkeypatch.setattr(
+        "tljh.operations.install_and_reload._conda_environments", lambda *_, **__: []
+    )
+
+
+@pytest.fixture
+def host():
+    return installed()
+
+
+def installed() -> FakeHost:
+    found = secure_machine()
+    install(found)
+    trial = f"{found.readlink(PATHS.hub)}/bin/python".replace("versions", "/opt/tljh/versions")
+    found.answers[f"{trial} -I -m tljh.proxy.supervisor.trial"] = Result(
+        0, '{"ready": true, "lines": []}'
+    )
+    return found
+
+
+def put(host: FakeHost, pair: Issued) -> None:
+    place(host, CERT, pair.pem)
+    place(host, KEY, pair.key_pem())
+
+
+def place(host: FakeHost, path: Path, data: bytes) -> None:
+    host.files[path] = (FileInfo("file", 0o600, "root", "root"), data)
+
+
+def valid_for(days: float) -> Issued:
+    """A certificate that is valid as seen from the clock of whoever runs this test."""
+    offset = (utc_now() - NOW).total_seconds() / 86400
+    return issue("hub", ["hub.lan"], from_day=offset - 10, to_day=offset + days)
+
+
+def test_certificate_of_the_machines_own_authority_is_served(host):
+    reload(host, INTERNAL)
+    now = standing(host, PATHS)
+    assert now.problem is None and now.about is not None
+    assert "hub.lan" in now.about.names
+    assert now.trust is not None and now.trust.url == "http://hub.lan/hub/ca.crt"
+    for name in ("ca.crt", "ca.key", "hub.crt", "hub.key"):
+        assert host.files[AUTHORITY / name][0].mode == 0o600
+    effects = len(host.effects)
+    reload(host)
+    assert len(host.effects) == effects
+
+
+def test_off_and_on_again_nobody_has_to_trust_anything_anew(host):
+    reload(host, INTERNAL)
+    before = named_certificate(host, PATHS)
+    reload(host, PEOPLE)
+    assert named_certificate(host, PATHS) is None
+    reload(host, INTERNAL)
+    assert named_certificate(host, PATHS) == before
+
+
+def test_it_is_renewed_by_the_timer_under_the_same_authority(host, monkeypatch):
+    reload(host, INTERNAL)
+    authority, before = host.read(AUTHORITY / "ca.crt"), named_certificate(host, PATHS)
+    assert not renew(host, PATHS, Silent()).exchanged
+    later = utc_now() + timedelta(days=300)
+    monkeypatch.setattr("tljh.certificates.local_authority.utc_now", lambda: later)
+    effects = len(host.effects)
+    assert renew(host, PATHS, Silent()).exchanged
+    after = named_certificate(host, PATHS)
+    assert after is not None and after != before
+    assert details(after).days_left(later) > 360
+    assert host.read(AUTHORITY / "ca.crt") == authority
+    assert not [one for one in host.effects[effects:] if one.startswith("systemctl")]
+
+
+def test_a_name_outside_its_limits_takes_a_new_authority(host):
+    reload(host, INTERNAL)
+    authority = host.read(AUTHORITY / "ca.crt")
+    reload(host, INTERNAL.replace(b"hub.lan", b"nas.lan"))
+    assert host.read(AUTHORITY / "ca.crt") == authority
+    reload(host, INTERNAL.replace(b"hub.lan", b"hub.example.org"))
+    assert host.read(AUTHORITY / "ca.crt") != authority
+
+
+def effects_of_the_first_time() -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        conda = "tljh.operations.install_and_reload._conda_environments"
+        patch.setattr(conda, lambda *_, **__: [])
+        host = installed()
+        before = len(host.effects)
+        reload(host, INTERNAL)
+    return len(host.effects) - before
+
+
+@pytest.mark.parametrize("number", range(effects_of_the_first_time()))
+def test_killed_at_any_effect_the_next_reload_serves_one_certificate(host, number):
+    host.die_before = len(host.effects) + number
+    with pytest.raises(Killed):
+        reload(host, INTERNAL)
+    host.die_before = None
+    reload(host)
+    assert standing(host, PATHS).problem is None
+    names = {path.suffix for path in host.files if path.parent == AUTHORITY}
+    assert names == {".crt", ".key"}
+
+
+def test_own_certificate_is_watched_for_its_replacement_and_only_then(host):
+    put(host, valid_for(80))
+    reload(host, TLS)
+    assert host.unit(WATCH).is_active
+    assert b"PathChanged=/etc/hub.crt\n" in (host.read(PATHS.units_dir / WATCH) or b"")
+    reload(host, PEOPLE)
+    assert not host.unit(WATCH).is_active
+    assert host.info(PATHS.units_dir / WATCH) is None
+
+
+def test_replacement_is_taken_up_without_a_restart(host):
+    put(host, valid_for(80))
+    reload(host, TLS)
+    new = valid_for(90)
+    put(host, new)
+    effects = len(host.effects)
+    assert renew(host, PATHS, Silent()).exchanged
+    assert named_certificate(host, PATHS) == new.pem
+    assert not [one for one in host.effects[effects:] if one.startswith("systemctl")]
+
+
+def test_bad_replacement_changes_nothing(host):
+    old = valid_for(80)
+    put(host, old)
+    reload(host, TLS)
+    put(host, valid_for(-1))
+    effects = len(host.effects)
+    with pytest.raises(TljhError, match="has expired"):
+        renew(host, PATHS, Silent())
+    assert named_certificate(host, PATHS) == old.pem
+    assert len(host.effects) == effects
+
+
+def copies(host: FakeHost) -> dict[str, bytes | None]:
+    directory = PATHS.traefik_dir / "certs"
+    return {name: host.read(directory / name) for name in host.listdir(directory)}
+
+
+def test_key_that_is_written_in_another_way_changes_nothing(host):
+    put(host, valid_for(80))
+    reload(host, TLS)
+    before = copies(host)
+    place(host, KEY, (host.read(KEY) or b"") + b"\n")
+    assert not renew(host, PATHS, Silent()).exchanged
+    assert copies(host) == before and len(before) == 2
+
+
+def test_pair_that_differs_in_its_key_file_alone_is_exchanged_and_what_is_named_stays(host):
+    """A copy that an earlier release made of the file's bytes, for example."""
+    own = valid_for(80)
+    put(host, own)
+    reload(host, TLS)
+    config = applied(host, PATHS)
+    raw = TlsPair(own.pem, own.key_pem() + b"\n")
+    exchange(host, dynamic_inputs(config.config, config.facts, PATHS), raw)
+    remove_others(host, PATHS)
+    assert named_pair(host, PATHS) == raw
+    assert renew(host, PATHS, Silent()).exchanged
+    assert named_pair(host, PATHS) == TlsPair(own.pem, own.key_pem())
+    assert set(copies(host).values()) == {own.pem, own.key_pem()}
+
+
+def test_replacement_that_traefik_refuses_is_never_served(host):
+    old = valid_for(80)
+    put(host, old)
+    reload(host, TLS)
+    line = '2026-11-25T10:00:00Z ERR Unable to load certificate error=\\"tls: no\\"'
+    trial = next(one for one in host.answers if one.endswith("tljh.proxy.supervisor.trial"))
+    host.answers[trial] = Result(0, f'{{"ready": true, "lines": ["{line}"]}}')
+    put(host, valid_for(90))
+    effects = len(host.effects)
+    with pytest.raises(TljhError, match="tls: no"):
+        renew(host, PATHS, Silent())
+    assert host.effects[effects:] == [] and named_certificate(host, PATHS) == old.pem
+
+
+def test_rules_that_were_edited_since_the_reload_are_no_matter_of_a_renewal(host):
+    put(host, valid_for(80))
+    reload(host, TLS)
+    host.mkdir(PATHS.rules_dir, mode=0o700)
+    place(host, PATHS.rules_dir / "mine.toml", b"[http")
+    put(host, valid_for(90))
+    assert renew(host, PATHS, Silent()).exchanged
+
+
+def test_own_certificate_that_expired_hinders_no_other_change_and_no_rollback(host, monkeypatch):
+    put(host, valid_for(80))
+    reload(host, TLS)
+    for module in ("tljh.operations.facts", "tljh.certificates.own_files"):
+        monkeypatch.setattr(f"{module}.utc_now", lambda: utc_now() + timedelta(days=100))
+    assert reload(host, TLS + b"limits: {memory: 1G}\n").number
+    assert not renew(host, PATHS, Silent()).exchanged
+    with pytest.raises(TljhError, match="has expired"):
+        put(host, valid_for(90))
+        reload(host)
+
+
+def test_no_copy_of_a_key_stays_when_https_is_switched_off(host):
+    put(host, valid_for(80))
+    reload(host, TLS)
+    assert copies(host)
+    reload(host, PEOPLE)
+    assert copies(host) == {}
+    reload(host, TLS)
+    assert len(copies(host)) == 2
+
+
+def shown(host: FakeHost) -> CertificateStatus:
+    return CertificateStatus(standing(host, PATHS))
+
+
+def test_status_tells_of_a_replacement_that_was_refused_while_the_old_one_is_fine(host):
+    put(host, signed_for("hub.lan"))
+    reload(host, TLS)
+    assert shown(host).as_json()["last_error"] is None
+    place(host, CERT, b"rubbish")
+    told = shown(host)
+    assert "holds no certificate" in told.as_json()["last_error"]["what"]
+    assert "still is" in told.as_text() and told.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        (lambda: valid_for(80), "self-signed"),
+        (lambda: signed_for("other.lan"), "not for hub.lan"),
+        (lambda: signed_for(), "names no host"),
+    ],
+)
+def test_status_ends_with_1_where_browsers_would_warn_and_says_of_what(host, own, words):
+    put(host, own())
+    reload(host, TLS.replace(b"enabled: true", b"enabled: true, domains: [hub.lan]"))
+    told = shown(host)
+    assert told.exit_code == 1 and words in told.as_text()
+    assert any(words in one for one in told.as_json()["complaints"])
+
+
+def signed_for(*names: str) -> Issued:
+    offset = (utc_now() - NOW).total_seconds() / 86400
+    root = issue("Root", is_authority=True, from_day=-1000, to_day=10_000)
+    return issue("hub", names, by=root, from_day=offset - 10, to_day=offset + 80)
+
+
+def test_internal_authority_is_no_complaint(host):
+    reload(host, INTERNAL)
+    assert shown(host).exit_code == 0

@@ -1,0 +1,118 @@
+"""First use, logged in to for real."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.hub.process.running import Browser, running_hub
+from tljh.host.password_store import hash_password, store_hash
+from tljh.users.claims import claim_file, new_claim
+
+LISTED = "users: {allowed: [alice, anna, albert, astrid, arno], admin: [boss]}\n"
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    """One hub for all: each test has names of its own."""
+    with running_hub(tmp_path_factory.mktemp("hub"), LISTED) as hub:
+        yield hub
+
+
+def test_the_first_password_of_a_listed_name_is_kept_and_no_other_works(hub):
+    assert Browser(hub).login("alice", "correct horse").status_code == 302
+    assert Browser(hub).login("alice", "wrong horse!").status_code == 403
+    somebody = Browser(hub)
+    somebody.login("alice", "correct horse")
+    assert somebody.name == "alice"
+
+
+def test_a_short_first_password_is_refused_with_the_reason(hub):
+    answer = Browser(hub).login("anna", "short")
+    assert answer.status_code == 403
+    assert "at least 8 characters" in answer.text
+
+
+def test_a_password_of_more_than_72_bytes_works(hub):
+    long = "ü" * 60
+    assert Browser(hub).login("albert", long).status_code == 302
+    assert Browser(hub).login("albert", long).status_code == 302
+
+
+def test_who_is_not_listed_is_out_and_in_once_the_admin_page_added_them(hub):
+    assert Browser(hub).login("carol", "correct horse").status_code == 403
+    hub.api("POST", "users/carol")
+    assert Browser(hub).login("carol", "correct horse").status_code == 302
+    hub.api("DELETE", "users/carol")
+    assert Browser(hub).login("carol", "correct horse").status_code == 403
+
+
+def test_an_administrator_sets_a_password_by_the_claim_once(hub):
+    claim = new_claim("boss")
+    path = claim_file(hub.paths.state_dir, "boss")
+    path.parent.mkdir()
+    path.write_bytes(claim.as_bytes())
+    boss = Browser(hub)
+    assert "claim link" in boss.login("boss", "correct horse").text
+    link = claim.path("/").removeprefix("/hub")
+    fields = {"name": "boss", "token": claim.token, "password": "my own secret"}
+    assert boss.post("/claim", page=link, again="different", **fields).status_code == 200
+    blank = fields | {"password": " " * 9}
+    assert "than blanks" in boss.post("/claim", page=link, again=" " * 9, **blank).text
+    assert boss.post("/claim", page=link, again="my own secret", **fields).status_code == 302
+    assert not path.exists()
+    assert boss.login("boss", "my own secret").status_code == 302
+    assert boss.post("/claim", page="/login", again="my own secret", **fields).status_code == 403
+
+
+def test_somebody_changes_their_password(hub):
+    astrid = Browser(hub)
+    astrid.login("astrid", "correct horse")
+    answer = astrid.post("/auth/change-password", password="another horse")
+    assert "changed successfully" in answer.text
+    assert Browser(hub).login("astrid", "another horse").status_code == 302
+
+
+def test_a_password_of_an_older_installation_works_as_it_is(hub):
+    # Older bcrypt cut passwords at 72 bytes without a word.
+    store_hash(hub.paths.state_dir / "passwords.dbm", "arno", hash_password("x" * 72))
+    assert Browser(hub).login("arno", "x" * 100).status_code == 302
+
+
+def test_cookies_are_for_https_alone_where_the_site_is_and_never_for_scripts(hub):
+    cookies = {}
+    for is_https in (False, True):
+        answer = Browser(hub, is_https=is_https).login("alice", "correct horse")
+        (cookies[is_https],) = [
+            value
+            for value in answer.raw.headers.getlist("Set-Cookie")
+            if value.startswith("jupyterhub-hub-login=")
+        ]
+        assert "HttpOnly" in cookies[is_https]
+    assert "Secure" in cookies[True]
+    assert "Secure" not in cookies[False]
+
+
+def test_lists_that_change_while_the_hub_is_down_hold_from_its_next_start(hub):
+    hub.api("POST", "users/dora")
+    hub.restart("users: {banned: [alice], admin: [boss]}")
+    # Added on the admin page, and not banned: still in. Never added: out, though no list is left.
+    assert Browser(hub).login("dora", "correct horse").status_code == 302
+    assert Browser(hub).login("alice", "correct horse").status_code == 403
+    assert Browser(hub).login("stranger", "correct horse").status_code == 403
+
+
+def test_allow_all_lets_anyone_choose_a_free_name_but_no_administrators(hub):
+    hub.restart("auth: {allow_all: true}\nusers: {admin: [boss, chief]}\n")
+    assert Browser(hub).login("newcomer", "correct horse").status_code == 302
+    assert "claim link" in Browser(hub).login("chief", "correct horse").text
+
+
+def test_who_comes_first_is_no_administrator_where_a_drop_in_chose_the_library_itself(tmp_path):
+    library = "c.JupyterHub.authenticator_class = 'firstuseauthenticator.FirstUseAuthenticator'\n"
+    with running_hub(
+        tmp_path, LISTED.replace("users:", "auth: {type: pam}\nusers:"), library
+    ) as hub:
+        stranger = Browser(hub)
+        assert stranger.login("boss", "a stranger's word").status_code == 403
+        assert stranger.name is None
+        assert Browser(hub).login("alice", "correct horse").status_code == 302

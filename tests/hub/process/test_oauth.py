@@ -1,0 +1,148 @@
+"""OAuth and OpenID Connect: a login at a real provider, and what the named ones send people to."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+import requests
+
+from tests.hub.process.running import Browser, RunningHub, running_hub, tried
+
+oidc = pytest.importorskip("oidc_provider_mock")
+
+PEOPLE = ("alice@example.org", "boss@example.org", "stranger@example.org")
+
+
+@pytest.fixture(scope="module")
+def provider():
+    people = [oidc.User(sub=name, claims={"email": name}) for name in PEOPLE]
+    with oidc.run_server_in_thread(user_claims=people) as server:
+        yield f"http://localhost:{server.server_port}"
+
+
+def settings(provider: str) -> str:
+    found = requests.get(f"{provider}/.well-known/openid-configuration", timeout=10).json()
+    return (
+        "auth:\n"
+        "  type: generic-oauth\n"
+        "  GenericOAuthenticator:\n"
+        "    client_id: hub\n"
+        "    client_secret: '00123'\n"
+        f"    authorize_url: {found['authorization_endpoint']}\n"
+        f"    token_url: {found['token_endpoint']}\n"
+        f"    userdata_url: {found['userinfo_endpoint']}\n"
+        "    username_claim: email\n"
+        "    scope: [openid, email]\n"
+        "users: {allowed: [alice@example.org], admin: [boss@example.org]}\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory, provider):
+    with running_hub(tmp_path_factory.mktemp("hub"), settings(provider)) as hub:
+        yield hub
+
+
+def sign_in(hub, name: str) -> tuple[Browser, requests.Response]:
+    """Go to the provider, be `name` there, and come back."""
+    browser = Browser(hub)
+    away = browser.get("/oauth_login", allow_redirects=False)
+    assert away.status_code == 302
+    back = browser.session.post(away.headers["Location"], data={"sub": name}, allow_redirects=False)
+    assert back.status_code == 302
+    return browser, browser.session.get(back.headers["Location"], allow_redirects=False)
+
+
+@pytest.mark.parametrize("name", PEOPLE[:2])
+def test_who_is_listed_or_an_administrator_logs_in(hub, name):
+    browser, answer = sign_in(hub, name)
+    assert answer.status_code == 302, answer.text
+    assert browser.name == name
+
+
+def test_who_is_known_to_the_provider_only_is_refused(hub):
+    browser, answer = sign_in(hub, "stranger@example.org")
+    assert answer.status_code == 403
+    assert browser.name is None
+
+
+def test_the_login_page_leads_to_the_provider(hub):
+    assert "/hub/oauth_login" in Browser(hub).get("/login").text
+
+
+def test_an_answer_that_nobody_asked_for_is_refused(hub):
+    assert Browser(hub).get("/oauth_callback?code=x&state=y").status_code == 400
+
+
+BACK = "    oauth_callback_url: https://hub.example.org/hub/oauth_callback\n"
+
+
+def test_auth_check_reaches_the_provider_and_says_where_people_come_back_to(tmp_path, provider):
+    hub = RunningHub(tmp_path, 1)
+    hub.configure(settings(provider).replace("    client_id", BACK + "    client_id"))
+    found = tried(hub)
+    assert all(one["is_fine"] for one in found), found
+    told = [one["what"] for one in found]
+    assert "the settings are complete" in told
+    for name in ("authorize_url", "token_url", "userdata_url"):
+        assert any(what.startswith(f"{name} at localhost") for what in told)
+    assert "people come back to https://hub.example.org/hub/oauth_callback" in told
+
+
+def test_auth_check_tells_an_address_that_nobody_answers_at(tmp_path, provider):
+    hub = RunningHub(tmp_path, 1)
+    text = settings(provider).replace("    client_id", BACK + "    client_id")
+    hub.configure(text.replace("userdata_url: http://", "userdata_url: http://127.0.0.1:9/"))
+    assert any(one["what"].startswith("userdata_url") and not one["is_fine"] for one in tried(hub))
+
+
+def test_auth_check_tells_what_is_missing(tmp_path, provider):
+    hub = RunningHub(tmp_path, 1)
+    hub.configure(settings(provider).replace("    client_secret: '00123'\n", ""))
+    assert any("client_secret is missing" in one["what"] for one in tried(hub))
+
+
+@pytest.mark.parametrize(
+    ("name", "cls", "more", "where"),
+    [
+        ("github", "GitHubOAuthenticator", "", "https://github.com/login/oauth/authorize"),
+        (
+            "google",
+            "GoogleOAuthenticator",
+            "hosted_domain: [example.org]",
+            "https://accounts.google.com/o/oauth2/v2/auth",
+        ),
+        (
+            "azuread",
+            "AzureAdOAuthenticator",
+            "tenant_id: 0000-1111",
+            "https://login.microsoftonline.com/0000-1111/oauth2/authorize",
+        ),
+        (
+            "gitlab",
+            "GitLabOAuthenticator",
+            "gitlab_url: https://git.example.org",
+            "https://git.example.org/oauth/authorize",
+        ),
+    ],
+)
+def test_the_named_providers_are_asked_to_send_people_back_to_the_hubs_domain(
+    tmp_path, name, cls, more, where
+):
+    text = (
+        f"auth:\n  type: {name}\n  {cls}:\n"
+        f"    client_id: our-id\n    client_secret: our-secret\n    {more}\n"
+        "users: {allowed: [alice]}\n"
+        "https: {enabled: true, letsencrypt: {email: a@example.org, domains: [hub.example.org]}}\n"
+    )
+    with running_hub(tmp_path, text) as hub:
+        away = Browser(hub, is_https=True).get("/oauth_login", allow_redirects=False)
+    address = urlparse(away.headers["Location"])
+    assert f"{address.scheme}://{address.netloc}{address.path}" == where
+    query = parse_qs(address.query)
+    assert query["redirect_uri"] == ["https://hub.example.org/hub/oauth_callback"]
+    assert query["client_id"] == ["our-id"]
+    assert query["response_type"] == ["code"]
+    assert query["code_challenge_method"] == ["S256"]
+    assert "our-secret" not in away.headers["Location"]

@@ -1,0 +1,76 @@
+"""What the hub's answers carry: cookies, tokens against forgery, the authority's certificate."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.hub.process.running import Browser, running_hub
+from tljh.certificates.local_authority import read_authority
+from tljh.hub.process.authority_page import read_certificate
+from tljh.settings.sections.https import HttpsSettings
+
+USERS = "auth: {type: dummy, allow_all: true}\n"
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    with running_hub(tmp_path_factory.mktemp("hub"), USERS) as hub:
+        yield hub
+
+
+def cookies_of(answer) -> list[str]:
+    return answer.raw.headers.getlist("Set-Cookie")
+
+
+def test_over_https_no_cookie_is_ever_sent_in_the_clear(hub):
+    browser = Browser(hub, is_https=True)
+    page = cookies_of(browser.get("/login"))
+    session = cookies_of(browser.login("ada", "x"))
+    assert page and session
+    assert [cookie for cookie in page + session if "; Secure" not in cookie] == []
+
+
+def test_over_plain_http_cookies_still_work(hub):
+    browser = Browser(hub)
+    browser.login("ada", "x")
+    assert browser.name == "ada"
+
+
+def test_scripts_read_no_cookie_but_the_one_made_for_them(hub):
+    set_at_login = cookies_of(Browser(hub).login("ada", "x"))
+    readable = [cookie for cookie in set_at_login if "httponly" not in cookie.lower()]
+    assert [cookie.partition("=")[0] for cookie in readable] in ([], ["_xsrf"])
+    assert any(cookie.startswith("jupyterhub-hub-login=") for cookie in set_at_login)
+
+
+@pytest.mark.parametrize("token", [None, "", "made-up", "x" * 500])
+def test_a_form_that_another_site_sends_is_refused(hub, token):
+    browser = Browser(hub)
+    browser.get("/login")
+    fields = {"username": "ada", "password": "x", **({"_xsrf": token} if token is not None else {})}
+    sent = browser.session.post(f"{hub.url}/login", data=fields, allow_redirects=False)
+    assert sent.status_code == 403
+    assert browser.name is None
+
+
+def test_an_action_of_somebody_logged_in_needs_their_token(hub):
+    browser = Browser(hub)
+    browser.login("ada", "x")
+    sent = browser.session.post(f"{hub.url}/api/users/ada/server")
+    assert sent.status_code == 403
+    assert "_xsrf" in sent.text
+
+
+def test_authoritys_certificate_is_given_away_where_there_is_one(hub):
+    from tljh.host.fake import FakeHost
+
+    assert Browser(hub).get("/ca.crt").status_code == 404
+    https = HttpsSettings(enabled=True, mode="internal")
+    authority = read_authority(FakeHost(), hub.paths.state_dir, https)
+    assert authority is not None
+    for path, data in authority.files(hub.paths.state_dir).items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+    answer = Browser(hub).get("/ca.crt")
+    assert answer.content == authority.certificate == read_certificate(hub.paths.state_dir)
+    assert answer.headers["Content-Type"] == "application/x-x509-ca-cert"

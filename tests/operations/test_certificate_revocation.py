@@ -1,0 +1,176 @@
+"""A certificate is revoked once it is replaced, and not lost sight of where that fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.certificates.acme_authority import configuration, secure_machine
+from tests.operations.test_converge import PATHS, install, reload
+from tljh.base.errors import TljhError
+from tljh.base.progress import Silent
+from tljh.certificates.acme_request import acme_dir
+from tljh.certificates.x509 import details
+from tljh.commands import cert
+from tljh.host.fake import Killed
+from tljh.host.interface import Result
+from tljh.operations.certificate_checks import certificate_findings
+from tljh.operations.certificate_renewal import renew
+from tljh.proxy.served_certificate import named_certificate
+
+BUSY = Result(1, "", "An unexpected error occurred:\nService busy; retry later.\n")
+
+
+@pytest.fixture(autouse=True)
+def no_conda(monkeypatch):
+    monkeypatch.setattr(
+        "tljh.operations.install_and_reload._conda_environments", lambda *_, **__: []
+    )
+
+
+@pytest.fixture
+def host(monkeypatch):
+    found = secure_machine()
+    install(found)
+    reload(found, configuration("hub.example.org"))
+    monkeypatch.setattr(cert, "RealHost", lambda: found)
+    monkeypatch.setattr(cert, "paths_from_environment", lambda: PATHS)
+    return found
+
+
+def served(host) -> str:
+    return details(named_certificate(host, PATHS)).serial
+
+
+def revoked(host) -> list[str]:
+    """Serial numbers of all that the authority was asked to revoke, with the reason."""
+    asked = [one for one in host.asked if one.argv[1] == "revoke"]
+    return [
+        f"{details(one.files[one.option('--cert-path')]).serial} {one.option('--reason')}"
+        for one in asked
+    ]
+
+
+def answering(host, verb: str, *answers: Result | None):
+    """What the authority says to the next requests of this kind; None for yes."""
+    run, left = host.run, list(answers)
+
+    def moody(argv, **options):
+        host.refusal = left.pop(0) if verb in argv and left else None
+        return run(argv, **options)
+
+    host.run = moody
+
+
+def told(host) -> list[str]:
+    return [one.what for _, one in certificate_findings(host, PATHS) if "revoked" in one.what]
+
+
+def test_a_new_one_is_served_before_the_old_one_is_revoked(host):
+    old = served(host)
+    said = cert.revoke(reason="keycompromise", as_json=True)
+    assert served(host) != old and revoked(host) == [f"{old} keycompromise"]
+    assert said.data == {"serial": old, "names": ["hub.example.org"], "replaced": True}
+    assert told(host) == []
+
+
+def test_a_revocation_that_failed_is_told_and_the_next_run_revokes_what_was_meant(host):
+    old = served(host)
+    answering(host, "revoke", BUSY)
+    with pytest.raises(TljhError, match="busy") as failed:
+        cert.revoke(reason="keycompromise", as_json=True)
+    assert "sudo tljh cert revoke" in str(failed.value.findings[-1].fix)
+    new = served(host)
+    assert new != old and told(host) == [f"the certificate {old} was to be revoked and is not"]
+    assert host.info(acme_dir(PATHS) / "to-revoke.json").mode == 0o600
+    cert.revoke(as_json=True)
+    assert revoked(host) == [f"{old} keycompromise"] * 2
+    assert served(host) == new and told(host) == []
+
+
+def test_a_replacement_that_failed_is_made_by_the_next_run(host):
+    old = served(host)
+    answering(host, "certonly", BUSY)
+    with pytest.raises(TljhError):
+        cert.revoke(reason="keycompromise", as_json=True)
+    assert revoked(host) == [] and served(host) == old
+    cert.revoke(as_json=True)
+    assert revoked(host) == [f"{old} keycompromise"] and served(host) != old
+
+
+def test_what_was_compromised_can_be_revoked_after_https_is_something_else(host):
+    old = served(host)
+    answering(host, "revoke", BUSY)
+    with pytest.raises(TljhError):
+        cert.revoke(as_json=True)
+    reload(host, b"users: {admin: [ada]}\n")
+    assert told(host)
+    cert.revoke(as_json=True)
+    assert revoked(host)[-1].startswith(old)
+
+
+def test_one_that_the_authority_has_revoked_already_is_done_with(host):
+    old, run = served(host), host.run
+
+    def twice(argv, **options):
+        if "revoke" in argv:
+            log = acme_dir(PATHS) / "certbot/logs/letsencrypt.log"
+            for path in (log.parent.parent, log.parent):
+                host.mkdir(path, mode=0o700)
+            kind = "urn:ietf:params:acme:error:alreadyRevoked"
+            host.write(log, f"Traceback:\nacme.messages.Error: {kind} :: x\n".encode(), mode=0o600)
+            return Result(1, "", "An unexpected error occurred:\nCertificate already revoked\n")
+        return run(argv, **options)
+
+    host.run = twice
+    assert cert.revoke(as_json=True).data["serial"] == old
+    assert told(host) == []
+
+
+def effects_of_a_revocation() -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        conda = "tljh.operations.install_and_reload._conda_environments"
+        patch.setattr(conda, lambda *_, **__: [])
+        host = secure_machine()
+        install(host)
+        reload(host, configuration("hub.example.org"))
+        patch.setattr(cert, "RealHost", lambda: host)
+        patch.setattr(cert, "paths_from_environment", lambda: PATHS)
+        before = len(host.effects)
+        cert.revoke(as_json=True)
+    return len(host.effects) - before
+
+
+@pytest.mark.parametrize("number", range(effects_of_a_revocation()))
+def test_killed_at_any_effect_the_next_run_has_the_first_one_revoked(host, number):
+    old = served(host)
+    host.die_before = len(host.effects) + number
+    with pytest.raises(Killed):
+        cert.revoke(as_json=True)
+    host.die_before = None
+    cert.revoke(as_json=True)
+    assert f"{old} unspecified" in revoked(host) and served(host) != old
+
+
+def test_a_rejected_nonce_is_no_refusal_of_a_revocation(host):
+    nonce = "An unexpected error occurred:\nJWS has an invalid anti-replay nonce: 3iW\n"
+    answering(host, "revoke", Result(1, "", nonce))
+    cert.revoke(as_json=True)
+    assert len(revoked(host)) == 2
+
+
+def test_without_a_replacement_it_is_served_until_the_timer_fetches_a_new_one(host):
+    old = served(host)
+    said = cert.revoke(replace=False, as_json=True)
+    assert "until a new one comes, within the hour" in said.text and served(host) == old
+    assert renew(host, PATHS, Silent()).obtained and served(host) != old
+
+
+def test_a_revocation_that_takes_too_long_is_told_as_one(host):
+    def hanging(argv, **options):
+        raise TljhError(f"{Path(argv[0]).name} did not finish")
+
+    host.run = hanging
+    with pytest.raises(TljhError, match="did not revoke the certificate within 7 s"):
+        cert.revoke(replace=False, timeout_s=7, as_json=True)

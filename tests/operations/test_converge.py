@@ -1,0 +1,560 @@
+"""A whole hub on a machine in memory: install, reload, refusals, kills, rollback."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from tljh.base.errors import TljhError
+from tljh.base.paths import Paths
+from tljh.base.progress import Silent
+from tljh.base.well_known import INSTANCE_HEADER
+from tljh.commands.install import told
+from tljh.commands.reload import advice
+from tljh.engine.journal import Journal
+from tljh.host.fake import FakeHost, Killed
+from tljh.host.interface import FileInfo, Response, Result
+from tljh.operations.converge import Request, converge, work_out
+from tljh.operations.install_and_reload import request_of, standing_environments
+from tljh.operations.install_answers import Answers, configuration_with, read_answers
+from tljh.users.claims import new_claim, read_claim
+
+PATHS = Paths()
+ENVIRONMENT = Path("/opt/tljh/versions/hub-0123456789ab")
+ANSWERS = Answers(hub_environment=ENVIRONMENT, admins=("ada",))
+
+
+def machine() -> FakeHost:
+    """A fresh machine whose hub, once its unit runs, answers with its mark."""
+    host = FakeHost()
+    host.answers[f"{ENVIRONMENT}/bin/python -I -m tljh.plugins.manager"] = Result(0, "{}")
+
+    def answer() -> Response:
+        instance = (host.read(PATHS.state_dir / "instance") or b"").decode().strip()
+        runs = host.unit("jupyterhub.service").is_active and host.unit("traefik.service").is_active
+        if not runs:
+            return Response(0, "ConnectionError: refused")
+        return Response(200, "ok", {INSTANCE_HEADER: instance})
+
+    for base in ("/", "/hub2/"):
+        host.responses[f"http://127.0.0.1:15001{base}hub/health"] = answer
+        host.responses[f"http://127.0.0.1:80{base}hub/login"] = answer
+    return host
+
+
+@pytest.fixture(autouse=True)
+def no_conda(monkeypatch):
+    """The shared environment has its own tests; its engine works on a real disk only."""
+    monkeypatch.setattr(
+        "tljh.operations.install_and_reload._conda_environments", lambda *_, **__: []
+    )
+
+
+def install(host: FakeHost, answers: Answers = ANSWERS):
+    request = request_of(answers, PATHS)
+    return converge(host, PATHS, request, Silent())
+
+
+def reload(host: FakeHost, data: bytes | None = None, **options):
+    data = host.read(PATHS.config_file) if data is None else data
+    host.files[PATHS.config_file] = (host.files[PATHS.config_file][0], data)
+    return converge(host, PATHS, Request("reload", **options), Silent())
+
+
+def units_acted_on(host: FakeHost, since: int) -> list[str]:
+    return [
+        effect
+        for effect in host.effects[since:]
+        if effect.startswith(("systemctl start", "systemctl restart", "systemctl reload"))
+    ]
+
+
+def effects_of_an_install() -> int:
+    host = machine()
+    with pytest.MonkeyPatch.context() as patch:
+        conda = "tljh.operations.install_and_reload._conda_environments"
+        patch.setattr(conda, lambda *_, **__: [])
+        install(host)
+    return len(host.effects)
+
+
+def test_an_install_ends_with_a_running_hub_and_a_claim_for_its_administrator():
+    host = machine()
+    assert install(host).number == 1
+    assert host.unit("jupyterhub.service").is_active
+    assert host.unit("jupyterhub.service").is_enabled
+    assert host.readlink(PATHS.hub) == "versions/hub-0123456789ab"
+    claim = json.loads(host.read(PATHS.state_dir / "claims" / "ada.json") or b"")
+    assert claim["login"] == "ada"
+    assert len(claim["token"]) >= 32
+
+
+def test_a_second_install_changes_nothing():
+    host = machine()
+    install(host)
+    before = dict(host.files)
+    effects = len(host.effects)
+    assert install(host).number is None
+    assert host.files == before
+    assert len(host.effects) == effects
+
+
+def test_another_administrator_is_added_and_nobody_is_replaced():
+    host = machine()
+    install(host)
+    outcome = install(host, Answers(hub_environment=ENVIRONMENT, admins=("bob",)))
+    assert outcome.config.users.admin == ["ada", "bob"]
+
+
+def test_an_administrator_written_with_capitals_can_open_the_claim():
+    host = machine()
+    install(
+        host, read_answers(json.dumps({"hub_environment": str(ENVIRONMENT), "admins": ["Ada"]}))
+    )
+    claim = read_claim(host.read(PATHS.state_dir / "claims" / "ada.json") or b"")
+    assert claim is not None
+    assert claim.login == "ada"
+
+
+def test_an_empty_password_is_none_and_is_refused():
+    told = {"hub_environment": str(ENVIRONMENT), "admins": ["ada:"]}
+    with pytest.raises(TljhError):
+        read_answers(json.dumps(told))
+
+
+def test_an_install_after_the_claim_expired_makes_one_that_opens_and_a_reload_does_not():
+    host = machine()
+    install(host)
+    path = PATHS.state_dir / "claims" / "ada.json"
+    old = new_claim("ada", datetime(2020, 1, 1, tzinfo=timezone.utc)).as_bytes()
+    host.write(path, old, mode=0o600)
+    assert reload(host, environments=standing_environments(PATHS)).number is None
+    assert host.read(path) == old
+    install(host)
+    claim = read_claim(host.read(path) or b"")
+    assert claim is not None
+    assert claim.is_valid(datetime.now(timezone.utc))
+
+
+def test_a_password_for_somebody_who_has_one_is_told_to_change_nothing(monkeypatch):
+    monkeypatch.setattr("tljh.users.facts.logins", lambda path: ["ada"])
+    host = machine()
+    answers = replace(ANSWERS, passwords={"ada": "another-password"})
+    said = told(host, PATHS, answers, install(host, answers)).as_text()
+    assert "sudo tljh user reset-password ada" in said
+    assert "Set the password here" not in said
+
+
+@pytest.mark.parametrize(("password", "is_told"), [("seven-7", True), ("eight-88", False)])
+def test_a_short_password_of_an_administrator_is_taken_and_told(password, is_told):
+    host = machine()
+    answers = replace(ANSWERS, passwords={"ada": password})
+    said = told(host, PATHS, answers, install(host)).as_text()
+    assert ("has less than 8 characters" in said) == is_told
+    assert password not in said
+
+
+def test_planning_a_first_install_leaves_nothing_behind():
+    host = machine()
+    before = dict(host.files)
+    outcome = work_out(host, PATHS, request_of(ANSWERS, PATHS))
+    assert outcome.plan
+    assert host.files == before
+    assert host.effects == []
+
+
+def test_every_secret_is_readable_by_root_only_and_absent_from_the_plan():
+    host = machine()
+    outcome = install(host)
+    token = json.loads(host.read(PATHS.state_dir / "claims" / "ada.json") or b"")["token"]
+    secret = (host.read(PATHS.state_dir / "traefik-api.secret") or b"").decode().strip()
+    for path in (PATHS.config_file, *(p for p in host.files if PATHS.state_dir in p.parents)):
+        assert host.files[path][0].mode & 0o077 == 0, path
+    for shown in (outcome.plan.as_text(), json.dumps(outcome.plan.as_json())):
+        assert token not in shown
+        assert secret not in shown
+
+
+@pytest.mark.parametrize("number", range(effects_of_an_install()))
+def test_killed_before_any_effect_the_next_install_converges(number):
+    host = machine()
+    host.die_before = number
+    with pytest.raises(Killed):
+        install(host)
+    host.die_before = None
+    install(host)
+    assert install(host).number is None
+    assert Journal(PATHS.journal_dir).numbers(host) == [1]
+    assert host.unit("jupyterhub.service").is_active
+
+
+def test_a_change_of_a_timeout_leaves_the_proxy_alone():
+    host = machine()
+    install(host)
+    since = len(host.effects)
+    reload(host, b"users: {admin: [ada]}\nservices: {cull: {timeout: 60}}\n")
+    assert units_acted_on(host, since) == ["systemctl restart jupyterhub.service"]
+
+
+def test_a_change_of_limits_restarts_nothing():
+    host = machine()
+    install(host)
+    since = len(host.effects)
+    reload(host, b"users: {admin: [ada]}\nlimits: {memory: 2G}\n")
+    assert units_acted_on(host, since) == []
+    applied = json.loads(host.read(PATHS.applied_dir / "limits.json"))
+    assert applied["limits"] == {"memory": "2G"}
+
+
+def test_a_change_of_the_port_hands_the_proxy_over_and_restarts_the_hub_for_its_own_address():
+    host = machine()
+    install(host)
+    host.responses["http://127.0.0.1:8080/hub/login"] = host.responses[
+        "http://127.0.0.1:80/hub/login"
+    ]
+    since = len(host.effects)
+    reload(host, b"users: {admin: [ada]}\nhttp: {port: 8080}\n")
+    assert "systemctl reload traefik.service" in units_acted_on(host, since)
+    assert "systemctl restart traefik.service" not in units_acted_on(host, since)
+
+
+def test_a_comment_in_the_configuration_restarts_nothing():
+    host = machine()
+    install(host)
+    since = len(host.effects)
+    reload(host, b"# a remark\nusers: {admin: [ada]}\n")
+    assert units_acted_on(host, since) == []
+
+
+def test_an_invalid_configuration_is_refused_with_its_line_and_nothing_changes():
+    host = machine()
+    install(host)
+    data = b"users: {admin: [ada]}\nlimits:\n  memroy: 2G\n"
+    since = len(host.effects)
+    with pytest.raises(TljhError, match="memroy") as caught:
+        reload(host, data)
+    (finding,) = caught.value.findings
+    assert finding.where
+    assert finding.where.line == 3
+    assert host.effects[since:] == []
+
+
+def test_what_the_hub_cannot_load_is_refused_before_anything_running_is_touched():
+    host = machine()
+    install(host)
+    finding = {"what": "no such class", "where": None, "why": None, "fix": "mend it"}
+    host.answers[f"{ENVIRONMENT}/bin/python -I -m tljh.hub.config_check"] = Result(
+        1, json.dumps([finding]), ""
+    )
+    before = dict(host.files)
+    with pytest.raises(TljhError, match="no such class"):
+        reload(host, b"users: {admin: [ada]}\nservices: {cull: {timeout: 60}}\n")
+    changed = {path for path in host.files if host.files[path] != before.get(path)}
+    assert changed <= {PATHS.config_file}
+
+
+def test_a_hub_that_does_not_answer_is_rolled_back_and_the_old_one_serves():
+    host = machine()
+    install(host)
+    applied = host.read(PATHS.applied_dir / "hub.json")
+    sound = host.responses["http://127.0.0.1:15001/hub/health"]
+
+    def sick_with_new() -> Response:
+        is_old = host.read(PATHS.applied_dir / "hub.json") == applied
+        return sound() if is_old else Response(0, "ConnectionError: refused")
+
+    host.responses["http://127.0.0.1:15001/hub/health"] = sick_with_new
+    data = b"users: {admin: [ada]}\nservices: {cull: {timeout: 60}}\n"
+    with pytest.raises(TljhError, match="does not answer") as caught:
+        reload(host, data, health_deadline_s=3)
+    assert "last lines of jupyterhub" in str(caught.value)
+    assert host.read(PATHS.applied_dir / "hub.json") == applied
+    assert host.unit("jupyterhub.service").is_active
+    # What the admin wrote stays, to be mended.
+    assert host.read(PATHS.config_file) == data
+
+
+def test_a_state_of_the_history_comes_back_with_its_drop_ins():
+    host = machine()
+    install(host)
+    drop_in = PATHS.hub_drop_ins / "mine.py"
+    host.write(drop_in, b"c.Spawner.debug = True\n", mode=0o600)
+    assert reload(host).number == 2
+    entry = Journal(PATHS.journal_dir).entry(host, 1)
+    request = Request("rollback 1", files=entry.files)
+    converge(host, PATHS, request, Silent())
+    assert host.read(drop_in) is None
+    assert host.read(PATHS.applied_dir / "jupyterhub_config.d" / "mine.py") is None
+    entry = Journal(PATHS.journal_dir).entry(host, 2)
+    request = Request("rollback 2", files=entry.files)
+    converge(host, PATHS, request, Silent())
+    assert host.read(drop_in) == b"c.Spawner.debug = True\n"
+
+
+def test_a_hand_edited_rendered_file_shows_in_the_plan():
+    host = machine()
+    install(host)
+    unit = PATHS.units_dir / "jupyterhub.service"
+    host.write(unit, (host.read(unit) or b"") + b"# by hand\n", mode=0o644)
+    outcome = work_out(host, PATHS, Request("plan"))
+    assert "-# by hand" in outcome.plan.as_text()
+
+
+def test_the_configuration_keeps_its_comments_when_an_administrator_is_added():
+    old = b"# ours\nusers:\n  admin: # the boss\n    - ada\n"
+    new = configuration_with(Answers(hub_environment=ENVIRONMENT, admins=("bob",)), old)
+    assert b"# ours" in new
+    assert b"# the boss" in new
+    assert b"bob" in new
+    assert configuration_with(Answers(hub_environment=ENVIRONMENT, admins=("ada",)), old) == old
+
+
+def test_an_edit_during_a_reload_is_not_written_over():
+    host = machine()
+    install(host)
+    newer = b"users: {admin: [ada]}\nlimits: {memory: 4G}\n"
+    sound = host.responses["http://127.0.0.1:15001/hub/health"]
+
+    def edited_meanwhile() -> Response:
+        host.write(PATHS.config_file, newer, mode=0o600)
+        return sound()
+
+    host.responses["http://127.0.0.1:15001/hub/health"] = edited_meanwhile
+    reload(host, b"users: {admin: [ada]}\nlimits: {memory: 2G}\n")
+    assert host.read(PATHS.config_file) == newer
+
+
+def test_a_configuration_that_others_can_read_is_closed_without_being_rewritten():
+    host = machine()
+    install(host)
+    info, data = host.files[PATHS.config_file]
+    host.chmod(PATHS.config_file, mode=0o644, owner="root", group="root")
+    since = len(host.effects)
+    reload(host)
+    assert host.files[PATHS.config_file] == (info, data)
+    assert f"write {PATHS.config_file}" not in host.effects[since:]
+
+
+def test_a_plugin_that_is_added_brings_its_packages_at_the_same_reload():
+    host = machine()
+    install(host)
+    rebuilt = Path("/opt/tljh/versions/hub-new")
+    stamp = json.dumps({"wanted": {"specs": []}}).encode()
+    for directory in (ENVIRONMENT, ENVIRONMENT / "share", ENVIRONMENT / "share/tljh"):
+        host.mkdir(directory, mode=0o755)
+    host.write(ENVIRONMENT / "share/tljh/environment.json", stamp, mode=0o644)
+    # The fake machine resolves links of files, not of directories on the way.
+    for directory in (PATHS.hub / "share", PATHS.hub / "share/tljh"):
+        host.files[directory] = host.files[ENVIRONMENT]
+    host.files[PATHS.hub / "share/tljh/environment.json"] = host.files[
+        ENVIRONMENT / "share/tljh/environment.json"
+    ]
+    built = json.dumps({"environment": str(rebuilt), "built": True, "packages": 97})
+    host.answers[f"{PATHS.hub}/bin/python {PATHS.hub}/share/tljh/bootstrap.py"] = Result(0, built)
+    wants = json.dumps({"apt_packages": ["sl"]})
+    host.answers[f"{rebuilt}/bin/python -I -m tljh.plugins.manager"] = Result(0, wants)
+    reload(host, b"users: {admin: [ada]}\nplugins: {packages: [tljh-sl]}\n")
+    assert host.package("sl") == "1"
+    assert host.readlink(PATHS.hub) == "versions/hub-new"
+
+
+class WrittenBetween(FakeHost):
+    """A machine on which somebody's `set` lands right after each look at config.yaml."""
+
+    def read(self, path: Path) -> bytes | None:
+        data = super().read(path)
+        if path == PATHS.config_file and data is not None:
+            info, _ = self.files[path]
+            self.files[path] = (info, data + b"# set meanwhile\n")
+        return data
+
+
+def test_an_edit_between_two_looks_at_the_configuration_is_not_written_over():
+    host = machine()
+    install(host)
+    host.__class__ = WrittenBetween
+    converge(host, PATHS, Request("reload"), Silent())
+    _, data = host.files[PATHS.config_file]
+    assert data.endswith(b"# set meanwhile\n")
+
+
+def test_a_configuration_behind_a_link_is_left_there_and_a_second_reload_changes_nothing():
+    host = machine()
+    install(host)
+    place = Path("/etc/hub.yaml")
+    info, data = host.files[PATHS.config_file]
+    host.files[place] = (replace(info, mode=0o644), data)
+    host.symlink(PATHS.config_file, str(place))
+    reload_what_stands = Request("reload")
+    converge(host, PATHS, reload_what_stands, Silent())
+    assert host.files[place][0].mode == 0o600
+    assert not converge(host, PATHS, reload_what_stands, Silent()).plan
+    rolled_back(host, 1)
+    install(host, Answers(hub_environment=ENVIRONMENT, admins=("bob",)))
+    assert host.readlink(PATHS.config_file) == str(place)
+    assert b"bob" in (host.read(place) or b"")
+
+
+def rolled_back(host: FakeHost, number: int):
+    """What `tljh-config rollback N` does."""
+    files = Journal(PATHS.journal_dir).entry(host, number).files
+    request = Request(
+        f"rollback {number}", configuration=lambda _: files["config.yaml"], files=files
+    )
+    return converge(host, PATHS, request, Silent())
+
+
+def write(host: FakeHost, path: Path, data: bytes) -> None:
+    host.files[path] = (FileInfo("file", 0o600, "root", "root"), data)
+
+
+def with_two_states() -> FakeHost:
+    """Two states in the history, and a second one in use that has a drop-in."""
+    host = machine()
+    install(host)
+    write(host, PATHS.hub_drop_ins / "mine.py", b"c.Spawner.debug = True\n")
+    reload(host, b"users: {admin: [ada]}\nlimits: {memory: 2G}\n")
+    return host
+
+
+def effects_of_a_rollback() -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        conda = "tljh.operations.install_and_reload._conda_environments"
+        patch.setattr(conda, lambda *_, **__: [])
+        host = with_two_states()
+        before = len(host.effects)
+        rolled_back(host, 1)
+    return len(host.effects) - before
+
+
+@pytest.mark.parametrize("number", range(effects_of_a_rollback()))
+def test_what_is_written_after_a_killed_rollback_outlives_its_undo(number):
+    host = with_two_states()
+    host.die_before = len(host.effects) + number
+    with pytest.raises(Killed):
+        rolled_back(host, 1)
+    host.die_before = None
+    drop_in = PATHS.hub_drop_ins / "mine.py"
+    edited = (host.read(PATHS.config_file) or b"") + b"upgrade: {url: https://x.org/b.py}\n"
+    write(host, PATHS.config_file, edited)
+    write(host, drop_in, b"c.Spawner.debug = False\n")
+    converge(host, PATHS, Request("reload"), Silent())
+    assert host.read(PATHS.config_file) == edited
+    assert host.read(drop_in) == b"c.Spawner.debug = False\n"
+
+
+@pytest.mark.parametrize("number", range(effects_of_a_rollback()))
+def test_what_a_killed_rollback_replaced_comes_back_where_nobody_wrote_since(number):
+    host = with_two_states()
+    before = {path: host.read(path) for path in (PATHS.config_file, PATHS.hub_drop_ins / "mine.py")}
+    host.die_before = len(host.effects) + number
+    with pytest.raises(Killed):
+        rolled_back(host, 1)
+    host.die_before = None
+    if Journal(PATHS.journal_dir).is_pending(host):
+        converge(host, PATHS, Request("reload"), Silent())
+        assert {path: host.read(path) for path in before} == before
+
+
+def test_an_undo_waits_for_whoever_edits_the_configuration():
+    host = with_two_states()
+    host.die_before = len(host.effects) + 8
+    with pytest.raises(Killed):
+        rolled_back(host, 1)
+    host.die_before = None
+    with (
+        host.lock(PATHS.config_dir / ".config.yaml.lock", timeout_s=0),
+        pytest.raises(TljhError, match="at work"),
+    ):
+        converge(host, PATHS, Request("reload"), Silent())
+    assert Journal(PATHS.journal_dir).is_pending(host)
+
+
+def test_a_restart_that_was_asked_for_is_refused_when_the_hub_could_not_start_again():
+    host = machine()
+    install(host)
+    finding = {"what": "no such class", "where": None, "why": None, "fix": "mend it"}
+    host.answers[f"{ENVIRONMENT}/bin/python -I -m tljh.hub.config_check"] = Result(
+        1, json.dumps([finding]), ""
+    )
+    since = len(host.effects)
+    with pytest.raises(TljhError, match="no such class"):
+        reload(host, force=frozenset({"hub"}))
+    assert units_acted_on(host, since) == []
+
+
+def test_a_rollback_keeps_what_was_written_and_never_applied_as_a_state():
+    host = with_two_states()
+    written = b"users: {admin: [ada, eve]}  # an hour of work\n"
+    write(host, PATHS.config_file, written)
+    write(host, PATHS.hub_drop_ins / "other.py", b"# so far\n")
+    outcome = rolled_back(host, 1)
+    assert (outcome.kept, outcome.number) == (3, 4)
+    assert b"eve" not in (host.read(PATHS.config_file) or b"")
+    rolled_back(host, 3)
+    assert host.read(PATHS.config_file) == written
+    assert host.read(PATHS.hub_drop_ins / "other.py") == b"# so far\n"
+    assert host.read(PATHS.hub_drop_ins / "mine.py") == b"c.Spawner.debug = True\n"
+
+
+def test_a_rollback_of_what_the_history_has_keeps_no_further_state():
+    host = with_two_states()
+    outcome = rolled_back(host, 1)
+    assert (outcome.kept, outcome.number) == (None, 3)
+    assert Journal(PATHS.journal_dir).numbers(host) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("number", range(effects_of_a_rollback() + 3))
+def test_a_rollback_that_is_killed_anywhere_loses_nothing_that_was_written(number):
+    host = with_two_states()
+    written = b"users: {admin: [ada, eve]}\n"
+    write(host, PATHS.config_file, written)
+    host.die_before = len(host.effects) + number
+    with pytest.raises(Killed):
+        rolled_back(host, 1)
+    host.die_before = None
+    journal = Journal(PATHS.journal_dir)
+    last = journal.entry(host, journal.numbers(host)[-1]).files["config.yaml"]
+    assert last != written, "the last state must be one that was applied"
+    reload(host)
+    if host.read(PATHS.config_file) != written:
+        reload(host, b"users: {admin: [ada, bob]}\n")
+        assert written in [entry.files["config.yaml"] for entry in journal.entries(host)]
+
+
+def test_a_configuration_from_which_nothing_follows_is_a_state_of_the_history_too():
+    host = machine()
+    install(host)
+    data = (host.read(PATHS.config_file) or b"") + b"upgrade: {url: https://x.org/b.py}\n"
+    since = len(host.effects)
+    outcome = reload(host, data)
+    assert not outcome.plan
+    assert outcome.number == 2
+    assert units_acted_on(host, since) == []
+    assert Journal(PATHS.journal_dir).entry(host, 2).files["config.yaml"] == data
+    assert reload(host, data).number is None
+
+
+def test_a_lost_configuration_is_told_and_brought_back_and_shuts_nobody_out():
+    host = machine()
+    install(host)
+    data = host.read(PATHS.config_file)
+    del host.files[PATHS.config_file]
+    with pytest.raises(TljhError, match=r"config\.yaml is missing") as refused:
+        work_out(host, PATHS, Request("reload"))
+    assert refused.value.findings[0].fix.endswith("sudo tljh-config rollback 1")
+    with pytest.raises(TljhError, match=r"config\.yaml is missing"):
+        install(host)
+    rolled_back(host, 1)
+    assert host.read(PATHS.config_file) == data
+
+
+def test_who_becomes_administrator_by_a_list_is_told_of_with_the_way_to_a_password():
+    host = machine()
+    outcome = install(host)
+    assert "sudo tljh user claim ada" in (advice(PATHS, outcome) or "")
+    assert advice(PATHS, reload(host, b"users: {admin: [ada], allowed: [bob]}\n")) is None
