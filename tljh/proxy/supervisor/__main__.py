@@ -6,8 +6,8 @@
 It owns the listening sockets. A static change of Traefik's configuration needs a new process;
 on reload a second Traefik is started on sockets of its own beside the first, and only once it
 routes requests are new connections steered to it (tljh/proxy/supervisor/sockets.py). The first
-finishes what it has, however long its web sockets live. If the second fails, the first goes on and the
-reload fails with the reason. A Traefik that crashes is restarted on the same sockets, where
+finishes what it has, however long its web sockets live. If the second fails, the first goes on and
+the reload fails with the reason. A Traefik that crashes is restarted on the same sockets, where
 connections wait meanwhile. Standard library only; one thread, a few megabytes.
 """
 
