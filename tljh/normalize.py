@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tljh.base.account_names import shortened
+from tljh.base.account_names import shorten
 
 
 def generate_system_username(username: str) -> str:
     """Shorten `username`, which has its prefix already, as TLJH does."""
-    return shortened(username)
+    return shorten(username)

@@ -1,7 +1,10 @@
-"""Debian packages that every hub needs. The bootstrap fetches them before their turn comes."""
+"""Debian packages that every hub needs.
+
+The bootstrap downloads them in the background while it builds the hub environment.
+"""
 
 from __future__ import annotations
 
-# sudo: admins' terminals. git: nbgitpuller fetches with it. ca-certificates: https at all.
-# nftables: what keeps people from each other's ports.
+# sudo: admins' terminals. git: nbgitpuller. ca-certificates: every HTTPS request. nftables: keeps
+# users from each other's ports.
 APT_PACKAGES = ("sudo", "git", "ca-certificates", "nftables")

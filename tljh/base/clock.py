@@ -1,4 +1,4 @@
-"""Clock."""
+"""The wall clock, with a time zone."""
 
 from __future__ import annotations
 

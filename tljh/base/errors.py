@@ -1,4 +1,4 @@
-"""What a user can act on: what is wrong, where, why, and the fix."""
+"""Errors that the user of a command can act on: what is wrong, where, why, and the fix."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True)
 class Place:
-    """Where in which file something stands; line and column count from 1."""
+    """A position in a file; line and column count from 1."""
 
     path: str
     line: int | None = None
@@ -37,10 +37,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, in lower case and without a full stop.
+    """One problem, in lower case and without a full stop.
 
-    `why` is evidence, for example the last lines of a journal, and may span lines;
-    `fix` is a command or a sentence that a user can follow.
+    `why` is evidence, for example the last lines of a unit's log, and may span lines; `fix` is a
+    command to paste, or a sentence.
     """
 
     what: str
@@ -49,6 +49,7 @@ class Finding:
     fix: str | None = None
 
     def as_text(self, label: str = "error") -> str:
+        """Return the finding as the lines that commands print."""
         lines = [f"{label}: {self.what}"]
         if self.where is not None:
             lines.append(f"  at {self.where}")
@@ -61,6 +62,7 @@ class Finding:
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, object]:
+        """Return the fields of the `errors` list that commands print with `--json`."""
         where = self.where
         return {
             "what": self.what,
@@ -73,9 +75,10 @@ class Finding:
 
 
 class TljhError(Exception):
-    """Raised for what a user can act on; `tljh.cli.main` alone turns it into text and exit code.
+    """A failure that the user of a command can act on.
 
-    Carries one finding or, where several things are wrong at once, all of them.
+    `tljh.cli.main` alone turns it into text and exit code. It carries one finding or, where
+    several problems were found at once, all of them.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Reading files for somebody who may not be root."""
+"""Reading of configuration files by a caller who may lack the right to."""
 
 from __future__ import annotations
 
@@ -9,27 +9,30 @@ from tljh.base.errors import TljhError
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a configuration file, none where it is missing.
+    """Return the bytes of a configuration file; empty if it is missing.
 
-    Raises TljhError with the sudo line when the reader lacks the right.
+    Raises TljhError with the command to repeat under sudo when the caller may not read it.
     """
     try:
         return path.read_bytes()
     except FileNotFoundError:
         return b""
     except PermissionError:
-        raise not_permitted(path) from None
+        raise permission_error(path) from None
     except OSError as error:
         raise TljhError(f"{path} cannot be read", why=error.strerror) from error
 
 
 def edit_lock(file: Path) -> Path:
-    """The lock of whoever edits a file; links are followed by the caller."""
+    """Return the path of the lock that an editor of `file` holds.
+
+    `file` must not be a symbolic link: two links to one file would have two locks.
+    """
     return file.with_name(f".{file.name}.lock")
 
 
-def not_permitted(path: Path) -> TljhError:
-    """What to say to somebody who is not root."""
+def permission_error(path: Path) -> TljhError:
+    """Return the error for a caller who is not root, with this command under sudo as the fix."""
     import shlex
 
     program = Path(sys.argv[0]).name

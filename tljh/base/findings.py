@@ -1,4 +1,4 @@
-"""Findings."""
+"""Severity of what `tljh status` finds."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ class Severity(IntEnum):
     DEGRADED = 2
 
     @property
-    def of_a_finding(self) -> str:
-        """What a finding of this severity is called: one of a hub that is fine is a note."""
+    def label(self) -> str:
+        """The word before a finding; on a hub that is fine, a finding is a note."""
         return "note" if self is Severity.FINE else self.name.lower()

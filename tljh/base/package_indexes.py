@@ -1,7 +1,7 @@
-"""Where packages come from: what pip's configuration and the environment say, for us and uv.
+"""Package indexes as pip's configuration and the environment set them, for the bootstrap and uv.
 
-uv reads neither pip.conf nor PIP_*, and the bootstrap has to fetch uv itself first. So the
-settings of pip that decide what can be reached are read here once, and handed to both.
+uv reads neither pip.conf nor PIP_*, and the bootstrap has to download uv itself first. So pip's
+settings about indexes, proxies and certificates are read here, and passed to both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DEFAULT_INDEX = "https://pypi.org/simple"
 
 @dataclass(frozen=True)
 class Sources:
-    """The package indexes, in pip's terms; `index` is None where only find-links may be used."""
+    """Package indexes and how to reach them, in pip's terms; no `index` means find-links only."""
 
     index: str | None = DEFAULT_INDEX
     extra_indexes: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class Sources:
 
 
 def pip_configuration_files(environ: Mapping[str, str]) -> list[Path]:
-    """pip's configuration files, the later ones winning; as pip documents them."""
+    """Return pip's configuration files in pip's documented order; later files win."""
     home = Path(environ.get("HOME") or "/root")
     directories = [
         Path(directory) / "pip"
@@ -44,15 +44,15 @@ def pip_configuration_files(environ: Mapping[str, str]) -> list[Path]:
     files.append(Path("/etc/pip.conf"))
     files.append(home / ".pip" / "pip.conf")
     files.append(Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip" / "pip.conf")
-    chosen = environ.get("PIP_CONFIG_FILE")
-    if chosen:
-        # os.devnull switches all of them off.
-        return [] if chosen == "/dev/null" else [*files, Path(chosen)]
+    extra_file = environ.get("PIP_CONFIG_FILE")
+    if extra_file:
+        # pip's documented way to switch all configuration files off.
+        return [] if extra_file == "/dev/null" else [*files, Path(extra_file)]
     return files
 
 
 def read_pip_configuration(files: Sequence[Path]) -> dict[str, str]:
-    """The settings of [global] and [install] in `files`, by their pip names."""
+    """Return the settings of [global] and [install] by pip's names; skip unreadable files."""
     settings: dict[str, str] = {}
     for file in files:
         reader = configparser.RawConfigParser(strict=False)
@@ -86,12 +86,12 @@ def sources_from(environ: Mapping[str, str], configuration: Mapping[str, str]) -
         index, extra = None, ()
     # UV_INDEX may name its indexes: name=https://...
     index, *extra_urls = (_without_name(url) for url in (index or "", *extra))
-    links = environ.get("UV_FIND_LINKS", "").replace(",", " ").split()
+    uv_links = environ.get("UV_FIND_LINKS", "").replace(",", " ").split()
     timeout = setting("default-timeout") or setting("timeout")
     return Sources(
         index=index or None,
         extra_indexes=tuple(extra_urls),
-        find_links=tuple(links) or words("find-links"),
+        find_links=tuple(uv_links) or words("find-links"),
         certificate=environ.get("SSL_CERT_FILE")
         or setting("cert")
         or environ.get("REQUESTS_CA_BUNDLE")
@@ -109,32 +109,33 @@ def _without_name(url: str) -> str:
 
 
 def environment_for_uv(sources: Sources, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that make uv reach what pip would reach; those already set win."""
-    wanted: dict[str, str] = {
+    """Return the variables that make uv use pip's indexes; variables already set win."""
+    variables: dict[str, str] = {
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_NO_PROGRESS": "1",
         "UV_HTTP_TIMEOUT": str(max(30, int(sources.timeout_s))),
     }
     if sources.index and sources.index != DEFAULT_INDEX:
-        wanted["UV_DEFAULT_INDEX"] = sources.index
+        variables["UV_DEFAULT_INDEX"] = sources.index
     if sources.extra_indexes:
-        wanted["UV_INDEX"] = " ".join(sources.extra_indexes)
+        variables["UV_INDEX"] = " ".join(sources.extra_indexes)
     if sources.find_links:
-        wanted["UV_FIND_LINKS"] = ",".join(sources.find_links)
+        variables["UV_FIND_LINKS"] = ",".join(sources.find_links)
     if sources.index is None:
-        wanted["UV_NO_INDEX"] = "1"
+        variables["UV_NO_INDEX"] = "1"
     if sources.certificate:
-        wanted["SSL_CERT_FILE"] = sources.certificate
+        variables["SSL_CERT_FILE"] = sources.certificate
     elif not environ.get("SSL_CERT_DIR"):
-        # Without it uv trusts only the list that it carries, not what the machine trusts.
-        wanted["UV_SYSTEM_CERTS"] = "1"
+        # Without it uv trusts only its built-in certificates, not those that the machine trusts.
+        variables["UV_SYSTEM_CERTS"] = "1"
     if sources.proxy:
-        wanted.update(HTTPS_PROXY=sources.proxy, HTTP_PROXY=sources.proxy)
+        variables.update(HTTPS_PROXY=sources.proxy, HTTP_PROXY=sources.proxy)
     if sources.trusted_hosts:
-        wanted["UV_INSECURE_HOST"] = " ".join(sources.trusted_hosts)
-    return {**wanted, **{name: value for name, value in environ.items() if name in wanted}}
+        variables["UV_INSECURE_HOST"] = " ".join(sources.trusted_hosts)
+    already_set = {name: value for name, value in environ.items() if name in variables}
+    return {**variables, **already_set}
 
 
 def split_specs(text: str) -> list[str]:
-    """What TLJH_BOOTSTRAP_PIP_SPEC holds: one or more arguments, quoted as in a shell."""
+    """Split TLJH_BOOTSTRAP_PIP_SPEC into pip arguments; quoting is that of a shell."""
     return shlex.split(text)

@@ -1,4 +1,4 @@
-"""Where everything lies on the machine; one prefix decides."""
+"""Every path that tljh uses on the machine, derived from one prefix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEFAULT_PREFIX = Path("/opt/tljh")
 
 @dataclass(frozen=True)
 class Paths:
-    """All places that tljh uses, worked out from the installation's prefix."""
+    """The paths of one installation."""
 
     prefix: Path = DEFAULT_PREFIX
     traefik_dir: Path = Path("/var/lib/tljh-traefik")
@@ -22,17 +22,17 @@ class Paths:
 
     @property
     def hub(self) -> Path:
-        """Link to the hub environment in use."""
+        """The link to the current hub environment."""
         return self.prefix / "hub"
 
     @property
     def user(self) -> Path:
-        """The conda environment that all users share."""
+        """The user environment, a conda environment that all users share."""
         return self.prefix / "user"
 
     @property
     def conda(self) -> Path:
-        """conda and mamba themselves."""
+        """The environment of the conda and mamba commands themselves."""
         return self.prefix / "conda"
 
     @property
@@ -62,7 +62,7 @@ class Paths:
 
     @property
     def applied_dir(self) -> Path:
-        """The configuration that runs, as the last apply left it."""
+        """The applied configuration, as the last apply saved it."""
         return self.state_dir / "applied"
 
     @property
@@ -76,7 +76,7 @@ class Paths:
 
     @property
     def lock(self) -> Path:
-        """Held by whoever applies; it exists before any installation does."""
+        """The lock of an apply. It is outside the prefix: the first install needs it, too."""
         return Path("/run/tljh-apply.lock")
 
     @property
@@ -85,12 +85,12 @@ class Paths:
 
     @property
     def traits(self) -> Path:
-        """Catalogue of classes and traits that the hub environment in use offers."""
+        """The catalogue of classes and traits in the current hub environment."""
         return self.hub / "share" / "tljh" / "traits.json"
 
 
 def prefix_of_environment(environment: Path) -> Path | None:
-    """The prefix that a hub environment belongs to, or None for any other environment."""
+    """Return the prefix that a hub environment belongs to; None for any other environment."""
     if environment.parent.name == "versions" and environment.name.startswith("hub-"):
         return environment.parent.parent
     if environment.name == "hub" and (environment.parent / "versions").is_dir():
@@ -101,35 +101,26 @@ def prefix_of_environment(environment: Path) -> Path | None:
 def paths_from_environment(
     environ: Mapping[str, str] | None = None, environment: str | None = None
 ) -> Paths:
-    """Places of the installation that this process belongs to.
+    """Return the paths of the installation that this process belongs to.
 
-    `TLJH_INSTALL_PREFIX` wins; without it an installed command remembers its prefix by the
-    environment it runs from.
+    `TLJH_INSTALL_PREFIX` wins; without it, the prefix is derived from the environment that the
+    command runs in (by default `sys.prefix`).
     """
-    named = (os.environ if environ is None else environ).get("TLJH_INSTALL_PREFIX")
-    if named:
-        return Paths(Path(named).absolute())
-    own = prefix_of_environment(Path(environment or sys.prefix))
-    return Paths(own or DEFAULT_PREFIX)
+    prefix = (os.environ if environ is None else environ).get("TLJH_INSTALL_PREFIX")
+    if prefix:
+        return Paths(Path(prefix).absolute())
+    own_prefix = prefix_of_environment(Path(environment or sys.prefix))
+    return Paths(own_prefix or DEFAULT_PREFIX)
 
 
+# Names in `Paths.state_dir`, and of the copies in `Paths.applied_dir`.
 API_SECRET = "traefik-api.secret"
-
-
 COOKIE_SECRET = "jupyterhub_cookie_secret"
-
-
 INSTANCE = "instance"
 
-
-# What tljh shows the hub's own API.
+# The token with which tljh calls the hub's API.
 TOKEN_FILE = "hub-api.secret"
 
-
 PASSWORDS = "passwords.dbm"
-
-
 HUB_FILE = "hub.json"
-
-
 DROP_INS = "jupyterhub_config.d"

@@ -134,9 +134,9 @@ def _tell_exception(error: Exception, name: str, invocation: Invocation) -> int:
         finding = Finding(what, fix=f"see: {path} --help")
         return _tell_error((finding,), int(Exit.USAGE), invocation)
     if isinstance(error, PermissionError) and os.geteuid() != 0:
-        from tljh.base.files import not_permitted
+        from tljh.base.files import permission_error
 
-        refused = not_permitted(Path(str(error.filename or "that")))
+        refused = permission_error(Path(str(error.filename or "that")))
         return _tell_error(refused.findings, int(Exit.FAILED), invocation)
     finding = Finding(
         f"an unexpected {type(error).__name__}: {error}",

@@ -39,7 +39,7 @@ class Status:
             "findings": [
                 {
                     "check": item.check,
-                    "severity": item.severity.of_a_finding,
+                    "severity": item.severity.label,
                     **item.finding.as_json(),
                 }
                 for item in self.reported
@@ -49,7 +49,7 @@ class Status:
     def as_text(self) -> str:
         lines = [f"status: {self.severity.name.lower()}, {counted(self.servers, 'server')} running"]
         for item in self.reported:
-            lines.append(item.finding.as_text(item.severity.of_a_finding))
+            lines.append(item.finding.as_text(item.severity.label))
         return "\n".join(lines)
 
 

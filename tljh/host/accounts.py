@@ -12,24 +12,16 @@ from tljh.base.errors import TljhError
 from tljh.host.interface import Host, HostReader, UserInfo
 
 USERS_GROUP = "jupyterhub-users"
-
-
 ADMINS_GROUP = "jupyterhub-admins"
-
 
 # An account of ours carries this and the login name it was made for; see `_claim`.
 MARK = "JupyterHub user "
 
-
 LOCK = Path("/run/tljh-accounts.lock")
-
-
 LOCK_TIMEOUT_S = 60
-
 
 # Homes of an ordinary machine begin here; below are accounts of the system.
 FIRST_USER_UID = 1000
-
 
 TRIES = 5
 

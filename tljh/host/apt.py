@@ -28,23 +28,15 @@ _OPTIONS = (
 
 _ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l", "LC_ALL": "C.UTF-8"}
 
-
 # "E: Could not get lock FILE. It is held by process 712 (apt-get)"
 _LOCKED = re.compile(r"Could not get lock(?:.*held by ((?:process )?\d+ \(.*?\)))?")
 
-
 _UNKNOWN = "Unable to locate package"
-
-
 _POLL_S = 2
-
-
 DOWNLOAD_ATTEMPTS = 4
-
 
 # Ours are 15 MB, the lists 10 to 30.
 DOWNLOAD_TIMEOUT_S = 240
-
 
 REFRESH_TIMEOUT_S = 120
 

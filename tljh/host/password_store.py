@@ -24,7 +24,6 @@ from tljh.host.fsync import flush
 
 T = TypeVar("T")
 
-
 # A write takes some milliseconds; the library's own look at the file, when a hub starts, too.
 PATIENCE_S = 10.0
 

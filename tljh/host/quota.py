@@ -17,16 +17,9 @@ from pathlib import Path
 # Q_GETQUOTA, Q_SETQUOTA and Q_XGETQSTAT of the kernel.
 _GET, _SET, _STATE = 0x800007, 0x800008, 0x5805
 
-
 _USERS_LIMITED = 2
-
-
 _OF_USERS = 0
-
-
 _LIMITS_OF_BLOCKS = 1
-
-
 _BLOCK_BYTES = 1024
 
 

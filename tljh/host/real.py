@@ -36,7 +36,6 @@ from tljh.host.systemctl_output import properties_of_one, properties_shown
 
 _ORDINARY_NAME = re.compile(r"[a-z_][a-z0-9._-]*")
 
-
 # Also a link that leads in a circle, and a socket.
 _NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 

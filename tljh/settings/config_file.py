@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tljh.base.errors import Finding, TljhError
-from tljh.base.files import edit_lock, not_permitted, read_file
+from tljh.base.files import edit_lock, permission_error, read_file
 from tljh.settings.keys import key_text, parse_key, shape_at
 from tljh.settings.yaml_tree import Document, parse
 
@@ -197,7 +197,7 @@ class ConfigFile:
                 if after != document.text:
                     self._write(target, after.encode("utf-8"))
         except PermissionError:
-            raise not_permitted(self.path) from None
+            raise permission_error(self.path) from None
         except FileNotFoundError as error:
             raise TljhError(
                 f"there is no directory {target.parent}",
