@@ -451,7 +451,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from tests.conda.conftest import DyingHost, Machine
-from tljh.paths import Paths
+from tljh.base.paths import Paths
 machine = Machine(Paths(Path(sys.argv[2])), DyingHost(), (sys.argv[3],))
 getattr(machine, sys.argv[4])(machine.environment("boat", "python"))
 """

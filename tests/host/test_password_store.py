@@ -22,8 +22,8 @@ SYSTEM = "/usr/bin/python3"
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from tljh.errors import TljhError
-from tljh.host.passwords import logins, store_hash, store_hashes, stored_hash
+from tljh.base.errors import TljhError
+from tljh.host.password_store import logins, store_hash, store_hashes, stored_hash
 path, made = Path(sys.argv[1]), b"$2b$12$" + b"x" * 53
 store_hashes(path, {f"pupil{number}": made for number in range(60)})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

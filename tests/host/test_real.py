@@ -44,7 +44,7 @@ def test_programs_find_nothing_of_the_directory_that_a_command_is_called_in(tmp_
 
 def test_what_dies_with_us_ends_when_a_run_is_killed(tmp_path):
     asked = f"""
-from tljh.host.base import DIES_WITH_US
+from tljh.host.interface import DIES_WITH_US
 from tljh.host.real import RealHost
 RealHost().run([*DIES_WITH_US, "sh", "-c", "echo $$ > {tmp_path}/pid; exec sleep 60"], timeout_s=60)
 """
