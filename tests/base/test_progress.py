@@ -1,9 +1,9 @@
-"""What commands show."""
+"""Texts of progress reports."""
 
 from __future__ import annotations
 
 from tljh.base.progress import counted
 
 
-def test_one_thing_is_told_in_the_singular():
+def test_one_thing_is_named_in_the_singular():
     assert [counted(n, "change") for n in (0, 1, 2)] == ["0 changes", "1 change", "2 changes"]

@@ -12,7 +12,7 @@ from tests.certificates.authority import NOW, Issued, issue
 from tests.operations.test_converge import PATHS, install, reload
 from tljh.base.clock import utc_now
 from tljh.base.errors import TljhError
-from tljh.base.progress import Silent
+from tljh.base.progress import SilentProgress
 from tljh.certificates.own_files import WATCH
 from tljh.certificates.x509 import TlsPair, details
 from tljh.commands.cert import CertificateStatus
@@ -91,11 +91,11 @@ def test_off_and_on_again_nobody_has_to_trust_anything_anew(host):
 def test_it_is_renewed_by_the_timer_under_the_same_authority(host, monkeypatch):
     reload(host, INTERNAL)
     authority, before = host.read(AUTHORITY / "ca.crt"), named_certificate(host, PATHS)
-    assert not renew(host, PATHS, Silent()).exchanged
+    assert not renew(host, PATHS, SilentProgress()).exchanged
     later = utc_now() + timedelta(days=300)
     monkeypatch.setattr("tljh.certificates.local_authority.utc_now", lambda: later)
     effects = len(host.effects)
-    assert renew(host, PATHS, Silent()).exchanged
+    assert renew(host, PATHS, SilentProgress()).exchanged
     after = named_certificate(host, PATHS)
     assert after is not None and after != before
     assert details(after).days_left(later) > 360
@@ -150,7 +150,7 @@ def test_replacement_is_taken_up_without_a_restart(host):
     new = valid_for(90)
     put(host, new)
     effects = len(host.effects)
-    assert renew(host, PATHS, Silent()).exchanged
+    assert renew(host, PATHS, SilentProgress()).exchanged
     assert named_certificate(host, PATHS) == new.pem
     assert not [one for one in host.effects[effects:] if one.startswith("systemctl")]
 
@@ -162,7 +162,7 @@ def test_bad_replacement_changes_nothing(host):
     put(host, valid_for(-1))
     effects = len(host.effects)
     with pytest.raises(TljhError, match="has expired"):
-        renew(host, PATHS, Silent())
+        renew(host, PATHS, SilentProgress())
     assert named_certificate(host, PATHS) == old.pem
     assert len(host.effects) == effects
 
@@ -177,7 +177,7 @@ def test_key_that_is_written_in_another_way_changes_nothing(host):
     reload(host, TLS)
     before = copies(host)
     place(host, KEY, (host.read(KEY) or b"") + b"\n")
-    assert not renew(host, PATHS, Silent()).exchanged
+    assert not renew(host, PATHS, SilentProgress()).exchanged
     assert copies(host) == before and len(before) == 2
 
 
@@ -191,7 +191,7 @@ def test_pair_that_differs_in_its_key_file_alone_is_exchanged_and_what_is_named_
     exchange(host, dynamic_inputs(config.config, config.facts, PATHS), raw)
     remove_others(host, PATHS)
     assert named_pair(host, PATHS) == raw
-    assert renew(host, PATHS, Silent()).exchanged
+    assert renew(host, PATHS, SilentProgress()).exchanged
     assert named_pair(host, PATHS) == TlsPair(own.pem, own.key_pem())
     assert set(copies(host).values()) == {own.pem, own.key_pem()}
 
@@ -206,7 +206,7 @@ def test_replacement_that_traefik_refuses_is_never_served(host):
     put(host, valid_for(90))
     effects = len(host.effects)
     with pytest.raises(TljhError, match="tls: no"):
-        renew(host, PATHS, Silent())
+        renew(host, PATHS, SilentProgress())
     assert host.effects[effects:] == [] and named_certificate(host, PATHS) == old.pem
 
 
@@ -216,7 +216,7 @@ def test_rules_that_were_edited_since_the_reload_are_no_matter_of_a_renewal(host
     host.mkdir(PATHS.rules_dir, mode=0o700)
     place(host, PATHS.rules_dir / "mine.toml", b"[http")
     put(host, valid_for(90))
-    assert renew(host, PATHS, Silent()).exchanged
+    assert renew(host, PATHS, SilentProgress()).exchanged
 
 
 def test_own_certificate_that_expired_hinders_no_other_change_and_no_rollback(host, monkeypatch):
@@ -225,7 +225,7 @@ def test_own_certificate_that_expired_hinders_no_other_change_and_no_rollback(ho
     for module in ("tljh.operations.facts", "tljh.certificates.own_files"):
         monkeypatch.setattr(f"{module}.utc_now", lambda: utc_now() + timedelta(days=100))
     assert reload(host, TLS + b"limits: {memory: 1G}\n").number
-    assert not renew(host, PATHS, Silent()).exchanged
+    assert not renew(host, PATHS, SilentProgress()).exchanged
     with pytest.raises(TljhError, match="has expired"):
         put(host, valid_for(90))
         reload(host)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tljh.base.paths import Paths
-from tljh.base.progress import Silent
+from tljh.base.progress import SilentProgress
 from tljh.conda.environment import Wanted
 from tljh.conda.resource import UserEnvironmentPresent
 from tljh.engine.apply import Occasion, apply, begun, recover
@@ -77,7 +77,7 @@ class Machine:
         self.recover()
         planned = self.plan(*resources)
         occasion = Occasion("root", "test", {})
-        apply(planned, self.host, self.journal, occasion, progress=Silent(), health=health)
+        apply(planned, self.host, self.journal, occasion, progress=SilentProgress(), health=health)
         return planned
 
     def converge(self, *resources: Resource, meanwhile: Callable[[], None] = lambda: None) -> None:
@@ -87,13 +87,13 @@ class Machine:
 
     def carry_out(self, planned: Plan, meanwhile: Callable[[], None] = lambda: None) -> None:
         occasion = Occasion("root", "test", {})
-        shown = Silent()
+        shown = SilentProgress()
         with begun(planned, self.host, shown) as started:
             meanwhile()
             apply(started, self.host, self.journal, occasion, progress=shown, health=lambda: None)
 
     def recover(self) -> None:
-        recover(self.host, self.journal, Silent())
+        recover(self.host, self.journal, SilentProgress())
 
     def installed(self) -> dict[str, str]:
         """Versions by name, as the packages' own files tell."""

@@ -40,9 +40,9 @@ def break_off(machine: Machine, after: int, *specs: str) -> None:
         machine.journal.begin(machine.host, who="", command="", changes=(), files={})
         machine.journal.intend(machine.host, 1, planned.steps[0].resource)
         with pytest.raises(Killed):
-            from tljh.base.progress import Silent
+            from tljh.base.progress import SilentProgress
 
-            planned.steps[0].resource.apply(machine.host, Silent())
+            planned.steps[0].resource.apply(machine.host, SilentProgress())
     finally:
         machine.host.dies_at = None
 

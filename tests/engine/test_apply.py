@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tljh.base.errors import TljhError
-from tljh.base.progress import Silent
+from tljh.base.progress import SilentProgress
 from tljh.engine.account_resources import Group, SystemUser
 from tljh.engine.apply import Occasion, apply, recover
 from tljh.engine.apt_resource import AptPackages
@@ -45,9 +45,11 @@ def fresh() -> FakeHost:
 
 
 def run(host: FakeHost, resources=None, health=lambda: None):
-    recover(host, JOURNAL, Silent())
+    recover(host, JOURNAL, SilentProgress())
     resources = desired() if resources is None else resources
-    return apply(plan(resources, host), host, JOURNAL, OCCASION, progress=Silent(), health=health)
+    return apply(
+        plan(resources, host), host, JOURNAL, OCCASION, progress=SilentProgress(), health=health
+    )
 
 
 def seen(host: FakeHost):
@@ -170,7 +172,7 @@ def test_a_full_disk_before_any_effect_is_undone_or_finished(number):
     try:
         run(host)
     except (TljhError, OSError):
-        recover(host, JOURNAL, Silent())
+        recover(host, JOURNAL, SilentProgress())
         files, accounts, groups, units = seen(host)
         files.pop(Path("/opt/tljh"), None)
         assert (files, accounts, groups) == before[:3]

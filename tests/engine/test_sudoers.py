@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tljh.base.errors import TljhError
-from tljh.base.progress import Silent
+from tljh.base.progress import SilentProgress
 from tljh.engine.sudoers import Sudoers
 from tljh.host.fake import FakeHost
 from tljh.host.interface import Result
@@ -19,7 +19,7 @@ RULES = Sudoers(PLACE, SUDOERS.encode())
 
 def test_rules_are_written_once_visudo_took_them():
     host = FakeHost()
-    RULES.apply(host, Silent())
+    RULES.apply(host, SilentProgress())
     info = host.info(PLACE)
     assert info and (info.mode, info.owner, info.group) == (0o440, "root", "root")
     assert host.effects[0] == "run visudo --check --file=-"
@@ -29,7 +29,7 @@ def test_rules_that_visudo_refuses_are_not_written():
     host = FakeHost()
     host.answers["visudo"] = Result(1, "", "stdin:1:9: syntax error")
     with pytest.raises(TljhError, match="syntax error"):
-        RULES.apply(host, Silent())
+        RULES.apply(host, SilentProgress())
     assert host.info(PLACE) is None
 
 

@@ -7,7 +7,7 @@ import io
 import pytest
 
 from tljh.base.errors import TljhError
-from tljh.base.progress import Lines
+from tljh.base.progress import LineProgress
 from tljh.host import apt
 from tljh.host.fake import FakeHost
 from tljh.host.interface import Result
@@ -21,7 +21,7 @@ def test_an_install_waits_while_another_one_downloads():
     answers = iter([HELD, HELD, Result(0)])
     host = FakeHost(answers={"apt-get": lambda argv: next(answers)})
     told = io.StringIO()
-    apt.install(host, ["git"], Lines(told))
+    apt.install(host, ["git"], LineProgress(told))
     assert next(answers, None) is None
     assert told.getvalue().count("waiting for process 7 (apt) to be done") == 1
     assert "run apt-get update" not in " ".join(host.effects)
@@ -30,7 +30,7 @@ def test_an_install_waits_while_another_one_downloads():
 def test_the_wait_has_an_end_and_says_what_held_the_lock():
     host = FakeHost(answers={"apt-get": HELD})
     with pytest.raises(TljhError, match=r"process 7 \(apt\) has held"):
-        apt.install(host, ["git"], Lines(io.StringIO()))
+        apt.install(host, ["git"], LineProgress(io.StringIO()))
     assert apt.LOCK_TIMEOUT_S <= host.clock_s < 2 * apt.LOCK_TIMEOUT_S
 
 
@@ -47,7 +47,7 @@ def verbs_of(host: FakeHost) -> list[str]:
 
 def test_what_was_downloaded_before_is_installed_without_the_network():
     host = FakeHost()
-    apt.install(host, ["git"], Lines(io.StringIO()))
+    apt.install(host, ["git"], LineProgress(io.StringIO()))
     assert verbs_of(host) == ["--no-download"]
 
 
@@ -66,7 +66,7 @@ def test_a_download_that_comes_to_no_end_is_given_up_and_tried_again():
         return found
 
     host = FakeHost(answers={"apt-get": answer})
-    apt.install(host, ["git"], Lines(io.StringIO()))
+    apt.install(host, ["git"], LineProgress(io.StringIO()))
     assert verbs_of(host) == [
         "--no-download",
         *["--download-only", "update"] * 2,
@@ -83,12 +83,12 @@ def test_a_network_without_an_end_is_told_after_some_attempts():
 
     host = FakeHost(answers={"apt-get": answer})
     with pytest.raises(TljhError, match="did not end within 240 s"):
-        apt.install(host, ["git"], Lines(io.StringIO()))
+        apt.install(host, ["git"], LineProgress(io.StringIO()))
     assert verbs_of(host).count("--download-only") == apt.DOWNLOAD_ATTEMPTS
 
 
 def test_a_package_that_no_fresh_list_knows_is_not_asked_for_again():
     host = FakeHost(answers={"apt-get": lambda argv: Result(0) if "update" in argv else UNKNOWN})
     with pytest.raises(TljhError, match="Unable to locate package gti"):
-        apt.install(host, ["gti"], Lines(io.StringIO()))
+        apt.install(host, ["gti"], LineProgress(io.StringIO()))
     assert verbs_of(host).count("update") == 1

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tljh.base.errors import TljhError
-from tljh.base.progress import Silent
+from tljh.base.progress import SilentProgress
 from tljh.engine.apply import Occasion, apply, recover
 from tljh.engine.journal import Journal
 from tljh.engine.plan import Plan, plan
@@ -112,9 +112,9 @@ def planned(host: HostWithAHub) -> Plan:
 
 def converge(host: HostWithAHub, health=lambda: None) -> int | None:
     journal = Journal(host.state_dir / "journal")
-    recover(host, journal, Silent())
+    recover(host, journal, SilentProgress())
     occasion = Occasion("root", "test", {})
-    return apply(planned(host), host, journal, occasion, progress=Silent(), health=health)
+    return apply(planned(host), host, journal, occasion, progress=SilentProgress(), health=health)
 
 
 def newest() -> str:
@@ -199,7 +199,7 @@ def test_a_migration_that_fails_is_told_in_its_words_and_undone(host, state):
 
 def test_a_hub_that_failed_to_migrate_does_not_try_again(host, state):
     spoil(state / FILE)
-    HubDatabase(state, ENVIRONMENT).apply(host, Silent())
+    HubDatabase(state, ENVIRONMENT).apply(host, SilentProgress())
     assert not host.systemctl("restart", "jupyterhub.service").ok
     assert host.systemctl("restart", "jupyterhub.service").ok
     assert schema_of(state / FILE) == OLD
@@ -220,9 +220,9 @@ def test_killed_at_any_moment_the_next_run_converges(host, state, moment):
     with pytest.raises(Killed):
         for number, step in enumerate(planned(host).steps, start=1):
             journal.intend(host, number, step.resource)
-            step.resource.apply(host, Silent())
+            step.resource.apply(host, SilentProgress())
     host.dies_at = None
-    assert recover(host, journal, Silent())
+    assert recover(host, journal, SilentProgress())
     assert (schema_of(state / FILE), host.state) == (OLD, "active")
     assert list(state.glob(f"{ORDER}*")) == []
     assert converge(host) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tljh.base.progress import Silent
+from tljh.base.progress import SilentProgress
 from tljh.host.accounts import mark_of
 from tljh.host.fake import FakeHost
 from tljh.host.interface import Result, UserInfo
@@ -107,7 +107,7 @@ def test_an_undo_brings_the_old_limits_back():
     found = limits("limits: {memory: 4G, cpu: 1.5}").planned(host, frozenset())
     assert found is not None
     record = found[0].before(host)
-    found[0].apply(host, Silent())
+    found[0].apply(host, SilentProgress())
     RunningLimitsChange.revert(host, record)
     acted = [effect for effect in host.effects if "set-property" in effect]
     assert "MemoryMax=4294967296" in acted[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tljh.base.errors import TljhError
-from tljh.base.progress import Silent
+from tljh.base.progress import SilentProgress
 from tljh.engine.apply import Occasion, apply, recover
 from tljh.engine.journal import Journal
 from tljh.engine.plan import plan
@@ -86,7 +86,7 @@ def bring_about(host: FakeHost, declared: Declared, health=lambda: None, **optio
         host,
         journal,
         occasion,
-        progress=Silent(),
+        progress=SilentProgress(),
         health=health,
     )
 
@@ -221,7 +221,7 @@ def test_killed_at_any_effect_the_next_run_finishes(host, hub):
             bring_about(host, NO_BOB)
         except Killed:
             host.die_before = None
-            recover(host, Journal(STATE / "journal"), Silent())
+            recover(host, Journal(STATE / "journal"), SilentProgress())
             assert not is_expired(host, "jupyter-bob")
             assert read_declared(host.read(LEDGER)).allowed == BOB.allowed
             continue

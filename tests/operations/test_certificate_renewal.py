@@ -17,7 +17,7 @@ from tests.certificates.acme_authority import (
 from tests.certificates.authority import NOW, issue
 from tests.operations.test_converge import PATHS, install, reload
 from tljh.base.errors import TljhError
-from tljh.base.progress import Silent
+from tljh.base.progress import SilentProgress
 from tljh.certificates.acme_preflight import Seen, limit_notes, name_notes, server_errors
 from tljh.certificates.acme_request import (
     PRODUCTION,
@@ -190,13 +190,13 @@ def test_killed_at_any_effect_the_next_reload_serves_the_certificate(host, numbe
 
 def test_nothing_is_renewed_before_a_third_is_left(secure):
     first = served(secure)
-    assert not renew(secure, PATHS, Silent()).obtained
+    assert not renew(secure, PATHS, SilentProgress()).obtained
     assert served(secure) == first
 
 
 def test_at_a_third_a_new_one_is_served_without_touching_a_unit(secure, seventy_days_later):
     first, since = served(secure), len(secure.effects)
-    done = renew(secure, PATHS, Silent())
+    done = renew(secure, PATHS, SilentProgress())
     assert done.obtained and done.exchanged and served(secure) != first
     assert len(secure.listdir(PATHS.traefik_dir / "certs")) == 2  # the old pair is gone
     assert not any(effect.startswith("systemctl") for effect in secure.effects[since:])
@@ -206,7 +206,7 @@ def test_a_failed_renewal_goes_on_serving_and_says_for_how_long(secure):
     first = served(secure)
     secure.refusal = REFUSED
     with pytest.raises(TljhError, match="good for another 90"):
-        renew(secure, PATHS, Silent(), at_once=True)
+        renew(secure, PATHS, SilentProgress(), at_once=True)
     assert served(secure) == first
     assert standing(secure, PATHS).last_error["why"] == "the authority is in a bad mood"
 
@@ -217,9 +217,9 @@ def test_a_due_renewal_that_failed_is_found_and_not_asked_for_at_once_again(
     secure.unit_states["tljh-cert.timer"] = replace(secure.unit("tljh-cert.timer"), active="active")
     secure.refusal = REFUSED
     with pytest.raises(TljhError):
-        renew(secure, PATHS, Silent())
+        renew(secure, PATHS, SilentProgress())
     asked = len(secure.asked)
-    waiting = renew(secure, PATHS, Silent())
+    waiting = renew(secure, PATHS, SilentProgress())
     assert waiting.waits_until and len(secure.asked) == asked
     ((is_broken, finding),) = certificate_findings(secure, PATHS)
     assert not is_broken and "20.0 days left" in finding.what and "bad mood" in finding.why
@@ -232,7 +232,7 @@ def test_the_fix_for_a_renewal_that_failed_asks_again_whatever_was_tried(
     monkeypatch.setattr(cert, "paths_from_environment", lambda: PATHS)
     secure.refusal = REFUSED
     with pytest.raises(TljhError) as failed:
-        renew(secure, PATHS, Silent())
+        renew(secure, PATHS, SilentProgress())
     found = [one.fix for _, one in certificate_findings(secure, PATHS) if "renewed" in one.what]
     assert [*found, failed.value.findings[-1].fix] == ["mend what it says; then: " + AGAIN] * 2
     assert AGAIN == "sudo tljh cert issue"
@@ -254,21 +254,21 @@ def test_a_failure_under_a_wrong_clock_keeps_nobody_waiting_for_that_time(secure
     at(monkeypatch, datetime.now(timezone.utc) + timedelta(days=365))
     secure.refusal = REFUSED
     with pytest.raises(TljhError):
-        renew(secure, PATHS, Silent())
+        renew(secure, PATHS, SilentProgress())
     at(monkeypatch, datetime.now(timezone.utc) + timedelta(days=70))
     secure.refusal = None
-    assert renew(secure, PATHS, Silent()).obtained
+    assert renew(secure, PATHS, SilentProgress()).obtained
 
 
 def test_what_never_reached_the_authority_is_told_and_costs_no_wait(secure, seventy_days_later):
     secure.unit_states["tljh-cert.timer"] = replace(secure.unit("tljh-cert.timer"), active="active")
     answer = secure.responses.pop(DIRECTORY)
     with pytest.raises(TljhError, match="does not answer"):
-        renew(secure, PATHS, Silent())
+        renew(secure, PATHS, SilentProgress())
     ((_, finding),) = certificate_findings(secure, PATHS)
     assert "could not be renewed" in finding.what and "does not answer" in finding.why
     secure.responses[DIRECTORY] = answer
-    assert renew(secure, PATHS, Silent()).obtained
+    assert renew(secure, PATHS, SilentProgress()).obtained
     assert standing(secure, PATHS).last_error is None
 
 
@@ -294,7 +294,7 @@ def test_edits_that_were_not_applied_have_no_effect_on_a_renewal(secure):
         secure.files[PATHS.config_file][0],
         configuration("other.example.org"),
     )
-    renew(secure, PATHS, Silent(), at_once=True)
+    renew(secure, PATHS, SilentProgress(), at_once=True)
     assert standing(secure, PATHS).about.names == ("hub.example.org",)
 
 
@@ -307,7 +307,7 @@ def test_a_port_that_serves_another_certificate_is_broken(secure):
 
 def test_serving_what_is_served_changes_nothing(secure):
     since = len(secure.effects)
-    assert serve(secure, PATHS, Silent()) is False
+    assert serve(secure, PATHS, SilentProgress()) is False
     assert secure.effects[since:] == []
 
 
@@ -429,7 +429,7 @@ def test_a_taken_over_certificate_serves_and_is_replaced_at_the_first_renewal(ho
     host.write(PATHS.state_dir / "acme.json", acme_json(old), mode=0o600)
     reload(host, configuration("hub.example.org"))
     assert host.asked == [] and served(host) == first_as_der(old.pem)
-    assert renew(host, PATHS, Silent()).obtained
+    assert renew(host, PATHS, SilentProgress()).obtained
     assert served(host) != first_as_der(old.pem)
 
 

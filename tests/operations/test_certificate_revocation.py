@@ -9,7 +9,7 @@ import pytest
 from tests.certificates.acme_authority import configuration, secure_machine
 from tests.operations.test_converge import PATHS, install, reload
 from tljh.base.errors import TljhError
-from tljh.base.progress import Silent
+from tljh.base.progress import SilentProgress
 from tljh.certificates.acme_request import acme_dir
 from tljh.certificates.x509 import details
 from tljh.commands import cert
@@ -164,7 +164,7 @@ def test_without_a_replacement_it_is_served_until_the_timer_fetches_a_new_one(ho
     old = served(host)
     said = cert.revoke(replace=False, as_json=True)
     assert "until a new one comes, within the hour" in said.text and served(host) == old
-    assert renew(host, PATHS, Silent()).obtained and served(host) != old
+    assert renew(host, PATHS, SilentProgress()).obtained and served(host) != old
 
 
 def test_a_revocation_that_takes_too_long_is_told_as_one(host):

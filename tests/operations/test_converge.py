@@ -11,7 +11,7 @@ import pytest
 
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
-from tljh.base.progress import Silent
+from tljh.base.progress import SilentProgress
 from tljh.base.well_known import INSTANCE_HEADER
 from tljh.commands.install import told
 from tljh.commands.reload import advice
@@ -56,13 +56,13 @@ def no_conda(monkeypatch):
 
 def install(host: FakeHost, answers: Answers = ANSWERS):
     request = request_of(answers, PATHS)
-    return converge(host, PATHS, request, Silent())
+    return converge(host, PATHS, request, SilentProgress())
 
 
 def reload(host: FakeHost, data: bytes | None = None, **options):
     data = host.read(PATHS.config_file) if data is None else data
     host.files[PATHS.config_file] = (host.files[PATHS.config_file][0], data)
-    return converge(host, PATHS, Request("reload", **options), Silent())
+    return converge(host, PATHS, Request("reload", **options), SilentProgress())
 
 
 def units_acted_on(host: FakeHost, since: int) -> list[str]:
@@ -286,12 +286,12 @@ def test_a_state_of_the_history_comes_back_with_its_drop_ins():
     assert reload(host).number == 2
     entry = Journal(PATHS.journal_dir).entry(host, 1)
     request = Request("rollback 1", files=entry.files)
-    converge(host, PATHS, request, Silent())
+    converge(host, PATHS, request, SilentProgress())
     assert host.read(drop_in) is None
     assert host.read(PATHS.applied_dir / "jupyterhub_config.d" / "mine.py") is None
     entry = Journal(PATHS.journal_dir).entry(host, 2)
     request = Request("rollback 2", files=entry.files)
-    converge(host, PATHS, request, Silent())
+    converge(host, PATHS, request, SilentProgress())
     assert host.read(drop_in) == b"c.Spawner.debug = True\n"
 
 
@@ -377,7 +377,7 @@ def test_an_edit_between_two_looks_at_the_configuration_is_not_written_over():
     host = machine()
     install(host)
     host.__class__ = WrittenBetween
-    converge(host, PATHS, Request("reload"), Silent())
+    converge(host, PATHS, Request("reload"), SilentProgress())
     _, data = host.files[PATHS.config_file]
     assert data.endswith(b"# set meanwhile\n")
 
@@ -390,9 +390,9 @@ def test_a_configuration_behind_a_link_is_left_there_and_a_second_reload_changes
     host.files[place] = (replace(info, mode=0o644), data)
     host.symlink(PATHS.config_file, str(place))
     reload_what_stands = Request("reload")
-    converge(host, PATHS, reload_what_stands, Silent())
+    converge(host, PATHS, reload_what_stands, SilentProgress())
     assert host.files[place][0].mode == 0o600
-    assert not converge(host, PATHS, reload_what_stands, Silent()).plan
+    assert not converge(host, PATHS, reload_what_stands, SilentProgress()).plan
     rolled_back(host, 1)
     install(host, Answers(hub_environment=ENVIRONMENT, admins=("bob",)))
     assert host.readlink(PATHS.config_file) == str(place)
@@ -405,7 +405,7 @@ def rolled_back(host: FakeHost, number: int):
     request = Request(
         f"rollback {number}", configuration=lambda _: files["config.yaml"], files=files
     )
-    return converge(host, PATHS, request, Silent())
+    return converge(host, PATHS, request, SilentProgress())
 
 
 def write(host: FakeHost, path: Path, data: bytes) -> None:
@@ -442,7 +442,7 @@ def test_what_is_written_after_a_killed_rollback_outlives_its_undo(number):
     edited = (host.read(PATHS.config_file) or b"") + b"upgrade: {url: https://x.org/b.py}\n"
     write(host, PATHS.config_file, edited)
     write(host, drop_in, b"c.Spawner.debug = False\n")
-    converge(host, PATHS, Request("reload"), Silent())
+    converge(host, PATHS, Request("reload"), SilentProgress())
     assert host.read(PATHS.config_file) == edited
     assert host.read(drop_in) == b"c.Spawner.debug = False\n"
 
@@ -456,7 +456,7 @@ def test_what_a_killed_rollback_replaced_comes_back_where_nobody_wrote_since(num
         rolled_back(host, 1)
     host.die_before = None
     if Journal(PATHS.journal_dir).is_pending(host):
-        converge(host, PATHS, Request("reload"), Silent())
+        converge(host, PATHS, Request("reload"), SilentProgress())
         assert {path: host.read(path) for path in before} == before
 
 
@@ -470,7 +470,7 @@ def test_an_undo_waits_for_whoever_edits_the_configuration():
         host.lock(PATHS.config_dir / ".config.yaml.lock", timeout_s=0),
         pytest.raises(TljhError, match="at work"),
     ):
-        converge(host, PATHS, Request("reload"), Silent())
+        converge(host, PATHS, Request("reload"), SilentProgress())
     assert Journal(PATHS.journal_dir).is_pending(host)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tljh.base.progress import Silent
+from tljh.base.progress import SilentProgress
 from tljh.host.accounts import mark_of
 from tljh.host.fake import FakeHost
 from tljh.host.interface import FileInfo, UserInfo
@@ -65,7 +65,7 @@ def test_an_undo_brings_the_old_limits_back():
     found = resource("limits: {disk: 100M}").planned(host, frozenset())
     assert found is not None
     record = found[0].before(host)
-    found[0].apply(host, Silent())
+    found[0].apply(host, SilentProgress())
     assert host.disk_quotas[1001].limit_bytes == 100 * MIB
     assert limited(host, "limits: {disk: 100M}") == {}
     DiskLimitsChange.revert(host, record)

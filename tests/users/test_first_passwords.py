@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tljh.base.progress import Silent
+from tljh.base.progress import SilentProgress
 from tljh.host.fake import FakeHost
 from tljh.host.password_store import logins, store_hash, stored_hash
 from tljh.users.first_passwords import FirstPasswords
@@ -16,7 +16,7 @@ def test_a_class_gets_its_passwords_and_who_has_one_keeps_it(tmp_path):
     assert found is not None
     assert found.summary == "2 first"
     record = resource.before(host)
-    resource.apply(host, Silent())
+    resource.apply(host, SilentProgress())
     assert logins(path) == ["ann", "bob", "cho"]
     assert stored_hash(path, "ann") == b"old"
     assert resource.difference(host) is None

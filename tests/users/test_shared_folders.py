@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tljh.base.errors import TljhError
-from tljh.base.progress import Silent
+from tljh.base.progress import SilentProgress
 from tljh.host.fake import FakeHost
 from tljh.host.interface import Result
 from tljh.settings.load import load
@@ -42,28 +42,28 @@ def test_a_shared_folder_brings_what_it_takes():
 
 def test_a_second_time_nothing_changes(host):
     assert FOLDER.difference(host)
-    FOLDER.apply(host, Silent())
+    FOLDER.apply(host, SilentProgress())
     assert FOLDER.difference(host) is None
     assert host.info(FOLDER.path).mode == 0o2770
     assert host.info(FOLDER.path).group == "pupils"
 
 
 def test_a_folder_that_lost_its_access_list_gets_it_back(host):
-    FOLDER.apply(host, Silent())
+    FOLDER.apply(host, SilentProgress())
     host.answers["getfacl"] = Result(0, "group:pupils:rwx\n")
     assert FOLDER.difference(host)
 
 
 def test_a_new_folder_goes_when_the_change_is_undone(host):
     record = FOLDER.before(host)
-    FOLDER.apply(host, Silent())
+    FOLDER.apply(host, SilentProgress())
     SharedFolder.revert(host, record)
     assert host.info(FOLDER.path) is None
 
 
 def test_a_folder_with_something_in_it_stays_when_the_change_is_undone(host):
     record = FOLDER.before(host)
-    FOLDER.apply(host, Silent())
+    FOLDER.apply(host, SilentProgress())
     host.write(FOLDER.path / "notes.ipynb", b"{}", mode=0o660)
     SharedFolder.revert(host, record)
     assert host.read(FOLDER.path / "notes.ipynb") == b"{}"
@@ -72,7 +72,7 @@ def test_a_folder_with_something_in_it_stays_when_the_change_is_undone(host):
 def test_a_file_system_without_access_lists_is_named(host):
     host.answers["setfacl"] = Result(1, "", "setfacl: course: Operation not supported")
     with pytest.raises(TljhError, match="cannot be shared") as caught:
-        FOLDER.apply(host, Silent())
+        FOLDER.apply(host, SilentProgress())
     assert "not supported" in str(caught.value)
 
 

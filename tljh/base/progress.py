@@ -1,4 +1,4 @@
-"""What a command shows: steps with their seconds, for a terminal or for a log."""
+"""Progress of a command: its steps with their seconds, for a terminal, a log or the bootstrap."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TextIO
 
-# Writing a small file is no news; a page of such lines hides what takes time.
+# Shorter steps get no line: a page of written small files would hide the steps that take time.
 WORTH_A_LINE_S = 0.1
 
 
 def counted(count: int, thing: str) -> str:
-    """`1 server`, `3 servers`."""
+    """Return a count with its noun, such as `1 server` or `3 servers`."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 class Progress(Protocol):
-    """Told of long work as it goes."""
+    """The receiver of progress reports."""
 
-    def note(self, text: str) -> None: ...
+    def note(self, text: str) -> None:
+        """Report a remark within the current step."""
 
     def advance(self, done: float, total: float, what: str = "") -> None:
-        """Tell how far the current step is, in any unit."""
+        """Report how far the current step is, in any unit."""
 
-    def step(self, title: str) -> AbstractContextManager[None]: ...
+    def step(self, title: str) -> AbstractContextManager[None]:
+        """Report the block as a step, with its duration and whether it failed."""
 
 
-class Silent:
-    """Shows nothing; for `--json` and tests."""
+class SilentProgress:
+    """A receiver that shows nothing; for `--json` and tests."""
 
     def note(self, text: str) -> None:
         pass
@@ -44,8 +46,8 @@ class Silent:
         yield
 
 
-class Lines:
-    """A line for each step that takes a moment, with its seconds; for logs and pipes."""
+class LineProgress:
+    """A line for each finished step that took at least `WORTH_A_LINE_S`; for logs and pipes."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -69,8 +71,8 @@ class Lines:
             print(f"{took_s:.1f} s  {title}", file=self._stream, flush=True)
 
 
-class Bars:
-    """A rich progress bar for the step at hand, a line for each that took a moment."""
+class BarProgress:
+    """A bar for the current step, and a line for each finished one; for terminals."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -119,31 +121,31 @@ class Bars:
                 self._console.print(f"{sign} {took_s:5.1f} s {escape(title)}")
 
 
-class Published:
-    """Shows progress as `shown` does, and tells the bootstrap of it: a line of JSON per event.
+class PublishedProgress:
+    """Reports to `local`, and to the bootstrap: one line of JSON per event on `stream`.
 
-    The bootstrap keeps them in its log, and shows them on its page. That it may be gone is no
-    reason to stop.
+    The bootstrap writes the events to its log and shows them on its progress page.
     """
 
-    def __init__(self, shown: Progress, stream: TextIO) -> None:
-        self._shown = shown
+    def __init__(self, local: Progress, stream: TextIO) -> None:
+        self._local = local
         self._stream = stream
 
     def _publish(self, **event: object) -> None:
+        # A bootstrap that was killed must not stop the apply half-way.
         with contextlib.suppress(OSError):
             print(json.dumps(event), file=self._stream, flush=True)
 
     def note(self, text: str) -> None:
         self._publish(event="log", line=text)
-        self._shown.note(text)
+        self._local.note(text)
 
     def failed(self, text: str) -> None:
-        """Tell why it all came to nothing; showing it is the business of `tljh.cli.main`."""
+        """Report to the bootstrap why the command failed; `tljh.cli.main` prints it."""
         self._publish(event="failed", what=text)
 
     def advance(self, done: float, total: float, what: str = "") -> None:
-        self._shown.advance(done, total, what)
+        self._local.advance(done, total, what)
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
@@ -151,7 +153,7 @@ class Published:
         began_s = time.monotonic()
         state = "failed"
         try:
-            with self._shown.step(title):
+            with self._local.step(title):
                 yield
             state = "done"
         finally:
@@ -160,7 +162,7 @@ class Published:
 
 
 def progress_for(stream: TextIO, *, silent: bool = False) -> Progress:
-    """Bars on a terminal, lines in a log, nothing when the output is for a program."""
+    """Return a bar for a terminal, lines for a log or a pipe, nothing if `silent`."""
     if silent:
-        return Silent()
-    return Bars() if stream.isatty() else Lines(stream)
+        return SilentProgress()
+    return BarProgress() if stream.isatty() else LineProgress(stream)

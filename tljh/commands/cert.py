@@ -12,7 +12,7 @@ import typer
 from tljh.base.clock import utc_now
 from tljh.base.errors import Exit, Finding, TljhError
 from tljh.base.paths import Paths, paths_from_environment
-from tljh.base.progress import Progress, Silent, progress_for
+from tljh.base.progress import Progress, progress_for
 from tljh.host.real import RealHost
 from tljh.operations.certificate_renewal import Renewed, Standing, applied, renew, standing
 from tljh.operations.certificate_revocation import UNSPECIFIED
@@ -260,4 +260,4 @@ def _must_be_acme(host: RealHost, paths: Paths) -> None:
 
 
 def _progress(as_json: bool) -> Progress:
-    return Silent() if as_json else progress_for(sys.stderr)
+    return progress_for(sys.stderr, silent=as_json)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths, paths_from_environment
-from tljh.base.progress import Progress, Published, Silent, progress_for
+from tljh.base.progress import Progress, PublishedProgress, progress_for
 from tljh.base.well_known import SHORTEST_PASSWORD
 from tljh.host.interface import HostReader
 from tljh.host.real import RealHost
@@ -95,7 +95,7 @@ def install(answers_text: str) -> None:
     try:
         _carry_out(answers, host, paths, progress)
     except TljhError as error:
-        if isinstance(progress, Published):
+        if isinstance(progress, PublishedProgress):
             progress.failed(str(error))
         raise
 
@@ -112,12 +112,12 @@ def _carry_out(answers: Answers, host: RealHost, paths: Paths, progress: Progres
 
 
 def _progress(answers: Answers) -> Progress:
-    shown = Silent() if answers.json else progress_for(sys.stderr)
+    shown = progress_for(sys.stderr, silent=answers.json)
     if answers.events_fd is None:
         return shown
     # The bootstrap's pipe; what this process starts must not keep it open.
     os.set_inheritable(answers.events_fd, False)
-    return Published(shown, os.fdopen(answers.events_fd, "w"))
+    return PublishedProgress(shown, os.fdopen(answers.events_fd, "w"))
 
 
 def told(host: HostReader, paths: Paths, answers: Answers, outcome: Outcome) -> Installed:

@@ -10,7 +10,7 @@ import typer
 
 from tljh.base.errors import Exit, Finding, TljhError
 from tljh.base.paths import Paths, paths_from_environment
-from tljh.base.progress import Progress, Silent, counted, progress_for
+from tljh.base.progress import Progress, counted, progress_for
 from tljh.certificates.own_files import certificate_warnings
 from tljh.engine.journal import Entry, Journal
 from tljh.engine.plan import Plan
@@ -187,7 +187,7 @@ def advice(paths: Paths, outcome: Outcome) -> str | None:
 
 
 def _progress(as_json: bool) -> Progress:
-    return Silent() if as_json else progress_for(sys.stderr)
+    return progress_for(sys.stderr, silent=as_json)
 
 
 def history() -> History:

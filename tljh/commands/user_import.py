@@ -14,7 +14,7 @@ import typer
 
 from tljh.base.errors import Exit, TljhError
 from tljh.base.paths import PASSWORDS, Paths
-from tljh.base.progress import Progress, Silent, counted, progress_for
+from tljh.base.progress import Progress, counted, progress_for
 from tljh.base.well_known import SHORTEST_PASSWORD
 from tljh.host.password_store import hash_password
 from tljh.operations.user_changes import change_lists, everybody, keeps_no_passwords
@@ -97,7 +97,7 @@ def import_people(
     if dry_run or is_refused:
         return Imported(entries, dry_run, was_done=False)
     good = [entry for entry in entries if entry.state != "invalid"]
-    progress = Silent() if as_json else progress_for(sys.stderr)
+    progress = progress_for(sys.stderr, silent=as_json)
     change_lists(
         f"user import {Path(file).name}",
         lambda text: _with_everybody(text, good),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tljh.base.errors import TljhError
 from tljh.base.paths import PASSWORDS, Paths, paths_from_environment
-from tljh.base.progress import Silent, progress_for
+from tljh.base.progress import progress_for
 from tljh.engine.resource import Resource
 from tljh.host.password_store import hash_password
 from tljh.host.real import RealHost
@@ -52,7 +52,7 @@ def change_lists(
         request, removing=frozenset(removing), environments=environments if passwords else standing
     )
     try:
-        return converge(host, paths, request, Silent() if as_json else progress_for(sys.stderr))
+        return converge(host, paths, request, progress_for(sys.stderr, silent=as_json))
     except TljhError:
         if changed.is_change:
             with contextlib.suppress(TljhError):
