@@ -15,6 +15,23 @@ HSTS_S = 180 * 24 * 3600
 HttpsMode = Literal["letsencrypt", "tls", "internal"]
 
 
+Provider = Literal[
+    "cloudflare",
+    "digitalocean",
+    "dnsimple",
+    "dnsmadeeasy",
+    "gehirn",
+    "google",
+    "linode",
+    "luadns",
+    "nsone",
+    "ovh",
+    "rfc2136",
+    "route53",
+    "sakuracloud",
+]
+
+
 # More than any chain takes: a file that is named by mistake is not read as a whole.
 MOST_FILE_BYTES = 1 << 20
 
@@ -167,23 +184,6 @@ class HttpsSettings(Section):
         if self.tls.cert and self.tls.key:
             return "tls"
         return "letsencrypt" if self.letsencrypt.domains else None
-
-
-Provider = Literal[
-    "cloudflare",
-    "digitalocean",
-    "dnsimple",
-    "dnsmadeeasy",
-    "gehirn",
-    "google",
-    "linode",
-    "luadns",
-    "nsone",
-    "ovh",
-    "rfc2136",
-    "route53",
-    "sakuracloud",
-]
 
 
 # Knows by itself when a change has reached all of its servers.
