@@ -155,7 +155,7 @@ def _refuse_another(config_path: Path | None, verb: str | None) -> None:
 def _shown(parameter: inspect.Parameter, hint: Any) -> inspect.Parameter:
     """A parameter as an argument, or as an option when it is keyword-only."""
     if hasattr(hint, "__metadata__"):
-        hint = Annotated[hint.__origin__, _by_typer(hint.__metadata__[0])]
+        hint = Annotated[hint.__origin__, _for_typer(hint.__metadata__[0])]
     elif parameter.kind is inspect.Parameter.KEYWORD_ONLY:
         flag = "--" + parameter.name.removesuffix("_s").replace("_", "-")
         hint = Annotated[hint, typer.Option(flag)]
@@ -164,11 +164,9 @@ def _shown(parameter: inspect.Parameter, hint: Any) -> inspect.Parameter:
     return parameter.replace(annotation=hint)
 
 
-def _by_typer(marker: Any) -> Any:
+def _for_typer(marker: Argument | Option) -> Any:
     if isinstance(marker, Option):
-        return typer.Option(marker.flag, help=marker.help)
-    if not isinstance(marker, Argument):
-        return marker
+        return typer.Option(marker.flag, help=marker.help, metavar=marker.metavar)
     complete = marker.complete
     if complete is None:
         return typer.Argument(metavar=marker.metavar, help=marker.help)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-import typer
-
 from tljh.base.clock import utc_now
 from tljh.base.errors import Exit, Finding, TljhError
 from tljh.base.paths import Paths, paths_from_environment
-from tljh.base.progress import Progress, progress_for
+from tljh.commands.parameters import Option, Summary, progress_on_stderr
 from tljh.host.real import RealHost
 from tljh.operations.certificate_renewal import Renewed, Standing, applied, renew, standing
 from tljh.operations.certificate_revocation import UNSPECIFIED
@@ -28,9 +25,7 @@ REASONS = (
 )
 
 
-Timeout = Annotated[
-    float | None, typer.Option("--timeout", help="Seconds that the authority may take.")
-]
+Timeout = Annotated[float | None, Option("--timeout", "Seconds that the authority may take.")]
 
 
 @dataclass(frozen=True)
@@ -115,20 +110,6 @@ def _next(now: Standing) -> str:
     return "is due"
 
 
-@dataclass(frozen=True)
-class Told:
-    """What was done, in a sentence, and as data."""
-
-    text: str
-    data: dict[str, Any]
-
-    def as_text(self) -> str:
-        return self.text
-
-    def as_json(self) -> dict[str, Any]:
-        return self.data
-
-
 def status() -> CertificateStatus:
     """Names, issuer, days left, next renewal, last error, and what the port really serves."""
     return CertificateStatus(standing(RealHost(), paths_from_environment()))
@@ -138,20 +119,20 @@ def issue(*, timeout_s: Timeout = None, as_json: bool = False) -> CertificateSta
     """Get a new certificate now, whether or not one is due, and serve it."""
     paths, host = paths_from_environment(), RealHost()
     _must_be_acme(host, paths)
-    renew(host, paths, _progress(as_json), at_once=True, timeout_s=timeout_s)
+    renew(host, paths, progress_on_stderr(as_json), at_once=True, timeout_s=timeout_s)
     return CertificateStatus(standing(host, paths))
 
 
-def renew_if_due(*, timeout_s: Timeout = None, as_json: bool = False) -> Told:
+def renew_if_due(*, timeout_s: Timeout = None, as_json: bool = False) -> Summary:
     """Get a new certificate if a third of its life or less is left; a timer runs this hourly."""
     paths, host = paths_from_environment(), RealHost()
-    done = renew(host, paths, _progress(as_json), timeout_s=timeout_s)
+    done = renew(host, paths, progress_on_stderr(as_json), timeout_s=timeout_s)
     data = {
         "obtained": done.obtained,
         "exchanged": done.exchanged,
         "waits_until": done.waits_until.isoformat() if done.waits_until else None,
     }
-    return Told(_told(done), data)
+    return Summary((_told(done),), data)
 
 
 def _told(done: Renewed) -> str:
@@ -168,15 +149,11 @@ def _told(done: Renewed) -> str:
 
 def revoke(
     *,
-    reason: Annotated[
-        str, typer.Option("--reason", help=f"Why: {', '.join(REASONS)}.")
-    ] = UNSPECIFIED,
-    replace: Annotated[
-        bool, typer.Option("--replace/--no-replace", help="Serve a new one first.")
-    ] = True,
+    reason: Annotated[str, Option("--reason", f"Why: {', '.join(REASONS)}.")] = UNSPECIFIED,
+    replace: Annotated[bool, Option("--replace/--no-replace", "Serve a new one first.")] = True,
     timeout_s: Timeout = None,
     as_json: bool = False,
-) -> Told:
+) -> Summary:
     """Have the authority revoke the certificate; a new one, with another key, is served first.
 
     Where it fails, the next run goes on with the same certificate.
@@ -190,13 +167,13 @@ def revoke(
             exit_code=Exit.USAGE,
         )
     done = revoke_certificate(
-        host, paths, _progress(as_json), reason, replace=replace, timeout_s=timeout_s
+        host, paths, progress_on_stderr(as_json), reason, replace=replace, timeout_s=timeout_s
     )
     after = "it is not served any more"
     if done.is_served:
         after = "it is served until a new one comes, within the hour; now: sudo tljh cert issue"
-    return Told(
-        f"the certificate {done.about.serial} is revoked; {after}",
+    return Summary(
+        (f"the certificate {done.about.serial} is revoked; {after}",),
         {
             "serial": done.about.serial,
             "names": list(done.about.names),
@@ -257,7 +234,3 @@ def _must_be_acme(host: RealHost, paths: Paths) -> None:
                 )
             ]
         )
-
-
-def _progress(as_json: bool) -> Progress:
-    return progress_for(sys.stderr, silent=as_json)

@@ -6,10 +6,9 @@ import os
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import typer
-
 from tljh.base.account_names import account_name, unit_name
 from tljh.base.errors import Exit, TljhError
+from tljh.commands.parameters import Argument, Option
 from tljh.host.real import RealHost
 
 PARTS = {"hub": "jupyterhub.service", "proxy": "traefik.service"}
@@ -33,12 +32,10 @@ class Logs:
 
 
 def logs(
-    part: Annotated[str, typer.Argument(help="hub or proxy; without it, both.")] = "",
+    part: Annotated[str, Argument("PART", "hub or proxy; without it, both.")] = "",
     *,
-    user: Annotated[
-        str, typer.Option("--user", metavar="NAME", help="This person's server instead.")
-    ] = "",
-    lines: Annotated[int, typer.Option("--lines", help="How many, counted from the end.")] = 100,
+    user: Annotated[str, Option("--user", "This person's server instead.", metavar="NAME")] = "",
+    lines: Annotated[int, Option("--lines", "How many, counted from the end.")] = 100,
 ) -> Logs:
     """Show what the hub and the proxy wrote last, or a person's server."""
     host = RealHost()

@@ -1,19 +1,23 @@
-"""How a verb says more about its parameters than their types do.
+"""What commands share: parameters, progress, and a plain result.
 
-`tljh.cli.typer_app` makes Typer's own of these. Verbs do not import Typer themselves where they are
-used all the time, because it takes longer to load than they take to run.
+A command describes its parameters with `Argument` and `Option`, in one dialect for all;
+`tljh.cli.typer_app` translates it for Typer. Importing Typer takes longer than a whole
+`tljh-config set`, so no command imports it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+if TYPE_CHECKING:
+    from tljh.base.progress import Progress
 
 
 @dataclass(frozen=True)
 class Argument:
-    """A word of the command line; `complete(invocation, incomplete)` offers what it can be."""
+    """A word of the command line; `complete(invocation, incomplete)` offers its values."""
 
     metavar: str
     help: str
@@ -22,7 +26,38 @@ class Argument:
 
 @dataclass(frozen=True)
 class Option:
-    """A flag with its name."""
+    """A flag; `--yes/--no` has both words of a switch."""
 
     flag: str
     help: str
+    metavar: str | None = None
+
+
+NameArgument = Annotated[str, Argument("NAME", "A login name.")]
+
+
+NamesArgument = Annotated[list[str], Argument("NAME", "Login names.")]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a command did: a sentence for each user or thing, and the same as data."""
+
+    lines: tuple[str, ...]
+    data: dict[str, Any]
+    notes: tuple[str, ...] = field(default=())
+
+    def as_text(self) -> str:
+        return "\n".join(self.lines)
+
+    def as_json(self) -> dict[str, Any]:
+        return self.data
+
+
+def progress_on_stderr(as_json: bool) -> Progress:
+    """Return what shows long steps: nothing when the answer is for a program."""
+    import sys
+
+    from tljh.base.progress import progress_for
+
+    return progress_for(sys.stderr, silent=as_json)

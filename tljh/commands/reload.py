@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import typer
-
 from tljh.base.errors import Exit, Finding, TljhError
 from tljh.base.paths import Paths, paths_from_environment
-from tljh.base.progress import Progress, counted, progress_for
+from tljh.base.progress import counted
 from tljh.certificates.own_files import certificate_warnings
+from tljh.commands.parameters import Argument, Option, progress_on_stderr
 from tljh.engine.journal import Entry, Journal
 from tljh.engine.plan import Plan
 from tljh.host.interface import HostReader
@@ -117,14 +115,12 @@ def plan_reload() -> Planned:
 
 def reload(
     component: Annotated[
-        str, typer.Argument(help="hub or proxy; it matters with --force only.")
+        str, Argument("COMPONENT", "hub or proxy; it matters with --force only.")
     ] = "hub",
     *,
-    force: Annotated[
-        bool, typer.Option("--force", help="Restart it even if nothing of it changed.")
-    ] = False,
+    force: Annotated[bool, Option("--force", "Restart it even if nothing of it changed.")] = False,
     timeout_s: Annotated[
-        float, typer.Option("--timeout", help="Seconds the hub has to answer again.")
+        float, Option("--timeout", "Seconds the hub has to answer again.")
     ] = DEADLINE_S,
     as_json: bool = False,
 ) -> Reloaded:
@@ -146,7 +142,7 @@ def reload(
     paths, host = paths_from_environment(), RealHost()
     forced = frozenset({component}) if force else frozenset()
     request = request_for(host, paths, "reload", force=forced, timeout_s=timeout_s)
-    outcome = converge(host, paths, request, _progress(as_json))
+    outcome = converge(host, paths, request, progress_on_stderr(as_json))
     return _reloaded(host, paths, outcome)
 
 
@@ -186,10 +182,6 @@ def advice(paths: Paths, outcome: Outcome) -> str | None:
     return "\n".join(advice) or None
 
 
-def _progress(as_json: bool) -> Progress:
-    return progress_for(sys.stderr, silent=as_json)
-
-
 def history() -> History:
     """List the states that were applied: when, by whom, and what changed."""
     paths, host = paths_from_environment(), RealHost()
@@ -197,9 +189,7 @@ def history() -> History:
 
 
 def rollback(
-    number: Annotated[
-        int | None, typer.Argument(metavar="N", help="Which; without it, the one before this.")
-    ] = None,
+    number: Annotated[int | None, Argument("N", "Which; without it, the one before this.")] = None,
     *,
     as_json: bool = False,
 ) -> Reloaded:
@@ -217,5 +207,5 @@ def rollback(
         number = numbers[-2]
     entry = journal.entry(host, number)
     request = request_for(host, paths, f"rollback {number}", files=entry.files)
-    outcome = converge(host, paths, request, _progress(as_json))
+    outcome = converge(host, paths, request, progress_on_stderr(as_json))
     return _reloaded(host, paths, outcome)

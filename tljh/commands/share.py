@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from tljh.base.account_names import account_name, is_acceptable
 from tljh.base.errors import Exit, TljhError
-from tljh.commands.user_told import Told
+from tljh.commands.parameters import Argument, Option, Summary
 from tljh.host.accounts import USERS_GROUP, managed_accounts
 from tljh.host.real import RealHost
 from tljh.operations.user_changes import change_lists, everybody
@@ -20,7 +18,7 @@ from tljh.users.shared_folders import ROOT
 FOLDERS = ("users", "shared_folders")
 
 
-FolderArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the folder.")]
+FolderArgument = Annotated[str, Argument("NAME", "Name of the folder.")]
 
 
 LINK_TIMEOUT_S = 20.0
@@ -65,11 +63,9 @@ def list_shares() -> Shares:
 def add(
     name: FolderArgument,
     *,
-    group: Annotated[
-        str, typer.Option("--group", help="Who shares it; without it, everybody.")
-    ] = USERS_GROUP,
+    group: Annotated[str, Option("--group", "Who shares it; without it, everybody.")] = USERS_GROUP,
     as_json: bool = False,
-) -> Told:
+) -> Summary:
     """Make a folder in which a group reads and changes whatever one of them puts there."""
     path = ROOT / name
     change_lists(
@@ -87,7 +83,7 @@ def add(
         else "everybody whose server has started once is in it"
     )
     note = "note: a server that runs already sees a new group after its next start"
-    return Told(
+    return Summary(
         tuple(lines),
         {"name": name, "path": str(path), "group": group, "linked": linked},
         (note,),
@@ -110,7 +106,7 @@ def _link(host: RealHost, path: Path, group: str) -> list[str]:
     return linked
 
 
-def remove(name: FolderArgument, *, as_json: bool = False) -> Told:
+def remove(name: FolderArgument, *, as_json: bool = False) -> Summary:
     """No longer look after a shared folder; what is in it stays."""
     _, _, config, _ = everybody()
     if name not in config.users.shared_folders:
@@ -126,4 +122,4 @@ def remove(name: FolderArgument, *, as_json: bool = False) -> Told:
     )
     path = ROOT / name
     kept = f"{path} is kept as it is; to delete it: sudo rm -r {path}"
-    return Told((kept,), {"name": name, "path": str(path)})
+    return Summary((kept,), {"name": name, "path": str(path)})

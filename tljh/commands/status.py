@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import typer
-
 from tljh.base.findings import Severity
 from tljh.base.paths import paths_from_environment
 from tljh.base.progress import counted
+from tljh.commands.parameters import Option
 from tljh.host.interface import HostReader
 from tljh.host.real import RealHost
 from tljh.operations.checks import Reported, run_checks, subject_of, worst
@@ -67,10 +66,8 @@ def count_servers(host: HostReader) -> int:
 
 def status(
     *,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until nothing is broken.")] = False,
-    timeout_s: Annotated[
-        float, typer.Option("--timeout", help="Seconds to wait at most.")
-    ] = WAIT_TIMEOUT_S,
+    wait: Annotated[bool, Option("--wait", "Wait until nothing is broken.")] = False,
+    timeout_s: Annotated[float, Option("--timeout", "Seconds to wait at most.")] = WAIT_TIMEOUT_S,
 ) -> Status:
     """Tell whether the hub is well; the exit code is 0 fine, 1 broken, 2 degraded."""
     host = RealHost()

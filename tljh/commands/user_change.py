@@ -7,14 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from tljh.base.errors import Exit, TljhError
 from tljh.base.paths import PASSWORDS, TOKEN_FILE, Paths
 from tljh.base.well_known import SHORTEST_PASSWORD
-from tljh.commands.user_arguments import NameArgument, NamesArgument
+from tljh.commands.parameters import NameArgument, NamesArgument, Option, Summary
 from tljh.commands.user_notes import notes_on_adding, notes_on_removing, notes_on_sign_ups
-from tljh.commands.user_told import Told
 from tljh.host.home_archive import archive_home
 from tljh.host.password_store import hash_password, store_hash
 from tljh.host.real import RealHost
@@ -54,9 +51,7 @@ LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 GENERATED_LENGTH = 14
 
 
-StdinOption = Annotated[
-    bool, typer.Option("--stdin", help="Read the password from standard input.")
-]
+StdinOption = Annotated[bool, Option("--stdin", "Read the password from standard input.")]
 
 
 def new_password() -> str:
@@ -77,16 +72,14 @@ def read_password() -> str:
 def add(
     names: NamesArgument,
     *,
-    admin: Annotated[bool, typer.Option("--admin", help="Make them administrators.")] = False,
-    group: Annotated[
-        list[str] | None, typer.Option("--group", help="A Linux group to put them in.")
-    ] = None,
+    admin: Annotated[bool, Option("--admin", "Make them administrators.")] = False,
+    group: Annotated[list[str] | None, Option("--group", "A Linux group to put them in.")] = None,
     generate: Annotated[
-        bool, typer.Option("--generate", help="Make up first passwords and print them.")
+        bool, Option("--generate", "Make up first passwords and print them.")
     ] = False,
     stdin: StdinOption = False,
     as_json: bool = False,
-) -> Told:
+) -> Summary:
     """Let people log in: add them to users.allowed or users.admin, and apply it."""
     host, paths, config, register = everybody()
     if stdin and len(names) > 1:
@@ -124,7 +117,7 @@ def add(
         lines.append(_added_line(name, entry, was_there) + keeps)
         people.append(entry)
     notes += notes_on_adding(config, outcome.config)
-    return Told(tuple(lines), {"people": people}, notes)
+    return Summary(tuple(lines), {"people": people}, notes)
 
 
 def _added(
@@ -152,10 +145,10 @@ def remove(
     names: NamesArgument,
     *,
     delete_home: Annotated[
-        bool, typer.Option("--delete-home", help="Archive the home directory, then delete it.")
+        bool, Option("--delete-home", "Archive the home directory, then delete it.")
     ] = False,
     as_json: bool = False,
-) -> Told:
+) -> Summary:
     """Put people out: no login, no servers, no tokens, no password; the account is locked."""
     host, paths, config, register = everybody()
     is_own = config.users.accounts == "managed"
@@ -182,7 +175,7 @@ def remove(
         lines.append(_removed_line(person, archive, is_own=is_own))
         told.append({"name": person.name, "archive": str(archive) if archive else None})
     notes = notes_on_removing(outcome.config)
-    return Told(tuple(lines), {"people": told}, notes)
+    return Summary(tuple(lines), {"people": told}, notes)
 
 
 def _forget(host: RealHost, paths: Paths, config: Config, name: str) -> None:
@@ -216,7 +209,7 @@ def _removed_line(person: Person, archive: Path | None, *, is_own: bool) -> str:
     return f"{person.name} is removed, the account locked{home}"
 
 
-def disable(names: NamesArgument, *, as_json: bool = False) -> Told:
+def disable(names: NamesArgument, *, as_json: bool = False) -> Summary:
     """Ban people: no login, no servers, no tokens, account locked; `enable` takes it back."""
     change_lists(
         f"user disable {' '.join(names)}",
@@ -224,10 +217,10 @@ def disable(names: NamesArgument, *, as_json: bool = False) -> Told:
         as_json=as_json,
     )
     lines = tuple(f"{name} is disabled; files and any password are kept" for name in names)
-    return Told(lines, {"people": [{"name": name} for name in names]})
+    return Summary(lines, {"people": [{"name": name} for name in names]})
 
 
-def enable(names: NamesArgument, *, as_json: bool = False) -> Told:
+def enable(names: NamesArgument, *, as_json: bool = False) -> Summary:
     """Take back a ban: people may log in again, and their accounts are unlocked."""
     _, _, config, register = everybody()
     provider = provider_of(config.auth.type)
@@ -243,17 +236,15 @@ def enable(names: NamesArgument, *, as_json: bool = False) -> Told:
 
     change_lists(f"user enable {' '.join(names)}", edit, as_json=as_json)
     lines = tuple(f"{person.name} may log in again" for person in people)
-    return Told(lines, {"people": [{"name": person.name} for person in people]})
+    return Summary(lines, {"people": [{"name": person.name} for person in people]})
 
 
 def reset_password(
     name: NameArgument,
     *,
     stdin: StdinOption = False,
-    log_out: Annotated[
-        bool, typer.Option("--log-out", help="End sessions, tokens and servers, too.")
-    ] = False,
-) -> Told:
+    log_out: Annotated[bool, Option("--log-out", "End sessions, tokens and servers, too.")] = False,
+) -> Summary:
     """Give somebody a new password: one that is made up and printed, or one from --stdin."""
     host, paths, config, register = everybody()
     person = person_named(register, name)
@@ -271,7 +262,7 @@ def reset_password(
     shown = "" if stdin else f": {password}"
     ended = "; sessions, tokens and servers have ended" if log_out else ""
     notes = () if log_out else ("note: who is logged in stays so; to end that: --log-out",)
-    return Told(
+    return Summary(
         (f"{person.name} has a new password{shown}{ended}",),
         {"name": person.name, "password": None if stdin else password, "logged_out": log_out},
         notes,

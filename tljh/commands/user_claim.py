@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from tljh.base.errors import TljhError
 from tljh.base.paths import paths_from_environment
+from tljh.commands.parameters import Argument
 from tljh.host.real import RealHost
 from tljh.operations.converge import LOCK_TIMEOUT_S
 from tljh.operations.installed_config import configuration_bytes, load_configuration
@@ -41,7 +40,7 @@ class Claimed:
 
 
 def claim(
-    login: Annotated[str, typer.Argument(metavar="NAME", help="An administrator's login name.")],
+    login: Annotated[str, Argument("NAME", "An administrator's login name.")],
 ) -> Claimed:
     """Make a new link by which an administrator sets a first password; older ones end."""
     paths, host = paths_from_environment(), RealHost()

@@ -10,12 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from tljh.base.errors import Exit, TljhError
 from tljh.base.paths import PASSWORDS, Paths
-from tljh.base.progress import Progress, counted, progress_for
+from tljh.base.progress import Progress, counted
 from tljh.base.well_known import SHORTEST_PASSWORD
+from tljh.commands.parameters import Argument, Option, progress_on_stderr
 from tljh.host.password_store import hash_password
 from tljh.operations.user_changes import change_lists, everybody, keeps_no_passwords
 from tljh.settings.derived import uses_first_use
@@ -72,15 +71,11 @@ class Imported:
 
 
 def import_people(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE.csv", help="Columns name, admin, groups, password.")
-    ],
+    file: Annotated[str, Argument("FILE.csv", "Columns name, admin, groups, password.")],
     *,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would become of each line.")
-    ] = False,
+    dry_run: Annotated[bool, Option("--dry-run", "Say what would become of each line.")] = False,
     skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Import the good lines of a file with bad ones.")
+        bool, Option("--skip-invalid", "Import the good lines of a file with bad ones.")
     ] = False,
     as_json: bool = False,
 ) -> Imported:
@@ -97,7 +92,7 @@ def import_people(
     if dry_run or is_refused:
         return Imported(entries, dry_run, was_done=False)
     good = [entry for entry in entries if entry.state != "invalid"]
-    progress = progress_for(sys.stderr, silent=as_json)
+    progress = progress_on_stderr(as_json)
     change_lists(
         f"user import {Path(file).name}",
         lambda text: _with_everybody(text, good),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tljh.commands.user_arguments import NameArgument
+from tljh.commands.parameters import NameArgument
 from tljh.host.interface import HostReader
 from tljh.hub.user_directory import Person, Register
 from tljh.operations.user_changes import everybody, person_named
