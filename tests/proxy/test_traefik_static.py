@@ -3,10 +3,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from tljh.base.paths import Paths
+from tljh.proxy.resources import static_inputs
 from tljh.proxy.traefik_static import (
     StaticInputs,
     entry_points_file,
@@ -16,6 +19,7 @@ from tljh.proxy.traefik_static import (
     static_configuration,
     static_file,
 )
+from tljh.settings.load import load
 
 TREES = st.recursive(
     st.integers() | st.text(max_size=5),
@@ -77,10 +81,23 @@ def test_uploads_have_no_time_limit_and_drain_is_as_long_as_configured():
     assert transport["lifeCycle"]["graceTimeOut"] == "60s"
 
 
-def test_access_log_holds_no_query_string():
-    log = static_configuration(StaticInputs(access_log=True))["accessLog"]
-    assert log["fields"]["names"]["RequestPath"] == "drop"
-    assert log["fields"]["headers"]["defaultMode"] == "drop"
+def test_access_log_is_off_unless_it_is_switched_on():
+    assert "accessLog" not in static_configuration(StaticInputs())
+    assert "filePath" not in static_configuration(StaticInputs(access_log=True))["accessLog"]
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "has_access_log"),
+    [
+        ("", "INFO", False),
+        ("proxy: {log_level: DEBUG}", "DEBUG", False),
+        ("proxy: {access_log: true, log_level: ERROR}", "ERROR", True),
+    ],
+)
+def test_logs_follow_the_settings_of_the_proxy(text, level, has_access_log):
+    configuration = static_configuration(static_inputs(load(text.encode()), Paths()))
+    assert configuration["log"]["level"] == level
+    assert ("accessLog" in configuration) is has_access_log
 
 
 @given(TREES, TREES)

@@ -179,6 +179,8 @@ def static_inputs(config: Config, paths: Paths) -> StaticInputs:
         api_address=config.traefik_api.ip,
         trusted_proxies=tuple(config.trusted_proxies),
         drain_s=config.proxy.drain_timeout_s,
+        access_log=config.proxy.access_log,
+        log_level=config.proxy.log_level,
         directory=paths.traefik_dir,
         config_directory=paths.config_dir,
     )

@@ -31,6 +31,12 @@ TLS_FILE = "tls.yaml"
 CHALLENGE_PRIORITY = 2 * REDIRECT_PRIORITY
 
 
+RETRY_ATTEMPTS = 20
+
+
+RETRY_INTERVAL_MS = 250
+
+
 RESERVED_FILES = ("tljh.yaml", TLS_FILE, ROUTES_FILE)
 
 
@@ -64,8 +70,6 @@ class DynamicInputs:
     hsts_s: int | None = HSTS_S
     # The authority's certificate comes over plain HTTP, as HTTPS isn't trusted before.
     authority_path: str | None = None
-    retry_attempts: int = 20
-    retry_interval_ms: int = 250
     instance: str = ""
     directory: Path = Path("/var/lib/tljh-traefik")
 
@@ -105,8 +109,8 @@ def middlewares(inputs: DynamicInputs) -> Tree:
         },
         "tljh-retry": {
             "retry": {
-                "attempts": inputs.retry_attempts,
-                "initialInterval": f"{inputs.retry_interval_ms}ms",
+                "attempts": RETRY_ATTEMPTS,
+                "initialInterval": f"{RETRY_INTERVAL_MS}ms",
             }
         },
         "tljh-api-auth": {

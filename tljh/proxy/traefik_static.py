@@ -15,6 +15,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tljh.settings.derived import join_address
+from tljh.settings.sections.proxy import LogLevel
 
 HEADER = "# Written by tljh; edits are overwritten. Add to it in {config}/traefik_config.d/.\n"
 
@@ -36,6 +37,9 @@ RETRY = "tljh-retry@file"
 REDIRECT_PRIORITY = 1_000_000
 
 
+IDLE_TIMEOUT_S = 600
+
+
 Tree = dict[str, Any]
 
 
@@ -49,14 +53,12 @@ class StaticInputs:
     https_address: str = ""
     api_port: int = 8099
     api_address: str = "127.0.0.1"
-    redirect_http: bool = True
     trusted_proxies: tuple[str, ...] = ()
     drain_s: int = 24 * 3600
-    idle_timeout_s: int = 600
     # Below the supervisor's --keep-alive.
     keep_alive_s: float = 60
     access_log: bool = False
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
     directory: Path = Path("/var/lib/tljh-traefik")
     config_directory: Path = Path("/opt/tljh/config")
 
@@ -72,15 +74,14 @@ def static_configuration(inputs: StaticInputs) -> Tree:
         entry_points["https"] = _public_entry_point(
             inputs, join_address(inputs.https_address, inputs.https_port), has_tls=True
         )
-        if inputs.redirect_http:
-            entry_points["http"]["http"]["redirections"] = {
-                "entryPoint": {
-                    "to": "https",
-                    "scheme": "https",
-                    "permanent": True,
-                    "priority": REDIRECT_PRIORITY,
-                }
+        entry_points["http"]["http"]["redirections"] = {
+            "entryPoint": {
+                "to": "https",
+                "scheme": "https",
+                "permanent": True,
+                "priority": REDIRECT_PRIORITY,
             }
+        }
     entry_points["auth_api"] = {
         "address": join_address(inputs.api_address, inputs.api_port),
         "http": {"aliasHeadersStrategy": "delete"},
@@ -106,12 +107,15 @@ def static_configuration(inputs: StaticInputs) -> Tree:
         "serversTransport": {"maxIdleConnsPerHost": -1},
     }
     if inputs.access_log:
+        # Without a file path the lines go to standard output, which the supervisor passes on to
+        # the unit's log.
         configuration["accessLog"] = {
             "format": "json",
-            # Query strings and headers may carry tokens; referrers repeat query strings.
+            # Query strings and headers may carry tokens (`?token=`, `Authorization`), and
+            # `Referer` repeats the query string of the page before: none of them is logged.
             "fields": {
                 "defaultMode": "keep",
-                "names": {"RequestPath": "drop", "RequestLine": "drop"},
+                "queryParameters": {"defaultMode": "drop"},
                 "headers": {"defaultMode": "drop"},
             },
         }
@@ -157,7 +161,7 @@ def _public_entry_point(inputs: StaticInputs, address: str, *, has_tls: bool) ->
                 # An upload may take as long as it takes.
                 "readTimeout": "0s",
                 "writeTimeout": "0s",
-                "idleTimeout": f"{inputs.idle_timeout_s}s",
+                "idleTimeout": f"{IDLE_TIMEOUT_S}s",
             },
         },
     }

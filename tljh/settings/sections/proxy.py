@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from tljh.settings.declaration import Cost, Section, setting
 from tljh.settings.value_types import Address, LoopbackAddress, Port
+
+
+LogLevel = Literal["ERROR", "WARN", "INFO", "DEBUG"]
 
 
 class HttpSettings(Section):
@@ -49,4 +52,18 @@ class ProxySettings(Section):
         cost=Cost.PROXY_RELOAD,
         ge=0,
         le=604_800,
+    )
+    access_log: bool = setting(
+        False,
+        help="Whether the log of traefik.service has a line for each request: the client's address, "
+        "the path and the user's route, without query strings and headers, which may hold tokens.",
+        cost=Cost.PROXY_RELOAD,
+        example="true",
+    )
+    log_level: LogLevel = setting(
+        "INFO",
+        help="How much Traefik logs; DEBUG includes query strings, which may hold tokens, "
+        "and the hash of the API's password.",
+        cost=Cost.PROXY_RELOAD,
+        example="DEBUG",
     )
