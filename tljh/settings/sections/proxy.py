@@ -9,7 +9,6 @@ from pydantic import Field
 from tljh.settings.declaration import Cost, Section, setting
 from tljh.settings.value_types import Address, LoopbackAddress, Port
 
-
 LogLevel = Literal["ERROR", "WARN", "INFO", "DEBUG"]
 
 
@@ -55,8 +54,8 @@ class ProxySettings(Section):
     )
     access_log: bool = setting(
         False,
-        help="Whether the log of traefik.service has a line for each request: the client's address, "
-        "the path and the user's route, without query strings and headers, which may hold tokens.",
+        help="Whether the log of traefik.service has a line for each request: client's address, "
+        "path, route and status, without query strings and headers, which may hold tokens.",
         cost=Cost.PROXY_RELOAD,
         example="true",
     )
