@@ -1,15 +1,22 @@
-"""What is written for people is complete, and true as far as a test can tell."""
+"""Docs are complete, and true as far as a test can check them."""
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
-from collections.abc import Iterator
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tljh.cli.verbs import CONFIG, TLJH, Group
+from tljh.cli import typer_app
+from tljh.cli.verbs import CONFIG, TLJH, Group, Invocation, function_of
 from tljh.plugins import hookspecs as hooks
 from tljh.settings.keys import setting_keys
 from tljh.settings.root import Config
@@ -29,10 +36,8 @@ def name_of(page: Path) -> str:
 def code_of(page: Path) -> str:
     """All that is set as code: indented lines, fences and spans."""
     text = page.read_text()
-    blocks = re.findall(r"^(?:    |\t)(.*)$", text, re.M)
-    blocks += re.findall(r"^```.*?\n(.*?)^```", text, re.M | re.S)
     # `a\|b` is how a table writes a|b.
-    return "\n".join([*blocks, *re.findall(r"`([^`\n]+)`", text)]).replace("\\|", "|")
+    return "\n".join([blocks_of(page), *re.findall(r"`([^`\n]+)`", text)]).replace("\\|", "|")
 
 
 def commands_of(group: Group, *before: str) -> Iterator[tuple[str, ...]]:
@@ -43,21 +48,145 @@ def commands_of(group: Group, *before: str) -> Iterator[tuple[str, ...]]:
             yield from commands_of(verb, *before, name)
 
 
-ALL_CODE = "\n".join(code_of(page) for page in PAGES)
+COMMANDS_PAGE = DOCS / "reference/commands.md"
+OPTIONS_OF_ALL = {"--json", "--debug", "--help"}
 
 
-@pytest.mark.parametrize("command", list(commands_of(TLJH)), ids=" ".join)
-def test_every_command_of_tljh_is_in_the_docs(command):
-    group, verb = " ".join(command[:-1]), command[-1]
-    if re.search(rf"^(sudo )?(tljh )?{' '.join(command)}\b", ALL_CODE, re.M):
+def commands_and_parsers() -> Iterator[tuple[str, Any]]:
+    """Yield each command as it is typed, with its parser."""
+    trees = (("tljh", commands_of(TLJH), TLJH), ("tljh-config", commands_of(CONFIG), CONFIG))
+    for program, commands, tree in trees:
+        for command in commands:
+            verb: Any = tree
+            for word in command:
+                verb = verb.verbs[word]
+            yield " ".join((program, *command)), typer_app._command(command[-1], verb)
+
+
+def usage_of(parser: Any) -> set[str]:
+    """Return the options of a command, and its arguments as the usage line has them."""
+    options = set()
+    for parameter in parser.params:
+        if parameter.param_type_name == "option" and not getattr(parameter, "hidden", False):
+            options |= {*parameter.opts, *parameter.secondary_opts}
+    return options - OPTIONS_OF_ALL
+
+
+def test_the_page_of_commands_has_each_command_with_its_options_and_no_other():
+    page = COMMANDS_PAGE.read_text()
+    sections = dict(re.findall(r"^### (tljh.*)\n((?:(?!##).*\n)*)", page, re.M))
+    declared = {command: usage_of(parser) for command, parser in commands_and_parsers()}
+    assert list(sections) and sections.keys() == declared.keys()
+    for command, text in sections.items():
+        usage, *items = re.findall(r"^(?:    |- )(.*)$", text, re.M)
+        assert usage.startswith(command), command
+        assert set(re.findall(r"--[a-z-]+", "\n".join([usage, *items]))) == declared[command], (
+            command
+        )
+        for option in re.findall(r"--[a-z-]+", usage):
+            assert any(item.startswith(f"`{option}") for item in items), f"{command} {option}"
+
+
+def test_the_page_of_commands_has_the_arguments_of_each():
+    page = COMMANDS_PAGE.read_text()
+    for command, parser in commands_and_parsers():
+        (usage,) = re.findall(rf"^    {command}(?: (.*))?$", page, re.M)
+        without_options = re.sub(r"\[--[^]]*\]", "", usage)
+        arguments = [one for one in parser.params if one.param_type_name == "argument"]
+        words = without_options.replace("…", "").split()
+        assert len(words) == len(arguments), command
+        for word, argument in zip(words, arguments, strict=True):
+            assert argument.required is not word.startswith("["), f"{command} {word}"
+
+
+def test_the_page_of_exit_codes_has_each_code():
+    from tljh.base.errors import Exit
+
+    page = (DOCS / "reference/exit-codes.md").read_text()
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", page, re.M)] == sorted(Exit)
+
+
+# A line of code that is a command, after what may be in front of it in the docs.
+COMMAND_LINE = re.compile(
+    r"^\s*(?:fix: |- )?"
+    r"(?P<line>(?:sudo (?:-\S+ )?(?:[A-Z_]+=\S+ )*)?(?:tljh|tljh-config|python3 \S+\.py)\b.*)$"
+)
+ENDS_A_COMMAND = {"&&", "||", "|", ";", "<", ">", "<<<"}
+
+
+def blocks_of(page: Path) -> str:
+    """Return the indented and the fenced code of a page."""
+    text = page.read_text()
+    blocks = re.findall(r"^(?:    |\t)(.*)$", text, re.M)
+    return "\n".join([*blocks, *re.findall(r"^```.*?\n(.*?)^```", text, re.M | re.S)])
+
+
+def command_lines_of(page: Path) -> Iterator[list[str]]:
+    """Yield the words of each command in the code blocks of a page, without `sudo`."""
+    if page == COMMANDS_PAGE:
         return
-    row = re.search(rf"^\| `{group} .*$", (DOCS / "reference/exit-codes.md").read_text(), re.M)
-    assert group and row and f"`{verb}`" in row[0], f"tljh {group} {verb} is nowhere"
+    for line in blocks_of(page).splitlines():
+        if match := COMMAND_LINE.match(line):
+            lexer = shlex.shlex(match["line"], posix=True, punctuation_chars=True)
+            lexer.whitespace_split = True
+            command: list[str] = []
+            for word in [*lexer, ";"]:
+                if word not in ENDS_A_COMMAND:
+                    command.append(word)
+                    continue
+                while command and re.match(r"sudo$|-E$|[A-Z_]+=", command[0]):
+                    command.pop(0)
+                if command:
+                    yield command
+                command = []
 
 
-@pytest.mark.parametrize("verb", CONFIG.verbs)
-def test_every_command_of_tljh_config_is_in_the_docs(verb):
-    assert re.search(rf"tljh-config {verb}\b", ALL_CODE)
+def without_effect(reference: str) -> Callable[..., Any]:
+    """Return a stand-in for a verb: the parser sees its parameters, a call does nothing."""
+
+    @functools.wraps(function_of(reference))
+    def stand_in(*arguments: Any, **options: Any) -> None:
+        return None
+
+    return stand_in
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_command_lines_in_the_docs_are_accepted(page, monkeypatch):
+    monkeypatch.setattr(typer_app, "function_of", without_effect)
+    for words in command_lines_of(page):
+        if words[0] in ("tljh", "tljh-config"):
+            tree = TLJH if words[0] == "tljh" else CONFIG
+            typer_app.call(words[0], tree, words[1:], Invocation())
+        elif words[0] == "python3" and words[1].endswith("bootstrap.py"):
+            bootstrap_parser().parse_args(words[2:])
+
+
+def bootstrap_parser() -> Any:
+    sys.path.insert(0, str(ROOT / "installer"))
+    try:
+        from tljh_installer.options import parser
+    finally:
+        sys.path.remove(str(ROOT / "installer"))
+    return parser("0")
+
+
+def test_a_command_line_that_is_wrong_is_found(tmp_path, monkeypatch):
+    page = tmp_path / "page.md"
+    page.write_text("    sudo tljh user add ann --grup staff   # no such option\n")
+    with pytest.raises(Exception, match="--grup"):
+        test_command_lines_in_the_docs_are_accepted(page, monkeypatch)
+
+
+@pytest.mark.skipif(not find_spec("sphinx"), reason="Sphinx needs Python 3.11 or newer")
+def test_the_site_builds_without_a_warning(tmp_path):
+    build = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "--nitpicky"]
+    # This builder resolves every reference and writes no page.
+    paths = ["-b", "dummy", "-c", str(DOCS), "-d", str(tmp_path / "cache"), str(ROOT)]
+    done = subprocess.run(
+        [*build, *paths, str(tmp_path / "site")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -75,7 +204,7 @@ def test_commands_in_the_docs_exist(page):
             assert first in known, f"tljh {first}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if page != COMMANDS_PAGE], ids=name_of)
 def test_settings_in_the_docs_exist(page):
     keys = set(setting_keys(Config))
     sections = {key.rsplit(".", count)[0] for key in keys for count in range(1, key.count(".") + 1)}
@@ -168,3 +297,12 @@ def test_every_long_test_has_a_line_about_its_last_run():
     pattern = r"^@pytest\.mark\.long\n(?:@.*\n)*def (\w+)"
     for name in (one for file in sources for one in re.findall(pattern, file.read_text(), re.M)):
         assert f"`{name}`" in text, f"{name} has no line in docs/long-tests.md"
+
+
+def test_the_page_about_changes_has_the_directories_of_the_journal():
+    from tljh.engine import journal
+
+    page = (DOCS / "how-a-change-is-made.md").read_text()
+    for directory in (journal.PENDING, journal.UNDONE):
+        assert f"| `{directory}/` |" in page
+    assert f"the last {journal.KEPT_ENTRIES} are kept" in page
