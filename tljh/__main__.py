@@ -1,4 +1,4 @@
-"""`python -m tljh`: how the bootstrap calls the package that it has just installed."""
+"""`python -m tljh`: the bootstrap starts the package that it has just installed this way."""
 
 from __future__ import annotations
 

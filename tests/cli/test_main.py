@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -150,6 +151,28 @@ def test_wrong_usage_is_exit_2_and_says_where_help_is(config: Run, words: list[s
     assert "fix: " in done.err
 
 
+@pytest.mark.parametrize("options", [[], ["--stdin"]], ids=["without a parser", "with a parser"])
+@pytest.mark.parametrize("json_option", [[], ["--json"]], ids=["as text", "as JSON"])
+def test_an_interrupted_command_prints_one_line_and_ends_with_130(
+    config: Run,
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    json_option: list[str],
+) -> None:
+    before = file.read_bytes()
+    monkeypatch.setattr(RealHost, "lock", refusing(KeyboardInterrupt()))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("8080"))
+    words = ["set", "http.port", *(options or ["8080"]), *json_option]
+    done = config(*words)
+    assert done.code == 130
+    if json_option:
+        assert json.loads(done.out)["findings"][0]["what"] == "interrupted"
+    else:
+        assert (done.out, done.err) == ("", "error: interrupted\n")
+    assert file.read_bytes() == before
+
+
 @pytest.mark.parametrize("timeout", ["nan", "inf", "0", "-1", "3601"])
 def test_reload_never_waits_for_ever(config: Run, timeout: str) -> None:
     done = config("reload", f"--timeout={timeout}")
@@ -222,8 +245,6 @@ def test_secrets_are_hidden_until_they_are_asked_for(config: Run, file: Path) ->
 
 
 def test_secret_is_read_from_standard_input(config: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    import io
-
     monkeypatch.setattr(sys, "stdin", io.StringIO("0042 with spaces\n"))
     config("set", "auth.GitHubOAuthenticator.client_secret", "--stdin")
     shown = config("get", "auth.GitHubOAuthenticator.client_secret", "--reveal")

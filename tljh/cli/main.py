@@ -1,9 +1,9 @@
-"""Both commands: `tljh`, and `tljh-config` which is `tljh config`.
+"""The programs `tljh` and `tljh-config` (which is `tljh config`): output, errors and exit codes.
 
 A verb is a function in `tljh.commands` and is imported when it is used. Its parameters before
 the `*` are arguments, those after it are options; `timeout_s` is spelled `--timeout`, and every
 verb has `--json` and `--debug`. It returns a result with `as_text` and `as_json` (and an
-`exit_code`, where that is not 0), or raises `TljhError`; this module alone prints either.
+`exit_code`, where that is not 0), or raises `TljhError`; only this module prints either.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tljh.base.errors import Exit, Finding, TljhError
 from tljh.cli.verbs import CONFIG, TLJH, Group, Invocation, function_of
 
 
-def _tell_error(findings: tuple[Finding, ...], code: int, invocation: Invocation) -> int:
+def _print_error(findings: tuple[Finding, ...], code: int, invocation: Invocation) -> int:
     if invocation.json:
         import json
 
@@ -30,8 +30,8 @@ def _tell_error(findings: tuple[Finding, ...], code: int, invocation: Invocation
     return code
 
 
-def _tell(result: Any, invocation: Invocation) -> int:
-    """Print what a verb returned; its notes go to standard error."""
+def _print_result(result: Any, invocation: Invocation) -> int:
+    """Print the result of a verb, with its notes on standard error; return the exit code."""
     if isinstance(result, int):
         return result
     if result is None:
@@ -50,7 +50,7 @@ def _tell(result: Any, invocation: Invocation) -> int:
 
 
 def run(name: str, group: Group, arguments: list[str] | None = None) -> int:
-    """Run a command line and say how it went; never raises but for an interrupt."""
+    """Run a command line, print its result or its error, and return the exit code."""
     invocation = Invocation()
     _start_fast()
     words = sys.argv[1:] if arguments is None else arguments
@@ -58,30 +58,31 @@ def run(name: str, group: Group, arguments: list[str] | None = None) -> int:
         print(f"tljh {__version__}")
         return 0
     try:
-        plain = _plain_call(group, words)
-        if plain is not None:
-            result = plain()
+        direct_call = _direct_call(group, words)
+        if direct_call is not None:
+            result = direct_call()
         else:
-            from tljh.cli import typer_app as parser
+            from tljh.cli import typer_app
 
-            result = parser.call(name, group, words, invocation)
-        code = _tell(result, invocation)
+            result = typer_app.call(name, group, words, invocation)
+        code = _print_result(result, invocation)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # Whoever read our output has seen enough; nothing more can be said there.
+        # The reader of our output (`| head`) has closed the pipe. Python would fail again when
+        # it flushes standard output at exit, so that goes to /dev/null.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         if invocation.debug:
             import traceback
 
             traceback.print_exc()
-        return _tell_exception(error, name, invocation)
+        return _print_exception(error, name, invocation)
 
 
-# Verbs that are used all the time, with the words that their common form takes.
-_PLAIN = {
+# Verbs that are used most, with the fewest and most values of their common form.
+_DIRECT = {
     "show": (0, 1),
     "get": (1, 1),
     "set": (2, 2),
@@ -91,38 +92,41 @@ _PLAIN = {
 }
 
 
-def _plain_call(group: Group, words: list[str]) -> Callable[[], Any] | None:
-    """The call that `set KEY VALUE` and its like ask for when they have no options.
+def _direct_call(group: Group, words: list[str]) -> Callable[[], Any] | None:
+    """Return the call for `set KEY VALUE` and similar words without options; None for others.
 
-    Loading a parser for them would take as long as all the rest.
+    Typer takes as long to load as the whole rest of these commands.
     """
-    if group is not CONFIG or not words or words[0] not in _PLAIN:
+    if group is not CONFIG or not words or words[0] not in _DIRECT:
         return None
     verb, *values = words
-    fewest, most = _PLAIN[verb]
-    is_plain = fewest <= len(values) <= most and not any(one.startswith("-") for one in values)
+    fewest, most = _DIRECT[verb]
+    has_options = any(value.startswith("-") for value in values)
+    is_common = fewest <= len(values) <= most and not has_options
     reference = CONFIG.verbs[verb]
-    if not is_plain or "_TLJH_CONFIG_COMPLETE" in os.environ or isinstance(reference, Group):
+    if not is_common or "_TLJH_CONFIG_COMPLETE" in os.environ or isinstance(reference, Group):
         return None
     return lambda: function_of(reference)(*values)
 
 
 def _start_fast() -> None:
-    """Leave out what only long-lived programs gain from; a third of the time of a `set`."""
+    """Switch off what only long-lived programs gain from: a third of the time of a `set`."""
     import gc
 
     # Imports make many objects and hardly any garbage.
     gc.set_threshold(100_000, 50, 50)
-    # Else pydantic looks through the metadata of every installed package for plugins of its own.
+    # Without this, pydantic searches the metadata of all installed packages for its plugins.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
-def _tell_exception(error: Exception, name: str, invocation: Invocation) -> int:
+def _print_exception(error: BaseException, name: str, invocation: Invocation) -> int:
     if isinstance(error, TljhError):
-        return _tell_error(error.findings, int(error.exit_code), invocation)
-    if type(error).__name__ == "Abort":
-        return 130
-    # Usage errors, by their shape: Typer brings its parser along under changing names.
+        return _print_error(error.findings, int(error.exit_code), invocation)
+    # Click, below Typer, turns a KeyboardInterrupt into its own Abort.
+    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
+        return _print_error((Finding("interrupted"),), int(Exit.INTERRUPTED), invocation)
+    # Usage errors are recognized by their attributes: Typer vendors Click under changing names,
+    # so there is no class to import.
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
         context = getattr(error, "ctx", None)
         path = context.command_path if context else name
@@ -132,24 +136,24 @@ def _tell_exception(error: Exception, name: str, invocation: Invocation) -> int:
             print(what, file=sys.stderr)
             return int(Exit.USAGE)
         finding = Finding(what, fix=f"see: {path} --help")
-        return _tell_error((finding,), int(Exit.USAGE), invocation)
+        return _print_error((finding,), int(Exit.USAGE), invocation)
     if isinstance(error, PermissionError) and os.geteuid() != 0:
         from tljh.base.files import permission_error
 
-        refused = permission_error(Path(str(error.filename or "that")))
-        return _tell_error(refused.findings, int(Exit.FAILED), invocation)
+        denied = permission_error(Path(str(error.filename or "that")))
+        return _print_error(denied.findings, int(Exit.FAILED), invocation)
     finding = Finding(
         f"an unexpected {type(error).__name__}: {error}",
         fix="run it again with --debug, and report what it prints",
     )
-    return _tell_error((finding,), int(Exit.FAILED), invocation)
+    return _print_error((finding,), int(Exit.FAILED), invocation)
 
 
 def tljh() -> None:
-    """Entry point of `tljh`."""
+    """Run `tljh`."""
     sys.exit(run("tljh", TLJH))
 
 
 def tljh_config() -> None:
-    """Entry point of `tljh-config`."""
+    """Run `tljh-config`."""
     sys.exit(run("tljh-config", CONFIG))

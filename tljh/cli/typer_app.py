@@ -1,4 +1,4 @@
-"""From the words of a command line to a call of a verb, by Typer."""
+"""Parse the words of a command line with Typer, and call the verb."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ PathOption = Annotated[
     Path | None,
     typer.Option(
         "--config-path",
-        help="Another file than this installation's config.yaml.",
-        # Who may not read it is told so by whoever reads it, with the sudo line.
+        help="Use this file instead of the installation's config.yaml.",
+        # The function that reads the file reports missing permission, with the sudo line.
         readable=False,
     ),
 ]
 
 
-# TLJH takes it after every verb, also where only the installation's own file can be meant.
+# TLJH accepts it after every verb, also where it can only name the installation's own file.
 _HiddenPathOption = Annotated[
     Path | None, typer.Option("--config-path", hidden=True, readable=False)
 ]
 
 
 class _LazyGroup(TyperGroup):
-    """Imports a verb's module when the verb is used, and all of them for the list of them."""
+    """A Click group that imports the module of a verb only when that verb, or help, is used."""
 
     verbs: ClassVar[Verbs]
 
@@ -55,22 +55,22 @@ class _LazyGroup(TyperGroup):
         return _group(cmd_name, verb) if isinstance(verb, Group) else _command(cmd_name, verb)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        # The parent class imports every verb to suggest one; this list of names is enough.
+        # The parent class imports every verb to suggest a name; the names alone are enough.
         name = args[0] if args else ""
         if not name.startswith("-") and name not in self.verbs:
             from difflib import get_close_matches
 
-            near = get_close_matches(name, self.verbs, 1)
+            matches = get_close_matches(name, self.verbs, 1)
             raise TljhError(
                 f"there is no command {ctx.command_path} {name}",
-                fix=f"did you mean {near[0]}?" if near else f"see: {ctx.command_path} --help",
+                fix=f"did you mean {matches[0]}?" if matches else f"see: {ctx.command_path} --help",
                 exit_code=Exit.USAGE,
             )
         return super().resolve_command(ctx, args)
 
 
-def _note(ctx: typer.Context, **given: Any) -> None:
-    for name, value in given.items():
+def _store(ctx: typer.Context, **options: Any) -> None:
+    for name, value in options.items():
         if value:
             setattr(ctx.obj, name, value)
 
@@ -82,11 +82,11 @@ def _group(name: str, group: Group) -> Any:
         json: JsonOption = False,
         debug: DebugOption = False,
     ) -> None:
-        _note(ctx, config_path=config_path, json=json, debug=debug)
+        _store(ctx, config_path=config_path, json=json, debug=debug)
 
-    kind = type("LazyGroup", (_LazyGroup,), {"verbs": group.verbs})
+    group_class = type("LazyGroup", (_LazyGroup,), {"verbs": group.verbs})
     app = typer.Typer(
-        name=name, cls=kind, help=group.help, no_args_is_help=True, add_completion=False
+        name=name, cls=group_class, help=group.help, no_args_is_help=True, add_completion=False
     )
     app.callback()(callback)
     return typer.main.get_group(app)
@@ -94,7 +94,7 @@ def _group(name: str, group: Group) -> Any:
 
 def _command(name: str, reference: str) -> Any:
     app = typer.Typer(add_completion=False)
-    # `set KEY -5`: there, what looks like an option and is none is a value.
+    # `set KEY -5`: here, an unknown option is a value.
     takes_values = name in ("set", "add-item", "remove-item")
     app.command(name, context_settings={"ignore_unknown_options": takes_values})(
         _as_callback(function_of(reference))
@@ -103,59 +103,70 @@ def _command(name: str, reference: str) -> Any:
 
 
 def _as_callback(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a verb so that Typer sees its parameters and those that every verb has."""
+    """Wrap a verb so that Typer sees its parameters and those that every verb has.
+
+    Typer reads the signature; `as_json` and `config_path` are passed only to verbs that take them.
+    """
     hints = get_type_hints(function, include_extras=True)
     own = inspect.signature(function).parameters
-    shown = [_shown(one, hints[name]) for name, one in own.items() if name != "as_json"]
-    wanted = {name: one.annotation for name, one in ((p.name, p) for p in shown)}
+    parameters = [
+        _for_typer(parameter, hints[name]) for name, parameter in own.items() if name != "as_json"
+    ]
     extra: dict[str, Any] = {"ctx": typer.Context, "json": JsonOption, "debug": DebugOption}
     if "config_path" not in own:
         extra["config_path"] = _HiddenPathOption
 
-    def callback(**given: Any) -> Any:
-        ctx = given.pop("ctx")
-        _note(ctx, json=given.pop("json"), debug=given.pop("debug"))
-        _note(ctx, config_path=given.get("config_path"))
+    def callback(**values: Any) -> Any:
+        ctx = values.pop("ctx")
+        _store(ctx, json=values.pop("json"), debug=values.pop("debug"))
+        _store(ctx, config_path=values.get("config_path"))
         if "config_path" in own:
-            given["config_path"] = ctx.obj.config_path
+            values["config_path"] = ctx.obj.config_path
         else:
-            given.pop("config_path")
-            _refuse_another(ctx.obj.config_path, ctx.info_name)
+            values.pop("config_path")
+            _refuse_other_file(ctx.obj.config_path, ctx.info_name)
         if "as_json" in own:
-            given["as_json"] = ctx.obj.json
-        return function(**given)
+            values["as_json"] = ctx.obj.json
+        try:
+            return function(**values)
+        except KeyboardInterrupt as interrupt:
+            # Typer would swallow it and return 130 without a word.
+            raise typer.Abort from interrupt
 
-    empty: dict[str, Any] = {"ctx": inspect.Parameter.empty, "config_path": None}
+    defaults: dict[str, Any] = {"ctx": inspect.Parameter.empty, "config_path": None}
     keyword = inspect.Parameter.KEYWORD_ONLY
     added = [
-        inspect.Parameter(name, keyword, default=empty.get(name, False), annotation=annotation)
+        inspect.Parameter(name, keyword, default=defaults.get(name, False), annotation=annotation)
         for name, annotation in extra.items()
     ]
     callback.__doc__ = inspect.getdoc(function)
-    callback.__annotations__ = {**wanted, **extra}
+    callback.__annotations__ = {
+        **{parameter.name: parameter.annotation for parameter in parameters},
+        **extra,
+    }
     callback.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [one.replace(kind=keyword) for one in (*shown, *added)]
+        [parameter.replace(kind=keyword) for parameter in (*parameters, *added)]
     )
     return callback
 
 
-def _refuse_another(config_path: Path | None, verb: str | None) -> None:
-    """Raise where somebody names a file for a verb that is about this installation."""
+def _refuse_other_file(config_path: Path | None, verb: str | None) -> None:
+    """Raise TljhError for --config-path with a verb that works on this installation only."""
     own = paths_from_environment().config_file
     if config_path is None or config_path.absolute() == own or config_path.resolve() == own:
         return
     raise TljhError(
         f"{verb} takes no other file than {own}",
-        why=f"it is about what is installed there; {config_path} would be ignored",
+        why=f"it works on the installed hub; {config_path} would be ignored",
         fix=f"check that file: tljh-config --config-path {config_path} check",
         exit_code=Exit.USAGE,
     )
 
 
-def _shown(parameter: inspect.Parameter, hint: Any) -> inspect.Parameter:
-    """A parameter as an argument, or as an option when it is keyword-only."""
+def _for_typer(parameter: inspect.Parameter, hint: Any) -> inspect.Parameter:
+    """Return the parameter with Typer's annotation; keyword-only ones become options."""
     if hasattr(hint, "__metadata__"):
-        hint = Annotated[hint.__origin__, _for_typer(hint.__metadata__[0])]
+        hint = Annotated[hint.__origin__, _typer_info(hint.__metadata__[0])]
     elif parameter.kind is inspect.Parameter.KEYWORD_ONLY:
         flag = "--" + parameter.name.removesuffix("_s").replace("_", "-")
         hint = Annotated[hint, typer.Option(flag)]
@@ -164,24 +175,29 @@ def _shown(parameter: inspect.Parameter, hint: Any) -> inspect.Parameter:
     return parameter.replace(annotation=hint)
 
 
-def _for_typer(marker: Argument | Option) -> Any:
-    if isinstance(marker, Option):
-        return typer.Option(marker.flag, help=marker.help, metavar=marker.metavar)
-    complete = marker.complete
+def _typer_info(description: Argument | Option) -> Any:
+    if isinstance(description, Option):
+        return typer.Option(description.flag, help=description.help, metavar=description.metavar)
+    complete = description.complete
     if complete is None:
-        return typer.Argument(metavar=marker.metavar, help=marker.help)
+        return typer.Argument(metavar=description.metavar, help=description.help)
 
     def autocompletion(ctx: typer.Context, incomplete: str) -> list[str]:
         return complete(ctx, incomplete)
 
-    return typer.Argument(metavar=marker.metavar, help=marker.help, autocompletion=autocompletion)
+    return typer.Argument(
+        metavar=description.metavar, help=description.help, autocompletion=autocompletion
+    )
 
 
 def call(name: str, group: Group, words: list[str] | None, invocation: Invocation) -> Any:
-    """Call the verb that the words ask for and return its result; may raise usage errors."""
+    """Call the verb that `words` name and return its result. Raises Click's usage errors."""
     if f"_{name.upper().replace('-', '_')}_COMPLETE" in os.environ:
-        # Typer knows bash only after this, which its own `Typer.__call__` does otherwise.
+        # Typer registers bash here; otherwise only its own `Typer.__call__` does that.
         import_module("typer.completion").completion_init()
-    return _group(name, group).main(
+    result = _group(name, group).main(
         args=words, prog_name=name, standalone_mode=False, obj=invocation
     )
+    if result == Exit.INTERRUPTED:  # while Typer parsed the words
+        raise typer.Abort
+    return result

@@ -1,4 +1,7 @@
-"""Verbs."""
+"""All verbs of both programs, each with the function that carries it out.
+
+The functions are named by text, because importing all of them takes longer than most commands.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ Verbs = Mapping[str, "str | Group"]
 
 @dataclass(frozen=True)
 class Group:
-    """Verbs below a word: `tljh user …`."""
+    """A word with verbs below it: `tljh user …`."""
 
     help: str
     verbs: Verbs
@@ -56,7 +59,7 @@ TLJH = Group(
             },
         ),
         "user": Group(
-            "People of the hub.",
+            "The users of the hub.",
             {
                 "list": "tljh.commands.user_list:list_people",
                 "show": "tljh.commands.user_list:show",
@@ -71,7 +74,7 @@ TLJH = Group(
             },
         ),
         "share": Group(
-            "Folders that a group edits together.",
+            "Folders that the members of a group edit together.",
             {
                 "list": "tljh.commands.share:list_shares",
                 "add": "tljh.commands.share:add",
@@ -96,7 +99,7 @@ TLJH = Group(
 
 @dataclass
 class Invocation:
-    """What holds for one run of a command, whichever verb it is."""
+    """Options of one run of a program, the same for every verb."""
 
     json: bool = False
     debug: bool = False
@@ -104,7 +107,7 @@ class Invocation:
 
 
 def function_of(reference: str) -> Callable[..., Any]:
-    """The function that a verb is."""
-    module, _, function = reference.partition(":")
-    found: Callable[..., Any] = getattr(import_module(module), function)
-    return found
+    """Import and return the function that carries out a verb."""
+    module, _, name = reference.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function
