@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from tljh.base.paths import Paths
 from tljh.proxy.resources import static_inputs
+from tljh.proxy.supervisor.__main__ import option_parser
 from tljh.proxy.traefik_static import (
     StaticInputs,
     entry_points_file,
@@ -79,6 +80,14 @@ def test_uploads_have_no_time_limit_and_drain_is_as_long_as_configured():
     transport = static_configuration(StaticInputs(drain_s=60))["entryPoints"]["http"]["transport"]
     assert transport["respondingTimeouts"]["readTimeout"] == "0s"
     assert transport["lifeCycle"]["graceTimeOut"] == "60s"
+
+
+def test_supervisor_keeps_an_old_traefik_longer_than_that_keeps_connections():
+    entry_points = static_configuration(StaticInputs(https_port=443))["entryPoints"]
+    limit_s = option_parser().parse_args(["--runtime", "/run/traefik"]).keep_alive
+    for name in ("http", "https"):
+        kept = entry_points[name]["transport"]["keepAliveMaxTime"]
+        assert 0 < float(kept.removesuffix("s")) < limit_s
 
 
 def test_access_log_is_off_unless_it_is_switched_on():

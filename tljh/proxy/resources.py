@@ -21,6 +21,7 @@ from tljh.host.interface import HostReader
 from tljh.proxy.candidate_check import traefik_findings
 from tljh.proxy.certificate_resources import ObtainedCertificate, ServedCertificate
 from tljh.proxy.port_trial import unavailable_addresses
+from tljh.proxy.supervisor.interface import ENTRY_POINTS_FILE, STATIC_FILE
 from tljh.proxy.traefik_drop_ins import admins_files, parse_static_drop_ins, rules_findings
 from tljh.proxy.traefik_dynamic import (
     TLS_FILE,
@@ -43,11 +44,6 @@ from tljh.settings.derived import hsts_s
 if TYPE_CHECKING:
     from tljh.operations.facts import Facts
     from tljh.settings.root import Config
-
-STATIC_FILE = "traefik.yaml"
-
-
-ENTRY_POINTS_FILE = "entrypoints.json"
 
 
 @dataclass(frozen=True)

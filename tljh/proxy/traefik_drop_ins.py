@@ -17,9 +17,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from tljh.base.errors import Finding, Place, TljhError
+from tljh.proxy.supervisor.interface import READY_ENTRY_POINT
 from tljh.proxy.supervisor.sockets import split_address
 from tljh.proxy.traefik_dynamic import RESERVED_FILES
-from tljh.proxy.traefik_static import READY_ENTRY_POINT, Tree
+from tljh.proxy.traefik_static import Tree
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -16,7 +16,8 @@ from typing import Any
 from tljh.base.well_known import CHALLENGE_PATH, HUB_PORT, INSTANCE_HEADER, REACH_PATH
 from tljh.certificates.acme_request import CHALLENGE_PORT
 from tljh.certificates.x509 import TlsPair
-from tljh.proxy.traefik_static import READY_ENTRY_POINT, REDIRECT_PRIORITY, Tree, as_yaml
+from tljh.proxy.supervisor.interface import READY_ENTRY_POINT
+from tljh.proxy.traefik_static import REDIRECT_PRIORITY, Tree, as_yaml
 from tljh.settings.sections.https import HSTS_S
 
 HEADER = "# Written by tljh; edits are overwritten. Add files of your own to state/rules/.\n"

@@ -14,13 +14,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from tljh.proxy.supervisor.interface import KEEP_ALIVE_S, READY_ENTRY_POINT
 from tljh.settings.derived import join_address
 from tljh.settings.sections.proxy import LogLevel
 
 HEADER = "# Written by tljh; edits are overwritten. Add to it in {config}/traefik_config.d/.\n"
-
-
-READY_ENTRY_POINT = "ready"
 
 
 SECURITY_HEADERS = "tljh-security-headers@file"
@@ -55,8 +53,8 @@ class StaticInputs:
     api_address: str = "127.0.0.1"
     trusted_proxies: tuple[str, ...] = ()
     drain_s: int = 24 * 3600
-    # Below the supervisor's --keep-alive.
-    keep_alive_s: float = 60
+    # Below the supervisor's --keep-alive, or a handover loses requests.
+    keep_alive_s: float = KEEP_ALIVE_S
     access_log: bool = False
     log_level: LogLevel = "INFO"
     directory: Path = Path("/var/lib/tljh-traefik")

@@ -25,19 +25,16 @@ import time
 import zlib
 from pathlib import Path
 
+from tljh.proxy.supervisor.interface import (
+    ENTRY_POINTS_FILE,
+    KEEP_ALIVE_LIMIT_S,
+    STATE_FILE,
+    STATIC_FILE,
+)
 from tljh.proxy.supervisor.reload_control import Control, ask_reload
 from tljh.proxy.supervisor.sockets import Group, Listener, Unavailable, bind, connections_migrate
 from tljh.proxy.supervisor.traefik_process import Instance
 from tljh.systemd.notify import forget_socket, notify, store_socket, take_sockets
-
-STATIC_FILE = "traefik.yaml"
-
-
-ENTRY_POINTS_FILE = "entrypoints.json"
-
-
-STATE_FILE = "state.json"
-
 
 TICK_S = 0.05
 
@@ -328,7 +325,7 @@ class Supervisor:
         """Retire an old Traefik's sockets once nobody is about to use them or what came by them.
 
         Clients that keep connections have been told to make new ones by then: Traefik closes
-        after an answer what is older than `keep_alive_s`. Closing a connection that is in use
+        after an answer what is older than KEEP_ALIVE_S. Closing a connection that is in use
         would lose the request that is on its way.
         """
         if leaving.pid is not None and leaving.ending_since is None:
@@ -492,7 +489,8 @@ def say(message: str) -> None:
     print(f"traefik supervisor: {message}", file=sys.stderr, flush=True)
 
 
-def main() -> int:
+def option_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line; its defaults are what the unit runs with."""
     parser = argparse.ArgumentParser(prog="tljh.proxy.supervisor", description=__doc__)
     parser.add_argument("--traefik", type=Path, help="the Traefik binary")
     parser.add_argument("--config", type=Path, help=f"holds {STATIC_FILE}, {ENTRY_POINTS_FILE}")
@@ -500,9 +498,14 @@ def main() -> int:
     parser.add_argument("--reload", action="store_true", help="have the running one reload")
     parser.add_argument("--ready-timeout", type=float, default=30.0, metavar="SECONDS")
     parser.add_argument("--linger", type=float, default=2.0, metavar="SECONDS")
-    parser.add_argument("--keep-alive", type=float, default=65.0, metavar="SECONDS")
+    parser.add_argument("--keep-alive", type=float, default=KEEP_ALIVE_LIMIT_S, metavar="SECONDS")
     parser.add_argument("--stop-grace", type=float, default=10.0, metavar="SECONDS")
     parser.add_argument("--max-draining", type=int, default=8, metavar="NUMBER")
+    return parser
+
+
+def main() -> int:
+    parser = option_parser()
     options = parser.parse_args()
     if options.reload:
         # One reload may have to end before this one begins.

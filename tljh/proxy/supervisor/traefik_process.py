@@ -10,12 +10,10 @@ import socket
 import time
 from collections import deque
 
+from tljh.proxy.supervisor.interface import READY_ENTRY_POINT
 from tljh.proxy.supervisor.sockets import Listener
 
 FIRST_FD = 3
-
-
-READY_ENTRY_POINT = "ready"
 
 
 READY_REQUEST = b"GET /ping HTTP/1.1\r\nHost: ready\r\nConnection: close\r\n\r\n"
