@@ -1,4 +1,4 @@
-"""Class lists as people have them: from spreadsheets, from mail, with mistakes."""
+"""Class lists as teachers have them: from spreadsheets, from mail, with mistakes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tljh.base.errors import TljhError
 from tljh.users.csv_file import as_csv, read_roster
 
 
-def states(data: bytes, known=(), shortest=0) -> dict[str, str]:
-    return {entry.name: entry.state for entry in read_roster(data, known, shortest)}
+def states(data: bytes, existing=(), shortest=0) -> dict[str, str]:
+    return {entry.name: entry.state for entry in read_roster(data, existing, shortest)}
 
 
 def test_a_plain_list_of_names_is_enough():
@@ -30,14 +30,14 @@ def test_a_spreadsheet_of_any_locale_is_read():
         assert (entry.name, entry.is_admin) == ("alice", True)
 
 
-def test_columns_may_be_called_as_others_call_them_and_stand_in_any_order():
+def test_columns_may_have_common_other_names_and_come_in_any_order():
     (entry,) = read_roster(b"Groups,Username\nvideo;docker,alice\n", ())
     assert entry.name == "alice"
     assert entry.groups == ("video", "docker")
 
 
-def test_who_is_there_already_is_told_from_who_is_new():
-    assert states(b"Alice\nbob\n", known=["alice"]) == {"Alice": "known", "bob": "new"}
+def test_existing_users_are_distinguished_from_new_ones():
+    assert states(b"Alice\nbob\n", existing=["alice"]) == {"Alice": "known", "bob": "new"}
 
 
 @pytest.mark.parametrize(
@@ -48,10 +48,10 @@ def test_who_is_there_already_is_told_from_who_is_new():
         ("`id`", "not a name"),
         (",yes", "no name"),
         ("bob,perhaps", "write yes or no"),
-        ("bob,no,Grün", "a group that Linux does not take"),
+        ("bob,no,Grün", "a group that Linux does not accept"),
         ("bob,no,,short", "less than 8 characters"),
         ("bob,no,,long-enough-1,what", "has 5 cells"),
-        ("ALICE", "stands in line 2 as well"),
+        ("ALICE", "is also in line 2"),
     ],
 )
 def test_each_bad_line_says_what_is_wrong_with_it(line, problem):
@@ -65,16 +65,16 @@ def test_each_bad_line_says_what_is_wrong_with_it(line, problem):
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (b"", "names nobody"),
-        (b"name,admin\n", "names nobody"),
-        (b"name,colour\nalice,red\n", "means nothing here: colour"),
-        (b"Vorname;Nachname\nAnna;Muster\n", "no column that is called name"),
+        (b"", "has no names in it"),
+        (b"name,admin\n", "has no names in it"),
+        (b"name,colour\nalice,red\n", "unknown column: colour"),
+        (b"Vorname;Nachname\nAnna;Muster\n", "no column called name"),
         ("name\nal\u00efce\n".encode("latin-1"), "line 2 of the file is not in UTF-8"),
-        (b"PK\x03\x04\0\0", "is no text"),
+        (b"PK\x03\x04\0\0", "is not text"),
         (b"x" * 3_000_000, "more than a class list"),
     ],
 )
-def test_a_file_that_is_no_class_list_is_refused(data, problem):
+def test_a_file_that_is_not_a_class_list_is_refused(data, problem):
     with pytest.raises(TljhError, match=problem):
         read_roster(data, ())
 
@@ -92,5 +92,5 @@ def test_no_file_makes_anything_but_entries_or_a_refusal(data):
 
 def test_what_is_exported_can_be_imported():
     rows = [("alice", True, ("video", "docker")), ("b@c.org", False, ())]
-    found = read_roster(as_csv(rows).encode(), ())
-    assert [(one.name, one.is_admin, one.groups) for one in found] == rows
+    entries = read_roster(as_csv(rows).encode(), ())
+    assert [(entry.name, entry.is_admin, entry.groups) for entry in entries] == rows

@@ -1,7 +1,8 @@
-"""Claims: a one-time link by which an administrator, and nobody else, sets the first password.
+"""Claims: one-time links by which an admin sets the first password.
 
-A claim is a root-only file named like the login: token and expiry. Whoever reaches the login
-page first cannot become an administrator by taking the name.
+A claim is a file that only root can read, named after the login name; it holds a token and its
+expiry. Without it, a stranger could open the login page before the admin does, choose a password
+for the admin's name, and be root.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import hmac
 import json
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, urlencode
+
+from tljh.base.clock import utc_now
 
 # Long enough for an installation on Friday to be claimed on Monday.
 LIFETIME = timedelta(hours=72)
@@ -23,20 +26,21 @@ DIRECTORY = "claims"
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to set the first password of one login name, until `expires`."""
+    """Permission to set the first password of one login name, until `expires`."""
 
     login: str
     token: str
     expires: datetime
 
-    def is_valid(self, now: datetime) -> bool:
-        return now < self.expires
+    def is_valid(self, time: datetime) -> bool:
+        return time < self.expires
 
-    def allows(self, token: str, now: datetime) -> bool:
-        return self.is_valid(now) and hmac.compare_digest(self.token.encode(), token.encode())
+    def allows(self, token: str, time: datetime) -> bool:
+        # Compared in constant time: the time of an answer must not reveal a part of the token.
+        return self.is_valid(time) and hmac.compare_digest(self.token.encode(), token.encode())
 
     def path(self, base_url: str) -> str:
-        """The link below the site's address."""
+        """Return the claim link without scheme and host; `base_url` ends in a slash."""
         query = urlencode({"name": self.login, "token": self.token})
         return f"{base_url}hub/claim?{query}"
 
@@ -49,12 +53,13 @@ class Claim:
         return json.dumps(value).encode() + b"\n"
 
 
-def new_claim(login: str, now: datetime | None = None) -> Claim:
-    return Claim(login, secrets.token_urlsafe(24), (now or _now()) + LIFETIME)
+def new_claim(login: str, time: datetime | None = None) -> Claim:
+    """Return a claim with a new token, valid for `LIFETIME` from `time` (default: now)."""
+    return Claim(login, secrets.token_urlsafe(24), (time or utc_now()) + LIFETIME)
 
 
 def read_claim(data: bytes) -> Claim | None:
-    """A claim from its file; None for a file that is not one."""
+    """Parse the content of a claim file; return None if it is not a claim."""
     try:
         value = json.loads(data)
         return Claim(value["login"], value["token"], datetime.fromisoformat(value["expires"]))
@@ -63,9 +68,8 @@ def read_claim(data: bytes) -> Claim | None:
 
 
 def claim_file(state_dir: Path, login: str) -> Path:
-    """Where the claim of a login lies; the name is quoted, so it cannot leave the directory."""
+    """Return the path of the claim of `login`.
+
+    The name is URL-quoted, so that a name such as `../x` stays inside the directory of claims.
+    """
     return state_dir / DIRECTORY / (quote(login, safe="") + ".json")
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)

@@ -1,7 +1,7 @@
-"""A class list as a CSV file: read leniently, checked line by line, before anything happens.
+"""Class lists as CSV files: parsing, checking line by line, and writing.
 
-The columns are `name` and, where wanted, `admin`, `groups` and `password`; a file without these
-words in its first line is a list of names.
+The columns are `name` and, optionally, `admin`, `groups` and `password`. A file whose first line
+has none of these words is a plain list of names. Nothing here changes the machine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NO = ("", "0", "false", "no", "n")
 GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 
-# A file that is larger is a mistake: 10,000 people need less.
+# A larger file is a mistake: 10,000 users need less.
 MAX_BYTES = 2_000_000
 
 
@@ -40,7 +40,7 @@ State = Literal["new", "known", "invalid"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a class list and what becomes of it; `problem` says why it is invalid."""
+    """One line of a class list and what its import does; `problem` says why it is invalid."""
 
     line: int
     name: str
@@ -51,42 +51,46 @@ class Entry:
     problem: str = ""
 
     def as_text(self) -> str:
-        what = {"new": "is added", "known": "is there already", "invalid": self.problem}
-        more = [f"groups {', '.join(self.groups)}"] if self.groups else []
-        more += ["administrator"] if self.is_admin else []
-        more += ["password set"] if self.password and self.state == "new" else []
-        shown = f" ({'; '.join(more)})" if more and self.state != "invalid" else ""
-        return f"line {self.line}: {self.name or '(no name)'} {what[self.state]}{shown}"
+        effects = {"new": "is added", "known": "may log in already", "invalid": self.problem}
+        notes = [f"groups {', '.join(self.groups)}"] if self.groups else []
+        notes += ["admin"] if self.is_admin else []
+        notes += ["password set"] if self.password and self.state == "new" else []
+        suffix = f" ({'; '.join(notes)})" if notes and self.state != "invalid" else ""
+        return f"line {self.line}: {self.name or '(no name)'} {effects[self.state]}{suffix}"
 
 
-def read_roster(data: bytes, known: Iterable[str], shortest_password: int = 0) -> list[Entry]:
-    """The entries of a class list, in its order, each with its state.
+def read_roster(
+    data: bytes, existing_names: Iterable[str], shortest_password: int = 0
+) -> list[Entry]:
+    """Parse a class list and return its entries, in the order of the file, each with its state.
 
-    `known` are the names that may log in already. Raises TljhError for a file that is none.
+    `existing_names` are the users who may log in already. Names are compared in lower case, as
+    JupyterHub does. Raises TljhError for a file that is not a class list.
     """
     entries = []
-    seen: dict[str, int] = {}
-    there = {name.lower() for name in known}
-    for entry in _entries(_text(data)):
+    first_lines: dict[str, int] = {}
+    existing = {name.lower() for name in existing_names}
+    for entry in _parse(_decode(data)):
         problem = entry.problem or _problem(entry, shortest_password)
         name = entry.name.lower()
-        if not problem and name in seen:
-            problem = f"stands in line {seen[name]} as well"
-        seen.setdefault(name, entry.line)
-        state: State = "known" if name in there else "new"
+        if not problem and name in first_lines:
+            problem = f"is also in line {first_lines[name]}"
+        first_lines.setdefault(name, entry.line)
+        state: State = "known" if name in existing else "new"
         entries.append(replace(entry, state="invalid" if problem else state, problem=problem))
     if not entries:
-        raise TljhError("the file names nobody", fix="one name in each line, or a CSV file")
+        raise TljhError("the file has no names in it", fix="one name in each line, or a CSV file")
     return entries
 
 
-def _text(data: bytes) -> str:
+def _decode(data: bytes) -> str:
     if len(data) > MAX_BYTES:
         raise TljhError(
             f"the file has {len(data)} bytes, more than a class list can have",
             fix="is it the right file? it should be text, with a name in each line",
         )
     try:
+        # Spreadsheet programs begin a UTF-8 file with a byte order mark.
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
@@ -95,13 +99,14 @@ def _text(data: bytes) -> str:
             fix="save it as 'CSV UTF-8'",
         ) from error
     if "\0" in text:
-        raise TljhError("the file is no text", fix="save it as 'CSV UTF-8'")
+        raise TljhError("the file is not text", fix="save it as 'CSV UTF-8'")
     return text
 
 
-def _entries(text: str) -> Iterable[Entry]:
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(",;\t", key=first.count)
+def _parse(text: str) -> Iterable[Entry]:
+    first_line = next((line for line in text.splitlines() if line.strip()), "")
+    # Spreadsheet programs write semicolons where the locale's decimal mark is a comma.
+    delimiter = max(",;\t", key=first_line.count)
     header: list[str] | None = None
     reader = csv.reader(io.StringIO(text), delimiter=delimiter)
     try:
@@ -120,11 +125,15 @@ def _entries(text: str) -> Iterable[Entry]:
 
 
 def _header(cells: list[str]) -> list[str] | None:
+    """Return the columns' names; None if the first line is already a user's name.
+
+    Raises TljhError for a table without a column of names, or with an unknown column.
+    """
     names = ["name" if cell.lower() in NAME_COLUMNS else cell.lower() for cell in cells]
     if "name" not in names:
         if len([name for name in names if name]) > 1:
             raise TljhError(
-                "the first line of the file has no column that is called name",
+                "the first line of the file has no column called name",
                 why=f"it has {', '.join(cells)}",
                 fix=f"name the columns in the first line: {', '.join(COLUMNS)}",
             )
@@ -132,7 +141,7 @@ def _header(cells: list[str]) -> list[str] | None:
     unknown = [name for name in names if name and name not in COLUMNS]
     if unknown:
         raise TljhError(
-            f"the file has a column that means nothing here: {unknown[0]}",
+            f"the file has an unknown column: {unknown[0]}",
             fix=f"the columns are {', '.join(COLUMNS)}; remove or rename it",
         )
     return names
@@ -142,9 +151,9 @@ def _entry(line: int, cells: dict[str, str], row: list[str], header: list[str]) 
     admin = cells.get("admin", "").lower()
     problem = ""
     if any(row[len(header) :]):
-        problem = f"has {len(row)} cells, and the file {len(header)} columns"
+        problem = f"has {len(row)} cells, but the file has {len(header)} columns"
     elif admin not in (*YES, *NO):
-        problem = f"is {admin!r} an administrator? write yes or no"
+        problem = f"has {admin!r} in the column admin; write yes or no"
     return Entry(
         line,
         cells.get("name", ""),
@@ -159,17 +168,17 @@ def _problem(entry: Entry, shortest_password: int) -> str:
     if not entry.name:
         return "has no name"
     if not is_acceptable(entry.name):
-        return "is not a name that somebody could log in with"
+        return "is not a name that a user could log in with"
     for group in entry.groups:
         if not GROUP.fullmatch(group):
-            return f"has a group that Linux does not take: {group!r}"
+            return f"has a group that Linux does not accept: {group!r}"
     if entry.password is not None and len(entry.password) < shortest_password:
         return f"has a password of less than {shortest_password} characters"
     return ""
 
 
 def as_csv(rows: Iterable[tuple[str, bool, tuple[str, ...]]]) -> str:
-    """Name, administrator or not, and groups of people, as a file that `read_roster` reads."""
+    """Write rows of name, is admin, groups as a CSV file that `read_roster` can read."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(("name", "admin", "groups"))
