@@ -35,10 +35,10 @@ from tljh.users.list_edits import (
     ALLOWED,
     BANNED,
     GROUPS,
+    add_names,
     names_at,
-    with_names,
-    without_names,
-    without_people,
+    remove_names,
+    remove_users,
 )
 
 if TYPE_CHECKING:
@@ -101,9 +101,9 @@ def add(
     first = first_passwords(config, paths, given)
 
     def edit(text: str) -> str:
-        text = with_names(text, ADMINS if admin else ALLOWED, names)
+        text = add_names(text, ADMINS if admin else ALLOWED, names)
         for one in group or ():
-            text = with_names(text, (*GROUPS, one), names)
+            text = add_names(text, (*GROUPS, one), names)
         return text
 
     notes = notes_on_sign_ups(config, paths, names, is_admin=admin)
@@ -164,7 +164,7 @@ def remove(
 
     outcome = change_lists(
         f"user remove {' '.join(gone)}",
-        lambda text: without_people(text, gone),
+        lambda text: remove_users(text, gone),
         removing=gone,
         as_json=as_json,
     )
@@ -213,7 +213,7 @@ def disable(names: NamesArgument, *, as_json: bool = False) -> Summary:
     """Ban people: no login, no servers, no tokens, account locked; `enable` takes it back."""
     change_lists(
         f"user disable {' '.join(names)}",
-        lambda text: with_names(text, BANNED, names),
+        lambda text: add_names(text, BANNED, names),
         as_json=as_json,
     )
     lines = tuple(f"{name} is disabled; files and any password are kept" for name in names)
@@ -227,11 +227,11 @@ def enable(names: NamesArgument, *, as_json: bool = False) -> Summary:
     people = [person_named(register, name) for name in names]
 
     def edit(text: str) -> str:
-        text = without_names(text, BANNED, [person.name for person in people])
+        text = remove_names(text, BANNED, [person.name for person in people])
         listed = {name.lower() for path in (ALLOWED, ADMINS) for name in names_at(text, path)}
         # Who was added in the hub itself lost that with the ban, and comes back by the list.
         if provider is not None and provider.lets_in == "own":
-            text = with_names(text, ALLOWED, [p.name for p in people if p.name not in listed])
+            text = add_names(text, ALLOWED, [p.name for p in people if p.name not in listed])
         return text
 
     change_lists(f"user enable {' '.join(names)}", edit, as_json=as_json)

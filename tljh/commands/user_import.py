@@ -20,7 +20,7 @@ from tljh.operations.user_changes import change_lists, everybody, keeps_no_passw
 from tljh.settings.derived import uses_first_use
 from tljh.users.csv_file import Entry, read_roster
 from tljh.users.first_passwords import FirstPasswords
-from tljh.users.list_edits import ADMINS, ALLOWED, GROUPS, with_names
+from tljh.users.list_edits import ADMINS, ALLOWED, GROUPS, add_names
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -119,11 +119,11 @@ def _unless_banned(entry: Entry, config: Config) -> Entry:
 
 
 def _with_everybody(text: str, entries: Sequence[Entry]) -> str:
-    text = with_names(text, ALLOWED, [one.name for one in entries if not one.is_admin])
-    text = with_names(text, ADMINS, [one.name for one in entries if one.is_admin])
+    text = add_names(text, ALLOWED, [one.name for one in entries if not one.is_admin])
+    text = add_names(text, ADMINS, [one.name for one in entries if one.is_admin])
     for group in dict.fromkeys(group for one in entries for group in one.groups):
         members = [one.name for one in entries if group in one.groups]
-        text = with_names(text, (*GROUPS, group), members)
+        text = add_names(text, (*GROUPS, group), members)
     return text
 
 

@@ -1,4 +1,4 @@
-"""People's names in the lists of config.yaml: edits of its text, pure."""
+"""Edits of the lists of users in the text of config.yaml. Pure; comments stay."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ BANNED: KeyPath = ("users", "banned")
 GROUPS: KeyPath = ("users", "extra_user_groups")
 
 
-# Each single edit reads the whole text again; a class of 500 is put in at once.
-SINGLE_EDITS = 10
+# Each single edit parses the whole text again, but keeps comments inside the list. Above this
+# number the list is written in one edit: a class of 500 would take 500 parses.
+MAX_SINGLE_EDITS = 10
 
 
 def names_at(text: str, path: KeyPath) -> list[str]:
-    """The names of a list; none where there is no list."""
-    found = _value_at(text, path)
-    return [str(item) for item in found] if isinstance(found, list) else []
+    """Return the names of the list at `path`; an empty list if there is none."""
+    value = _value_at(text, path)
+    return [str(item) for item in value] if isinstance(value, list) else []
 
 
 def groups_in(text: str) -> list[str]:
-    found = _value_at(text, GROUPS)
-    return list(found) if isinstance(found, dict) else []
+    """Return the names of the groups in users.extra_user_groups."""
+    value = _value_at(text, GROUPS)
+    return list(value) if isinstance(value, dict) else []
 
 
 def _value_at(text: str, path: KeyPath) -> Any:
@@ -44,38 +46,42 @@ def _value_at(text: str, path: KeyPath) -> Any:
     return node.value() if depth == len(path) else None
 
 
-def with_names(text: str, path: KeyPath, names: Iterable[str]) -> str:
-    """`text` with these names in a list; those that are there, in any case, are not added."""
-    there = names_at(text, path)
-    lowered = {name.lower() for name in there}
+def add_names(text: str, path: KeyPath, names: Iterable[str]) -> str:
+    """Return `text` with `names` added to a list, except those already in it in any case."""
+    existing = names_at(text, path)
+    lowered = {name.lower() for name in existing}
     new = [name for name in dict.fromkeys(names) if name.lower() not in lowered]
-    if len(new) > SINGLE_EDITS:
-        return set_value(text, path, [*there, *new])
+    if len(new) > MAX_SINGLE_EDITS:
+        return set_value(text, path, [*existing, *new])
     for name in new:
         text = add_item(text, path, name)
     return text
 
 
-def without_names(text: str, path: KeyPath, names: Iterable[str]) -> str:
-    """`text` without these names in a list, however their case is written there."""
-    unwanted = {name.lower() for name in names}
-    there = names_at(text, path)
-    kept = [name for name in there if name.lower() not in unwanted]
-    if len(there) - len(kept) > SINGLE_EDITS:
+def remove_names(text: str, path: KeyPath, names: Iterable[str]) -> str:
+    """Return `text` with `names` removed from a list; case is ignored."""
+    removed = {name.lower() for name in names}
+    existing = names_at(text, path)
+    kept = [name for name in existing if name.lower() not in removed]
+    if len(existing) - len(kept) > MAX_SINGLE_EDITS:
         return set_value(text, path, kept)
-    for index in reversed(range(len(there))):
-        if there[index].lower() in unwanted:
+    # From the end, so that the indexes before it stay valid.
+    for index in reversed(range(len(existing))):
+        if existing[index].lower() in removed:
             text = remove_item(text, path, index)
     return text
 
 
-def without_people(text: str, names: Iterable[str]) -> str:
-    """`text` without these names in any list that gives something."""
-    gone = list(names)
+def remove_users(text: str, names: Iterable[str]) -> str:
+    """Return `text` with `names` removed from every list that grants access or a group.
+
+    users.banned stays as it is: removing a user must not end a ban.
+    """
+    removed = list(names)
     for path in (ALLOWED, ADMINS):
-        text = without_names(text, path, gone)
+        text = remove_names(text, path, removed)
     for group in groups_in(text):
-        text = without_names(text, (*GROUPS, group), gone)
+        text = remove_names(text, (*GROUPS, group), removed)
         if not names_at(text, (*GROUPS, group)):
             text = unset_value(text, (*GROUPS, group))
     return text
