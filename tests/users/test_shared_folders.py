@@ -1,4 +1,4 @@
-"""Shared folders as resources; that people can edit in them is shown on a real machine."""
+"""Shared folders as resources; the integration tests edit files in them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_without_shared_folders_nothing_is_needed():
     assert shared_folder_resources({}) == []
 
 
-def test_a_shared_folder_brings_what_it_takes():
+def test_a_shared_folder_brings_its_group_and_the_acl_package():
     keys = [resource.key for resource in shared_folder_resources({"course": "pupils"})]
     assert keys == [
         "apt acl",
@@ -48,20 +48,20 @@ def test_a_second_time_nothing_changes(host):
     assert host.info(FOLDER.path).group == "pupils"
 
 
-def test_a_folder_that_lost_its_access_list_gets_it_back(host):
+def test_a_folder_that_lost_its_acl_gets_it_again(host):
     FOLDER.apply(host, SilentProgress())
     host.answers["getfacl"] = Result(0, "group:pupils:rwx\n")
     assert FOLDER.difference(host)
 
 
-def test_a_new_folder_goes_when_the_change_is_undone(host):
+def test_a_rollback_removes_a_new_folder(host):
     record = FOLDER.before(host)
     FOLDER.apply(host, SilentProgress())
     SharedFolder.revert(host, record)
     assert host.info(FOLDER.path) is None
 
 
-def test_a_folder_with_something_in_it_stays_when_the_change_is_undone(host):
+def test_a_rollback_keeps_a_folder_that_has_files(host):
     record = FOLDER.before(host)
     FOLDER.apply(host, SilentProgress())
     host.write(FOLDER.path / "notes.ipynb", b"{}", mode=0o660)
@@ -69,7 +69,7 @@ def test_a_folder_with_something_in_it_stays_when_the_change_is_undone(host):
     assert host.read(FOLDER.path / "notes.ipynb") == b"{}"
 
 
-def test_a_file_system_without_access_lists_is_named(host):
+def test_a_file_system_without_acls_is_named(host):
     host.answers["setfacl"] = Result(1, "", "setfacl: course: Operation not supported")
     with pytest.raises(TljhError, match="cannot be shared") as caught:
         FOLDER.apply(host, SilentProgress())

@@ -1,4 +1,4 @@
-"""Folders that a group edits together: whatever one puts there, the others can change."""
+"""Shared folders: directories in which every member of a group can change every file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tljh.host.interface import Host, HostReader
 ROOT = Path("/srv/shared")
 
 
-# setgid: what is made inside belongs to the group.
+# setgid: new files inside belong to the folder's group.
 MODE = 0o2770
 
 
@@ -26,7 +26,7 @@ SETFACL_TIMEOUT_S = 600.0
 
 
 def shared_folder_resources(folders: Mapping[str, str]) -> list[Resource]:
-    """The folders of `folders`, each with its group, and what they take."""
+    """Return the resources for folder name -> group, with the groups and packages they need."""
     if not folders:
         return []
     return [
@@ -39,7 +39,7 @@ def shared_folder_resources(folders: Mapping[str, str]) -> list[Resource]:
 
 @dataclass(frozen=True)
 class SharedFolder(Resource):
-    """A directory of a group with a default ACL, by which umasks of 0077 don't count in it."""
+    """A group's directory with a default ACL, so that members can write despite a umask of 0077."""
 
     path: Path
     group: str
@@ -60,13 +60,13 @@ class SharedFolder(Resource):
             return Difference("+", f"group {self.group}")
         if info.kind != "directory":
             raise TljhError(
-                f"{self.path} is a {info.kind}, where a shared folder is needed",
+                f"{self.path} is a {info.kind}, but a shared folder needs a directory",
                 fix=f"move it away: sudo mv {self.path} {self.path}.old",
             )
         if info.group != self.group or info.mode != MODE:
             return Difference("~", f"group {info.group} -> {self.group}, mode {MODE:04o}")
-        shown = host.query(["getfacl", "--absolute-names", "--omit-header", str(self.path)])
-        missing = [entry for entry in self._entries if entry not in shown.out.splitlines()]
+        answer = host.query(["getfacl", "--absolute-names", "--omit-header", str(self.path)])
+        missing = [entry for entry in self._entries if entry not in answer.out.splitlines()]
         return Difference("~", f"access for {self.group}") if missing else None
 
     def before(self, host: HostReader) -> Record:
@@ -74,17 +74,18 @@ class SharedFolder(Resource):
 
     def apply(self, host: Host, progress: Progress) -> None:
         host.mkdir(self.path, mode=MODE, owner="root", group=self.group)
-        # What is there already is opened to the group, too; X: directories and programs only.
+        # Existing files get the entry too, because a default ACL counts for new ones only. The
+        # capital X makes directories searchable, and no file executable that is not so already.
         for arguments in (
             ["-R", "-P", "-m", f"g:{self.group}:rwX"],
             ["-R", "-P", "-d", "-m", f"u::rwX,g::rwX,g:{self.group}:rwX,o::-,m::rwX"],
         ):
-            done = host.run(["setfacl", *arguments, str(self.path)], timeout_s=SETFACL_TIMEOUT_S)
-            if not done.ok:
+            result = host.run(["setfacl", *arguments, str(self.path)], timeout_s=SETFACL_TIMEOUT_S)
+            if not result.ok:
                 raise TljhError(
                     f"{self.path} cannot be shared",
-                    why=done.err.strip() or None,
-                    fix="its file system needs POSIX ACLs: see `man 5 acl`",
+                    why=result.err.strip() or None,
+                    fix="mount its file system with POSIX ACLs: see `man 5 acl`",
                 )
 
     @classmethod
