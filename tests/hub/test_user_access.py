@@ -1,4 +1,4 @@
-"""Lists, the hub and the machine brought together, on a machine in memory."""
+"""Users' access changed in the hub and on a machine in memory."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tljh.host.accounts import ADMINS_GROUP, Account, ensure_account, is_expired
 from tljh.host.fake import FakeHost, Killed
 from tljh.host.interface import Response, UnitInfo, UserInfo
 from tljh.hub.user_access import People
-from tljh.users.declared_access import Declared, read_declared
+from tljh.users.declared_access import DeclaredAccess, read_declared
 
 STATE = Path("/state")
 LEDGER = STATE / "people.json"
 TOKEN = STATE / "hub-api.secret"
 URL = "http://127.0.0.1:15001/hub/api"
-BOB = Declared(frozenset({"alice", "bob"}), admins=frozenset({"bob"}))
-NO_BOB = Declared(frozenset({"alice"}))
+BOB = DeclaredAccess(frozenset({"alice", "bob"}), admins=frozenset({"bob"}))
+NO_BOB = DeclaredAccess(frozenset({"alice"}))
 
 
 class Hub:
@@ -31,7 +31,7 @@ class Hub:
 
     def __init__(self, host: FakeHost, *names: str) -> None:
         self.users = set(names)
-        self.told: list[str] = []
+        self.actions: list[str] = []
         self.is_up = True
         plain = host.http
 
@@ -39,16 +39,16 @@ class Hub:
             if not self.is_up or not url.startswith(URL):
                 return plain(method, url, body=body, **options)
             path = url.removeprefix(URL).partition("?")[0]
-            told = json.loads(body) if body else {}
+            content = json.loads(body) if body else {}
             if path == "/users" and method == "GET":
                 items = [{"name": name, "servers": {}} for name in sorted(self.users)]
                 return Response(200, json.dumps({"items": items, "_pagination": {"next": None}}))
             if path == "/users":
-                self.users |= set(told["usernames"])
+                self.users |= set(content["usernames"])
                 return Response(201)
             name = path.rpartition("/")[2]
-            self.told.append(f"{told['action']} {name}")
-            if told["action"] == "shut-out":
+            self.actions.append(f"{content['action']} {name}")
+            if content["action"] == "shut-out":
                 self.users.discard(name)
             return Response(204)
 
@@ -74,11 +74,11 @@ def hub(host):
     return Hub(host, "alice", "bob", "carol")
 
 
-def people(declared: Declared, **options) -> People:
+def people(declared: DeclaredAccess, **options) -> People:
     return People(declared, LEDGER, URL, TOKEN, **options)
 
 
-def bring_about(host: FakeHost, declared: Declared, health=lambda: None, **options):
+def apply_access(host: FakeHost, declared: DeclaredAccess, health=lambda: None, **options):
     occasion = Occasion("root", "test", {})
     journal = Journal(STATE / "journal")
     return apply(
@@ -92,19 +92,19 @@ def bring_about(host: FakeHost, declared: Declared, health=lambda: None, **optio
 
 
 def test_a_second_time_nothing_is_planned(host, hub):
-    assert bring_about(host, BOB)
+    assert apply_access(host, BOB)
     assert not plan([people(BOB)], host)
 
 
-def test_who_left_is_out_of_hub_account_and_sudo(host, hub):
-    bring_about(host, BOB)
+def test_a_removed_user_loses_hub_account_and_sudo(host, hub):
+    apply_access(host, BOB)
     host.unit_states["jupyter-bob.service"] = UnitInfo("jupyter-bob.service", active="active")
     host.unit_states["jupyter-bob--lab.service"] = UnitInfo(
         "jupyter-bob--lab.service", active="active"
     )
     host.unit_states["jupyter-bobby.service"] = UnitInfo("jupyter-bobby.service", active="active")
-    bring_about(host, NO_BOB)
-    assert hub.told == ["shut-out bob"]
+    apply_access(host, NO_BOB)
+    assert hub.actions == ["shut-out bob"]
     assert is_expired(host, "jupyter-bob")
     assert "jupyter-bob" not in host.group(ADMINS_GROUP).members
     assert not host.unit("jupyter-bob.service").is_active
@@ -113,100 +113,100 @@ def test_who_left_is_out_of_hub_account_and_sudo(host, hub):
     assert not is_expired(host, "jupyter-alice")
 
 
-def test_the_plan_names_everybody_it_touches(host, hub):
-    bring_about(host, BOB)
+def test_the_plan_names_each_user_that_it_changes(host, hub):
+    apply_access(host, BOB)
     text = plan([people(NO_BOB)], host).as_text()
     assert "1 shut out" in text
-    assert "bob: is out" in text
+    assert "bob: shut out" in text
 
 
 def test_the_plan_of_a_class_of_500_can_be_read(host, hub):
-    bring_about(host, BOB)
+    apply_access(host, BOB)
     pupils = frozenset(f"pupil-{number}" for number in range(500))
-    lines = plan([people(Declared(pupils))], host).as_text().splitlines()
+    lines = plan([people(DeclaredAccess(pupils))], host).as_text().splitlines()
     assert len(lines) < 30
-    assert any("bob: is out" in line for line in lines)
+    assert any("bob: shut out" in line for line in lines)
 
 
 def test_an_account_of_the_machines_own_that_has_expired_is_not_unlocked(host, hub):
     host.accounts["bob"] = UserInfo("bob", 1500, 1500, "/home/bob", "/bin/bash")
-    bring_about(host, BOB, has_own_accounts=False)
-    bring_about(host, NO_BOB, has_own_accounts=False)
+    apply_access(host, BOB, has_own_accounts=False)
+    apply_access(host, NO_BOB, has_own_accounts=False)
     host.lock_user("bob")
-    bring_about(host, BOB, has_own_accounts=False)
+    apply_access(host, BOB, has_own_accounts=False)
     assert is_expired(host, "bob")
 
 
-def test_who_comes_back_is_unlocked(host, hub):
-    bring_about(host, BOB)
-    bring_about(host, NO_BOB)
-    bring_about(host, BOB)
+def test_a_user_who_is_added_again_is_unlocked(host, hub):
+    apply_access(host, BOB)
+    apply_access(host, NO_BOB)
+    apply_access(host, BOB)
     assert not is_expired(host, "jupyter-bob")
     assert "jupyter-bob" in host.group(ADMINS_GROUP).members
 
 
-def test_a_former_administrator_loses_sudo_and_what_runs_with_it(host, hub):
-    bring_about(host, BOB)
-    bring_about(host, Declared(frozenset({"alice", "bob"})))
-    assert hub.told == ["demote bob"]
+def test_a_former_admin_loses_sudo_and_what_runs_with_it(host, hub):
+    apply_access(host, BOB)
+    apply_access(host, DeclaredAccess(frozenset({"alice", "bob"})))
+    assert hub.actions == ["demote bob"]
     assert "jupyter-bob" not in host.group(ADMINS_GROUP).members
     assert not is_expired(host, "jupyter-bob")
     assert any(effect.startswith("run loginctl terminate-user") for effect in host.effects)
 
 
-def test_an_account_of_somebody_else_is_left_alone(host, hub):
+def test_an_account_that_tljh_did_not_make_is_left_alone(host, hub):
     host.accounts["jupyter-eve"] = UserInfo("jupyter-eve", 999, 999, "/nowhere", "/bin/false")
-    bring_about(host, Declared(banned=frozenset({"eve"})))
-    assert hub.told == ["shut-out eve"]
+    apply_access(host, DeclaredAccess(banned=frozenset({"eve"})))
+    assert hub.actions == ["shut-out eve"]
     assert not is_expired(host, "jupyter-eve")
 
 
 def test_ordinary_accounts_of_the_machine_are_never_locked(host, hub):
     host.accounts["bob"] = UserInfo("bob", 1500, 1500, "/home/bob", "/bin/bash")
-    bring_about(host, BOB, has_own_accounts=False)
-    bring_about(host, NO_BOB, has_own_accounts=False)
-    assert hub.told == ["shut-out bob"]
+    apply_access(host, BOB, has_own_accounts=False)
+    apply_access(host, NO_BOB, has_own_accounts=False)
+    assert hub.actions == ["shut-out bob"]
     assert not any(effect.startswith("lock") for effect in host.effects)
 
 
-def test_somebody_in_no_list_can_be_removed(host, hub):
-    bring_about(host, BOB)
-    bring_about(host, BOB, removing=frozenset({"carol"}))
-    assert hub.told == ["shut-out carol"]
+def test_a_user_in_no_list_can_be_removed(host, hub):
+    apply_access(host, BOB)
+    apply_access(host, BOB, removing=frozenset({"carol"}))
+    assert hub.actions == ["shut-out carol"]
 
 
-def test_groups_change_for_who_has_an_account_and_wait_for_who_has_none(host, hub):
+def test_groups_change_for_users_with_an_account_and_wait_for_the_others(host, hub):
     groups = {"video": frozenset({"alice", "carol"})}
-    bring_about(host, Declared(NO_BOB.allowed, groups=groups))
+    apply_access(host, DeclaredAccess(NO_BOB.allowed, groups=groups))
     assert host.group("video").members == ("jupyter-alice",)
-    bring_about(host, NO_BOB)
+    apply_access(host, NO_BOB)
     assert host.group("video").members == ()
 
 
-def test_a_group_of_everybody_is_joined_by_all_accounts_and_left_by_who_is_not_listed(host, hub):
-    everybody = frozenset({"render"})
-    bring_about(host, Declared(NO_BOB.allowed, everybody=everybody))
+def test_a_common_group_is_joined_by_all_accounts_and_left_by_those_not_listed(host, hub):
+    common_groups = frozenset({"render"})
+    apply_access(host, DeclaredAccess(NO_BOB.allowed, common_groups=common_groups))
     assert set(host.group("render").members) == {"jupyter-alice", "jupyter-bob"}
-    bring_about(host, Declared(NO_BOB.allowed, groups={"render": frozenset({"alice"})}))
+    apply_access(host, DeclaredAccess(NO_BOB.allowed, groups={"render": frozenset({"alice"})}))
     assert host.group("render").members == ("jupyter-alice",)
 
 
-def test_a_hub_that_cannot_be_asked_undoes_the_change(host, hub):
-    bring_about(host, BOB)
+def test_a_hub_that_does_not_answer_rolls_the_change_back(host, hub):
+    apply_access(host, BOB)
     hub.is_up = False
     with pytest.raises(TljhError, match="does not let tljh end"):
-        bring_about(host, NO_BOB)
+        apply_access(host, NO_BOB)
     assert read_declared(host.read(LEDGER)).allowed == BOB.allowed
 
 
-def test_a_hub_that_is_ill_afterwards_brings_everybody_back(host, hub):
-    def ill() -> None:
-        raise TljhError("the hub is ill")
+def test_a_hub_that_is_unhealthy_afterwards_rolls_all_users_back(host, hub):
+    def fail() -> None:
+        raise TljhError("the hub is unhealthy")
 
-    bring_about(host, BOB)
+    apply_access(host, BOB)
     before = host.read(LEDGER)
-    with pytest.raises(TljhError, match="ill"):
-        bring_about(host, NO_BOB, health=ill)
+    with pytest.raises(TljhError, match="unhealthy"):
+        apply_access(host, NO_BOB, health=fail)
     assert host.read(LEDGER) == before
     assert not is_expired(host, "jupyter-bob")
     assert "jupyter-bob" in host.group(ADMINS_GROUP).members
@@ -214,11 +214,11 @@ def test_a_hub_that_is_ill_afterwards_brings_everybody_back(host, hub):
 
 
 def test_killed_at_any_effect_the_next_run_finishes(host, hub):
-    bring_about(host, BOB)
+    apply_access(host, BOB)
     for number in range(1, 40):
         host.die_before = len(host.effects) + number
         try:
-            bring_about(host, NO_BOB)
+            apply_access(host, NO_BOB)
         except Killed:
             host.die_before = None
             recover(host, Journal(STATE / "journal"), SilentProgress())

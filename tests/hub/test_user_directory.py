@@ -1,4 +1,4 @@
-"""Everybody put together, on a machine in memory."""
+"""Users collected from all sources, on a machine in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tljh.hub.user_directory import read_register
 from tljh.settings.load import load
 
 
-def test_with_accounts_of_the_machines_own_people_have_those(tmp_path):
+def test_with_existing_accounts_users_have_the_machines_own(tmp_path):
     host = FakeHost()
     host.add_user("ann", home=Path("/home/ann"))
     host.add_user("jupyter-bob", home=Path("/home/jupyter-bob"))
@@ -24,7 +24,7 @@ def test_with_accounts_of_the_machines_own_people_have_those(tmp_path):
     assert "stays as it is" in line
 
 
-def test_with_accounts_of_ours_people_have_those(tmp_path):
+def test_with_managed_accounts_users_have_those_of_tljh(tmp_path):
     host = FakeHost()
     host.add_user("ann", home=Path("/home/ann"))
     host.add_user("jupyter-ann", home=Path("/home/jupyter-ann"))

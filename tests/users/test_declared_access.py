@@ -1,4 +1,4 @@
-"""Who should be what, decided from lists alone."""
+"""What changes for which user, decided from the lists alone."""
 
 from __future__ import annotations
 
@@ -9,115 +9,118 @@ from tljh.host.accounts import ADMINS_GROUP
 from tljh.settings.derived import who_is_let_in
 from tljh.settings.load import load
 from tljh.users.declared_access import (
-    Declared,
+    DeclaredAccess,
     HubUser,
-    changes,
+    compare_access,
     declared_in,
     ledger_after,
     read_declared,
 )
 
 
-def declared(allowed="", admins="", banned="", groups=None, locked="") -> Declared:
-    return Declared(
+def declared(allowed="", admins="", banned="", groups=None, locked="") -> DeclaredAccess:
+    return DeclaredAccess(
         *(frozenset(names.split()) for names in (allowed, admins, banned)),
         groups={name: frozenset(members.split()) for name, members in (groups or {}).items()},
         locked=frozenset(locked.split()),
     )
 
 
-def test_who_leaves_the_list_is_shut_out():
-    found = changes(declared("alice bob"), declared("alice"), [])
-    assert found.shut_out == {"bob"}
+def test_a_user_who_is_removed_from_the_list_is_shut_out():
+    changes = compare_access(declared("alice bob"), declared("alice"), [])
+    assert changes.shut_out == {"bob"}
 
 
-def test_who_was_the_last_in_the_list_is_shut_out_like_anybody_else():
-    assert changes(declared("alice"), declared(), []).shut_out == {"alice"}
+def test_the_last_user_in_the_list_is_shut_out_like_any_other():
+    assert compare_access(declared("alice"), declared(), []).shut_out == {"alice"}
 
 
-def test_a_list_that_was_emptied_admits_nobody_even_where_no_list_admits_everybody():
+def test_an_empty_list_allows_no_user_even_where_no_list_allows_all():
     for name in ("dummy", "shared-password"):
         for users, is_open in (("", True), ("users: {allowed: []}", False)):
             config = load(f"auth: {{type: {name}}}\n{users}".encode())
             assert who_is_let_in(config)["allow_all"] is is_open
 
 
-def test_who_was_added_elsewhere_stays_when_the_list_changes():
+def test_a_user_who_was_added_in_the_hub_stays_when_the_list_changes():
     hub_users = [HubUser("carol", last_activity="2026-11-01T00:00:00Z")]
-    assert changes(declared("alice"), declared("bob"), hub_users).shut_out == {"alice"}
+    assert compare_access(declared("alice"), declared("bob"), hub_users).shut_out == {"alice"}
 
 
-def test_a_former_administrator_stays_a_user_where_users_are_not_listed():
-    found = changes(declared(admins="ada bob"), declared(admins="ada"), [])
-    assert found.demoted == {"bob"}
-    assert found.shut_out == set()
+def test_a_former_admin_stays_a_user_where_users_are_not_listed():
+    changes = compare_access(declared(admins="ada bob"), declared(admins="ada"), [])
+    assert changes.demoted == {"bob"}
+    assert changes.shut_out == set()
 
 
-def test_a_former_administrator_who_is_in_no_list_is_shut_out_where_users_are_listed():
-    found = changes(declared("alice", "ada bob"), declared("alice", "ada"), [])
-    assert found.shut_out == {"bob"}
-    assert found.demoted == set()
+def test_a_former_admin_who_is_in_no_list_is_shut_out_where_users_are_listed():
+    changes = compare_access(declared("alice", "ada bob"), declared("alice", "ada"), [])
+    assert changes.shut_out == {"bob"}
+    assert changes.demoted == set()
 
 
-def test_a_former_administrator_who_is_still_allowed_is_demoted_only():
-    found = changes(declared("alice bob", "bob"), declared("alice bob"), [])
-    assert (found.demoted, found.shut_out) == ({"bob"}, set())
+def test_a_former_admin_who_is_still_allowed_is_demoted_only():
+    changes = compare_access(declared("alice bob", "bob"), declared("alice bob"), [])
+    assert (changes.demoted, changes.shut_out) == ({"bob"}, set())
 
 
-def test_a_ban_shuts_out_whoever_is_in_a_list_or_not():
-    found = changes(declared("alice"), declared("alice", banned="alice mallory"), [])
-    assert found.shut_out == {"alice", "mallory"}
+def test_a_ban_shuts_out_users_in_a_list_or_in_none():
+    changes = compare_access(declared("alice"), declared("alice", banned="alice mallory"), [])
+    assert changes.shut_out == {"alice", "mallory"}
 
 
-def test_a_ban_that_was_carried_out_is_not_carried_out_again():
+def test_a_ban_is_applied_once():
     before = declared("alice", banned="alice", locked="alice")
     # The hub makes a record for each name in the list of the allowed, each time it starts.
-    assert changes(before, declared("alice", banned="alice"), [HubUser("alice")]).shut_out == set()
+    assert (
+        compare_access(before, declared("alice", banned="alice"), [HubUser("alice")]).shut_out
+        == set()
+    )
 
 
-def test_somebody_banned_who_is_active_all_the_same_is_shut_out_again():
+def test_a_banned_user_who_is_active_is_shut_out_again():
     before = declared(banned="mallory", locked="mallory")
     active = HubUser("mallory", last_activity="2026-11-01T00:00:00Z")
-    assert changes(before, declared(banned="mallory"), [active]).shut_out == {"mallory"}
+    assert compare_access(before, declared(banned="mallory"), [active]).shut_out == {"mallory"}
 
 
 def test_the_end_of_a_ban_unlocks_the_account():
     before = declared(banned="alice", locked="alice")
-    assert changes(before, declared("alice"), []).unlocked == {"alice"}
-    assert changes(before, declared(), []).unlocked == {"alice"}
+    assert compare_access(before, declared("alice"), []).unlocked == {"alice"}
+    assert compare_access(before, declared(), []).unlocked == {"alice"}
 
 
 def test_a_plan_does_not_say_that_an_account_of_the_machines_own_is_locked():
-    found = changes(Declared(allowed=frozenset({"ann"})), Declared(), [])
-    assert "account locked" in found.as_lines()[0]
-    assert "account" not in found.as_lines(has_own_accounts=False)[0]
+    changes = compare_access(DeclaredAccess(allowed=frozenset({"ann"})), DeclaredAccess(), [])
+    assert "account locked" in changes.as_lines()[0]
+    assert "account" not in changes.as_lines(has_own_accounts=False)[0]
 
 
-def test_who_left_stays_locked_while_others_come_and_go():
+def test_a_removed_user_stays_locked_while_others_come_and_go():
     before = declared("bob", locked="alice")
-    assert changes(before, declared("carol"), []).unlocked == set()
+    assert compare_access(before, declared("carol"), []).unlocked == set()
 
 
 def test_an_account_that_we_did_not_lock_is_not_unlocked():
-    assert changes(declared(), declared("alice"), []).unlocked == set()
+    assert compare_access(declared(), declared("alice"), []).unlocked == set()
 
 
 def test_groups_are_joined_and_left_by_list():
     before = declared(groups={"docker": "alice bob"})
-    found = changes(before, declared(groups={"docker": "alice", "video": "carol"}), [])
-    assert found.joins == {("carol", "video")}
-    assert found.leaves == {("bob", "docker")}
+    changes = compare_access(before, declared(groups={"docker": "alice", "video": "carol"}), [])
+    assert changes.joins == {("carol", "video")}
+    assert changes.leaves == {("bob", "docker")}
 
 
-def test_a_new_administrator_joins_the_group_that_has_sudo():
-    found = changes(declared(), declared(admins="ada"), [])
-    assert found.joins == {("ada", ADMINS_GROUP)}
+def test_a_new_admin_joins_the_group_that_has_sudo():
+    changes = compare_access(declared(), declared(admins="ada"), [])
+    assert changes.joins == {("ada", ADMINS_GROUP)}
 
 
-def test_without_anything_known_of_before_only_bans_count():
+def test_without_a_ledger_only_bans_are_applied():
     hub_users = [HubUser("old", is_admin=True), HubUser("eve", servers=("",))]
-    found = changes(None, declared("alice", banned="eve"), hub_users)
-    assert (found.shut_out, found.demoted) == ({"eve"}, set())
+    changes = compare_access(None, declared("alice", banned="eve"), hub_users)
+    assert (changes.shut_out, changes.demoted) == ({"eve"}, set())
 
 
 def test_names_are_compared_as_the_hub_knows_them():
@@ -128,7 +131,7 @@ def test_names_are_compared_as_the_hub_knows_them():
 
 NAMES = st.frozensets(st.sampled_from(["ada", "bob", "carol", "dave"]))
 DECLARED = st.builds(
-    Declared,
+    DeclaredAccess,
     NAMES,
     NAMES,
     NAMES,
@@ -144,26 +147,26 @@ def test_what_was_declared_is_read_back_as_it_was_written(some):
 
 @given(DECLARED, DECLARED)
 def test_a_second_time_there_is_nothing_to_do(before, after):
-    done = changes(before, after, [])
-    again = changes(ledger_after(done, before, after), after, [])
-    assert again == changes(after, after, [])
+    first = compare_access(before, after, [])
+    again = compare_access(ledger_after(first, before, after), after, [])
+    assert again == compare_access(after, after, [])
     assert not again.shut_out
 
 
 @given(DECLARED, DECLARED)
-def test_nobody_who_is_welcome_is_shut_out_or_stays_locked(before, after):
-    done = changes(before, after, [])
-    assert not done.shut_out & after.welcome
-    assert not ledger_after(done, before, after).locked & after.welcome
+def test_no_permitted_user_is_shut_out_or_stays_locked(before, after):
+    first = compare_access(before, after, [])
+    assert not first.shut_out & after.permitted
+    assert not ledger_after(first, before, after).locked & after.permitted
 
 
 @given(DECLARED, DECLARED)
-def test_going_back_lets_everybody_in_again_who_was_welcome(before, after):
-    there = ledger_after(changes(before, after, []), before, after)
-    back = ledger_after(changes(there, before, []), there, before)
-    assert not back.locked & before.welcome
+def test_going_back_unlocks_all_users_who_were_permitted_before(before, after):
+    ledger = ledger_after(compare_access(before, after, []), before, after)
+    back = ledger_after(compare_access(ledger, before, []), ledger, before)
+    assert not back.locked & before.permitted
 
 
-def test_a_file_that_is_none_of_ours_is_nothing_known():
+def test_a_file_that_is_not_a_ledger_reads_as_none():
     for data in (None, b"", b"[]", b"{}", b'{"allowed": 3}', b"\xff"):
         assert read_declared(data) is None

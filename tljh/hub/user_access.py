@@ -1,7 +1,8 @@
-"""The people of the hub as a resource: what changed in lists takes hold without anybody's login.
+"""Users' access to the hub and the machine, as a resource.
 
-It comes after the hub's unit, because the hub itself ends servers and revokes tokens. Accounts,
-groups and processes are the machine's part and need no hub.
+A change of the lists takes effect when it is applied, not at a user's next login. The resource
+comes after the hub's unit in a plan, because only the running hub can stop servers and revoke
+tokens. Accounts, groups and processes are changed on the machine, without the hub.
 """
 
 from __future__ import annotations
@@ -27,30 +28,30 @@ from tljh.host.interface import Host, HostReader
 from tljh.host.secret_files import read_token
 from tljh.hub.api_client import HubApi
 from tljh.users.declared_access import (
-    Changes,
-    Declared,
+    AccessChanges,
+    DeclaredAccess,
     account_or_none,
-    changes,
+    compare_access,
     ledger_after,
     read_declared,
 )
 
-# The hub has just said that it is ready; a busy machine may still take a moment.
+# How long to wait for the API of a hub that has just reported READY to systemd.
 HUB_TIMEOUT_S = 15.0
 
 
-SHOWN_LET_IN = 20
+SHOWN_NEWLY_PERMITTED = 20
 
 
 @dataclass(frozen=True)
 class People(Wish):
-    """Everybody is what `declared` says; `removing` are shut out whatever the lists said.
+    """Access of all users as `declared`; the users in `removing` are shut out in any case.
 
-    `has_own_accounts` is false where people have ordinary accounts of the machine: those are
-    never locked, and nobody's other processes end.
+    `has_own_accounts` is false where users have ordinary accounts of the machine: those are
+    never locked, and processes other than the users' servers are left alone.
     """
 
-    declared: Declared
+    declared: DeclaredAccess
     ledger: Path
     url: str
     token_file: Path
@@ -71,62 +72,66 @@ class People(Wish):
         before = read_declared(host.read(self.ledger))
         token = read_token(host, self.token_file)
         users = HubApi(host, self.url, token).users() if token else None
-        found = changes(before, self.declared, users, self.removing)
-        after = ledger_after(found, before, self.declared)
-        if before is not None and after == before and found == Changes():
+        changes = compare_access(before, self.declared, users, self.removing)
+        after = ledger_after(changes, before, self.declared)
+        if before is not None and after == before and changes == AccessChanges():
             return None
-        known = frozenset(user.name for user in users or ())
+        in_hub = frozenset(user.name for user in users or ())
         change = PeopleChange(
-            found,
+            changes,
             after.as_bytes(),
             self.ledger,
             self.url,
             self.token_file,
-            known & found.shut_out,
+            in_hub & changes.shut_out,
             self.has_own_accounts,
         )
-        lines = _lines(found, self.has_own_accounts)
-        return change, Difference("+" if before is None else "~", _summary(found), lines)
+        lines = _lines(changes, self.has_own_accounts)
+        return change, Difference("+" if before is None else "~", _summary(changes), lines)
 
 
-def _lines(found: Changes, has_own_accounts: bool) -> tuple[str, ...]:
-    """What happens to whom; of a class that is let in, the first ones stand for all."""
-    if len(found.let_in) <= SHOWN_LET_IN:
-        return found.as_lines(has_own_accounts=has_own_accounts)
-    shown = frozenset(sorted(found.let_in)[:SHOWN_LET_IN])
-    more = f"and {len(found.let_in) - len(shown)} more may log in"
-    lines = replace(found, let_in=shown).as_lines(has_own_accounts=has_own_accounts)
-    return (*lines, more)
+def _lines(changes: AccessChanges, has_own_accounts: bool) -> tuple[str, ...]:
+    """Return a line for each user that changes, but only some of a class that may newly log in.
 
-
-def _summary(found: Changes) -> str:
-    counted = (
-        (len(found.let_in), "let in"),
-        (len(found.shut_out), "shut out"),
-        (len(found.demoted), "no administrator any more"),
-        (
-            len(found.joins) + len(found.leaves) + len(found.all_join) + len(found.all_leave),
-            "group changes",
-        ),
+    Users who lose something are always all listed: an admin must see them before they agree.
+    """
+    names = changes.newly_permitted
+    if len(names) <= SHOWN_NEWLY_PERMITTED:
+        return changes.as_lines(has_own_accounts=has_own_accounts)
+    first_names = frozenset(sorted(names)[:SHOWN_NEWLY_PERMITTED])
+    shortened = replace(changes, newly_permitted=first_names)
+    return (
+        *shortened.as_lines(has_own_accounts=has_own_accounts),
+        f"and {len(names) - len(first_names)} more may log in",
     )
-    parts = [f"{number} {what}" for number, what in counted if number]
-    return ", ".join(parts) or "lists change, nobody is affected"
+
+
+def _summary(changes: AccessChanges) -> str:
+    memberships = (*changes.joins, *changes.leaves, *changes.joined_by_all, *changes.left_by_all)
+    counts = (
+        (len(changes.newly_permitted), "may log in"),
+        (len(changes.shut_out), "shut out"),
+        (len(changes.demoted), "no longer admin"),
+        (len(memberships), "group changes"),
+    )
+    parts = [f"{number} {what}" for number, what in counts if number]
+    return ", ".join(parts) or "lists change, no user is affected"
 
 
 @dataclass(frozen=True)
 class PeopleChange(Resource):
-    """What a plan does to people, worked out when it was made.
+    """The changes of one plan, computed when the plan was made.
 
-    `known` are those of the shut out whom the hub has a record of, for an undo to bring back.
-    Tokens and sessions cannot come back: whoever was shut out logs in again.
+    `in_hub` are the users to be shut out who have a record in the hub's database: a rollback adds
+    them again. Tokens and sessions are lost: these users have to log in again.
     """
 
-    changes: Changes
+    changes: AccessChanges
     ledger_bytes: bytes = field(repr=False)
     ledger: Path
     url: str
     token_file: Path
-    known: frozenset[str]
+    in_hub: frozenset[str]
     has_own_accounts: bool
 
     kind: ClassVar[str] = "people"
@@ -139,10 +144,10 @@ class PeopleChange(Resource):
         return Difference("~", _summary(self.changes), _lines(self.changes, self.has_own_accounts))
 
     def _touched(self) -> dict[str, str]:
-        """Accounts by login of everybody whose account may change."""
-        found = self.changes
-        logins = found.shut_out | found.demoted | found.unlocked
-        logins |= {login for login, _ in found.joins | found.leaves}
+        """Return login name -> account for the users whose account may change."""
+        changes = self.changes
+        logins = changes.shut_out | changes.demoted | changes.unlocked
+        logins |= {login for login, _ in changes.joins | changes.leaves}
         accounts = {}
         for login in logins:
             account = account_or_none(login) if self.has_own_accounts else login
@@ -150,16 +155,16 @@ class PeopleChange(Resource):
                 accounts[login] = account
         return accounts
 
-    def _of_everybody(self, host: HostReader) -> list[str]:
-        """All accounts of people, where a group of everybody changes."""
-        if not self.changes.all_join and not self.changes.all_leave:
+    def _accounts_in_common_groups(self, host: HostReader) -> list[str]:
+        """Return all users' accounts if a common group changes, else none."""
+        if not self.changes.joined_by_all and not self.changes.left_by_all:
             return []
         return [user.name for user in managed_accounts(host)]
 
     def before(self, host: HostReader) -> Record:
         old = host.read(self.ledger)
         accounts: dict[str, Any] = {}
-        for account in (*self._touched().values(), *self._of_everybody(host)):
+        for account in (*self._touched().values(), *self._accounts_in_common_groups(host)):
             user = host.user(account)
             if user is not None:
                 accounts[account] = {
@@ -170,13 +175,14 @@ class PeopleChange(Resource):
             "ledger": str(self.ledger),
             "old": base64.b64encode(old).decode() if old is not None else None,
             "accounts": accounts,
-            "known": sorted(self.known),
+            "known": sorted(self.in_hub),
             "url": self.url,
             "token_file": str(self.token_file),
         }
 
     def apply(self, host: Host, progress: Progress) -> None:
-        self._tell_hub(host, progress)
+        # The hub first: if it does not answer, nothing on the machine has changed yet.
+        self._change_in_hub(host, progress)
         accounts = self._touched()
         for login in sorted(self.changes.shut_out):
             self._shut_out(host, login, accounts.get(login))
@@ -190,10 +196,11 @@ class PeopleChange(Resource):
             self._join(host, accounts.get(login), group)
         for login, group in sorted(self.changes.leaves):
             _leave(host, accounts.get(login), group)
-        self._move_everybody(host)
+        self._change_common_groups(host)
+        # Last: until it is written, the next plan has the same changes again.
         host.write(self.ledger, self.ledger_bytes, mode=0o600)
 
-    def _tell_hub(self, host: Host, progress: Progress) -> None:
+    def _change_in_hub(self, host: Host, progress: Progress) -> None:
         if not self.changes.shut_out and not self.changes.demoted:
             return
         api = HubApi(host, self.url, read_token(host, self.token_file) or "")
@@ -203,16 +210,16 @@ class PeopleChange(Resource):
                 raise TljhError(
                     "the hub does not let tljh end servers and sessions",
                     why=f"{self.url} did not answer a request with the token in {self.token_file}",
-                    fix="see what it says: tljh logs hub",
+                    fix="look for the cause in the hub's log: sudo tljh logs hub",
                 )
             host.pause(0.2)
-        everybody = sorted(self.changes.shut_out | self.changes.demoted)
-        for number, login in enumerate(everybody):
-            progress.advance(number, len(everybody), login)
+        logins = sorted(self.changes.shut_out | self.changes.demoted)
+        for number, login in enumerate(logins):
+            progress.advance(number, len(logins), login)
             api.act("shut-out" if login in self.changes.shut_out else "demote", login)
 
     def _own(self, host: Host, account: str | None) -> str | None:
-        """The account, if it exists and was made for somebody of this hub."""
+        """Return the account if it exists and tljh made it for a user, else None."""
         user = host.user(account) if account else None
         if user is None or not self.has_own_accounts or not is_managed(user):
             return None
@@ -220,18 +227,20 @@ class PeopleChange(Resource):
 
     def _shut_out(self, host: Host, login: str, account: str | None) -> None:
         own = self._own(host, account)
+        # Locked before its processes end, so that no new login or timer starts another one.
         if own is not None:
             host.lock_user(own)
         _leave(host, account, ADMINS_GROUP)
-        self._end(host, login, own)
+        self._end_processes(host, login, own)
 
     def _demote(self, host: Host, login: str, account: str | None) -> None:
         _leave(host, account, ADMINS_GROUP)
-        # sudo goes by the groups that a process was started with, so what runs has to end.
-        self._end(host, login, self._own(host, account))
+        # A process keeps the groups it was started with, and sudo believes those. So everything
+        # that runs for the former admin has to end.
+        self._end_processes(host, login, self._own(host, account))
 
-    def _end(self, host: Host, login: str, own: str | None) -> None:
-        # Units are named alike, whosever the account is.
+    def _end_processes(self, host: Host, login: str, own: str | None) -> None:
+        # A server's unit is jupyter-NAME also where the account is an ordinary one called NAME.
         name = account_or_none(login)
         units = running_units(host, name) if name else []
         if units:
@@ -243,38 +252,39 @@ class PeopleChange(Resource):
         if host.group(group) is None:
             host.add_group(group)
         user = host.user(account) if account else None
-        # Who has no account yet joins when it is made.
+        # An account that does not exist yet joins the group when the first start makes it.
         if user is not None and group not in user.groups:
             host.add_to_group(user.name, group)
 
-    def _move_everybody(self, host: Host) -> None:
-        after = read_declared(self.ledger_bytes) or Declared()
-        kept = {
+    def _change_common_groups(self, host: Host) -> None:
+        after = read_declared(self.ledger_bytes) or DeclaredAccess()
+        listed = {
             (account_or_none(login), group)
             for group, members in after.groups.items()
             for login in members
         }
-        for account in self._of_everybody(host):
-            for group in sorted(self.changes.all_leave):
-                if (account, group) not in kept:
+        for account in self._accounts_in_common_groups(host):
+            for group in sorted(self.changes.left_by_all):
+                # A group may stop being common, but still list this user by name.
+                if (account, group) not in listed:
                     _leave(host, account, group)
-            for group in sorted(self.changes.all_join):
+            for group in sorted(self.changes.joined_by_all):
                 self._join(host, account, group)
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
-        for account, was in record["accounts"].items():
+        for account, old in record["accounts"].items():
             user = host.user(account)
             if user is None:
                 continue
-            if is_expired(host, account) and not was["expired"]:
+            if is_expired(host, account) and not old["expired"]:
                 host.unlock_user(account)
-            elif was["expired"] and not is_expired(host, account):
+            elif old["expired"] and not is_expired(host, account):
                 host.lock_user(account)
-            for group in sorted(set(was["groups"]) - user.groups):
+            for group in sorted(set(old["groups"]) - user.groups):
                 if host.group(group) is not None:
                     host.add_to_group(account, group)
-            for group in sorted(user.groups - set(was["groups"])):
+            for group in sorted(user.groups - set(old["groups"])):
                 host.remove_from_group(account, group)
         ledger = Path(record["ledger"])
         if record["old"] is None:
@@ -284,8 +294,9 @@ class PeopleChange(Resource):
 
     @classmethod
     def settle(cls, host: Host, record: Record) -> None:
-        # Whoever is in a list is back by the hub's start; the others are added again. A hub that
-        # does not answer must not keep the undo from its end.
+        # The starting hub adds the users in its lists by itself; users who were only in its
+        # database are added here. A hub that does not answer is ignored, so that it cannot stop
+        # the rollback.
         token = read_token(host, Path(record["token_file"]))
         api = HubApi(host, record["url"], token or "")
         users = api.users() if token and record["known"] else None

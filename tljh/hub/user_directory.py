@@ -1,4 +1,4 @@
-"""Everybody whom lists, hub, passwords or accounts know, put together for `tljh user`."""
+"""All users known to the lists, the hub, the password file or the machine, for `tljh user`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody, as everything together knows them.
+    """A user, as all sources together describe them.
 
     `access` is `listed` (in users.allowed or users.admin), `added` (to the hub itself, for
-    example on its admin page), `banned`, or `none` for who has an account only. `has_password`
-    is None where the authenticator does not keep passwords in a file of ours.
+    example on its admin page), `banned`, or `none` (only an account is left). `has_password` is
+    None if the authenticator keeps no password file here.
     """
 
     name: str
@@ -46,20 +46,21 @@ class Person:
 
 @dataclass(frozen=True)
 class Register:
-    """People by name; `hub_answers` is false while only the machine could be asked."""
+    """All users by name; `hub_answers` is false if the hub's own users are missing."""
 
     people: dict[str, Person]
     hub_answers: bool
 
 
 def read_register(host: HostReader, config: Config, paths: Paths) -> Register:
-    """Ask the lists, the hub, the password file and the machine."""
+    """Collect users from the lists, the hub, the password file and the machine's accounts."""
     declared = declared_in(config)
     token = read_token(host, paths.state_dir / TOKEN_FILE)
     users = HubApi(host, api_url(config.base_url), token).users() if token else None
     in_hub = {user.name: user for user in users or ()}
     has_own_accounts = config.users.accounts == "managed"
-    # Others are the machine's own, and called like their people.
+    # Ordinary accounts of the machine (users.accounts: existing) carry no mark and are named like
+    # the login, so they are looked up by name below.
     managed = managed_accounts(host) if has_own_accounts else []
     accounts = {_login_of(user): user for user in managed}
     keeps_passwords = uses_first_use(config)
@@ -71,7 +72,7 @@ def read_register(host: HostReader, config: Config, paths: Paths) -> Register:
         account = accounts.get(name) or _account(host, name, has_own_accounts)
         if name in declared.banned:
             access = "banned"
-        elif name in declared.welcome:
+        elif name in declared.permitted:
             access = "listed"
         else:
             access = "added" if name in in_hub else "none"
@@ -96,7 +97,7 @@ def _account(host: HostReader, login: str, is_own: bool) -> UserInfo | None:
 
 
 def _login_of(user: UserInfo) -> str:
-    """Whose account it is: by its mark, or by its name where it was made without one."""
+    """Return the login name in the account's mark; without a mark, the name after `jupyter-`."""
     if user.comment.startswith(MARK):
         return unquote(user.comment.removeprefix(MARK))
     return user.name.removeprefix(PREFIX)

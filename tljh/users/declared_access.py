@@ -1,8 +1,8 @@
-"""Who should be what: what the lists of one configuration take from, and give to, whom.
+"""Access as config.yaml declares it, and what changes between two declarations.
 
-Pure. What was declared when it was last applied is kept in a file of its own, so that somebody
-who is gone from a list is told from somebody who never was in one (and was added in the hub's
-own admin page, for example).
+Pure. The lists that were last applied are kept in a ledger file. By it, a user who was removed
+from a list is distinguished from one who never was in a list (added on the hub's admin page, for
+example): the first loses access, the second keeps it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LEDGER = "people.json"
 
 @dataclass(frozen=True)
 class HubUser:
-    """Somebody in the hub's own database. `last_activity` is empty for who never was there."""
+    """A user in the hub's database; `last_activity` is empty until the first login."""
 
     name: str
     is_admin: bool = False
@@ -35,22 +35,23 @@ class HubUser:
 
 
 @dataclass(frozen=True)
-class Declared:
-    """What a configuration says of people.
+class DeclaredAccess:
+    """The lists of users in one configuration, by login names.
 
-    `everybody` are the groups that all accounts are in, `locked` the names whose accounts we
-    locked.
+    `groups` has the members of each Linux group, `common_groups` the groups that all accounts
+    join. `locked` are the users whose accounts tljh itself locked; an account that was locked by
+    an admin, with other tools, is never unlocked.
     """
 
     allowed: frozenset[str] = frozenset()
     admins: frozenset[str] = frozenset()
     banned: frozenset[str] = frozenset()
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    everybody: frozenset[str] = frozenset()
+    common_groups: frozenset[str] = frozenset()
     locked: frozenset[str] = frozenset()
 
     @property
-    def welcome(self) -> frozenset[str]:
+    def permitted(self) -> frozenset[str]:
         return (self.allowed | self.admins) - self.banned
 
     def groups_of(self, login: str) -> frozenset[str]:
@@ -62,29 +63,29 @@ class Declared:
             "admins": sorted(self.admins),
             "banned": sorted(self.banned),
             "groups": {name: sorted(members) for name, members in sorted(self.groups.items())},
-            "everybody": sorted(self.everybody),
+            "everybody": sorted(self.common_groups),
             "locked": sorted(self.locked),
         }
         return json.dumps(value, indent=1).encode() + b"\n"
 
 
-def declared_in(config: Config) -> Declared:
-    """The lists of a configuration, by the names that the hub knows people by."""
+def declared_in(config: Config) -> DeclaredAccess:
+    """Return the lists of a configuration, with names as the hub normalizes them."""
     users = config.users
-    return Declared(
+    return DeclaredAccess(
         allowed=frozenset(users.allowed),
         admins=frozenset(users.admin),
         banned=frozenset(users.banned),
-        groups={name: frozenset(them) for name, them in users.extra_user_groups.items()},
-        everybody=frozenset(users.groups),
+        groups={name: frozenset(members) for name, members in users.extra_user_groups.items()},
+        common_groups=frozenset(users.groups),
     )
 
 
-def read_declared(data: bytes | None) -> Declared | None:
-    """What was declared before; None where nothing was, or the file is not one of ours."""
+def read_declared(data: bytes | None) -> DeclaredAccess | None:
+    """Parse a ledger; return None if there is none or it is not valid."""
     try:
         value = json.loads(data or b"")
-        return Declared(
+        return DeclaredAccess(
             frozenset(value["allowed"]),
             frozenset(value["admins"]),
             frozenset(value["banned"]),
@@ -97,7 +98,7 @@ def read_declared(data: bytes | None) -> Declared | None:
 
 
 def listed_before(state_dir: Path) -> frozenset[str]:
-    """Who was in users.allowed when it was last applied."""
+    """Return the names in users.allowed as they were last applied."""
     try:
         declared = read_declared((state_dir / LEDGER).read_bytes())
     except OSError:
@@ -106,105 +107,115 @@ def listed_before(state_dir: Path) -> frozenset[str]:
 
 
 @dataclass(frozen=True)
-class Changes:
-    """What has to happen to whom, by login names.
+class AccessChanges:
+    """What changes for which user, by login names.
 
     `shut_out`: no login, servers stopped, tokens revoked, account locked. `demoted`: no longer
-    administrators, of the hub or of the machine. `joins` and `leaves` are pairs of a login and
-    a Linux group; `all_join` and `all_leave` are groups of everybody.
+    admins, of the hub or of the machine. `joins` and `leaves` are pairs of a login name and a
+    Linux group; `joined_by_all` and `left_by_all` are groups that all accounts join or leave.
     """
 
     shut_out: frozenset[str] = frozenset()
     demoted: frozenset[str] = frozenset()
-    let_in: frozenset[str] = frozenset()
+    newly_permitted: frozenset[str] = frozenset()
     unlocked: frozenset[str] = frozenset()
     joins: frozenset[tuple[str, str]] = frozenset()
     leaves: frozenset[tuple[str, str]] = frozenset()
-    all_join: frozenset[str] = frozenset()
-    all_leave: frozenset[str] = frozenset()
+    joined_by_all: frozenset[str] = frozenset()
+    left_by_all: frozenset[str] = frozenset()
 
     def as_lines(self, *, has_own_accounts: bool = True) -> tuple[str, ...]:
-        """One line for each person, as a plan shows it; only accounts of ours are locked."""
-        out = "is out: no login, servers stopped, tokens revoked"
-        found: dict[str, list[str]] = {}
+        """Return one line for each user that changes, for a plan.
+
+        Without `has_own_accounts`, users have ordinary accounts of the machine, which are never
+        locked or unlocked.
+        """
+        effects = "no login, servers stopped, tokens revoked"
+        if has_own_accounts:
+            effects += ", account locked"
+        parts: dict[str, list[str]] = {}
         texts = (
-            (self.let_in, "may log in"),
+            (self.newly_permitted, "may log in"),
             (self.unlocked if has_own_accounts else (), "account unlocked"),
-            (self.shut_out, f"{out}, account locked" if has_own_accounts else out),
-            (self.demoted, "is no administrator any more: no sudo, servers and sessions ended"),
+            (self.shut_out, f"shut out ({effects})"),
+            (self.demoted, "no longer an admin (no sudo, servers and sessions ended)"),
         )
         for names, text in texts:
             for name in names:
-                found.setdefault(name, []).append(text)
+                parts.setdefault(name, []).append(text)
         for name, group in sorted(self.joins):
-            found.setdefault(name, []).append(f"joins {group}")
+            parts.setdefault(name, []).append(f"joins {group}")
         for name, group in sorted(self.leaves):
-            found.setdefault(name, []).append(f"leaves {group}")
-        for group in sorted(self.all_join):
-            found.setdefault("everybody", []).append(f"joins {group}")
-        for group in sorted(self.all_leave):
-            found.setdefault("everybody", []).append(f"leaves {group}")
-        return tuple(f"{name}: {', '.join(texts)}" for name, texts in sorted(found.items()))
+            parts.setdefault(name, []).append(f"leaves {group}")
+        for group in sorted(self.joined_by_all):
+            parts.setdefault("all users", []).append(f"join {group}")
+        for group in sorted(self.left_by_all):
+            parts.setdefault("all users", []).append(f"leave {group}")
+        return tuple(f"{name}: {', '.join(texts)}" for name, texts in sorted(parts.items()))
 
 
-def changes(
-    before: Declared | None,
-    after: Declared,
+def compare_access(
+    before: DeclaredAccess | None,
+    after: DeclaredAccess,
     hub_users: Iterable[HubUser] | None,
     removing: frozenset[str] = frozenset(),
-) -> Changes:
-    """Compare what was declared with what is declared now.
+) -> AccessChanges:
+    """Return what changes for which user from `before` to `after`.
 
-    `hub_users` is None while the hub does not run; `removing` are shut out whatever the lists
-    said. Without `before` only bans count: nothing is known of who was in a list earlier.
+    `hub_users` is None while the hub does not answer. The users in `removing` lose access even
+    if they never were in a list. Without `before` (no ledger yet) only bans are applied,
+    because the users who were in the lists earlier are not known.
     """
-    had = before or Declared()
-    left = {
+    old = before or DeclaredAccess()
+    dropped = {
         name
-        for name in had.allowed | had.admins
-        # An administrator who is no longer one stays a user where users are not listed.
-        if name not in after.welcome and (name in had.allowed or after.allowed)
+        for name in old.allowed | old.admins
+        # An empty users.allowed restricts nobody: there, a former admin stays a user.
+        if name not in after.permitted and (name in old.allowed or after.allowed)
     }
-    banned = _bans_to_carry_out(had, after, hub_users)
-    shut_out = frozenset((left - after.banned) | banned | removing)
-    return Changes(
+    banned = _bans_to_apply(old, after, hub_users)
+    shut_out = frozenset((dropped - after.banned) | banned | removing)
+    return AccessChanges(
         shut_out=shut_out,
-        demoted=frozenset(had.admins - after.admins - shut_out - had.locked),
-        let_in=frozenset(after.welcome - had.welcome),
-        unlocked=frozenset(had.locked & (after.welcome | had.banned - after.banned) - shut_out),
+        demoted=frozenset(old.admins - after.admins - shut_out - old.locked),
+        newly_permitted=frozenset(after.permitted - old.permitted),
+        unlocked=frozenset(old.locked & (after.permitted | old.banned - after.banned) - shut_out),
         joins=frozenset(
-            _pairs(after) - _pairs(had)
-            | {(name, ADMINS_GROUP) for name in after.admins - had.admins - after.banned}
+            _memberships(after) - _memberships(old)
+            | {(name, ADMINS_GROUP) for name in after.admins - old.admins - after.banned}
         ),
-        leaves=frozenset(_pairs(had) - _pairs(after)),
-        all_join=after.everybody - had.everybody,
-        all_leave=had.everybody - after.everybody,
+        leaves=frozenset(_memberships(old) - _memberships(after)),
+        joined_by_all=after.common_groups - old.common_groups,
+        left_by_all=old.common_groups - after.common_groups,
     )
 
 
-def _bans_to_carry_out(
-    had: Declared, after: Declared, hub_users: Iterable[HubUser] | None
+def _bans_to_apply(
+    old: DeclaredAccess, after: DeclaredAccess, hub_users: Iterable[HubUser] | None
 ) -> set[str]:
-    new = set(after.banned - had.banned)
+    banned = set(after.banned - old.banned)
     for user in hub_users or ():
-        # The hub makes a record for each name in users.allowed; only one that was used matters.
+        # The hub makes a record for each name in users.allowed, also for a banned one. So a
+        # record alone does not mean that a ban was evaded; a server or a login does.
         if user.name in after.banned and (user.servers or user.last_activity):
-            new.add(user.name)
-    return new
+            banned.add(user.name)
+    return banned
 
 
-def _pairs(declared: Declared) -> set[tuple[str, str]]:
+def _memberships(declared: DeclaredAccess) -> set[tuple[str, str]]:
     return {(name, group) for group, members in declared.groups.items() for name in members}
 
 
-def ledger_after(done: Changes, before: Declared | None, after: Declared) -> Declared:
-    """What to remember once `done` is done."""
-    locked = ((before or Declared()).locked | done.shut_out) - done.unlocked
+def ledger_after(
+    changes: AccessChanges, before: DeclaredAccess | None, after: DeclaredAccess
+) -> DeclaredAccess:
+    """Return what the ledger holds once `changes` are applied."""
+    locked = ((before or DeclaredAccess()).locked | changes.shut_out) - changes.unlocked
     return replace(after, locked=locked)
 
 
 def account_or_none(login: str) -> str | None:
-    """The account of a login name; None for a name that cannot have one."""
+    """Return the account of a login name; None for a name that cannot have one."""
     try:
         return account_name(login)
     except ValueError:

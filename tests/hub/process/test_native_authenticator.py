@@ -10,7 +10,7 @@ from tests.hub.process.running import Browser, running_hub
 from tljh.host.password_store import hash_password
 from tljh.settings.load import load
 from tljh.users.claims import claim_file, new_claim
-from tljh.users.declared_access import LEDGER, Declared, declared_in
+from tljh.users.declared_access import LEDGER, DeclaredAccess, declared_in
 from tljh.users.facts import logins_with_password
 
 PASSWORD = "a fine password"
@@ -108,7 +108,7 @@ def test_a_name_that_somebody_waits_with_is_not_theirs_when_it_becomes_an_admini
     sign_up(hub, "carla", "the password of a stranger")
     sign_up(hub, "lotte")
     state = hub.paths.state_dir
-    (state / LEDGER).write_bytes(Declared(allowed=frozenset({"lotte"})).as_bytes())
+    (state / LEDGER).write_bytes(DeclaredAccess(allowed=frozenset({"lotte"})).as_bytes())
     text = "auth: {type: native}\nusers: {admin: [boss, carla, lotte]}\n"
     config = load(text.encode())
     # lotte was listed when she signed up, so hers is hers; carla gets a claim.
