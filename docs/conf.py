@@ -48,6 +48,7 @@ html_additional_pages = {"index": "redirect.html"}
 
 _SECTION = re.compile(r"^## (.+)\n((?:.*\n)*?)(?=^## |\Z)", re.M)
 _PAGE = re.compile(r"\]\(([^)#:]+)\.md\)")
+INDEXES = ("docs/index", "docs/decisions/index")
 
 
 def tables_of_contents(index: str) -> str:
@@ -63,8 +64,8 @@ def tables_of_contents(index: str) -> str:
 
 
 def add_navigation(app: Any, name: str, source: list[str]) -> None:
-    """Append the tables of contents to the index while Sphinx reads it."""
-    if name == root_doc:
+    """Append the tables of contents to an index while Sphinx reads it."""
+    if name in INDEXES:
         source[0] += tables_of_contents(source[0])
 
 

@@ -306,3 +306,77 @@ def test_the_page_about_changes_has_the_directories_of_the_journal():
     for directory in (journal.PENDING, journal.UNDONE):
         assert f"| `{directory}/` |" in page
     assert f"the last {journal.KEPT_ENTRIES} are kept" in page
+
+
+def test_the_page_about_the_supervisor_has_its_numbers():
+    from tljh.proxy.supervisor import __main__ as supervisor
+
+    page = (DOCS / "supervisor.md").read_text()
+    source = Path(supervisor.__file__).read_text()
+    defaults = dict(re.findall(r'"--([a-z-]+)", type=\w+, default=([\d.]+)', source))
+    for option, text in (("ready-timeout", "{} s"), ("linger", "{} s"), ("keep-alive", "{} s")):
+        shown = text.format(f"{float(defaults[option]):g}")
+        assert re.search(rf"{shown} \(`--{option}`\)", page), option
+    assert f"SIGKILL after {float(defaults['stop-grace']):g} s" in page
+    assert f"more than {defaults['max-draining']} are draining" in page
+    assert f"more than {supervisor.MOST_LEAVING} leaving" in page
+    assert f"After {supervisor.CRASHES_IN_A_ROW} crashes in a row" in page
+    for phase in ("starting", "serving", "leaving", "draining"):
+        assert f"| {phase} |" in page
+
+
+def files_in_the_table() -> list[tuple[re.Pattern[str], str, str]]:
+    """Return path, mode and owner of each row, the path as a pattern."""
+    text = (DOCS / "reference/files.md").read_text()
+    rows = []
+    for section in text.split("\n## "):
+        owner = "root:traefik" if "group `traefik`" in section else "root:root"
+        for path, mode in re.findall(r"^\| `(/[^`]+)` \| (\S+) \|", section, re.M):
+            pattern = re.escape(path.rstrip("/")).replace("…", "[^/]+")
+            rows.append((re.compile(pattern), mode.zfill(4), owner))
+    return rows
+
+
+def test_every_file_of_an_installation_is_in_the_table_of_files(monkeypatch):
+    from dataclasses import replace
+
+    from tests.operations import test_converge as machines
+    from tljh.engine.file_resources import Directory, File, PathResource
+    from tljh.operations.converge import work_out
+    from tljh.operations.install_and_reload import request_of
+
+    configuration = b"""
+        https: {enabled: true, mode: internal}
+        users: {admin: [ada], shared_folders: {course: pupils}}
+    """
+    monkeypatch.setattr(
+        "tljh.operations.install_and_reload._conda_environments", lambda *_, **__: []
+    )
+    request = replace(
+        request_of(machines.ANSWERS, machines.PATHS), configuration=lambda _: configuration
+    )
+    plan = work_out(machines.machine(), machines.PATHS, request).plan
+    rows = files_in_the_table()
+    resources = [step.resource for step in plan.steps]
+    paths = [resource for resource in resources if isinstance(resource, PathResource)]
+    assert len(paths) > 50
+    for resource in paths:
+        inside = ("/opt/tljh/state/claims/",)
+        if resource.name.startswith(inside):
+            continue
+        modes = [(mode, owner) for path, mode, owner in rows if path.fullmatch(resource.name)]
+        assert len(modes) == 1, f"{resource.name} is not in docs/reference/files.md, or twice"
+        if isinstance(resource, File | Directory):
+            owner = f"{resource.owner}:{resource.group}"
+            assert modes == [(f"{resource.mode:04o}", owner)], resource.name
+
+
+def test_the_index_of_decisions_has_each_number_with_its_title():
+    index = (DOCS / "decisions/index.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| (?:\[(.+)\]\((.+)\)|\(not used\)) \|", index, re.M)
+    assert [int(number) for number, _, _ in rows] == list(range(1, len(rows) + 1))
+    records = {path.name: path.read_text() for path in (DOCS / "decisions").glob("0*.md")}
+    assert {name for _, _, name in rows if name} == records.keys()
+    for number, title, name in rows:
+        assert not name or name.startswith(f"{int(number):04d}-")
+        assert not name or records[name].startswith(f"# {number}. {title}")
