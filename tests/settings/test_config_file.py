@@ -217,8 +217,8 @@ def test_twenty_sets_of_different_keys_at_once_all_survive(tmp_path: Path) -> No
 WRITER = """
 import sys
 from pathlib import Path
-from tljh.configfile import ConfigFile
-from tljh.yamledit import set_value
+from tljh.settings.config_file import ConfigFile
+from tljh.settings.yaml_edit import set_value
 path = ("http", "port")
 file = ConfigFile(Path(sys.argv[1]))
 file.examine()

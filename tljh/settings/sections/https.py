@@ -32,6 +32,10 @@ Provider = Literal[
 ]
 
 
+# Knows by itself when a change has reached all of its servers.
+WAITS_ITSELF = frozenset({"route53"})
+
+
 # More than any chain takes: a file that is named by mistake is not read as a whole.
 MOST_FILE_BYTES = 1 << 20
 
@@ -184,7 +188,3 @@ class HttpsSettings(Section):
         if self.tls.cert and self.tls.key:
             return "tls"
         return "letsencrypt" if self.letsencrypt.domains else None
-
-
-# Knows by itself when a change has reached all of its servers.
-WAITS_ITSELF = frozenset({"route53"})
