@@ -15,11 +15,12 @@ from tests.configurations import real_catalogue
 from tljh import config as config_module
 from tljh.base.errors import TljhError
 from tljh.settings.declaration import Cost
-from tljh.settings.keys import setting_keys, walk_settings
+from tljh.settings.keys import setting_keys
 from tljh.settings.load import check, examine, load
 from tljh.settings.root import Config
 from tljh.settings.secret_names import looks_secret
 from tljh.settings.sections.limits import memory_bytes
+from tljh.settings.shape import shape_of, walk
 
 
 def loaded(text: str) -> Config:
@@ -191,7 +192,9 @@ def test_http_and_https_ports_may_be_equal_while_https_is_off() -> None:
 
 def test_every_setting_has_one_sentence_of_help_and_a_cost() -> None:
     costs = {cost.value for cost in Cost}
-    for path, info, shape in walk_settings(Config):
+    for path, shape in walk(shape_of(Config)):
+        info = shape.declaration
+        assert info is not None
         assert info.description, path
         assert info.description.endswith("."), path
         if shape.kind != "section":
@@ -199,8 +202,22 @@ def test_every_setting_has_one_sentence_of_help_and_a_cost() -> None:
             assert info.json_schema_extra["cost"] in costs, path
 
 
+def test_every_setting_has_a_type() -> None:
+    assert [path for path, shape in walk(shape_of(Config)) if shape.kind == "any"] == []
+
+
+def test_type_that_is_defined_below_its_section_is_refused() -> None:
+    from tljh.settings.declaration import Section, setting
+
+    class Mine(Section):
+        size: "Size" = setting(None, help="How large.", cost=Cost.NOTHING)  # noqa: F821, UP037
+
+    with pytest.raises(TypeError, match="Size"):
+        shape_of(Mine)
+
+
 def test_every_secret_setting_has_a_name_by_which_it_is_hidden() -> None:
-    for path, _, shape in walk_settings(Config):
+    for path, shape in walk(shape_of(Config)):
         assert shape.secret == (shape.kind == "text" and looks_secret(path[-1])), path
 
 

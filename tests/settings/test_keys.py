@@ -11,9 +11,9 @@ from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.settings.command_line_values import read_value
 from tljh.settings.config_file import ConfigFile
-from tljh.settings.declaration import ANYTHING, shape_of
 from tljh.settings.keys import key_text, parse_key, setting_keys
 from tljh.settings.root import Config
+from tljh.settings.shape import ANYTHING, shape_of
 
 FILE = ConfigFile(Paths().config_file, catalogue=real_catalogue())
 

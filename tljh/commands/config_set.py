@@ -22,7 +22,8 @@ from tljh.settings.yaml_edit import set_value as set_in_text
 from tljh.settings.yaml_tree import parse
 
 if TYPE_CHECKING:
-    from tljh.settings.declaration import KeyPath, Shape
+    from tljh.settings.declaration import KeyPath
+    from tljh.settings.shape import Shape
 
 StdinOption = Annotated[bool, Option("--stdin", "Read the value from standard input; for secrets.")]
 
@@ -223,7 +224,7 @@ def _default(file: ConfigFile, path: KeyPath) -> Any:
 def _known(file: ConfigFile, key: str, any_key: bool) -> tuple[KeyPath, Shape]:
     if not any_key:
         return file.known(key)
-    from tljh.settings.declaration import ANYTHING
+    from tljh.settings.shape import ANYTHING
 
     path = file.key(key)
     return path, file.shape_at(path) or ANYTHING

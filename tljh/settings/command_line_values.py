@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from tljh.base.errors import Exit, TljhError
-from tljh.settings.declaration import ANYTHING, Shape
-from tljh.settings.validation import plain_value
+from tljh.settings.shape import ANYTHING, Shape
+from tljh.settings.tree_values import TreeReader
 from tljh.settings.yaml_tree import NULLS, WORDS_FOR_BOOL, Node, parse
 
 _INT = re.compile(r"^[-+]?[0-9]{1,40}$")
@@ -60,7 +60,7 @@ def _read(text: str, shape: Shape) -> Any:
             and node.kind == "map"
             and [key.raw for key, _ in node.pairs()] == ["file"]
         ):
-            return value_of(node, Shape("map", item=Shape("text")))
+            return _ArgumentReader().value(node, Shape("map", item=Shape("text")))
     if shape.nullable and text.lower() in _NONE and shape.kind != "any":
         return None
     if shape.kind == "text":
@@ -82,7 +82,7 @@ def _read(text: str, shape: Shape) -> Any:
         node = _node(text)
         if node is None or node.kind != "map":
             raise NotReadable("it takes YAML like {name: value}")
-        return value_of(node, shape)
+        return _ArgumentReader().value(node, shape)
     return _anything(text)
 
 
@@ -106,7 +106,7 @@ def _list(text: str, shape: Shape) -> Any:
         node = _node(text)
         if node is None or node.kind != "list":
             raise NotReadable("it begins like a YAML list and is none")
-        return value_of(node, shape)
+        return _ArgumentReader().value(node, shape)
     return [_read(text, inner)]
 
 
@@ -115,7 +115,7 @@ def _anything(text: str) -> Any:
     node = _node(text)
     if node is None or (node.kind == "scalar" and node.plain and text.strip() != node.raw):
         return text
-    return value_of(node, ANYTHING)
+    return _ArgumentReader().value(node, ANYTHING)
 
 
 def _node(text: str) -> Node | None:
@@ -123,14 +123,10 @@ def _node(text: str) -> Node | None:
     return None if document.problems else document.root
 
 
-def value_of(node: Node, shape: Shape) -> Any:
-    """Plain values of a tree, unquoted words read by their shape."""
-    if node.kind == "map":
-        return {key.raw: value_of(one, shape.at(key.raw) or ANYTHING) for key, one in node.pairs()}
-    if node.kind == "list":
-        return [value_of(item, shape.item or ANYTHING) for item in node.items]
-    if not node.plain:
-        return node.raw
-    if node.raw in NULLS and shape.kind == "text" and not shape.nullable:
-        return node.raw
-    return plain_value(node.raw, shape)
+class _ArgumentReader(TreeReader):
+    """Reads YAML of an argument; a word for null is text where text is expected."""
+
+    def scalar(self, node: Node, shape: Shape) -> Any:
+        if node.plain and node.raw in NULLS and shape.kind == "text" and not shape.nullable:
+            return node.raw
+        return super().scalar(node, shape)

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING
 
 from tljh.base.errors import Finding, TljhError
 from tljh.base.files import edit_lock, permission_error, read_file
-from tljh.settings.keys import key_text, parse_key, shape_at
+from tljh.settings.keys import key_text, parse_key
 from tljh.settings.yaml_tree import Document, parse
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from tljh.host.interface import Host
-    from tljh.settings.declaration import KeyPath, Problem, Shape
+    from tljh.settings.declaration import KeyPath, Problem
     from tljh.settings.root import Config
+    from tljh.settings.shape import Shape
     from tljh.settings.trait_catalogue import Catalogue
     from tljh.settings.validation import Examined
 
@@ -121,8 +122,8 @@ class ConfigFile:
 
     @property
     def shape(self) -> Shape:
-        from tljh.settings.declaration import shape_of
         from tljh.settings.root import Config
+        from tljh.settings.shape import shape_of
 
         return shape_of(Config)
 
@@ -152,8 +153,8 @@ class ConfigFile:
 
     def shape_at(self, path: KeyPath) -> Shape | None:
         """What may stand at a path: by the schema, the installed classes, plugins' sections."""
-        from tljh.settings.declaration import ANYTHING, Shape, shape_of
         from tljh.settings.secret_names import looks_secret
+        from tljh.settings.shape import ANYTHING, Shape, shape_at, shape_of
 
         first = str(path[0])
         in_auth = first == "auth" and len(path) > 1 and str(path[1])[:1].isupper()

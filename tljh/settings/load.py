@@ -11,8 +11,9 @@ from tljh.settings.root import Config
 from tljh.settings.rules import logins, proxy
 
 if TYPE_CHECKING:
+    from tljh.settings.file_reader import PluginSections
     from tljh.settings.trait_catalogue import Catalogue
-    from tljh.settings.validation import Examined, PluginSections
+    from tljh.settings.validation import Examined
 
 
 def examine(

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
-from tljh.settings.declaration import Cost, Shape
-from tljh.settings.keys import key_text, walk_settings
+from tljh.settings.declaration import Cost
+from tljh.settings.keys import key_text
+from tljh.settings.shape import Shape, shape_of, walk
 from tljh.settings.yaml_edit import flow_text
 
 if TYPE_CHECKING:
@@ -94,9 +94,11 @@ def type_text(shape: Shape) -> str:
     return f"{text}, or null" if shape.nullable else text
 
 
-def described(path: tuple[str, ...], info: FieldInfo, shape: Shape) -> Described:
+def described(path: tuple[str, ...], shape: Shape) -> Described:
     """Read a description off a declaration."""
     key = key_text(path)
+    info = shape.declaration
+    assert info is not None, key
     if shape.kind == "section":
         return Described(key, info.description or "", "section", is_section=True)
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
@@ -108,7 +110,7 @@ def described(path: tuple[str, ...], info: FieldInfo, shape: Shape) -> Described
         info.get_default(call_default_factory=True),
         str(extra["cost"]),
         str(examples[0]) if isinstance(examples, list) else None,
-        bool(extra.get("secret")),
+        shape.secret,
     )
 
 
@@ -126,8 +128,8 @@ def described_trait(key: str, trait: Trait) -> Described:
 
 def all_settings(model: type[BaseModel]) -> Iterator[Described]:
     """Every setting and section, in the order of declaration."""
-    for path, info, shape in walk_settings(model):
-        yield described(path, info, shape)
+    for path, shape in walk(shape_of(model)):
+        yield described(path, shape)
 
 
 def json_schema(model: type[BaseModel], sections: Iterable[str] = ()) -> dict[str, Any]:

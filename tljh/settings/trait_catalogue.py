@@ -11,9 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tljh.settings.declaration import ANYTHING, KeyPath, Problem, Shape
+from tljh.settings.declaration import KeyPath, Problem
 from tljh.settings.keys import key_text
 from tljh.settings.secret_names import looks_secret
+from tljh.settings.shape import ANYTHING, Shape
 
 _SHAPES: dict[str, Shape] = {
     "bool": Shape("bool"),

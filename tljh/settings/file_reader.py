@@ -1,0 +1,142 @@
+"""Values of config.yaml, read along the schema, the installed classes and plugins' sections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel
+
+from tljh.settings.declaration import KeyPath, Problem
+from tljh.settings.keys import key_text, setting_keys
+from tljh.settings.model_errors import show_value, typed
+from tljh.settings.shape import ANYTHING, Shape, shape_of
+from tljh.settings.trait_catalogue import Catalogue
+from tljh.settings.tree_values import ABSENT, TreeReader
+from tljh.settings.yaml_tree import Node
+
+# Sections of plugins: the model that the plugin declares, or None for an unchecked section.
+PluginSections = Mapping[str, type[BaseModel] | None]
+
+
+class FileReader(TreeReader):
+    """One reading of a file; unknown names and wrong traits are collected as `problems`."""
+
+    def __init__(
+        self, model: type[BaseModel], catalogue: Catalogue | None, sections: PluginSections
+    ) -> None:
+        self.model = model
+        self.catalogue = catalogue
+        self.sections = sections
+        self.problems: list[Problem] = []
+
+    def read(self, root: Node) -> dict[str, Any]:
+        """Return the values of the whole file."""
+        values: dict[str, Any] = {}
+        shape = shape_of(self.model)
+        for key, node in root.pairs():
+            name = key.raw
+            if name in self.sections and shape.at(name) is None:
+                values[name] = self._plugin_section(node, name)
+            # Anchors may be kept below names that begin with x-.
+            elif not (node.anchor and name.startswith("x-")):
+                values[name] = self.entry(node, shape, (name,))
+        values = {name: value for name, value in values.items() if value is not ABSENT}
+        self._check_authenticators(values)
+        return values
+
+    def value(self, node: Node, shape: Shape, path: KeyPath = ()) -> Any:
+        """Return the plain value of a node.
+
+        A section, list or map without anything after its name is absent.
+        """
+        if node.is_null and not shape.nullable and shape.kind in ("section", "list", "map"):
+            return ABSENT
+        return super().value(node, shape, path)
+
+    def entry(self, node: Node, above: Shape, path: KeyPath) -> Any:
+        """Return the value at `path`; in a section, an unknown name is a problem."""
+        if above.kind != "section" or path[-1] in above.fields:
+            return super().entry(node, above, path)
+        if above.at(path[-1]) is not None:
+            return self._traits(node, path)
+        self._add_unknown(path, above)
+        return ABSENT
+
+    def _check_authenticators(self, values: Mapping[str, Any]) -> None:
+        for section, name in (("auth", "type"), ("JupyterHub", "authenticator_class")):
+            traits = values.get(section)
+            authenticator = traits.get(name) if isinstance(traits, dict) else None
+            if self.catalogue and isinstance(authenticator, str):
+                problem = self.catalogue.authenticator_problem(authenticator, (section, name))
+                self.problems += [problem] if problem else []
+
+    def _traits(self, node: Node, path: KeyPath) -> dict[str, Any]:
+        """Return the traits of a class, checked where the catalogue knows it."""
+        if node.is_null:
+            return {}
+        if node.kind != "map":
+            what = f"{key_text(path)} must hold traits with values, not {show_value(node.value())}"
+            self.problems.append(Problem(path, what))
+            return {}
+        class_name = str(path[-1])
+        is_class = self.catalogue is None or class_name in self.catalogue.classes
+        is_misspelled = len(path) == 1 and class_name.lower() in self.model.model_fields
+        if is_misspelled and not is_class:
+            self._add_unknown(path, shape_of(self.model), near=[class_name.lower()])
+            return {}
+        if self.catalogue is None:
+            self.problems.append(
+                Problem(
+                    path,
+                    f"{key_text(path)} is not checked",
+                    why="the list of installed classes is made when the hub is installed",
+                    severity="warning",
+                    at_key=True,
+                )
+            )
+            return dict(node.value())
+        shape = self.catalogue.shape(class_name)
+        values: dict[str, Any] = {}
+        for key, child in node.pairs():
+            value = self.value(child, shape.at(key.raw) or ANYTHING, (*path, key.raw))
+            # An empty trait is null: it is not set, but the class must still have it.
+            values[key.raw] = None if value is ABSENT else value
+        self.problems += self.catalogue.section_problems(path, values)
+        return values
+
+    def _plugin_section(self, node: Node, name: str) -> Any:
+        model = self.sections[name]
+        if model is None or node.kind != "map":
+            return node.value()
+        values = self.entries(node, shape_of(model), (name,))
+        typed(model, values, self.problems, (name,))
+        return values
+
+    def _add_unknown(self, path: KeyPath, section: Shape, near: list[str] | None = None) -> None:
+        name = str(path[-1])
+        fix = self._nearest(path, section, near)
+        if fix is None and len(path) == 1:
+            fix = f"if it belongs to a plugin: sudo tljh-config add-item plugins.sections {name}"
+        self.problems.append(
+            Problem(
+                path,
+                f"there is no setting {key_text(path)}",
+                fix=fix or f"remove it, or see: tljh-config describe {key_text(path[:-1])}",
+                at_key=True,
+            )
+        )
+
+    def _nearest(self, path: KeyPath, section: Shape, near: list[str] | None) -> str | None:
+        """Guess what an unknown name was meant to be: in its section, then anywhere."""
+        name = str(path[-1])
+        # At the top level any name may be a plugin's, so only a close one is offered.
+        cutoff = 0.76 if len(path) == 1 else 0.6
+        near = near or get_close_matches(name, list(section.fields), 1, cutoff)
+        if near:
+            return f"did you mean {key_text((*path[:-1], near[0]))}?"
+        keys = setting_keys(self.model)
+        same_name = [key for key in keys if key.rpartition(".")[2] == name]
+        guesses = same_name or get_close_matches(key_text(path), keys, 1, 0.75)
+        return f"did you mean {' or '.join(guesses)}?" if guesses else None

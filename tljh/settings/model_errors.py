@@ -1,0 +1,145 @@
+"""What pydantic refuses in the values of a file, as problems with their fixes."""
+
+from __future__ import annotations
+
+import copy
+import shlex
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from tljh.settings.declaration import KeyPath, Problem
+from tljh.settings.keys import default_at, key_text
+from tljh.settings.shape import ANYTHING, Shape, shape_at, shape_of
+from tljh.settings.tree_values import plain_value
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def typed(model: type[M], values: dict[str, Any], problems: list[Problem], at: KeyPath = ()) -> M:
+    """Return `values` as a model, with defaults in place of what it refuses.
+
+    Adds a problem for each refused value; `at` is the path of the model in the file.
+    """
+    accepted = copy.deepcopy(values)
+    # Each round leaves out at least one value.
+    for _ in range(1000):
+        try:
+            return model.model_validate(accepted)
+        except ValidationError as error:
+            for details in error.errors(include_url=False):
+                path = tuple(step for step in details["loc"] if step != "[key]")
+                problems.append(_problem(model, path, details, at))
+                _leave_out(accepted, path)
+    return model()
+
+
+def _leave_out(values: dict[str, Any], path: KeyPath) -> None:
+    """Remove the value at `path`; of a list the whole list, so that positions stay true."""
+    if not path:
+        values.clear()
+        return
+    holder: Any = values
+    for step in path[:-1]:
+        below = holder.get(step)
+        if not isinstance(below, dict):
+            holder.pop(step, None)
+            return
+        holder = below
+    holder.pop(path[-1], None)
+
+
+def _problem(model: type[BaseModel], path: KeyPath, error: Any, at: KeyPath) -> Problem:
+    whole = (*at, *path)
+    key = key_text(whole)
+    if error["loc"] and error["loc"][-1] == "[key]":
+        what = f"{key} {error['ctx']['error']}" if "ctx" in error else f"{key} is no name"
+        return Problem(whole, what, fix="write another name there", at_key=True)
+    if error["type"] == "missing":
+        return Problem(whole, f"{key} is missing", at_key=True)
+    if error["type"] == "extra_forbidden":
+        return Problem(whole, f"there is no setting {key}", at_key=True)
+    shape = shape_at(shape_of(model), path) or ANYTHING
+    value = error.get("input")
+    what = f"{key} {_refusal(shape, value, error)}"
+    fix = _rewritten(shape, path, value)
+    if fix is not None:
+        return Problem(whole, what, fix=fix)
+    return Problem(whole, what, fix=_reset(model, path, shape, value), fix_resets=True)
+
+
+def _refusal(shape: Shape, value: Any, error: Any) -> str:
+    """Return what follows the key in the message."""
+    is_hidden = shape.secret and isinstance(value, (str, int))
+    text = "what is set" if is_hidden else show_value(value)
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    if error["type"] == "string_pattern_mismatch":
+        return f"has a form that is not allowed here: {text}"
+    if error["type"] == "too_short":
+        return "must not be empty"
+    expected = shape.description()
+    if error["type"].startswith(("greater_than", "less_than")):
+        # The value is a number, so the message names only the bounds.
+        for words in ("a whole number ", "a number ", "of "):
+            expected = expected.removeprefix(words)
+    return f"must be {expected}, not {text}"
+
+
+def _rewritten(shape: Shape, path: KeyPath, value: Any) -> str | None:
+    """Return how to write the value that was meant, where that can be guessed."""
+    if shape.kind == "list" and isinstance(value, (str, int)):
+        return f"write it as a list: [{value}]"
+    if path and isinstance(path[-1], int):
+        if isinstance(value, (int, float)):
+            return "put quotes around it"
+        if isinstance(value, str) and value.isprintable() and value != value.strip() != "":
+            return f"write {value.strip()!r}"
+        return None
+    if shape.choices and isinstance(value, str):
+        near = get_close_matches(value, shape.choices, 1, 0.5)
+        return f"sudo tljh-config set {key_text(path)} {near[0]}" if near else None
+    if isinstance(value, str) and shape.kind in ("int", "number", "bool"):
+        unquoted = plain_value(value, shape)
+        is_bool = isinstance(unquoted, bool)
+        is_number = isinstance(unquoted, (int, float)) and not is_bool
+        if is_bool if shape.kind == "bool" else is_number:
+            return f"write it without quotes: {value}"
+    return None
+
+
+def _reset(model: type[BaseModel], path: KeyPath, shape: Shape, value: Any) -> str | None:
+    """Return the command that removes the value."""
+    if path and isinstance(path[-1], int):
+        if not isinstance(value, str) or not value.isprintable():
+            return "remove it"
+        return f"sudo tljh-config remove-item {key_text(path[:-1])} {shlex.quote(value)}"
+    if shape.choices and isinstance(value, str):
+        return f"sudo tljh-config set {key_text(path)} {shape.choices[0]}"
+    default = default_at(model, path)
+    if isinstance(default, (int, float, str, bool)) and default != "":
+        return f"sudo tljh-config set {key_text(path)} {_typed_text(default)}"
+    return f"sudo tljh-config unset {key_text(path)}" if path else None
+
+
+def show_value(value: Any) -> str:
+    """Return a value for a message: text in quotes, long text shortened, no collections."""
+    if isinstance(value, str):
+        text = f"the text {value!r}"
+    elif isinstance(value, dict):
+        text = "a map"
+    elif isinstance(value, list):
+        text = "a list"
+    else:
+        text = _typed_text(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _typed_text(value: Any) -> str:
+    """Return a simple value as an admin types it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "null"
+    return f"{value:g}" if isinstance(value, float) else str(value)

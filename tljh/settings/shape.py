@@ -1,0 +1,183 @@
+"""The shapes of the settings: what value each place of the configuration takes.
+
+The shapes are read off the pydantic schema once. Everything that has to know what a key or a
+place takes walks them with the functions below: key parsing, validation, the command line's
+values, completion and the reference page.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Annotated, Any, ForwardRef, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Interval, Le, Lt
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+Kind = Literal["text", "int", "number", "bool", "list", "map", "section", "any"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The values that one place of the configuration takes.
+
+    `item` is the shape of the items of a list or the values of a map, `fields` the shapes below a
+    section, and `declaration` the field of the schema that a setting is declared by.
+    """
+
+    kind: Kind
+    nullable: bool = False
+    choices: tuple[str, ...] = ()
+    item: Shape | None = None
+    fields: Mapping[str, Shape] = field(default_factory=dict)
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    secret: bool = False
+    # `{file: /path}` is accepted in place of the value: the trait is read from that file.
+    may_be_file: bool = False
+    # Names that begin with a capital letter are sections of classes (auth, and the root).
+    takes_classes: bool = False
+    declaration: FieldInfo | None = None
+
+    def at(self, key: str | int) -> Shape | None:
+        """Return the shape one step down; None where the schema has nothing."""
+        if self.kind == "section":
+            below = self.fields.get(str(key))
+            if below is None and self.takes_classes and str(key)[:1].isupper():
+                return ANYTHING
+            return below
+        if self.kind == "map" or (self.kind == "list" and isinstance(key, int)):
+            return self.item
+        if self.may_be_file and key == "file":
+            return Shape("text")
+        return ANYTHING if self.kind == "any" else None
+
+    def description(self) -> str:
+        """Return the words that follow 'must be' in an error message."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        if self.kind in ("int", "number"):
+            return self._number_description()
+        if self.kind == "list":
+            words = {"text": "a list of texts", "int": "a list of whole numbers"}
+            return words.get(self.item.kind if self.item else "any", "a list")
+        words = {
+            "text": "text",
+            "bool": "true or false",
+            "map": "a map (names with values)",
+            "section": "a section (names with values)",
+            "any": "a value",
+        }
+        return words[self.kind]
+
+    def _number_description(self) -> str:
+        noun = "whole number" if self.kind == "int" else "number"
+        if self.minimum is not None and self.maximum is not None:
+            return f"a {noun} between {_number(self.minimum)} and {_number(self.maximum)}"
+        if self.minimum is not None:
+            return f"a {noun} of at least {_number(self.minimum)}"
+        if self.above is not None:
+            return f"a {noun} above {_number(self.above)}"
+        return f"a {noun}"
+
+
+ANYTHING = Shape("any", nullable=True)
+
+
+def shapes_along(shape: Shape, path: Iterable[str | int]) -> Iterator[Shape | None]:
+    """Yield the shape after each step of `path`; None from the first unknown step on."""
+    current: Shape | None = shape
+    for step in path:
+        current = current.at(step) if current is not None else None
+        yield current
+
+
+def shape_at(shape: Shape, path: Iterable[str | int]) -> Shape | None:
+    """Return the shape at the end of `path`; None where the schema has nothing."""
+    last: Shape | None = shape
+    for last in shapes_along(shape, path):
+        if last is None:
+            return None
+    return last
+
+
+def walk(shape: Shape, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Shape]]:
+    """Yield every setting and section below `shape` with its path, in the order of declaration."""
+    for name, below in shape.fields.items():
+        path = (*above, name)
+        yield path, below
+        yield from walk(below, path)
+
+
+@cache
+def shape_of(model: type[BaseModel]) -> Shape:
+    """Return the shape of a section with everything below it."""
+    fields = {name: _shape_of_field(info) for name, info in model.model_fields.items()}
+    takes_classes = model.model_config.get("extra") == "allow"
+    return Shape("section", fields=fields, takes_classes=takes_classes)
+
+
+def _shape_of_field(info: FieldInfo) -> Shape:
+    shape = _shape_of_annotation(info.annotation, info.metadata)
+    extra = info.json_schema_extra
+    return replace(
+        shape,
+        # Bounds of a nullable number are metadata of the field, not of the type in the union.
+        **(_bounds(info.metadata) if shape.nullable else {}),
+        secret=isinstance(extra, dict) and bool(extra.get("secret")),
+        declaration=info,
+    )
+
+
+def _shape_of_annotation(annotation: Any, metadata: list[Any]) -> Shape:
+    if isinstance(annotation, (str, ForwardRef)):
+        # Pydantic leaves a name that is defined further down as text, and such a setting would
+        # be taken for one without a type.
+        raise TypeError(f"define {annotation} above the section that uses it")
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        inner, *rest = get_args(annotation)
+        return _shape_of_annotation(inner, [*metadata, *rest])
+    if origin in (Union, types.UnionType):
+        parts = [part for part in get_args(annotation) if part is not type(None)]
+        if len(parts) != 1:
+            return ANYTHING
+        return replace(_shape_of_annotation(parts[0], metadata), nullable=True)
+    if origin is Literal:
+        return Shape("text", choices=tuple(str(choice) for choice in get_args(annotation)))
+    if origin in (list, tuple):
+        return Shape("list", item=_shape_of_annotation(get_args(annotation)[0], []))
+    if origin is dict:
+        return Shape("map", item=_shape_of_annotation(get_args(annotation)[1], []))
+    if isinstance(annotation, type):
+        if issubclass(annotation, BaseModel):
+            return shape_of(annotation)
+        kinds: dict[type, Kind] = {bool: "bool", int: "int", float: "number", str: "text"}
+        if annotation in kinds:
+            return Shape(kinds[annotation], **_bounds(metadata))
+    return ANYTHING
+
+
+def _bounds(metadata: Iterable[Any]) -> dict[str, Any]:
+    bounds: dict[str, Any] = {}
+    for entry in metadata:
+        # `Field(ge=…)` inside an Annotated arrives as a FieldInfo with its own metadata.
+        if isinstance(entry, FieldInfo):
+            bounds |= _bounds(entry.metadata)
+        if isinstance(entry, (Ge, Interval)) and entry.ge is not None:
+            bounds["minimum"] = entry.ge
+        if isinstance(entry, (Le, Interval)) and entry.le is not None:
+            bounds["maximum"] = entry.le
+        if isinstance(entry, (Gt, Interval)) and entry.gt is not None:
+            bounds["above"] = entry.gt
+        if isinstance(entry, Lt):
+            raise TypeError("declare an inclusive upper bound: le, not lt")
+    return bounds
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else f"{value:g}"
