@@ -1,4 +1,4 @@
-"""Real environments from the tiny channel, in a temporary prefix, by the real worker."""
+"""Real environments from the tiny channel, made by the real worker in a temporary prefix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tljh.base.paths import Paths
 from tljh.base.progress import SilentProgress
-from tljh.conda.environment import Wanted
+from tljh.conda.environment import RequiredPackage
 from tljh.conda.resource import UserEnvironmentPresent
 from tljh.engine.apply import Occasion, apply, begun, recover
 from tljh.engine.journal import Journal
@@ -25,15 +25,15 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 if str(CHECKOUT / "integration-tests") not in sys.path:
     sys.path.insert(0, str(CHECKOUT / "integration-tests"))
 
-import channel as local_channel  # noqa: E402 - it is no package that could be installed
+import channel as local_channel  # noqa: E402 - a folder, not an installable package
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL of whoever called the worker; the worker dies with its caller."""
+    """Simulates SIGKILL of the process that called the worker."""
 
 
 class DyingHost(RealHost):
-    """This machine, but whoever uses it dies at the worker's event number `dies_at`."""
+    """This machine, whose caller dies at the worker's step number `dies_at`."""
 
     dies_at: int | None = None
     seen = 0
@@ -52,7 +52,7 @@ class DyingHost(RealHost):
 
 @dataclass
 class Machine:
-    """A prefix of its own with the engine around it."""
+    """A temporary prefix, and the engine that changes it."""
 
     paths: Paths
     host: DyingHost
@@ -66,9 +66,9 @@ class Machine:
     def journal(self) -> Journal:
         return Journal(self.paths.journal_dir)
 
-    def environment(self, *specs: str | Wanted, **more: object) -> UserEnvironmentPresent:
-        wanted = tuple(Wanted.from_spec(s) if isinstance(s, str) else s for s in specs)
-        return UserEnvironmentPresent(self.paths, self.channels, wanted, **more)  # type: ignore[arg-type]
+    def environment(self, *specs: str | RequiredPackage, **more: object) -> UserEnvironmentPresent:
+        required = tuple(RequiredPackage.from_spec(s) if isinstance(s, str) else s for s in specs)
+        return UserEnvironmentPresent(self.paths, self.channels, required, **more)  # type: ignore[arg-type]
 
     def plan(self, *resources: Resource) -> Plan:
         return plan(resources, self.host)
@@ -81,27 +81,29 @@ class Machine:
         return planned
 
     def converge(self, *resources: Resource, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Apply as commands do: long work begins before anything else is done."""
+        """Apply as commands do: start the slow steps first, then call `meanwhile`."""
         self.recover()
         self.carry_out(self.plan(*resources), meanwhile)
 
     def carry_out(self, planned: Plan, meanwhile: Callable[[], None] = lambda: None) -> None:
         occasion = Occasion("root", "test", {})
-        shown = SilentProgress()
-        with begun(planned, self.host, shown) as started:
+        progress = SilentProgress()
+        with begun(planned, self.host, progress) as started:
             meanwhile()
-            apply(started, self.host, self.journal, occasion, progress=shown, health=lambda: None)
+            apply(
+                started, self.host, self.journal, occasion, progress=progress, health=lambda: None
+            )
 
     def recover(self) -> None:
         recover(self.host, self.journal, SilentProgress())
 
     def installed(self) -> dict[str, str]:
-        """Versions by name, as the packages' own files tell."""
-        found = {}
+        """Read versions by name from conda-meta."""
+        versions = {}
         for path in sorted((self.user / "conda-meta").glob("*.json")):
             name, version, _ = path.stem.rsplit("-", 2)
-            found[name] = version
-        return found
+            versions[name] = version
+        return versions
 
     def contents(self) -> dict[str, bytes | str]:
         return contents(self.user)
@@ -111,7 +113,7 @@ class Machine:
 
 
 def contents(root: Path) -> dict[str, bytes | str]:
-    """Everything below `root` by its path, without what is only a trace of having run."""
+    """Read everything below `root` by path, without byte code, which runs write too."""
     return {
         str(path.relative_to(root)): str(path.readlink())
         if path.is_symlink()
@@ -140,7 +142,7 @@ def _built(kind: str) -> Path:
 
 @pytest.fixture
 def channel_copy(tiny: Path, tmp_path: Path) -> Path:
-    """A channel that a test may damage."""
+    """Copy the channel, for a test that damages it."""
     return Path(shutil.copytree(tiny, tmp_path / "channel"))
 
 

@@ -12,13 +12,13 @@ from tljh.conda.worker import bytecode
 
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
-    found = tmp_path / "env" / "lib" / "python3"
+    path = tmp_path / "env" / "lib" / "python3"
     for name in ("os", "site-packages/boat/sail", "site-packages/boat/tests/wreck"):
-        add(found, name, "x = 1\n")
+        add(path, name, "x = 1\n")
     for name in ("test/support", "site-packages/pip/main", "site-packages/boat/pip/oar"):
-        add(found, name, "x = 1\n")
-    add(found, "site-packages/boat/template", "{{ no python }}\n")
-    return found
+        add(path, name, "x = 1\n")
+    add(path, "site-packages/boat/template", "{{ no python }}\n")
+    return path
 
 
 def add(library: Path, name: str, text: str) -> None:
@@ -34,19 +34,19 @@ def run(library: Path, *unused: str) -> None:
 
 
 def compiled(library: Path) -> list[str]:
-    found = (path.relative_to(library) for path in library.rglob("*.pyc"))
-    return sorted(f"{path.parent.parent / path.name.partition('.')[0]}" for path in found)
+    files = (path.relative_to(library) for path in library.rglob("*.pyc"))
+    return sorted(f"{path.parent.parent / path.name.partition('.')[0]}" for path in files)
 
 
-def test_everything_but_tests_and_what_is_named_is_compiled_for_its_final_place(library):
+def test_everything_but_tests_and_named_packages_is_compiled_for_its_final_place(library):
     run(library, "pip")
     assert compiled(library) == ["os", "site-packages/boat/pip/oar", "site-packages/boat/sail"]
-    (one,) = library.glob("__pycache__/os.*.pyc")
-    assert b"/final/lib/python3/os.py" in one.read_bytes()
+    (cached,) = library.glob("__pycache__/os.*.pyc")
+    assert b"/final/lib/python3/os.py" in cached.read_bytes()
     assert list(library.rglob("*.pyc.*")) == []
 
 
-def test_what_is_up_to_date_is_left_alone_and_what_is_not_is_replaced(library):
+def test_current_byte_code_is_left_alone_and_stale_byte_code_is_replaced(library):
     run(library)
     (fresh,) = library.glob("__pycache__/os.*.pyc")
     before = fresh.stat().st_ino
@@ -60,12 +60,12 @@ def test_what_is_up_to_date_is_left_alone_and_what_is_not_is_replaced(library):
     assert fresh.read_bytes() != linked.read_bytes()
 
 
-def test_python_takes_it_for_its_own(library):
+def test_python_accepts_the_byte_code_as_current(library):
     run(library)
     source = library / "os.py"
-    (found,) = library.glob("__pycache__/os.*.pyc")
-    assert Path(importlib.util.cache_from_source(str(source))) == found
-    header = found.read_bytes()[:16]
+    (cached,) = library.glob("__pycache__/os.*.pyc")
+    assert Path(importlib.util.cache_from_source(str(source))) == cached
+    header = cached.read_bytes()[:16]
     assert header[:4] == importlib.util.MAGIC_NUMBER
     assert int.from_bytes(header[8:12], "little") == int(source.stat().st_mtime)
     assert int.from_bytes(header[12:], "little") == source.stat().st_size

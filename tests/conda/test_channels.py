@@ -1,10 +1,10 @@
-"""Addresses of channels, and what may be shown of them."""
+"""URLs of channels, and their display without passwords."""
 
 from __future__ import annotations
 
 import pytest
 
-from tljh.conda.channels import channel_url, shown, without_access
+from tljh.conda.channels import channel_url, redact_channel, redact_message
 
 
 @pytest.mark.parametrize(
@@ -31,11 +31,11 @@ def test_a_channel_may_be_a_name_a_url_or_a_path(channel, url):
     ],
 )
 def test_a_channel_is_shown_without_what_gives_access(channel, public):
-    assert shown(channel) == public
+    assert redact_channel(channel) == public
 
 
 def test_messages_of_the_engine_lose_passwords():
     channel = "https://me:secret@mirror.example/forge"
-    said = f"error sending request for url ({channel}/noarch/repodata.json)"
-    assert "secret" not in without_access(said, [channel])
-    assert "mirror.example/forge/noarch" in without_access(said, [channel])
+    message = f"error sending request for url ({channel}/noarch/repodata.json)"
+    assert "secret" not in redact_message(message, [channel])
+    assert "mirror.example/forge/noarch" in redact_message(message, [channel])

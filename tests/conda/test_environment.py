@@ -1,4 +1,4 @@
-"""What an environment's directories tell, and what it lacks."""
+"""What is read from an environment's directories, and which packages are missing."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tljh.conda.environment import (
+    RequiredPackage,
     UserEnvironment,
-    Wanted,
     conda_packages,
     distributions,
-    lacking,
+    missing_packages,
     read_environment,
-    shadowed,
+    shadowed_distributions,
 )
 from tljh.conda.resource import singleuser
 from tljh.host.fake import FakeHost
@@ -46,10 +46,10 @@ def test_an_environment_is_read_without_opening_a_package():
     host.files[PREFIX / "lib/python3.12/site-packages/pip-26.3.dist-info"] = (directory, b"")
     marker = b'{"generation": 3, "requirements": ["abc"]}'
     host.files[PREFIX / "conda-meta/tljh-environment"] = (empty, marker)
-    found = read_environment(host, PREFIX)
-    assert found is not None
-    assert (found.conda, found.distributions) == ({"python": "3.12.4"}, {"pip": "26.3"})
-    assert (found.generation, found.requirements) == (3, {"abc"})
+    environment = read_environment(host, PREFIX)
+    assert environment is not None
+    assert (environment.conda, environment.distributions) == ({"python": "3.12.4"}, {"pip": "26.3"})
+    assert (environment.generation, environment.requirements) == (3, {"abc"})
 
 
 @pytest.mark.parametrize("damaged", [b"", b"[]", b"{", b"\xff"])
@@ -58,13 +58,13 @@ def test_a_damaged_marker_counts_as_none(damaged):
     info = FileInfo("directory", 0o755, "root", "root")
     host.files[PREFIX / "conda-meta"] = (info, b"")
     host.files[PREFIX / "conda-meta/tljh-environment"] = (FileInfo("file", 0o644, "", ""), damaged)
-    found = read_environment(host, PREFIX)
-    assert found is not None
-    assert found.generation == 0
+    environment = read_environment(host, PREFIX)
+    assert environment is not None
+    assert environment.generation == 0
 
 
 @pytest.mark.parametrize(
-    ("spec", "version", "lacks"),
+    ("spec", "version", "is_missing"),
     [
         ("numpy", "1.0", False),
         ("numpy>=2", "2.1", False),
@@ -80,25 +80,26 @@ def test_a_damaged_marker_counts_as_none(damaged):
         ("scipy", "", True),
     ],
 )
-def test_a_spec_of_a_plugin_is_compared_with_what_is_installed(spec, version, lacks):
+def test_a_spec_of_a_plugin_is_compared_with_what_is_installed(spec, version, is_missing):
     environment = UserEnvironment(conda={"numpy": version})
-    assert bool(lacking(environment, [Wanted.from_spec(spec)])) is lacks
+    assert bool(missing_packages(environment, [RequiredPackage.from_spec(spec)])) is is_missing
 
 
 def test_the_single_user_server_may_be_newer_than_the_hub_but_not_older():
-    def lacks(version: str) -> bool:
-        return bool(lacking(UserEnvironment({"jupyterhub-singleuser": version}), [SINGLEUSER]))
+    def is_missing(version: str) -> bool:
+        environment = UserEnvironment({"jupyterhub-singleuser": version})
+        return missing_packages(environment, [SINGLEUSER]) == [SINGLEUSER]
 
-    assert [lacks(version) for version in ("6.1.0", "6.1.1", "6.2.0")] == [True, False, False]
+    assert [is_missing(version) for version in ("6.1.0", "6.1.1", "6.2.0")] == [True, False, False]
 
 
 def test_what_pip_installed_is_good_enough():
     environment = UserEnvironment(distributions={"jupyterlab": "4.5", "jupyterhub": "6.1.1"})
-    assert lacking(environment, [Wanted("jupyterlab"), SINGLEUSER]) == []
+    assert missing_packages(environment, [RequiredPackage("jupyterlab"), SINGLEUSER]) == []
 
 
-def test_an_older_version_that_pip_put_over_condas_is_lacking_and_shadowed():
+def test_an_older_version_that_pip_put_over_condas_is_missing_and_shadowed():
     environment = UserEnvironment({"jupyterhub-singleuser": "6.1.1"}, {"jupyterhub": "5.0"})
-    missing = lacking(environment, [SINGLEUSER])
+    missing = missing_packages(environment, [SINGLEUSER])
     assert missing == [SINGLEUSER]
-    assert shadowed(environment, missing) == ["jupyterhub"]
+    assert shadowed_distributions(environment, missing) == ["jupyterhub"]

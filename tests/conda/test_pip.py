@@ -1,28 +1,29 @@
-"""pip requirements in the shared environment, and what pip and conda do to each other."""
+"""pip requirements in the user environment, and what pip and conda do to each other."""
 
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.installer.conftest import make_wheel
 from tljh.base.errors import TljhError
-from tljh.conda.environment import Wanted
+from tljh.conda.environment import RequiredPackage
 from tljh.conda.requirements import read_requirements
 from tljh.host.fake import FakeHost
 from tljh.host.interface import Response
 
 from .conftest import Machine
 
-FERRY = Wanted("ferry", "==2.0", at_least="2.0")
+FERRY = RequiredPackage("ferry", "==2.0", at_least="2.0")
 BASE = ("python", FERRY)
 
 
 @pytest.fixture(autouse=True)
 def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only place that pip's packages come from: raft 1.0 and 1.1, and another ferry."""
+    """Serve raft 1.0 and 1.1 and ferry 1.5 and 3.0 as the only packages that uv finds."""
     folder = tmp_path / "links"
     folder.mkdir()
     for name, version in (("raft", "1.0"), ("raft", "1.1"), ("ferry", "1.5"), ("ferry", "3.0")):
@@ -39,14 +40,14 @@ def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def says(machine: Machine, command: str) -> str:
+def output_of(machine: Machine, command: str) -> str:
     path = machine.user / "bin" / command
     return subprocess.run([path], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def pip_installs(machine: Machine, requirement: str) -> None:
-    """As an admin would, past us."""
-    uv = Path(__import__("sys").executable).with_name("uv")
+def pip_install(machine: Machine, requirement: str) -> None:
+    """Install as an admin does, without tljh."""
+    uv = Path(sys.executable).with_name("uv")
     command = [uv, "pip", "install", "-q", "--python", machine.user / "bin/python", requirement]
     command += ["--no-index", "--find-links", machine.user.parents[1] / "links"]
     subprocess.run(command, check=True)
@@ -59,12 +60,12 @@ def dist_infos(machine: Machine, name: str) -> list[str]:
 def test_requirements_are_installed_once_and_their_commands_run(machine):
     environment = machine.environment(*BASE, requirements=("raft==1.0",))
     assert "pip requirements (1)" in machine.apply(environment).as_text()
-    assert says(machine, "raft") == "raft 1.0"
+    assert output_of(machine, "raft") == "raft 1.0"
     assert not machine.plan(environment)
     assert not machine.plan(machine.environment(*BASE))
 
 
-def test_new_requirements_build_beside_and_can_be_undone(machine):
+def test_new_requirements_are_rolled_back_where_the_hub_fails(machine):
     machine.apply(machine.environment(*BASE, requirements=("raft==1.0",)))
     before = machine.contents()
 
@@ -77,7 +78,7 @@ def test_new_requirements_build_beside_and_can_be_undone(machine):
     assert machine.contents() == before
     again = machine.environment(*BASE, requirements=("raft>=1.1",))
     machine.apply(again)
-    assert says(machine, "raft") == "raft 1.1"
+    assert output_of(machine, "raft") == "raft 1.1"
     assert not machine.plan(again)
 
 
@@ -96,35 +97,35 @@ def test_a_requirement_may_not_break_what_servers_need(machine):
 
 def test_a_newer_version_by_pip_is_left_alone(machine):
     machine.apply(machine.environment(*BASE))
-    pip_installs(machine, "ferry==3.0")
-    assert says(machine, "ferry") == "ferry 3.0"
+    pip_install(machine, "ferry==3.0")
+    assert output_of(machine, "ferry") == "ferry 3.0"
     assert not machine.plan(machine.environment(*BASE))
 
 
 def test_an_older_version_that_pip_put_over_condas_gives_way(machine):
     machine.apply(machine.environment(*BASE))
-    pip_installs(machine, "ferry==1.5")
+    pip_install(machine, "ferry==1.5")
     plan = machine.apply(machine.environment(*BASE))
-    assert "conda's ferry again, in place of pip's" in plan.as_text()
-    assert says(machine, "ferry") == "ferry 2.0"
+    assert "conda's ferry replaces pip's" in plan.as_text()
+    assert output_of(machine, "ferry") == "ferry 2.0"
     assert dist_infos(machine, "ferry") == ["ferry-2.0.dist-info"]
     assert not machine.plan(machine.environment(*BASE))
 
 
 def test_conda_packages_that_arrive_over_pips_leave_one_set_of_metadata(machine):
     machine.apply(machine.environment("python"))
-    pip_installs(machine, "ferry==1.5")
+    pip_install(machine, "ferry==1.5")
     machine.apply(machine.environment(*BASE))
-    assert says(machine, "ferry") == "ferry 2.0"
+    assert output_of(machine, "ferry") == "ferry 2.0"
     assert dist_infos(machine, "ferry") == ["ferry-2.0.dist-info"]
 
 
-def test_requirements_come_from_a_file_or_from_where_a_url_leads():
+def test_requirements_come_from_a_file_or_from_a_url_with_redirects():
     host = FakeHost()
     host.write(Path("/opt/r.txt"), b"raft\n", mode=0o644)
-    away = Response(302, headers={"Location": "/there.txt"})
+    redirect = Response(302, headers={"Location": "/there.txt"})
     host.responses = {
-        "https://x.example/r.txt": away,
+        "https://x.example/r.txt": redirect,
         "https://x.example/there.txt": Response(200, "boat\n"),
     }
     assert read_requirements(host, None) == ()
@@ -138,7 +139,7 @@ def test_requirements_that_cannot_be_read_are_named(source):
         read_requirements(FakeHost(), source)
 
 
-def test_files_that_a_requirements_file_refers_to_are_found_from_where_it_lies():
+def test_references_of_a_requirements_file_are_relative_to_that_file():
     text = "numpy\n-r base.txt\n--constraint=more/limits.txt\n-r https://y.example/z.txt\n-cc.txt\n"
     host = FakeHost(responses={"https://x.example/a/r.txt": Response(200, text)})
     host.write(Path("/opt/r.txt"), text.encode(), mode=0o644)

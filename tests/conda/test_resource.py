@@ -1,4 +1,4 @@
-"""Installing, updating, undoing and being killed, with real packages and the real worker."""
+"""Installs, updates, rollbacks and kills, with real packages and the real worker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 
 from tljh.base.errors import TljhError
 from tljh.conda import engine
-from tljh.conda.environment import BUILDING, MARKER, Wanted
+from tljh.conda.environment import BUILDING, MARKER, RequiredPackage
 from tljh.conda.tools import CondaTools
 from tljh.conda.worker import trees
 
@@ -32,9 +32,10 @@ def fail() -> None:
 
 
 def break_off(machine: Machine, after: int, *specs: str) -> None:
-    """Apply, and die after that many steps of the worker."""
+    """Apply, and die after `after` steps of the worker."""
     machine.host.dies_at, machine.host.seen = after, 0
-    # A killed process runs no handler, so what undo would do must not happen here either.
+    # A killed process runs no handler. So the journal is written by hand here and the resource
+    # applied directly: `apply` would catch the exception and roll back.
     try:
         planned = machine.plan(machine.environment(*specs))
         machine.journal.begin(machine.host, who="", command="", changes=(), files={})
@@ -76,7 +77,7 @@ def test_an_environment_is_readable_by_all_and_writable_by_none_but_its_owner(ma
     assert not (machine.user / "CACHEDIR.TAG").exists()
 
 
-def test_conda_is_told_what_was_done_and_asked_for(machine):
+def test_condas_history_names_the_packages_and_the_specs(machine):
     machine.apply(machine.environment("boat==1.0"))
     history = (machine.user / "conda-meta" / "history").read_text()
     assert "/noarch::boat-1.0-0\n" in history
@@ -85,7 +86,7 @@ def test_conda_is_told_what_was_done_and_asked_for(machine):
     assert record["requested_specs"] == ["boat ==1.0"]
 
 
-def test_python_commands_and_byte_code_belong_to_the_final_place(machine):
+def test_python_commands_and_byte_code_name_the_final_place(machine):
     machine.apply(machine.environment("ferry", "python"))
     ran = subprocess.run([machine.user / "bin/ferry"], capture_output=True, text=True, check=True)
     assert ran.stdout == "ferry 2.0\n"
@@ -94,8 +95,8 @@ def test_python_commands_and_byte_code_belong_to_the_final_place(machine):
     assert os.fsencode(machine.user / "lib") in compiled.read_bytes()
     assert os.fsencode(machine.paths.versions) not in compiled.read_bytes()
     assert list(library.glob("__pycache__/os.*.pyc"))
-    asked = "import sys; print(sys.prefix == sys.base_prefix, sys.prefix)"
-    command = [machine.user / "bin/python", "-c", asked]
+    program = "import sys; print(sys.prefix == sys.base_prefix, sys.prefix)"
+    command = [machine.user / "bin/python", "-c", program]
     answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert answer == f"True {machine.user}\n"
 
@@ -190,7 +191,7 @@ def test_a_package_that_no_channel_has_is_named(machine):
     assert "--conda-channel" in str(refused.value)
 
 
-def test_an_update_that_what_admins_added_does_not_allow_says_so(machine):
+def test_an_update_that_an_admins_pin_forbids_is_refused(machine):
     machine.apply(machine.environment("anchor"))
     (machine.user / "conda-meta/pinned").write_text("anchor ==1.0\nriver <2\n")
     with pytest.raises(TljhError) as refused:
@@ -260,8 +261,8 @@ def test_a_damaged_package_stops_the_update_and_the_rerun_works(
     with pytest.raises(TljhError, match=r"boat-2\.0"):
         machine.apply(machine.environment("river==2.0", "boat"))
     assert machine.contents() == before
-    mended = (tiny / "noarch" / "boat-2.0-0.conda").read_bytes()
-    (channel_copy / "noarch" / "boat-2.0-0.conda").write_bytes(mended)
+    good = (tiny / "noarch" / "boat-2.0-0.conda").read_bytes()
+    (channel_copy / "noarch" / "boat-2.0-0.conda").write_bytes(good)
     machine.apply(machine.environment("river==2.0", "boat"))
     assert machine.installed() == {"boat": "2.0", "river": "2.0"}
 
@@ -349,29 +350,27 @@ def test_old_snapshots_go_when_new_ones_come(machine):
     assert machine.leftovers() == ["user-3", "user-4", "user-5"]
 
 
-def test_a_worker_that_dies_is_reported_with_what_it_said(machine, monkeypatch):
+def test_a_worker_that_dies_is_reported_with_its_last_output(machine, monkeypatch):
     monkeypatch.setattr(engine, "worker_command", lambda: ["sh", "-c", "echo so long >&2; exit 9"])
     with pytest.raises(TljhError, match="so long"):
         machine.plan(machine.environment("river"))
 
 
-def test_conda_gets_a_prefix_of_its_own_and_acts_on_the_shared_environment(
-    make_machine, tiny, more
-):
+def test_conda_gets_its_own_prefix_and_changes_the_user_environment(make_machine, tiny, more):
     machine = make_machine([tiny, more])
     resources = machine.environment("river"), CondaTools(machine.paths, machine.channels)
     machine.apply(*resources)
     wrapper = machine.user / "bin/conda"
     environment = {"PATH": os.environ["PATH"]}
-    said = subprocess.run(
+    done = subprocess.run(
         [wrapper, "install", "x y"], env=environment, capture_output=True, text=True, check=True
     )
-    assert said.stdout == f"{machine.user} install x y\n"
-    own = subprocess.run(
+    assert done.stdout == f"{machine.user} install x y\n"
+    with_prefix = subprocess.run(
         [wrapper], env={**environment, "CONDA_PREFIX": "/mine"}, capture_output=True, text=True,
         check=True,
     )  # fmt: skip
-    assert own.stdout.strip() == "/mine"
+    assert with_prefix.stdout.strip() == "/mine"
     assert str(more) in (machine.paths.conda / ".condarc").read_text()
     assert not machine.plan(*resources)
     wrapper.write_text("#!/bin/sh\n")
@@ -381,12 +380,12 @@ def test_conda_gets_a_prefix_of_its_own_and_acts_on_the_shared_environment(
 def test_channels_without_conda_are_noted_once(machine):
     tools = CondaTools(machine.paths, machine.channels)
     plan = machine.apply(machine.environment("river"), tools)
-    assert "no conda here; left out" in plan.as_text()
+    assert "left out: no conda in" in plan.as_text()
     assert not machine.plan(tools)
     assert not (machine.user / "bin/conda").exists()
 
 
-def test_an_undone_install_takes_condas_prefix_and_commands_along(make_machine, tiny, more):
+def test_a_rolled_back_install_removes_condas_prefix_and_commands(make_machine, tiny, more):
     machine = make_machine([tiny, more])
     with pytest.raises(TljhError):
         machine.apply(
@@ -398,14 +397,14 @@ def test_an_undone_install_takes_condas_prefix_and_commands_along(make_machine, 
 
 def test_a_newer_version_that_an_admin_installed_is_left_alone(machine):
     machine.apply(machine.environment("river==2.0"))
-    assert not machine.plan(machine.environment(Wanted("river", "==1.1", at_least="1.1")))
+    assert not machine.plan(machine.environment(RequiredPackage("river", "==1.1", at_least="1.1")))
 
 
-def test_a_first_environment_is_built_before_its_turn_and_put_in_place_at_it(machine):
-    beside = machine.paths.versions / f"{BUILDING}user"
+def test_a_first_environment_is_built_before_its_turn_and_exchanged_in_it(machine):
+    building = machine.paths.versions / f"{BUILDING}user"
 
     def look() -> None:
-        wait_until((beside / MARKER).exists)
+        wait_until((building / MARKER).exists)
         assert not machine.user.exists()
 
     machine.converge(machine.environment("boat", "python"), meanwhile=look)
@@ -415,14 +414,14 @@ def test_a_first_environment_is_built_before_its_turn_and_put_in_place_at_it(mac
     assert machine.journal.numbers(machine.host) == [1]
 
 
-def test_what_was_begun_for_a_change_that_is_refused_leaves_nothing(machine):
+def test_a_build_for_a_change_that_is_refused_leaves_nothing(machine):
     with pytest.raises(TljhError):
         machine.converge(machine.environment("boat", "python"), meanwhile=fail)
     assert not machine.user.exists()
     assert machine.leftovers() == []
 
 
-def test_an_environment_that_stands_is_not_built_before_its_turn(machine):
+def test_an_existing_environment_is_not_built_before_its_turn(machine):
     machine.converge(machine.environment("river==1.0", "python"))
 
     def look() -> None:
@@ -433,16 +432,14 @@ def test_an_environment_that_stands_is_not_built_before_its_turn(machine):
     assert machine.leftovers() == ["user-2"]
 
 
-def test_a_failure_while_an_environment_is_built_before_its_turn_is_told_at_it(
-    make_machine, channel_copy
-):
+def test_a_failure_of_a_build_before_its_turn_is_reported_in_its_turn(make_machine, channel_copy):
     machine = make_machine([channel_copy])
     planned = machine.plan(machine.environment("boat"))
     tampered(channel_copy / "noarch" / "boat-2.0-0.conda")
     with pytest.raises(TljhError, match=r"boat-2\.0"):
         machine.carry_out(planned)
     assert not machine.user.exists()
-    # What was fetched is of use when it is repeated.
+    # The next attempt needs the downloads again.
     assert machine.leftovers() == [".packages"]
 
 
@@ -458,14 +455,14 @@ getattr(machine, sys.argv[4])(machine.environment("boat", "python"))
 
 
 def members(session: int) -> list[int]:
-    """Processes that are left of a session."""
-    found = []
+    """Return the pids of a session's processes that still run."""
+    pids = []
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, IndexError):
             fields = (path / "stat").read_text().rpartition(")")[2].split()
             if int(fields[3]) == session and fields[0] != "Z":
-                found.append(int(path.name))
-    return found
+                pids.append(int(path.name))
+    return pids
 
 
 @pytest.mark.parametrize(
@@ -490,5 +487,5 @@ def test_a_killed_command_takes_its_worker_along_and_the_next_run_converges(
 def wait_until(condition: Callable[[], bool], deadline_s: float = 60) -> None:
     end_s = time.monotonic() + deadline_s
     while not condition():
-        assert time.monotonic() < end_s, "waited in vain"
+        assert time.monotonic() < end_s, "the condition did not hold before the deadline"
         time.sleep(0.01)

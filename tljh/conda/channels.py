@@ -1,23 +1,38 @@
-"""Conda channels: from what an admin writes to an address, and what may be shown of it."""
+"""Conda channels: their URLs, their display without secrets, and the variables to reach them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-# A name alone stands for a channel of this host, as conda has it.
+from tljh.base.package_indexes import (
+    environment_for_uv,
+    pip_configuration_files,
+    read_pip_configuration,
+    sources_from,
+)
+from tljh.base.paths import Paths
+from tljh.host.interface import HostReader
+
+# conda's own default for `channel_alias`: a bare name is a channel of this host.
 ALIAS = "https://conda.anaconda.org/"
 
 
+# Written at installation: the variables that pip, uv and rattler needed then.
+ENVIRONMENT_FILE = "environment.json"
+
+
 def channel_url(channel: str) -> str:
+    """Return the URL of a channel that is given as a name, a URL or an absolute path."""
     if channel.startswith("/"):
         return Path(channel).as_uri()
     return channel.rstrip("/") if "://" in channel else ALIAS + channel.strip("/")
 
 
-def shown(channel: str) -> str:
-    """A channel without what gives access to it: `user:password@` and `/t/<token>`."""
+def redact_channel(channel: str) -> str:
+    """Remove what gives access from a channel: `user:password@`, `/t/<token>` and the query."""
     if "://" not in channel:
         return channel
     parts = urlsplit(channel)
@@ -28,13 +43,38 @@ def shown(channel: str) -> str:
     return urlunsplit((parts.scheme, host, "/".join(segments), "", ""))
 
 
-def names_of(channels: Sequence[str]) -> str:
-    """For messages: which channels, or whose."""
-    return ", ".join(shown(channel) for channel in channels)
+def format_channels(channels: Sequence[str]) -> str:
+    """Return the channels for a message, comma-separated and redacted."""
+    return ", ".join(redact_channel(channel) for channel in channels)
 
 
-def without_access(text: str, channels: Sequence[str]) -> str:
-    """A message of the engine with every channel in it as it may be shown."""
+def redact_message(text: str, channels: Sequence[str]) -> str:
+    """Redact every URL of `channels` in a message of rattler."""
     for channel in channels:
-        text = text.replace(channel_url(channel), shown(channel_url(channel)))
+        text = text.replace(channel_url(channel), redact_channel(channel_url(channel)))
     return text
+
+
+def package_environment(
+    host: HostReader, paths: Paths, environ: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the variables with which uv and rattler reach the indexes, channels and caches.
+
+    sudo drops most variables, so those of the installation are kept; `environ` wins over them.
+    """
+    kept = _read_variables(host.read(paths.state_dir / ENVIRONMENT_FILE) or b"")
+    merged = {**kept, **environ}
+    configuration = read_pip_configuration(pip_configuration_files(merged))
+    uv_variables = environment_for_uv(sources_from(merged, configuration), merged)
+    cache = {name: environ[name] for name in ("RATTLER_CACHE_DIR",) if name in environ}
+    return {**kept, **uv_variables, **cache}
+
+
+def _read_variables(data: bytes) -> dict[str, str]:
+    try:
+        variables = json.loads(data)
+    except ValueError:
+        return {}
+    if not isinstance(variables, dict):
+        return {}
+    return {str(name): str(value) for name, value in variables.items()}

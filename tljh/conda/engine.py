@@ -1,4 +1,4 @@
-"""Asking the worker: what it answers becomes values, what goes wrong an error with its fix."""
+"""Requests to the worker process, and its answers as values or as errors with a fix."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 
 from tljh.base.errors import TljhError
 from tljh.base.progress import Progress
-from tljh.conda.channels import channel_url, names_of, without_access
+from tljh.conda.channels import channel_url, format_channels, redact_message
 from tljh.host.interface import DIES_WITH_US, Host, HostReader, Result, Running
 
-# One pathological closure was seen to take 20 s and 3 to 4 GB; all of conda-forge needs 0.4 GB.
+# One pathological solve took 20 s and 3 to 4 GB; with all of conda-forge an ordinary one needs
+# 0.4 GB.
 SOLVE_TIMEOUT_S = 300
 
 
@@ -30,25 +31,26 @@ REVERT_TIMEOUT_S = 900
 _BY_CHANNEL = "with --conda-channel URL (or TLJH_CONDA_CHANNELS, or user_environment.channels)"
 
 
+# By the `kind` of a worker's problem.
 _FIXES = {
     "channel": f"name a channel that this machine reaches {_BY_CHANNEL}, "
     "or a proxy with HTTPS_PROXY",
-    "missing": f"mind its name, or add the channel that has it {_BY_CHANNEL}, "
+    "missing": f"check its spelling, or add the channel that has it {_BY_CHANNEL}, "
     "then run the command again",
-    "unsolvable": "change what it names, then run the command again",
-    "package": "run the command again; if it says the same, the channel's file is damaged",
-    "disk": "make room (df -h), then run the command again",
-    "pip": "mend the requirements it names, then run the command again",
+    "unsolvable": "change the packages named above, then run the command again",
+    "package": "run the command again; if the error stays, the channel's file is damaged",
+    "disk": "free some space (df -h), then run the command again",
+    "pip": "correct the requirements named above, then run the command again",
 }
 
 
 class Unsolvable(TljhError):
-    """No choice of packages satisfies what was asked for."""
+    """No choice of packages satisfies all specs."""
 
 
 @dataclass(frozen=True)
 class Solution:
-    """An exact list of packages (`lock`) and how it differs from what is installed."""
+    """An exact list of packages (`lock`) and its difference from the installed ones."""
 
     lock: str
     added: Mapping[str, str]
@@ -59,9 +61,10 @@ class Solution:
 
 @dataclass(frozen=True)
 class Build:
-    """What the worker needs to build an environment beside `prefix` and put it in place.
+    """A request to build an environment at `other` and to exchange it with `prefix`.
 
-    It is built at `other`; or it was at `built`, and only moves there.
+    After the exchange `other` contains the previous environment: it is the snapshot. With
+    `built`, the environment was already built there and is only renamed to `other`.
     """
 
     prefix: Path
@@ -80,7 +83,8 @@ class Build:
 
 
 def worker_command() -> list[str]:
-    # A killed run must not leave somebody behind who goes on changing the environment.
+    # A worker that outlived its killed caller would change the environment behind the next
+    # command, which has already recovered.
     return [*DIES_WITH_US, sys.executable, "-I", "-m", "tljh.conda.worker"]
 
 
@@ -91,7 +95,10 @@ def solve(
     prefix: Path,
     environment: Mapping[str, str],
 ) -> Solution:
-    """Work out which packages it takes; changes nothing."""
+    """Solve for `specs` together with all packages installed in `prefix`; changes nothing.
+
+    Raises Unsolvable, or TljhError when a channel cannot be read.
+    """
     request = {
         "operation": "solve",
         "channels": [channel_url(channel) for channel in channels],
@@ -99,19 +106,19 @@ def solve(
         "prefix": str(prefix),
         "memory_cap_bytes": SOLVE_MEMORY_BYTES,
     }
-    done = host.query(
+    result = host.query(
         worker_command(),
         timeout_s=SOLVE_TIMEOUT_S,
         env=environment,
         stdin=json.dumps(request),
     )
-    found = _result(done, channels)
+    answer = _answer_of(result, channels)
     return Solution(
-        found["lock"],
-        found["added"],
-        {name: (old, new) for name, (old, new) in found["changed"].items()},
-        tuple(found["removed"]),
-        found["download_bytes"],
+        answer["lock"],
+        answer["added"],
+        {name: (old, new) for name, (old, new) in answer["changed"].items()},
+        tuple(answer["removed"]),
+        answer["download_bytes"],
     )
 
 
@@ -122,51 +129,56 @@ def build(
     environment: Mapping[str, str],
     progress: Progress,
 ) -> None:
-    """Build and exchange; an environment that isn't whole is never seen in its place."""
-    done = host.run(
+    """Build at `other`, then exchange: `prefix` never contains a half-built environment."""
+    result = host.run(
         worker_command(),
         timeout_s=APPLY_TIMEOUT_S,
         env=environment,
-        stdin=_told("apply", request),
-        on_line=_follow(progress),
+        stdin=_request_text("apply", request),
+        on_line=_progress_lines(progress),
     )
-    _result(done, channels)
+    _answer_of(result, channels)
 
 
-def begin(host: Host, request: Build, at: Path, environment: Mapping[str, str]) -> Running:
-    """Begin to build at `at`; nothing else changes, and nothing is put in place."""
-    question = _told("build", replace(request, other=at))
-    return host.start(worker_command(), timeout_s=APPLY_TIMEOUT_S, env=environment, stdin=question)
+def start_build(
+    host: Host, request: Build, directory: Path, environment: Mapping[str, str]
+) -> Running:
+    """Start to build in `directory` in the background; nothing is exchanged."""
+    text = _request_text("build", replace(request, other=directory))
+    return host.start(worker_command(), timeout_s=APPLY_TIMEOUT_S, env=environment, stdin=text)
 
 
-def finish(running: Running, channels: Sequence[str], progress: Progress) -> None:
-    """Wait for what `begin` began."""
-    _result(running.wait(_follow(progress)), channels)
+def finish_build(running: Running, channels: Sequence[str], progress: Progress) -> None:
+    """Wait for the end of `start_build`. Raises TljhError where it failed."""
+    _answer_of(running.wait(_progress_lines(progress)), channels)
 
 
-def _told(operation: str, request: Build) -> str:
-    told = {
+def _request_text(operation: str, request: Build) -> str:
+    fields = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in vars(request).items()
     }
     uv = str(Path(sys.executable).with_name("uv"))
-    return json.dumps({"operation": operation, "command": "tljh", "uv": uv, **told})
+    return json.dumps({"operation": operation, "command": "tljh", "uv": uv, **fields})
 
 
 def revert(host: Host, record: Mapping[str, Any]) -> None:
-    """Bring back the environment that stood before a build; twice is once."""
+    """Restore the environment before a build, from its record in the change journal.
+
+    May be repeated: a second call changes nothing.
+    """
     request = {"operation": "revert", **record}
-    _result(
+    _answer_of(
         host.run(worker_command(), timeout_s=REVERT_TIMEOUT_S, stdin=json.dumps(request)),
         (),
     )
 
 
-def _follow(progress: Progress) -> Callable[[str], None]:
-    """Passes the worker's events on as they come."""
+def _progress_lines(progress: Progress) -> Callable[[str], None]:
+    """Return a callback that shows the worker's events, one a line, as progress."""
 
-    def follow(line: str) -> None:
-        event = _parsed(line)
+    def show_event(line: str) -> None:
+        event = _parse_line(line)
         if "done" in event:
             progress.advance(event["done"], event["total"], event.get("what", ""))
         elif "step" in event:
@@ -174,37 +186,39 @@ def _follow(progress: Progress) -> Callable[[str], None]:
         elif "note" in event:
             progress.note(event["note"])
 
-    return follow
+    return show_event
 
 
-def _parsed(line: str) -> dict[str, Any]:
+def _parse_line(line: str) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        message = json.loads(line)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return message if isinstance(message, dict) else {}
 
 
-def _result(done: Result, channels: Sequence[str]) -> dict[str, Any]:
-    """The worker's last line. Raises TljhError with its problem, or with how it ended."""
-    answer = _parsed((done.out.strip().splitlines() or [""])[-1])
-    if "result" in answer:
-        result = answer["result"]
-        return dict(result)
-    if "problem" not in answer:
+def _answer_of(result: Result, channels: Sequence[str]) -> dict[str, Any]:
+    """Return the answer in the worker's last line of output.
+
+    Raises TljhError for the problem that it reports, or for an exit without an answer.
+    """
+    message = _parse_line((result.out.strip().splitlines() or [""])[-1])
+    if "result" in message:
+        return dict(message["result"])
+    if "problem" not in message:
         raise TljhError(
             "the process that changes conda environments ended without an answer",
-            why=done.err.strip()[-2000:] or f"exit code {done.code}",
-            fix="look whether the machine ran out of memory: journalctl -k | tail",
+            why=result.err.strip()[-2000:] or f"exit code {result.code}",
+            fix="check whether the machine ran out of memory: journalctl -k | tail",
         )
-    problem = answer["problem"]
+    problem = message["problem"]
     what = problem["what"]
     has_no_solution = problem["kind"] in ("missing", "unsolvable")
     if channels and (has_no_solution or problem["kind"] == "channel"):
-        what += f" (channels: {names_of(channels)})"
+        what += f" (channels: {format_channels(channels)})"
     error = Unsolvable if has_no_solution else TljhError
     raise error(
         what,
-        why=without_access(problem["why"], channels) or None,
+        why=redact_message(problem["why"], channels) or None,
         fix=_FIXES.get(problem["kind"]),
     )

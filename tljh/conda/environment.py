@@ -1,6 +1,6 @@
-"""What the shared environment holds, and what it lacks of what it must hold. Pure.
+"""What a conda environment contains and which required packages it lacks.
 
-It is a lower bound: what admins add or upgrade is theirs, whether by conda or by pip.
+The required packages are a lower bound: what admins add or upgrade with conda or pip stays.
 """
 
 from __future__ import annotations
@@ -15,20 +15,23 @@ from typing import Any
 
 from tljh.host.interface import HostReader
 
-# Where worker/trees.py notes which build of ours stands in a prefix.
+# Written by worker/transaction.py: the number of our last build in this prefix, and digests of
+# the requirements files it installed.
 MARKER = Path("conda-meta/tljh-environment")
 
 
-# How directories begin that nobody refers to yet; the next build removes what a kill left.
+# Prefix of directories under versions/ that nothing refers to yet. A killed run may leave one;
+# the next build removes it.
 BUILDING = ".building-"
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """One package that shall be there.
+class RequiredPackage:
+    """A package that the user environment must contain.
 
-    `constraint` follows conda's name in a spec, like `==6.1.1`; `at_least` is enough to be
-    content with what is installed; `distribution` is Python's name of it where that differs.
+    `constraint` follows the name in a conda spec, like `==6.1.1`. With `at_least`, any installed
+    version from there on is accepted. `distribution` is the Python distribution's name, where it
+    differs from conda's.
     """
 
     name: str
@@ -41,8 +44,8 @@ class Wanted:
         return f"{self.name}{self.constraint}"
 
     @classmethod
-    def from_spec(cls, spec: str) -> Wanted:
-        """Read a plugin's conda spec; a channel before `::` and what follows the name stay."""
+    def from_spec(cls, spec: str) -> RequiredPackage:
+        """Split a plugin's conda spec, `[channel::]name[constraint]`, without interpreting it."""
         match = re.match(r"^\s*((?:[^\s:]+::)?[A-Za-z0-9._-]+)(.*)$", spec, re.DOTALL)
         if match is None:
             return cls(spec)
@@ -56,7 +59,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class UserEnvironment:
-    """An environment as its directories tell: no file of a package is opened."""
+    """Packages of an environment, as far as file names show them; no package file is opened."""
 
     conda: Mapping[str, str] = field(default_factory=dict)
     distributions: Mapping[str, str] = field(default_factory=dict)
@@ -64,105 +67,126 @@ class UserEnvironment:
     generation: int = 0
     requirements: frozenset[str] = frozenset()
 
-    def version(self, wanted: Wanted) -> str | None:
-        """What Python would import wins: pip may have replaced what conda thinks is there."""
-        distribution = canonical(wanted.distribution or wanted.bare_name)
-        return self.distributions.get(distribution) or self.conda.get(wanted.bare_name)
+    def version(self, package: RequiredPackage) -> str | None:
+        """Return the installed version that Python would import.
+
+        pip may have replaced the files of a conda package without changing conda's record, so
+        the .dist-info is looked up first.
+        """
+        distribution = canonical(package.distribution or package.bare_name)
+        return self.distributions.get(distribution) or self.conda.get(package.bare_name)
 
 
 def canonical(name: str) -> str:
-    """A Python distribution's name as PEP 503 spells it."""
+    """Normalize the name of a Python distribution as PEP 503 says."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def read_environment(host: HostReader, prefix: Path) -> UserEnvironment | None:
-    """None where no environment stands."""
+    """Read the environment at `prefix`; None where there is no conda-meta directory."""
     if host.info(prefix / "conda-meta") is None:
         return None
     conda = conda_packages(host.listdir(prefix / "conda-meta"))
-    found: dict[str, str] = {}
+    python_packages: dict[str, str] = {}
     for library in host.listdir(prefix / "lib"):
         if re.fullmatch(r"python3\.\d+", library):
-            found |= distributions(host.listdir(prefix / "lib" / library / "site-packages"))
-    marker = _marker(host.read(prefix / MARKER) or b"")
+            names = host.listdir(prefix / "lib" / library / "site-packages")
+            python_packages |= distributions(names)
+    marker = _parse_marker(host.read(prefix / MARKER) or b"")
     return UserEnvironment(
         conda,
-        found,
+        python_packages,
         frozenset(host.listdir(prefix / "bin")),
         int(marker.get("generation", 0)),
         frozenset(marker.get("requirements", ())),
     )
 
 
-def conda_packages(names: Iterable[str]) -> dict[str, str]:
-    """Versions by name, from the file names in a conda-meta directory: name-version-build.json."""
-    found = {}
-    for name in names:
-        parts = name.removesuffix(".json").rsplit("-", 2)
-        if name.endswith(".json") and len(parts) == 3:
-            found[parts[0]] = parts[1]
-    return found
+def conda_packages(file_names: Iterable[str]) -> dict[str, str]:
+    """Map names to versions, given the files of conda-meta: `name-version-build.json`."""
+    versions = {}
+    for file_name in file_names:
+        parts = file_name.removesuffix(".json").rsplit("-", 2)
+        if file_name.endswith(".json") and len(parts) == 3:
+            versions[parts[0]] = parts[1]
+    return versions
 
 
-def distributions(names: Iterable[str]) -> dict[str, str]:
-    """Versions by canonical name, from the file names in a site-packages directory."""
-    found = {}
-    for name in names:
-        match = re.fullmatch(r"(.+?)-([^-]+)\.dist-info", name)
+def distributions(file_names: Iterable[str]) -> dict[str, str]:
+    """Map canonical names to versions, given the files of site-packages: `*.dist-info`."""
+    versions = {}
+    for file_name in file_names:
+        match = re.fullmatch(r"(.+?)-([^-]+)\.dist-info", file_name)
         if match:
-            found[canonical(match[1])] = match[2]
-    return found
+            versions[canonical(match[1])] = match[2]
+    return versions
 
 
-def _marker(data: bytes) -> dict[str, Any]:
+def _parse_marker(data: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(data)
+        marker = json.loads(data)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return marker if isinstance(marker, dict) else {}
 
 
 def requirement_digest(text: str) -> str:
-    """How the marker remembers a requirements file: it may hold an index with a password."""
+    """Hash a requirements file for the marker.
+
+    The file may hold an index URL with a password, and the marker is readable by all users.
+    """
     return sha256(text.encode()).hexdigest()
 
 
-def lacking(environment: UserEnvironment, wanted: Sequence[Wanted]) -> list[Wanted]:
-    """What is not there, or not new enough."""
-    return [package for package in wanted if not _is_content(environment, package)]
+def missing_packages(
+    environment: UserEnvironment, required: Sequence[RequiredPackage]
+) -> list[RequiredPackage]:
+    """Return the required packages that are absent, too old, or outside their constraint."""
+    return [package for package in required if not _is_satisfied(environment, package)]
 
 
-def shadowed(environment: UserEnvironment, missing: Sequence[Wanted]) -> list[str]:
-    """Distributions that pip put over a conda package that would do; conda can't see them."""
+def shadowed_distributions(
+    environment: UserEnvironment, missing: Sequence[RequiredPackage]
+) -> list[str]:
+    """Return the distributions where pip installed an older version over a good conda package.
+
+    conda's record still names its own version, so the solver would change nothing; these
+    packages have to be linked again.
+    """
     return [
         canonical(package.distribution or package.bare_name)
         for package in missing
         if package.at_least
-        and (there := environment.conda.get(package.bare_name))
-        and is_at_least(there, package.at_least)
+        and (recorded := environment.conda.get(package.bare_name))
+        and is_at_least(recorded, package.at_least)
     ]
 
 
-def _is_content(environment: UserEnvironment, package: Wanted) -> bool:
+def _is_satisfied(environment: UserEnvironment, package: RequiredPackage) -> bool:
     version = environment.version(package)
     if version is None:
         return False
     if package.at_least is not None:
         return is_at_least(version, package.at_least)
-    return _fits(version, package.constraint)
+    return _matches(version, package.constraint)
 
 
-def is_at_least(version: str, least: str) -> bool:
+def is_at_least(version: str, minimum: str) -> bool:
+    """Compare by PEP 440; a version that is not in that form must be equal."""
     from packaging.version import InvalidVersion, Version
 
     try:
-        return Version(version) >= Version(least)
+        return Version(version) >= Version(minimum)
     except InvalidVersion:
-        return version == least
+        return version == minimum
 
 
-def _fits(version: str, constraint: str) -> bool:
-    """Whether a version satisfies conda's constraint; true for forms that only conda can read."""
+def _matches(version: str, constraint: str) -> bool:
+    """Check a version against conda's constraint; True for forms that only conda understands.
+
+    With False for those, the package would be missing after every build, and every install
+    would build again.
+    """
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     text = constraint.strip()

@@ -1,4 +1,4 @@
-"""The shared environment and conda's own prefix as resources of the engine."""
+"""The user environment as a resource of the engine."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, ClassVar
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.conda import engine
-from tljh.conda.channels import names_of
+from tljh.conda.channels import format_channels, package_environment
 from tljh.conda.environment import (
     BUILDING,
+    RequiredPackage,
     UserEnvironment,
-    Wanted,
-    lacking,
+    missing_packages,
     read_environment,
     requirement_digest,
-    shadowed,
+    shadowed_distributions,
 )
-from tljh.conda.network import package_environment
 from tljh.conda.requirements import read_requirements
 from tljh.engine.resource import Difference, Record, Resource, Undo
 from tljh.host.interface import Host, HostReader, Running
@@ -33,25 +32,27 @@ if TYPE_CHECKING:
     from tljh.plugins.manager import Contributions
     from tljh.settings.root import Config
 
-# Whatever else they ask for, people start JupyterLab in it, and pip and conda work in it.
+# Required whatever the admin asks for: servers start JupyterLab from this environment, and the
+# admin changes it with its own pip.
 BASE = (
-    Wanted("python"),
-    Wanted("pip"),
-    Wanted("jupyterlab"),
-    Wanted("notebook"),
-    Wanted("nbgitpuller"),
-    Wanted("jupyter-resource-usage"),
-    Wanted("ipywidgets"),
+    RequiredPackage("python"),
+    RequiredPackage("pip"),
+    RequiredPackage("jupyterlab"),
+    RequiredPackage("notebook"),
+    RequiredPackage("nbgitpuller"),
+    RequiredPackage("jupyter-resource-usage"),
+    RequiredPackage("ipywidgets"),
 )
 
 
-# The state before the last changes stays at hand; each costs what changed since.
+# In addition to the snapshot that a build makes. Each costs the disk space of what changed
+# since, because unchanged files are hard links.
 KEPT_SNAPSHOTS = 2
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What planning found out, so that what is applied is what was planned."""
+    """The outcome of planning, kept so that exactly the planned packages are installed."""
 
     number: int
     existed: bool
@@ -62,15 +63,15 @@ class Prepared:
 
 @dataclass(frozen=True)
 class UserEnvironmentPresent(Resource):
-    """The environment all users share holds at least `wanted` and what `requirements` say.
+    """A user environment with at least the packages `required` and the pip requirements.
 
-    `requirements_from` is a URL or a file with pip requirements; `requirements` are single
-    ones. `prepared` is filled in by planning.
+    `requirements_from` is a URL or path of a requirements file; `requirements` are single
+    requirements. `prepared` is set by planning.
     """
 
     paths: Paths
     channels: tuple[str, ...]
-    wanted: tuple[Wanted, ...]
+    required: tuple[RequiredPackage, ...]
     requirements: tuple[str, ...] = ()
     requirements_from: str | None = None
     prepared: Prepared | None = None
@@ -84,33 +85,36 @@ class UserEnvironmentPresent(Resource):
         return str(self.paths.user)
 
     def difference(self, host: HostReader) -> Difference | None:
-        found = self.planned(host, frozenset())
-        return found[1] if found else None
+        planned = self.planned(host, frozenset())
+        return planned[1] if planned else None
 
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
-        """Solves, if anything is missing: an unreachable channel is known before any change."""
-        environment = read_environment(host, self.paths.user)
-        there = environment or UserEnvironment()
-        missing = lacking(there, self.wanted)
+        """Solve if anything is missing, so that an unreachable channel fails the plan."""
+        existing = read_environment(host, self.paths.user)
+        environment = existing or UserEnvironment()
+        missing = missing_packages(environment, self.required)
         texts = [*self.requirements, *read_requirements(host, self.requirements_from)]
-        new_texts = [text for text in texts if requirement_digest(text) not in there.requirements]
+        new_texts = [
+            text for text in texts if requirement_digest(text) not in environment.requirements
+        ]
         if not missing and not new_texts:
             return None
-        again = tuple(shadowed(there, missing))
+        reinstall = tuple(shadowed_distributions(environment, missing))
         solution = None
         if missing:
-            specs = [package.spec for package in self.wanted]
+            specs = [package.spec for package in self.required]
             variables = package_environment(host, self.paths, os.environ)
             solution = engine.solve(host, self.channels, specs, self.paths.user, variables)
         prepared = Prepared(
-            next_number(host, self.paths, there),
-            environment is not None,
+            next_number(host, self.paths, environment),
+            existing is not None,
             solution.lock if solution else None,
+            # One new requirement has all of them installed again: uv must satisfy them together.
             tuple(texts) if new_texts else (),
-            again,
+            reinstall,
         )
-        return replace(self, prepared=prepared), _described(
-            environment is None, solution, self.channels, len(new_texts), again
+        return replace(self, prepared=prepared), _describe(
+            existing is None, solution, self.channels, len(new_texts), reinstall
         )
 
     def before(self, host: HostReader) -> Record:
@@ -123,31 +127,33 @@ class UserEnvironmentPresent(Resource):
         }
 
     def started(self, host: Host) -> Resource:
-        """A first environment is built while the steps before it are taken.
+        """Start to build a first environment in the background, during the earlier steps.
 
-        One that stands is not: an admin may change it in the meantime.
+        An existing environment is built in its turn only: until then an admin may change it,
+        and the build starts from a copy of it.
         """
         prepared = self.prepared
         if prepared is None or prepared.existed or host.info(self.paths.versions) is None:
             return self
         variables = package_environment(host, self.paths, os.environ)
-        running = engine.begin(host, self._build(host), self._beside, variables)
+        running = engine.start_build(host, self._build(host), self._building, variables)
         return replace(self, running=running)
 
     def stop(self, host: Host) -> None:
         if self.running is None:
             return
         build = self._build(host)
-        # What was fetched for a build that failed is wanted again when it is repeated.
+        # `stop` is False where `apply` has waited for the build: if it failed, the command will be
+        # repeated and needs the downloads again, so the cache stays.
         if self.running.stop() and not build.keep_cache:
             host.remove(build.cache)
-        host.remove(self._beside)
+        host.remove(self._building)
 
     def apply(self, host: Host, progress: Progress) -> None:
         build = self._build(host)
         if self.running is not None:
-            engine.finish(self.running, self.channels, progress)
-            build = replace(build, built=self._beside)
+            engine.finish_build(self.running, self.channels, progress)
+            build = replace(build, built=self._building)
         variables = package_environment(host, self.paths, os.environ)
         engine.build(host, build, self.channels, variables, progress)
 
@@ -155,7 +161,7 @@ class UserEnvironmentPresent(Resource):
         prepared = self._prepared(host)
         variables = package_environment(host, self.paths, os.environ)
         kept_cache = variables.get("RATTLER_CACHE_DIR")
-        there = read_environment(host, self.paths.user) or UserEnvironment()
+        environment = read_environment(host, self.paths.user) or UserEnvironment()
         digests = {requirement_digest(text) for text in prepared.requirements}
         return engine.Build(
             prefix=self.paths.user,
@@ -165,15 +171,15 @@ class UserEnvironmentPresent(Resource):
             keep_cache=kept_cache is not None,
             keep_snapshots=KEPT_SNAPSHOTS,
             lock=prepared.lock,
-            specs=tuple(package.spec for package in self.wanted),
+            specs=tuple(package.spec for package in self.required),
             reinstall=prepared.reinstall,
             requirements=prepared.requirements,
             constraints=tuple(
                 f"{package.distribution or package.bare_name}>={package.at_least}"
-                for package in self.wanted
+                for package in self.required
                 if package.at_least
             ),
-            requirement_digests=tuple(sorted(digests | there.requirements)),
+            requirement_digests=tuple(sorted(digests | environment.requirements)),
         )
 
     @classmethod
@@ -181,39 +187,43 @@ class UserEnvironmentPresent(Resource):
         engine.revert(host, record)
 
     def _prepared(self, host: HostReader) -> Prepared:
-        """Planning's findings, or the same worked out now."""
+        """Return what planning prepared; plan now where that has not happened."""
         if self.prepared is not None:
             return self.prepared
-        found = self.planned(host, frozenset())
-        if found is None or not isinstance(found[0], UserEnvironmentPresent):
+        planned = self.planned(host, frozenset())
+        if planned is None or not isinstance(planned[0], UserEnvironmentPresent):
             raise RuntimeError(f"{self.paths.user} lacks nothing: there is nothing to apply")
-        return found[0]._prepared(host)
+        return planned[0]._prepared(host)
 
     @property
-    def _beside(self) -> Path:
+    def _building(self) -> Path:
         return self.paths.versions / f"{BUILDING}user"
 
     def _other(self, prepared: Prepared) -> Path:
         return self.paths.versions / f"user-{prepared.number}"
 
 
-def next_number(host: HostReader, paths: Paths, there: UserEnvironment) -> int:
-    """Higher than every build and snapshot that is to be seen, so that none is overwritten."""
+def next_number(host: HostReader, paths: Paths, environment: UserEnvironment) -> int:
+    """Return a number above those of the environment and of all snapshots.
+
+    A number that is used again would overwrite a snapshot, and `revert` could not tell the new
+    build from the old one.
+    """
     names = (name.removeprefix("user-") for name in host.listdir(paths.versions))
-    return 1 + max([there.generation, *(int(name) for name in names if name.isdigit())])
+    return 1 + max([environment.generation, *(int(name) for name in names if name.isdigit())])
 
 
-def _described(
+def _describe(
     is_new: bool,
     solution: engine.Solution | None,
     channels: Sequence[str],
-    requirements: int,
-    again: Sequence[str],
+    requirement_count: int,
+    reinstall: Sequence[str],
 ) -> Difference:
     parts: list[str] = []
     diff: list[str] = []
     if solution is not None and is_new:
-        parts.append(f"{len(solution.added)} packages from {names_of(channels)}")
+        parts.append(f"{len(solution.added)} packages from {format_channels(channels)}")
     elif solution is not None:
         counts = f"+{len(solution.added)} ~{len(solution.changed)} -{len(solution.removed)}"
         parts.append(f"packages {counts}")
@@ -222,10 +232,10 @@ def _described(
         diff += [f"- {name}" for name in solution.removed]
     if solution is not None and solution.download_bytes:
         parts.append(f"{solution.download_bytes / 1e6:.0f} MB")
-    if again:
-        parts.append(f"conda's {', '.join(again)} again, in place of pip's")
-    if requirements:
-        parts.append(f"pip requirements ({requirements})")
+    if reinstall:
+        parts.append(f"conda's {', '.join(reinstall)} replaces pip's")
+    if requirement_count:
+        parts.append(f"pip requirements ({requirement_count})")
     return Difference("+" if is_new else "~", ", ".join(parts), tuple(diff))
 
 
@@ -235,25 +245,25 @@ def user_environment_resources(
     paths: Paths,
     requirements: str | None = None,
 ) -> Sequence[Resource]:
-    """The shared environment, and conda's own prefix where the channels offer conda.
+    """Return the user environment, and conda's own prefix where a channel has conda.
 
-    `requirements` is a URL or a file, given at an installation.
+    `requirements` is the URL or path of a requirements file, given at installation.
     """
     from tljh.conda.tools import CondaTools
 
     channels = plugins.conda_channels or tuple(config.user_environment.channels)
-    wanted = (*BASE, singleuser(), *map(Wanted.from_spec, plugins.conda_packages))
+    required = (*BASE, singleuser(), *map(RequiredPackage.from_spec, plugins.conda_packages))
     return [
-        UserEnvironmentPresent(paths, channels, wanted, plugins.user_pip_packages, requirements),
+        UserEnvironmentPresent(paths, channels, required, plugins.user_pip_packages, requirements),
         CondaTools(paths, channels),
     ]
 
 
-def singleuser(version: str | None = None) -> Wanted:
-    """The single-user server that fits the hub of this environment."""
+def singleuser(version: str | None = None) -> RequiredPackage:
+    """Return the single-user server for a JupyterHub of `version`, by default this process's."""
     name, distribution = "jupyterhub-singleuser", "jupyterhub"
     try:
         version = version or importlib.metadata.version("jupyterhub")
     except importlib.metadata.PackageNotFoundError:
-        return Wanted(name, distribution=distribution)
-    return Wanted(name, f"=={version}", version, distribution)
+        return RequiredPackage(name, distribution=distribution)
+    return RequiredPackage(name, f"=={version}", version, distribution)

@@ -1,7 +1,7 @@
-"""conda and mamba in an environment of their own, and the commands that lead to them.
+"""conda and mamba in their own prefix, and their wrappers in the user environment.
 
-In the shared environment `conda install` could break conda itself; from its own prefix it
-acts on the shared one and stays whole.
+In the user environment `conda install` could break conda itself; from its own prefix conda
+changes the user environment and stays whole.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from typing import ClassVar
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.conda import engine
-from tljh.conda.channels import names_of
-from tljh.conda.network import package_environment
+from tljh.conda.channels import format_channels, package_environment
 from tljh.engine.file_resources import file_image, put_back
 from tljh.engine.resource import Difference, Record, Resource, Undo
 from tljh.host.interface import Host, HostReader
@@ -24,17 +23,19 @@ from tljh.host.interface import Host, HostReader
 COMMANDS = ("conda", "mamba")
 
 
-# Tried in this order: mamba is a convenience, conda is the point.
+# Tried in this order: a channel may have conda without mamba.
 CHOICES = (("conda", "mamba"), ("conda",))
 
 
+# A file in the prefix in place of conda. It names the channels that have no conda, so that
+# the next plan solves again only where they have changed.
 ABSENT = "ABSENT"
 
 
 WRAPPER = """\
 #!/bin/sh
-# Written by tljh. {command} itself lives in {tools}, where it cannot be broken from here;
-# without an environment of one's own it acts on the shared one.
+# Written by tljh. {command} itself is in {tools}, so that no change here can break it.
+# Where no environment is active, it changes the user environment.
 : "${{CONDA_PREFIX:={user}}}"
 export CONDA_PREFIX MAMBA_ROOT_PREFIX={tools}
 exec {tools}/bin/{command} "$@"
@@ -42,7 +43,7 @@ exec {tools}/bin/{command} "$@"
 
 
 CONDARC = """\
-# Written by tljh: where packages come from. Your own settings belong into /etc/conda/.condarc.
+# Written by tljh: the channels. Put your own settings into /etc/conda/.condarc.
 channels:
 {channels}
 auto_update_conda: false
@@ -52,7 +53,7 @@ notify_outdated_conda: false
 
 @dataclass(frozen=True)
 class CondaTools(Resource):
-    """conda's own prefix, where the channels have conda; where not, a note of that."""
+    """conda's own prefix; where no channel has conda, a file that says so."""
 
     paths: Paths
     channels: tuple[str, ...]
@@ -67,22 +68,24 @@ class CondaTools(Resource):
         return str(self.paths.conda)
 
     def difference(self, host: HostReader) -> Difference | None:
-        found = self.planned(host, frozenset())
-        return found[1] if found else None
+        planned = self.planned(host, frozenset())
+        return planned[1] if planned else None
 
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
         prefix = self.paths.conda
         if host.info(prefix / "bin" / "conda") is not None:
             stale = [
-                path for path, text in self._wrappers(host).items() if not _is(host, path, text)
+                path
+                for path, text in self._wrappers(host).items()
+                if not _is_file_with(host, path, text)
             ]
             names = ", ".join(path.name for path in stale)
             return (self, Difference("~", f"wrappers: {names}")) if stale else None
-        if host.read(prefix / ABSENT) == self._absent():
+        if host.read(prefix / ABSENT) == self._absent_text():
             return None
         solution, specs = self._solve(host)
         if solution is None:
-            text = f"{names_of(self.channels)}: no conda here; left out"
+            text = f"left out: no conda in {format_channels(self.channels)}"
             return self, Difference("+", text)
         size = f"{solution.download_bytes / 1e6:.0f} MB"
         text = f"{' and '.join(specs)}, {len(solution.added)} packages, {size}"
@@ -92,10 +95,10 @@ class CondaTools(Resource):
         variables = package_environment(host, self.paths, os.environ)
         for specs in CHOICES:
             try:
-                solved = engine.solve(host, self.channels, specs, self.paths.conda, variables)
+                solution = engine.solve(host, self.channels, specs, self.paths.conda, variables)
             except engine.Unsolvable:
                 continue
-            return solved, specs
+            return solution, specs
         return None, ()
 
     def before(self, host: HostReader) -> Record:
@@ -114,7 +117,7 @@ class CondaTools(Resource):
             self._build(host, progress)
         elif host.info(self.paths.conda / "bin" / "conda") is None:
             host.mkdir(self.paths.conda, mode=0o755)
-            host.write(self.paths.conda / ABSENT, self._absent(), mode=0o644)
+            host.write(self.paths.conda / ABSENT, self._absent_text(), mode=0o644)
         for path, text in self._wrappers(host).items():
             if host.info(path.parent) is None:
                 host.mkdir(path.parent, mode=0o755)
@@ -123,6 +126,7 @@ class CondaTools(Resource):
     def _build(self, host: Host, progress: Progress) -> None:
         variables = package_environment(host, self.paths, os.environ)
         kept_cache = variables.get("RATTLER_CACHE_DIR")
+        # Planning found no conda here: at most the ABSENT file, or what a killed run left.
         host.remove(self.paths.conda)
         build = engine.Build(
             prefix=self.paths.conda,
@@ -137,7 +141,7 @@ class CondaTools(Resource):
         engine.build(host, build, self.channels, variables, progress)
         lines = "\n".join(f"  - {channel}" for channel in self.channels)
         text = CONDARC.format(channels=lines)
-        # A channel's address may hold a password, so only root reads it then.
+        # A channel's URL with a user may hold a password: only root reads the file then.
         mode = 0o600 if any("@" in channel for channel in self.channels) else 0o644
         host.write(self.paths.conda / ".condarc", text.encode(), mode=mode)
 
@@ -157,11 +161,11 @@ class CondaTools(Resource):
     def _command(self, name: str) -> Path:
         return self.paths.user / "bin" / name
 
-    def _absent(self) -> bytes:
-        return f"no conda in these channels: {names_of(self.channels)}\n".encode()
+    def _absent_text(self) -> bytes:
+        return f"no conda in these channels: {format_channels(self.channels)}\n".encode()
 
     def _wrappers(self, host: HostReader) -> Mapping[Path, bytes]:
-        """What the commands of the shared environment shall be, for the tools that are there."""
+        """Return the wrappers' paths and contents, one for each tool that is installed."""
         tools, user = self.paths.conda, self.paths.user
         return {
             self._command(name): WRAPPER.format(command=name, tools=tools, user=user).encode()
@@ -170,6 +174,6 @@ class CondaTools(Resource):
         }
 
 
-def _is(host: HostReader, path: Path, text: bytes) -> bool:
+def _is_file_with(host: HostReader, path: Path, text: bytes) -> bool:
     info = host.info(path)
     return info is not None and info.kind == "file" and host.read(path) == text

@@ -11,7 +11,7 @@ from typing import Any
 
 from rattler import PrefixRecord
 
-from tljh.conda.channels import ALIAS, shown
+from tljh.conda.channels import ALIAS, redact_channel
 from tljh.conda.environment import distributions
 
 # Named in the history so that conda knows which format it reads; any current version does.
@@ -92,7 +92,7 @@ def append_history(
 
 def distribution_name(record: Any) -> str:
     """As conda's history spells it; the file is for all to read, so nothing of access is in it."""
-    channel = shown((record.channel or "").rstrip("/")).removeprefix(ALIAS)
+    channel = redact_channel((record.channel or "").rstrip("/")).removeprefix(ALIAS)
     return f"{channel}/{record.subdir}::{record.name.normalized}-{record.version}-{record.build}"
 
 
