@@ -20,7 +20,7 @@ from tljh.host.fake import FakeHost, Killed
 from tljh.host.interface import FileInfo, Response, Result
 from tljh.operations.converge import Request, converge, work_out
 from tljh.operations.install_and_reload import request_of, standing_environments
-from tljh.operations.install_answers import Answers, configuration_with, read_answers
+from tljh.operations.install_answers import Answers, read_answers
 from tljh.users.claims import new_claim, read_claim
 
 PATHS = Paths()
@@ -118,12 +118,6 @@ def test_an_administrator_written_with_capitals_can_open_the_claim():
     claim = read_claim(host.read(PATHS.state_dir / "claims" / "ada.json") or b"")
     assert claim is not None
     assert claim.login == "ada"
-
-
-def test_an_empty_password_is_none_and_is_refused():
-    told = {"hub_environment": str(ENVIRONMENT), "admins": ["ada:"]}
-    with pytest.raises(TljhError):
-        read_answers(json.dumps(told))
 
 
 def test_an_install_after_the_claim_expired_makes_one_that_opens_and_a_reload_does_not():
@@ -302,15 +296,6 @@ def test_a_hand_edited_rendered_file_shows_in_the_plan():
     host.write(unit, (host.read(unit) or b"") + b"# by hand\n", mode=0o644)
     outcome = work_out(host, PATHS, Request("plan"))
     assert "-# by hand" in outcome.plan.as_text()
-
-
-def test_the_configuration_keeps_its_comments_when_an_administrator_is_added():
-    old = b"# ours\nusers:\n  admin: # the boss\n    - ada\n"
-    new = configuration_with(Answers(hub_environment=ENVIRONMENT, admins=("bob",)), old)
-    assert b"# ours" in new
-    assert b"# the boss" in new
-    assert b"bob" in new
-    assert configuration_with(Answers(hub_environment=ENVIRONMENT, admins=("ada",)), old) == old
 
 
 def test_an_edit_during_a_reload_is_not_written_over():

@@ -41,7 +41,7 @@ def request_of(answers: Answers, paths: Paths) -> Request:
 
     return Request(
         command="install",
-        configuration=lambda old: configuration_with(answers, old),
+        configuration=lambda old: configuration_with(answers, old, paths.config_file),
         hub_environment=answers.hub_environment,
         environments=environments,
         afterwards=afterwards,

@@ -1,27 +1,32 @@
-"""What an installation was asked for, and the configuration that follows from it."""
+"""The answers that the bootstrap collected, and what they add to config.yaml."""
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tljh.base.errors import Exit, TljhError
 from tljh.plugins.manager import call, installed_plugins
+from tljh.settings.config_file import ConfigFile
+from tljh.settings.declaration import KeyPath
+from tljh.settings.yaml_changes import value_at, with_values
+from tljh.settings.yaml_edit import add_item, set_value
+from tljh.users.list_edits import ADMINS, add_names
 
 FIRST_LINES = """\
-The configuration of this hub. Change it with `sudo tljh-config set KEY VALUE`, or edit it by
-hand with `sudo tljh-config edit`; `sudo tljh-config reload` makes changes count.
-All settings: tljh-config describe
+# The configuration of this hub. Change it with `sudo tljh-config set KEY VALUE`, or edit it by
+# hand with `sudo tljh-config edit`; `sudo tljh-config reload` applies changes.
+# All settings: tljh-config describe
 """
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What the bootstrap was told; `passwords` are those that were given on its command line."""
+    """The bootstrap's options; `passwords` are by the name of the admin, from the command line."""
 
     hub_environment: Path
     admins: tuple[str, ...] = ()
@@ -38,29 +43,29 @@ class Answers:
 
 
 def read_answers(text: str) -> Answers:
-    """Parse what the bootstrap passes on standard input.
+    """Parse the JSON that the bootstrap writes to our standard input.
 
-    Raises TljhError (usage) when it is not what a bootstrap of this release writes.
+    Raises TljhError (usage) for anything that a bootstrap of this release does not write.
     """
     try:
-        told: dict[str, Any] = json.loads(text)
-        parts = [str(item).partition(":") for item in told.get("admins", [])]
+        options: dict[str, Any] = json.loads(text)
+        parts = [str(item).partition(":") for item in options.get("admins", [])]
         names = [(name.lower(), colon, password) for name, colon, password in parts]
         if any(colon and not password for _, colon, password in names):
             raise ValueError("an empty password")
         return Answers(
-            hub_environment=Path(told["hub_environment"]),
+            hub_environment=Path(options["hub_environment"]),
             admins=tuple(dict.fromkeys(name for name, _, _ in names)),
             passwords={name: password for name, _, password in names if password},
-            plugins=tuple(told.get("plugins", ())),
-            user_requirements=told.get("user_requirements"),
-            conda_channels=tuple(told.get("conda_channels", ())),
-            http_port=told.get("http_port"),
-            https_port=told.get("https_port"),
-            plan=bool(told.get("plan")),
-            json=bool(told.get("json")),
-            events_fd=told.get("events_fd"),
-            environment=dict(told.get("env", {})),
+            plugins=tuple(options.get("plugins", ())),
+            user_requirements=options.get("user_requirements"),
+            conda_channels=tuple(options.get("conda_channels", ())),
+            http_port=options.get("http_port"),
+            https_port=options.get("https_port"),
+            plan=bool(options.get("plan")),
+            json=bool(options.get("json")),
+            events_fd=options.get("events_fd"),
+            environment=dict(options.get("env", {})),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TljhError(
@@ -71,90 +76,53 @@ def read_answers(text: str) -> Answers:
         ) from error
 
 
-def configuration_with(answers: Answers, old: bytes) -> bytes:
-    """config.yaml as it shall be: what it was, and what was asked for on top of it.
+def configuration_with(answers: Answers, old: bytes, config_file: Path) -> bytes:
+    """Return config.yaml with the answers added to its old content.
 
-    Admins and plugins are added, never replaced; plugins' `tljh_config_post_install` comes last.
-    Comments and order survive. The same answers again change nothing.
+    Admins and plugins are added, never replaced; plugins' `tljh_config_post_install` runs last.
+    The same answers again change nothing. Raises TljhError for content that no edit can change.
     """
-    document = _parsed(old) if old.strip() else _fresh()
-    before = _dumped(document)
-    there = {str(name).lower() for name in (document.get("users") or {}).get("admin") or ()}
-    for name in answers.admins:
-        if name not in there:
-            _add(document, ("users", "admin"), name)
+    changed = ConfigFile(config_file).edited(
+        old, lambda text: _with_answers(text, answers), validate=False
+    )
+    return changed.after.encode() if changed.is_change else old
+
+
+def _with_answers(text: str, answers: Answers) -> str:
+    if not text.strip():
+        text = FIRST_LINES
+    text = add_names(text, ADMINS, answers.admins)
     for spec in answers.plugins:
-        _add(document, ("plugins", "packages"), spec)
-    if answers.conda_channels:
-        _section(document, ("user_environment",))["channels"] = list(answers.conda_channels)
-    if answers.http_port is not None:
-        _section(document, ("http",))["port"] = answers.http_port
-    if answers.https_port is not None:
-        _section(document, ("https",))["port"] = answers.https_port
-    _ask_plugins(document)
-    after = _dumped(document)
-    return old if old and after == before else after
+        text = _with_item(text, ("plugins", "packages"), spec)
+    settings: tuple[tuple[KeyPath, Any], ...] = (
+        (("user_environment", "channels"), list(answers.conda_channels) or None),
+        (("http", "port"), answers.http_port),
+        (("https", "port"), answers.https_port),
+    )
+    for path, value in settings:
+        # Setting the same value again could change how it is written, so that is left out.
+        if value is not None and value_at(text, path) != value:
+            text = set_value(text, path, value)
+    return _with_changes_of_plugins(text)
 
 
-def _ask_plugins(document: Any) -> None:
-    """Let plugins change the configuration; sections of theirs that are new are allowed in it."""
+def _with_item(text: str, path: KeyPath, item: str) -> str:
+    items = value_at(text, path)
+    return text if isinstance(items, list) and item in items else add_item(text, path, item)
+
+
+def _with_changes_of_plugins(text: str) -> str:
+    """Return the text as plugins changed it; new sections of theirs go to plugins.sections."""
     from tljh.settings.root import Config
 
-    known = set(document)
-    call(installed_plugins(), "tljh_config_post_install", config=document)
-    for name in list(document):
-        is_setting = name in Config.model_fields or str(name)[:1].isupper()
-        if name not in known and not is_setting:
-            _add(document, ("plugins", "sections"), str(name))
-
-
-def _parsed(data: bytes) -> Any:
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        return _yaml().load(data) or _fresh()
-    except YAMLError as error:
-        raise TljhError(
-            "config.yaml is not valid YAML, so nothing can be added to it",
-            why=str(error),
-            fix="see every problem with its line: sudo tljh-config check",
-        ) from error
-
-
-def _fresh() -> Any:
-    from ruamel.yaml.comments import CommentedMap
-
-    document = CommentedMap()
-    document.yaml_set_start_comment(FIRST_LINES)
-    return document
-
-
-def _yaml() -> Any:
-    from ruamel.yaml import YAML
-
-    yaml = YAML(typ="rt")
-    yaml.preserve_quotes = True
-    yaml.width = 4096
-    return yaml
-
-
-def _dumped(document: Any) -> bytes:
-    stream = io.BytesIO()
-    _yaml().dump(document, stream)
-    return stream.getvalue()
-
-
-def _section(document: Any, path: tuple[str, ...]) -> Any:
-    for key in path:
-        if document.get(key) is None:
-            document[key] = {}
-        document = document[key]
-    return document
-
-
-def _add(document: Any, path: tuple[str, ...], item: str) -> None:
-    parent = _section(document, path[:-1])
-    if parent.get(path[-1]) is None:
-        parent[path[-1]] = []
-    if item not in parent[path[-1]]:
-        parent[path[-1]].append(item)
+    values = value_at(text, ())
+    before = dict(values) if isinstance(values, dict) else {}
+    # TLJH's hook changes the values in place.
+    values = deepcopy(before)
+    call(installed_plugins(), "tljh_config_post_install", config=values)
+    text = with_values(text, values)
+    for name in map(str, values):
+        is_setting = name in Config.model_fields or name[:1].isupper()
+        if name not in before and not is_setting:
+            text = _with_item(text, ("plugins", "sections"), name)
+    return text

@@ -102,7 +102,10 @@ class ConfigFile:
 
     def document(self) -> Document:
         """The file as it stands. Raises TljhError when it is no YAML, which no edit can mend."""
-        document = parse(read_file(self.path))
+        return self._parsed(read_file(self.path))
+
+    def _parsed(self, data: bytes) -> Document:
+        document = parse(data)
         if document.problems and document.root is None:
             raise self.unreadable(document)
         return document
@@ -192,11 +195,9 @@ class ConfigFile:
         try:
             with self.host.lock(edit_lock(target), timeout_s=self.lock_timeout_s):
                 self._remove_leftovers(target)
-                document = self.document()
-                after = self._edited(edit, document.text)
-                notes = self._refuse_mistakes(document.text, after, at) if validate else ()
-                if after != document.text:
-                    self._write(target, after.encode("utf-8"))
+                changed = self.edited(read_file(self.path), edit, at=at, validate=validate)
+                if changed.is_change:
+                    self._write(target, changed.after.encode("utf-8"))
         except PermissionError:
             raise permission_error(self.path) from None
         except FileNotFoundError as error:
@@ -210,6 +211,20 @@ class ConfigFile:
                 why=error.strerror or str(error),
                 fix="make room on its disk" if error.errno in (28, 122) else None,
             ) from error
+        return changed
+
+    def edited(
+        self,
+        data: bytes,
+        edit: Callable[[str], str],
+        *,
+        at: KeyPath = (),
+        validate: bool = True,
+    ) -> Changed:
+        """Return what `edit` makes of the content `data`; writes nothing. Raises like `change`."""
+        document = self._parsed(data)
+        after = self._edited(edit, document.text)
+        notes = self._refuse_mistakes(document.text, after, at) if validate else ()
         return Changed(document.text, after, notes)
 
     def _edited(self, edit: Callable[[str], str], text: str) -> str:
