@@ -1,4 +1,4 @@
-"""From settings to JupyterHub's traits."""
+"""JupyterHub's traits, derived from settings."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def traits(text: str = ""):
 
 
 def test_a_hub_without_settings_is_closed_to_names_that_were_not_added():
-    found = traits()
-    assert found["FirstUseAuthenticator"]["create_users"] is False
-    assert found["Authenticator"]["username_pattern"]
+    all_traits = traits()
+    assert all_traits["FirstUseAuthenticator"]["create_users"] is False
+    assert all_traits["Authenticator"]["username_pattern"]
 
 
 def test_first_use_by_any_of_its_names_is_the_one_with_claims():
@@ -31,11 +31,11 @@ def test_first_use_by_any_of_its_names_is_the_one_with_claims():
         config = load(f"auth: {{type: '{name}'}}".encode())
         assert uses_first_use(config), name
         assert uses_claims(config), name
-        found = hub_configuration(config, Paths())
-        assert found["JupyterHub"]["authenticator_class"].startswith(
+        all_traits = hub_configuration(config, Paths())
+        assert all_traits["JupyterHub"]["authenticator_class"].startswith(
             "tljh.hub.process.firstuse_authenticator."
         )
-        assert found["Authenticator"]["allow_all"] is False
+        assert all_traits["Authenticator"]["allow_all"] is False
 
 
 def test_native_by_any_of_its_names_is_the_one_with_claims():
@@ -43,13 +43,13 @@ def test_native_by_any_of_its_names_is_the_one_with_claims():
         config = load(f"auth: {{type: '{name}'}}".encode())
         assert uses_native(config), name
         assert uses_claims(config), name
-        found = hub_configuration(config, Paths())
-        assert found["JupyterHub"]["authenticator_class"].startswith(
+        all_traits = hub_configuration(config, Paths())
+        assert all_traits["JupyterHub"]["authenticator_class"].startswith(
             "tljh.hub.process.native_authenticator."
         )
 
 
-def test_a_class_of_somebody_elses_of_the_same_name_is_not_ours():
+def test_another_class_of_the_same_name_is_not_replaced_by_ours():
     config = load(b"auth: {type: mine.FirstUseAuthenticator}")
     assert not uses_claims(config)
     assert authenticator_class(config) == "mine.FirstUseAuthenticator"
@@ -60,13 +60,13 @@ def test_any_other_authenticator_is_taken_as_written():
 
 
 def test_traits_below_auth_and_at_the_top_level_reach_their_classes():
-    found = traits(
+    all_traits = traits(
         "auth:\n  type: dummy\n  DummyAuthenticator: {password: '00123'}\n"
         "JupyterHub: {active_server_limit: 50}\n"
     )
-    assert found["DummyAuthenticator"]["password"] == "00123"
-    assert found["JupyterHub"]["active_server_limit"] == 50
-    assert found["JupyterHub"]["hub_port"] == 15001
+    assert all_traits["DummyAuthenticator"]["password"] == "00123"
+    assert all_traits["JupyterHub"]["active_server_limit"] == 50
+    assert all_traits["JupyterHub"]["hub_port"] == 15001
 
 
 def test_the_culler_takes_its_flags_with_values_and_may_delete_users_only_if_asked():
@@ -83,11 +83,11 @@ def test_without_culling_there_is_no_service():
     assert "services" not in traits("services: {cull: {enabled: false}}")["JupyterHub"]
 
 
-def test_limits_are_no_traits_so_that_changing_them_restarts_no_hub():
+def test_limits_are_not_traits_so_that_changing_them_restarts_no_hub():
     assert traits("limits: {memory: 2GB}") == traits()
 
 
 def test_https_is_what_the_hub_says_of_its_address():
-    found = traits("https: {enabled: true, tls: {cert: /c, key: /k}}")
-    assert found["JupyterHub"]["bind_url"] == "https://:443/"
-    assert found["TraefikProxy"]["traefik_entrypoint"] == "https"
+    all_traits = traits("https: {enabled: true, tls: {cert: /c, key: /k}}")
+    assert all_traits["JupyterHub"]["bind_url"] == "https://:443/"
+    assert all_traits["TraefikProxy"]["traefik_entrypoint"] == "https"

@@ -1,4 +1,4 @@
-"""Whether the hub answers, where people wait for it too."""
+"""Health of the hub while users wait for it too."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def host():
     return FakeHost(responses={DOORS.hub: SOUND, DOORS.public: SOUND})
 
 
-def test_a_hub_that_serves_those_who_waited_first_is_waited_for(host):
+def test_a_hub_that_answers_earlier_requests_first_is_waited_for(host):
     host.answer_takes_s[DOORS.hub] = 25
     host.answer_takes_s[DOORS.public] = 15
     wait_until_healthy(host, DOORS, 60)
 
 
-def test_a_hub_that_is_silent_is_given_up_at_the_deadline(host):
+def test_a_silent_hub_is_unhealthy_at_the_deadline(host):
     host.answer_takes_s[DOORS.public] = 1000
     with pytest.raises(TljhError, match="after 60 s"):
         wait_until_healthy(host, DOORS, 60)

@@ -1,4 +1,4 @@
-"""Limits of servers that run already."""
+"""New limits for running servers."""
 
 from __future__ import annotations
 
@@ -70,48 +70,51 @@ def limits(text: str) -> RunningLimits:
 
 
 def changes(text: str) -> dict[str, dict[str, str]]:
-    found = limits(text).planned(machine(), frozenset())
-    if found is None:
+    planned = limits(text).planned(machine(), frozenset())
+    if planned is None:
         return {}
-    assert isinstance(found[0], RunningLimitsChange)
-    return {unit: dict(properties) for unit, properties in found[0].changes.items()}
+    change, _ = planned
+    assert isinstance(change, RunningLimitsChange)
+    return {unit: dict(properties) for unit, properties in change.changes.items()}
 
 
-def test_only_servers_of_the_slice_that_run_are_looked_at():
-    found = running_servers(machine())
-    assert [one.unit for one in found] == ["jupyter-alice.service", "jupyter-bob.service"]
-    assert [one.account for one in found] == ["jupyter-alice", "jupyter-bob"]
+def test_only_running_servers_of_the_slice_are_changed():
+    servers = running_servers(machine())
+    assert [server.unit for server in servers] == ["jupyter-alice.service", "jupyter-bob.service"]
+    assert [server.account for server in servers] == ["jupyter-alice", "jupyter-bob"]
 
 
-def test_each_server_gets_what_its_user_may_have_and_no_more_is_said_than_changes():
+def test_each_server_gets_its_users_limits_and_only_changes_are_listed():
     text = "limits: {memory: 2G, cpu: 1.5, tasks: 3072, users: {bob: {memory: 4G, cpu: 2}}}"
     assert changes(text) == {"jupyter-bob.service": {"MemoryMax": str(4 << 30), "CPUQuota": "200%"}}
 
 
-def test_a_server_that_uses_more_than_it_may_from_now_on_is_left_alone():
+def test_a_server_that_uses_more_than_the_new_limit_is_left_alone():
     text = "limits: {memory: 50M, tasks: 99, cpu: 1.5}"
     assert "MemoryMax" not in changes(text)["jupyter-alice.service"]
-    found = limits(text).planned(machine(), frozenset())
-    assert found is not None
-    assert any("keeps its memory" in line for line in found[1].diff)
+    planned = limits(text).planned(machine(), frozenset())
+    assert planned is not None
+    _, difference = planned
+    assert any("keeps its memory" in line for line in difference.diff)
 
 
-def test_what_holds_already_is_no_change():
+def test_equal_limits_are_not_a_change():
     host = machine()
     host.answers["systemctl show"] = Result(0, SHOWN.split("\n\n")[0])
     assert limits("limits: {memory: 2G, cpu: 1.5}").planned(host, frozenset()) is None
 
 
-def test_an_undo_brings_the_old_limits_back():
+def test_a_rollback_sets_the_old_limits_again():
     host = machine()
-    found = limits("limits: {memory: 4G, cpu: 1.5}").planned(host, frozenset())
-    assert found is not None
-    record = found[0].before(host)
-    found[0].apply(host, SilentProgress())
+    planned = limits("limits: {memory: 4G, cpu: 1.5}").planned(host, frozenset())
+    assert planned is not None
+    change, _ = planned
+    record = change.before(host)
+    change.apply(host, SilentProgress())
     RunningLimitsChange.revert(host, record)
-    acted = [effect for effect in host.effects if "set-property" in effect]
-    assert "MemoryMax=4294967296" in acted[0]
-    assert "MemoryMax=2147483648" in next(one for one in acted[2:] if "alice" in one)
+    commands = [effect for effect in host.effects if "set-property" in effect]
+    assert "MemoryMax=4294967296" in commands[0]
+    assert "MemoryMax=2147483648" in next(text for text in commands[2:] if "alice" in text)
 
 
 @pytest.mark.parametrize(

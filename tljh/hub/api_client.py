@@ -1,4 +1,4 @@
-"""The hub's own API, as tljh asks it: with a token of its own that may do this and no more."""
+"""Client of the hub's REST API, with a service token that is limited to managing users."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ SCOPES = ("admin:users", "delete:users", "list:users", "read:users", "servers", 
 PAGE = 200
 
 
-# The hub answers nobody else while it adds people, some milliseconds each.
+# Adding a user blocks the hub's event loop for some milliseconds. Between two batches the hub
+# answers other requests.
 BATCH = 10
 
 
-# Stopping somebody's servers takes as long as their kernels take to end.
+# Longer than the hub itself waits for a user's servers to stop (user_actions.STOP_TIMEOUT_S).
 STOP_TIMEOUT_S = 60.0
 
 
@@ -37,14 +38,14 @@ Action = Literal["shut-out", "demote", "log-out", "forget"]
 
 @dataclass(frozen=True)
 class HubApi:
-    """The API below `url` (which ends in /hub/api)."""
+    """The hub's API at `url`, which ends in /hub/api."""
 
     host: HostReader
     url: str
     token: str
     page: int = PAGE
 
-    def _ask(self, method: str, path: str, body: Any = None, *, timeout_s: float = 10) -> Response:
+    def _send(self, method: str, path: str, body: Any = None, *, timeout_s: float = 10) -> Response:
         return self.host.http(
             method,
             self.url + path,
@@ -58,50 +59,50 @@ class HubApi:
         )
 
     def users(self) -> list[HubUser] | None:
-        """Everybody in the hub's database; None while the hub does not answer, or not to us."""
-        found: list[HubUser] = []
+        """Return all users in the hub's database; None if the hub is down or refuses the token."""
+        users: list[HubUser] = []
         while True:
-            answer = self._ask("GET", f"/users?offset={len(found)}&limit={self.page}")
-            if answer.status != 200:
+            response = self._send("GET", f"/users?offset={len(users)}&limit={self.page}")
+            if response.status != 200:
                 return None
             try:
-                page = json.loads(answer.text)
-                found += [_user(item) for item in page["items"]]
+                page = json.loads(response.text)
+                users += [_user(item) for item in page["items"]]
                 has_more = bool(page["_pagination"]["next"])
             except (ValueError, KeyError, TypeError):
                 return None
             if not has_more:
-                return found
+                return users
 
     def add(self, names: Iterable[str]) -> None:
-        """Add people to the hub's database; fine for those who are there."""
-        wanted = sorted(names)
-        for start in range(0, len(wanted), BATCH):
-            some = wanted[start : start + BATCH]
-            answer = self._ask("POST", "/users", {"usernames": some}, timeout_s=30)
-            self._expect(answer, (201, 409), f"the hub did not add {', '.join(some)}")
+        """Add users to the hub's database; names that it has already are ignored."""
+        new_names = sorted(names)
+        for start in range(0, len(new_names), BATCH):
+            batch = new_names[start : start + BATCH]
+            response = self._send("POST", "/users", {"usernames": batch}, timeout_s=30)
+            self._expect(response, (201, 409), f"the hub did not add {', '.join(batch)}")
 
     def act(self, action: Action, name: str) -> None:
-        """Do something to one person; fine for somebody the hub does not know."""
-        answer = self._ask(
+        """Run an action of `user_actions` on one user; a name unknown to the hub is ignored."""
+        response = self._send(
             "POST", f"/tljh/people/{quote(name)}", {"action": action}, timeout_s=STOP_TIMEOUT_S
         )
-        self._expect(answer, (200, 204), f"the hub could not do this to {name}: {action}")
+        self._expect(response, (200, 204), f"the hub's action {action} failed for {name}")
 
     def set_password(self, name: str, password: str) -> None:
-        """Give somebody a password, where the authenticator keeps passwords."""
+        """Set a user's password. Raises TljhError if the authenticator keeps none for that name."""
         body = {"action": "set-password", "password": password}
-        answer = self._ask("POST", f"/tljh/people/{quote(name)}", body)
-        self._expect(answer, (200, 204), f"the hub did not change the password of {name}")
+        response = self._send("POST", f"/tljh/people/{quote(name)}", body)
+        self._expect(response, (200, 204), f"the hub did not change the password of {name}")
 
-    def _expect(self, answer: Response, statuses: tuple[int, ...], what: str) -> None:
-        if answer.status in statuses:
+    def _expect(self, response: Response, statuses: tuple[int, ...], problem: str) -> None:
+        if response.status in statuses:
             return
         try:
-            why = str(json.loads(answer.text)["message"])
+            why = str(json.loads(response.text)["message"])
         except (ValueError, KeyError, TypeError):
-            why = answer.text[:500] or f"it answered with status {answer.status}"
-        raise TljhError(what, why=why, fix="see what the hub says: tljh logs hub")
+            why = response.text[:500] or f"it answered with status {response.status}"
+        raise TljhError(problem, why=why, fix="look for the cause in its log: sudo tljh logs hub")
 
 
 def _user(item: dict[str, Any]) -> HubUser:

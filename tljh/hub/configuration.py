@@ -1,7 +1,7 @@
-"""From the configuration to JupyterHub's: class, trait, value, all of it JSON.
+"""JupyterHub's configuration, derived from config.yaml: class -> trait -> value, as JSON.
 
-What the hub process loads is this file and admins' drop-ins, nothing else, so a change that
-leaves the file as it is needs no restart.
+The hub process loads this file, plugins and admins' drop-ins, and nothing else. So an edit of
+config.yaml that leaves the file as it is needs no restart of the hub.
 """
 
 from __future__ import annotations
@@ -25,14 +25,17 @@ Traits = dict[str, dict[str, Any]]
 CULLER = "cull-idle"
 
 
-# From when a server's unit runs until it answers; waiting for its turn does not count.
+# From the start of a server's unit to its first answer. Time in the queue of starts is not in it.
 START_TIMEOUT_S = 120
 
 
 def hub_configuration(config: Config, paths: Paths) -> Traits:
-    """All traits that follow from the configuration; later sources may still override them."""
+    """Return all traits that follow from `config`; plugins and drop-ins may override them.
+
+    Sections that name a class (`auth.<Class>`, `<Class>` at the top level) come last and win.
+    """
     traits: Traits = {}
-    for part in (_hub(config, paths), _proxy(config, paths), _people(config, paths)):
+    for part in (_hub(config, paths), _proxy(config, paths), _authenticator(config, paths)):
         _merge(traits, part)
     _merge(traits, _spawner(config, paths))
     _merge(traits, isolation_traits(config.isolation, paths))
@@ -56,11 +59,12 @@ def _hub(config: Config, paths: Paths) -> Traits:
             "base_url": config.base_url,
             "db_url": f"sqlite:///{state}/jupyterhub.sqlite",
             "cookie_secret_file": f"{state}/jupyterhub_cookie_secret",
-            # Servers, kernels and routes live on while the hub restarts.
+            # A restart of the hub must not stop servers or remove routes.
             "cleanup_servers": False,
             "cleanup_proxy": False,
             "spawner_class": "tljh.hub.process.spawner.UserCreatingSpawner",
-            # Starts wait for their turn in a queue of ours, instead of being refused.
+            # JupyterHub would answer 429 above its limit. 0 turns that off: the spawner's own
+            # queue (tljh.hub.process.start_queue) lets starts wait instead.
             "concurrent_spawn_limit": 0,
         }
     }
@@ -93,7 +97,7 @@ def _in_url(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def _people(config: Config, paths: Paths) -> Traits:
+def _authenticator(config: Config, paths: Paths) -> Traits:
     users, state = config.users, paths.state_dir
     traits: Traits = {
         "JupyterHub": {
@@ -117,7 +121,8 @@ def _people(config: Config, paths: Paths) -> Traits:
             "firstuse_db_path": f"{state}/passwords.dbm",
         },
         "Claimable": {"claims_dir": f"{state}/claims"},
-        # A bad login takes PAM some seconds, and others must not wait for it.
+        # PAM delays the answer to a bad login by seconds. With JupyterHub's default of four
+        # threads, four bad logins at a time would hold up all others.
         "PAMAuthenticator": {"executor_threads": 16},
         "LoginGuard": {
             **config.auth.throttle.model_dump(),
@@ -149,7 +154,7 @@ def _spawner(config: Config, paths: Paths) -> Traits:
             "default_shell": "/bin/bash",
             "isolate_devices": False,
             "slice": SLICE,
-            # A home is its owner's; what is put there is too.
+            # New files in a home are readable by their owner only.
             "unit_extra_properties": {"UMask": "0077"},
         },
         "UserCreatingSpawner": {
@@ -160,7 +165,8 @@ def _spawner(config: Config, paths: Paths) -> Traits:
             "accounts": config.users.accounts,
             "home_root": config.users.home_root,
             "skeleton": config.users.skeleton,
-            # Limits themselves are in a file that each start reads: see tljh.singleuser.limits.
+            # Limits are not traits, so that changing them needs no restart of the hub: each start
+            # reads them from a file (tljh.singleuser.limits).
             "concurrent_starts": config.limits.concurrent_starts,
         },
     }
@@ -181,13 +187,14 @@ def _culler(config: Config, paths: Paths) -> Traits:
         f"--cull-every={cull.every}",
         f"--concurrency={cull.concurrency}",
         f"--max-age={cull.max_age}",
-        # The culler refuses bare flags.
+        # The culler does not accept a flag without a value.
         f"--cull-users={str(cull.users).lower()}",
         f"--remove-named-servers={str(cull.remove_named_servers).lower()}",
     ]
     return {
         "JupyterHub": {
-            # It executes idle_culler_config.py from where it is started: nowhere writable.
+            # The culler executes idle_culler_config.py from its working directory, as root. So
+            # that directory must be one that only root can write.
             "services": [{"name": CULLER, "command": command, "cwd": "/"}],
             "load_roles": [{"name": "idle-culler", "scopes": scopes, "services": [CULLER]}],
         }

@@ -1,4 +1,4 @@
-"""Is the hub of this installation answering, on its own port and through the proxy?"""
+"""Health check: whether this installation's hub answers, on its port and through the proxy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHORTEST_WAIT_S = 5.0
 
 @dataclass(frozen=True)
 class Doors:
-    """The two addresses of one hub, and the mark by which its answers are known."""
+    """The two URLs that are checked, and the installation's mark in the answers' headers."""
 
     hub: str
     public: str
@@ -31,7 +31,7 @@ class Doors:
 
 
 def doors(config: Config, instance: str) -> Doors:
-    """Where to knock: the health page on the hub's port, the login page through the proxy."""
+    """Return the URLs of the health page on the hub's port and of the login page on the proxy."""
     section = config.https if config.https.enabled else config.http
     scheme = "https" if config.https.enabled else "http"
     address = section.address or "127.0.0.1"
@@ -44,38 +44,40 @@ def doors(config: Config, instance: str) -> Doors:
 
 
 def problem_of(response: Response, instance: str) -> str | None:
-    """Why an answer is not a sound one of our hub; None for one that is.
+    """Return why a response does not prove a healthy hub; None if it does.
 
-    Any answer counts that our hub itself gave and that is not an error of the server: an
-    authenticator may redirect away from the login page or refuse to show one.
+    Every status below 500 is healthy if this installation's hub sent it: an authenticator may
+    redirect from the login page, or refuse to show it.
     """
     if response.status == 0:
         return response.text
-    marks = {name.lower(): value for name, value in response.headers.items()}
-    if marks.get(INSTANCE_HEADER.lower()) != instance:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    # Another program may have the port, or the proxy may lead to another hub.
+    if headers.get(INSTANCE_HEADER.lower()) != instance:
         return f"something else answered, with status {response.status}"
     if response.status >= 500:
         return f"it answers with status {response.status}"
     return None
 
 
-def wait_until_healthy(host: HostReader, at: Doors, deadline_s: float = DEADLINE_S) -> None:
-    """Return once both doors give sound answers.
+def wait_until_healthy(host: HostReader, urls: Doors, deadline_s: float = DEADLINE_S) -> None:
+    """Wait until both URLs give healthy answers.
 
-    Raises TljhError with the units' last journal lines when that does not come about within
-    `deadline_s` seconds. One request waits half of what is left: people's requests that came
-    during a restart are served before it, and who asks anew stands at the end of the queue again.
+    Raises TljhError, with the last lines of the unit's log, after `deadline_s` seconds.
     """
     end_s = host.monotonic_s() + deadline_s
     checks = (
-        ("the hub", at.hub, HUB_UNIT),
-        ("the hub through the proxy", at.public, PROXY_UNIT),
+        ("the hub", urls.hub, HUB_UNIT),
+        ("the hub through the proxy", urls.public, PROXY_UNIT),
     )
     for what, url, unit in checks:
         while True:
-            wait_s = max(SHORTEST_WAIT_S, (end_s - host.monotonic_s()) / 2)
-            answer = host.http("GET", url, timeout_s=wait_s, verify=False)
-            problem = problem_of(answer, at.instance)
+            # Requests that users sent during a restart are in the hub's queue before ours, and a
+            # request that is sent again goes to its end. So each one waits for half of the
+            # remaining time instead of being repeated quickly.
+            timeout_s = max(SHORTEST_WAIT_S, (end_s - host.monotonic_s()) / 2)
+            response = host.http("GET", url, timeout_s=timeout_s, verify=False)
+            problem = problem_of(response, urls.instance)
             if problem is None:
                 break
             if host.monotonic_s() >= end_s:

@@ -1,7 +1,7 @@
-"""New limits for servers that run already: systemd changes them where they are, nobody restarts.
+"""New limits for running servers: systemd changes them in place, no server restarts.
 
-A server that has more memory in use than it may from now on keeps its old limit until it is
-started again: a reload must not end anybody's kernel.
+A server that uses more memory than the new limit allows keeps its old limit until it starts
+again, because the kernel would end its processes at once and a reload must not end a notebook.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tljh.singleuser.running_servers import running_servers
 
 @dataclass(frozen=True)
 class RunningLimits(Wish):
-    """Every server that runs has the limits of its user."""
+    """Limits of every running server as configured for its user."""
 
     limits: LimitsOfEverybody
     url: str
@@ -51,30 +51,34 @@ class RunningLimits(Wish):
         lines = []
         for server in servers:
             login = self._login(host, server.account)
-            wanted = self.limits.of(login, groups.get(login, ())).as_properties()
-            different = {
-                name: value for name, value in wanted.items() if server.properties[name] != value
+            limits = self.limits.of(login, groups.get(login, ())).as_properties()
+            changed_limits = {
+                name: value for name, value in limits.items() if server.properties[name] != value
             }
-            kept = _is_too_small(different.get("MemoryMax", ""), server.in_use_bytes)
-            if kept:
-                del different["MemoryMax"]
-                lines.append(f"{server.unit} keeps its memory, of which it uses more, till it ends")
-            if different:
-                changes[server.unit] = different
-                before[server.unit] = {name: server.properties[name] for name in different}
-                shown = (
-                    f"{name} {before[server.unit][name] or 'none'} -> {value or 'none'}"
-                    for name, value in different.items()
+            if _is_below(changed_limits.get("MemoryMax", ""), server.in_use_bytes):
+                del changed_limits["MemoryMax"]
+                lines.append(
+                    f"{server.unit} keeps its memory limit until it ends: it uses more than that"
                 )
-                lines.append(f"{server.unit}: {', '.join(shown)}")
+            if changed_limits:
+                changes[server.unit] = changed_limits
+                before[server.unit] = {name: server.properties[name] for name in changed_limits}
+                texts = (
+                    f"{name} {before[server.unit][name] or 'none'} -> {value or 'none'}"
+                    for name, value in changed_limits.items()
+                )
+                lines.append(f"{server.unit}: {', '.join(texts)}")
         if not changes:
             return None
-        summary = f"{counted(len(changes), 'server')} given new limits while running"
+        summary = f"new limits for {counted(len(changes), 'running server')}, without a restart"
         change = RunningLimitsChange(changes, before)
         return change, Difference("~", summary, tuple(lines))
 
     def _groups_in_hub(self, host: HostReader) -> dict[str, tuple[str, ...]]:
-        """Groups that an authenticator put people in; asked for only where it matters."""
+        """Return login name -> groups in the hub, which an authenticator may have set.
+
+        The hub is asked only if a limit is set for a group.
+        """
         token = read_token(host, self.token_file) if self.limits.settings.groups else None
         users = HubApi(host, self.url, token).users() if token else None
         return {user.name: user.groups for user in users or ()}
@@ -84,7 +88,8 @@ class RunningLimits(Wish):
         login = login_of(user) if user else None
         if login is not None:
             return login
-        # An account that TLJH made has no mark; one of the machine's own is the login name.
+        # Accounts made by The Littlest JupyterHub have no mark with the login name. So the login
+        # is searched among the names that have limits; for any other name it does not matter.
         members = (name for names in self.limits.members.values() for name in names)
         for name in (*self.limits.settings.users, *members):
             if account in (name, account_name(name)):
@@ -92,16 +97,17 @@ class RunningLimits(Wish):
         return account
 
 
-def _is_too_small(wanted: str, in_use_bytes: int) -> bool:
-    return wanted.isdigit() and int(wanted) < in_use_bytes
+def _is_below(limit: str, in_use_bytes: int) -> bool:
+    # "infinity" and no limit at all are not digits.
+    return limit.isdigit() and int(limit) < in_use_bytes
 
 
 @dataclass(frozen=True)
 class RunningLimitsChange(Resource):
-    """What a plan changes about servers that run: properties by unit, and what they were."""
+    """New properties of running servers by unit, and the old ones for a rollback."""
 
     changes: Mapping[str, Mapping[str, str]]
-    was: Mapping[str, Mapping[str, str]] = field(repr=False)
+    old: Mapping[str, Mapping[str, str]] = field(repr=False)
 
     kind: ClassVar[str] = "limits"
 
@@ -113,7 +119,7 @@ class RunningLimitsChange(Resource):
         return Difference("~", f"{len(self.changes)} servers")
 
     def before(self, host: HostReader) -> Record:
-        return {"was": {unit: dict(properties) for unit, properties in self.was.items()}}
+        return {"was": {unit: dict(properties) for unit, properties in self.old.items()}}
 
     def apply(self, host: Host, progress: Progress) -> None:
         for number, (unit, properties) in enumerate(sorted(self.changes.items())):
@@ -127,8 +133,8 @@ class RunningLimitsChange(Resource):
 
 
 def _set(host: Host, unit: str, properties: Mapping[str, str]) -> None:
-    given = [f"{name}={value}" for name, value in properties.items()]
-    done = host.run(["systemctl", "set-property", "--runtime", unit, *given], timeout_s=30)
-    # A server may have been stopped since it was looked at.
-    if not done.ok and host.unit(unit).is_active:
-        raise TljhError(f"{unit} could not be given its limits", why=done.err.strip())
+    arguments = [f"{name}={value}" for name, value in properties.items()]
+    result = host.run(["systemctl", "set-property", "--runtime", unit, *arguments], timeout_s=30)
+    # The server may have stopped since the plan was made, which is not an error.
+    if not result.ok and host.unit(unit).is_active:
+        raise TljhError(f"the limits of {unit} could not be changed", why=result.err.strip())
