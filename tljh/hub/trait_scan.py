@@ -1,8 +1,10 @@
-"""What can be configured in the classes of this environment, read once and kept as JSON.
+"""Scan of the configurable traits of all classes in a hub environment, stored as JSON.
 
-`python -m tljh.hub.trait_scan` is run by a hub environment's own Python when it has been built;
-it imports JupyterHub and every authenticator, spawner and proxy that is installed. Checking a
-configuration then reads the result (`tljh.settings.trait_catalogue`) and imports none of that.
+    python -m tljh.hub.trait_scan [PREFIX]
+
+The environment's own Python runs this once, after the environment is built: it imports JupyterHub
+and all installed authenticators, spawners and proxies, which takes seconds. A check of a
+configuration reads the result (`tljh.settings.trait_catalogue`) and imports none of them.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ OUR_CLASSES = (
 )
 
 
-# How a trait's class (or the nearest of its bases) is written in YAML.
+# The kind of YAML value for a trait's class, or for the nearest of its bases.
 KINDS = {
     "ByteSpecification": "bytes",
     "Command": "command",
@@ -68,7 +70,7 @@ def _kind(trait: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """`value` where JSON can hold it and a reader learns from it, else None."""
+    """Return `value` if it is short and fits into JSON, else None."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, str):
@@ -79,55 +81,58 @@ def _plain(value: Any) -> Any:
 
 
 def _describe(trait: Any) -> dict[str, Any]:
-    first_line = (trait.help or "").strip().split("\n\n")[0]
-    found: dict[str, Any] = {
+    first_paragraph = (trait.help or "").strip().split("\n\n")[0]
+    description: dict[str, Any] = {
         "kind": _kind(trait),
         "type": type(trait).__name__,
         "info": trait.info(),
-        "help": " ".join(first_line.split())[:200],
+        "help": " ".join(first_paragraph.split())[:200],
     }
     if trait.allow_none:
-        found["none"] = True
+        description["none"] = True
     members = getattr(trait, "enum_class", None)
-    values = [one.name for one in members] if members else getattr(trait, "values", None)
-    if found["kind"] == "choice" and values:
-        found["choices"] = [_plain(value) for value in values]
-    for ours, theirs in (("minimum", "min"), ("maximum", "max")):
-        bound = getattr(trait, theirs, None)
+    values = [member.name for member in members] if members else getattr(trait, "values", None)
+    if description["kind"] == "choice" and values:
+        description["choices"] = [_plain(value) for value in values]
+    for key, attribute in (("minimum", "min"), ("maximum", "max")):
+        bound = getattr(trait, attribute, None)
         if isinstance(bound, (int, float)):
-            found[ours] = bound
+            description[key] = bound
     item = getattr(trait, "_trait", None)
-    if found["kind"] == "list" and item is not None:
-        found["item"] = _kind(item)
+    if description["kind"] == "list" and item is not None:
+        description["item"] = _kind(item)
     try:
         default = _plain(trait.default())
     except Exception:
-        # A default that only a running hub can work out.
+        # Some defaults are computed from a running hub. Here there is none, so they are left out.
         default = None
     if default is not None:
-        found["default"] = default
-    return found
+        description["default"] = default
+    return description
 
 
-def _named(text: str) -> Any:
-    module, _, name = text.partition(":")
+def _import(reference: str) -> Any:
+    module, _, name = reference.partition(":")
     return getattr(import_module(module), name)
 
 
 def _roots() -> Iterator[tuple[str, str, Any]]:
-    """Group, short name and class of everything that is installed and can be imported."""
+    """Yield group, short name and class of everything that is installed and can be imported.
+
+    Group and short name are empty for classes that JupyterHub and tljh use in any case.
+    """
     for reference in ("jupyterhub.app:JupyterHub", *OUR_CLASSES):
         try:
-            yield "", "", _named(reference)
+            yield "", "", _import(reference)
         except (ImportError, AttributeError) as error:
             print(f"not in the catalogue: {reference}: {error}", file=sys.stderr)
-    for short, reference in NAMED_HERE.items():
-        # Not in every hub environment: it comes with `hub.packages`.
+    for short_name, reference in NAMED_HERE.items():
+        # Not in every hub environment: its package comes with `hub.packages`.
         with contextlib.suppress(ImportError):
-            yield "authenticators", short, _named(reference)
-    for group, name in GROUPS.items():
-        for entry in entry_points(group=name):
-            # The entry point of an optional authenticator fails where its library is missing.
+            yield "authenticators", short_name, _import(reference)
+    for group, entry_point_group in GROUPS.items():
+        for entry in entry_points(group=entry_point_group):
+            # An optional authenticator has an entry point even where its library is missing.
             try:
                 yield group, entry.name, entry.load()
             except Exception as error:
@@ -135,34 +140,35 @@ def _roots() -> Iterator[tuple[str, str, Any]]:
 
 
 def build() -> dict[str, Any]:
-    """Read classes and traits from what is installed beside this Python."""
+    """Return the catalogue of classes and traits that this Python can import."""
     from traitlets import HasTraits
 
     names: dict[str, dict[str, str]] = {group: {} for group in GROUPS}
     classes: dict[str, dict[str, Any]] = {}
-    waiting: list[Any] = []
-    for group, short, found in _roots():
+    pending: list[Any] = []
+    for group, short_name, root in _roots():
         if group:
-            names[group][short] = f"{found.__module__}.{found.__name__}"
-        waiting.append(found)
-        listed = found.class_traits().get("classes")
-        waiting += listed.default() if listed is not None else []
-    while waiting:
-        found = waiting.pop()
-        if not isinstance(found, type) or not issubclass(found, HasTraits):
+            names[group][short_name] = f"{root.__module__}.{root.__name__}"
+        pending.append(root)
+        # An application lists the other classes that its configuration file may name.
+        listed = root.class_traits().get("classes")
+        pending += listed.default() if listed is not None else []
+    while pending:
+        cls = pending.pop()
+        if not isinstance(cls, type) or not issubclass(cls, HasTraits):
             continue
-        bases = [base for base in found.__mro__[1:] if issubclass(base, HasTraits)]
-        if found.__name__ in classes or not found.class_traits(config=True):
+        bases = [base for base in cls.__mro__[1:] if issubclass(base, HasTraits)]
+        if cls.__name__ in classes or not cls.class_traits(config=True):
             continue
-        classes[found.__name__] = {
-            "path": f"{found.__module__}.{found.__name__}",
+        classes[cls.__name__] = {
+            "path": f"{cls.__module__}.{cls.__name__}",
             "bases": [base.__name__ for base in bases],
             "traits": {
                 name: _describe(trait)
-                for name, trait in sorted(found.class_own_traits(config=True).items())
+                for name, trait in sorted(cls.class_own_traits(config=True).items())
             },
         }
-        waiting += bases
+        pending += bases
     from importlib.metadata import version
 
     return {
