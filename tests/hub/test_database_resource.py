@@ -1,4 +1,4 @@
-"""Bringing a real database of an earlier JupyterHub to the schema of this one, and back."""
+"""Migration of a real database of an earlier JupyterHub, and its rollback."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from tljh.hub.database_resource import COPIES, FILE, ORDER, HubDatabase, carry_o
 from tljh.systemd.unit_resource import Unit
 
 ENVIRONMENT = Path(sys.prefix)
-# That of JupyterHub 5.0 to 5.2.
+# The schema of JupyterHub 5.0 to 5.2.
 OLD = "4621fec11365"
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL."""
+    """Simulates SIGKILL."""
 
 
 @dataclass
 class HostWithAHub(RealHost):
-    """This machine, but its only unit is a hub that does nothing but carry out its order."""
+    """This machine, except that its only unit is a hub that only carries out its order."""
 
     state_dir: Path
     state: str = "active"
-    told: list[str] = field(default_factory=list)
+    verbs: list[str] = field(default_factory=list)
     last_words: str = ""
     dies_at: str | None = None
 
@@ -54,7 +54,7 @@ class HostWithAHub(RealHost):
             raise Killed
         if verb not in ("start", "stop", "restart"):
             return Result(0)
-        self.told.append(verb)
+        self.verbs.append(verb)
         self.state = "inactive"
         if verb == "stop":
             return Result(0)
@@ -132,7 +132,7 @@ def fail() -> None:
     raise TljhError("the hub does not answer")
 
 
-def test_the_newest_schema_of_an_environment_is_what_jupyterhub_itself_takes_for_it(tmp_path):
+def test_the_newest_schema_is_the_one_that_jupyterhub_gives_a_new_database(tmp_path):
     code = "import sys; from jupyterhub import orm; orm.new_session_factory(sys.argv[1])"
     subprocess.run([sys.executable, "-c", code, f"sqlite:///{tmp_path}/new"], check=True)
     assert schema_of(tmp_path / "new") == newest()
@@ -152,7 +152,7 @@ def test_an_older_database_is_copied_and_migrated_by_the_hub_that_starts(host, s
     assert converge(host) == 1
     assert schema_of(state / FILE) == newest()
     assert users(state / FILE) == ["ada"]
-    assert host.told == ["restart"]
+    assert host.verbs == ["restart"]
     (copy,) = (state / COPIES).iterdir()
     assert (copy.name, schema_of(copy)) == (f"1-{OLD}.sqlite", OLD)
     assert copy.stat().st_mode & 0o777 == 0o600
@@ -160,17 +160,17 @@ def test_an_older_database_is_copied_and_migrated_by_the_hub_that_starts(host, s
     assert converge(host) is None
 
 
-def test_a_machine_without_a_database_needs_none(tmp_path):
+def test_a_machine_without_a_database_needs_no_migration(tmp_path):
     assert not planned(HostWithAHub(tmp_path))
 
 
-def test_a_migration_is_tried_on_a_copy_that_goes(host, state):
+def test_a_migration_is_tried_on_a_copy_that_is_deleted(host, state):
     HubDatabase(state, ENVIRONMENT).rehearse(host)
     assert schema_of(state / FILE) == OLD
     assert [path.name for path in state.iterdir()] == [FILE]
 
 
-def test_bad_health_brings_the_old_database_and_its_hub_back(host, state):
+def test_bad_health_restores_the_old_database_and_its_hub(host, state):
     with pytest.raises(TljhError, match="does not answer"):
         converge(host, fail)
     assert schema_of(state / FILE) == OLD
@@ -187,7 +187,7 @@ def spoil(path: Path) -> None:
         opened.commit()
 
 
-def test_a_migration_that_fails_is_told_in_its_words_and_undone(host, state):
+def test_a_failed_migration_is_reported_in_its_own_words_and_reverted(host, state):
     spoil(state / FILE)
     with pytest.raises(TljhError, match="duplicate column"):
         HubDatabase(state, ENVIRONMENT).rehearse(host)
@@ -205,7 +205,7 @@ def test_a_hub_that_failed_to_migrate_does_not_try_again(host, state):
     assert schema_of(state / FILE) == OLD
 
 
-def test_a_migration_past_its_deadline_is_undone(host, state, monkeypatch):
+def test_a_migration_past_its_deadline_is_reverted(host, state, monkeypatch):
     monkeypatch.setattr(database, "MIGRATION_TIMEOUT_S", 0.01)
     with pytest.raises(TljhError, match="did not finish within"):
         converge(host)
@@ -229,9 +229,9 @@ def test_killed_at_any_moment_the_next_run_converges(host, state, moment):
     assert users(state / FILE) == ["ada"]
 
 
-def test_what_a_killed_hub_had_begun_is_not_in_the_copy(host, state):
+def test_a_killed_hubs_open_transaction_is_not_in_the_copy(host, state):
     path = state / FILE
-    # Dies in a transaction whose pages are on the disk already: the journal beside rolls it back.
+    # Dies in a transaction whose pages are on the disk already; SQLite's journal has the old ones.
     code = (
         "import os, sqlite3, sys\n"
         "db = sqlite3.connect(sys.argv[1]); db.execute('PRAGMA cache_size=1')\n"
@@ -248,7 +248,7 @@ def test_what_a_killed_hub_had_begun_is_not_in_the_copy(host, state):
     assert users(path) == ["ada"]
 
 
-def test_a_database_of_a_newer_release_is_refused_with_the_way_back(host, state):
+def test_a_database_of_a_newer_release_is_refused_with_a_fix(host, state):
     with closing(sqlite3.connect(state / FILE)) as opened:
         opened.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
         opened.commit()

@@ -1,9 +1,10 @@
-"""The hub's database as a resource: brought to the schema that the hub's release needs.
+"""The hub's database as a resource: it has the schema that the hub environment needs.
 
-JupyterHub starts on a database of exactly its own schema. A migration is tried on a copy before
-anything is touched. The real one is told to the hub that starts next, because the hub alone has
-the database for itself while requests wait at its socket: it makes a copy first, has a deadline,
-and does it once, whatever comes of it. The undo puts the copy back.
+JupyterHub refuses to start on a database of another schema. The plan tries the migration on a
+copy. The real migration is left to the hub that starts next, by a file (the order): while it
+starts, no other process uses the database and requests wait at its socket. That hub copies the
+database, migrates it within a deadline, and does so once, whether it succeeds or not. A rollback
+restores the copy.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ FILE = "jupyterhub.sqlite"
 COPIES = "database-copies"
 
 
-# What the hub that starts next shall do with it, once.
+# The order: a file with which the next hub to start migrates the database, once.
 ORDER = "migrate-database.json"
 
 
 KEPT_COPIES = 2
 
 
-# Below what the hub's unit has to start.
+# Shorter than the start timeout of the hub's unit, or systemd would kill a hub that migrates.
 MIGRATION_TIMEOUT_S = 80.0
 
 
@@ -46,34 +47,38 @@ _VERSIONS = Path("site-packages/jupyterhub/alembic/versions")
 
 @dataclass(frozen=True)
 class Schemas:
-    """What a release of JupyterHub knows: the newest schema, and all it can come from."""
+    """The schemas of one JupyterHub release: the newest, and all that it can migrate from."""
 
     newest: str
     known: frozenset[str]
 
 
 def schemas_of(host: HostReader, environment: Path) -> Schemas | None:
-    """Read from the migrations that lie in an environment; None where there are none."""
-    before: dict[str, str] = {}
+    """Read the schemas from an environment's Alembic migrations; None if it has none.
+
+    The files are parsed, not imported: the environment may be another release than this one.
+    """
+    parents: dict[str, str] = {}
     for library in host.listdir(environment / "lib"):
         folder = environment / "lib" / library / _VERSIONS
         for name in host.listdir(folder):
             text = (host.read(folder / name) or b"").decode(errors="replace")
             revision = _assigned(text, "revision")
             if revision:
-                before[revision] = _assigned(text, "down_revision")
-    newest = set(before) - set(before.values())
-    return Schemas(newest.pop(), frozenset(before)) if len(newest) == 1 else None
+                parents[revision] = _assigned(text, "down_revision")
+    # The newest is the one that is not the parent of another.
+    newest = set(parents) - set(parents.values())
+    return Schemas(newest.pop(), frozenset(parents)) if len(newest) == 1 else None
 
 
 def _assigned(text: str, name: str) -> str:
-    found = re.search(rf"^{name}\s*=\s*['\"](\w+)['\"]", text, re.MULTILINE)
-    return found[1] if found else ""
+    match = re.search(rf"^{name}\s*=\s*['\"](\w+)['\"]", text, re.MULTILINE)
+    return match[1] if match else ""
 
 
 @dataclass(frozen=True)
 class HubDatabase(Resource):
-    """The database below `state_dir` has the schema of the hub in `environment`."""
+    """The hub's database below `state_dir`, at the schema of the hub in `environment`."""
 
     state_dir: Path
     environment: Path
@@ -90,21 +95,21 @@ class HubDatabase(Resource):
         return self.state_dir / FILE
 
     def difference(self, host: HostReader) -> Difference | None:
-        now = schema_of(self.path)
-        if now is None:
+        current = schema_of(self.path)
+        if current is None:
             return None
         schemas = schemas_of(host, self.environment)
-        if schemas is None or now == schemas.newest:
+        if schemas is None or current == schemas.newest:
             return None
-        if now and now not in schemas.known:
+        if current and current not in schemas.known:
             raise TljhError(
                 "the hub's database was made by a newer JupyterHub than the one to be run",
-                why=f"{self.path} has the schema {now}, which {self.environment.name} "
+                why=f"{self.path} has the schema {current}, which {self.environment.name} "
                 "does not know",
-                fix=f"take back the copy made before it was upgraded ({self.state_dir / COPIES}), "
-                "or stay with the newer release",
+                fix="restore the copy that was made before the upgrade (in "
+                f"{self.state_dir / COPIES}), or stay with the newer release",
             )
-        text = f"schema {now or '(no mark)'} -> {schemas.newest}; requests wait meanwhile"
+        text = f"schema {current or '(unmarked)'} -> {schemas.newest}; requests wait meanwhile"
         return Difference("~", text)
 
     def before(self, host: HostReader) -> Record:
@@ -116,13 +121,13 @@ class HubDatabase(Resource):
         }
 
     def _copy(self, host: HostReader) -> Path:
-        """Where the copy goes: one more than those that are there, with the schema it has."""
-        taken = [int(name.partition("-")[0]) for name in copies(host, self.state_dir)]
-        number = max(taken, default=0) + 1
+        """Return the path of the next copy: its number, one above the highest, and its schema."""
+        numbers = [int(name.partition("-")[0]) for name in copies(host, self.state_dir)]
+        number = max(numbers, default=0) + 1
         return self.state_dir / COPIES / f"{number}-{schema_of(self.path) or 'unmarked'}.sqlite"
 
     def rehearse(self, host: Host) -> None:
-        """Migrate a copy and throw it away. Raises TljhError with the migration's words."""
+        """Migrate a copy and delete it. Raises TljhError with the migration's own output."""
         trial = self.state_dir / ".trial.sqlite"
         try:
             copy_database(self.path, trial)
@@ -132,11 +137,12 @@ class HubDatabase(Resource):
                 host.remove(path)
 
     def apply(self, host: Host, progress: Progress) -> None:
+        # Only the order is written here; the hub carries it out when its unit (re)starts.
         copy = self._copy(host)
         if host.info(copy.parent) is None:
             host.mkdir(copy.parent, mode=0o700)
-        for old in copies(host, self.state_dir)[: 1 - KEPT_COPIES]:
-            host.remove(copy.parent / old)
+        for old_copy in copies(host, self.state_dir)[: 1 - KEPT_COPIES]:
+            host.remove(copy.parent / old_copy)
         order = json.dumps({"path": str(self.path), "copy": str(copy)})
         host.write(self.state_dir / ORDER, order.encode(), mode=0o600)
 
@@ -144,7 +150,8 @@ class HubDatabase(Resource):
     def revert(cls, host: Host, record: Record) -> None:
         order = Path(record["order"])
         try:
-            # Whoever moves it first has it: the hub that starts, or this.
+            # A starting hub takes the order with a rename, too. Only one of the two succeeds, so
+            # a migration either never begins or is reverted below.
             host.rename(order, order.with_name(f"{ORDER}.undone"))
         except FileNotFoundError:
             if host.unit(HUB_UNIT).load != "not-found":
@@ -160,9 +167,9 @@ class HubDatabase(Resource):
 
 
 def carry_out_order(host: Host, state_dir: Path, environment: Path) -> None:
-    """What the starting hub was told to do with its database, once; nothing where nothing was.
+    """Migrate the database if an order was left for the starting hub, and do so only once.
 
-    Raises TljhError when it fails, with the database as it was.
+    Raises TljhError if the migration fails; the database is then as it was before.
     """
     order, begun = state_dir / ORDER, state_dir / f"{ORDER}.begun"
     if host.info(order) is None:
@@ -171,8 +178,8 @@ def carry_out_order(host: Host, state_dir: Path, environment: Path) -> None:
         host.rename(order, begun)
     except FileNotFoundError:
         return
-    told = json.loads(host.read(begun) or b"{}")
-    path, copy = Path(told["path"]), Path(told["copy"])
+    content = json.loads(host.read(begun) or b"{}")
+    path, copy = Path(content["path"]), Path(content["copy"])
     copy_database(path, copy)
     try:
         migrate(host, environment, path)
@@ -183,20 +190,20 @@ def carry_out_order(host: Host, state_dir: Path, environment: Path) -> None:
 
 
 def copies(host: HostReader, state_dir: Path) -> Sequence[str]:
-    """Copies of the database by their file names, the oldest first."""
+    """Return the file names of the copies of the database, oldest first."""
     names = host.listdir(state_dir / COPIES)
     numbered = [name for name in names if re.fullmatch(r"\d+-\w+\.sqlite", name)]
     return sorted(numbered, key=lambda name: int(name.partition("-")[0]))
 
 
 def migrate(host: Host, environment: Path, path: Path) -> None:
-    """Bring a database that nobody uses to the schema of `environment`.
+    """Migrate a database that no process has open to the schema of `environment`.
 
-    Raises TljhError with the last words of the migration.
+    Raises TljhError with the last lines of the migration's output.
     """
-    # JupyterHub looks for `alembic` there.
-    search = f"{environment}/bin:{os.environ.get('PATH', os.defpath)}"
-    done = host.run(
+    # JupyterHub runs the program `alembic`, which it looks up in PATH.
+    search_path = f"{environment}/bin:{os.environ.get('PATH', os.defpath)}"
+    result = host.run(
         [
             f"{environment}/bin/python",
             "-I",
@@ -205,11 +212,11 @@ def migrate(host: Host, environment: Path, path: Path) -> None:
             f"sqlite:///{path}",
         ],
         timeout_s=MIGRATION_TIMEOUT_S,
-        env={"PATH": search},
+        env={"PATH": search_path},
     )
-    if not done.ok:
+    if not result.ok:
         raise TljhError(
-            "the hub's database cannot be brought to the new release's schema",
-            why="\n".join((done.err or done.out).strip().splitlines()[-12:]),
-            fix="nothing was changed; the lines above are the migration's own",
+            "the hub's database cannot be migrated to the schema of the new release",
+            why="\n".join((result.err or result.out).strip().splitlines()[-12:]),
+            fix="correct the cause that the migration printed above; nothing was changed",
         )
