@@ -365,7 +365,7 @@ def test_edit_does_not_overwrite_what_somebody_else_wrote_meanwhile(
     monkeypatch.setenv("EDITOR", editor(tmp_path, script))
     done = config("edit")
     assert done.code == 1
-    assert "changed by somebody else" in done.err
+    assert "changed by another process" in done.err
     assert "port: 81" not in file.read_text()
     assert "base_url: /x/" in file.read_text()
 

@@ -17,8 +17,8 @@ from tljh.base.errors import TljhError
 from tljh.settings.declaration import Cost
 from tljh.settings.keys import setting_keys
 from tljh.settings.load import check, examine, load
+from tljh.settings.redaction import looks_secret
 from tljh.settings.root import Config
-from tljh.settings.secret_names import looks_secret
 from tljh.settings.sections.limits import memory_bytes
 from tljh.settings.shape import shape_of, walk
 

@@ -32,7 +32,7 @@ def file(tmp_path: Path) -> Path:
 
 def set_port(file: Path, port: int) -> None:
     path = ("http", "port")
-    ConfigFile(file).change(lambda text: set_value(text, path, port), at=path)
+    ConfigFile(file).change(lambda text: set_value(text, path, port), key_path=path)
 
 
 def test_written_file_is_for_root_only_and_keeps_its_comments(file: Path) -> None:
@@ -76,11 +76,11 @@ def test_file_that_is_wrong_already_can_be_mended_step_by_step(file: Path) -> No
 def test_list_with_several_bad_names_is_mended_name_by_name(file: Path) -> None:
     file.write_text("users:\n  admin: ['a;b', alice, 'c;d', 'c;d']\n")
     at = ("users", "admin")
-    ConfigFile(file).change(lambda text: remove_item(text, at, 0), at=at)
+    ConfigFile(file).change(lambda text: remove_item(text, at, 0), key_path=at)
     with pytest.raises(TljhError):
-        ConfigFile(file).change(lambda text: add_item(text, at, "c;d"), at=at)
+        ConfigFile(file).change(lambda text: add_item(text, at, "c;d"), key_path=at)
     for _ in range(2):
-        ConfigFile(file).change(lambda text: remove_item(text, at, 1), at=at)
+        ConfigFile(file).change(lambda text: remove_item(text, at, 1), key_path=at)
     assert load(file).users.admin == ["alice"]
 
 
@@ -97,9 +97,9 @@ def test_list_with_several_bad_names_is_mended_name_by_name(file: Path) -> None:
 def test_refused_value_is_no_reason_to_give_up_the_one_that_stands(
     file: Path, key: str, value: object, fix: str
 ) -> None:
-    path = ConfigFile(file).key(key)
+    path = ConfigFile(file).parse_key(key)
     with pytest.raises(TljhError) as refused:
-        ConfigFile(file).change(lambda text: set_value(text, path, value), at=path)
+        ConfigFile(file).change(lambda text: set_value(text, path, value), key_path=path)
     assert refused.value.findings[0].fix == fix
 
 
@@ -222,7 +222,7 @@ from tljh.settings.yaml_edit import set_value
 path = ("http", "port")
 file = ConfigFile(Path(sys.argv[1]))
 file.examine()
-file.change(lambda text: set_value(text, path, 8080), at=path)
+file.change(lambda text: set_value(text, path, 8080), key_path=path)
 """
 
 

@@ -93,7 +93,7 @@ def test_every_key_reads_back_from_its_text(key: str) -> None:
     ],
 )
 def test_value_is_read_by_the_type_of_the_setting(key: str, text: str, value: Any) -> None:
-    path, shape = FILE.known(key) if "NoSuch" not in key else (FILE.key(key), None)
+    path, shape = FILE.look_up(key) if "NoSuch" not in key else (FILE.parse_key(key), None)
     if shape is None:
         shape = ConfigFile(FILE.path).shape_at(path) or ANYTHING
     found = read_value(text, shape, key)
@@ -121,7 +121,7 @@ def test_value_is_read_by_the_type_of_the_setting(key: str, text: str, value: An
     ],
 )
 def test_value_of_another_type_is_refused_in_a_sentence(key: str, text: str) -> None:
-    _, shape = FILE.known(key)
+    _, shape = FILE.look_up(key)
     with pytest.raises(TljhError) as refused:
         read_value(text, shape, key)
     assert refused.value.findings[0].what.startswith(f"{key} must be ")
@@ -139,5 +139,5 @@ def test_value_of_another_type_is_refused_in_a_sentence(key: str, text: str) -> 
 )
 def test_unknown_key_is_refused_with_the_nearest(key: str, fix: str) -> None:
     with pytest.raises(TljhError) as refused:
-        FILE.known(key)
+        FILE.look_up(key)
     assert refused.value.findings[0].fix == fix

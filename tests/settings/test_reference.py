@@ -41,7 +41,7 @@ def test_every_example_is_a_value_that_its_setting_takes() -> None:
     for one in all_settings(Config):
         if one.is_section or one.example is None:
             continue
-        path, shape = file.known(one.key)
+        path, shape = file.look_up(one.key)
         value = (
             [read_item(one.example, shape, one.key)]
             if one.command.startswith("add-item")

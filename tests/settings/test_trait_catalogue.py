@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.configurations import catalogue_bytes, real_catalogue
-from tljh.settings.secret_names import looks_secret
+from tljh.settings.redaction import looks_secret
 from tljh.settings.trait_catalogue import Catalogue
 
 

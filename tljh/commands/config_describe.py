@@ -65,7 +65,7 @@ def describe(
     if section == "auth" and login in PROVIDER_NAMES:
         return describe_login(login)
     file = installed_file(config_path)
-    path, _ = file.known(key)
+    path, _ = file.look_up(key)
     exact = [one for one in settings if one.key == key and not one.is_section]
     below = [one for one in settings if one.key.startswith(f"{key}.")]
     if exact or below:

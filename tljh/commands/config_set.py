@@ -12,7 +12,7 @@ from tljh.base.errors import Exit, Finding, TljhError
 from tljh.commands.key_completion import ItemArgument, KeyArgument, ValueArgument
 from tljh.commands.parameters import Option
 from tljh.operations.installed_config import installed_file
-from tljh.settings.config_file import Changed, ConfigFile
+from tljh.settings.config_file import ConfigFile, FileEdit
 from tljh.settings.keys import key_text
 from tljh.settings.redaction import hidden
 from tljh.settings.yaml_edit import add_item as add_to_text
@@ -100,11 +100,11 @@ def unset(
 ) -> Edited:
     """Remove a key from the file, so that its default holds."""
     file = installed_file(config_path)
-    path = file.key(key)
+    path = file.parse_key(key)
 
     def edit(text: str) -> str:
         if _value(text, path) is _MISSING:
-            file.known(key)
+            file.look_up(key)
             raise TljhError(
                 f"{key_text(path)} is not set in {file.path}",
                 fix="see what is: sudo tljh-config show",
@@ -223,10 +223,10 @@ def _default(file: ConfigFile, path: KeyPath) -> Any:
 
 def _known(file: ConfigFile, key: str, any_key: bool) -> tuple[KeyPath, Shape]:
     if not any_key:
-        return file.known(key)
+        return file.look_up(key)
     from tljh.settings.shape import ANYTHING
 
-    path = file.key(key)
+    path = file.parse_key(key)
     return path, file.shape_at(path) or ANYTHING
 
 
@@ -254,11 +254,11 @@ def _given(value: str | None, stdin: bool, name: str) -> str:
 
 def _change(
     file: ConfigFile, path: KeyPath, edit: Callable[[str], str], no_validate: bool
-) -> Changed:
-    return file.change(edit, at=path, validate=not no_validate)
+) -> FileEdit:
+    return file.change(edit, key_path=path, validate=not no_validate)
 
 
-def _edited(path: KeyPath, what: str, value: Any, changed: Changed, no_validate: bool) -> Edited:
+def _edited(path: KeyPath, what: str, value: Any, changed: FileEdit, no_validate: bool) -> Edited:
     return Edited(
         key_text(path), what, value, changed.is_change, changed.notes, was_checked=not no_validate
     )

@@ -48,10 +48,10 @@ def show(
     document = file.document()
     values = document.root.value() if document.root else {}
     if key:
-        path = file.key(key)
+        path = file.parse_key(key)
         _, node, depth = document.root.find(path) if document.root else (None, None, 0)
         if node is None or depth < len(path):
-            file.known(key)
+            file.look_up(key)
             raise TljhError(
                 f"{key_text(path)} is not set in {file.path}, so its default holds",
                 fix=f"see it: sudo tljh-config get {key}",
@@ -71,7 +71,7 @@ def get(
 ) -> Shown:
     """Print one setting as it holds, the default where the file has nothing."""
     file = installed_file(config_path)
-    file.known(key)
+    file.look_up(key)
     return _show_all(file, key, reveal)
 
 
@@ -82,7 +82,7 @@ def _show_all(file: ConfigFile, key: str, reveal: bool) -> Shown:
         raise TljhError(findings)
     # What the schema normalises (4GB) is shown as it holds (4G).
     values: Any = examined.config.model_dump(mode="json")
-    path = file.key(key) if key else ()
+    path = file.parse_key(key) if key else ()
     for step in path:
         if not isinstance(values, dict) or step not in values:
             raise TljhError(f"{key_text(path)} is not set", fix=f"tljh-config describe {key}")

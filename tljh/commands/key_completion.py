@@ -46,7 +46,7 @@ def complete_value(ctx: Any, incomplete: str) -> list[str]:
     key = str(ctx.params.get("key") or "")
     file = installed_file()
     try:
-        _, shape = file.known(key)
+        _, shape = file.look_up(key)
     except TljhError:
         return []
     catalogue = file.catalogue
@@ -68,7 +68,7 @@ def complete_item(ctx: Any, incomplete: str) -> list[str]:
 
     file = installed_file(_config_path(ctx))
     try:
-        path, _ = file.known(str(ctx.params.get("key") or ""))
+        path, _ = file.look_up(str(ctx.params.get("key") or ""))
         root = file.document().root
     except TljhError:
         return []

@@ -14,6 +14,9 @@ from tljh.host.interface import HostReader
 from tljh.settings.config_file import ConfigFile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tljh.settings.declaration import Problem
     from tljh.settings.root import Config
 
 
@@ -30,7 +33,16 @@ def installed_file(config_path: FilePath | None = None) -> ConfigFile:
 
         # Raises where there was a file; before a first installation there is none.
         standing_configuration(RealReader(), paths)
-    return ConfigFile(config_path or paths.config_file, catalogue=paths.traits)
+    return ConfigFile(
+        config_path or paths.config_file, catalogue=paths.traits, file_problems=_file_problems
+    )
+
+
+def _file_problems(config: Config, host: HostReader) -> Iterator[Problem]:
+    # Imported at the first edit: `show` and `get` do without.
+    from tljh.operations.referenced_files import referenced_file_problems
+
+    return referenced_file_problems(config, host)
 
 
 def configuration_bytes(host: HostReader, paths: Paths) -> bytes:

@@ -38,7 +38,7 @@ def change_lists(
 ) -> Outcome:
     """Edit config.yaml and apply it; when that fails, the file is put back as well."""
     file = installed_file()
-    changed = file.change(edit, at=("users",))
+    changed = file.change(edit, key_path=("users",))
     from tljh.base.paths import paths_from_environment
 
     paths, host = paths_from_environment(), RealHost()

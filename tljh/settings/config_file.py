@@ -1,37 +1,40 @@
-"""config.yaml on disk: read, edited under a lock, checked, and written so that it survives.
+"""config.yaml on disk: read, edited under a lock, checked, and written crash-safe.
 
-Whoever changes the file comes through here: the commands, the installer, plugins. A change that
-would make the configuration wrong is refused and leaves the file as it was; a file that is
-wrong already may be mended step by step.
+Commands, the installer and plugins all change the file through this module. An edit that would
+add a mistake is refused and leaves the file as it was; a file that is wrong already may be fixed
+step by step.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tljh.base.errors import Finding, TljhError
+from tljh.base.errors import Finding, Place, TljhError
 from tljh.base.files import edit_lock, permission_error, read_file
 from tljh.settings.keys import key_text, parse_key
 from tljh.settings.yaml_tree import Document, parse
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
-    from tljh.host.interface import Host
+    from tljh.host.interface import Host, HostReader
     from tljh.settings.declaration import KeyPath, Problem
+    from tljh.settings.file_reader import PluginSections
     from tljh.settings.root import Config
     from tljh.settings.shape import Shape
     from tljh.settings.trait_catalogue import Catalogue
     from tljh.settings.validation import Examined
 
+    # Finds what is wrong with the files that a configuration names.
+    FileProblems = Callable[[Config, HostReader], Iterable[Problem]]
+
 LOCK_TIMEOUT_S = 30.0
 
 
+# The names of `Host.write`'s temporary files.
 _LEFTOVER = re.compile(r"^\.config\.yaml\.[a-z0-9_]{8}$")
 
 
@@ -39,8 +42,8 @@ _LEFTOVER_AGE_S = 60
 
 
 @dataclass(frozen=True)
-class Changed:
-    """An edit of the file: what stood there, what stands there, and what to tell about it."""
+class FileEdit:
+    """The text of the file before and after an edit, and warnings about the result."""
 
     before: str
     after: str
@@ -52,26 +55,28 @@ class Changed:
 
 
 class ConfigFile:
-    """One configuration file, with what is known about the sections it may have."""
+    """One configuration file, with the classes and plugins' sections that it may configure."""
 
     def __init__(
         self,
         path: Path,
         *,
         catalogue: Catalogue | Path | None = None,
-        plugin_sections: dict[str, type[BaseModel] | None] | None = None,
+        plugin_sections: PluginSections | None = None,
+        file_problems: FileProblems | None = None,
         host: Host | None = None,
         lock_timeout_s: float = LOCK_TIMEOUT_S,
     ) -> None:
         self.path = path
         self._catalogue = catalogue
         self.plugin_sections = plugin_sections or {}
+        self._file_problems = file_problems
         self.lock_timeout_s = lock_timeout_s
         self._host = host
 
     @property
     def catalogue(self) -> Catalogue | None:
-        """What classes are installed; read from its file when it is first asked for."""
+        """The installed classes; read from the catalogue's file at the first use."""
         if isinstance(self._catalogue, Path):
             from tljh.settings.trait_catalogue import Catalogue
 
@@ -89,8 +94,15 @@ class ConfigFile:
             self._host = RealHost()
         return self._host
 
+    @property
+    def shape(self) -> Shape:
+        from tljh.settings.root import Config
+        from tljh.settings.shape import shape_of
+
+        return shape_of(Config)
+
     def examine(self, data: bytes | None = None) -> Examined[Config]:
-        """The file (or other content in its place) as settings, with all that is wrong."""
+        """Return the file, or `data` in its place, as settings with every problem."""
         from tljh.settings.load import examine
 
         return examine(
@@ -101,76 +113,60 @@ class ConfigFile:
         )
 
     def document(self) -> Document:
-        """The file as it stands. Raises TljhError when it is no YAML, which no edit can mend."""
+        """Return the YAML tree of the file. Raises TljhError when it cannot be parsed."""
         return self._parsed(read_file(self.path))
 
     def _parsed(self, data: bytes) -> Document:
         document = parse(data)
-        if document.problems and document.root is None:
-            raise self.unreadable(document)
-        return document
-
-    def unreadable(self, document: Document) -> TljhError:
-        from tljh.base.errors import Place
-
+        if document.root is not None or not document.problems:
+            return document
         findings = [
-            Finding(one.what, Place(str(self.path), one.line, one.column), fix=one.fix)
-            for one in document.problems
+            Finding(
+                problem.what, Place(str(self.path), problem.line, problem.column), fix=problem.fix
+            )
+            for problem in document.problems
         ]
-        return TljhError([*findings, Finding("nothing was changed", fix="sudo tljh-config edit")])
+        raise TljhError([*findings, Finding("nothing was changed", fix="sudo tljh-config edit")])
 
-    def key(self, key: str) -> KeyPath:
-        """Split a key by what the schema knows of it."""
+    def parse_key(self, key: str) -> KeyPath:
+        """Split a key by the schema."""
         return parse_key(key, self.shape)
 
-    @property
-    def shape(self) -> Shape:
-        from tljh.settings.root import Config
-        from tljh.settings.shape import shape_of
-
-        return shape_of(Config)
-
-    def known(self, key: str) -> tuple[KeyPath, Shape]:
-        """Path and shape of a key. Raises TljhError, with the nearest name, for an unknown one."""
-        path = self.key(key)
+    def look_up(self, key: str) -> tuple[KeyPath, Shape]:
+        """Return path and shape of a key. Raises TljhError, with the nearest name, if unknown."""
+        path = self.parse_key(key)
         shape = self.shape_at(path)
         if shape is not None:
             return path, shape
+        guesses = self._near_keys(key, path)
+        raise TljhError(
+            f"there is no setting {key_text(path)}",
+            fix=f"did you mean {' or '.join(guesses)}?" if guesses else "see: tljh-config describe",
+        )
+
+    def _near_keys(self, key: str, path: KeyPath) -> list[str]:
         from difflib import get_close_matches
 
         from tljh.settings.keys import setting_keys
         from tljh.settings.root import Config
 
-        above = self.shape_at(path[:-1]) if len(path) > 1 else self.shape
-        last = str(path[-1])
-        near = [
-            key_text((*path[:-1], name))
-            for name in get_close_matches(last, above.fields if above else (), 1, 0.6)
-        ] or get_close_matches(key, setting_keys(Config), 1, 0.6)
-        same = [one for one in setting_keys(Config) if one.rpartition(".")[2] == last]
-        guess = near or same[:2]
-        raise TljhError(
-            f"there is no setting {key_text(path)}",
-            fix=f"did you mean {' or '.join(guess)}?" if guess else "see: tljh-config describe",
-        )
+        section = self.shape_at(path[:-1]) if len(path) > 1 else self.shape
+        keys, last = setting_keys(Config), str(path[-1])
+        near = get_close_matches(last, section.fields if section else (), 1, 0.6)
+        if near:
+            return [key_text((*path[:-1], near[0]))]
+        same_name = [other for other in keys if other.rpartition(".")[2] == last]
+        return get_close_matches(key, keys, 1, 0.6) or same_name[:2]
 
     def shape_at(self, path: KeyPath) -> Shape | None:
-        """What may stand at a path: by the schema, the installed classes, plugins' sections."""
-        from tljh.settings.secret_names import looks_secret
-        from tljh.settings.shape import ANYTHING, Shape, shape_at, shape_of
+        """Return the shape at a path, by the schema, the installed classes, plugins' sections."""
+        from tljh.settings.shape import ANYTHING, shape_at, shape_of
 
         first = str(path[0])
-        in_auth = first == "auth" and len(path) > 1 and str(path[1])[:1].isupper()
-        if first[:1].isupper() or in_auth:
-            section, rest = (path[1], path[2:]) if in_auth else (path[0], path[1:])
-            # In the place of a trait; checked only where the classes are known.
-            of_file = len(rest) > 1 and rest[-1] == "file" and looks_secret(str(rest[-2]))
-            if self.catalogue is None or str(section) not in self.catalogue.classes:
-                if of_file:
-                    return Shape("text")
-                is_secret = bool(rest) and looks_secret(str(rest[-1]))
-                return Shape("text", secret=True, may_be_file=True) if is_secret else ANYTHING
-            return shape_at(self.catalogue.shape(str(section)), rest)
+        if first[:1].isupper():
+            return self._trait_shape(path)
+        if first == "auth" and len(path) > 1 and str(path[1])[:1].isupper():
+            return self._trait_shape(path[1:])
         if first in self.shape.fields:
             return shape_at(self.shape, path)
         if first in self.plugin_sections:
@@ -180,24 +176,42 @@ class ConfigFile:
             return ANYTHING
         return None
 
-    def change(
-        self, edit: Callable[[str], str], *, at: KeyPath = (), validate: bool = True
-    ) -> Changed:
-        """Edit the file's text under the lock and write it, if what comes out is right.
+    def _trait_shape(self, path: KeyPath) -> Shape | None:
+        """Return the shape below a class; where the class is not known, guess by the name."""
+        from tljh.settings.redaction import looks_secret
+        from tljh.settings.shape import ANYTHING, Shape, shape_at
 
-        `at` is what the edit is about. Raises TljhError: with exit code 4 when the lock is
-        held past the deadline, and with what is wrong when the edit would add a mistake.
+        class_name, traits = str(path[0]), [str(step) for step in path[1:]]
+        if self.catalogue is not None and class_name in self.catalogue.classes:
+            return shape_at(self.catalogue.shape(class_name), traits)
+        # A secret is text even if it consists of digits, and may be read from a file.
+        if len(traits) > 1 and traits[-1] == "file" and looks_secret(traits[-2]):
+            return Shape("text")
+        if traits and looks_secret(traits[-1]):
+            return Shape("text", secret=True, may_be_file=True)
+        return ANYTHING
+
+    def change(
+        self, edit: Callable[[str], str], *, key_path: KeyPath = (), validate: bool = True
+    ) -> FileEdit:
+        """Edit the text of the file under the lock, and write it if the result is right.
+
+        `key_path` is the setting that the edit is about. Raises TljhError: with exit code 4
+        when another process holds the lock past the deadline, and with every problem when the
+        edit would add a mistake.
         """
-        # Imported before the lock is taken: nobody should wait for our imports.
+        # Imported before the lock is taken, so that no other process waits for our imports.
         from tljh.settings import validation  # noqa: F401
 
         target = self.path.resolve()
         try:
             with self.host.lock(edit_lock(target), timeout_s=self.lock_timeout_s):
                 self._remove_leftovers(target)
-                changed = self.edited(read_file(self.path), edit, at=at, validate=validate)
-                if changed.is_change:
-                    self._write(target, changed.after.encode("utf-8"))
+                file_edit = self.apply(
+                    edit, read_file(self.path), key_path=key_path, validate=validate
+                )
+                if file_edit.is_change:
+                    self._write(target, file_edit.after.encode("utf-8"))
         except PermissionError:
             raise permission_error(self.path) from None
         except FileNotFoundError as error:
@@ -211,104 +225,121 @@ class ConfigFile:
                 why=error.strerror or str(error),
                 fix="make room on its disk" if error.errno in (28, 122) else None,
             ) from error
-        return changed
+        return file_edit
 
-    def edited(
+    def apply(
         self,
-        data: bytes,
         edit: Callable[[str], str],
+        data: bytes,
         *,
-        at: KeyPath = (),
+        key_path: KeyPath = (),
         validate: bool = True,
-    ) -> Changed:
-        """Return what `edit` makes of the content `data`; writes nothing. Raises like `change`."""
-        document = self._parsed(data)
-        after = self._edited(edit, document.text)
-        notes = self._refuse_mistakes(document.text, after, at) if validate else ()
-        return Changed(document.text, after, notes)
+    ) -> FileEdit:
+        """Apply an edit to `data` and check the result, without writing. Raises like `change`."""
+        text = self._parsed(data).text
+        after = self._edited(edit, text)
+        notes = self._check_edit(text, after, key_path) if validate else ()
+        return FileEdit(text, after, notes)
 
     def _edited(self, edit: Callable[[str], str], text: str) -> str:
         try:
             return edit(text)
         except TljhError as error:
-            # Whoever edits a text does not know what file it is of.
-            raise TljhError(
-                [
-                    replace(one, where=replace(one.where, path=str(self.path)))
-                    if one.where
-                    else one
-                    for one in error.findings
-                ],
-                exit_code=error.exit_code,
-            ) from error
+            # Editors of a text do not know the name of its file.
+            findings = [
+                replace(finding, where=replace(finding.where, path=str(self.path)))
+                if finding.where
+                else finding
+                for finding in error.findings
+            ]
+            raise TljhError(findings, exit_code=error.exit_code) from error
 
     def replace(self, before: bytes, after: bytes) -> None:
-        """Write a whole new text, checked by the caller, unless somebody else wrote meanwhile."""
+        """Write a new text, which the caller has checked.
+
+        Raises TljhError when the file no longer holds `before`: another process wrote it.
+        """
         target = self.path.resolve()
         with self.host.lock(edit_lock(target), timeout_s=self.lock_timeout_s):
             if read_file(self.path) != before:
                 raise TljhError(
-                    f"{self.path} was changed by somebody else while it was being edited",
-                    why="to write it now would undo what they wrote",
+                    f"{self.path} was changed by another process while it was being edited",
+                    why="writing it now would overwrite that change",
                     fix=f"compare the two before you copy yours: sudo diff {self.path} YOURS",
                 )
             self._write(target, after)
 
     def _remove_leftovers(self, target: Path) -> None:
-        """Temporary files of writers that were killed; we hold the lock, so they are nobody's."""
+        """Remove temporary files of writers that were killed.
+
+        A writer holds the lock, which is ours now, so no process needs them any more.
+        """
         import time
 
         for name in self.host.listdir(target.parent):
             if _LEFTOVER.match(name):
-                left = target.with_name(name)
-                if time.time() - left.stat().st_mtime > _LEFTOVER_AGE_S:
-                    self.host.remove(left)
+                leftover = target.with_name(name)
+                if time.time() - leftover.stat().st_mtime > _LEFTOVER_AGE_S:
+                    self.host.remove(leftover)
 
     def _write(self, target: Path, data: bytes) -> None:
         info = self.host.info(target)
-        owner, group = (info.owner, info.group) if info else _own_names()
+        owner, group = (info.owner, info.group) if info else _own_ids()
         self.host.write(target, data, mode=0o600, owner=owner, group=group)
 
-    def _refuse_mistakes(self, before: str, after: str, at: KeyPath) -> tuple[Finding, ...]:
-        """What the edit leaves to do; raises when it adds a mistake of its own."""
-        from tljh.operations.referenced_files import referenced_file_problems
-
+    def _check_edit(self, before: str, after: str, key_path: KeyPath) -> tuple[Finding, ...]:
+        """Return warnings about the edit. Raises TljhError when it adds a mistake."""
         old, new = self.examine(before.encode("utf-8")), self.examine(after.encode("utf-8"))
-        for examined in (old, new):
-            examined.problems += referenced_file_problems(examined.config, self.host)
-        known = Counter(_in_any_place(one) for one in old.problems)
-        added = []
-        for one in new.problems:
-            known[_in_any_place(one)] -= 1
-            if known[_in_any_place(one)] < 0:
-                added.append(one)
-        errors = [one for one in added if one.severity == "error"]
-        if errors:
-            # Places in a text that is not written would only mislead.
-            raise TljhError(
-                [
-                    Finding(one.what, None, one.why, _fix_of_refused(one))
-                    if one.path[: len(at)] == at
-                    else Finding(one.what, new.place(one.path, at_key=one.at_key), one.why, one.fix)
-                    for one in errors
-                ]
+        if self._file_problems is not None:
+            for examined in (old, new):
+                examined.problems += self._file_problems(examined.config, self.host)
+        added = _added(old.problems, new.problems)
+        findings = [
+            _refused(problem)
+            if problem.path[: len(key_path)] == key_path
+            else Finding(
+                problem.what,
+                new.place(problem.path, at_key=problem.at_key),
+                problem.why,
+                problem.fix,
             )
-        return tuple(Finding(one.what, None, one.why, one.fix) for one in added)
+            for problem in added
+            if problem.severity == "error"
+        ]
+        if findings:
+            raise TljhError(findings)
+        return tuple(Finding(problem.what, None, problem.why, problem.fix) for problem in added)
 
 
-def _in_any_place(problem: Problem) -> tuple[KeyPath, str]:
-    """What makes a problem the same one although an item before it came or went."""
+def _added(old: list[Problem], new: list[Problem]) -> list[Problem]:
+    """Return the problems of `new` that `old` does not have."""
+    remaining = Counter(_identity(problem) for problem in old)
+    added = []
+    for problem in new:
+        remaining[_identity(problem)] -= 1
+        if remaining[_identity(problem)] < 0:
+            added.append(problem)
+    return added
+
+
+def _identity(problem: Problem) -> tuple[KeyPath, str]:
+    """Return what a problem keeps when an item before it in its list is added or removed."""
     path = tuple(step for step in problem.path if not isinstance(step, int))
     return path, problem.what.replace(key_text(problem.path), key_text(path))
 
 
-def _fix_of_refused(problem: Problem) -> str | None:
-    """What to do about a value that was not written: what stands there may well be right."""
-    path, _ = _in_any_place(problem)
-    return f"see: tljh-config describe {key_text(path)}" if problem.fix_resets else problem.fix
+def _refused(problem: Problem) -> Finding:
+    """Return the finding for a value that is not written.
+
+    It has no place: the text that holds the value is not on disk. Nor does it offer to reset
+    the setting, because the value in the file may be right.
+    """
+    path, _ = _identity(problem)
+    fix = f"see: tljh-config describe {key_text(path)}" if problem.fix_resets else problem.fix
+    return Finding(problem.what, None, problem.why, fix)
 
 
-def _own_names() -> tuple[str, str]:
+def _own_ids() -> tuple[str, str]:
     import os
 
     return str(os.geteuid()), str(os.getegid())

@@ -1,12 +1,10 @@
-"""The configuration as it may be shown: secrets hidden wherever they stand."""
+"""Redaction: the configuration for display, with every secret in it hidden."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-
-from tljh.settings.secret_names import looks_secret
 
 if TYPE_CHECKING:
     from tljh.settings.declaration import KeyPath
@@ -15,26 +13,41 @@ if TYPE_CHECKING:
 HIDDEN = "********"
 
 
+_SECRET_WORDS = ("secret", "password", "token", "private_key", "api_key", "crypt_key", "cookie")
+
+
+_NOT_SECRET = ("_url", "_file", "_path", "_lifetime", "_expires", "_age", "_length", "_days", "_in")
+
+
+# user:password@ in a URL
 _CREDENTIALS = re.compile(r"(?<=://)([^/@\s:]*):([^/@\s]+)(?=@)")
 
 
-def is_secret(path: KeyPath, value: Any) -> bool:
-    """Whether what stands at `path` must not be shown.
+def looks_secret(name: str) -> bool:
+    """Return whether a setting or trait of this name holds a secret.
 
-    Names decide, for the schema's own secrets too (a test holds it to that): so secrets stay
-    hidden in a file that is wrong, and in sections that nobody checks.
+    The catalogue of traits does not mark secrets, so the name decides.
+    """
+    return any(word in name for word in _SECRET_WORDS) and not name.endswith(_NOT_SECRET)
+
+
+def is_secret(path: KeyPath, value: Any) -> bool:
+    """Return whether the value at `path` must be hidden.
+
+    Names decide for the schema's secrets, too (a test compares them): so secrets stay hidden in
+    a file that is wrong, and in sections that are not checked.
     """
     if not path or isinstance(value, bool) or value in (None, ""):
         return False
     names = [str(step) for step in path if isinstance(step, str)]
-    # auth.X.client_secret: {file: /path} tells where the secret is, not what it is.
+    # auth.X.client_secret: {file: /path} names the file of the secret, not the secret.
     if len(names) > 1 and names[-1] == "file" and looks_secret(names[-2]):
         return False
     return bool(names) and looks_secret(names[-1])
 
 
 def hidden(value: Any, path: KeyPath = ()) -> Any:
-    """`value` with every secret in it replaced."""
+    """Return `value` with every secret in it replaced."""
     if isinstance(value, dict):
         return {key: hidden(inner, (*path, key)) for key, inner in value.items()}
     if isinstance(value, list):
@@ -44,22 +57,22 @@ def hidden(value: Any, path: KeyPath = ()) -> Any:
     return _without_credentials(value) if isinstance(value, str) else value
 
 
-def _without_credentials(text: str) -> str:
-    return _CREDENTIALS.sub(rf"\1:{HIDDEN}", text)
-
-
 def hidden_text(document: Document) -> str:
-    """The file's own text, comments and all, with every secret in it replaced."""
+    """Return the text of a file, comments included, with every secret in it replaced."""
     text = document.text
     if document.root is None:
         return text
-    secrets = sorted(_secret_nodes(document.root, ()), key=lambda one: -one.start.index)
-    for node in secrets:
+    # From the last to the first, so that the places of the earlier ones stay true.
+    for node in sorted(_secret_nodes(document.root, ()), key=lambda node: -node.start.index):
         end = node.end.index
-        # A block of several lines ends behind its line break.
-        rest = "\n" if text[node.start.index : end].endswith("\n") else ""
-        text = text[: node.start.index] + f"'{HIDDEN}'" + rest + text[end:]
+        # A block of several lines ends after its line break.
+        line_break = "\n" if text[node.start.index : end].endswith("\n") else ""
+        text = text[: node.start.index] + f"'{HIDDEN}'" + line_break + text[end:]
     return _without_credentials(text)
+
+
+def _without_credentials(text: str) -> str:
+    return _CREDENTIALS.sub(rf"\1:{HIDDEN}", text)
 
 
 def _secret_nodes(node: Node, path: KeyPath) -> Iterator[Node]:

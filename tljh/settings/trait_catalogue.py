@@ -13,7 +13,7 @@ from typing import Any
 
 from tljh.settings.declaration import KeyPath, Problem
 from tljh.settings.keys import key_text
-from tljh.settings.secret_names import looks_secret
+from tljh.settings.redaction import looks_secret
 from tljh.settings.shape import ANYTHING, Shape
 
 _SHAPES: dict[str, Shape] = {
