@@ -1,19 +1,137 @@
-"""Names of TLJH's that plugins and old configurations use for the configuration."""
+"""The names of TLJH that plugins import: that they exist, and what they do."""
 
 from __future__ import annotations
 
+import ast
+import importlib
 import io
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from traitlets.config import Config as JupyterHubConfig
 
+from tljh import config as tljh_config
 from tljh import configurer
 from tljh.base.errors import TljhError
 from tljh.config import set_config_value
 from tljh.configurer import apply_config, load_config
 from tljh.user import remove_group, remove_user
+
+PACKAGE = Path(__file__).parent.parent / "tljh"
+
+# The names that plugins and their documentation use; removing one breaks published plugins.
+PROMISED = {
+    "tljh.hooks": [
+        "hookimpl",
+        "hookspec",
+        "tljh_extra_user_conda_packages",
+        "tljh_extra_user_conda_channels",
+        "tljh_extra_user_pip_packages",
+        "tljh_extra_hub_pip_packages",
+        "tljh_extra_apt_packages",
+        "tljh_custom_jupyterhub_config",
+        "tljh_config_post_install",
+        "tljh_post_install",
+        "tljh_new_user_create",
+    ],
+    "tljh.config": [
+        "INSTALL_PREFIX",
+        "HUB_ENV_PREFIX",
+        "USER_ENV_PREFIX",
+        "STATE_DIR",
+        "CONFIG_DIR",
+        "CONFIG_FILE",
+        "set_config_value",
+        "unset_config_value",
+        "add_config_value",
+        "remove_config_value",
+        "reload_component",
+    ],
+    "tljh.configurer": ["load_config", "apply_config", "CONFIG_FILE"],
+    "tljh.yaml": ["yaml"],
+    "tljh.user": [
+        "ensure_user",
+        "remove_user",
+        "ensure_group",
+        "remove_group",
+        "ensure_user_group",
+        "remove_user_group",
+    ],
+    "tljh.normalize": ["generate_system_username"],
+    "tljh.systemd": [
+        "check_service_active",
+        "check_service_enabled",
+        "reload_daemon",
+        "start_service",
+        "stop_service",
+        "restart_service",
+        "enable_service",
+        "disable_service",
+    ],
+    "tljh.user_creating_spawner": ["UserCreatingSpawner"],
+}
+# The modules directly in the package, except for the package itself and `python -m tljh`.
+FLAT = {f"tljh.{path.stem}" for path in PACKAGE.glob("[!_]*.py")}
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(module, name) for module, names in PROMISED.items() for name in names]
+)
+def test_every_promised_name_can_be_imported(module: str, name: str) -> None:
+    exec(f"from {module} import {name}", {})
+
+
+def test_every_flat_module_is_a_promise() -> None:
+    assert set(PROMISED) - {"tljh.systemd"} == FLAT
+
+
+@pytest.mark.parametrize("module", sorted(PROMISED))
+def test_importing_a_promised_module_does_nothing_to_the_machine(module: str) -> None:
+    """It needs no installation, no root and no environment variable."""
+    code = f"import {module}"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code],
+        env={"PATH": os.environ["PATH"], "TLJH_INSTALL_PREFIX": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def imported_modules(path: Path) -> set[str]:
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return modules
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix()
+)
+def test_nothing_inside_imports_a_name_that_is_kept_for_plugins(path: Path) -> None:
+    assert imported_modules(path) & FLAT == set()
+
+
+def test_reload_component_applies_what_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    applied = []
+    converge = importlib.import_module("tljh.operations.converge")
+    requests = importlib.import_module("tljh.operations.install_and_reload")
+    monkeypatch.setattr(requests, "request_for", lambda host, paths, command: command)
+    monkeypatch.setattr(
+        converge, "converge", lambda host, paths, request, _: applied.append(request)
+    )
+    tljh_config.reload_component("hub")
+    tljh_config.reload_component("proxy")
+    assert applied == ["reload", "reload"]
+    with pytest.raises(TljhError):
+        tljh_config.reload_component("culler")
 
 
 def test_yaml_loads_and_dumps_with_comments() -> None:

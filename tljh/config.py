@@ -1,8 +1,7 @@
-"""The configuration: every setting, composed of its owners' sections; and how to load it.
+"""TLJH's names for the configuration, kept for its plugins, and the way to load it.
 
-`load` is the one way from a file to a `Config`; it refuses what is wrong with all findings at
-once. The names that plugins import from here (`INSTALL_PREFIX` …, `set_config_value` …) are
-kept for them; the paths live in `tljh.base.paths`, the editing in `tljh.settings.config_file`.
+`Config` and `load` are in `tljh.settings`, the paths in `tljh.base.paths`, the editing in
+`tljh.settings.config_file`. Nothing inside tljh imports this module.
 """
 
 from __future__ import annotations
@@ -10,13 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tljh.settings.config_file import ConfigFile
 from tljh.settings.load import check as check
 from tljh.settings.load import examine as examine
 from tljh.settings.load import load as load
 from tljh.settings.root import Config as Config
 
 if TYPE_CHECKING:
+    from tljh.settings.config_file import ConfigFile
     from tljh.settings.declaration import KeyPath
 
 _LAZY_PATHS = {
@@ -29,92 +28,91 @@ _LAZY_PATHS = {
 }
 
 
-_EDITING = ("set_config_value", "unset_config_value", "add_config_value", "remove_config_value")
-
-
 def __getattr__(name: str) -> Any:
-    """Names for TLJH's plugins: they depend on the environment, so they resolve when asked for."""
+    """Return a path; it depends on the environment, so it is resolved at each use."""
     if name in _LAZY_PATHS:
         from tljh.base.paths import paths_from_environment
 
         return str(getattr(paths_from_environment(), _LAZY_PATHS[name]))
-    if name in _EDITING or name == "reload_component":
-        from tljh.settings import config_file as configfile
-
-        return getattr(configfile, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def set_config_value(config_path: str, key_path: str, value: Any, validate: bool = True) -> None:
-    """TLJH's name, for its plugins: set a key to a value."""
+    """Set a key to a value."""
     from tljh.settings.yaml_edit import as_yaml, set_value
 
-    path = _key(config_path, key_path)
-    ConfigFile(Path(config_path)).change(
-        lambda text: set_value(text, path, as_yaml(value)), at=path, validate=validate
+    file = _file(config_path)
+    path = file.parse_key(key_path)
+    file.change(
+        lambda text: set_value(text, path, as_yaml(value)), key_path=path, validate=validate
     )
 
 
 def unset_config_value(config_path: str, key_path: str, validate: bool = True) -> None:
-    """TLJH's name: remove a key. Raises ValueError, as TLJH does, when it is not there."""
+    """Remove a key. Raises ValueError, as TLJH does, when it is not set."""
     from tljh.settings.yaml_edit import unset_value
 
-    path = _key(config_path, key_path)
-    if _value(config_path, path) is _MISSING:
+    file = _file(config_path)
+    path = file.parse_key(key_path)
+    if _value(file, path) is _MISSING:
         raise ValueError(f"{key_path} does not exist in config!")
-    ConfigFile(Path(config_path)).change(
-        lambda text: unset_value(text, path), at=path, validate=validate
-    )
+    file.change(lambda text: unset_value(text, path), key_path=path, validate=validate)
 
 
 def add_config_value(config_path: str, key_path: str, value: Any, validate: bool = True) -> None:
-    """TLJH's name: add an item to a list; one that is there already is not added again."""
+    """Add an item to a list, unless the list has it."""
     from tljh.settings.yaml_edit import add_item
 
-    path = _key(config_path, key_path)
-    found = _value(config_path, path)
-    if isinstance(found, list) and value in found:
+    file = _file(config_path)
+    path = file.parse_key(key_path)
+    items = _value(file, path)
+    if isinstance(items, list) and value in items:
         return
-    ConfigFile(Path(config_path)).change(
-        lambda text: add_item(text, path, value), at=path, validate=validate
-    )
+    file.change(lambda text: add_item(text, path, value), key_path=path, validate=validate)
 
 
 def remove_config_value(config_path: str, key_path: str, value: Any, validate: bool = True) -> None:
-    """TLJH's name: remove an item. Raises ValueError, as TLJH does, when it is not there."""
+    """Remove an item from a list. Raises ValueError, as TLJH does, when the list lacks it."""
     from tljh.settings.yaml_edit import remove_item
 
-    path = _key(config_path, key_path)
-    found = _value(config_path, path)
-    if not isinstance(found, list):
+    file = _file(config_path)
+    path = file.parse_key(key_path)
+    items = _value(file, path)
+    if not isinstance(items, list):
         raise ValueError(f"{key_path} is not a list")
-    index = found.index(value)
-    ConfigFile(Path(config_path)).change(
-        lambda text: remove_item(text, path, index), at=path, validate=validate
-    )
+    index = items.index(value)
+    file.change(lambda text: remove_item(text, path, index), key_path=path, validate=validate)
 
 
 def reload_component(component: str) -> None:
-    """TLJH's name: apply the configuration, all of what changed."""
-    from importlib import import_module
+    """Apply every change of the configuration, whichever component (hub or proxy) is named."""
+    import sys
 
-    # Applying is a command's business, above us; the name is here because TLJH has it here.
-    import_module("tljh.commands.reload").reload(component)
+    from tljh.base.errors import TljhError
+    from tljh.base.paths import paths_from_environment
+    from tljh.base.progress import progress_for
+    from tljh.host.real import RealHost
+    from tljh.operations.converge import converge
+    from tljh.operations.install_and_reload import request_for
 
-
-class _Missing:
-    pass
-
-
-_MISSING = _Missing()
-
-
-def _key(config_path: str, key_path: str) -> KeyPath:
-    return ConfigFile(Path(config_path)).key(key_path)
+    if component not in ("hub", "proxy"):
+        raise TljhError(f"there is no component {component!r} to reload, only hub and proxy")
+    paths, host = paths_from_environment(), RealHost()
+    converge(host, paths, request_for(host, paths, "reload"), progress_for(sys.stderr))
 
 
-def _value(config_path: str, path: KeyPath) -> Any:
-    root = ConfigFile(Path(config_path)).document().root
+_MISSING = object()
+
+
+def _file(config_path: str) -> ConfigFile:
+    from tljh.operations.referenced_files import referenced_file_problems
+    from tljh.settings.config_file import ConfigFile
+
+    return ConfigFile(Path(config_path), file_problems=referenced_file_problems)
+
+
+def _value(file: ConfigFile, path: KeyPath) -> Any:
+    root = file.document().root
     if root is None:
         return _MISSING
     _, node, depth = root.find(path)

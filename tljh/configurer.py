@@ -85,7 +85,7 @@ def _as_tljh(config: Config, given: Mapping[str, Any]) -> dict[str, dict[str, An
 
 def __getattr__(name: str) -> Any:
     if name == "CONFIG_FILE":
-        from tljh import config
+        from tljh.base.paths import paths_from_environment
 
-        return config.CONFIG_FILE
+        return str(paths_from_environment().config_file)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
