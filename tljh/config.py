@@ -16,7 +16,6 @@ from tljh.settings.root import Config as Config
 
 if TYPE_CHECKING:
     from tljh.settings.config_file import ConfigFile
-    from tljh.settings.declaration import KeyPath
 
 _LAZY_PATHS = {
     "INSTALL_PREFIX": "prefix",
@@ -50,22 +49,24 @@ def set_config_value(config_path: str, key_path: str, value: Any, validate: bool
 
 def unset_config_value(config_path: str, key_path: str, validate: bool = True) -> None:
     """Remove a key. Raises ValueError, as TLJH does, when it is not set."""
+    from tljh.settings.yaml_changes import MISSING, value_at
     from tljh.settings.yaml_edit import unset_value
 
     file = _file(config_path)
     path = file.parse_key(key_path)
-    if _value(file, path) is _MISSING:
+    if value_at(file.document().text, path) is MISSING:
         raise ValueError(f"{key_path} does not exist in config!")
     file.change(lambda text: unset_value(text, path), key_path=path, validate=validate)
 
 
 def add_config_value(config_path: str, key_path: str, value: Any, validate: bool = True) -> None:
     """Add an item to a list, unless the list has it."""
+    from tljh.settings.yaml_changes import value_at
     from tljh.settings.yaml_edit import add_item
 
     file = _file(config_path)
     path = file.parse_key(key_path)
-    items = _value(file, path)
+    items = value_at(file.document().text, path)
     if isinstance(items, list) and value in items:
         return
     file.change(lambda text: add_item(text, path, value), key_path=path, validate=validate)
@@ -73,11 +74,12 @@ def add_config_value(config_path: str, key_path: str, value: Any, validate: bool
 
 def remove_config_value(config_path: str, key_path: str, value: Any, validate: bool = True) -> None:
     """Remove an item from a list. Raises ValueError, as TLJH does, when the list lacks it."""
+    from tljh.settings.yaml_changes import value_at
     from tljh.settings.yaml_edit import remove_item
 
     file = _file(config_path)
     path = file.parse_key(key_path)
-    items = _value(file, path)
+    items = value_at(file.document().text, path)
     if not isinstance(items, list):
         raise ValueError(f"{key_path} is not a list")
     index = items.index(value)
@@ -101,19 +103,8 @@ def reload_component(component: str) -> None:
     converge(host, paths, request_for(host, paths, "reload"), progress_for(sys.stderr))
 
 
-_MISSING = object()
-
-
 def _file(config_path: str) -> ConfigFile:
     from tljh.operations.referenced_files import referenced_file_problems
     from tljh.settings.config_file import ConfigFile
 
     return ConfigFile(Path(config_path), file_problems=referenced_file_problems)
-
-
-def _value(file: ConfigFile, path: KeyPath) -> Any:
-    root = file.document().root
-    if root is None:
-        return _MISSING
-    _, node, depth = root.find(path)
-    return node.value() if depth == len(path) else _MISSING

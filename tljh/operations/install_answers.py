@@ -82,10 +82,10 @@ def configuration_with(answers: Answers, old: bytes, config_file: Path) -> bytes
     Admins and plugins are added, never replaced; plugins' `tljh_config_post_install` runs last.
     The same answers again change nothing. Raises TljhError for content that no edit can change.
     """
-    changed = ConfigFile(config_file).edited(
-        old, lambda text: _with_answers(text, answers), validate=False
+    edit = ConfigFile(config_file).apply(
+        lambda text: _with_answers(text, answers), old, validate=False
     )
-    return changed.after.encode() if changed.is_change else old
+    return edit.after.encode() if edit.is_change else old
 
 
 def _with_answers(text: str, answers: Answers) -> str:
