@@ -72,7 +72,7 @@ def test_a_hub_that_does_not_start_is_rolled_back_with_its_last_words(hub, user)
     hub.run(f"rm {DROP_INS}/sick.py")
     assert done.code == 1
     assert "the last words" in done.stderr
-    assert "every change was undone" in done.stderr
+    assert "every change was rolled back" in done.stderr
     assert is_well(hub)
     assert user.api("GET", "/status").status_code == 200
 

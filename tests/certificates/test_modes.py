@@ -31,9 +31,7 @@ AUTHORITY = PATHS.state_dir / "internal-ca"
 
 @pytest.fixture(autouse=True)
 def no_conda(monkeypatch):
-    monkeypatch.setattr(
-        "tljh.operations.install_and_reload._conda_environments", lambda *_, **__: []
-    )
+    monkeypatch.setattr("tljh.conda.resources.resources", lambda *_, **__: [])
 
 
 @pytest.fixture
@@ -114,7 +112,7 @@ def test_a_name_outside_its_limits_takes_a_new_authority(host):
 
 def effects_of_the_first_time() -> int:
     with pytest.MonkeyPatch.context() as patch:
-        conda = "tljh.operations.install_and_reload._conda_environments"
+        conda = "tljh.conda.resources.resources"
         patch.setattr(conda, lambda *_, **__: [])
         host = installed()
         before = len(host.effects)
@@ -222,7 +220,7 @@ def test_rules_that_were_edited_since_the_reload_are_no_matter_of_a_renewal(host
 def test_own_certificate_that_expired_hinders_no_other_change_and_no_rollback(host, monkeypatch):
     put(host, valid_for(80))
     reload(host, TLS)
-    for module in ("tljh.operations.facts", "tljh.certificates.own_files"):
+    for module in ("tljh.proxy.facts", "tljh.certificates.own_files"):
         monkeypatch.setattr(f"{module}.utc_now", lambda: utc_now() + timedelta(days=100))
     assert reload(host, TLS + b"limits: {memory: 1G}\n").number
     assert not renew(host, PATHS, SilentProgress()).exchanged

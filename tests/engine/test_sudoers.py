@@ -11,7 +11,7 @@ from tljh.engine.sudoers import Sudoers
 from tljh.host.fake import FakeHost
 from tljh.host.interface import Result
 from tljh.host.real import RealReader
-from tljh.operations.desired import SUDOERS
+from tljh.operations.installation import SUDOERS
 
 PLACE = Path("/etc/sudoers.d/jupyterhub-admins")
 RULES = Sudoers(PLACE, SUDOERS.encode())

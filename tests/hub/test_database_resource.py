@@ -106,8 +106,13 @@ def state(tmp_path: Path, of_earlier_release: Path) -> Path:
 
 
 def planned(host: HostWithAHub) -> Plan:
-    unit = Unit("jupyterhub.service", restart_on=frozenset({"hub-database *"}))
-    return plan([HubDatabase(host.state_dir, ENVIRONMENT), unit], host)
+    database = HubDatabase(host.state_dir, ENVIRONMENT)
+    return plan([database, Unit("jupyterhub.service", restart_on=(database,))], host)
+
+
+def rehearse(host: HostWithAHub) -> None:
+    database = HubDatabase(host.state_dir, ENVIRONMENT)
+    database.rehearse(host, {database.key}, SilentProgress())
 
 
 def converge(host: HostWithAHub, health=lambda: None) -> int | None:
@@ -165,7 +170,7 @@ def test_a_machine_without_a_database_needs_no_migration(tmp_path):
 
 
 def test_a_migration_is_tried_on_a_copy_that_is_deleted(host, state):
-    HubDatabase(state, ENVIRONMENT).rehearse(host)
+    rehearse(host)
     assert schema_of(state / FILE) == OLD
     assert [path.name for path in state.iterdir()] == [FILE]
 
@@ -190,7 +195,7 @@ def spoil(path: Path) -> None:
 def test_a_failed_migration_is_reported_in_its_own_words_and_reverted(host, state):
     spoil(state / FILE)
     with pytest.raises(TljhError, match="duplicate column"):
-        HubDatabase(state, ENVIRONMENT).rehearse(host)
+        rehearse(host)
     with pytest.raises(TljhError, match="duplicate column"):
         converge(host)
     assert schema_of(state / FILE) == OLD

@@ -42,9 +42,7 @@ REFUSED = Result(1, "An unexpected error occurred:\nthe authority is in a bad mo
 
 @pytest.fixture(autouse=True)
 def no_conda(monkeypatch):
-    monkeypatch.setattr(
-        "tljh.operations.install_and_reload._conda_environments", lambda *_, **__: []
-    )
+    monkeypatch.setattr("tljh.conda.resources.resources", lambda *_, **__: [])
 
 
 @pytest.fixture
@@ -69,7 +67,7 @@ def seventy_days_later(monkeypatch):
         "certificates.acme",
         "operations.certificate_checks",
     ):
-        monkeypatch.setattr(f"tljh.certificates.{module}.utc_now", lambda: later)
+        monkeypatch.setattr(f"tljh.{module}.utc_now", lambda: later)
 
 
 def served(host):
@@ -110,7 +108,7 @@ def test_a_refusal_changes_nothing_and_says_what_the_authority_said(host):
     host.refusal = REFUSED
     with pytest.raises(TljhError, match="bad mood") as caught:
         reload(host, configuration("hub.example.org"))
-    assert "every change was undone" in str(caught.value)
+    assert "every change was rolled back" in str(caught.value)
     kept = (acme_dir(PATHS), PATHS.journal_dir, PATHS.config_file)
     for path, entry in host.files.items():
         if not any(path == one or one in path.parents for one in kept):
@@ -166,7 +164,7 @@ def test_a_proxy_that_does_not_take_it_up_is_told_and_undone(host):
 def effects_of_a_first_certificate():
     host = secure_machine()
     with pytest.MonkeyPatch.context() as patch:
-        conda = "tljh.operations.install_and_reload._conda_environments"
+        conda = "tljh.conda.resources.resources"
         patch.setattr(conda, lambda *_, **__: [])
         install(host)
         before = len(host.effects)
@@ -281,7 +279,7 @@ def test_a_certificate_from_the_future_is_found(secure, monkeypatch):
 
 def test_an_expired_certificate_hinders_no_other_change(secure, monkeypatch):
     later = datetime.now(timezone.utc) + timedelta(days=100)
-    for module in ("tljh.operations.facts", "tljh.operations.certificate_checks"):
+    for module in ("tljh.proxy.facts", "tljh.operations.certificate_checks"):
         monkeypatch.setattr(f"{module}.utc_now", lambda: later)
     secure.refusal = REFUSED
     more = "limits: {memory: 1G}"
@@ -437,7 +435,7 @@ def test_a_taken_over_certificate_that_expired_hinders_no_other_change(host, mon
     old = issue("hub.example.org", ["hub.example.org"], to_day=365)
     host.write(PATHS.state_dir / "acme.json", acme_json(old), mode=0o600)
     reload(host, configuration("hub.example.org"))
-    for module in ("tljh.operations.facts", "tljh.proxy.certificate_resources"):
+    for module in ("tljh.proxy.facts", "tljh.proxy.certificate_resources"):
         monkeypatch.setattr(f"{module}.utc_now", lambda: NOW + timedelta(days=400))
     host.refusal = REFUSED
     assert reload(host, configuration("hub.example.org", more="limits: {memory: 1G}")).number

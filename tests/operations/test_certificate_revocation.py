@@ -24,9 +24,7 @@ BUSY = Result(1, "", "An unexpected error occurred:\nService busy; retry later.\
 
 @pytest.fixture(autouse=True)
 def no_conda(monkeypatch):
-    monkeypatch.setattr(
-        "tljh.operations.install_and_reload._conda_environments", lambda *_, **__: []
-    )
+    monkeypatch.setattr("tljh.conda.resources.resources", lambda *_, **__: [])
 
 
 @pytest.fixture
@@ -130,7 +128,7 @@ def test_one_that_the_authority_has_revoked_already_is_done_with(host):
 
 def effects_of_a_revocation() -> int:
     with pytest.MonkeyPatch.context() as patch:
-        conda = "tljh.operations.install_and_reload._conda_environments"
+        conda = "tljh.conda.resources.resources"
         patch.setattr(conda, lambda *_, **__: [])
         host = secure_machine()
         install(host)

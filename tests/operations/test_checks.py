@@ -12,15 +12,13 @@ import pytest
 from tests.operations.test_converge import PATHS, install, machine
 from tljh.base.findings import Severity
 from tljh.host.interface import Response, Result
-from tljh.operations.checks import registered, run_checks, subject_of, worst
+from tljh.operations.checks import all_checks, run_checks, subject_of, worst
 from tljh.users.claims import new_claim
 
 
 @pytest.fixture(autouse=True)
 def no_conda(monkeypatch):
-    monkeypatch.setattr(
-        "tljh.operations.install_and_reload._conda_environments", lambda *_, **__: []
-    )
+    monkeypatch.setattr("tljh.conda.resources.resources", lambda *_, **__: [])
 
 
 @pytest.fixture
@@ -121,7 +119,7 @@ def test_a_refused_handover_of_the_proxy_is_reported(host):
     host.mkdir(Path("/run/traefik"), mode=0o755)
     state = json.dumps({"last_error": "port 80 is taken"}).encode()
     host.write(Path("/run/traefik/state.json"), state, mode=0o644)
-    assert any("could not take up its last configuration" in what for what in whats(host))
+    assert any("could not load its last configuration" in what for what in whats(host))
 
 
 def test_a_hub_without_an_administrator_is_told_so_unless_a_drop_in_may_name_one(host):
@@ -135,5 +133,5 @@ def test_a_hub_without_an_administrator_is_told_so_unless_a_drop_in_may_name_one
 
 
 def test_names_of_checks_are_distinct():
-    names = [check.name for check in registered()]
+    names = [check.name for check in all_checks()]
     assert len(set(names)) == len(names)

@@ -19,7 +19,7 @@ from tljh.engine.journal import Journal
 from tljh.host.fake import FakeHost, Killed
 from tljh.host.interface import FileInfo, Response, Result
 from tljh.operations.converge import Request, converge, work_out
-from tljh.operations.install_and_reload import request_of, standing_environments
+from tljh.operations.install_and_reload import request_for, request_of
 from tljh.operations.install_answers import Answers, read_answers
 from tljh.users.claims import new_claim, read_claim
 
@@ -49,9 +49,7 @@ def machine() -> FakeHost:
 @pytest.fixture(autouse=True)
 def no_conda(monkeypatch):
     """The shared environment has its own tests; its engine works on a real disk only."""
-    monkeypatch.setattr(
-        "tljh.operations.install_and_reload._conda_environments", lambda *_, **__: []
-    )
+    monkeypatch.setattr("tljh.conda.resources.resources", lambda *_, **__: [])
 
 
 def install(host: FakeHost, answers: Answers = ANSWERS):
@@ -76,7 +74,7 @@ def units_acted_on(host: FakeHost, since: int) -> list[str]:
 def effects_of_an_install() -> int:
     host = machine()
     with pytest.MonkeyPatch.context() as patch:
-        conda = "tljh.operations.install_and_reload._conda_environments"
+        conda = "tljh.conda.resources.resources"
         patch.setattr(conda, lambda *_, **__: [])
         install(host)
     return len(host.effects)
@@ -126,7 +124,7 @@ def test_an_install_after_the_claim_expired_makes_one_that_opens_and_a_reload_do
     path = PATHS.state_dir / "claims" / "ada.json"
     old = new_claim("ada", datetime(2020, 1, 1, tzinfo=timezone.utc)).as_bytes()
     host.write(path, old, mode=0o600)
-    assert reload(host, environments=standing_environments(PATHS)).number is None
+    assert reload(host).number is None
     assert host.read(path) == old
     install(host)
     claim = read_claim(host.read(path) or b"")
@@ -408,7 +406,7 @@ def with_two_states() -> FakeHost:
 
 def effects_of_a_rollback() -> int:
     with pytest.MonkeyPatch.context() as patch:
-        conda = "tljh.operations.install_and_reload._conda_environments"
+        conda = "tljh.conda.resources.resources"
         patch.setattr(conda, lambda *_, **__: [])
         host = with_two_states()
         before = len(host.effects)
@@ -468,7 +466,8 @@ def test_a_restart_that_was_asked_for_is_refused_when_the_hub_could_not_start_ag
     )
     since = len(host.effects)
     with pytest.raises(TljhError, match="no such class"):
-        reload(host, force=frozenset({"hub"}))
+        request = request_for(host, PATHS, "reload", force=frozenset({"hub"}))
+        converge(host, PATHS, request, SilentProgress())
     assert units_acted_on(host, since) == []
 
 

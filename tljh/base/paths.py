@@ -71,6 +71,78 @@ class Paths:
         return self.state_dir / "rules"
 
     @property
+    def claims_dir(self) -> Path:
+        return self.state_dir / "claims"
+
+    @property
+    def passwords(self) -> Path:
+        """Passwords of the first-use authenticator: bcrypt hashes in a dbm file."""
+        return self.state_dir / PASSWORDS
+
+    @property
+    def hub_database(self) -> Path:
+        return self.state_dir / "jupyterhub.sqlite"
+
+    @property
+    def api_secret(self) -> Path:
+        """Password of Traefik's API, which the hub and Traefik share."""
+        return self.state_dir / "traefik-api.secret"
+
+    @property
+    def cookie_secret(self) -> Path:
+        return self.state_dir / "jupyterhub_cookie_secret"
+
+    @property
+    def instance(self) -> Path:
+        """The mark by which the hub's own answers are recognised."""
+        return self.state_dir / "instance"
+
+    @property
+    def hub_token(self) -> Path:
+        """Token of the commands for the hub's API."""
+        return self.state_dir / "hub-api.secret"
+
+    @property
+    def ledger(self) -> Path:
+        """Who was allowed by the lists that were applied last."""
+        return self.state_dir / "people.json"
+
+    @property
+    def applied_hub_file(self) -> Path:
+        return self.applied_dir / HUB_FILE
+
+    @property
+    def applied_limits(self) -> Path:
+        return self.applied_dir / "limits.json"
+
+    @property
+    def applied_drop_ins(self) -> Path:
+        return self.applied_dir / DROP_INS
+
+    @property
+    def kept_environment(self) -> Path:
+        """Variables by which the installation reached package indexes."""
+        return self.state_dir / "environment.json"
+
+    @property
+    def post_install(self) -> Path:
+        """The set of plugins whose `tljh_post_install` has run."""
+        return self.state_dir / "post-install"
+
+    @property
+    def kernel_deaths(self) -> Path:
+        """The module by which a user's server reports a kernel that was killed."""
+        return self.prefix / "kernel_deaths.py"
+
+    @property
+    def traefik_dynamic(self) -> Path:
+        return self.traefik_dir / "dynamic"
+
+    @property
+    def traefik_certs(self) -> Path:
+        return self.traefik_dir / "certs"
+
+    @property
     def journal_dir(self) -> Path:
         return self.state_dir / "journal"
 

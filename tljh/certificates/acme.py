@@ -25,7 +25,6 @@ from tljh.certificates.traefik_acme_json import FILE as ACME_JSON
 from tljh.certificates.traefik_acme_json import certificate_from
 from tljh.certificates.x509 import Details, TlsPair
 from tljh.host.interface import Host, HostReader
-from tljh.proxy.served_certificate import named_certificate
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -58,15 +57,14 @@ class AcmeSource:
         data = host.read(self.paths.state_dir / ACME_JSON)
         return certificate_from(data, self.request.names, now, served) if data else None
 
-    def at_hand(self, host: HostReader, now: datetime) -> TlsPair | None:
-        """Like `held`; one that expired while it was served counts, too.
+    def available(self, host: HostReader, now: datetime, served: bytes | None) -> TlsPair | None:
+        """Return the pair of `held`, or an expired one whose chain `served` is served now.
 
-        Otherwise no change of anything could be applied while the authority is down: to get a
-        new one is the timer's business then, and `tljh status` says that it is overdue.
+        Without the expired one, no change of any kind could be applied while the certificate
+        authority is down. The timer renews it, and `tljh status` reports that it is overdue.
         """
         found = self.held(host, now)
         if found is None:
-            served = named_certificate(host, self.paths)
             kept = stored(host, self.paths, self.request.key)
             if kept and kept.chain == served:
                 return kept

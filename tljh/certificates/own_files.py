@@ -18,7 +18,7 @@ from tljh.host.interface import HostReader
 from tljh.settings.declaration import Problem
 from tljh.settings.sections.https import MOST_FILE_BYTES
 from tljh.systemd.templates import render_unit
-from tljh.systemd.unit_resource import Unit
+from tljh.systemd.unit_resource import StartingUnit
 
 if TYPE_CHECKING:
     from tljh.settings.sections.https import HttpsSettings
@@ -154,10 +154,10 @@ def watch_resources(https: HttpsSettings, paths: Paths) -> list[Resource]:
     """What notices that one of the two files is replaced; nothing in other modes."""
     path = paths.units_dir / WATCH
     if https.effective_mode != "tls":
-        return [Unit(WATCH, is_wanted=False), Absent(path)]
+        return [StartingUnit(WATCH, is_wanted=False), Absent(path)]
     names = [name.replace("%", "%%") for name in (https.tls.cert, https.tls.key)]
     file = File(path, render_unit(WATCH, names=names))
-    return [file, Unit(WATCH, restart_on=frozenset({file.key}))]
+    return [file, StartingUnit(WATCH, restart_on=(file,))]
 
 
 def certificate_warnings(https: HttpsSettings, files: Files) -> list[Problem]:

@@ -6,7 +6,7 @@ from tljh.base.paths import Paths
 from tljh.engine.file_resources import File
 from tljh.engine.resource import Resource
 from tljh.systemd.templates import render_unit
-from tljh.systemd.unit_resource import Unit
+from tljh.systemd.unit_resource import StartingUnit
 
 SERVICE, TIMER = "tljh-cert.service", "tljh-cert.timer"
 
@@ -19,4 +19,4 @@ def renewal_units(paths: Paths) -> list[Resource]:
     )
     timer = File(paths.units_dir / TIMER, render_unit(TIMER))
     # A restart of the timer has systemd read both files again, and runs nothing.
-    return [service, timer, Unit(TIMER, restart_on=frozenset({service.key, timer.key}))]
+    return [service, timer, StartingUnit(TIMER, restart_on=(service, timer))]

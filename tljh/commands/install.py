@@ -21,6 +21,7 @@ from tljh.operations.install_answers import Answers, read_answers
 from tljh.operations.public_address import public_url
 from tljh.settings.derived import uses_claims
 from tljh.users.claims import Claim, claim_file, read_claim
+from tljh.users.facts import UserFacts
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def _progress(answers: Answers) -> Progress:
 def told(host: HostReader, paths: Paths, answers: Answers, outcome: Outcome) -> Installed:
     config = outcome.config
     claims = []
-    have_one = outcome.facts.logins_with_password
+    have_one = outcome.facts.of(UserFacts).logins_with_password
     without = [one for one in config.users.admin if one not in {*have_one, *answers.passwords}]
     for login in without if uses_claims(config) else ():
         claim = read_claim(host.read(claim_file(paths.state_dir, login)) or b"")

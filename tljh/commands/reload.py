@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from tljh.base.errors import Exit, Finding, TljhError
 from tljh.base.paths import Paths, paths_from_environment
 from tljh.base.progress import counted
+from tljh.certificates.facts import CertificateFacts
 from tljh.certificates.own_files import certificate_warnings
 from tljh.commands.parameters import Argument, Option, progress_on_stderr
 from tljh.engine.journal import Entry, Journal
@@ -20,6 +21,7 @@ from tljh.operations.install_and_reload import request_for
 from tljh.settings.rules.logins import login_warnings
 from tljh.singleuser.checks import isolation_findings
 from tljh.singleuser.disk_limits import quota_findings
+from tljh.singleuser.facts import ServerFacts
 from tljh.singleuser.limits import limits_in
 
 COMPONENTS = ("hub", "proxy")
@@ -151,12 +153,12 @@ def _reloaded(host: HostReader, paths: Paths, outcome: Outcome) -> Reloaded:
         Finding(problem.what, why=problem.why, fix=problem.fix)
         for problem in (
             *login_warnings(outcome.config),
-            *certificate_warnings(outcome.config.https, outcome.facts.certificate_files),
+            *certificate_warnings(outcome.config.https, outcome.facts.of(CertificateFacts).files),
         )
     ]
-    warnings += outcome.overlooked
+    warnings += outcome.warnings
     warnings += isolation_findings(host, outcome.config)
-    limits = limits_in(outcome.config, outcome.facts.size)
+    limits = limits_in(outcome.config, outcome.facts.of(ServerFacts).size)
     warnings += quota_findings(host, outcome.config, limits)
     return Reloaded(
         outcome.plan, outcome.number, tuple(warnings), advice(paths, outcome), outcome.kept
@@ -176,7 +178,7 @@ def advice(paths: Paths, outcome: Outcome) -> str | None:
         for admin in outcome.config.users.admin
         if str(claim_file(state, admin)) in changed
     ]
-    authority = outcome.facts.authority
+    authority = outcome.facts.of(CertificateFacts).authority
     if authority and any(name.endswith(f"/{DIRECTORY}/{AUTHORITY}") for name in changed):
         advice.append(trust_in(outcome.config, authority).as_text())
     return "\n".join(advice) or None

@@ -23,14 +23,12 @@ from tljh.conda.environment import (
     shadowed_distributions,
 )
 from tljh.conda.requirements import read_requirements
-from tljh.engine.resource import Difference, Record, Resource, Undo
+from tljh.engine.resource import Difference, Record, Resource, Stage, Undo
 from tljh.host.interface import Host, HostReader, Running
 
 if TYPE_CHECKING:
     from collections.abc import Set
 
-    from tljh.plugins.manager import Contributions
-    from tljh.settings.root import Config
 
 # Required whatever the admin asks for: servers start JupyterLab from this environment, and the
 # admin changes it with its own pip.
@@ -78,6 +76,7 @@ class UserEnvironmentPresent(Resource):
     running: Running | None = None
 
     kind: ClassVar[str] = "user-environment"
+    stage: ClassVar[Stage] = Stage.ENVIRONMENTS
     undo: ClassVar[Undo] = Undo.SNAPSHOT
 
     @property
@@ -237,26 +236,6 @@ def _describe(
     if requirement_count:
         parts.append(f"pip requirements ({requirement_count})")
     return Difference("+" if is_new else "~", ", ".join(parts), tuple(diff))
-
-
-def user_environment_resources(
-    config: Config,
-    plugins: Contributions,
-    paths: Paths,
-    requirements: str | None = None,
-) -> Sequence[Resource]:
-    """Return the user environment, and conda's own prefix where a channel has conda.
-
-    `requirements` is the URL or path of a requirements file, given at installation.
-    """
-    from tljh.conda.tools import CondaTools
-
-    channels = plugins.conda_channels or tuple(config.user_environment.channels)
-    required = (*BASE, singleuser(), *map(RequiredPackage.from_spec, plugins.conda_packages))
-    return [
-        UserEnvironmentPresent(paths, channels, required, plugins.user_pip_packages, requirements),
-        CondaTools(paths, channels),
-    ]
 
 
 def singleuser(version: str | None = None) -> RequiredPackage:

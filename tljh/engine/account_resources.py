@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from tljh.base.progress import Progress
-from tljh.engine.resource import Difference, Record, Resource
+from tljh.engine.resource import Difference, Record, Resource, Stage
 from tljh.host.interface import Host, HostReader
 
 
@@ -20,6 +20,7 @@ class Group(Resource):
     members: frozenset[str] | None = None
 
     kind: ClassVar[str] = "group"
+    stage: ClassVar[Stage] = Stage.PREPARE
 
     @property
     def name(self) -> str:
@@ -70,6 +71,7 @@ class SystemUser(Resource):
     home: Path
 
     kind: ClassVar[str] = "user"
+    stage: ClassVar[Stage] = Stage.PREPARE
 
     @property
     def name(self) -> str:

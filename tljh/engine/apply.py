@@ -1,4 +1,4 @@
-"""Carrying out a plan: journal first, then the effect, then health; undo backwards on failure."""
+"""Apply a plan: journal first, then the effect, then health; roll back on failure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EDITS_TIMEOUT_S = 20.0
 class Occasion:
     """Why something is applied, for the history: who, by which command, with which files.
 
-    `unapplied` are the files that stand there now, where no state of the history has them.
+    `unapplied` are the current files, where no state of the history has them.
     """
 
     who: str
@@ -35,13 +35,13 @@ class Occasion:
 
 @contextmanager
 def begun(plan: Plan, host: Host, progress: Progress) -> Iterator[Plan]:
-    """The plan with the long work of its steps begun, for as long as it is tried and applied."""
+    """Start slow steps in the background; on exit, stop those that were not applied."""
     steps = []
     try:
         for step in plan.steps:
             steps.append(replace(step, resource=step.resource.started(host)))
             if steps[-1].resource is not step.resource:
-                progress.note(f"{step.title} is made meanwhile")
+                progress.note(f"{step.title} is prepared in the background")
         yield replace(plan, steps=tuple(steps))
     finally:
         for step in steps:
@@ -57,11 +57,11 @@ def apply(
     progress: Progress,
     health: HealthCheck,
 ) -> int | None:
-    """Carry out a plan; returns the number of its history entry, None when there was nothing to do.
+    """Apply a plan; return the number of its history entry, or None when nothing changed.
 
     Files that differ from those of the last entry are an entry even if nothing follows from them.
-    When a step or the health check fails, or the process is interrupted, every change is undone
-    backwards and the reason is raised as TljhError.
+    When a step or the health check fails, or the process is interrupted, every change is rolled
+    back, last first, and the reason is raised as TljhError.
     """
     if not plan and occasion.files == journal.last_files(host):
         return None
@@ -83,63 +83,63 @@ def apply(
             with progress.step("health: the hub answers"):
                 health()
     except (Exception, KeyboardInterrupt) as error:
-        raise _undone(error, undo(host, journal, progress)) from error
+        raise _failure(error, roll_back(host, journal, progress)) from error
     return journal.keep(host)
 
 
 def recover(host: Host, journal: Journal, progress: Progress, edits: Path | None = None) -> bool:
-    """Undo what a killed run left unfinished; true if there was such a run.
+    """Roll back what a killed run left unfinished; return whether there was such a run.
 
-    Every command that changes the machine begins with this, under the lock. `edits` is the lock
-    of whoever edits config.yaml: nobody may write between the look at it and its before-image.
+    Every command that changes the machine starts with this, under the lock. `edits` is the lock
+    for edits of config.yaml: an edit between reading it and restoring it would be lost.
     """
     if not journal.is_pending(host):
         return False
-    progress.note("an earlier run was cut off: undoing what it had begun")
+    progress.note("an earlier run was interrupted: rolling back what it had changed")
     with ExitStack() as held:
         if edits is not None and host.info(edits.parent):
             held.enter_context(host.lock(edits, timeout_s=EDITS_TIMEOUT_S))
-        problems = undo(host, journal, progress)
+        problems = roll_back(host, journal, progress)
     if problems:
         raise TljhError(problems)
     return True
 
 
-def undo(host: Host, journal: Journal, progress: Progress) -> list[Finding]:
-    """Take the pending entry's changes back, last first; returns what could not be taken back.
+def roll_back(host: Host, journal: Journal, progress: Progress) -> list[Finding]:
+    """Revert the pending entry's changes, last first; return what could not be reverted.
 
-    Reverting twice is reverting once, so an undo that was itself cut off is simply run again.
-    One that cannot finish leaves the entry pending, and the next command tries again.
+    Reverting twice is the same as once, so an interrupted rollback simply runs again. A rollback
+    that cannot finish leaves the entry pending, and the next command tries again.
     """
     problems: list[Finding] = []
     intents = journal.intents(host)
     for intent in reversed(intents):
         try:
-            with progress.step(f"undo {intent.kind} {intent.name}"):
-                left_alone = Resource.of_kind(intent.kind).revert(host, intent.record)
-            if left_alone:
-                progress.note(left_alone)
+            with progress.step(f"roll back {intent.kind} {intent.name}"):
+                note = Resource.of_kind(intent.kind).revert(host, intent.record)
+            if note:
+                progress.note(note)
         except (TljhError, OSError) as error:
-            problems.append(_not_undone(intent.kind, intent.name, error))
+            problems.append(_not_reverted(intent.kind, intent.name, error))
     for intent in intents:
         try:
             Resource.of_kind(intent.kind).settle(host, intent.record)
         except (TljhError, OSError) as error:
-            problems.append(_not_undone(intent.kind, intent.name, error))
+            problems.append(_not_reverted(intent.kind, intent.name, error))
     if not problems:
         journal.drop(host)
     return problems
 
 
-def _not_undone(kind: str, name: str, error: Exception) -> Finding:
+def _not_reverted(kind: str, name: str, error: Exception) -> Finding:
     return Finding(
-        f"{kind} {name} could not be brought back",
+        f"{kind} {name} could not be rolled back",
         why=str(error),
-        fix="mend what it says, then run any tljh command: it takes up the undo again",
+        fix="correct the cause above, then run: sudo tljh-config reload (it resumes the rollback)",
     )
 
 
-def _undone(error: BaseException, problems: list[Finding]) -> TljhError:
+def _failure(error: BaseException, problems: list[Finding]) -> TljhError:
     if isinstance(error, TljhError):
         findings, code = list(error.findings), error.exit_code
     else:
@@ -147,7 +147,7 @@ def _undone(error: BaseException, problems: list[Finding]) -> TljhError:
         findings, code = [Finding(what or type(error).__name__)], None
     if not problems:
         last = findings[-1]
-        note = "every change was undone; what ran before runs again"
+        note = "every change was rolled back; the previous state runs"
         why = f"{last.why}\n{note}" if last.why else note
         findings[-1] = Finding(last.what, last.where, why, last.fix)
     result = TljhError([*findings, *problems])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tljh.base.progress import Progress
-from tljh.engine.resource import Difference, Record, Resource, Undo
+from tljh.engine.resource import Difference, Record, Resource, Stage, Undo
 from tljh.host.interface import Host, HostReader
 
 
@@ -17,6 +17,7 @@ class AptPackages(Resource):
     packages: tuple[str, ...]
 
     kind: ClassVar[str] = "apt"
+    stage: ClassVar[Stage] = Stage.PREPARE
     undo: ClassVar[Undo] = Undo.ONE_WAY
 
     @property

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from tljh.base.errors import TljhError
 from tljh.base.progress import Progress
-from tljh.engine.resource import Difference, Record, Resource, Undo
+from tljh.engine.resource import Difference, Record, Resource, Stage, Undo
 from tljh.host.interface import FileInfo, Host, HostReader
 
 
@@ -99,6 +99,7 @@ class Directory(PathResource):
     group: str = "root"
 
     kind: ClassVar[str] = "directory"
+    stage: ClassVar[Stage] = Stage.PREPARE
 
     def difference(self, host: HostReader) -> Difference | None:
         info = host.info(self.path)

@@ -1,4 +1,4 @@
-"""What would bring a machine to its desired state, worked out without touching it."""
+"""Compute the changes that bring a machine to its desired state, without touching it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Changes in the order they are made; undo runs them backwards."""
+    """Changes in the order they are made; a rollback runs them backwards."""
 
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = field(default=())
 
     def __bool__(self) -> bool:
         return bool(self.steps)
+
+    @property
+    def changed(self) -> frozenset[str]:
+        """Keys of all resources that change."""
+        return frozenset(step.resource.key for step in self.steps)
 
     def as_text(self) -> str:
         if not self.steps and not self.notes:
@@ -45,7 +50,7 @@ class Plan:
             lines += [f"      {line}" for line in step.difference.diff]
         one_way = [s for s in self.steps if s.resource.undo is Undo.ONE_WAY]
         if one_way:
-            lines.append("(! is kept when the rest is undone)")
+            lines.append("(! is kept when the rest is rolled back)")
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)
 
@@ -67,16 +72,21 @@ class Plan:
 
 
 def plan(desired: Sequence[Resource], host: HostReader) -> Plan:
-    """Work out the changes that would bring the machine to `desired`.
+    """Return the changes that bring the machine to `desired`, in that order.
 
-    Steps keep the order of `desired`; undo runs them backwards.
-    Reads the machine, never writes it.
+    Reads the machine, never writes it. Raises ValueError for a trigger that is not in `desired`:
+    a unit that depends on it would never restart.
     """
+    keys = {resource.key for resource in desired}
+    for resource in desired:
+        for trigger in resource.triggers:
+            if trigger.key not in keys:
+                raise ValueError(f"{resource.key}: its trigger {trigger.key} is not planned")
     changed: set[str] = set()
     steps: list[Step] = []
     for resource in desired:
-        found = resource.planned(host, changed)
-        if found:
-            steps.append(Step(*found))
+        planned = resource.planned(host, changed)
+        if planned:
+            steps.append(Step(*planned))
             changed.add(resource.key)
     return Plan(tuple(steps))

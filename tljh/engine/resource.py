@@ -1,50 +1,28 @@
-"""What a machine can be asked to have: each kind knows its difference, its effect and its undo.
+"""Resources: the things a machine can have. Each kind knows its difference, effect and rollback.
 
 A resource is a frozen value. `difference` compares it with a machine that it can only read;
-`before` records what an undo needs, as JSON; `apply` has the effect and may be run again after
-being killed half-way; `revert` works from the record alone, because after a crash the
-configuration that led to the resource may be gone.
+`before` records, as JSON, what a rollback needs; `apply` has the effect and may run again after
+a SIGKILL half-way; `revert` works from the record alone, because after a crash the configuration
+that led to the resource may be gone.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from enum import Enum
-from importlib import import_module
+from enum import Enum, IntEnum
 from typing import Any, ClassVar
 
-from tljh.base.errors import TljhError
+from tljh.base.errors import Finding, TljhError
 from tljh.base.progress import Progress
 from tljh.host.interface import Host, HostReader
 
 Record = dict[str, Any]
 
 
-# Where kinds of resources are declared: an undo after a crash may need one that nothing in this
-# process has asked for yet.
-KINDS_ARE_IN = (
-    "tljh.conda.resource",
-    "tljh.conda.tools",
-    "tljh.hub.database_resource",
-    "tljh.hub.user_access",
-    "tljh.singleuser.disk_limits",
-    "tljh.users.first_passwords",
-    "tljh.hub.running_limits",
-    "tljh.users.shared_folders",
-    "tljh.plugins.post_install",
-    "tljh.proxy.certificate_resources",
-    "tljh.engine.account_resources",
-    "tljh.engine.apt_resource",
-    "tljh.engine.file_resources",
-    "tljh.engine.sudoers",
-    "tljh.systemd.unit_resource",
-)
-
-
 class Undo(Enum):
-    """How a change is taken back."""
+    """How a change is rolled back."""
 
     RESTORE = "restore"
     SWAP = "swap"
@@ -52,11 +30,28 @@ class Undo(Enum):
     ONE_WAY = "one-way"
 
 
+class Stage(IntEnum):
+    """When a resource is applied; within a stage the order of the parts counts.
+
+    All files are written before any service restarts, so that a failing write disturbs no user.
+    """
+
+    PREPARE = 0
+    """Packages, accounts and directories: what every other resource may rely on."""
+    ENVIRONMENTS = 1
+    FILES = 2
+    SERVICES = 3
+    """Units, and what must happen right before one starts."""
+    RUNNING = 4
+    """What needs a running hub, and units that start other units (timers, paths)."""
+    LAST = 5
+
+
 @dataclass(frozen=True)
 class Difference:
     """What applying a resource would change.
 
-    `sign` is `+` (new), `~` (changed), `-` (removed) or `!` (cannot be undone).
+    `sign` is `+` (new), `~` (changed), `-` (removed) or `!` (cannot be rolled back).
     """
 
     sign: str
@@ -65,10 +60,11 @@ class Difference:
 
 
 class Resource(ABC):
-    """One thing the machine shall have."""
+    """One thing that a machine is asked to have."""
 
     kind: ClassVar[str]
     undo: ClassVar[Undo] = Undo.RESTORE
+    stage: ClassVar[Stage] = Stage.FILES
     _kinds: ClassVar[dict[str, type[Resource]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -78,9 +74,10 @@ class Resource(ABC):
 
     @classmethod
     def of_kind(cls, kind: str) -> type[Resource]:
-        if kind not in cls._kinds:
-            for module in KINDS_ARE_IN:
-                import_module(module)
+        """Return the class that declares `kind`. Raises TljhError for an unknown one.
+
+        The caller has imported the modules that declare kinds (`tljh.operations.parts` does).
+        """
         try:
             return cls._kinds[kind]
         except KeyError:
@@ -93,30 +90,43 @@ class Resource(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What it is called in a plan; unique within its kind."""
+        """Name in a plan; unique within its kind."""
 
     @property
     def key(self) -> str:
         return f"{self.kind} {self.name}"
 
+    @property
+    def triggers(self) -> Sequence[Resource]:
+        """Resources whose change has an effect on this one; `plan` refuses one it does not plan."""
+        return ()
+
     @abstractmethod
     def difference(self, host: HostReader) -> Difference | None: ...
 
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
-        """What a plan holds of this, given the keys of what changes before it."""
-        found = self.difference(host)
-        return (self, found) if found else None
+        """Return what a plan holds of this, given the keys of what changes before it."""
+        difference = self.difference(host)
+        return (self, difference) if difference else None
+
+    def rehearse(self, host: Host, changed: Set[str], progress: Progress) -> Sequence[Finding]:
+        """Try the change on a copy, before anything on the machine changes; return warnings.
+
+        `changed` holds the keys of all planned changes. Raises TljhError for a change that would
+        fail.
+        """
+        return ()
 
     def started(self, host: Host) -> Resource:
-        """The same with its long work begun, in a place that nothing refers to; itself for none.
+        """Start slow work in a private place; return the resource that owns it, or itself.
 
-        What was begun belongs to this process alone: killed, it leaves only what the next run
-        of the same kind removes. `stop` ends it where it does not come to be applied.
+        The work belongs to this process: after a SIGKILL it leaves only what the next run of the
+        same kind removes. `stop` ends it when the resource is not applied.
         """
         return self
 
     def stop(self, host: Host) -> None:
-        """End what `started` began, unless it was applied, and leave nothing of it."""
+        """End what `started` began, unless it was applied, and remove what it left."""
         return
 
     @abstractmethod
@@ -128,20 +138,24 @@ class Resource(ABC):
     @classmethod
     @abstractmethod
     def revert(cls, host: Host, record: Record) -> str | None:
-        """Take it back, by what `before` recorded; returns what it left alone, to be told."""
+        """Roll back from the record of `before`; return a note on what it left unchanged."""
 
     @classmethod
     def settle(cls, host: Host, record: Record) -> None:
-        """What an undo has left to do once everything is reverted; restarts, for example."""
+        """Finish a rollback once every change is reverted; restart a unit, for example."""
+        return
+
+    def healthy(self, host: HostReader, deadline_s: float) -> None:
+        """Return once the applied change works; raise TljhError when it does not in time."""
         return
 
 
 class Wish(Resource):
-    """A resource that no plan holds: planning puts in its place the change that it comes to."""
+    """A resource that no plan holds: planning replaces it by the change that it comes to."""
 
     def difference(self, host: HostReader) -> Difference | None:
-        found = self.planned(host, frozenset())
-        return found[1] if found else None
+        planned = self.planned(host, frozenset())
+        return planned[1] if planned else None
 
     @abstractmethod
     def planned(
@@ -157,3 +171,12 @@ class Wish(Resource):
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
         raise NotImplementedError(f"a journal holds changes, not wishes: {cls.kind}")
+
+
+class Guard(Wish):
+    """A resource that changes nothing: it rehearses what others change, and checks the result."""
+
+    stage: ClassVar[Stage] = Stage.SERVICES
+
+    def planned(self, host: HostReader, changed: Set[str]) -> None:
+        return None

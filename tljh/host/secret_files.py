@@ -1,4 +1,4 @@
-"""Secret files."""
+"""Secrets in files that only root can read."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from tljh.host.interface import HostReader
 
 
 def read_token(host: HostReader, path: Path) -> str | None:
-    """A secret that is there already; None where it is not."""
+    """Return the secret in a file; None where there is none."""
     return (host.read(path) or b"").decode(errors="replace").strip() or None
 
 
-def _secret(host: HostReader, path: Path, size_bytes: int = 32) -> str:
+def secret(host: HostReader, path: Path, size_bytes: int = 32) -> str:
+    """Return the secret in a file, or a new random one of `size_bytes`, in hexadecimal."""
     return read_token(host, path) or secrets.token_hex(size_bytes)

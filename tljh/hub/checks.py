@@ -1,4 +1,4 @@
-"""Checks."""
+"""Checks of the hub."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Iterator
 
 from tljh.base.errors import Finding
 from tljh.base.findings import Severity
+from tljh.hub.facts import DROP_INS
 from tljh.hub.health import doors, problem_of
-from tljh.operations.checks import Subject, check
+from tljh.plugins.checks import Check, Result, Subject
+from tljh.proxy.facts import ProxyFacts
 
 
-@check("answers")
-def _answers(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+def _answers(subject: Subject) -> Iterator[Result]:
     if subject.config is None or subject.facts is None:
         return
-    if subject.host.readlink(subject.paths.hub) is None:
-        return  # told by another check, and nothing can answer
-    at = doors(subject.config, subject.facts.instance)
+    if not subject.is_installed:
+        return  # another check reports it, and nothing can answer
+    at = doors(subject.config, subject.facts.of(ProxyFacts).instance)
     for what, url in (("the hub", at.hub), ("the hub through the proxy", at.public)):
         problem = problem_of(subject.host.http("GET", url, verify=False), at.instance)
         if problem:
@@ -28,3 +29,24 @@ def _answers(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
                     fix="sudo tljh-config reload; if that does not help: tljh logs",
                 ),
             )
+
+
+def _administrators(subject: Subject) -> Iterator[Result]:
+    config, facts = subject.config, subject.facts
+    if config is None or facts is None or config.users.admin:
+        return
+    traits = [*config.auth.classes.values(), *config.traitlets.values()]
+    named = any(name.startswith("admin_") for section in traits for name in section)
+    # What a drop-in or a plugin does cannot be told from here.
+    if not named and not any(b"admin" in data for data in facts.files_in(DROP_INS).values()):
+        yield (
+            Severity.FINE,
+            Finding(
+                "nobody administers the hub",
+                why="users.admin is empty; who has sudo on this machine can still do everything",
+                fix="sudo tljh user add NAME --admin",
+            ),
+        )
+
+
+CHECKS = (Check("answers", _answers), Check("administrators", _administrators))

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from tljh.base.errors import Finding, Place, TljhError
 from tljh.base.paths import Paths, paths_from_environment
+from tljh.engine.facts import Facts
 from tljh.host.interface import Host
 from tljh.hub.configuration import as_json, hub_configuration
-from tljh.operations.facts import Facts
+from tljh.hub.facts import DROP_INS
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -39,7 +40,7 @@ def candidate(host: Host, paths: Paths, config: Config, facts: Facts) -> Iterato
         host.mkdir(directory / "jupyterhub_config.d", mode=0o700)
         traits = as_json(hub_configuration(config, paths))
         host.write(directory / "hub.json", traits, mode=0o600)
-        for name, data in facts.hub_drop_ins.items():
+        for name, data in facts.files_in(DROP_INS).items():
             host.write(directory / "jupyterhub_config.d" / name, data, mode=0o600)
         yield directory
     finally:

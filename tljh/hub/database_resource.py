@@ -12,15 +12,15 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from tljh.base.errors import TljhError
+from tljh.base.errors import Finding, TljhError
 from tljh.base.progress import Progress
 from tljh.base.well_known import HUB_UNIT
-from tljh.engine.resource import Difference, Record, Resource, Undo
+from tljh.engine.resource import Difference, Record, Resource, Stage, Undo
 from tljh.host.interface import Host, HostReader
 from tljh.host.sqlite_file import beside, copy_database, put_back_database, schema_of
 from tljh.systemd.unit_resource import act
@@ -84,6 +84,7 @@ class HubDatabase(Resource):
     environment: Path
 
     kind: ClassVar[str] = "hub-database"
+    stage: ClassVar[Stage] = Stage.SERVICES
     undo: ClassVar[Undo] = Undo.SNAPSHOT
 
     @property
@@ -126,15 +127,19 @@ class HubDatabase(Resource):
         number = max(numbers, default=0) + 1
         return self.state_dir / COPIES / f"{number}-{schema_of(self.path) or 'unmarked'}.sqlite"
 
-    def rehearse(self, host: Host) -> None:
-        """Migrate a copy and delete it. Raises TljhError with the migration's own output."""
+    def rehearse(self, host: Host, changed: Set[str], progress: Progress) -> Sequence[Finding]:
+        """Migrate a copy and remove it. Raises TljhError with the migration's own words."""
+        if self.key not in changed:
+            return ()
         trial = self.state_dir / ".trial.sqlite"
         try:
-            copy_database(self.path, trial)
-            migrate(host, self.environment, trial)
+            with progress.step("check: the database can be migrated"):
+                copy_database(self.path, trial)
+                migrate(host, self.environment, trial)
         finally:
             for path in (trial, *beside(trial)):
                 host.remove(path)
+        return ()
 
     def apply(self, host: Host, progress: Progress) -> None:
         # Only the order is written here; the hub carries it out when its unit (re)starts.

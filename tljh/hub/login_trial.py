@@ -25,7 +25,7 @@ from tljh.settings.login_providers import OAUTH, Provider, provider_of
 from tljh.settings.login_rules import trait
 
 if TYPE_CHECKING:
-    from tljh.operations.facts import Facts
+    from tljh.engine.facts import Facts
     from tljh.settings.root import Config
 
 TIMEOUT_S = 90.0

@@ -14,7 +14,7 @@ from typing import ClassVar
 from tljh.base.account_names import account_name
 from tljh.base.errors import TljhError
 from tljh.base.progress import Progress, counted
-from tljh.engine.resource import Difference, Record, Resource, Wish
+from tljh.engine.resource import Difference, Record, Resource, Stage, Wish
 from tljh.host.accounts import login_of
 from tljh.host.interface import Host, HostReader
 from tljh.host.secret_files import read_token
@@ -32,6 +32,7 @@ class RunningLimits(Wish):
     token_file: Path
 
     kind: ClassVar[str] = "limits-of-running"
+    stage: ClassVar[Stage] = Stage.RUNNING
 
     @property
     def name(self) -> str:

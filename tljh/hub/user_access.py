@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from tljh.base.errors import TljhError
 from tljh.base.progress import Progress
-from tljh.engine.resource import Difference, Record, Resource, Wish
+from tljh.engine.resource import Difference, Record, Resource, Stage, Wish
 from tljh.host.accounts import (
     ADMINS_GROUP,
     end_processes,
@@ -59,6 +59,7 @@ class People(Wish):
     has_own_accounts: bool = True
 
     kind: ClassVar[str] = "people-declared"
+    stage: ClassVar[Stage] = Stage.RUNNING
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ not serve it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -20,20 +20,20 @@ from tljh.base.progress import Progress
 from tljh.certificates.acme import AcmeSource, acme_source
 from tljh.certificates.acme_request import STAGING
 from tljh.certificates.authority_trust import Trust, trust_in
+from tljh.certificates.facts import CertificateFacts
 from tljh.certificates.own_files import await_pair, not_taken_up
+from tljh.certificates.resources import authority_resources
 from tljh.certificates.x509 import Details, TlsPair, details, fits
 from tljh.engine.apply import recover
+from tljh.engine.facts import Facts
 from tljh.engine.file_resources import file_image, put_back
 from tljh.engine.journal import Journal
 from tljh.host.interface import Host, HostReader
-from tljh.operations.facts import Facts, read_facts
+from tljh.operations.facts import read_facts, with_files
 from tljh.operations.installed_config import config_lock, load_configuration
-from tljh.proxy.resources import (
-    authority_resources,
-    certificates_to_serve,
-    dynamic_inputs,
-    try_traefik,
-)
+from tljh.proxy.facts import ProxyFacts
+from tljh.proxy.guard import try_traefik
+from tljh.proxy.resources import certificates_to_serve, dynamic_inputs, proxy_configuration
 from tljh.proxy.served_certificate import (
     exchange,
     named_certificate,
@@ -156,9 +156,10 @@ def serve(host: Host, paths: Paths, progress: Progress) -> bool:
     if now.config.https.effective_mode == "tls":
         # Judged before, but Traefik has the last word. Admins' own files are not in question:
         # what has been edited in them since the last reload is none of this command's business.
-        facts = replace(now.facts, rules={}, traefik_drop_ins={})
+        facts = with_files(now.facts, {})
         with progress.step("check: Traefik can load the certificate"):
-            try_traefik(host, now.config, facts, paths)
+            candidate = proxy_configuration(now.config, facts, paths)
+            try_traefik(host, facts, paths, candidate)
     with progress.step("proxy: takes up the certificate"):
         _exchange_checked(host, now, certificates[0])
     return True
@@ -232,7 +233,7 @@ def standing(host: HostReader, paths: Paths) -> Standing:
     source = now.source
     complaints = tuple(_complaints(about, names, source))
     if source is None:
-        own = now.facts.authority
+        own = now.facts.of(CertificateFacts).authority
         return Standing(
             mode,
             names,
@@ -261,7 +262,9 @@ def standing(host: HostReader, paths: Paths) -> Standing:
 def _refused_files(now: Applied) -> dict[str, object] | None:
     """Why somebody's own files are not what is served."""
     https, facts = now.config.https, now.facts
-    found = next(not_taken_up(https, facts.certificate_files, facts.served), None)
+    found = next(
+        not_taken_up(https, facts.of(CertificateFacts).files, facts.of(ProxyFacts).served), None
+    )
     return {**found.as_json(), "at": None} if found else None
 
 

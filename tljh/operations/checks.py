@@ -1,31 +1,28 @@
-"""The checks behind `tljh status` and `tljh doctor`: a registry that every part adds to.
+"""Run the checks of `tljh status` and `tljh doctor`; the installation's own are declared here.
 
-A check reads the machine and yields what is wrong, each with a fix. `status` runs the quick
-ones, `doctor` all of them.
+`status` runs the quick ones, `doctor` all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tljh.base.errors import Finding, Place, TljhError
 from tljh.base.findings import Severity
 from tljh.base.paths import Paths
+from tljh.base.well_known import HUB_UNIT, PROXY_UNIT
 from tljh.host.interface import HostReader
-from tljh.operations.facts import Facts
+from tljh.operations.facts import read_facts
+from tljh.operations.hub_environment import BOOTSTRAP, built_on
 from tljh.operations.installed_config import load_configuration, standing_configuration
+from tljh.operations.parts import PARTS
+from tljh.plugins.checks import Check, Result, Subject
 
-if TYPE_CHECKING:
-    from tljh.settings.root import Config
+UNITS = (PROXY_UNIT, HUB_UNIT)
 
-UNITS = ("traefik.service", "jupyterhub.service")
-
-
-# A unit that systemd restarted this often since it was started is not well.
+# More automatic restarts than this since the last start mean that the unit fails repeatedly.
 MANY_RESTARTS = 3
-
 
 LOW_DISK_BYTES = 1 << 30
 
@@ -39,50 +36,15 @@ class Reported:
     finding: Finding
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What is looked at. `config` and `facts` are None where the configuration is invalid."""
-
-    host: HostReader
-    paths: Paths
-    config: Config | None
-    facts: Facts | None
-    invalid: tuple[Finding, ...] = ()
-
-
-@dataclass(frozen=True)
-class Check:
-    """One named look at the machine; `is_quick` ones belong to `status`."""
-
-    name: str
-    look: Callable[[Subject], Iterator[tuple[Severity, Finding]]]
-    is_quick: bool = True
-
-
-_REGISTRY: list[Check] = []
-
-
-def check(name: str, *, is_quick: bool = True) -> Callable[[Look], Look]:
-    """Register a function as a check of that name."""
-
-    def register(look: Look) -> Look:
-        _REGISTRY.append(Check(name, look, is_quick))
-        return look
-
-    return register
-
-
-Look = Callable[[Subject], Iterator[tuple[Severity, Finding]]]
-
-
-def registered() -> tuple[Check, ...]:
-    return tuple(_REGISTRY)
+def all_checks() -> list[Check]:
+    """Return the installation's own checks and those of all parts."""
+    return [*CHECKS, *(check for part in PARTS for check in part.checks)]
 
 
 def run_checks(subject: Subject, *, quick_only: bool) -> list[Reported]:
-    """Run the checks; one that fails itself is a finding, and the others still run."""
+    """Run the checks; a check that fails itself is a finding, and the others still run."""
     reported = []
-    for item in _REGISTRY:
+    for item in all_checks():
         if quick_only and not item.is_quick:
             continue
         try:
@@ -96,7 +58,7 @@ def run_checks(subject: Subject, *, quick_only: bool) -> list[Reported]:
 
 
 def worst(reported: list[Reported]) -> Severity:
-    """Broken before degraded before fine."""
+    """Return the worst severity: broken before degraded before fine."""
     for severity in (Severity.BROKEN, Severity.DEGRADED):
         if any(item.severity is severity for item in reported):
             return severity
@@ -105,8 +67,6 @@ def worst(reported: list[Reported]) -> Severity:
 
 def subject_of(host: HostReader, paths: Paths) -> Subject:
     """Read configuration and facts; an invalid configuration is part of what is reported."""
-    from tljh.operations.facts import read_facts
-
     try:
         config = load_configuration(host, paths, standing_configuration(host, paths))
     except TljhError as error:
@@ -114,8 +74,7 @@ def subject_of(host: HostReader, paths: Paths) -> Subject:
     return Subject(host, paths, config, read_facts(host, config, paths))
 
 
-@check("installed")
-def _installed(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+def _installed(subject: Subject) -> Iterator[Result]:
     link = subject.host.readlink(subject.paths.hub)
     if link is None:
         yield (
@@ -137,15 +96,13 @@ def _installed(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
         )
 
 
-@check("configuration")
-def _configuration(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+def _configuration(subject: Subject) -> Iterator[Result]:
     for finding in subject.invalid:
         yield Severity.DEGRADED, finding
 
 
-@check("units")
-def _units(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
-    if subject.host.readlink(subject.paths.hub) is None:
+def _units(subject: Subject) -> Iterator[Result]:
+    if not subject.is_installed:
         return
     for name in UNITS:
         unit = subject.host.unit(name)
@@ -176,8 +133,7 @@ def _units(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
             )
 
 
-@check("unfinished")
-def _unfinished(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+def _unfinished(subject: Subject) -> Iterator[Result]:
     if subject.host.info(subject.paths.journal_dir / "pending") is not None:
         yield (
             Severity.DEGRADED,
@@ -189,73 +145,8 @@ def _unfinished(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
         )
 
 
-@check("administrators")
-def _administrators(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
-    config, facts = subject.config, subject.facts
-    if config is None or facts is None or config.users.admin:
-        return
-    traits = [*config.auth.classes.values(), *config.traitlets.values()]
-    named = any(name.startswith("admin_") for section in traits for name in section)
-    # What a drop-in or a plugin does cannot be told from here.
-    if not named and not any(b"admin" in data for data in facts.hub_drop_ins.values()):
-        yield (
-            Severity.FINE,
-            Finding(
-                "nobody administers the hub",
-                why="users.admin is empty; who has sudo on this machine can still do everything",
-                fix="sudo tljh user add NAME --admin",
-            ),
-        )
-
-
-@check("disk limits")
-def _disk_limits(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
-    from tljh.singleuser.disk_limits import quota_findings
-    from tljh.singleuser.limits import limits_in
-
-    if subject.config and subject.facts:
-        limits = limits_in(subject.config, subject.facts.size)
-        for finding in quota_findings(subject.host, subject.config, limits):
-            yield Severity.DEGRADED, finding
-
-
-@check("dummy authenticator")
-def _dummy(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
-    if subject.config and subject.config.auth.type.rpartition(".")[2].lower() in (
-        "dummy",
-        "dummyauthenticator",
-    ):
-        yield (
-            Severity.DEGRADED,
-            Finding(
-                "auth.type is dummy, which lets anyone in under any name",
-                fix="choose another: tljh-config describe auth.type",
-            ),
-        )
-
-
-@check("isolation")
-def _isolation(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
-    from tljh.singleuser.checks import isolation_findings
-
-    if subject.config and subject.host.readlink(subject.paths.hub):
-        for finding in isolation_findings(subject.host, subject.config):
-            yield Severity.DEGRADED, finding
-
-
-@check("memory of servers", is_quick=False)
-def _memory(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
-    from tljh.singleuser.memory_kills import memory_findings
-
-    for finding in memory_findings(subject.host):
-        yield Severity.DEGRADED, finding
-
-
-@check("system's Python", is_quick=False)
-def _python(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+def _python(subject: Subject) -> Iterator[Result]:
     """Whether a rebuild would stand on another Python: the one in use may lose its libraries."""
-    from tljh.operations.hub_environment import BOOTSTRAP, built_on
-
     built = built_on(subject.host, subject.paths)
     # As the bootstrap looks for one: the system's own, where it is new enough.
     asked = subject.host.query([SYSTEM_PYTHON, "-I", "-S", "-c", _PRINT_PYTHON])
@@ -282,8 +173,7 @@ OLDEST_PYTHON = (3, 10)
 _PRINT_PYTHON = "import os,sys;print(os.path.realpath(sys.executable),*sys.version_info[:2])"
 
 
-@check("permissions", is_quick=False)
-def _permissions(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+def _permissions(subject: Subject) -> Iterator[Result]:
     host, paths = subject.host, subject.paths
     for path in (paths.config_dir, paths.config_file, paths.state_dir):
         info = host.info(path)
@@ -298,8 +188,7 @@ def _permissions(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
             )
 
 
-@check("disk", is_quick=False)
-def _disk(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+def _disk(subject: Subject) -> Iterator[Result]:
     for path in ("/", "/home", str(subject.paths.prefix)):
         shown = subject.host.query(["df", "--output=avail", "-B1", path])
         number = shown.out.split()[-1] if shown.ok and shown.out.split() else ""
@@ -313,20 +202,22 @@ def _disk(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
             )
 
 
-@check("room for the hub", is_quick=False)
-def _room(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
-    from tljh.singleuser.checks import disk_findings
-
-    if subject.config and subject.host.readlink(subject.paths.hub):
-        for finding in disk_findings(subject.host, subject.config, subject.paths):
-            yield Severity.DEGRADED, finding
-
-
-@check("certificate")
-def _certificate(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+def _certificate(subject: Subject) -> Iterator[Result]:
     from tljh.operations.certificate_checks import certificate_findings
 
-    if subject.host.readlink(subject.paths.hub) is None:
+    if not subject.is_installed:
         return
     for is_broken, finding in certificate_findings(subject.host, subject.paths):
         yield Severity.BROKEN if is_broken else Severity.DEGRADED, finding
+
+
+CHECKS = (
+    Check("installed", _installed),
+    Check("configuration", _configuration),
+    Check("units", _units),
+    Check("unfinished", _unfinished),
+    Check("system's Python", _python, is_quick=False),
+    Check("permissions", _permissions, is_quick=False),
+    Check("disk", _disk, is_quick=False),
+    Check("certificate", _certificate),
+)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from tljh.base.errors import TljhError
 from tljh.base.paths import PASSWORDS, Paths, paths_from_environment
 from tljh.base.progress import progress_for
+from tljh.engine.facts import Facts
 from tljh.engine.resource import Resource
 from tljh.host.password_store import hash_password
 from tljh.host.real import RealHost
+from tljh.hub.user_access import People
 from tljh.hub.user_directory import Person, Register, read_register
 from tljh.operations.converge import Outcome, converge
-from tljh.operations.facts import Facts
 from tljh.operations.install_and_reload import request_for
 from tljh.operations.installed_config import configuration_bytes, installed_file, load_configuration
 from tljh.plugins.manager import Contributions
@@ -43,14 +44,20 @@ def change_lists(
 
     paths, host = paths_from_environment(), RealHost()
     request = request_for(host, paths, command)
-    standing = request.environments
+    removed = frozenset(removing)
 
-    def environments(config: Config, facts: Facts, plugins: Contributions) -> Sequence[Resource]:
-        return [*standing(config, facts, plugins), *passwords]
+    def adjust(
+        resources: Sequence[Resource], config: Config, facts: Facts, plugins: Contributions
+    ) -> Sequence[Resource]:
+        return [
+            *(
+                replace(resource, removing=removed) if isinstance(resource, People) else resource
+                for resource in resources
+            ),
+            *passwords,
+        ]
 
-    request = replace(
-        request, removing=frozenset(removing), environments=environments if passwords else standing
-    )
+    request = replace(request, adjust=adjust)
     try:
         return converge(host, paths, request, progress_for(sys.stderr, silent=as_json))
     except TljhError:

@@ -1,108 +1,144 @@
-"""Traefik's files as resources: static, entry points, dynamic, certificates, admins' rules."""
+"""What the proxy needs on the machine: Traefik's files, its account and its unit."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tljh.base.errors import Finding, Place, TljhError
+from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.well_known import AUTHORITY_PAGE, PROXY_UNIT, TRAEFIK_GROUP
 from tljh.certificates.acme import acme_source
-from tljh.certificates.local_authority import DIRECTORY
+from tljh.certificates.facts import CertificateFacts
 from tljh.certificates.own_files import own_certificate
 from tljh.certificates.x509 import TlsPair
+from tljh.engine.account_resources import SystemUser
+from tljh.engine.facts import Facts
 from tljh.engine.file_resources import Absent, Directory, File
-from tljh.engine.plan import Plan
 from tljh.engine.resource import Resource
-from tljh.host.interface import HostReader
-from tljh.proxy.candidate_check import traefik_findings
+from tljh.plugins.manager import Contributions
 from tljh.proxy.certificate_resources import ObtainedCertificate, ServedCertificate
-from tljh.proxy.port_trial import unavailable_addresses
+from tljh.proxy.facts import RULES, STATIC_DROP_INS, ProxyFacts
+from tljh.proxy.guard import ProxyConfiguration, ProxyGuard
 from tljh.proxy.supervisor.interface import ENTRY_POINTS_FILE, STATIC_FILE
 from tljh.proxy.traefik_drop_ins import admins_files, parse_static_drop_ins, rules_findings
 from tljh.proxy.traefik_dynamic import (
     TLS_FILE,
     DynamicInputs,
-    ProxyFile,
     api_password_hash,
     dynamic_files,
     stale_files,
 )
 from tljh.proxy.traefik_static import (
     StaticInputs,
-    Tree,
     entry_points_file,
     merge_all,
     static_configuration,
     static_file,
 )
 from tljh.settings.derived import hsts_s
+from tljh.systemd.templates import render_unit
+from tljh.systemd.unit_resource import Unit
 
 if TYPE_CHECKING:
-    from tljh.operations.facts import Facts
     from tljh.settings.root import Config
 
-
-@dataclass(frozen=True)
-class ProxyConfiguration:
-    """All that Traefik reads: the static tree, and the dynamic files in the order to write them."""
-
-    static: Tree
-    files: tuple[ProxyFile, ...]
+NOTICE = "users notice nothing: connections are handed over"
 
 
 def proxy_configuration(config: Config, facts: Facts, paths: Paths) -> ProxyConfiguration:
-    """What follows from the configuration and admins' files.
+    """Return what follows from the configuration and the admins' files.
 
-    Raises TljhError with all that can be said of them without running Traefik.
+    Raises TljhError with every finding that does not need a running Traefik.
     """
     static = merge_all(
         static_configuration(static_inputs(config, paths)),
-        parse_static_drop_ins(facts.traefik_drop_ins, paths.traefik_drop_ins),
+        parse_static_drop_ins(facts.files_in(STATIC_DROP_INS), paths.traefik_drop_ins),
     )
-    wrong = rules_findings(facts.rules, paths.rules_dir)
-    if wrong:
-        raise TljhError(wrong)
-    rules = {name: facts.rules[name] for name in admins_files(facts.rules)}
+    written = facts.files_in(RULES)
+    findings = rules_findings(written, paths.rules_dir)
+    if findings:
+        raise TljhError(findings)
+    rules = {name: written[name] for name in admins_files(written)}
     files = dynamic_files(dynamic_inputs(config, facts, paths), rules)
     return ProxyConfiguration(static, tuple(files))
 
 
-def traefik_resources(config: Config, facts: Facts, paths: Paths) -> list[Resource]:
-    """Everything below Traefik's directory but users' routes, which are the hub's."""
-    directory = paths.traefik_dir
-    wanted = proxy_configuration(config, facts, paths)
-    static = wanted.static
-    stale = stale_files(facts.dynamic_files, wanted.files)
-    if awaits_certificate(config, facts):
-        stale = [name for name in stale if name != TLS_FILE]
+def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions) -> list[Resource]:
+    """Return everything in Traefik's directory but users' routes (the hub's), and its unit."""
+    planned = proxy_configuration(config, facts, paths)
+    entry_points = _file(paths, ENTRY_POINTS_FILE, entry_points_file(planned.static).encode())
+    static = _file(paths, STATIC_FILE, static_file(planned.static, paths.config_dir).encode())
+    unit_file = File(
+        paths.units_dir / PROXY_UNIT,
+        render_unit(PROXY_UNIT, hub=paths.hub, traefik_dir=paths.traefik_dir),
+    )
+    unit = Unit(
+        PROXY_UNIT,
+        restart_on=(unit_file,),
+        reload_on=(static, entry_points, facts.hub_link(paths)),
+        notice=NOTICE,
+    )
+    files = _dynamic_resources(config, facts, paths, planned)
     return [
-        *authority_resources(facts, paths),
+        SystemUser(TRAEFIK_GROUP, paths.traefik_dir),
+        Directory(paths.traefik_drop_ins, 0o700),
+        Directory(paths.rules_dir, 0o700),
+        api_secret_file(facts, paths),
+        secret_file(paths.instance, facts.of(ProxyFacts).instance),
         _directory(paths, ""),
         _directory(paths, "dynamic"),
         _directory(paths, "certs"),
+        *files,
+        entry_points,
+        static,
+        unit_file,
+        ProxyGuard(
+            config,
+            facts,
+            paths,
+            entry_points=entry_points,
+            files=(*files, entry_points, static),
+            candidate=planned,
+        ),
+        unit,
+    ]
+
+
+def secret_file(path: Path, value: str) -> File:
+    """Return a secret as a file that only root can read."""
+    return File(path, value.encode() + b"\n", mode=0o600, secret=True)
+
+
+def api_secret_file(facts: Facts, paths: Paths) -> File:
+    """Return the password of Traefik's API; the hub reads it too and restarts with it."""
+    return secret_file(paths.api_secret, facts.of(ProxyFacts).api_secret)
+
+
+def _dynamic_resources(
+    config: Config, facts: Facts, paths: Paths, planned: ProxyConfiguration
+) -> list[Resource]:
+    proxy = facts.of(ProxyFacts)
+    directory = paths.traefik_dir
+    stale = stale_files(proxy.dynamic_files, planned.files)
+    if awaits_certificate(config, facts):
+        stale = [name for name in stale if name != TLS_FILE]
+    # Copies of a key have no purpose where nothing is served with it.
+    copies = proxy.certificate_copies if config.https.effective_mode is None else ()
+    return [
         *(
             _file(paths, file.path.relative_to(directory).as_posix(), file.content)
-            for file in wanted.files
+            for file in planned.files
         ),
         *certificate_to_come(config, facts, paths),
-        *(Absent(directory / "dynamic" / name) for name in stale),
-        # Copies of a key have no business where nothing is served with it.
-        *(
-            Absent(directory / "certs" / name)
-            for name in facts.certificate_copies
-            if config.https.effective_mode is None
-        ),
-        _file(paths, ENTRY_POINTS_FILE, entry_points_file(static).encode()),
-        _file(paths, STATIC_FILE, static_file(static, paths.config_dir).encode()),
+        *(Absent(paths.traefik_dynamic / name) for name in stale),
+        *(Absent(paths.traefik_certs / name) for name in copies),
     ]
 
 
 def certificate_to_come(config: Config, facts: Facts, paths: Paths) -> list[Resource]:
-    """Asking for the certificate, and serving it, where none is at hand."""
+    """Return the steps that obtain a certificate and serve it, where none is available."""
     if not awaits_certificate(config, facts):
         return []
     source = acme_source(config, paths, facts.hub_environment)
@@ -112,48 +148,8 @@ def certificate_to_come(config: Config, facts: Facts, paths: Paths) -> list[Reso
     ]
 
 
-def try_traefik(host: HostReader, config: Config, facts: Facts, paths: Paths) -> None:
-    """Have the real Traefik read what is about to be applied; raises TljhError with its words."""
-    wanted = proxy_configuration(config, facts, paths)
-    sources = {
-        **{paths.traefik_drop_ins / name: data for name, data in facts.traefik_drop_ins.items()},
-        **{paths.rules_dir / name: data for name, data in facts.rules.items()},
-    }
-    findings = traefik_findings(
-        host, facts.hub_environment, paths.traefik_dir, wanted.static, wanted.files, sources
-    )
-    if findings:
-        raise TljhError(findings)
-
-
-def address_findings(
-    host: HostReader, plan: Plan, config_bytes: bytes, facts: Facts, paths: Paths
-) -> list[Finding]:
-    """New addresses in the plan that a running proxy could not listen on."""
-    place = paths.traefik_dir / ENTRY_POINTS_FILE
-    files = (step.resource for step in plan.steps if isinstance(step.resource, File))
-    planned = next((file.data for file in files if file.path == place), None)
-    listening = host.read(place)
-    if planned is None or listening is None or not host.unit(PROXY_UNIT).is_active:
-        return []
-
-    def place_of(section: str, key: str) -> Place:
-        from tljh.settings.load import examine
-
-        return examine(config_bytes, path=str(paths.config_file)).place((section, key))
-
-    return unavailable_addresses(
-        host,
-        facts.hub_environment,
-        TRAEFIK_GROUP,
-        json.loads(listening),
-        json.loads(planned),
-        place_of,
-    )
-
-
 def _directory(paths: Paths, name: str) -> Directory:
-    # setgid: what the hub writes there belongs to Traefik's group.
+    # setgid: files that the hub writes there belong to Traefik's group.
     mode = 0o2750 if name == "dynamic" else 0o750
     return Directory(paths.traefik_dir / name, mode, group=TRAEFIK_GROUP)
 
@@ -183,46 +179,39 @@ def static_inputs(config: Config, paths: Paths) -> StaticInputs:
 
 
 def dynamic_inputs(config: Config, facts: Facts, paths: Paths) -> DynamicInputs:
+    authority = facts.of(CertificateFacts).authority
     return DynamicInputs(
         api_username=config.traefik_api.username,
-        api_password_hash=api_password_hash(config.traefik_api.password or facts.api_secret),
+        api_password_hash=api_password_hash(
+            config.traefik_api.password or facts.of(ProxyFacts).api_secret
+        ),
         certificates=certificates_to_serve(config, facts),
         has_https=config.https.enabled,
         https_port=config.https.port,
         awaits_certificate=awaits_certificate(config, facts),
         hsts_s=hsts_s(config.https),
-        authority_path=f"{config.base_url}hub/{AUTHORITY_PAGE}" if facts.authority else None,
-        instance=facts.instance,
+        authority_path=f"{config.base_url}hub/{AUTHORITY_PAGE}" if authority else None,
+        instance=facts.of(ProxyFacts).instance,
         directory=paths.traefik_dir,
     )
 
 
 def awaits_certificate(config: Config, facts: Facts) -> bool:
-    """Whether the certificate has to be asked for first."""
-    return config.https.effective_mode == "letsencrypt" and facts.acme_certificate is None
+    """Return whether the certificate has to be obtained first."""
+    return config.https.effective_mode == "letsencrypt" and facts.of(ProxyFacts).acme_pair is None
 
 
 def certificates_to_serve(config: Config, facts: Facts) -> Sequence[TlsPair]:
-    """The certificate to serve, from what was read; none where it has to be asked for first.
+    """Return the certificate to serve, from what was read; none where it is yet to be obtained.
 
     Raises TljhError for one that must not be served.
     """
-    mode = config.https.effective_mode
-    if mode is None:
-        return ()
+    proxy, certificates = facts.of(ProxyFacts), facts.of(CertificateFacts)
+    mode, authority = config.https.effective_mode, certificates.authority
     if mode == "tls":
-        return (own_certificate(config.https, facts.certificate_files, facts.served),)
-    if mode == "internal" and facts.authority:
-        return (TlsPair(facts.authority.hub, facts.authority.hub_key),)
-    return (facts.acme_certificate,) if facts.acme_certificate else ()
-
-
-def authority_resources(facts: Facts, paths: Paths) -> list[Resource]:
-    """The authority of this machine's own; it stays when another mode is chosen."""
-    if facts.authority is None:
-        return []
-    files = facts.authority.files(paths.state_dir)
-    return [
-        Directory(paths.state_dir / DIRECTORY, 0o700),
-        *(File(path, data, mode=0o600, secret=True) for path, data in files.items()),
-    ]
+        return (own_certificate(config.https, certificates.files, proxy.served),)
+    if mode == "internal" and authority:
+        return (TlsPair(authority.hub, authority.hub_key),)
+    if mode == "letsencrypt" and proxy.acme_pair:
+        return (proxy.acme_pair,)
+    return ()

@@ -1,4 +1,4 @@
-"""Is what keeps people apart in place, and does a disk that they fill leave the hub some room?"""
+"""Checks of users' servers: isolation, limits, and room that the hub needs on a shared disk."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tljh.base.errors import Finding
+from tljh.base.findings import Severity
 from tljh.base.paths import Paths
 from tljh.host.interface import HostReader
+from tljh.plugins.checks import Check, Result, Subject
+from tljh.singleuser.disk_limits import quota_findings
+from tljh.singleuser.facts import ServerFacts
+from tljh.singleuser.limits import limits_in
+from tljh.singleuser.memory_kills import memory_findings
 from tljh.singleuser.network_isolation import UNIT, is_loaded, problem_of
 
 if TYPE_CHECKING:
@@ -50,3 +56,35 @@ def disk_findings(host: HostReader, config: Config, paths: Paths) -> Iterator[Fi
             fix="on ext4: sudo tune2fs -m 5 DEVICE; else a file system of its own for the homes, "
             "or quotas: tljh-config describe limits.disk",
         )
+
+
+def _disk_limits(subject: Subject) -> Iterator[Result]:
+    if subject.config and subject.facts:
+        limits = limits_in(subject.config, subject.facts.of(ServerFacts).size)
+        for finding in quota_findings(subject.host, subject.config, limits):
+            yield Severity.DEGRADED, finding
+
+
+def _isolation(subject: Subject) -> Iterator[Result]:
+    if subject.config and subject.is_installed:
+        for finding in isolation_findings(subject.host, subject.config):
+            yield Severity.DEGRADED, finding
+
+
+def _memory(subject: Subject) -> Iterator[Result]:
+    for finding in memory_findings(subject.host):
+        yield Severity.DEGRADED, finding
+
+
+def _room(subject: Subject) -> Iterator[Result]:
+    if subject.config and subject.is_installed:
+        for finding in disk_findings(subject.host, subject.config, subject.paths):
+            yield Severity.DEGRADED, finding
+
+
+CHECKS = (
+    Check("disk limits", _disk_limits),
+    Check("isolation", _isolation),
+    Check("memory of servers", _memory, is_quick=False),
+    Check("room for the hub", _room, is_quick=False),
+)

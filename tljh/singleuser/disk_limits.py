@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tljh.base.account_names import PREFIX
 from tljh.base.errors import Finding
 from tljh.base.progress import Progress
-from tljh.engine.resource import Difference, Record, Resource, Wish
+from tljh.engine.resource import Difference, Record, Resource, Stage, Wish
 from tljh.host.accounts import login_of, managed_accounts
 from tljh.host.interface import Host, HostReader, UserInfo
 from tljh.host.quota import FileSystem, file_system_of
@@ -51,6 +51,7 @@ class DiskLimits(Wish):
     applied: Path
 
     kind: ClassVar[str] = "disk-limits-of-people"
+    stage: ClassVar[Stage] = Stage.RUNNING
 
     @property
     def name(self) -> str:

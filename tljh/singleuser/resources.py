@@ -1,4 +1,4 @@
-"""What isolation takes on the machine: rules, and a unit that loads them."""
+"""What users' servers need on the machine: their launcher, slice, limits and isolation."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from tljh.base.paths import Paths
-from tljh.base.well_known import TRAEFIK_GROUP
+from tljh.base.well_known import SLICE, TRAEFIK_GROUP
+from tljh.engine.facts import Facts
 from tljh.engine.file_resources import File
 from tljh.engine.resource import Difference, Resource
 from tljh.host.interface import HostReader
+from tljh.plugins.manager import Contributions
+from tljh.singleuser.disk_limits import DiskLimits
+from tljh.singleuser.facts import ServerFacts
+from tljh.singleuser.limits import as_json, caps, limits_in
 from tljh.singleuser.network_isolation import RULES_FILE, UNIT, is_loaded, problem_of
 from tljh.singleuser.nftables_rules import removal, rules
 from tljh.singleuser.sandbox import launcher
 from tljh.systemd.templates import render_unit
-from tljh.systemd.unit_resource import Unit
+from tljh.systemd.unit_resource import Reread, Unit
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadedRules(Unit):
-    """The unit that loads the rules, started again where somebody removed them behind its back."""
+    """The unit that loads the rules; it restarts where another program removed the table."""
 
     are_wanted: bool = True
 
@@ -36,8 +41,32 @@ class LoadedRules(Unit):
         return super().planned(host, changed)
 
 
+def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions) -> list[Resource]:
+    """Return the launcher's programs, the slice of all servers, isolation, and disk limits."""
+    size = facts.of(ServerFacts).size
+    everybodys = caps(size)
+    inside = files("tljh.singleuser.inside")
+    slice_file = File(
+        paths.units_dir / SLICE,
+        render_unit(SLICE, memory_max_bytes=everybodys.memory_bytes, tasks_max=everybodys.tasks),
+    )
+    return [
+        File(launcher(paths), inside.joinpath("launcher.py").read_bytes()),
+        # Where the user environment's Python finds it, next to the launcher.
+        File(paths.kernel_deaths, inside.joinpath("kernel_deaths.py").read_bytes()),
+        File(paths.applied_limits, as_json(config), mode=0o600),
+        *isolation_resources(config, paths),
+        slice_file,
+        Reread(SLICE, slice_file),
+        DiskLimits(limits_in(config, size), paths.applied_limits),
+    ]
+
+
 def isolation_resources(config: Config, paths: Paths) -> list[Resource]:
-    """Rules as the configuration wants them. Without `isolation.network` they remove the table."""
+    """Return the rules that the configuration asks for, and the unit that loads them.
+
+    Without `isolation.network` the rules remove the table.
+    """
     settings = config.isolation
     script = removal()
     if settings.network:
@@ -47,16 +76,15 @@ def isolation_resources(config: Config, paths: Paths) -> list[Resource]:
             open_ports=settings.open_ports,
             metadata=settings.metadata,
         )
-    written = File(paths.state_dir / RULES_FILE, script.encode(), mode=0o600)
-    unit = File(paths.units_dir / UNIT, render_unit(UNIT, hub=paths.hub, prefix=paths.prefix))
+    rules_file = File(paths.state_dir / RULES_FILE, script.encode(), mode=0o600)
+    unit_file = File(paths.units_dir / UNIT, render_unit(UNIT, hub=paths.hub, prefix=paths.prefix))
     return [
-        File(launcher(paths), files("tljh.singleuser.inside").joinpath("launcher.py").read_bytes()),
-        written,
-        unit,
+        rules_file,
+        unit_file,
         LoadedRules(
             UNIT,
-            restart_on=frozenset({unit.key}),
-            reload_on=frozenset({written.key}),
+            restart_on=(unit_file,),
+            reload_on=(rules_file,),
             notice="users notice nothing: connections stay",
             are_wanted=settings.network,
         ),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import ClassVar
 
 from tljh.base.errors import TljhError
 from tljh.base.progress import Progress
-from tljh.engine.resource import Difference, Record, Resource, Wish
+from tljh.engine.resource import Difference, Record, Resource, Stage, Wish
 from tljh.host.interface import Host, HostReader, UnitInfo
 
 # A hub that starts 100 users' servers' worth of database on a slow disk needs tens of seconds;
@@ -18,26 +18,30 @@ START_TIMEOUT_S = 120
 
 @dataclass(frozen=True)
 class Unit(Wish):
-    """A unit that shall run and start at boot.
+    """A unit that runs and starts at boot.
 
-    `restart_on` and `reload_on` hold the keys of resources (a trailing `*` matches any rest):
-    a change to one of them restarts or reloads the unit; restarting wins. `notice` says what
-    users see of either.
+    A change of a resource in `restart_on` or `reload_on` restarts or reloads the unit; restarting
+    wins. `notice` says what users see of either. With `is_wanted` false the unit neither runs nor
+    starts at boot; its file is removed after it.
     """
 
     unit: str
-    restart_on: frozenset[str] = frozenset()
-    reload_on: frozenset[str] = frozenset()
+    restart_on: tuple[Resource, ...] = ()
+    reload_on: tuple[Resource, ...] = ()
     notice: str = ""
     force_restart: bool = False
-    # Otherwise it shall neither run nor start at boot; its file goes after it.
     is_wanted: bool = True
 
     kind: ClassVar[str] = "unit"
+    stage: ClassVar[Stage] = Stage.SERVICES
 
     @property
     def name(self) -> str:
         return self.unit
+
+    @property
+    def triggers(self) -> Sequence[Resource]:
+        return (*self.restart_on, *self.reload_on)
 
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
         now = host.unit(self.unit)
@@ -47,7 +51,7 @@ class Unit(Wish):
         reasons: list[str] = []
         if not now.is_enabled:
             verbs.append("enable")
-        restarts, reloads = _hits(self.restart_on, changed), _hits(self.reload_on, changed)
+        restarts, reloads = _changed(self.restart_on, changed), _changed(self.reload_on, changed)
         if not now.is_active:
             verbs.append("start")
             reasons.append(f"start: it is {now.active}")
@@ -75,19 +79,19 @@ class Unit(Wish):
         return UnitChange(self.unit, tuple(verbs)), Difference("-", ", ".join(verbs))
 
 
-def _hits(patterns: Set[str], changed: Set[str]) -> list[str]:
-    return sorted(
-        key
-        for key in changed
-        if any(
-            key == pattern or (pattern.endswith("*") and key.startswith(pattern[:-1]))
-            for pattern in patterns
-        )
-    )
+@dataclass(frozen=True)
+class StartingUnit(Unit):
+    """A timer or path: it starts another unit, so it starts once the services run."""
+
+    stage: ClassVar[Stage] = Stage.RUNNING
 
 
-def _because(keys: list[str]) -> str:
-    names = [key.partition(" ")[2] for key in keys]
+def _changed(triggers: Sequence[Resource], changed: Set[str]) -> list[Resource]:
+    return sorted((each for each in triggers if each.key in changed), key=lambda each: each.key)
+
+
+def _because(triggers: Sequence[Resource]) -> str:
+    names = [trigger.name for trigger in triggers]
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
     return f"{', '.join(names[:2])}{more} changed"
 
@@ -151,9 +155,10 @@ class Reread(Resource):
     """A unit that takes over a change of its file while it runs, such as the caps of a slice."""
 
     unit: str
-    file: str
+    file: Resource
 
     kind: ClassVar[str] = "reread"
+    stage: ClassVar[Stage] = Stage.SERVICES
 
     @property
     def name(self) -> str:
@@ -163,11 +168,15 @@ class Reread(Resource):
     def key(self) -> str:
         return f"unit {self.unit}"
 
+    @property
+    def triggers(self) -> Sequence[Resource]:
+        return (self.file,)
+
     def difference(self, host: HostReader) -> Difference | None:
         return None
 
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
-        if self.file not in changed or not host.unit(self.unit).is_active:
+        if self.file.key not in changed or not host.unit(self.unit).is_active:
             return None
         return self, Difference("~", "takes over its file while it runs; nothing restarts")
 

@@ -1,22 +1,44 @@
-"""Facts."""
+"""Facts about users: who has a claim link, who has a password."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tljh.base.paths import Paths
+from tljh.host.interface import HostReader
 from tljh.host.password_store import logins, native_sign_ups
 from tljh.settings.derived import uses_native
+from tljh.users.claims import Claim, claim_file, read_claim
 from tljh.users.declared_access import listed_before
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
 
 
+@dataclass(frozen=True)
+class UserFacts:
+    """Claims by login name, and the names whose password the authenticator keeps."""
+
+    claims: Mapping[str, Claim]
+    logins_with_password: frozenset[str]
+
+
+def read(host: HostReader, config: Config, paths: Paths) -> UserFacts:
+    """Read claims and the names with a password."""
+    claims = {}
+    for name in host.listdir(paths.claims_dir):
+        claim = read_claim(host.read(paths.claims_dir / name) or b"")
+        if claim and claim_file(paths.state_dir, claim.login).name == name:
+            claims[claim.login] = claim
+    return UserFacts(claims, logins_with_password(config, paths))
+
+
 def logins_with_password(config: Config, paths: Paths) -> frozenset[str]:
-    """Whose password the authenticator keeps, so that an administrator needs no claim."""
+    """Return the names whose password the authenticator keeps: as admins they need no claim."""
     if uses_native(config):
         listed = listed_before(paths.state_dir)
-        sign_ups = native_sign_ups(paths.state_dir / "jupyterhub.sqlite")
+        sign_ups = native_sign_ups(paths.hub_database)
         return frozenset(name for name, is_ours in sign_ups.items() if is_ours or name in listed)
-    return frozenset(logins(paths.state_dir / "passwords.dbm"))
+    return frozenset(logins(paths.passwords))

@@ -12,7 +12,7 @@ from tljh.base.progress import Progress
 from tljh.engine.account_resources import Group
 from tljh.engine.apt_resource import AptPackages
 from tljh.engine.file_resources import Directory, file_image, put_back
-from tljh.engine.resource import Difference, Record, Resource
+from tljh.engine.resource import Difference, Record, Resource, Stage
 from tljh.host.interface import Host, HostReader
 
 ROOT = Path("/srv/shared")
@@ -45,6 +45,7 @@ class SharedFolder(Resource):
     group: str
 
     kind: ClassVar[str] = "shared"
+    stage: ClassVar[Stage] = Stage.RUNNING
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""State checks."""
+"""Checks of the proxy."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 
 from tljh.base.errors import Finding
 from tljh.base.findings import Severity
-from tljh.operations.checks import Subject, check
+from tljh.plugins.checks import Check, Result, Subject
 
 
-@check("proxy", is_quick=False)
-def _proxy(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
+def _proxy(subject: Subject) -> Iterator[Result]:
     raw = subject.host.read(Path("/run/traefik/state.json"))
     if raw is None:
         return
@@ -21,8 +20,11 @@ def _proxy(subject: Subject) -> Iterator[tuple[Severity, Finding]]:
         yield (
             Severity.DEGRADED,
             Finding(
-                "the proxy could not take up its last configuration and runs on the one before",
+                "the proxy could not load its last configuration and runs with the previous one",
                 why=error,
-                fix="mend what it says, then: sudo tljh-config reload",
+                fix="correct the cause above, then run: sudo tljh-config reload",
             ),
         )
+
+
+CHECKS = (Check("proxy", _proxy, is_quick=False),)

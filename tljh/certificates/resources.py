@@ -1,0 +1,39 @@
+"""What certificates need on the machine: the local CA's files, and units that renew in time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tljh.base.paths import Paths
+from tljh.certificates.facts import CertificateFacts
+from tljh.certificates.local_authority import DIRECTORY
+from tljh.certificates.own_files import watch_resources
+from tljh.certificates.renewal_units import renewal_units
+from tljh.engine.facts import Facts
+from tljh.engine.file_resources import Directory, File
+from tljh.engine.resource import Resource
+from tljh.plugins.manager import Contributions
+
+if TYPE_CHECKING:
+    from tljh.settings.root import Config
+
+
+def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions) -> list[Resource]:
+    """Return the files of the local CA, and the units that renew or take over a certificate."""
+    return [
+        *authority_resources(facts, paths),
+        *renewal_units(paths),
+        *watch_resources(config.https, paths),
+    ]
+
+
+def authority_resources(facts: Facts, paths: Paths) -> list[Resource]:
+    """Return the files of this machine's CA; they stay when another mode is chosen."""
+    authority = facts.of(CertificateFacts).authority
+    if authority is None:
+        return []
+    files = authority.files(paths.state_dir)
+    return [
+        Directory(paths.state_dir / DIRECTORY, 0o700),
+        *(File(path, data, mode=0o600, secret=True) for path, data in files.items()),
+    ]

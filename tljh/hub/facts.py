@@ -1,0 +1,35 @@
+"""Facts about the hub: its secrets, and the copies of drop-ins that it loads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tljh.base.paths import Paths
+from tljh.engine.facts import AdminsDirectory
+from tljh.host.interface import HostReader
+from tljh.host.secret_files import secret
+
+if TYPE_CHECKING:
+    from tljh.settings.root import Config
+
+DROP_INS = AdminsDirectory("jupyterhub_config.d", lambda paths: paths.hub_drop_ins, (".py",))
+ADMINS_DIRECTORIES = (DROP_INS,)
+
+
+@dataclass(frozen=True)
+class HubFacts:
+    """Secrets (new ones in memory until a plan writes them), and names of applied drop-ins."""
+
+    cookie_secret: str
+    token: str
+    applied_drop_ins: tuple[str, ...] = ()
+
+
+def read(host: HostReader, config: Config, paths: Paths) -> HubFacts:
+    """Read the hub's secrets and what was applied last."""
+    return HubFacts(
+        cookie_secret=secret(host, paths.cookie_secret),
+        token=secret(host, paths.hub_token),
+        applied_drop_ins=tuple(host.listdir(paths.applied_drop_ins)),
+    )

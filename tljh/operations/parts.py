@@ -1,0 +1,77 @@
+"""The parts of tljh, in order. A new capability is a folder, a settings section, and a line here.
+
+A part is a package with up to three modules:
+
+    facts.py      read(host, config, paths) -> its own frozen facts;
+                  ADMINS_DIRECTORIES: directories of admins' files that the history keeps
+    resources.py  resources(config, facts, paths, plugins) -> what the machine is asked to have
+    checks.py     CHECKS: what `status` and `doctor` look at
+
+A part may use the facts of the parts above it in this list, never of those below. Importing this
+module imports every part's resources, so that a rollback finds every kind that a journal names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from tljh import certificates, conda, hub, proxy, singleuser, users
+from tljh.base.paths import Paths
+from tljh.engine.facts import AdminsDirectory, Facts
+from tljh.engine.resource import Resource
+from tljh.host.interface import HostReader
+from tljh.plugins import post_install as post_install
+from tljh.plugins.checks import Check
+from tljh.plugins.manager import Contributions
+
+if TYPE_CHECKING:
+    from tljh.settings.root import Config
+
+MODULES = ("facts", "resources", "checks")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A package that keeps to the convention; each of its modules may be missing."""
+
+    name: str
+    modules: dict[str, ModuleType]
+
+    def _value(self, module: str, name: str) -> Any:
+        # Looked up at each use, so that a test can replace what a module declares.
+        return getattr(self.modules.get(module), name, None)
+
+    def read(self, host: HostReader, config: Config, paths: Paths) -> object | None:
+        """Read the part's facts; None where it needs none."""
+        read: Callable[[HostReader, Config, Paths], object] | None = self._value("facts", "read")
+        return read(host, config, paths) if read else None
+
+    @property
+    def admins_directories(self) -> Sequence[AdminsDirectory]:
+        return self._value("facts", "ADMINS_DIRECTORIES") or ()
+
+    def resources(
+        self, config: Config, facts: Facts, paths: Paths, plugins: Contributions
+    ) -> Sequence[Resource]:
+        """Return what this part asks the machine to have."""
+        resources = self._value("resources", "resources")
+        return resources(config, facts, paths, plugins) if resources else ()
+
+    @property
+    def checks(self) -> Sequence[Check]:
+        return self._value("checks", "CHECKS") or ()
+
+
+def part(package: ModuleType) -> Part:
+    """Import the modules of a part's package that exist."""
+    names = {module: f"{package.__name__}.{module}" for module in MODULES}
+    present = {module: import_module(name) for module, name in names.items() if find_spec(name)}
+    return Part(package.__name__.rpartition(".")[2], present)
+
+
+PARTS = tuple(map(part, (users, singleuser, conda, certificates, proxy, hub)))

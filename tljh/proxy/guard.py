@@ -1,0 +1,116 @@
+"""Rehearse a change of the proxy before anything is touched, and check what it serves after."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from tljh.base.errors import Finding, Place, TljhError
+from tljh.base.paths import Paths
+from tljh.base.progress import Progress
+from tljh.base.well_known import PROXY_UNIT, TRAEFIK_GROUP
+from tljh.certificates.facts import CertificateFacts
+from tljh.engine.facts import Facts
+from tljh.engine.file_resources import File
+from tljh.engine.resource import Guard, Resource
+from tljh.host.interface import Host, HostReader
+from tljh.proxy.candidate_check import traefik_findings
+from tljh.proxy.facts import RULES, STATIC_DROP_INS
+from tljh.proxy.port_trial import unavailable_addresses
+from tljh.proxy.served_certificate import named_certificate, secure_door, wait_until_served
+from tljh.proxy.traefik_dynamic import ProxyFile
+from tljh.proxy.traefik_static import Tree
+
+if TYPE_CHECKING:
+    from tljh.settings.root import Config
+
+
+@dataclass(frozen=True)
+class ProxyConfiguration:
+    """All that Traefik reads: the static tree, and the dynamic files in the order to write."""
+
+    static: Tree
+    files: tuple[ProxyFile, ...]
+
+
+@dataclass(frozen=True)
+class ProxyGuard(Guard):
+    """Try new addresses and admins' files first; check the served certificate afterwards.
+
+    `files` are the resources whose change Traefik reads, `entry_points` the one with addresses.
+    """
+
+    config: Config
+    facts: Facts
+    paths: Paths
+    entry_points: File
+    files: tuple[Resource, ...]
+    candidate: ProxyConfiguration = field(repr=False)
+
+    kind: ClassVar[str] = "proxy-guard"
+
+    @property
+    def name(self) -> str:
+        return PROXY_UNIT
+
+    def rehearse(self, host: Host, changed: Set[str], progress: Progress) -> Sequence[Finding]:
+        if self.entry_points.key in changed:
+            taken = self._taken_addresses(host)
+            if taken:
+                raise TljhError(taken)
+        # Traefik knows what we render from the schema alone; it may not know what admins wrote.
+        has_foreign = any(
+            (
+                self.facts.files_in(RULES),
+                self.facts.files_in(STATIC_DROP_INS),
+                self.facts.of(CertificateFacts).files,
+            )
+        )
+        if has_foreign and any(resource.key in changed for resource in self.files):
+            with progress.step("check: Traefik can load its configuration"):
+                try_traefik(host, self.facts, self.paths, self.candidate)
+        return ()
+
+    def _taken_addresses(self, host: HostReader) -> list[Finding]:
+        """Return the new addresses that a running proxy could not listen on."""
+        listening = host.read(self.entry_points.path)
+        if listening is None or not host.unit(PROXY_UNIT).is_active:
+            return []
+
+        def place_of(section: str, key: str) -> Place:
+            from tljh.settings.load import examine
+
+            examined = examine(self.facts.config_bytes, path=str(self.paths.config_file))
+            return examined.place((section, key))
+
+        return unavailable_addresses(
+            host,
+            self.facts.hub_environment,
+            TRAEFIK_GROUP,
+            json.loads(listening),
+            json.loads(self.entry_points.data),
+            place_of,
+        )
+
+    def healthy(self, host: HostReader, deadline_s: float) -> None:
+        chain = named_certificate(host, self.paths) if self.config.https.enabled else None
+        if chain is not None:
+            wait_until_served(host, secure_door(self.config), chain)
+
+
+def try_traefik(
+    host: HostReader, facts: Facts, paths: Paths, candidate: ProxyConfiguration
+) -> None:
+    """Have the real Traefik read the candidate. Raises TljhError with Traefik's own findings."""
+    drop_ins, rules = facts.files_in(STATIC_DROP_INS), facts.files_in(RULES)
+    sources = {
+        **{paths.traefik_drop_ins / name: data for name, data in drop_ins.items()},
+        **{paths.rules_dir / name: data for name, data in rules.items()},
+    }
+    findings = traefik_findings(
+        host, facts.hub_environment, paths.traefik_dir, candidate.static, candidate.files, sources
+    )
+    if findings:
+        raise TljhError(findings)

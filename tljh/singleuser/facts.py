@@ -1,0 +1,25 @@
+"""Facts about users' servers: the machine that they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tljh.base.paths import Paths
+from tljh.host.interface import HostReader
+from tljh.singleuser.limits import MachineSize, machine_size
+
+if TYPE_CHECKING:
+    from tljh.settings.root import Config
+
+
+@dataclass(frozen=True)
+class ServerFacts:
+    """The size of the machine, which limits are computed from."""
+
+    size: MachineSize
+
+
+def read(host: HostReader, config: Config, paths: Paths) -> ServerFacts:
+    """Read the machine's size."""
+    return ServerFacts(machine_size(host))
