@@ -1,10 +1,12 @@
 """The short-lived process that runs py-rattler and changes conda environments.
 
-py-rattler 0.28 crashes in a few per cent of interpreters' exits, and one pathological solve
-can take gigabytes; so it runs here, under a memory cap and the caller's timeout, and the
-process leaves by `os._exit`. It and the journalled resource that calls it are the only ones
-that write to an environment. One request as JSON on standard input; events, then one
-`result` or `problem`, as lines of JSON on standard output.
+py-rattler 0.28 crashes at a few per cent of interpreter exits, and one pathological solve can
+take gigabytes. So it runs in this process, under a memory cap and the caller's timeout, and
+the process ends by `os._exit`. Only this process and the journalled resource that calls it
+write to an environment.
+
+Standard input carries one request as JSON; standard output carries lines of JSON: events, then
+one `result` or `problem`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -I -m tljh.conda.worker`: reads one request, answers it, leaves."""
+"""`python -I -m tljh.conda.worker`: read one request, print its answer, exit."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import sys
 import traceback
 from typing import Any
 
-from tljh.conda.worker.problems import Problem, problem_of
+from tljh.conda.worker.events import Problem, problem_of
 
 
 def main() -> None:
-    """Answer; whatever happens inside becomes a `problem`, so that the caller can say it well."""
+    """Answer the request; turn every exception into a `problem` that the caller explains."""
+    # rattler makes directories with the caller's umask; with 077 users could not read them.
     os.umask(0o022)
     request = json.load(sys.stdin)
     cap_bytes = request.get("memory_cap_bytes")
@@ -29,10 +30,12 @@ def main() -> None:
         answer = {"problem": problem_of(error).as_json()}
     print(json.dumps(answer), flush=True)
     sys.stderr.flush()
+    # An ordinary exit with rattler loaded crashes now and then, after the work is done.
     os._exit(0)
 
 
 async def _answer(request: dict[str, Any]) -> object:
+    # Imported late, so that `revert` loads no rattler.
     operation = request["operation"]
     if operation == "solve":
         from tljh.conda.worker.solving import solve

@@ -1,4 +1,4 @@
-"""What conda keeps about an environment in its conda-meta directory: reading and mending it."""
+"""The conda-meta directory of an environment: package records, pins, history."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rattler import PrefixRecord
 from tljh.conda.channels import ALIAS, redact_channel
 from tljh.conda.environment import distributions
 
-# Named in the history so that conda knows which format it reads; any current version does.
+# conda takes the history's format from it. Any current version will do.
 HISTORY_CONDA_VERSION = "25.1.0"
 
 
@@ -27,7 +27,7 @@ def _record_files(prefix: Path) -> list[Path]:
 
 
 def pinned_specs(prefix: Path) -> list[str]:
-    """Specs that an admin has pinned in conda's own way."""
+    """Return the specs that an admin has pinned in conda-meta/pinned."""
     try:
         lines = (prefix / "conda-meta" / "pinned").read_text().splitlines()
     except OSError:
@@ -36,17 +36,17 @@ def pinned_specs(prefix: Path) -> list[str]:
 
 
 def python_short(prefix: Path) -> str | None:
-    """Like 3.12; None for an environment without Python."""
+    """Return Python's version like `3.12`; None for an environment without Python."""
     for path in (prefix / "conda-meta").glob("python-[0-9]*-*.json"):
         return ".".join(path.name.split("-")[1].split(".")[:2])
     return None
 
 
 def use_installed_paths(prefix: Path) -> None:
-    """Write into noarch records where their files really lie.
+    """Rewrite the paths of noarch records to where the files are installed.
 
-    conda notes `site-packages/…` as in the archive; rattler reads that as a path of the
-    prefix, then removes the record and leaves the files.
+    conda records `site-packages/…` as in the archive. rattler takes that for a path of the
+    prefix, so an update would remove the record and leave the old files.
     """
     short = python_short(prefix)
     if short is None:
@@ -71,15 +71,16 @@ def _remap(record: dict[str, Any], places: dict[str, str]) -> bool:
 def append_history(
     prefix: Path, before: Iterable[str], after: Iterable[str], specs: Sequence[str], command: str
 ) -> None:
-    """Tell conda what was done and asked for; without it `conda remove` would remove everything.
+    """Append a transaction to conda's history, in conda's format.
 
-    `before` and `after` are `channel/subdir::name-version-build`.
+    rattler writes no history, and without it `conda remove` would plan to remove everything.
+    `before` and `after` are packages as `channel/subdir::name-version-build`.
     """
     old, new = set(before), set(after)
     if old == new and not specs:
         return
-    now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
-    lines = [f"==> {now} <==", f"# cmd: {command}", f"# conda version: {HISTORY_CONDA_VERSION}"]
+    time = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+    lines = [f"==> {time} <==", f"# cmd: {command}", f"# conda version: {HISTORY_CONDA_VERSION}"]
     lines += [f"-{name}" for name in sorted(old - new)]
     lines += [f"+{name}" for name in sorted(new - old)]
     if specs:
@@ -91,26 +92,29 @@ def append_history(
 
 
 def distribution_name(record: Any) -> str:
-    """As conda's history spells it; the file is for all to read, so nothing of access is in it."""
+    """Return a package as conda's history spells it.
+
+    All users can read the history, so the channel is redacted.
+    """
     channel = redact_channel((record.channel or "").rstrip("/")).removeprefix(ALIAS)
     return f"{channel}/{record.subdir}::{record.name.normalized}-{record.version}-{record.build}"
 
 
 def distributions_without_record(prefix: Path, records: Sequence[PrefixRecord]) -> set[str]:
-    """Python distributions that no conda package brought: pip's."""
+    """Return the Python distributions that no conda package owns: pip installed them."""
     short = python_short(prefix)
     if short is None:
         return set()
     site_packages = prefix / "lib" / f"python{short}" / "site-packages"
     owned = {name for record in records for name in _dist_infos(record)}
-    there = {path.name for path in site_packages.glob("*.dist-info")}
-    return set(distributions(there - owned))
+    installed = {path.name for path in site_packages.glob("*.dist-info")}
+    return set(distributions(installed - owned))
 
 
 def owners_of_distributions(
     prefix: Path, records: Sequence[PrefixRecord], names: Sequence[str]
 ) -> set[str]:
-    """The conda packages that brought these distributions."""
+    """Return the conda packages that own the distributions `names`."""
     return {
         record.name.normalized
         for record in records
@@ -122,14 +126,14 @@ def _dist_infos(record: PrefixRecord) -> set[str]:
     return {p.parent.name for p in record.files if p.parent.name.endswith(".dist-info")}
 
 
-def remove_byte_code(prefix: Path, going: Iterable[PrefixRecord]) -> None:
-    """Take away what was compiled from files that are about to be replaced.
+def remove_byte_code(prefix: Path, outgoing: Iterable[PrefixRecord]) -> None:
+    """Remove the byte code of files that are about to be replaced.
 
-    Packages built reproducibly give all files one time, so byte code of the old version
-    would pass for the new one's where a file's size stays the same. py-rattler 0.28 sees to
-    that for noarch packages only.
+    Python accepts byte code by its source's time and size. Reproducible builds give all files
+    one time, so old byte code would run for a new file of the same size. py-rattler 0.28
+    removes it for noarch packages only.
     """
-    for record in going:
+    for record in outgoing:
         for path in record.files:
             if path.suffix == ".py":
                 for compiled in (prefix / path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
@@ -137,7 +141,7 @@ def remove_byte_code(prefix: Path, going: Iterable[PrefixRecord]) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Never write through what may be a hard link into a snapshot or the package cache."""
+    """Replace a file, never write into it: it may be a hard link into a snapshot or the cache."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text)
     temporary.chmod(0o644)

@@ -1,10 +1,16 @@
-"""From wanted specs to an exact list of packages; writes nothing but a temporary directory."""
+"""From specs to an exact list of packages (a lock), and back to the records in a lock.
+
+Writes nothing but temporary directories.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from rattler import (
     Channel,
@@ -14,31 +20,35 @@ from rattler import (
     LockChannel,
     LockFile,
     LockPlatform,
+    PrefixRecord,
     RepoDataRecord,
     Subdir,
     VirtualPackage,
 )
 from rattler import solve as rattler_solve
 
+from tljh.conda.worker.events import Problem
 from tljh.conda.worker.prefix import pinned_specs, prefix_records
+
+BLOCK_BYTES = 1 << 20
 
 
 def network_client() -> Client:
-    """Follows the proxies of the environment and the machine's own certificates."""
+    """Return a client that uses the environment's proxies and the system's certificates."""
     return Client.from_config(Config.from_toml('tls-root-certs = "system"'))
 
 
 async def solve(request: dict[str, Any]) -> dict[str, Any]:
-    """Answer with the lock of everything wanted, and with what differs from `prefix`.
+    """Return a lock for the requested specs, and its difference from `prefix`.
 
-    Every package that is installed stays, in its version where that is possible: admins
-    put them there, and ours is only a lower bound.
+    The user environment belongs to the admins, and the request is only a lower bound. So every
+    installed package is a spec too, and keeps its version where that is possible.
     """
     prefix = Path(request["prefix"])
     installed = prefix_records(prefix)
     specs = list(request["specs"])
-    named = {spec.replace("=", " ").replace(">", " ").split()[0] for spec in specs}
-    kept = [r.name.normalized for r in installed if r.name.normalized not in named]
+    requested = {spec.replace("=", " ").replace(">", " ").split()[0] for spec in specs}
+    kept = [r.name.normalized for r in installed if r.name.normalized not in requested]
     channels = [Channel(url) for url in request["channels"]]
     with TemporaryDirectory(prefix="tljh-solve-") as scratch:
         records = await rattler_solve(
@@ -64,7 +74,7 @@ def _lock_text(channels: list[Channel], records: list[RepoDataRecord], scratch: 
 
 
 def locked_records(lock: str) -> list[RepoDataRecord]:
-    """The packages that a lock names for this platform."""
+    """Return the packages in a lock for this platform."""
     with TemporaryDirectory(prefix="tljh-lock-") as scratch:
         path = Path(scratch) / "lock.yml"
         path.write_text(lock)
@@ -76,12 +86,12 @@ def locked_records(lock: str) -> list[RepoDataRecord]:
         return environment.conda_repodata_records_for_platform(platform) or []
 
 
-def _changes(installed: list[Any], wanted: list[RepoDataRecord]) -> dict[str, Any]:
+def _changes(installed: list[Any], solved: list[RepoDataRecord]) -> dict[str, Any]:
     def versions(records: list[Any]) -> dict[str, str]:
         return {r.name.normalized: f"{r.version} {r.build}" for r in records}
 
-    before, after = versions(installed), versions(wanted)
-    new = [r for r in wanted if before.get(r.name.normalized) != after[r.name.normalized]]
+    before, after = versions(installed), versions(solved)
+    new = [r for r in solved if before.get(r.name.normalized) != after[r.name.normalized]]
     return {
         "added": {name: after[name].split()[0] for name in sorted(set(after) - set(before))},
         "changed": {
@@ -92,3 +102,30 @@ def _changes(installed: list[Any], wanted: list[RepoDataRecord]) -> dict[str, An
         "removed": sorted(set(before) - set(after)),
         "download_bytes": sum(r.size or 0 for r in new),
     }
+
+
+def verify_local_archives(
+    locked: Sequence[RepoDataRecord], installed: Sequence[PrefixRecord]
+) -> None:
+    """Check archives of file:// channels against their channel's hashes; raise Problem.
+
+    py-rattler 0.28 checks only what it downloads, and links a damaged local file as it is.
+    """
+    installed_urls = {record.url for record in installed}
+    for record in locked:
+        parts = urlsplit(record.url)
+        if parts.scheme != "file" or record.url in installed_urls or record.sha256 is None:
+            continue
+        path = Path(unquote(parts.path))
+        if path.exists() and _sha256(path) != record.sha256:
+            what = f"{path.name} is not the file that its channel lists"
+            why = f"{path} has the sha256 {_sha256(path).hex()}, expected {record.sha256.hex()}"
+            raise Problem("package", what, why)
+
+
+def _sha256(path: Path) -> bytes:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.digest()

@@ -1,7 +1,7 @@
-"""Builds an environment beside the one in use, complete to the last byte, then exchanges them.
+"""Building an environment next to the current one, and exchanging the two when it is complete.
 
 py-rattler's own transaction is not atomic: a corrupt archive leaves some packages linked and
-some old ones gone. Here nobody sees it before it is whole.
+some old ones removed. So it works on a copy that no user sees.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rattler import (
 
 from tljh.conda.environment import BUILDING, MARKER
 from tljh.conda.worker import events, trees
-from tljh.conda.worker.archives import verify_local_archives
+from tljh.conda.worker.events import Problem
 from tljh.conda.worker.prefix import (
     append_history,
     distribution_name,
@@ -38,23 +38,23 @@ from tljh.conda.worker.prefix import (
     replace_text,
     use_installed_paths,
 )
-from tljh.conda.worker.problems import Problem
-from tljh.conda.worker.solving import locked_records, network_client
+from tljh.conda.worker.solving import locked_records, network_client, verify_local_archives
 from tljh.host.interface import DIES_WITH_US
 
 PIP_TIMEOUT_S = 3600
 
 
 async def apply(request: dict[str, Any]) -> dict[str, Any]:
-    """Build at `other`, or bring there what was built before, and put it in place."""
+    """Build at `other`, or rename what is already built there, and exchange it with `prefix`."""
     prefix, other = Path(request["prefix"]), Path(request["other"])
     shutil.rmtree(other, ignore_errors=True)
+    # Before the build, so that the disk has room for it.
     trees.prune(other.parent, other.name.rstrip("0123456789"), request["keep_snapshots"])
     if request["built"] is None:
         await build(request)
     else:
         Path(request["built"]).rename(other)
-    events.step("putting it in place")
+    events.step("exchanging the environments")
     trees.commit(prefix, other)
     if not request["keep_cache"]:
         shutil.rmtree(request["cache"], ignore_errors=True)
@@ -62,10 +62,10 @@ async def apply(request: dict[str, Any]) -> dict[str, Any]:
 
 
 async def build(request: dict[str, Any]) -> dict[str, Any]:
-    """Build at `other` from the lock, on top of `prefix` where it exists, complete and flushed."""
+    """Build at `other` from a copy of `prefix`, where that exists, and flush it to the disk."""
     prefix, other = Path(request["prefix"]), Path(request["other"])
-    for left in (other, *other.parent.glob(f"{BUILDING}*")):
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in (other, *other.parent.glob(f"{BUILDING}*")):
+        shutil.rmtree(leftover, ignore_errors=True)
     if prefix.exists():
         events.step("copying the environment")
         trees.copy_tree(prefix, other)
@@ -90,30 +90,32 @@ async def _link(request: dict[str, Any], prefix: Path, other: Path) -> None:
     before = prefix_records(other)
     cache = Path(request["cache"])
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Fully: a file that somebody edited in an environment may share its inode with the cache.
+    # Linked files share their inode with the cache, so an edit in an environment damages the
+    # cache. Only full validation reads the files' contents and finds that.
     layer = PackageCacheLayer(cache / "pkgs").with_validation_mode(ValidationMode.full())
-    wanted = locked_records(request["lock"])
-    again = _make_way(request, other, wanted)
-    verify_local_archives(wanted, before)
-    keep = {distribution_name(r) for r in wanted if r.name.normalized not in again}
+    locked = locked_records(request["lock"])
+    reinstall = _uninstall_conflicts(request, other, locked)
+    verify_local_archives(locked, before)
+    keep = {distribution_name(r) for r in locked if r.name.normalized not in reinstall}
     remove_byte_code(other, [r for r in before if distribution_name(r) not in keep])
     await install(
-        wanted,
+        locked,
         other,
         installed_packages=before,
-        reinstall_packages=again,
+        reinstall_packages=reinstall,
         package_cache=PackageCache.from_layers([layer]),
         client=network_client(),
-        requested_specs=_requested(request["specs"]),
+        requested_specs=_inner_specs(request["specs"]),
         reporter=reporter,
         execute_link_scripts=True,
+        # Scripts and prefixes in files name the final place, not the place of the build.
         alternative_target_prefix=prefix,
         show_progress=False,
     )
     if reporter.failed_scripts:
         names = ", ".join(reporter.failed_scripts)
         raise Problem("package", "a package's own script failed after linking", names)
-    # It says 'cache directory' to backup tools, which would then leave the environment out.
+    # rattler leaves this tag, with which backup tools would skip the environment as a cache.
     (other / "CACHEDIR.TAG").unlink(missing_ok=True)
     append_history(
         other,
@@ -124,37 +126,42 @@ async def _link(request: dict[str, Any], prefix: Path, other: Path) -> None:
     )
 
 
-def _requested(specs: Sequence[str]) -> Any:
-    """py-rattler 0.28 wants its inner objects here, against its own signature."""
-    wrapped = [MatchSpec(spec) for spec in specs]
-    return [getattr(spec, "_match_spec", spec) for spec in wrapped]
+def _inner_specs(specs: Sequence[str]) -> Any:
+    # py-rattler 0.28 takes the wrapped objects only, whatever its signature says.
+    return [getattr(spec, "_match_spec", spec) for spec in map(MatchSpec, specs)]
 
 
-def _make_way(request: dict[str, Any], other: Path, wanted: Sequence[RepoDataRecord]) -> set[str]:
-    """Take away what pip put where conda packages are about to go; conda can't see it.
+def _uninstall_conflicts(
+    request: dict[str, Any], other: Path, locked: Sequence[RepoDataRecord]
+) -> set[str]:
+    """Uninstall pip's distributions where conda packages of the same name are to be linked.
 
-    Two sets of metadata for one distribution would be left otherwise. Returns the conda
-    packages that have to be linked again because pip had replaced their files.
+    rattler does not see them, and would leave two sets of metadata for one distribution.
+    Returns the conda packages to link again, because pip had replaced their files.
     """
     installed = prefix_records(other)
     before = {r.name.normalized: (str(r.version), str(r.build)) for r in installed}
-    coming = {
+    incoming = {
         r.name.normalized
-        for r in wanted
+        for r in locked
         if before.get(r.name.normalized) != (str(r.version), str(r.build))
     }
-    foreign = distributions_without_record(other, installed)
-    going = sorted(name for name in foreign if name in coming or name in request["reinstall"])
-    if going and (other / "bin" / "python").exists():
-        events.note(f"pip's {', '.join(going)} give way to conda's")
+    from_pip = distributions_without_record(other, installed)
+    conflicts = sorted(from_pip & (incoming | set(request["reinstall"])))
+    if conflicts and (other / "bin" / "python").exists():
+        events.note(f"conda's {', '.join(conflicts)} replaces pip's")
         uninstall = [request["uv"], "pip", "uninstall", "--quiet"]
-        uninstall += ["--python", str(other / "bin" / "python"), *going]
-        _run(uninstall, "packages that pip had installed could not be taken away")
+        uninstall += ["--python", str(other / "bin" / "python"), *conflicts]
+        _run(uninstall, "packages that pip had installed could not be removed")
     return owners_of_distributions(other, installed, request["reinstall"])
 
 
 def _pip_install(request: dict[str, Any], prefix: Path, other: Path) -> None:
-    """uv replaces conda's packages cleanly where a requirement asks for another version."""
+    """Install the requirements with uv.
+
+    Where a requirement needs another version of a conda package, uv removes conda's files
+    first.
+    """
     events.step("installing pip requirements")
     command = [request["uv"], "pip", "install", "--quiet", "--no-progress"]
     command += ["--python", str(other / "bin" / "python")]
@@ -169,12 +176,12 @@ def _pip_install(request: dict[str, Any], prefix: Path, other: Path) -> None:
         # uv 0.13 ignores the variable and would ask pypi.org.
         if os.environ.get("UV_NO_INDEX"):
             command.append("--no-index")
-        _run(command, "the pip requirements of the shared environment could not be installed")
-    _move_scripts(other, prefix)
+        _run(command, "the pip requirements of the user environment could not be installed")
+    _relocate_scripts(other, prefix)
 
 
-def _move_scripts(built_at: Path, prefix: Path) -> None:
-    """Point what pip wrote into bin/ at the place where the environment is going to stand."""
+def _relocate_scripts(built_at: Path, prefix: Path) -> None:
+    """Rewrite the paths in scripts that uv wrote into bin/ to the environment's final place."""
     old, new = os.fsencode(built_at), os.fsencode(prefix)
     for path in (built_at / "bin").iterdir():
         if path.is_symlink() or not path.is_file():
@@ -191,10 +198,10 @@ def _move_scripts(built_at: Path, prefix: Path) -> None:
 
 
 def _run(argv: Sequence[str], failure: str) -> None:
-    """uv takes its indexes from the environment, which the caller has prepared."""
+    """Run uv; it takes its indexes from the environment, which the caller has prepared."""
     done = subprocess.run(
         [*DIES_WITH_US, *argv],
-        # Hard links into uv's cache would let an edit here poison the next installation.
+        # With hard links into uv's cache, an edit here would damage the next installation.
         env={**os.environ, "UV_LINK_MODE": "copy", "UV_NO_CONFIG": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -209,7 +216,10 @@ def _run(argv: Sequence[str], failure: str) -> None:
 
 
 def _compile(prefix: Path, other: Path) -> None:
-    """People can't write byte code here, so without this every start of theirs is slow."""
+    """Compile the library to byte code.
+
+    Users cannot write it here, so without it every start of a server or kernel would be slow.
+    """
     short = python_short(other)
     if short is None:
         return
@@ -228,6 +238,6 @@ def _compile(prefix: Path, other: Path) -> None:
 
 
 def _mark(request: dict[str, Any], other: Path) -> None:
-    """What the next run needs to know of this one; conda reads only *.json in this directory."""
-    found = {"generation": request["number"], "requirements": request["requirement_digests"]}
-    replace_text(other / MARKER, json.dumps(found) + "\n")
+    """Write the marker for the next run; conda reads only *.json in this directory."""
+    marker = {"generation": request["number"], "requirements": request["requirement_digests"]}
+    replace_text(other / MARKER, json.dumps(marker) + "\n")

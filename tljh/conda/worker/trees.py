@@ -1,7 +1,7 @@
-"""Whole environments: a cheap copy, an atomic exchange, and the way back.
+"""Directory trees of environments: a cheap copy, an atomic exchange, and its rollback.
 
-Next to the environment stands `other` (versions/user-N): first what is being built, after
-the exchange the environment as it was, which is the snapshot that an undo brings back.
+`prefix` is the environment's place. `other` (versions/user-N) contains the new environment
+while it is built. After the exchange it contains the previous environment: the snapshot.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from typing import Any
 
 from tljh.conda.environment import MARKER
 
-# Edited in place by conda, pip and Jupyter, so that a hard link would change the snapshot too
-# (found by comparing hashes after each of their commands). All else is replaced, not edited.
+# conda and Jupyter edit these in place, so a hard link would change the snapshot too: they are
+# copied. All else is replaced, never edited, and is linked. Found by comparing hashes after
+# each of their commands.
 COPIED = ("conda-meta", "etc", "share/jupyter/lab/settings", "share/jupyter/kernels")
 
 
+# For renameat2(2), which Python has no function for.
 AT_FDCWD = -100
 
 
@@ -29,16 +31,16 @@ RENAME_EXCHANGE = 2
 
 
 def generation(prefix: Path) -> int:
-    """Which build of ours stands here; 0 for none, and for an environment that others made."""
+    """Return the number of our last build; 0 for no environment or one that we did not build."""
     try:
-        found = json.loads((prefix / MARKER).read_text())
-        return int(found["generation"])
+        marker = json.loads((prefix / MARKER).read_text())
+        return int(marker["generation"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0
 
 
 def copy_tree(source: Path, target: Path) -> None:
-    """Make `target` an independent copy that shares the content of files nobody edits."""
+    """Copy a tree, with hard links for the files that are never edited in place."""
     _copy_directory(source, target, "")
 
 
@@ -47,15 +49,15 @@ def _copy_directory(source: Path, target: Path, inside: str) -> None:
     target.mkdir()
     for entry in os.scandir(source):
         path = f"{inside}/{entry.name}".lstrip("/")
-        to = target / entry.name
+        copy = target / entry.name
         if entry.is_symlink():
-            to.symlink_to(Path(entry.path).readlink())
+            copy.symlink_to(Path(entry.path).readlink())
         elif entry.is_dir():
-            _copy_directory(Path(entry.path), to, path)
+            _copy_directory(Path(entry.path), copy, path)
         elif entry.is_file():
             is_edited = not inside or path.startswith(COPIED) or path.endswith(".pth")
-            _copy_file(Path(entry.path), to, link=not is_edited)
-    _own(target, info)
+            _copy_file(Path(entry.path), copy, link=not is_edited)
+    _copy_owner(target, info)
     target.chmod(stat.S_IMODE(info.st_mode))
 
 
@@ -64,22 +66,26 @@ def _copy_file(source: Path, target: Path, *, link: bool) -> None:
         try:
             os.link(source, target, follow_symlinks=False)
         except OSError as error:
-            # Another file system below a mount point, or a file system's limit of links.
+            # A mount point inside the tree, or the file system's limit of links for a file.
             if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM):
                 raise
         else:
             return
     shutil.copy2(source, target)
-    _own(target, source.stat())
+    _copy_owner(target, source.stat())
 
 
-def _own(path: Path, info: os.stat_result) -> None:
+def _copy_owner(path: Path, info: os.stat_result) -> None:
     if os.geteuid() == 0:
         os.chown(path, info.st_uid, info.st_gid, follow_symlinks=False)
 
 
 def publish_modes(prefix: Path) -> None:
-    """Owned by root, readable by all, writable by none but root."""
+    """Make everything owned by root, readable by all users and writable by root alone.
+
+    rattler writes some files 0600, and a directory that a user could write to would let that
+    user change what the others run. setuid and setgid bits go too.
+    """
     is_root = os.geteuid() == 0
     for folder, _, files in os.walk(prefix):
         for path in (Path(folder), *(Path(folder, name) for name in files)):
@@ -89,13 +95,13 @@ def publish_modes(prefix: Path) -> None:
             if stat.S_ISLNK(info.st_mode):
                 continue
             mode = stat.S_IMODE(info.st_mode)
-            everyone = 0o755 if stat.S_ISDIR(info.st_mode) or mode & 0o100 else 0o644
-            if mode != (mode | everyone) & ~0o6022:
-                path.chmod((mode | everyone) & ~0o6022)
+            least = 0o755 if stat.S_ISDIR(info.st_mode) or mode & 0o100 else 0o644
+            if mode != (mode | least) & ~0o6022:
+                path.chmod((mode | least) & ~0o6022)
 
 
 def flush(path: Path) -> None:
-    """Have everything on the file system of `path` on the disk."""
+    """Write everything on the file system of `path` to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         ctypes.CDLL(None).syncfs(descriptor)
@@ -104,7 +110,8 @@ def flush(path: Path) -> None:
 
 
 def commit(prefix: Path, other: Path) -> None:
-    """Put what was built at `other` in place; the environment as it was is at `other` then."""
+    """Exchange the new environment at `other` with the one at `prefix`, durably."""
+    # Before the rename: after a power cut a complete environment must be there, whichever it is.
     flush(other)
     if not prefix.exists():
         other.rename(prefix)
@@ -123,18 +130,19 @@ def commit(prefix: Path, other: Path) -> None:
             os.close(descriptor)
 
 
-def _exchange(one: Path, two: Path) -> None:
+def _exchange(prefix: Path, other: Path) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    arguments = (AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(two), RENAME_EXCHANGE)
+    arguments = (AT_FDCWD, os.fsencode(prefix), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE)
     if libc.renameat2(*arguments) != 0:
         code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), str(one))
+        raise OSError(code, os.strerror(code), str(prefix))
 
 
 def _replace_by_steps(prefix: Path, other: Path) -> None:
-    """Where directories can't be renamed: overlayfs, for what came with a container's image.
+    """Exchange where directories cannot be renamed: on overlayfs, those of a container's image.
 
-    The copy counts from the moment it bears its name; `revert` knows each point in between.
+    The copy is valid from the moment it has its final name; `revert` handles a kill at every
+    point in between.
     """
     saved, unfinished = _saved(other), other.with_name(f"{other.name}.copying")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -151,10 +159,11 @@ def _saved(other: Path) -> Path:
 
 
 def revert(request: dict[str, Any]) -> dict[str, Any]:
-    """Bring back the environment that stood before generation `number`; twice is once.
+    """Restore the environment before generation `number`; a second call changes nothing.
 
-    Whatever point a killed run had reached, the disk tells: the saved copy of the steps above
-    is the truth where it exists; else the environment bears the number if it was exchanged.
+    The disk shows how far a killed run had come. If the saved copy of `_replace_by_steps`
+    exists, it is the old environment. Otherwise the exchange has happened if `prefix` has the
+    generation `number`.
     """
     prefix, other = Path(request["prefix"]), Path(request["other"])
     saved = _saved(other)
@@ -173,7 +182,7 @@ def revert(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def prune(versions: Path, stem: str, keep: int) -> None:
-    """Remove the oldest snapshots that are called `stem` and a number."""
+    """Remove all but the newest `keep` snapshots named `stem` and a number."""
     numbered = {}
     for path in versions.glob(f"{stem}*"):
         number = path.name.removeprefix(stem)
