@@ -4,63 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
+from tests.singleuser.machine_with_servers import SHOWN, machine
 from tljh.base.progress import SilentProgress
-from tljh.host.accounts import mark_of
-from tljh.host.fake import FakeHost
-from tljh.host.interface import Result, UserInfo
+from tljh.host.interface import Result
 from tljh.hub.running_limits import RunningLimits, RunningLimitsChange
 from tljh.settings.load import load
 from tljh.singleuser.limits import MachineSize, limits_in
-from tljh.singleuser.running_servers import percent_of, running_servers
 
 SIZE = MachineSize(16 << 30, 4, 32_768)
-SHOWN = """\
-Slice=jupyter.slice
-MemoryCurrent=104857600
-CPUWeight=[not set]
-CPUQuotaPerSecUSec=1.500000s
-IOWeight=[not set]
-MemoryLow=0
-MemoryMax=2147483648
-TasksMax=3072
-User=1001
-Id=jupyter-alice.service
-ActiveState=active
-
-Slice=jupyter.slice
-MemoryCurrent=[not set]
-CPUWeight=100
-CPUQuotaPerSecUSec=infinity
-IOWeight=100
-MemoryLow=0
-MemoryMax=infinity
-TasksMax=3072
-User=1002
-Id=jupyter-bob.service
-ActiveState=active
-
-Slice=system.slice
-Id=jupyter-thing-of-others.service
-ActiveState=active
-
-Slice=jupyter.slice
-Id=jupyter-carol.service
-ActiveState=failed
-"""
-
-
-def machine() -> FakeHost:
-    host = FakeHost(
-        answers={"systemctl show": Result(0, SHOWN), "systemctl set-property": Result(0)}
-    )
-    host.accounts["jupyter-alice"] = UserInfo(
-        "jupyter-alice", 1001, 1001, "/home/a", "/bin/bash", mark_of("alice")
-    )
-    # As TLJH made it, without a mark.
-    host.accounts["jupyter-bob"] = UserInfo("jupyter-bob", 1002, 1002, "/home/b", "/bin/bash")
-    return host
 
 
 def limits(text: str) -> RunningLimits:
@@ -76,12 +27,6 @@ def changes(text: str) -> dict[str, dict[str, str]]:
     change, _ = planned
     assert isinstance(change, RunningLimitsChange)
     return {unit: dict(properties) for unit, properties in change.changes.items()}
-
-
-def test_only_running_servers_of_the_slice_are_changed():
-    servers = running_servers(machine())
-    assert [server.unit for server in servers] == ["jupyter-alice.service", "jupyter-bob.service"]
-    assert [server.account for server in servers] == ["jupyter-alice", "jupyter-bob"]
 
 
 def test_each_server_gets_its_users_limits_and_only_changes_are_listed():
@@ -115,17 +60,3 @@ def test_a_rollback_sets_the_old_limits_again():
     commands = [effect for effect in host.effects if "set-property" in effect]
     assert "MemoryMax=4294967296" in commands[0]
     assert "MemoryMax=2147483648" in next(text for text in commands[2:] if "alice" in text)
-
-
-@pytest.mark.parametrize(
-    ("span", "percent"),
-    [
-        ("infinity", ""),
-        ("500ms", "50%"),
-        ("1.500000s", "150%"),
-        ("1min 4s", "6400%"),
-        ("10ms", "1%"),
-    ],
-)
-def test_a_quota_is_shown_as_a_span_and_taken_as_a_percentage(span, percent):
-    assert percent_of(span) == percent

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub.test_running_limits import machine
+from tests.singleuser.machine_with_servers import machine
 from tljh.host.interface import FileInfo
 from tljh.singleuser.memory_kills import memory_findings
 

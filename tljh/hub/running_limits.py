@@ -19,6 +19,7 @@ from tljh.host.accounts import login_of
 from tljh.host.interface import Host, HostReader
 from tljh.host.secret_files import read_token
 from tljh.hub.api_client import HubApi
+from tljh.singleuser.limit_properties import MEMORY_MAX
 from tljh.singleuser.limits import LimitsOfEverybody
 from tljh.singleuser.running_servers import running_servers
 
@@ -56,8 +57,8 @@ class RunningLimits(Wish):
             changed_limits = {
                 name: value for name, value in limits.items() if server.properties[name] != value
             }
-            if _is_below(changed_limits.get("MemoryMax", ""), server.in_use_bytes):
-                del changed_limits["MemoryMax"]
+            if _is_below(changed_limits.get(MEMORY_MAX.name, ""), server.in_use_bytes):
+                del changed_limits[MEMORY_MAX.name]
                 lines.append(
                     f"{server.unit} keeps its memory limit until it ends: it uses more than that"
                 )

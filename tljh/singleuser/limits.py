@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tljh.settings.sections.limits import AUTO, LimitsSettings, OwnLimits, memory_bytes
+from tljh.singleuser.limit_properties import properties_to_set
 
 if TYPE_CHECKING:
     from tljh.host.interface import HostReader
@@ -65,15 +66,8 @@ class ServerLimits:
     disk_bytes: int | None = None
 
     def as_properties(self) -> dict[str, str]:
-        """The same in systemd's words; every property is there, so that any can be taken back."""
-        return {
-            "MemoryMax": _or_infinity(self.memory_bytes),
-            "MemoryLow": str(self.memory_guarantee_bytes or 0),
-            "CPUQuota": "" if self.cpu is None else f"{max(1, round(self.cpu * 100))}%",
-            "CPUWeight": str(self.cpu_weight),
-            "TasksMax": _or_infinity(self.tasks),
-            "IOWeight": str(self.io_weight),
-        }
+        """Return the properties of the server's unit, each of them even where there is no limit."""
+        return properties_to_set(self)
 
     def as_environment(self) -> dict[str, str]:
         """What the server tells its user: JupyterHub's names, which extensions look at."""
@@ -94,10 +88,6 @@ class ServerLimits:
             memory_guarantee_bytes=guarantee_bytes or self.memory_guarantee_bytes,
             cpu=cpu or self.cpu,
         )
-
-
-def _or_infinity(value: int | None) -> str:
-    return "infinity" if value is None else str(value)
 
 
 def machine_size(host: HostReader) -> MachineSize:

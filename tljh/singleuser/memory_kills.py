@@ -8,6 +8,7 @@ from pathlib import Path
 from tljh.base.errors import Finding
 from tljh.base.well_known import SLICE
 from tljh.host.interface import HostReader
+from tljh.singleuser.limit_properties import MEMORY_MAX
 from tljh.singleuser.running_servers import running_servers
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -32,7 +33,7 @@ def memory_findings(host: HostReader) -> Iterator[Finding]:
     for server in running_servers(host):
         count = ended_for_memory(host, server.unit)
         if count:
-            limit = server.properties["MemoryMax"]
+            limit = server.properties[MEMORY_MAX.name]
             shown = (
                 f"a limit of {int(limit) >> 20} MB" if limit.isdigit() else "no limit of its own"
             )
