@@ -31,13 +31,13 @@ def test_supervisor_can_read_whether_connections_migrate():
 def test_sandbox_scores_as_well_as_the_documentation_says(tmp_path):
     unit = tmp_path / "traefik.service"
     unit.write_text(UNIT)
-    told = subprocess.run(
+    output = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", unit],
         capture_output=True,
         text=True,
         check=False,
     ).stdout
-    score = re.search(r"exposure level for \S+: ([\d.]+)", told)
+    score = re.search(r"exposure level for \S+: ([\d.]+)", output)
     if score is None:
         pytest.skip("this systemd-analyze cannot judge a file (older than 250)")
     assert float(score[1]) <= 2.5

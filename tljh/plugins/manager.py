@@ -1,4 +1,4 @@
-"""Finding plugins and asking them; an error of a plugin always names the plugin."""
+"""Loading plugins and calling their hooks; an error in a plugin is reported with its name."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from tljh.plugins import hookspecs
 ENTRY_POINTS = "tljh"
 
 
-# They are imported with what they need, as slowly as the hub (tljh.hub.config_check).
+# The other Python imports all plugins with their dependencies, as slowly as the hub
+# (tljh.hub.config_check).
 ASK_TIMEOUT_S = 180.0
 
 
 @dataclass(frozen=True)
 class Contributions:
-    """What all plugins together ask for."""
+    """Packages and channels that all plugins together ask for."""
 
     conda_packages: tuple[str, ...] = ()
     conda_channels: tuple[str, ...] = ()
@@ -36,9 +37,9 @@ class Contributions:
 
 @lru_cache(maxsize=1)
 def installed_plugins() -> pluggy.PluginManager:
-    """All plugins of this hub environment, loaded once.
+    """Load all plugins of this hub environment, once a process.
 
-    Raises TljhError, naming the plugin, when one cannot be imported.
+    Raises TljhError for a plugin that cannot be imported.
     """
     manager = pluggy.PluginManager("tljh")
     manager.add_hookspecs(hookspecs)
@@ -48,7 +49,7 @@ def installed_plugins() -> pluggy.PluginManager:
         raise TljhError(
             "a plugin cannot be loaded",
             why=f"{type(error).__name__}: {error}",
-            fix=f"mend or remove it: sudo {sys.prefix}/bin/python -m pip list",
+            fix=f"update or remove the plugin: sudo {sys.prefix}/bin/python -m pip list",
         ) from error
     return manager
 
@@ -59,59 +60,61 @@ def plugin_names(manager: pluggy.PluginManager | None = None) -> list[str]:
 
 
 def call(manager: pluggy.PluginManager, hook: str, **arguments: Any) -> list[Any]:
-    """Call one hook of every plugin, in order of registration.
+    """Call a hook of every plugin, in order of registration, and return the results.
 
-    Raises TljhError that names the plugin whose code failed.
+    Raises TljhError with the plugin's name where its code fails. pluggy's own call would raise
+    the bare exception, so each implementation is called here.
     """
-    answers = []
+    results = []
     for implementation in getattr(manager.hook, hook).get_hookimpls():
-        wanted = {name: arguments[name] for name in implementation.argnames}
+        accepted = {name: arguments[name] for name in implementation.argnames}
         try:
-            answer = implementation.function(**wanted)
+            result = implementation.function(**accepted)
         except Exception as error:
+            name = implementation.plugin_name
             raise TljhError(
-                f"plugin {implementation.plugin_name} failed in {hook}",
+                f"plugin {name} failed in {hook}",
                 why=f"{type(error).__name__}: {error}",
-                fix=f"mend the plugin or remove {implementation.plugin_name} from plugins.packages",
+                fix=f"update the plugin, or remove {name} from plugins.packages",
             ) from error
-        if answer is not None:
-            answers.append(answer)
-    return answers
+        if result is not None:
+            results.append(result)
+    return results
 
 
 def contributions(manager: pluggy.PluginManager | None = None) -> Contributions:
-    """Ask every plugin for what it wants installed."""
+    """Collect the packages and channels that the plugins ask for, without repetitions."""
     manager = manager or installed_plugins()
 
-    def all_of(hook: str) -> tuple[str, ...]:
-        return _unique(item for answer in call(manager, hook) for item in answer)
+    def collect(hook: str) -> tuple[str, ...]:
+        return _unique(item for items in call(manager, hook) for item in items)
 
     return Contributions(
-        all_of("tljh_extra_user_conda_packages"),
-        all_of("tljh_extra_user_conda_channels"),
-        all_of("tljh_extra_user_pip_packages"),
-        all_of("tljh_extra_hub_pip_packages"),
-        all_of("tljh_extra_apt_packages"),
+        collect("tljh_extra_user_conda_packages"),
+        collect("tljh_extra_user_conda_channels"),
+        collect("tljh_extra_user_pip_packages"),
+        collect("tljh_extra_hub_pip_packages"),
+        collect("tljh_extra_apt_packages"),
     )
 
 
 def contributions_of(host: HostReader, environment: Path) -> Contributions:
-    """What the plugins of another hub environment ask for, by its own Python.
+    """Collect the contributions of another hub environment's plugins, with its own Python.
 
-    Raises TljhError with what that Python says.
+    Raises TljhError with the last output of that Python.
     """
     if environment == Path(sys.prefix):
         return contributions()
     argv = [f"{environment}/bin/python", "-I", "-m", "tljh.plugins.manager"]
-    answer = host.query(argv, timeout_s=ASK_TIMEOUT_S)
-    if not answer.ok:
+    result = host.query(argv, timeout_s=ASK_TIMEOUT_S)
+    if not result.ok:
         raise TljhError(
-            f"the plugins of {environment} cannot be asked",
-            why=answer.err.strip()[-1500:],
-            fix="mend or remove the plugin that the last line names",
+            f"the plugins of {environment} cannot be loaded",
+            why=result.err.strip()[-1500:],
+            fix="update or remove the plugin that the last line names",
         )
-    told = json.loads(answer.out)
-    return Contributions(**{name: tuple(items) for name, items in told.items()})
+    packages = json.loads(result.out)
+    return Contributions(**{name: tuple(items) for name, items in packages.items()})
 
 
 def _unique(items: Iterable[str]) -> tuple[str, ...]:
@@ -119,6 +122,7 @@ def _unique(items: Iterable[str]) -> tuple[str, ...]:
 
 
 def main() -> int:
+    """Print the contributions of this environment's plugins as JSON, for `contributions_of`."""
     try:
         print(json.dumps(asdict(contributions())))
     except TljhError as error:

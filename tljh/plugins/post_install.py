@@ -1,4 +1,4 @@
-"""Post install."""
+"""The hook `tljh_post_install`, as a resource of the engine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from tljh.plugins.manager import call, installed_plugins
 
 @dataclass(frozen=True)
 class PluginInstallations(Resource):
-    """`tljh_post_install` of every plugin, once for each set of plugins."""
+    """A run of every plugin's `tljh_post_install`, once for each set of plugins.
+
+    The file `marker` names the plugins of the last run.
+    """
 
     marker: Path
     plugins: tuple[str, ...]
@@ -46,7 +49,7 @@ class PluginInstallations(Resource):
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
-        # What a plugin did cannot be undone; that it was done is forgotten, so it runs again.
+        # The plugin's own effects stay. The marker goes back, so that the next apply runs it again.
         if record["old"] is None:
             host.remove(Path(record["marker"]))
         else:

@@ -1,4 +1,4 @@
-"""Units of systemd: templates, resources, and TLJH's names for asking about services."""
+"""systemd units: templates, resources, and the functions that TLJH's plugins import."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ def _systemctl(verb: str, name: str) -> bool:
 
 
 def check_service_active(name: str) -> bool:
-    """Whether a service runs."""
+    """Return whether a service is running."""
     return _systemctl("is-active", name)
 
 
 def check_service_enabled(name: str) -> bool:
-    """Whether a service starts at boot."""
+    """Return whether a service starts at boot."""
     return _systemctl("is-enabled", name)
 
 
 def reload_daemon() -> None:
-    """Have systemd read its unit files again."""
+    """Make systemd read its unit files again."""
     from tljh.host.real import RealHost
 
     RealHost().systemctl("daemon-reload")
@@ -43,10 +43,10 @@ def restart_service(name: str) -> None:
 
 
 def enable_service(name: str) -> None:
-    """Have a service start at boot."""
+    """Make a service start at boot."""
     _systemctl("enable", name)
 
 
 def disable_service(name: str) -> None:
-    """Have a service not start at boot."""
+    """Keep a service from starting at boot."""
     _systemctl("disable", name)

@@ -1,6 +1,6 @@
-"""Messages to systemd: readiness, status, and sockets that are to outlive the process.
+"""Messages to systemd: readiness, status, and sockets that it keeps over a restart.
 
-Standard library only; used by the supervisor of Traefik and by the hub.
+Used by Traefik's supervisor and by the hub. Standard library only.
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ import os
 import socket
 from collections.abc import Sequence
 
+# SD_LISTEN_FDS_START: passed sockets begin after stdin, stdout and stderr.
 FIRST_FD = 3
 
 
 def notify(*lines: str, fds: Sequence[int] = ()) -> bool:
-    """Send `KEY=value` lines to systemd; False where nobody listens.
+    """Send `KEY=value` lines to systemd; return False where systemd does not receive them.
 
-    A service must not die of a message that did not arrive, so nothing is raised.
+    Nothing is raised: a lost message must not end a service that works.
     """
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return False
+    # An abstract socket, which the kernel marks with a null byte.
     if address.startswith("@"):
         address = "\0" + address[1:]
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
@@ -34,33 +36,34 @@ def notify(*lines: str, fds: Sequence[int] = ()) -> bool:
 
 
 def store_socket(name: str, listener: socket.socket) -> bool:
-    """Give systemd a copy of a socket, handed back under `name` after a restart of the service.
+    """Give systemd a copy of a socket, which it passes to the restarted service as `name`.
 
-    Meanwhile connections wait in the kernel's queue instead of being refused.
+    During the restart, connections wait in the kernel's queue instead of being refused.
     The unit needs FileDescriptorStoreMax=.
     """
     return notify("FDSTORE=1", f"FDNAME={name}", fds=[listener.fileno()])
 
 
 def forget_socket(name: str) -> bool:
-    """Have systemd drop every socket it stores under `name`."""
+    """Make systemd close every socket that it keeps under `name`."""
     return notify("FDSTOREREMOVE=1", f"FDNAME={name}")
 
 
 def take_sockets() -> list[tuple[str, socket.socket]]:
-    """The sockets systemd passed to this process, with their names; empty the second time.
+    """Return the sockets that systemd passed to this process, with their names.
 
-    They no longer leak into children, and the variables that announced them are removed.
+    Removes the variables that announce them, so a second call returns nothing and a child
+    process does not take them for its own. Children do not inherit the sockets.
     """
     for_pid = os.environ.pop("LISTEN_PID", "")
     count = os.environ.pop("LISTEN_FDS", "")
     names = os.environ.pop("LISTEN_FDNAMES", "").split(":")
     if for_pid != str(os.getpid()) or not count.isdigit():
         return []
-    taken = []
+    sockets = []
     for offset in range(int(count)):
         fd = FIRST_FD + offset
         os.set_inheritable(fd, False)
         name = names[offset] if offset < len(names) else "unknown"
-        taken.append((name, socket.socket(fileno=fd)))
-    return taken
+        sockets.append((name, socket.socket(fileno=fd)))
+    return sockets

@@ -1,4 +1,4 @@
-"""Unit files from their templates beside this module."""
+"""Unit files, rendered from the templates in this folder."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ def _templates() -> Environment:
 
 
 def render_unit(name: str, **values: object) -> bytes:
-    """The text of a unit; raises jinja2's UndefinedError for a value that is not given."""
+    """Render a unit file. Raises jinja2's UndefinedError for a value that is not given."""
     return _templates().get_template(f"{name}.j2").render(**values).encode()
