@@ -30,10 +30,11 @@ check: .venv/.made lint unit ## what needs no machine: lint and unit tests
 unit: .venv/.made ## the unit tests
 	$(PYTEST) -m "not long" tests </dev/null
 
-lint: .venv/.made ## ruff and mypy
+lint: .venv/.made ## ruff, mypy and the import contracts
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/lint-imports
 
 reference: .venv/.made ## docs/reference/configuration.md and config.schema.json
 	$(PY) -m tljh.settings.reference docs/reference
@@ -55,5 +56,5 @@ lock: .venv/.made ## pin newer packages: installer/hub.lock and requirements-dev
 	cd installer && ../.venv/bin/$(LOCK) -o hub.lock hub.in
 	.venv/bin/$(LOCK) -c installer/hub.lock -o requirements-dev.txt requirements-dev.in
 
-.venv/.made: .ci/environment installer/hub.lock requirements-dev.txt pyproject.toml
+.venv/.made: .ci/environment installer/hub.lock requirements-dev.txt pyproject.toml setup.cfg
 	@.ci/environment

@@ -7,6 +7,7 @@ sources alone, so the digest that names a hub environment does too.
 from __future__ import annotations
 
 import base64
+import configparser
 import csv
 import fnmatch
 import hashlib
@@ -35,7 +36,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Project:
-    """The part of pyproject.toml that a wheel is made of."""
+    """The metadata in setup.cfg that a wheel is made of."""
 
     name: str
     version: str
@@ -47,56 +48,32 @@ class Project:
     package_data: tuple[str, ...] = ()
 
 
-def read_tables(text: str) -> dict[str, dict[str, list[str]]]:
-    """Tables of strings and lists of strings from TOML: all that pyproject.toml needs here.
+def read_project(setup_cfg: str, init: str) -> Project:
+    """Return the metadata in setup.cfg; the version comes from the text of tljh/__init__.py."""
+    parser = configparser.ConfigParser(interpolation=None, delimiters=("=",))
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read_string(setup_cfg)
+    metadata, options = parser["metadata"], parser["options"]
 
-    Python 3.10 has no tomllib. A test compares this with the real parser.
-    """
-    tables: dict[str, dict[str, list[str]]] = {}
-    table: dict[str, list[str]] = {}
-    lines = iter(text.splitlines())
-    for line in lines:
-        stripped = line.strip()
-        header = re.fullmatch(r"\[([^\[\]]+)\]\s*(#.*)?", stripped)
-        if header:
-            table = tables.setdefault(header.group(1).replace('"', "").strip(), {})
-            continue
-        key, equals, value = stripped.partition("=")
-        if not equals or stripped.startswith("#"):
-            continue
-        value = value.strip()
-        if value.startswith("["):
-            while not re.search(r"\]\s*(#.*)?$", value):
-                value += "\n" + next(lines).strip()
-        value = "\n".join(part for part in value.split("\n") if not part.startswith("#"))
-        table[key.strip().strip('"')] = re.findall(r'"([^"]*)"', value)
-    return tables
+    def lines(section: str, key: str) -> tuple[str, ...]:
+        return tuple(parser.get(section, key, fallback="").split("\n"))[1:]
 
+    def points(group: str) -> dict[str, str]:
+        pairs = (line.partition("=") for line in lines("options.entry_points", group))
+        return {name.strip(): target.strip() for name, _, target in pairs}
 
-def read_project(pyproject: str) -> Project:
-    tables = read_tables(pyproject)
-    project = tables["project"]
-
-    def one(key: str) -> str:
-        return (project.get(key) or [""])[0]
-
-    def points(table: str) -> dict[str, str]:
-        return {name: value[0] for name, value in tables.get(table, {}).items()}
-
-    start = "project.entry-points."
-    groups = {"console_scripts": points("project.scripts")}
-    groups.update(
-        {table[len(start) :]: points(table) for table in tables if table.startswith(start)}
-    )
+    version = re.search(r'^__version__ = "([^"]+)"$', init, re.MULTILINE)
+    if version is None:
+        raise ValueError("tljh/__init__.py has no __version__")
     return Project(
-        name=one("name"),
-        version=one("version"),
-        summary=one("description"),
-        requires_python=one("requires-python"),
-        license=one("license"),
-        dependencies=tuple(project.get("dependencies", [])),
-        entry_points={group: found for group, found in groups.items() if found},
-        package_data=tuple(tables.get("tool.setuptools.package-data", {}).get("tljh", [])),
+        name=metadata["name"],
+        version=version[1],
+        summary=metadata["description"],
+        requires_python=options["python_requires"],
+        license=metadata["license"],
+        dependencies=lines("options", "install_requires"),
+        entry_points={group: points(group) for group in parser["options.entry_points"]},
+        package_data=lines("options.package_data", "tljh"),
     )
 
 
@@ -161,7 +138,10 @@ def _record(files: list[tuple[str, bytes]], own_name: str) -> bytes:
 
 def build_wheel(checkout: Path) -> Wheel:
     """The wheel of the checkout at `checkout`, which is only read."""
-    project = read_project((checkout / "pyproject.toml").read_text(encoding="utf-8"))
+    project = read_project(
+        (checkout / "setup.cfg").read_text(encoding="utf-8"),
+        (checkout / "tljh" / "__init__.py").read_text(encoding="utf-8"),
+    )
     info = f"{project.name}-{project.version}.dist-info"
     files = [
         *package_files(checkout, project.package_data),

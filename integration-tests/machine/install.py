@@ -14,7 +14,7 @@ CHANNEL = "/srv/channel"
 KEPT_SNAPSHOTS = 3
 ADMIN = "admin"
 # What an installation is made from; a change of a test needn't install again.
-INPUTS = ("installer/", "tljh/", "pyproject.toml")
+INPUTS = ("installer/", "tljh/", "setup.cfg")
 
 
 def local_channel(image: str) -> Path:

@@ -132,7 +132,7 @@ def test_a_read_only_checkout_is_left_as_it_was(tmp_path: Path) -> None:
     ignore = shutil.ignore_patterns("__pycache__")
     for name in ("installer", "tljh"):
         shutil.copytree(CHECKOUT / name, copy / name, ignore=ignore)
-    shutil.copy(CHECKOUT / "pyproject.toml", copy)
+    shutil.copy(CHECKOUT / "setup.cfg", copy)
     before = sorted(copy.rglob("*"))
     ended = subprocess.run(
         [sys.executable, copy / "installer" / "bootstrap.py", "--version"],

@@ -3,45 +3,38 @@ from __future__ import annotations
 import io
 import re
 import shutil
-import sys
 import zipfile
 from email.parser import Parser
 from pathlib import Path
 
-import pytest
 from tljh_installer.index import parse_lock
-from tljh_installer.wheel import build_wheel, read_project, read_tables
+from tljh_installer.wheel import build_wheel, read_project
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PYPROJECT = (CHECKOUT / "pyproject.toml").read_text()
+PROJECT = read_project(
+    (CHECKOUT / "setup.cfg").read_text(), (CHECKOUT / "tljh" / "__init__.py").read_text()
+)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="needs tomllib to compare with")
-def test_the_small_toml_reader_agrees_with_the_real_one() -> None:
-    import tomllib
+def test_our_reader_of_the_metadata_agrees_with_setuptools() -> None:
+    from setuptools.config.setupcfg import read_configuration
 
-    real = tomllib.loads(PYPROJECT)
-    project = read_project(PYPROJECT)
-    assert project.name == real["project"]["name"]
-    assert project.version == real["project"]["version"]
-    assert project.license == real["project"]["license"]
-    assert project.requires_python == real["project"]["requires-python"]
-    assert list(project.dependencies) == real["project"]["dependencies"]
-    assert project.entry_points["console_scripts"] == real["project"]["scripts"]
-    groups = {g: p for g, p in project.entry_points.items() if g != "console_scripts"}
-    assert groups == real["project"].get("entry-points", {})
-    data = real["tool"]["setuptools"]["package-data"]["tljh"]
-    assert list(project.package_data) == data
-
-
-def test_lists_over_many_lines_and_remarks_are_read() -> None:
-    text = (
-        '# x\n[a]\none = "1" # y\nmany = [\n  # z\n  "p>=2",\n  "q[r]",\n]\n[b."c.d"]\ne = "f:g"\n'
-    )
-    assert read_tables(text) == {
-        "a": {"one": ["1"], "many": ["p>=2", "q[r]"]},
-        "b.c.d": {"e": ["f:g"]},
+    real = read_configuration(CHECKOUT / "setup.cfg")
+    assert PROJECT.name == real["metadata"]["name"]
+    assert PROJECT.version == real["metadata"]["version"]
+    assert PROJECT.summary == real["metadata"]["description"]
+    assert PROJECT.license == real["metadata"]["license"]
+    assert PROJECT.requires_python == str(real["options"]["python_requires"])
+    assert list(PROJECT.dependencies) == real["options"]["install_requires"]
+    assert PROJECT.entry_points == {
+        group: dict(re.split(" *= *", point) for point in points)
+        for group, points in real["options"]["entry_points"].items()
     }
+    assert list(PROJECT.package_data) == real["options"]["package_data"]["tljh"]
+
+
+def test_each_fact_about_the_package_is_in_one_file() -> None:
+    assert "[project]" not in (CHECKOUT / "pyproject.toml").read_text()
 
 
 def test_the_wheel_has_the_package_its_commands_and_a_full_record() -> None:
@@ -65,7 +58,7 @@ def test_the_wheel_has_the_package_its_commands_and_a_full_record() -> None:
 def test_the_wheel_is_the_same_every_time_and_leaves_the_checkout_alone(tmp_path: Path) -> None:
     copy = tmp_path / "checkout"
     copy.mkdir()
-    shutil.copy(CHECKOUT / "pyproject.toml", copy)
+    shutil.copy(CHECKOUT / "setup.cfg", copy)
     shutil.copytree(CHECKOUT / "tljh", copy / "tljh")
     before = sorted(path for path in copy.rglob("*"))
     assert build_wheel(copy).data == build_wheel(CHECKOUT).data
@@ -93,7 +86,7 @@ def lock() -> str:
 
 
 def test_hub_in_asks_for_everything_that_tljh_depends_on() -> None:
-    wanted = {normalised(dependency) for dependency in read_project(PYPROJECT).dependencies}
+    wanted = {normalised(dependency) for dependency in PROJECT.dependencies}
     assert wanted - set(asked_for()) == set()
 
 

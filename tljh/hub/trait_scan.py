@@ -31,7 +31,7 @@ OUR_CLASSES = (
     "tljh.hub.process.app:Hub",
     "tljh.hub.process.firstuse_authenticator:ClaimedFirstUseAuthenticator",
     "tljh.hub.process.native_authenticator:ClaimedNativeAuthenticator",
-    "tljh.user_creating_spawner:UserCreatingSpawner",
+    "tljh.hub.process.spawner:UserCreatingSpawner",
 )
 
 
