@@ -13,7 +13,7 @@ from tests.operations.test_converge import PATHS, install, reload
 from tljh.base.clock import utc_now
 from tljh.base.errors import TljhError
 from tljh.base.progress import SilentProgress
-from tljh.certificates.own_files import WATCH
+from tljh.certificates.units import WATCH
 from tljh.certificates.x509 import TlsPair, details
 from tljh.commands.cert import CertificateStatus
 from tljh.host.fake import FakeHost, Killed

@@ -9,15 +9,14 @@ from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.certificates import own_files as own
 from tljh.certificates.own_files import (
-    WATCH,
     await_pair,
     certificate_warnings,
     file_findings,
     own_certificate,
     pair_problems,
     read_files,
-    watch_resources,
 )
+from tljh.certificates.units import WATCH, watch_units
 from tljh.certificates.x509 import TlsPair
 from tljh.engine.plan import plan
 from tljh.host.fake import FakeHost
@@ -136,7 +135,7 @@ def test_certificate_that_ends_soon_is_told():
 
 def test_both_files_are_watched_whatever_their_names_hold():
     host = FakeHost()
-    steps = plan(watch_resources(HTTPS, Paths()), host).steps
+    steps = plan(watch_units(HTTPS, Paths()), host).steps
     assert [step.title for step in steps] == [
         f"file /etc/systemd/system/{WATCH}",
         f"unit {WATCH}",
@@ -148,11 +147,11 @@ def test_both_files_are_watched_whatever_their_names_hold():
 def test_nothing_is_watched_in_other_modes():
     off = HTTPS.model_copy(update={"mode": "internal"})
     host = FakeHost()
-    assert not plan(watch_resources(off, Paths()), host)
+    assert not plan(watch_units(off, Paths()), host)
     file = Paths().units_dir / WATCH
     host.files[file] = (FileInfo("file", 0o644, "root", "root"), b"[Path]\n")
     host.unit_states[WATCH] = UnitInfo(WATCH, active="active", enabled="enabled")
-    steps = plan(watch_resources(off, Paths()), host).steps
+    steps = plan(watch_units(off, Paths()), host).steps
     assert [(step.title, step.difference.sign) for step in steps] == [
         (f"unit {WATCH}", "-"),
         (f"absent {file}", "-"),

@@ -9,22 +9,14 @@ from typing import TYPE_CHECKING
 
 from tljh.base.clock import utc_now
 from tljh.base.errors import Finding, Place, TljhError
-from tljh.base.paths import Paths
 from tljh.certificates.audit import Flaw, judge
 from tljh.certificates.x509 import TlsPair, as_pem
-from tljh.engine.file_resources import Absent, File
-from tljh.engine.resource import Resource
 from tljh.host.interface import HostReader
 from tljh.settings.declaration import Problem
 from tljh.settings.sections.https import MOST_FILE_BYTES
-from tljh.systemd.templates import render_unit
-from tljh.systemd.unit_resource import StartingUnit
 
 if TYPE_CHECKING:
     from tljh.settings.sections.https import HttpsSettings
-
-WATCH = "tljh-cert.path"
-
 
 # A certificate and its key are copied one after the other.
 SECOND_FILE_S = 5.0
@@ -148,16 +140,6 @@ def file_findings(
     for problem in pair_problems(https, files, now):
         if "expires" in problem.what:
             yield Finding(problem.what, Place(https.tls.cert), problem.why, problem.fix)
-
-
-def watch_resources(https: HttpsSettings, paths: Paths) -> list[Resource]:
-    """What notices that one of the two files is replaced; nothing in other modes."""
-    path = paths.units_dir / WATCH
-    if https.effective_mode != "tls":
-        return [StartingUnit(WATCH, is_wanted=False), Absent(path)]
-    names = [name.replace("%", "%%") for name in (https.tls.cert, https.tls.key)]
-    file = File(path, render_unit(WATCH, names=names))
-    return [file, StartingUnit(WATCH, restart_on=(file,))]
 
 
 def certificate_warnings(https: HttpsSettings, files: Files) -> list[Problem]:

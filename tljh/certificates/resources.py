@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from tljh.base.paths import Paths
 from tljh.certificates.facts import CertificateFacts
 from tljh.certificates.local_authority import DIRECTORY
-from tljh.certificates.own_files import watch_resources
-from tljh.certificates.renewal_units import renewal_units
+from tljh.certificates.units import renewal_units, watch_units
 from tljh.engine.facts import Facts
 from tljh.engine.file_resources import Directory, File
 from tljh.engine.resource import Resource
@@ -23,7 +22,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
     return [
         *authority_resources(facts, paths),
         *renewal_units(paths),
-        *watch_resources(config.https, paths),
+        *watch_units(config.https, paths),
     ]
 
 

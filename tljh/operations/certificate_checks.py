@@ -10,8 +10,8 @@ from tljh.base.clock import utc_now
 from tljh.base.errors import Finding, TljhError
 from tljh.base.paths import Paths
 from tljh.certificates.acme_request import CHALLENGE_PORT
-from tljh.certificates.own_files import WATCH, file_findings, read_files
-from tljh.certificates.renewal_units import TIMER
+from tljh.certificates.own_files import file_findings, read_files
+from tljh.certificates.units import TIMER, WATCH
 from tljh.certificates.x509 import is_short
 from tljh.host.interface import HostReader
 from tljh.operations.certificate_renewal import AGAIN, Standing, applied, standing, then_again
