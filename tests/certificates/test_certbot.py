@@ -19,12 +19,12 @@ from tests.operations.test_converge import PATHS
 from tljh.base.errors import TljhError
 from tljh.certificates.acme_preflight import file_errors
 from tljh.certificates.acme_request import AcmeRequest, acme_dir
-from tljh.certificates.certbot import _ERROR_TYPE, Certbot, Listener, read_eab, refusals
+from tljh.certificates.certbot import _ERROR_TYPE, Certbot, ChallengeAddress, read_eab, refusals
 from tljh.certificates.dns_providers import NEEDED_LINES, PROVIDERS
 from tljh.host.interface import Result
 
 REQUEST = AcmeRequest(("hub.example.org", "www.example.org"), DIRECTORY, "ada@example.org")
-BEHIND = Listener("127.0.0.1", 402)
+BEHIND = ChallengeAddress("127.0.0.1", 402)
 REAL = Path(sys.executable).with_name("certbot")
 
 # Recorded from certbot 5.8.

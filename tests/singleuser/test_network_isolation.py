@@ -24,7 +24,7 @@ from tljh.singleuser.network_isolation import (
     running_servers,
     subordinates,
 )
-from tljh.singleuser.nftables_rules import Person, Server, removal, rules
+from tljh.singleuser.nftables_rules import IsolatedUser, ServerPort, removal, rules
 
 RULES = Path("/opt/rules.nft")
 SHOWN = """\
@@ -97,14 +97,14 @@ def test_a_range_that_overlaps_an_account_is_nobodys(host):
 
 
 def test_servers_that_run_are_found_by_what_they_were_started_with(host):
-    assert running_servers(host) == [Server(4711, 1000)]
+    assert running_servers(host) == [ServerPort(4711, 1000)]
 
 
 def test_a_server_that_the_littlest_jupyterhub_started_stays_reachable(host):
     del host.files[Path("/run/jupyter-ann.service/jupyter-ann.service.env")]
     line = "JUPYTERHUB_SERVICE_URL=http://127.0.0.1:5000/user/ann/\n"
     put(host, "/run/jupyter-ann/jupyter-ann.env", line)
-    assert running_servers(host) == [Server(5000, 1000)]
+    assert running_servers(host) == [ServerPort(5000, 1000)]
 
 
 def test_loading_replaces_the_table_with_everybody_in_one_script(host):
@@ -184,4 +184,4 @@ def test_rules_that_vanished_are_loaded_by_a_reload_that_changes_nothing_else(ho
 
 
 def test_person_without_subordinates_is_alone():
-    assert Person(1).ranges == ()
+    assert IsolatedUser(1).ranges == ()

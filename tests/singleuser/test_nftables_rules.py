@@ -5,7 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tljh.singleuser.nftables_rules import Person, Server, elements, removal, rules, without
+from tljh.singleuser.nftables_rules import (
+    IsolatedUser,
+    ServerPort,
+    elements,
+    removal,
+    rules,
+    without,
+)
 
 RULES = rules(proxy="traefik", api_port=8099)
 
@@ -34,7 +41,7 @@ def test_names_are_resolved_at_the_metadata_service():
 
 
 def test_a_person_owns_the_subordinate_user_ids_too():
-    script = elements([Person(1001, ((100000, 165535),))], [Server(4711, 1001)])
+    script = elements([IsolatedUser(1001, ((100000, 165535),))], [ServerPort(4711, 1001)])
     assert "people { 1001 : 1001, 100000-165535 : 1001 }" in script
     # Not as a pair with a range: nft 1.0.2 can't have that.
     assert "own { 1001 . 1001 }" in script
@@ -46,12 +53,12 @@ def test_nobody_there_is_no_script_at_all():
 
 
 def test_a_server_that_is_gone_is_forgotten_by_port_and_owner():
-    assert without(Server(4711, 1001)) == "delete element inet tljh servers { 4711 . 1001 }\n"
+    assert without(ServerPort(4711, 1001)) == "delete element inet tljh servers { 4711 . 1001 }\n"
 
 
 @given(st.lists(st.integers(1, 2**32 - 3), unique=True, min_size=1, max_size=20))
 def test_every_person_is_in_every_set(uids):
-    script = elements([Person(uid) for uid in uids])
+    script = elements([IsolatedUser(uid) for uid in uids])
     for name in ("people", "uids", "own"):
         (line,) = [line for line in script.splitlines() if f" {name} {{" in line]
         assert line.count(",") == len(uids) - 1

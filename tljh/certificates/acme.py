@@ -20,7 +20,7 @@ from tljh.certificates.acme_request import (
     renewal_time,
 )
 from tljh.certificates.acme_store import Attempts, held, keep, read_ledger, stored, write_ledger
-from tljh.certificates.certbot import Certbot, Listener, kept_proxies
+from tljh.certificates.certbot import Certbot, ChallengeAddress, kept_proxies
 from tljh.certificates.traefik_acme_json import FILE as ACME_JSON
 from tljh.certificates.traefik_acme_json import certificate_from
 from tljh.certificates.x509 import Details, TlsPair
@@ -37,7 +37,7 @@ class AcmeSource:
     request: AcmeRequest
     paths: Paths
     hub: Path
-    http: Listener
+    http: ChallengeAddress
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,10 +114,10 @@ class AcmeSource:
     def _certbot(self) -> Certbot:
         return Certbot(self.hub / "bin" / "certbot", self.paths)
 
-    def _listener(self, host: HostReader) -> Listener:
+    def _listener(self, host: HostReader) -> ChallengeAddress:
         """Behind Traefik; at the public port itself while no Traefik runs, as in an install."""
         if host.unit("traefik.service").is_active:
-            return Listener("127.0.0.1", CHALLENGE_PORT)
+            return ChallengeAddress("127.0.0.1", CHALLENGE_PORT)
         return self.http
 
     def renewal(self, about: Details) -> datetime:
@@ -143,5 +143,5 @@ def acme_source(config: Config, paths: Paths, hub_environment: Path) -> AcmeSour
         acme_request(config),
         paths,
         hub_environment,
-        Listener(config.http.address, config.http.port),
+        ChallengeAddress(config.http.address, config.http.port),
     )

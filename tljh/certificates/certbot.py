@@ -68,7 +68,7 @@ _NOISE = (
 
 
 @dataclass(frozen=True)
-class Listener:
+class ChallengeAddress:
     """Where certbot answers HTTP challenges; an empty address stands for all."""
 
     address: str
@@ -89,7 +89,9 @@ class Certbot:
     binary: Path
     paths: Paths
 
-    def obtain(self, host: Host, request: AcmeRequest, at: Listener, timeout_s: float) -> TlsPair:
+    def obtain(
+        self, host: Host, request: AcmeRequest, at: ChallengeAddress, timeout_s: float
+    ) -> TlsPair:
         """Ask for a certificate. Raises TljhError with what the authority said."""
         from tljh.certificates.certbot import new_key, signing_request
 
@@ -162,7 +164,7 @@ class Certbot:
             *("--logs-dir", str(own / "logs"), "--max-log-backups", "20"),
         ]
 
-    def _challenge(self, request: AcmeRequest, at: Listener) -> list[str]:
+    def _challenge(self, request: AcmeRequest, at: ChallengeAddress) -> list[str]:
         profile = ["--required-profile", request.profile] if request.profile else []
         if request.dns_provider is None:
             address = ["--http-01-address", at.address] if at.address else []

@@ -14,7 +14,15 @@ from pathlib import Path
 from tljh.host.accounts import USERS_GROUP, managed_accounts
 from tljh.host.interface import Host, HostReader
 from tljh.host.systemctl_output import properties_shown
-from tljh.singleuser.nftables_rules import FAMILY, TABLE, Person, Server, elements, removal, without
+from tljh.singleuser.nftables_rules import (
+    FAMILY,
+    TABLE,
+    IsolatedUser,
+    ServerPort,
+    elements,
+    removal,
+    without,
+)
 
 # What the last `reload` asked for; the unit loads it at boot.
 RULES_FILE = "isolation.nft"
@@ -66,8 +74,8 @@ def admit(host: Host, account: str, port: int | None = None) -> str | None:
     user = host.user(account)
     if user is None:
         return f"{account} has no account"
-    person = Person(user.uid, subordinates(host).get(account, ()))
-    servers = [Server(port, user.uid)] if port else []
+    person = IsolatedUser(user.uid, subordinates(host).get(account, ()))
+    servers = [ServerPort(port, user.uid)] if port else []
     with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):
         problem = _nft(host, elements([person], servers))
     if problem is None or is_loaded(host):
@@ -82,7 +90,7 @@ def dismiss(host: Host, account: str, port: int) -> None:
     user = host.user(account)
     if user is not None:
         with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):
-            _nft(host, without(Server(port, user.uid)))
+            _nft(host, without(ServerPort(port, user.uid)))
 
 
 def is_loaded(host: HostReader) -> bool:
@@ -98,13 +106,13 @@ def problem_of(host: HostReader) -> str | None:
     return str(found) if found else None
 
 
-def people(host: HostReader) -> list[Person]:
+def people(host: HostReader) -> list[IsolatedUser]:
     """All who have an account for the hub: made by it, or the machine's own and used by it."""
     group = host.group(USERS_GROUP)
     names = {user.name for user in managed_accounts(host)} | set(group.members if group else ())
     ranges = subordinates(host)
     return [
-        Person(user.uid, ranges.get(user.name, ()))
+        IsolatedUser(user.uid, ranges.get(user.name, ()))
         for user in sorted(host.all_users(), key=lambda user: user.uid)
         if user.name in names and user.uid != 0
     ]
@@ -130,7 +138,7 @@ def _overlaps(span: tuple[int, int], others: Iterable[tuple[int, int]]) -> bool:
     return any(span[0] <= last and first <= span[1] for first, last in others)
 
 
-def running_servers(host: HostReader) -> list[Server]:
+def running_servers(host: HostReader) -> list[ServerPort]:
     """Ports and accounts of all servers that run, from what systemd started them with."""
     shown = host.query(["systemctl", "show", "-p", "Id,UID,ActiveState", "jupyter-*.service"])
     found = []
@@ -143,7 +151,7 @@ def running_servers(host: HostReader) -> list[Server]:
             environment = host.read(Path("/run") / known_as / f"{known_as}.env") or b""
             port = _SERVICE_URL.search(environment.decode(errors="replace"))
             if port:
-                found.append(Server(int(port[1]), int(uid)))
+                found.append(ServerPort(int(port[1]), int(uid)))
                 break
     return found
 

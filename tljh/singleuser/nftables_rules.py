@@ -38,7 +38,7 @@ DNS = 53
 
 
 @dataclass(frozen=True)
-class Person:
+class IsolatedUser:
     """An account, and the ranges of subordinate user ids that are its own (first, last)."""
 
     uid: int
@@ -46,7 +46,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Server:
+class ServerPort:
     """The port of a person's server."""
 
     port: int
@@ -119,7 +119,7 @@ def _chain(name: str, lines: Iterable[str]) -> str:
     return f"  chain {name} {{\n" + "".join(f"    {line}\n" for line in lines) + "  }\n"
 
 
-def elements(people: Collection[Person], servers: Collection[Server] = ()) -> str:
+def elements(people: Collection[IsolatedUser], servers: Collection[ServerPort] = ()) -> str:
     """A script that adds people and ports of their servers to the table's sets.
 
     Adding who is there already is fine.
@@ -141,6 +141,6 @@ def _add(name: str, members: Collection[str]) -> str:
     return f"add element {NAME} {name} {{ {', '.join(members)} }}\n" if members else ""
 
 
-def without(server: Server) -> str:
+def without(server: ServerPort) -> str:
     """A script that forgets the port of a server that is gone."""
     return f"delete element {NAME} servers {{ {server.port} . {server.uid} }}\n"

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from tljh.proxy.supervisor.sockets import (
-    Group,
+    ListenerGroup,
     Unavailable,
     bind,
     connections_migrate,
@@ -33,7 +33,7 @@ def connect(port: int, count: int) -> list[socket.socket]:
 
 
 def test_new_connections_go_where_they_are_steered():
-    group, older = Group(), bind("127.0.0.1:0")
+    group, older = ListenerGroup(), bind("127.0.0.1:0")
     group.join(older)
     newer = bind(f"127.0.0.1:{older.port}")
     group.join(newer)
@@ -48,7 +48,7 @@ def test_new_connections_go_where_they_are_steered():
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4)))[::3])
 def test_whoever_leaves_the_others_are_still_found(order):
-    group, first = Group(), bind("127.0.0.1:0")
+    group, first = ListenerGroup(), bind("127.0.0.1:0")
     port = first.port
     members = [first, *(bind(f"127.0.0.1:{port}") for _ in range(3))]
     for member in members:
@@ -70,7 +70,7 @@ def test_whoever_leaves_the_others_are_still_found(order):
 
 @pytest.mark.skipif(not connections_migrate(), reason="net.ipv4.tcp_migrate_req is off")
 def test_what_waits_at_a_socket_that_leaves_moves_to_the_one_that_stays():
-    group, older = Group(), bind("127.0.0.1:0")
+    group, older = ListenerGroup(), bind("127.0.0.1:0")
     group.join(older)
     newer = bind(f"127.0.0.1:{older.port}")
     group.join(newer)

@@ -32,7 +32,13 @@ from tljh.proxy.supervisor.interface import (
     STATIC_FILE,
 )
 from tljh.proxy.supervisor.reload_control import Control, ask_reload
-from tljh.proxy.supervisor.sockets import Group, Listener, Unavailable, bind, connections_migrate
+from tljh.proxy.supervisor.sockets import (
+    Listener,
+    ListenerGroup,
+    Unavailable,
+    bind,
+    connections_migrate,
+)
 from tljh.proxy.supervisor.traefik_process import Instance
 from tljh.systemd.notify import forget_socket, notify, store_socket, take_sockets
 
@@ -108,7 +114,7 @@ class Supervisor:
         self.candidate: Instance | None = None
         self.leaving: list[Instance] = []
         self.draining: list[Instance] = []
-        self.groups: dict[str, Group] = {}
+        self.groups: dict[str, ListenerGroup] = {}
         self.is_reloading = False
         self.has_served = False
         self.crashes = 0
@@ -412,8 +418,8 @@ class Supervisor:
     def _static_path(self, number: int) -> Path:
         return Path(self.options.runtime / f"static-{number}.yaml")
 
-    def _group(self, listener: Listener) -> Group:
-        return self.groups.setdefault(listener.address, Group())
+    def _group(self, listener: Listener) -> ListenerGroup:
+        return self.groups.setdefault(listener.address, ListenerGroup())
 
     def _store(self, instance: Instance, before: Instance) -> None:
         """Have systemd keep the sockets that serve now, and those only."""

@@ -70,7 +70,7 @@ class Listener:
         self.sock.close()
 
 
-class Group:
+class ListenerGroup:
     """The sockets that listen on one address, in the order in which the kernel counts them."""
 
     def __init__(self) -> None:
