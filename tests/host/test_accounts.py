@@ -40,16 +40,16 @@ def home(host: FakeHost, name: str, owner: str) -> Path:
 
 def test_an_existing_account_is_used_and_never_made(host):
     with pytest.raises(TljhError, match="bob has no account on this machine"):
-        ensure_account(host, Account("bob", "bob", is_made=False))
+        ensure_account(host, Account("bob", "bob", may_create=False))
     host.accounts["bob"] = UserInfo("bob", 1500, 1500, "/home/bob", "/bin/bash", "Bob")
-    assert not ensure_account(host, Account("bob", "bob", is_made=False))
+    assert not ensure_account(host, Account("bob", "bob", may_create=False))
     assert "bob" in host.group("jupyterhub-users").members
 
 
 def test_an_account_of_the_system_is_nobodys(host):
     host.accounts["www-data"] = UserInfo("www-data", 33, 33, "/var/www", "/bin/false")
     with pytest.raises(TljhError, match="account of the system"):
-        ensure_account(host, Account("www-data", "www-data", is_made=False))
+        ensure_account(host, Account("www-data", "www-data", may_create=False))
 
 
 def test_a_directory_for_homes_that_is_not_there_is_made(host):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -14,23 +13,23 @@ from tljh.host.interface import Host, HostReader, UserInfo
 USERS_GROUP = "jupyterhub-users"
 ADMINS_GROUP = "jupyterhub-admins"
 
-# An account of ours carries this and the login name it was made for; see `_claim`.
+# The comment field of an account that tljh created: this and the login name. See `_check_owner`.
 MARK = "JupyterHub user "
 
 LOCK = Path("/run/tljh-accounts.lock")
 LOCK_TIMEOUT_S = 60
 
-# Homes of an ordinary machine begin here; below are accounts of the system.
+# Accounts below this user id belong to the system (UID_MIN of Debian and Ubuntu).
 FIRST_USER_UID = 1000
 
-TRIES = 5
+ADD_USER_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
 class Account:
-    """An account as it shall be. `extra_groups` are made where they are missing.
+    """The desired state of an account. Missing `extra_groups` are created.
 
-    With `is_made` false it has to be there, and is nobody's but the machine's.
+    With `may_create` false the account must exist, and tljh does not create its home either.
     """
 
     name: str
@@ -39,48 +38,52 @@ class Account:
     extra_groups: tuple[str, ...] = ()
     home_root: Path = Path("/home")
     skeleton: Path | None = None
-    is_made: bool = True
+    may_create: bool = True
 
 
 def mark_of(login: str) -> str:
-    """The comment field of an account: readable, and free of what passwd cannot hold."""
+    """Return the comment field of an account; characters that passwd cannot hold are quoted."""
     return MARK + quote(login, safe="@.-_+ ")
 
 
 def login_of(user: UserInfo) -> str | None:
-    """Whom an account was made for; None for one without our mark."""
+    """Return the login name that an account was created for; None if it lacks our mark."""
     if not user.comment.startswith(MARK):
         return None
     return unquote(user.comment.removeprefix(MARK))
 
 
 def ensure_account(host: Host, account: Account) -> bool:
-    """Make the account and its memberships right; true if the account is new.
+    """Create the account if missing and set its groups; return whether it was created.
 
-    Safe to call for many users at once. Raises TljhError when the name belongs to somebody
-    else, or when the system cannot make the account.
+    Safe to call for many users at the same time. Raises TljhError if the account belongs to
+    another user or to the system, or if it cannot be created.
     """
     with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):
         is_new = host.user(account.name) is None
-        if is_new and not account.is_made:
+        if is_new and not account.may_create:
             raise TljhError(
                 f"{account.name} has no account on this machine",
-                why="users.accounts is existing, so none is made",
+                why="users.accounts is existing, so tljh creates none",
                 fix=f"sudo useradd --create-home {account.name}",
             )
         if is_new:
-            _make(host, account)
+            _create(host, account)
         else:
-            _claim(host, account)
-            _make_home(host, account)
+            _check_owner(host, account)
+            _restore_home(host, account)
         _join_groups(host, account)
     return is_new
 
 
 def account_of_server(host: Host, account: Account) -> bool:
-    """Make an account right that a server may run as; true if it is new."""
+    """Call `ensure_account` for a user whose server starts, and refuse a locked account.
+
+    Raises TljhError if the account has expired.
+    """
     is_new = ensure_account(host, account)
-    # Systemd runs what it is told as anybody; ssh and PAM look at this themselves.
+    # systemd starts a unit with `User=` of an expired account, too. Only ssh and PAM check it, so
+    # the check has to be here.
     if is_expired(host, account.name):
         raise TljhError(
             "your account is locked",
@@ -90,11 +93,11 @@ def account_of_server(host: Host, account: Account) -> bool:
     return is_new
 
 
-def _make(host: Host, account: Account) -> None:
+def _create(host: Host, account: Account) -> None:
     home = account.home_root / account.name
     if host.info(account.home_root) is None:
         host.mkdir(account.home_root, mode=0o755)
-    for attempt in range(1, TRIES + 1):
+    for attempt in range(1, ADD_USER_ATTEMPTS + 1):
         try:
             host.add_user(
                 account.name,
@@ -104,45 +107,46 @@ def _make(host: Host, account: Account) -> None:
             )
             break
         except TljhError:
-            # Somebody's vipw or an upgrade holds the lock of /etc/passwd for a moment.
+            # vipw or a package's installation may hold the lock of /etc/passwd for a moment.
             if host.user(account.name) is not None:
                 break
-            if attempt == TRIES:
+            if attempt == ADD_USER_ATTEMPTS:
                 raise
             host.pause(0.5 * attempt)
     host.chmod(home, mode=0o700, owner=account.name, group=account.name)
 
 
-def _claim(host: Host, account: Account) -> None:
-    found = host.user(account.name)
-    assert found is not None
-    if found.uid < FIRST_USER_UID:
+def _check_owner(host: Host, account: Account) -> None:
+    user = host.user(account.name)
+    assert user is not None
+    if user.uid < FIRST_USER_UID:
         raise TljhError(
             f"{account.name} is an account of the system, so {account.login} cannot have it",
             fix="choose another login name",
         )
-    if found.comment.startswith(MARK) and found.comment != mark_of(account.login):
+    # Without a mark the account is TLJH's or was created by hand, and may be used.
+    if user.comment.startswith(MARK) and user.comment != mark_of(account.login):
         raise TljhError(
             f"{account.login} would get the account {account.name}, which is another user's",
-            why=f"it was made for {found.comment.removeprefix(MARK)}",
+            why=f"it was created for {user.comment.removeprefix(MARK)}",
             fix="choose another login name",
         )
 
 
-def _make_home(host: Host, account: Account) -> None:
-    """A home for an account that lost it: somebody removed with the home and added again."""
-    found = host.user(account.name)
-    if found is None or not account.is_made or host.info(Path(found.home)) is not None:
+def _restore_home(host: Host, account: Account) -> None:
+    """Create a missing home: that of a user who was removed with the home and added again."""
+    user = host.user(account.name)
+    if user is None or not account.may_create or host.info(Path(user.home)) is not None:
         return
     skeleton = [str(account.skeleton)] if account.skeleton else []
     host.run(["mkhomedir_helper", account.name, "0077", *skeleton], timeout_s=60)
-    if host.info(Path(found.home)) is None:
-        host.mkdir(Path(found.home), mode=0o700, owner=account.name, group=account.name)
+    # mkhomedir_helper belongs to PAM and may be missing; without it the home is empty.
+    if host.info(Path(user.home)) is None:
+        host.mkdir(Path(user.home), mode=0o700, owner=account.name, group=account.name)
 
 
 def _join_groups(host: Host, account: Account) -> None:
-    wanted: Sequence[str] = (USERS_GROUP, *account.extra_groups)
-    for group in wanted:
+    for group in (USERS_GROUP, *account.extra_groups):
         if host.group(group) is None:
             host.add_group(group)
         _join(host, account.name, group)
@@ -153,25 +157,25 @@ def _join_groups(host: Host, account: Account) -> None:
 
 
 def _join(host: Host, user: str, group: str) -> None:
-    found = host.group(group)
-    if found is None or user not in found.members:
+    info = host.group(group)
+    if info is None or user not in info.members:
         host.add_to_group(user, group)
 
 
 def is_managed(user: UserInfo) -> bool:
-    """Whether an account was made for somebody of a hub: by its mark, or by TLJH before us."""
+    """Return whether an account is a hub user's: it has our mark or a name that TLJH gave it."""
     if user.uid < FIRST_USER_UID:
         return False
     return user.comment.startswith(MARK) or user.name.startswith(PREFIX)
 
 
 def managed_accounts(host: HostReader) -> list[UserInfo]:
-    """The accounts that were made for people of the hub, gone ones included."""
+    """Return the accounts of hub users, including removed users."""
     return [user for user in host.all_users() if is_managed(user)]
 
 
 def is_expired(host: HostReader, name: str) -> bool:
-    """Whether an account refuses every login because its time is over."""
+    """Return whether an account is locked: `Host.lock_user` lets it expire on day 1 of 1970."""
     for line in (host.read(Path("/etc/shadow")) or b"").decode(errors="replace").splitlines():
         fields = line.split(":")
         if fields[0] == name and len(fields) > 7:
@@ -180,21 +184,23 @@ def is_expired(host: HostReader, name: str) -> bool:
 
 
 def running_units(host: HostReader, account: str) -> list[str]:
-    """The units of somebody's servers, named ones too, that are not down."""
-    own = unit_name(account)
-    named = unit_name(account, "-")[: -len("-.service")]
+    """Return the units of a user's servers that are not inactive, named servers included."""
+    default_unit = unit_name(account)
+    named_prefix = unit_name(account, "-")[: -len("-.service")]
     return [
         unit.name
         for unit in host.units("jupyter-*.service")
-        if (unit.name == own or unit.name.startswith(named)) and unit.active != "inactive"
+        if (unit.name == default_unit or unit.name.startswith(named_prefix))
+        and unit.active != "inactive"
     ]
 
 
 def end_processes(host: Host, name: str) -> None:
-    """End what an account runs outside its servers: ssh sessions, terminals left behind, jobs."""
+    """End an account's processes outside its servers: ssh sessions, terminals, jobs."""
     user = host.user(name)
     if user is None:
         return
-    # A session's end takes along what was started with sudo in it; without logind there are none.
+    # Ending a session also ends what was started with sudo in it, which has another user id.
+    # Without logind this fails, and only pkill remains.
     host.run(["loginctl", "terminate-user", name], timeout_s=30)
     host.run(["pkill", "-KILL", "--uid", str(user.uid)], timeout_s=30)

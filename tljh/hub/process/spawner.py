@@ -117,7 +117,7 @@ class UserCreatingSpawner(SystemdSpawner):
             extra_groups=tuple(sorted(groups | set(self.default_groups))),
             home_root=Path(self.home_root),
             skeleton=Path(self.skeleton) if self.skeleton else None,
-            is_made=is_own,
+            may_create=is_own,
         )
 
     @property
