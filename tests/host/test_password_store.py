@@ -13,7 +13,13 @@ import pytest
 
 import tljh
 from tljh.base.errors import TljhError
-from tljh.host.password_store import logins, store_first_hash, store_hash, store_hashes, stored_hash
+from tljh.host.password_store import (
+    read_hash,
+    read_logins,
+    store_first_hash,
+    store_hash,
+    store_hashes,
+)
 
 HASH = b"$2b$12$" + b"x" * 53
 CLASS = {f"pupil{number}": HASH for number in range(60)}
@@ -23,7 +29,7 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from tljh.base.errors import TljhError
-from tljh.host.password_store import logins, store_hash, store_hashes, stored_hash
+from tljh.host.password_store import read_logins, store_hash, store_hashes, read_hash
 path, made = Path(sys.argv[1]), b"$2b$12$" + b"x" * 53
 store_hashes(path, {f"pupil{number}": made for number in range(60)})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -35,7 +41,7 @@ for number in range(40):
         store_hash(path, f"new{number}", made)
     except TljhError:
         refused += 1
-assert all(stored_hash(path, f"pupil{number}") == made for number in range(60)), logins(path)
+assert all(read_hash(path, f"pupil{number}") == made for number in range(60)), read_logins(path)
 assert refused == 40, refused
 assert [file.name for file in path.parent.iterdir() if file.is_dir()] == []
 """
@@ -61,7 +67,7 @@ def test_a_full_disk_costs_nobody_a_password(tmp_path, python):
 def _write_some(path: Path, name: str) -> None:
     for number in range(25):
         store_hash(path, f"{name}{number}", HASH)
-        assert stored_hash(path, "pupil0") == HASH
+        assert read_hash(path, "pupil0") == HASH
 
 
 def test_who_writes_at_the_same_time_loses_nothing(tmp_path):
@@ -74,7 +80,7 @@ def test_who_writes_at_the_same_time_loses_nothing(tmp_path):
     for writer in writers:
         writer.join(60)
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
-    assert len(logins(path)) == 60 + 75
+    assert len(read_logins(path)) == 60 + 75
 
 
 def test_the_library_reads_what_we_write_and_we_what_it_wrote(tmp_path):
@@ -91,9 +97,9 @@ def test_a_first_password_is_set_once(tmp_path):
     path = tmp_path / "passwords.dbm"
     assert store_first_hash(path, "ann", HASH)
     assert not store_first_hash(path, "ann", b"another")
-    assert stored_hash(path, "ann") == HASH
+    assert read_hash(path, "ann") == HASH
     store_hash(path, "ann", None)
-    assert logins(path) == []
+    assert read_logins(path) == []
 
 
 def busy(times: int, error: int = errno.EAGAIN):
@@ -113,7 +119,7 @@ def test_a_file_that_somebody_has_open_is_waited_for(tmp_path, monkeypatch):
     path = tmp_path / "passwords.dbm"
     store_hash(path, "ann", HASH)
     monkeypatch.setattr(dbm, "open", busy(3))
-    assert stored_hash(path, "ann") == HASH
+    assert read_hash(path, "ann") == HASH
 
 
 def test_a_file_that_cannot_be_read_is_told_and_not_written_anew(tmp_path, monkeypatch):
@@ -123,4 +129,4 @@ def test_a_file_that_cannot_be_read_is_told_and_not_written_anew(tmp_path, monke
         patched.setattr(dbm, "open", busy(1, errno.EIO))
         with pytest.raises(TljhError, match="cannot be opened"):
             store_hash(path, "bob", HASH)
-    assert logins(path) == ["ann"]
+    assert read_logins(path) == ["ann"]

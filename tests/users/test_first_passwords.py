@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tljh.base.progress import SilentProgress
 from tljh.host.fake import FakeHost
-from tljh.host.password_store import logins, store_hash, stored_hash
+from tljh.host.password_store import read_hash, read_logins, store_hash
 from tljh.users.first_passwords import FirstPasswords
 
 
@@ -17,11 +17,11 @@ def test_a_class_gets_its_passwords_and_who_has_one_keeps_it(tmp_path):
     assert found.summary == "2 first"
     record = resource.before(host)
     resource.apply(host, SilentProgress())
-    assert logins(path) == ["ann", "bob", "cho"]
-    assert stored_hash(path, "ann") == b"old"
+    assert read_logins(path) == ["ann", "bob", "cho"]
+    assert read_hash(path, "ann") == b"old"
     assert resource.difference(host) is None
     FirstPasswords.revert(host, record)
-    assert logins(path) == ["ann"]
+    assert read_logins(path) == ["ann"]
 
 
 def test_a_plan_names_few_and_counts_many(tmp_path):

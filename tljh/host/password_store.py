@@ -1,7 +1,7 @@
-"""The password file of the first-use authenticator: bcrypt hashes by login name, in a dbm.
+"""Password file of the first-use authenticator: a dbm of bcrypt hashes by login name.
 
-FirstUseAuthenticator itself, and TLJH's, read the same file. What `dbm` makes of its name differs
-with what the machine's Python was built with: one file (`NAME`, `NAME.db`) or several.
+FirstUseAuthenticator itself, and TLJH's, read the same file. The files that belong to the dbm
+depend on the library that the machine's Python was built with: `NAME`, `NAME.db`, or several.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ from tljh.host.fsync import flush
 
 T = TypeVar("T")
 
-# A write takes some milliseconds; the library's own look at the file, when a hub starts, too.
-PATIENCE_S = 10.0
+# Reads and writes take milliseconds, also those of FirstUseAuthenticator when a hub starts.
+BUSY_TIMEOUT_S = 10.0
 
 
-def stored_hash(path: Path, login: str) -> bytes | None:
-    """The hash of one login; None where there is none, or no file yet."""
+def read_hash(path: Path, login: str) -> bytes | None:
+    """Return the hash of one login name; None if it has none, or if there is no file yet."""
     if not os.access(path.parent, os.R_OK):
         return None
     with _locked(path, fcntl.LOCK_SH):
-        return _read(path, lambda stored: stored.get(login.encode()))
+        return _read(path, lambda database: database.get(login.encode()))
 
 
-def logins(path: Path) -> list[str]:
+def read_logins(path: Path) -> list[str]:
+    """Return the login names that have a password, sorted."""
     if not os.access(path.parent, os.R_OK):
         return []
     with _locked(path, fcntl.LOCK_SH):
@@ -44,50 +45,53 @@ def logins(path: Path) -> list[str]:
 
 
 @contextmanager
-def _locked(path: Path, how: int) -> Iterator[None]:
-    """Alone with the file, or with other readers; the directory holds the lock."""
+def _locked(path: Path, operation: int) -> Iterator[None]:
+    """Hold a shared or exclusive lock (`operation`, of flock) on the password file.
+
+    The directory carries the lock, because a write replaces the file.
+    """
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
-        _patiently(path, lambda: fcntl.flock(descriptor, how | fcntl.LOCK_NB))
+        _retry_while_busy(path, lambda: fcntl.flock(descriptor, operation | fcntl.LOCK_NB))
         yield
     finally:
         os.close(descriptor)
 
 
-def _patiently(path: Path, what: Callable[[], T]) -> T:
-    """Try until nobody else is at work on the file."""
-    end_s = time.monotonic() + PATIENCE_S
+def _retry_while_busy(path: Path, action: Callable[[], T]) -> T:
+    """Return the result of `action`; repeat it while another process uses the file."""
+    deadline_s = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:
-            return what()
+            return action()
         except OSError as error:
-            # gdbm refuses whoever comes while another has the file open to write.
-            if error.errno != errno.EAGAIN or time.monotonic() > end_s:
+            # gdbm's own lock answers EAGAIN while another process has the file open to write.
+            if error.errno != errno.EAGAIN or time.monotonic() > deadline_s:
                 raise TljhError(f"{path} cannot be opened", why=str(error)) from error
         except (dbm.error[0], ImportError) as error:
             raise TljhError(f"{path} cannot be opened", why=str(error)) from error
         time.sleep(0.01)
 
 
-def _read(path: Path, look: Callable[[Any], T]) -> T | None:
-    """What `look` finds in the open file; None where there is none yet."""
+def _read(path: Path, query: Callable[[Any], T]) -> T | None:
+    """Return the result of `query` on the open dbm; None if there is no file yet."""
     if dbm.whichdb(str(path)) is None:
         return None
-    with _patiently(path, lambda: dbm.open(str(path), "r")) as stored:
-        return look(stored)
+    with _retry_while_busy(path, lambda: dbm.open(str(path), "r")) as database:
+        return query(database)
 
 
 def _entries(path: Path) -> dict[bytes, bytes]:
-    def all_of(stored: Any) -> dict[bytes, bytes]:
-        # gdbm's cannot be iterated over.
-        keys = stored.keys()
-        return {key: stored[key] for key in keys}
+    def read_all(database: Any) -> dict[bytes, bytes]:
+        # A gdbm object cannot be iterated over directly.
+        keys = database.keys()
+        return {key: database[key] for key in keys}
 
-    return _read(path, all_of) or {}
+    return _read(path, read_all) or {}
 
 
-def native_sign_ups(database: Path) -> dict[str, bool]:
-    """Who signed up with NativeAuthenticator, and whether that was authorized."""
+def read_native_sign_ups(database: Path) -> dict[str, bool]:
+    """Return the login names of NativeAuthenticator's sign-ups, and whether each is authorized."""
     if not database.is_file():
         return {}
     try:
@@ -95,17 +99,17 @@ def native_sign_ups(database: Path) -> dict[str, bool]:
             rows = opened.execute("SELECT username, is_authorized FROM users_info")
             return {str(name): bool(is_authorized) for name, is_authorized in rows}
     except sqlite3.Error:
-        # The table is made when the authenticator is first used.
+        # NativeAuthenticator creates the table when it is first used.
         return {}
 
 
 def store_hash(path: Path, login: str, hashed: bytes | None) -> None:
-    """Set, or with None remove, the hash of one login."""
+    """Set the hash of one login name; None removes it."""
     store_hashes(path, {login: hashed})
 
 
 def store_first_hash(path: Path, login: str, hashed: bytes) -> bool:
-    """Set the hash of a login that has none; false if it has one."""
+    """Set the hash of a login name that has none; return false if it has one."""
     with _locked(path, fcntl.LOCK_EX):
         entries = _entries(path)
         if login.encode() in entries:
@@ -115,38 +119,39 @@ def store_first_hash(path: Path, login: str, hashed: bytes) -> bool:
 
 
 def store_hashes(path: Path, hashes: Mapping[str, bytes | None]) -> None:
-    """The same for many at once. Raises TljhError; then everybody's are as they were."""
+    """Set or remove many hashes in one write. Raises TljhError; then no hash was changed."""
     with _locked(path, fcntl.LOCK_EX):
-        before = _entries(path)
-        changed = {login.encode(): hashed for login, hashed in hashes.items()}
-        after = {login: made for login, made in {**before, **changed}.items() if made is not None}
-        if after != before:
-            _replace(path, after)
+        current = _entries(path)
+        changes = {login.encode(): hashed for login, hashed in hashes.items()}
+        merged = {**current, **changes}
+        new = {login: hashed for login, hashed in merged.items() if hashed is not None}
+        if new != current:
+            _replace(path, new)
 
 
 def _replace(path: Path, entries: Mapping[bytes, bytes]) -> None:
-    """Put a new file in the place of the old one once it is known to be whole.
-
-    No dbm can be trusted to say that a disk is full: edited in place, ndbm reports nothing and
-    has lost others' entries.
-    """
-    # In a directory of its own, because only the library knows how it calls its files.
+    """Write all entries to a new file, read it back, and replace the old file with it."""
+    # On a full disk, ndbm reports no error and loses entries of other users when it edits in
+    # place. So the old file is replaced only after the new one was read back completely.
+    # It is written in a separate directory, because only the library knows its files' names.
     workshop = path.with_name(f"{path.name}.new")
     shutil.rmtree(workshop, ignore_errors=True)
     new = workshop / path.name
     kind = dbm.whichdb(str(path))
     try:
         workshop.mkdir(mode=0o700)
-        opened = import_module(kind).open if kind else dbm.open
-        with opened(str(new), "n", 0o600) as stored:
+        # An existing file keeps its kind (gdbm, ndbm, ...), whatever this Python's default is.
+        open_dbm = import_module(kind).open if kind else dbm.open
+        with open_dbm(str(new), "n", 0o600) as database:
             for login, hashed in entries.items():
-                stored[login] = hashed
+                database[login] = hashed
         if _entries(new) != entries:
-            raise OSError(errno.EIO, "what was written is not what is read: is the disk full?")
-        made = sorted(workshop.iterdir())
-        for file in made:
+            raise OSError(errno.EIO, "the new file does not have all entries: is the disk full?")
+        files = sorted(workshop.iterdir())
+        # Content before names: after a power failure, a name must not lead to an empty file.
+        for file in files:
             flush(file)
-        for file in made:
+        for file in files:
             file.replace(path.parent / file.name)
         flush(path.parent)
     except (*dbm.error, TljhError) as error:
@@ -156,21 +161,21 @@ def _replace(path: Path, entries: Mapping[bytes, bytes]) -> None:
 
 
 def hash_password(password: str) -> bytes:
-    """Takes about 0.2 s on purpose: what a guesser pays for each try."""
+    """Return a bcrypt hash. It takes about 0.2 s by design: the price of each guess."""
     import bcrypt
 
-    hashed: bytes = bcrypt.hashpw(_looked_at(password), bcrypt.gensalt())
+    hashed: bytes = bcrypt.hashpw(_significant_bytes(password), bcrypt.gensalt())
     return hashed
 
 
 def is_password(password: str, hashed: bytes) -> bool:
-    """Whether a hash is of this password; takes as long as making one."""
+    """Return whether a hash is that of a password; takes as long as `hash_password`."""
     import bcrypt
 
-    return bool(bcrypt.checkpw(_looked_at(password), hashed))
+    return bool(bcrypt.checkpw(_significant_bytes(password), hashed))
 
 
-def _looked_at(password: str) -> bytes:
-    # bcrypt never looks at more than 72 bytes; since version 5 it refuses longer ones, which
-    # earlier versions, and so the hashes of an older installation, took.
+def _significant_bytes(password: str) -> bytes:
+    # bcrypt uses the first 72 bytes only. Since version 5 it refuses longer passwords, but older
+    # installations have hashes of such. So cut them here, as older versions did.
     return password.encode()[:72]

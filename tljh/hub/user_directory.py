@@ -10,7 +10,7 @@ from tljh.base.account_names import PREFIX
 from tljh.base.paths import PASSWORDS, TOKEN_FILE, Paths
 from tljh.host.accounts import MARK, is_expired, managed_accounts
 from tljh.host.interface import HostReader, UserInfo
-from tljh.host.password_store import logins
+from tljh.host.password_store import read_logins
 from tljh.host.secret_files import read_token
 from tljh.hub.api_client import HubApi
 from tljh.settings.derived import api_url, uses_first_use
@@ -64,7 +64,7 @@ def read_register(host: HostReader, config: Config, paths: Paths) -> Register:
     managed = managed_accounts(host) if has_own_accounts else []
     accounts = {_login_of(user): user for user in managed}
     keeps_passwords = uses_first_use(config)
-    with_password = set(logins(paths.state_dir / PASSWORDS)) if keeps_passwords else set()
+    with_password = set(read_logins(paths.state_dir / PASSWORDS)) if keeps_passwords else set()
     names = declared.allowed | declared.admins | declared.banned | set(in_hub) | set(accounts)
     people = {}
     for name in sorted(names):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tljh.base.paths import Paths
 from tljh.host.interface import HostReader
-from tljh.host.password_store import logins, native_sign_ups
+from tljh.host.password_store import read_logins, read_native_sign_ups
 from tljh.settings.derived import uses_native
 from tljh.users.claims import Claim, claim_file, read_claim
 from tljh.users.declared_access import listed_before
@@ -39,6 +39,6 @@ def logins_with_password(config: Config, paths: Paths) -> frozenset[str]:
     """Return the names whose password the authenticator keeps: as admins they need no claim."""
     if uses_native(config):
         listed = listed_before(paths.state_dir)
-        sign_ups = native_sign_ups(paths.hub_database)
+        sign_ups = read_native_sign_ups(paths.hub_database)
         return frozenset(name for name, is_ours in sign_ups.items() if is_ours or name in listed)
-    return frozenset(logins(paths.passwords))
+    return frozenset(read_logins(paths.passwords))

@@ -10,7 +10,7 @@ from typing import ClassVar
 from tljh.base.progress import Progress
 from tljh.engine.resource import Difference, Record, Resource
 from tljh.host.interface import Host, HostReader
-from tljh.host.password_store import logins, store_hashes
+from tljh.host.password_store import read_logins, store_hashes
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class FirstPasswords(Resource):
         return ", ".join(self.hashes) if len(self.hashes) < 5 else f"of {len(self.hashes)} people"
 
     def _missing(self) -> dict[str, bytes]:
-        existing = set(logins(self.path))
+        existing = set(read_logins(self.path))
         return {login: hashed for login, hashed in self.hashes.items() if login not in existing}
 
     def difference(self, host: HostReader) -> Difference | None:

@@ -17,7 +17,7 @@ from jupyterhub.auth import Authenticator
 from jupyterhub.handlers.login import LoginHandler
 from tornado import web
 
-from tljh.host.password_store import hash_password, store_first_hash, store_hash, stored_hash
+from tljh.host.password_store import hash_password, read_hash, store_first_hash, store_hash
 from tljh.hub.process.claim_page import HAS_NO_PASSWORD, Claimable, ClaimHandler
 from tljh.hub.process.password_hashing import hashed, in_hashing_thread, matches
 
@@ -72,7 +72,7 @@ class ClaimedFirstUseAuthenticator(FirstUseAuthenticator, Claimable):
         return login in self.admin_users and self._stored(login) is None
 
     def _stored(self, login: str) -> bytes | None:
-        return stored_hash(Path(self.dbm_path), login)
+        return read_hash(Path(self.dbm_path), login)
 
     async def set_claimed_password(self, login: str, password: str) -> None:
         await in_hashing_thread(self.reset_password, login, password)
