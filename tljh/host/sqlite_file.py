@@ -1,4 +1,4 @@
-"""The hub's database as a file: which schema it has, and whole copies of it."""
+"""The hub's SQLite database as a file: its schema revision, and consistent copies."""
 
 from __future__ import annotations
 
@@ -9,40 +9,43 @@ from pathlib import Path
 
 from tljh.host.fsync import flush
 
-# The table in which alembic keeps the revision of a schema.
-_REVISION = "SELECT version_num FROM alembic_version"
+# alembic stores the revision of a schema in this table.
+_REVISION_QUERY = "SELECT version_num FROM alembic_version"
 
 
 def schema_of(path: Path) -> str | None:
-    """The revision of a database; empty for one without a mark, None where nothing is stored."""
+    """Return alembic's revision of a database; empty without one, None if there are no users.
+
+    None is also returned for a missing file and for a file that is not a database.
+    """
     if not path.is_file():
         return None
-    # The second way is for what a killed hub left: to be read in order, it has to be mended
-    # first, which is not a reader's business.
-    for way in ("mode=ro", "immutable=1"):
+    # A killed hub may leave a journal that SQLite would have to roll back, which a read-only
+    # connection cannot do. Then read the file as it is, without the journal.
+    for mode in ("mode=ro", "immutable=1"):
         try:
-            return _schema(f"{path.as_uri()}?{way}")
+            return _read_schema(f"{path.as_uri()}?{mode}")
         except sqlite3.Error:
             continue
-    # No database, then: the hub has to say so.
+    # Not a database: the hub reports that when it starts.
     return None
 
 
-def _schema(uri: str) -> str | None:
-    with closing(sqlite3.connect(uri, uri=True)) as opened:
-        tables = {name for (name,) in opened.execute("SELECT name FROM sqlite_master")}
+def _read_schema(uri: str) -> str | None:
+    with closing(sqlite3.connect(uri, uri=True)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
         if "alembic_version" not in tables:
             return "" if "users" in tables else None
-        found = opened.execute(_REVISION).fetchone()
-        return str(found[0]) if found else ""
+        row = connection.execute(_REVISION_QUERY).fetchone()
+        return str(row[0]) if row else ""
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """Copy a database that nobody writes to; `target` exists only once it is whole."""
+    """Copy a database that no process writes to; `target` appears only when it is complete."""
     partial = target.with_name(f"{target.name}.partial")
     partial.unlink(missing_ok=True)
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    # Not as a file: what a killed hub had begun must not count in the copy either.
+    # By SQLite's backup, not as a file: it applies or drops a transaction that a killed hub left.
     with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(partial)) as new:
         old.backup(new)
     flush(partial)
@@ -50,17 +53,22 @@ def copy_database(source: Path, target: Path) -> None:
     flush(target.parent)
 
 
-def beside(path: Path) -> list[Path]:
-    """What sqlite may leave beside a database; it would spoil another one in its place."""
+def companion_files(path: Path) -> list[Path]:
+    """Return the paths of SQLite's journals of a database.
+
+    They must go when the database is replaced: SQLite would apply them to the new one.
+    """
     return [path.with_name(path.name + ending) for ending in ("-journal", "-wal", "-shm")]
 
 
-def put_back_database(copy: Path, path: Path) -> None:
-    """Put a copy where it came from; done when the copy is gone, so twice is once."""
+def restore_database(copy: Path, path: Path) -> None:
+    """Replace a database with its copy. A second call does nothing, because the copy is gone."""
     if not copy.is_file():
         copy.with_name(f"{copy.name}.partial").unlink(missing_ok=True)
         return
-    for other in beside(path):
+    # Before the replacement: a crash between both leaves the old database without its journals,
+    # and the copy, from which the next call continues.
+    for other in companion_files(path):
         other.unlink(missing_ok=True)
     copy.replace(path)
     flush(path.parent)

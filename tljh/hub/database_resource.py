@@ -22,7 +22,7 @@ from tljh.base.progress import Progress
 from tljh.base.well_known import HUB_UNIT
 from tljh.engine.resource import Difference, Record, Resource, Stage, Undo
 from tljh.host.interface import Host, HostReader
-from tljh.host.sqlite_file import beside, copy_database, put_back_database, schema_of
+from tljh.host.sqlite_file import companion_files, copy_database, restore_database, schema_of
 from tljh.systemd.unit_resource import act
 
 FILE = "jupyterhub.sqlite"
@@ -137,7 +137,7 @@ class HubDatabase(Resource):
                 copy_database(self.path, trial)
                 migrate(host, self.environment, trial)
         finally:
-            for path in (trial, *beside(trial)):
+            for path in (trial, *companion_files(trial)):
                 host.remove(path)
         return ()
 
@@ -161,7 +161,7 @@ class HubDatabase(Resource):
         except FileNotFoundError:
             if host.unit(HUB_UNIT).load != "not-found":
                 act(host, "stop", HUB_UNIT)
-            put_back_database(Path(record["copy"]), Path(record["path"]))
+            restore_database(Path(record["copy"]), Path(record["path"]))
         for leftover in ("undone", "begun"):
             host.remove(order.with_name(f"{ORDER}.{leftover}"))
 
@@ -189,7 +189,7 @@ def carry_out_order(host: Host, state_dir: Path, environment: Path) -> None:
     try:
         migrate(host, environment, path)
     except TljhError:
-        put_back_database(copy, path)
+        restore_database(copy, path)
         raise
     host.remove(begun)
 
