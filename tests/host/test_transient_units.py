@@ -10,10 +10,10 @@ import pytest
 from tljh.host.transient_units import (
     TransientUnit,
     UnitState,
-    noticing_end_of,
     parse_state,
     run,
     start,
+    watch_process_end,
 )
 
 
@@ -70,7 +70,7 @@ def test_the_end_of_a_process_is_noticed_without_looking():
     async def watched() -> bool:
         process = await asyncio.create_subprocess_exec("sleep", "60")
         ended = asyncio.Event()
-        with noticing_end_of(process.pid, ended.set) as is_watched:
+        with watch_process_end(process.pid, ended.set) as is_watched:
             assert is_watched
             process.kill()
             await asyncio.wait_for(ended.wait(), 10)
@@ -85,7 +85,7 @@ def test_a_process_that_is_gone_already_has_ended():
         process = await asyncio.create_subprocess_exec("true")
         await process.wait()
         ended = asyncio.Event()
-        with noticing_end_of(process.pid, ended.set):
+        with watch_process_end(process.pid, ended.set):
             pass
         return ended.is_set()
 

@@ -1,4 +1,4 @@
-"""What was written is on the disk, also after a power cut."""
+"""fsync by path, for writes that must survive a power failure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def flush(path: Path) -> None:
-    """Return once a file's content, or a directory's entries, are on the disk."""
+    """Wait until a file's content, or a directory's entries, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

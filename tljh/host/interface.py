@@ -1,7 +1,7 @@
-"""What tljh may ask of a machine and do to it: the only way from the core to the outside.
+"""Interface to the machine: every file, account, package, unit and request goes through it.
 
-`HostReader` has no method that writes, so whoever is handed one cannot change the machine;
-planning gets this half only. `Host` adds the effects.
+`HostReader` has no method that writes: code that gets one, such as planning, cannot change the
+machine. `Host` adds the effects.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Literal, Protocol
 
 from tljh.host.quota import DiskQuota
 
-# Before a command line: it ends with whoever started it, even if that was killed. For what goes
-# on by itself for long; a tool that is quick, and writes, is better left to finish.
+# Prefix of a command line: the command is killed when the process that started it ends, even by
+# SIGKILL. For long-running commands; a quick one that writes should be left to finish.
 DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 
@@ -24,7 +24,7 @@ FileKind = Literal["file", "directory", "symlink", "other"]
 
 @dataclass(frozen=True)
 class FileInfo:
-    """What lstat tells; `mode` holds the permission bits only."""
+    """The result of lstat; `mode` has the permission bits only."""
 
     kind: FileKind
     mode: int
@@ -35,7 +35,7 @@ class FileInfo:
 
 @dataclass(frozen=True)
 class UserInfo:
-    """An entry of passwd with the names of all groups it belongs to."""
+    """An entry of passwd, with the names of all groups that the account belongs to."""
 
     name: str
     uid: int
@@ -57,7 +57,7 @@ class GroupInfo:
 
 @dataclass(frozen=True)
 class UnitInfo:
-    """A systemd unit as `systemctl show` sees it; `load` is `not-found` where there is none."""
+    """A unit's state in the words of `systemctl show`; a missing unit's `load` is `not-found`."""
 
     name: str
     load: str = "not-found"
@@ -79,7 +79,7 @@ class UnitInfo:
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished command left; output is text, undecodable bytes replaced."""
+    """Exit code and output of a finished command; undecodable bytes are replaced."""
 
     code: int
     out: str = ""
@@ -92,7 +92,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Response:
-    """An HTTP answer; `status` 0 stands for no answer, and `text` then says why."""
+    """An HTTP response; with `status` 0 there was none, and `text` is the reason."""
 
     status: int
     text: str = ""
@@ -100,43 +100,43 @@ class Response:
 
 
 class Running(Protocol):
-    """A command that was started and goes on by itself."""
+    """A command that runs in the background."""
 
     def wait(self, on_line: Callable[[str], None] | None = None) -> Result:
-        """Until it has ended; `on_line` is told each line, those that came before too.
+        """Wait until it has ended; call `on_line` with each line, earlier ones included.
 
-        Raises TljhError when it outlives its deadline.
+        Raises TljhError when the deadline passes, which also ends the command.
         """
 
     def stop(self) -> bool:
-        """End it, unless it was waited for; whether that was necessary."""
+        """Kill it unless `wait` was called before; return whether it was killed."""
 
 
 class HostReader(Protocol):
-    """The machine, to look at."""
+    """Read access to the machine."""
 
     def info(self, path: Path, *, follow: bool = False) -> FileInfo | None:
-        """What stands there; with `follow`, what a link there leads to."""
+        """Return what is at `path`, or None; with `follow`, the target of a link."""
 
     def read(self, path: Path, *, most_bytes: int | None = None) -> bytes | None:
-        """Content of a regular file; None where there is none, or a larger one."""
+        """Return the content of a regular file; None if missing or over `most_bytes`."""
 
     def readlink(self, path: Path) -> str | None: ...
     def listdir(self, path: Path) -> list[str]:
-        """Sorted names; empty where there is no such directory."""
+        """Return sorted names; empty if there is no such directory."""
 
     def user(self, name: str) -> UserInfo | None: ...
     def all_users(self) -> list[UserInfo]:
-        """Every entry of passwd, without groups: those take a look at each group."""
+        """Return every entry of passwd, without `groups`: they are slow to collect."""
 
     def group(self, name: str) -> GroupInfo | None: ...
     def disk_quota(self, path: Path, uid: int) -> DiskQuota | None:
-        """What somebody has on the file system of a path; None where no limit would hold."""
+        """Return a user's quota on the file system of `path`; None if it enforces none."""
 
     def unit(self, name: str) -> UnitInfo: ...
     def units(self, pattern: str) -> list[UnitInfo]: ...
     def package(self, name: str) -> str | None:
-        """Version of an installed Debian package."""
+        """Return the version of an installed Debian package; None if it is not."""
 
     def query(
         self,
@@ -146,7 +146,7 @@ class HostReader(Protocol):
         env: Mapping[str, str] | None = None,
         stdin: str | None = None,
     ) -> Result:
-        """Run a command that only reads. Raises TljhError when it outlives `timeout_s`."""
+        """Run a command that only reads. Raises TljhError when `timeout_s` passes."""
 
     def http(
         self,
@@ -161,21 +161,21 @@ class HostReader(Protocol):
     def peer_certificate(
         self, address: str, port: int, name: str | None, *, timeout_s: float = 5
     ) -> bytes | None:
-        """The certificate (DER) that is served there to who asks for `name`; None for none."""
+        """Return the certificate (DER) that is served for the server name `name`, if any."""
 
     def addresses_of(self, name: str) -> list[str]:
-        """IP addresses that a host name resolves to; empty where it does not."""
+        """Return the IP addresses of a host name; empty if it does not resolve."""
 
     def journal(self, unit: str, lines: int = 20) -> str:
-        """The last lines that systemd's journal has of a unit."""
+        """Return the last lines of a unit's log."""
 
     def monotonic_s(self) -> float: ...
     def pause(self, seconds: float) -> None:
-        """Wait between two looks at a condition; never in place of a condition."""
+        """Sleep between two checks of a condition; never instead of a check."""
 
 
 class Host(HostReader, Protocol):
-    """The machine, to change. Every method is durable when it returns."""
+    """Read and write access to the machine. An effect is on disk when its method returns."""
 
     def write(
         self,
@@ -186,19 +186,19 @@ class Host(HostReader, Protocol):
         owner: str = "root",
         group: str = "root",
     ) -> None:
-        """Replace a file atomically: beside it, fsync, rename, fsync of the directory."""
+        """Replace a file atomically: temporary file, fsync, rename, fsync of the directory."""
 
     def append(self, path: Path, data: bytes) -> None:
-        """Add to a file and fsync it; the file is made 0600 where it is missing."""
+        """Append to a file and fsync it; a missing file is created with mode 0600."""
 
     def symlink(self, path: Path, target: str) -> None:
-        """Point a link at `target`, replacing a link or file that is there, atomically."""
+        """Point a link at `target`; an existing link or file is replaced atomically."""
 
     def mkdir(self, path: Path, *, mode: int, owner: str = "root", group: str = "root") -> None: ...
     def chmod(self, path: Path, *, mode: int, owner: str, group: str) -> None: ...
     def rename(self, path: Path, to: Path) -> None: ...
     def remove(self, path: Path) -> None:
-        """Remove a file, a link or a whole tree; fine where there is none."""
+        """Remove a file, a link or a whole tree; do nothing if it is missing."""
 
     def run(
         self,
@@ -211,7 +211,7 @@ class Host(HostReader, Protocol):
     ) -> Result:
         """Run a command with effects; same errors as `query`.
 
-        `on_line` is told each line of standard output as it comes.
+        `on_line` is called with each line of standard output as it comes.
         """
 
     def start(
@@ -222,7 +222,7 @@ class Host(HostReader, Protocol):
         env: Mapping[str, str] | None = None,
         stdin: str | None = None,
     ) -> Running:
-        """Run a command with effects beside what is done meanwhile."""
+        """Start a command with effects in the background."""
 
     def add_group(self, name: str, *, system: bool = False) -> None: ...
     def remove_group(self, name: str) -> None: ...
@@ -238,22 +238,22 @@ class Host(HostReader, Protocol):
         skeleton: Path | None = None,
     ) -> None: ...
     def remove_user(self, name: str) -> None:
-        """Remove an account, never its home."""
+        """Remove an account, but not its home."""
 
     def lock_user(self, name: str) -> None:
-        """Refuse every login, by password, key or otherwise; running processes stay."""
+        """Refuse every login by password, key or otherwise; running processes stay."""
 
     def unlock_user(self, name: str) -> None: ...
     def add_to_group(self, user: str, group: str) -> None: ...
     def remove_from_group(self, user: str, group: str) -> None: ...
     def set_disk_quota(self, path: Path, uid: int, limit_bytes: int | None) -> None:
-        """Limit somebody on the file system of a path. Raises OSError where that can't be."""
+        """Limit a user on the file system of `path`. Raises OSError if it has no quotas."""
 
     def systemctl(self, verb: str, *units: str, timeout_s: float = 90) -> Result: ...
     @contextmanager
     def lock(self, path: Path, *, timeout_s: float) -> Iterator[None]:
-        """Hold a lock that dies with this process and that no child inherits.
+        """Hold a lock that ends with this process and that no child process inherits.
 
-        Raises TljhError with exit code 4 when another process holds it past the deadline.
+        Raises TljhError with exit code 4 if another process holds it until the deadline.
         """
         yield

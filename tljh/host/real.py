@@ -1,4 +1,4 @@
-"""The machine that this process runs on."""
+"""Implementation of the host interface on the machine that this process runs on."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from tljh.host.interface import (
     UserInfo,
 )
 from tljh.host.quota import DiskQuota, read_quota, write_quota
-from tljh.host.systemctl_output import properties_of_one, properties_shown
+from tljh.host.systemctl_output import parse_unit, parse_units
 
 _ORDINARY_NAME = re.compile(r"[a-z_][a-z0-9._-]*")
 
-# Also a link that leads in a circle, and a socket.
-_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
+# ELOOP: a link that leads in a circle. ENXIO: opening a socket.
+_MISSING_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 
 
 _UNIT_PROPERTIES = (
@@ -72,38 +72,40 @@ class RealReader:
 
     def info(self, path: Path, *, follow: bool = False) -> FileInfo | None:
         try:
-            found = path.stat() if follow else path.lstat()
+            status = path.stat() if follow else path.lstat()
         except OSError as error:
-            if error.errno in _NOTHING_THERE:
+            if error.errno in _MISSING_ERRNOS:
                 return None
             raise
         kind: FileKind = "other"
-        if stat.S_ISREG(found.st_mode):
+        if stat.S_ISREG(status.st_mode):
             kind = "file"
-        elif stat.S_ISDIR(found.st_mode):
+        elif stat.S_ISDIR(status.st_mode):
             kind = "directory"
-        elif stat.S_ISLNK(found.st_mode):
+        elif stat.S_ISLNK(status.st_mode):
             kind = "symlink"
         return FileInfo(
             kind,
-            stat.S_IMODE(found.st_mode),
-            _owner_name(found.st_uid),
-            _group_name(found.st_gid),
-            found.st_size,
+            stat.S_IMODE(status.st_mode),
+            _owner_name(status.st_uid),
+            _group_name(status.st_gid),
+            status.st_size,
         )
 
     def read(self, path: Path, *, most_bytes: int | None = None) -> bytes | None:
         try:
-            # Without waiting for whoever would write into a FIFO.
+            # O_NONBLOCK: opening a FIFO would wait for a writer. O_NOCTTY: a terminal must not
+            # become this process's own.
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         except OSError as error:
-            if error.errno in _NOTHING_THERE:
+            if error.errno in _MISSING_ERRNOS:
                 return None
             raise
         try:
-            found = os.fstat(descriptor)
-            is_too_large = most_bytes is not None and found.st_size > most_bytes
-            if not stat.S_ISREG(found.st_mode) or is_too_large:
+            # Of the open file, not of the path: that may be another file by now.
+            status = os.fstat(descriptor)
+            is_too_large = most_bytes is not None and status.st_size > most_bytes
+            if not stat.S_ISREG(status.st_mode) or is_too_large:
                 return None
             with os.fdopen(descriptor, "rb", closefd=False) as stream:
                 return stream.read()
@@ -157,12 +159,12 @@ class RealReader:
         return read_quota(path, uid)
 
     def unit(self, name: str) -> UnitInfo:
-        shown = self.query(["systemctl", "show", "-p", _UNIT_PROPERTIES, name])
-        return _unit_info(name, properties_of_one(shown.out))
+        output = self.query(["systemctl", "show", "-p", _UNIT_PROPERTIES, name]).out
+        return _unit_info(name, parse_unit(output))
 
     def units(self, pattern: str) -> list[UnitInfo]:
-        shown = self.query(["systemctl", "show", "-p", _UNIT_PROPERTIES, pattern])
-        return [_unit_info("", found) for found in properties_shown(shown.out)]
+        output = self.query(["systemctl", "show", "-p", _UNIT_PROPERTIES, pattern]).out
+        return [_unit_info("", properties) for properties in parse_units(output)]
 
     def package(self, name: str) -> str | None:
         answer = self.query(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", name])
@@ -178,7 +180,7 @@ class RealReader:
         stdin: str | None = None,
     ) -> Result:
         try:
-            done = subprocess.run(
+            result = subprocess.run(
                 list(argv),
                 input=stdin,
                 stdin=subprocess.DEVNULL if stdin is None else None,
@@ -187,7 +189,8 @@ class RealReader:
                 errors="replace",
                 timeout=timeout_s,
                 env={**os.environ, **env} if env else None,
-                # A directory of somebody else may hold what a program takes for its own.
+                # Programs read files of the current directory (Python: modules), which another
+                # user may have written.
                 cwd="/",
                 check=False,
             )
@@ -199,7 +202,7 @@ class RealReader:
                 why=" ".join(argv),
                 fix="look at what it waits for, then run the command again",
             ) from error
-        return Result(done.returncode, done.stdout, done.stderr)
+        return Result(result.returncode, result.stdout, result.stderr)
 
     def http(
         self,
@@ -215,10 +218,10 @@ class RealReader:
         import urllib3
 
         if not verify:
-            # On purpose: our own port before its certificate is trusted, or a look at headers.
+            # Deliberate: our own port before its certificate is trusted, or a check of headers.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         with requests.Session() as session:
-            # A machine's HTTP_PROXY must not come between us and our own loopback.
+            # The machine's HTTP_PROXY must not get requests to our own loopback.
             session.trust_env = "127.0.0.1" not in url and "localhost" not in url
             try:
                 answer = session.request(
@@ -239,7 +242,7 @@ class RealReader:
     ) -> bytes | None:
         import ssl
 
-        # Compared with the one that shall be served; whether it is trusted is no question here.
+        # The caller compares the certificate with the expected one; trust is not checked here.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -254,16 +257,16 @@ class RealReader:
 
     def addresses_of(self, name: str) -> list[str]:
         try:
-            found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
         except OSError:
             return []
-        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
     def journal(self, unit: str, lines: int = 20) -> str:
-        shown = self.query(
+        log = self.query(
             ["journalctl", "-u", unit, "-n", str(lines), "--no-pager", "-o", "cat", "-q"]
         )
-        return shown.out.strip()
+        return log.out.strip()
 
     def monotonic_s(self) -> float:
         return time.monotonic()
@@ -272,21 +275,21 @@ class RealReader:
         time.sleep(seconds)
 
 
-def _unit_info(name: str, shown: Mapping[str, str]) -> UnitInfo:
+def _unit_info(name: str, properties: Mapping[str, str]) -> UnitInfo:
     return UnitInfo(
-        shown.get("Id", name),
-        shown.get("LoadState", "not-found"),
-        shown.get("ActiveState", "inactive"),
-        shown.get("SubState", "dead"),
-        shown.get("UnitFileState", ""),
-        int(shown.get("MainPID", "0")),
-        int(shown.get("NRestarts", "0") or 0),
-        shown.get("NeedDaemonReload") == "yes",
+        properties.get("Id", name),
+        properties.get("LoadState", "not-found"),
+        properties.get("ActiveState", "inactive"),
+        properties.get("SubState", "dead"),
+        properties.get("UnitFileState", ""),
+        int(properties.get("MainPID", "0")),
+        int(properties.get("NRestarts", "0") or 0),
+        properties.get("NeedDaemonReload") == "yes",
     )
 
 
 def _why_no_answer(error: BaseException, timeout_s: float) -> str:
-    """The cause at the bottom, such as 'Connection refused', without the layers around it."""
+    """Return the root cause, such as 'Connection refused', without the exceptions around it."""
     if "Timeout" in type(error).__name__:
         return f"no answer within {timeout_s:g} s"
     text, cause = f"{type(error).__name__}: {error}", error.__context__
@@ -318,23 +321,25 @@ class RealHost(RealReader):
                 stream.write(data)
                 stream.flush()
                 os.fsync(descriptor)
+            # Only after the fsync: otherwise a power failure may leave an empty file at `path`.
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+        # The rename itself is on disk once the directory is.
         flush(path.parent)
 
     def append(self, path: Path, data: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         length = os.fstat(descriptor).st_size
         try:
-            # A disk that is nearly full takes a part and says no error.
-            left = memoryview(data)
-            while left:
-                left = left[os.write(descriptor, left) :]
+            # A nearly full disk accepts a part without an error; the next write then fails.
+            remaining = memoryview(data)
+            while remaining:
+                remaining = remaining[os.write(descriptor, remaining) :]
             os.fsync(descriptor)
         except OSError:
-            # Half a line would swallow the next one that is appended.
+            # The next appended line would continue an incomplete one, and both were lost.
             os.ftruncate(descriptor, length)
             raise
         finally:
@@ -361,10 +366,10 @@ class RealHost(RealReader):
         flush(to.parent)
 
     def remove(self, path: Path) -> None:
-        found = self.info(path)
-        if found is None:
+        info = self.info(path)
+        if info is None:
             return
-        if found.kind == "directory":
+        if info.kind == "directory":
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
@@ -395,20 +400,20 @@ class RealHost(RealReader):
 
         return RunningCommand(argv, timeout_s, env, stdin)
 
-    def _must(self, *argv: str, timeout_s: float = 60) -> None:
-        done = self.run(argv, timeout_s=timeout_s)
-        if not done.ok:
+    def _run_or_raise(self, *argv: str, timeout_s: float = 60) -> None:
+        result = self.run(argv, timeout_s=timeout_s)
+        if not result.ok:
             raise TljhError(
-                f"{argv[0]} failed with exit code {done.code}",
-                why=(done.err or done.out).strip() or " ".join(argv),
+                f"{argv[0]} failed with exit code {result.code}",
+                why=(result.err or result.out).strip() or " ".join(argv),
             )
 
     def add_group(self, name: str, *, system: bool = False) -> None:
-        self._must("groupadd", *(["--system"] if system else []), "--", name)
+        self._run_or_raise("groupadd", *(["--system"] if system else []), "--", name)
 
     def remove_group(self, name: str) -> None:
         if self.group(name):
-            self._must("groupdel", "--", name)
+            self._run_or_raise("groupdel", "--", name)
 
     def add_user(
         self,
@@ -421,7 +426,7 @@ class RealHost(RealReader):
         create_home: bool = True,
         skeleton: Path | None = None,
     ) -> None:
-        self._must(
+        self._run_or_raise(
             "useradd",
             "--home-dir",
             str(home),
@@ -432,32 +437,34 @@ class RealHost(RealReader):
             "--create-home" if create_home else "--no-create-home",
             *(["--system"] if system else []),
             *(["--skel", str(skeleton)] if skeleton and create_home else []),
-            # Debian 12 takes names such as a@b.org as they are, Debian 13 only when told to.
+            # Debian 12 accepts names such as a@b.org, Debian 13 only with this option.
             *([] if _ORDINARY_NAME.fullmatch(name) else ["--badname"]),
             "--",
             name,
         )
 
     def lock_user(self, name: str) -> None:
-        # Locking alone spares keys: sshd refuses an account that has expired.
-        self._must("usermod", "--lock", "--expiredate", "1", "--", name)
+        # --lock disables the password only. sshd accepts keys until the account has expired.
+        self._run_or_raise("usermod", "--lock", "--expiredate", "1", "--", name)
 
     def unlock_user(self, name: str) -> None:
-        self._must("usermod", "--expiredate", "", "--", name)
+        self._run_or_raise("usermod", "--expiredate", "", "--", name)
+        # `!$` is a locked hash. usermod fails on an account that is locked and has no password,
+        # so such an account stays as it is.
         if (self.read(Path("/etc/shadow")) or b"").find(f"\n{name}:!$".encode()) >= 0:
-            self._must("usermod", "--unlock", "--", name)
+            self._run_or_raise("usermod", "--unlock", "--", name)
 
     def remove_user(self, name: str) -> None:
         if self.user(name):
-            self._must("userdel", "--", name)
+            self._run_or_raise("userdel", "--", name)
 
     def add_to_group(self, user: str, group: str) -> None:
-        self._must("gpasswd", "--add", user, group)
+        self._run_or_raise("gpasswd", "--add", user, group)
 
     def remove_from_group(self, user: str, group: str) -> None:
-        found = self.group(group)
-        if found and user in found.members:
-            self._must("gpasswd", "--delete", user, group)
+        info = self.group(group)
+        if info and user in info.members:
+            self._run_or_raise("gpasswd", "--delete", user, group)
 
     def set_disk_quota(self, path: Path, uid: int, limit_bytes: int | None) -> None:
         write_quota(path, uid, limit_bytes)
@@ -467,7 +474,8 @@ class RealHost(RealReader):
 
     @contextmanager
     def lock(self, path: Path, *, timeout_s: float) -> Iterator[None]:
-        # Python's descriptors are not inheritable, so the lock dies with this very process.
+        # Python opens descriptors with O_CLOEXEC. So no child process inherits the lock, and it
+        # ends with this process.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         deadline_s = self.monotonic_s() + timeout_s
         try:
@@ -480,7 +488,7 @@ class RealHost(RealReader):
                         holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
                         raise TljhError(
                             "another tljh command is at work on this machine",
-                            why=f"{holder or 'somebody'} holds {path}",
+                            why=f"{holder or 'another process'} holds {path}",
                             fix="wait until it is done, then run this again",
                             exit_code=Exit.LOCKED,
                         ) from None

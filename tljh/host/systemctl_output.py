@@ -1,16 +1,16 @@
-"""What `systemctl show` prints."""
+"""Parser of the output of `systemctl show`."""
 
 from __future__ import annotations
 
 
-def properties_shown(text: str) -> list[dict[str, str]]:
-    """The properties of each unit that was shown; none for what systemctl said nothing of."""
+def parse_units(text: str) -> list[dict[str, str]]:
+    """Return the properties of each unit in the output; units are separated by an empty line."""
     blocks = (block for block in text.split("\n\n") if block.strip())
     return [
         dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in blocks
     ]
 
 
-def properties_of_one(text: str) -> dict[str, str]:
-    """The same where one unit was asked for; empty where systemctl said nothing."""
-    return next(iter(properties_shown(text)), {})
+def parse_unit(text: str) -> dict[str, str]:
+    """Return the properties of the first unit in the output; empty if there is none."""
+    return next(iter(parse_units(text)), {})

@@ -1,4 +1,4 @@
-"""Transient units of systemd, started and watched without holding up the hub's event loop."""
+"""Transient systemd units, started and watched without blocking the hub's event loop."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tljh.host.interface import Result
-from tljh.host.systemctl_output import properties_of_one
+from tljh.host.systemctl_output import parse_unit
 
-_SHOWN = "ActiveState,Result,ExecMainCode,ExecMainStatus,MainPID"
+_PROPERTIES = "ActiveState,Result,ExecMainCode,ExecMainStatus,MainPID"
 
 
 @dataclass(frozen=True)
 class UnitState:
-    """How a unit is and, once it is over, how it ended; `result` is systemd's word for that."""
+    """The state of a unit and, after its end, why it ended; `result` is systemd's `Result`."""
 
     active: str = "inactive"
     result: str = ""
@@ -32,7 +32,7 @@ class UnitState:
 
 @dataclass(frozen=True)
 class TransientUnit:
-    """A command to be run as a unit, with systemd's properties; a list gives one several times."""
+    """A command to run as a unit; a property with a list of values is set once for each."""
 
     name: str
     argv: Sequence[str]
@@ -43,20 +43,20 @@ class TransientUnit:
     gid: int | None = None
 
     def command(self) -> list[str]:
-        """The command line of systemd-run."""
+        """Return the command line of systemd-run."""
         argv = ["systemd-run", "--quiet", "--unit", self.name]
         argv += ["--working-directory", self.working_directory]
         for option, value in (("uid", self.uid), ("gid", self.gid), ("slice", self.slice)):
             if value is not None:
                 argv.append(f"--{option}={value}")
-        for name, given in self.properties.items():
-            values = [given] if isinstance(given, str) else given
+        for name, setting in self.properties.items():
+            values = [setting] if isinstance(setting, str) else setting
             argv += [f"--property={name}={value}" for value in values]
         return [*argv, "--", *self.argv]
 
 
 async def run(argv: Sequence[str]) -> Result:
-    """Run a short command beside the event loop."""
+    """Run a short command without blocking the event loop."""
     process = await asyncio.create_subprocess_exec(
         *argv,
         stdin=asyncio.subprocess.DEVNULL,
@@ -70,57 +70,61 @@ async def run(argv: Sequence[str]) -> Result:
 
 
 async def start(unit: TransientUnit) -> Result:
-    """Have systemd start a unit; it has been when this returns, well or badly."""
-    begun = asyncio.ensure_future(run(unit.command()))
+    """Start a unit and wait until systemd has started it or failed to, even if cancelled."""
+    start_command = asyncio.ensure_future(run(unit.command()))
     try:
-        return await asyncio.shield(begun)
+        return await asyncio.shield(start_command)
     except asyncio.CancelledError:
-        # Else the unit comes up behind the back of whoever stops it now.
-        await begun
+        # The caller will stop the unit now. A start that is still under way would come after
+        # that stop, so wait for it first.
+        await start_command
         raise
 
 
 async def clear(name: str) -> None:
-    """Make the name free: stop a unit that has it, and forget one that failed."""
-    found = await state(name)
-    if found.runs or found.active == "deactivating":
+    """Free a unit name: stop a running unit of that name, and make systemd forget a failed one."""
+    current = await state(name)
+    if current.runs or current.active == "deactivating":
         await run(["systemctl", "stop", name])
-    if found.active != "inactive":
+    if current.active != "inactive":
         await run(["systemctl", "reset-failed", name])
 
 
 async def state(name: str) -> UnitState:
-    """How a unit is now; one that systemd does not know is inactive."""
-    return parse_state((await run(["systemctl", "show", "-p", _SHOWN, name])).out)
+    """Return the state of a unit; a unit that systemd does not know is inactive."""
+    return parse_state((await run(["systemctl", "show", "-p", _PROPERTIES, name])).out)
 
 
 def parse_state(text: str) -> UnitState:
-    shown = properties_of_one(text)
+    properties = parse_unit(text)
     return UnitState(
-        shown.get("ActiveState", "inactive"),
-        shown.get("Result", ""),
-        int(shown.get("ExecMainStatus") or 0),
+        properties.get("ActiveState", "inactive"),
+        properties.get("Result", ""),
+        int(properties.get("ExecMainStatus") or 0),
         # CLD_EXITED is 1, CLD_KILLED 2, CLD_DUMPED 3.
-        shown.get("ExecMainCode") in ("2", "3"),
-        int(shown.get("MainPID") or 0),
+        properties.get("ExecMainCode") in ("2", "3"),
+        int(properties.get("MainPID") or 0),
     )
 
 
 async def last_lines(name: str, count: int, since_s: float) -> str:
-    """The end of a unit's journal since a time of the clock."""
-    # What a process said last may still be on its way when it has ended.
+    """Return the last lines of a unit's log since a Unix time, in seconds."""
+    # journald may not have stored a process's last lines yet when the process has ended.
     await run(["journalctl", "--sync"])
     argv = ["journalctl", "-q", "--no-pager", "-o", "cat", "-n", str(count)]
     return (await run([*argv, "-u", name, "--since", f"@{int(since_s)}"])).out.strip()
 
 
 @contextmanager
-def noticing_end_of(pid: int, tell: Callable[[], None]) -> Iterator[bool]:
-    """Call `tell` the moment a process ends; false where the kernel can't say (before 5.3)."""
+def watch_process_end(pid: int, callback: Callable[[], None]) -> Iterator[bool]:
+    """Call `callback` when a process ends during the block; yield false if it cannot be watched.
+
+    That is the case with kernels before 5.3, and when this process has no free descriptor.
+    """
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
-        tell()
+        callback()
         yield True
         return
     except OSError:
@@ -130,7 +134,7 @@ def noticing_end_of(pid: int, tell: Callable[[], None]) -> Iterator[bool]:
 
     def ended() -> None:
         loop.remove_reader(descriptor)
-        tell()
+        callback()
 
     loop.add_reader(descriptor, ended)
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tljh.host.accounts import USERS_GROUP, managed_accounts
 from tljh.host.interface import Host, HostReader
-from tljh.host.systemctl_output import properties_shown
+from tljh.host.systemctl_output import parse_units
 from tljh.singleuser.nftables_rules import (
     FAMILY,
     TABLE,
@@ -142,7 +142,7 @@ def running_servers(host: HostReader) -> list[ServerPort]:
     """Ports and accounts of all servers that run, from what systemd started them with."""
     shown = host.query(["systemctl", "show", "-p", "Id,UID,ActiveState", "jupyter-*.service"])
     found = []
-    for unit in properties_shown(shown.out):
+    for unit in parse_units(shown.out):
         name, uid = unit.get("Id", ""), unit.get("UID", "")
         if unit.get("ActiveState") not in ("active", "activating") or not uid.isdigit():
             continue

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tljh.base.well_known import SLICE
 from tljh.host.interface import HostReader
-from tljh.host.systemctl_output import properties_shown
+from tljh.host.systemctl_output import parse_units
 from tljh.singleuser.limit_properties import SHOWN_NAMES, properties_in_effect
 
 _DESCRIPTION = ("Id", "ActiveState", "Slice", "User", "MemoryCurrent")
@@ -29,7 +29,7 @@ def running_servers(host: HostReader) -> list[RunningServer]:
     output = host.query(["systemctl", "show", "-p", names, "jupyter-*.service"]).out
     return [
         _running_server(host, unit)
-        for unit in properties_shown(output)
+        for unit in parse_units(output)
         if unit.get("Slice") == SLICE and unit.get("ActiveState") == "active"
     ]
 

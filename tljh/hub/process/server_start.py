@@ -100,7 +100,7 @@ class Start:
             raise ServerFailed(f"Your server cannot start: {why}.", lines)
         ended = asyncio.Event()
         now = await transient.state(self.unit.name)
-        with transient.noticing_end_of(now.main_pid, ended.set) as is_watched:
+        with transient.watch_process_end(now.main_pid, ended.set) as is_watched:
             try:
                 await self._until_it_answers(ended, None if is_watched else LOOK_EVERY_S)
             except ServerFailed as failed:
