@@ -48,7 +48,7 @@ class CertbotHost(FakeHost):
             return super().run(argv, timeout_s=timeout_s, env=env, stdin=stdin, on_line=on_line)
         assert tuple(argv[: argv.index(CERTBOT)]) == DIES_WITH_US
         argv = argv[argv.index(CERTBOT) :]
-        self._effect(f"certbot {argv[1]}")
+        self._record_effect(f"certbot {argv[1]}")
         given = {word: self.read(Path(word)) or b"" for word in argv if self.info(Path(word))}
         self.asked.append(Asked(list(argv), dict(env or {}), given))
         if self.refusal is not None:

@@ -372,7 +372,7 @@ def test_edit_does_not_overwrite_what_somebody_else_wrote_meanwhile(
 
 def kept_text(done: Done) -> bytes:
     """What an edit that was not saved says to have kept."""
-    found = re.search(r"what you wrote is kept in (\S+)", done.err)
+    found = re.search(r"your text is kept in (\S+)", done.err)
     assert found, done.err
     kept = Path(found.group(1))
     assert f"sudo cp {kept} " in done.err
@@ -430,7 +430,7 @@ def test_an_editor_that_cannot_be_started_is_told_in_a_sentence(
     done = config("edit")
     assert done.code == 1
     assert "unexpected" not in done.err
-    assert "fix: name another: sudo EDITOR=nano tljh-config edit" in done.err
+    assert "fix: use another: sudo EDITOR=nano tljh-config edit" in done.err
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")

@@ -42,7 +42,7 @@ def account_name(login: str) -> str:
     Raises ValueError for a name that `is_acceptable` refuses.
     """
     if not is_acceptable(login):
-        raise ValueError(f"no account can be made for the login name {login!r}")
+        raise ValueError(f"the login name {login!r} cannot have an account")
     if _PLAIN.fullmatch(login):
         return shorten(PREFIX + login)
     letters = unicodedata.normalize("NFKD", login).encode("ascii", "ignore").decode().lower()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tljh.base.paths import Paths
-from tljh.host.password_store import native_sign_ups
+from tljh.host.password_store import read_native_sign_ups
 from tljh.settings.derived import uses_first_use, uses_native
 from tljh.settings.login_providers import provider_of
 from tljh.users.facts import logins_with_password
@@ -22,7 +22,7 @@ def notes_on_sign_ups(
     if not uses_native(config):
         return ()
     counts = logins_with_password(config, paths)
-    waiting = set(native_sign_ups(paths.state_dir / "jupyterhub.sqlite")) - counts
+    waiting = set(read_native_sign_ups(paths.state_dir / "jupyterhub.sqlite")) - counts
     what = (
         "the link alone sets the password"
         if is_admin

@@ -1,4 +1,4 @@
-"""Installing Debian packages: waits for the package manager's lock, mends an interrupted dpkg."""
+"""Installation of Debian packages, with patience for locks, downloads and an interrupted dpkg."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tljh.base.errors import TljhError
 from tljh.base.progress import Progress
 from tljh.host.interface import Host, Result
 
-# Unattended upgrades of a freshly booted cloud image hold the lock for minutes.
+# Unattended upgrades hold the lock for minutes after the first boot of a cloud image.
 LOCK_TIMEOUT_S = 300
 
 
@@ -35,84 +35,88 @@ _UNKNOWN = "Unable to locate package"
 _POLL_S = 2
 DOWNLOAD_ATTEMPTS = 4
 
-# Ours are 15 MB, the lists 10 to 30.
+# Our packages are 15 MB, the package lists 10 to 30 MB.
 DOWNLOAD_TIMEOUT_S = 240
 
 REFRESH_TIMEOUT_S = 120
 
 
 def _apt_get(host: Host, progress: Progress, timeout_s: float, *arguments: str) -> Result:
-    """Run apt-get; while another one downloads, wait. The code is 124 where it came to no end.
+    """Run apt-get, and wait while another process holds one of its locks.
 
-    DPkg::Lock::Timeout is for dpkg's own locks: for that of the lists or of the downloaded
-    archives apt-get of Debian 12 and 13 fails at once. Raises TljhError when it is held for good.
+    The exit code is 124 if it did not end within `timeout_s`. Raises TljhError if a lock is held
+    for LOCK_TIMEOUT_S.
     """
-    end_s = host.monotonic_s() + LOCK_TIMEOUT_S
-    is_told = False
+    # DPkg::Lock::Timeout covers dpkg's own locks only: on the lock of the package lists or of the
+    # downloaded archives, apt-get of Debian 12 and 13 fails at once. So we retry those.
+    deadline_s = host.monotonic_s() + LOCK_TIMEOUT_S
+    is_reported = False
     while True:
         try:
-            done = host.run(
+            result = host.run(
                 ["apt-get", *_OPTIONS, *arguments], timeout_s=timeout_s, env=_ENVIRONMENT
             )
         except TljhError as error:
             return Result(124, "", str(error))
-        locked = None if done.ok else _LOCKED.search(done.err)
+        locked = None if result.ok else _LOCKED.search(result.err)
         if not locked:
-            return done
+            return result
         holder = locked[1] or "another program"
-        if host.monotonic_s() > end_s:
+        if host.monotonic_s() > deadline_s:
             raise TljhError(
                 f"{holder} has held the package manager for {LOCK_TIMEOUT_S / 60:.0f} minutes",
-                why=done.err.strip(),
+                why=result.err.strip(),
                 fix="wait until it has ended, or stop it; then run the command again",
             )
-        if not is_told:
-            progress.note(f"waiting for {holder} to be done with the package manager")
-            is_told = True
+        if not is_reported:
+            progress.note(f"waiting for {holder}, which uses the package manager")
+            is_reported = True
         host.pause(_POLL_S)
 
 
-def _from_downloads(host: Host, progress: Progress, packages: Sequence[str]) -> Result:
+def _install_downloaded(host: Host, progress: Progress, packages: Sequence[str]) -> Result:
     timeout_s = LOCK_TIMEOUT_S + 900
     return _apt_get(host, progress, timeout_s, "--no-download", "install", *packages)
 
 
 def _download(host: Host, progress: Progress, packages: Sequence[str]) -> Result:
-    """Have what an installation needs lie here; what came of it stays for the next attempt.
-
-    Where a connection breaks at a wrong moment, apt-get of Debian 12 waits for ever, with no
-    connection left (15 of 32 runs through a proxy that cut after 3 MB on average): hence the
-    deadlines.
-    """
+    """Download packages and their dependencies; a partial download is resumed by the next try."""
+    # When a connection breaks at a bad moment, apt-get of Debian 12 waits for ever without any
+    # connection (15 of 32 runs through a proxy that cut after 3 MB on average). So every attempt
+    # has a deadline.
     is_refreshed = False
     for _ in range(DOWNLOAD_ATTEMPTS):
-        done = _apt_get(host, progress, DOWNLOAD_TIMEOUT_S, "--download-only", "install", *packages)
-        if done.ok or (is_refreshed and _UNKNOWN in done.err):
+        result = _apt_get(
+            host, progress, DOWNLOAD_TIMEOUT_S, "--download-only", "install", *packages
+        )
+        # An unknown name stays unknown once the lists are fresh.
+        if result.ok or (is_refreshed and _UNKNOWN in result.err):
             break
         progress.note("refreshing the package lists")
         is_refreshed = _apt_get(host, progress, REFRESH_TIMEOUT_S, "update").ok
-    return done
+    return result
 
 
 def install(host: Host, packages: Sequence[str], progress: Progress) -> None:
-    """Install packages; refreshes the package lists only when it does not work without.
+    """Install packages; refresh the package lists only if the installation fails without.
 
-    Raises TljhError with the package manager's own words.
+    Raises TljhError with the package manager's own message.
     """
     if not packages:
         return
     if host.query(["dpkg", "--audit"]).out.strip():
         progress.note("finishing an interrupted dpkg first")
         host.run(["dpkg", "--configure", "-a"], timeout_s=900, env=_ENVIRONMENT)
-    done = _from_downloads(host, progress, packages)
-    if not done.ok:
-        done = _download(host, progress, packages)
-        if done.ok:
-            done = _from_downloads(host, progress, packages)
-    if not done.ok:
+    # The bootstrap has usually downloaded the packages before.
+    result = _install_downloaded(host, progress, packages)
+    if not result.ok:
+        result = _download(host, progress, packages)
+        if result.ok:
+            result = _install_downloaded(host, progress, packages)
+    if not result.ok:
         raise TljhError(
             f"apt-get could not install {', '.join(packages)}",
-            why="\n".join((done.err or done.out).strip().splitlines()[-8:]),
-            fix=f"make this work, then run the command again: sudo apt-get install "
+            why="\n".join((result.err or result.out).strip().splitlines()[-8:]),
+            fix=f"get this to work, then run the command again: sudo apt-get install "
             f"{' '.join(packages)}",
         )

@@ -1,4 +1,4 @@
-"""A command that goes on by itself, until somebody asks what became of it."""
+"""A command that runs in the background until its result is needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from tljh.host.interface import Result
 
 
 class RunningCommand:
-    """Implements `Running`. Its output is kept as it comes, so that it never waits for us."""
+    """A process that implements `Running`.
+
+    A thread collects its standard output, and standard error goes to a file, so that the command
+    never blocks on a full pipe.
+    """
 
     def __init__(
         self,
@@ -26,14 +30,15 @@ class RunningCommand:
         self._argv = list(argv)
         self._timeout_s = timeout_s
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with this object
-        self._is_taken = False
+        self._was_waited_for = False
         self._lines: SimpleQueue[str | None] = SimpleQueue()
-        with tempfile.TemporaryFile("w+") as question:
-            question.write(stdin or "")
-            question.seek(0)
+        # A file, not a pipe: writing to a pipe would block until the command reads.
+        with tempfile.TemporaryFile("w+") as input_file:
+            input_file.write(stdin or "")
+            input_file.seek(0)
             self._process = subprocess.Popen(
                 self._argv,
-                stdin=question,
+                stdin=input_file,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
                 encoding="utf-8",
@@ -54,7 +59,7 @@ class RunningCommand:
         self._lines.put(None)
 
     def wait(self, on_line: Callable[[str], None] | None = None) -> Result:
-        self._is_taken = True
+        self._was_waited_for = True
         lines = []
         try:
             while (line := self._lines.get()) is not None:
@@ -65,6 +70,7 @@ class RunningCommand:
         except BaseException:
             self._end()
             raise
+        # The timer ends when it has killed the command.
         timed_out = not self._watchdog.is_alive()
         self._watchdog.cancel()
         if timed_out:
@@ -77,7 +83,7 @@ class RunningCommand:
         return Result(code, "".join(lines), self._errors.read())
 
     def stop(self) -> bool:
-        if self._is_taken:
+        if self._was_waited_for:
             return False
         self._end()
         return True

@@ -1,4 +1,4 @@
-"""Letting somebody edit a text in the editor of their choice."""
+"""Editing of a file in the admin's editor."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tljh.base.errors import Exit, Finding, TljhError
 
 
 class EditedCopy:
-    """A private copy of a file, for the time of an edit. Use it in a `with` statement.
+    """A private copy of a file during an edit. Use it in a `with` statement.
 
-    Whatever ends the edit without saving, what somebody wrote is kept, and the error says where.
+    If the block fails after the admin changed the copy, the copy is kept and the error names it.
     """
 
     def __init__(self, file: Path, data: bytes, environ: Mapping[str, str] | None = None) -> None:
@@ -35,16 +35,19 @@ class EditedCopy:
         if error is None or not self._was_written_to():
             shutil.rmtree(self._directory, ignore_errors=True)
             return
-        kept = Finding(
-            f"nothing was saved; what you wrote is kept in {self.path}",
-            fix=f"mend it there, then: sudo cp {self.path} {self._file} && sudo tljh-config check",
+        kept_copy = Finding(
+            f"nothing was saved; your text is kept in {self.path}",
+            fix=f"correct it there, then: sudo cp {self.path} {self._file} "
+            "&& sudo tljh-config check",
         )
         if isinstance(error, TljhError):
-            raise TljhError([*error.findings, kept], exit_code=error.exit_code) from error
+            raise TljhError([*error.findings, kept_copy], exit_code=error.exit_code) from error
         if isinstance(error, KeyboardInterrupt):
-            raise TljhError([Finding("interrupted"), kept], exit_code=Exit.INTERRUPTED) from error
+            raise TljhError(
+                [Finding("interrupted"), kept_copy], exit_code=Exit.INTERRUPTED
+            ) from error
         what = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        raise TljhError([Finding(what[:1].lower() + what[1:]), kept]) from error
+        raise TljhError([Finding(what[:1].lower() + what[1:]), kept_copy]) from error
 
     def _was_written_to(self) -> bool:
         try:
@@ -53,36 +56,36 @@ class EditedCopy:
             return False
 
     def edit(self) -> bytes:
-        """Open the editor, wait until it is closed, and return what was saved."""
+        """Open the editor, wait until it ends, and return the saved text."""
         command = self._editor()
         try:
-            done = subprocess.run([*command, str(self.path)], check=False)
+            result = subprocess.run([*command, str(self.path)], check=False)
         except OSError as error:
             raise TljhError(
                 f"the editor {command[0]} cannot be started",
                 why=error.strerror,
-                fix="name another: sudo EDITOR=nano tljh-config edit",
+                fix="use another: sudo EDITOR=nano tljh-config edit",
             ) from error
-        if done.returncode != 0:
+        if result.returncode != 0:
             raise TljhError(
-                f"the editor {command[0]} ended with exit code {done.returncode}",
-                why=f"{self._file} is as it was",
+                f"the editor {command[0]} ended with exit code {result.returncode}",
+                why=f"so {self._file} was not changed",
             )
         return self.path.read_bytes()
 
     def _editor(self) -> list[str]:
         for variable in ("VISUAL", "EDITOR"):
-            named = self._environ.get(variable, "").strip()
+            command = self._environ.get(variable, "").strip()
             try:
-                if named:
-                    return shlex.split(named)
+                if command:
+                    return shlex.split(command)
             except ValueError as error:
                 raise TljhError(
-                    f"{variable} is no command line: {named}",
+                    f"{variable} is not a valid command line: {command}",
                     why=str(error).lower(),
-                    fix="name another: sudo EDITOR=nano tljh-config edit",
+                    fix="use another: sudo EDITOR=nano tljh-config edit",
                 ) from error
         for name in ("sensible-editor", "nano", "vim", "vi"):
             if shutil.which(name):
                 return [name]
-        raise TljhError("there is no editor", fix="name one: sudo EDITOR=… tljh-config edit")
+        raise TljhError("no editor was found", fix="install one: sudo apt-get install nano")

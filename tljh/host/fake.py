@@ -1,7 +1,7 @@
-"""A machine in memory, for tests and for plugin authors.
+"""Implementation of the host interface in memory, for tests and for plugin authors.
 
-It keeps files, accounts, packages and units, counts its effects, and can be told to die before
-any of them (`die_before`), which is how every step of an apply is killed once.
+It keeps files, accounts, packages and units, and records its effects. `die_before` makes it die
+before a given effect: tests of an apply kill it once before every effect.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from tljh.host.quota import DiskQuota
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: no handler of the code under test may catch it."""
+    """A simulated SIGKILL; the code under test must not catch it."""
 
 
 @dataclass
 class FakeRunning:
-    """Implements `Running` for a command that has ended already."""
+    """A `Running` command that has already ended."""
 
     result: Result
-    is_taken: bool = False
+    was_waited_for: bool = False
 
     def wait(self, on_line: Callable[[str], None] | None = None) -> Result:
-        self.is_taken = True
+        self.was_waited_for = True
         if on_line is not None:
             for line in self.result.out.splitlines():
                 on_line(line)
         return self.result
 
     def stop(self) -> bool:
-        return not self.is_taken
+        return not self.was_waited_for
 
 
-# What a fresh machine has, as far as anything is put there.
+# The directories of a fresh machine in which tljh creates something.
 _DIRECTORIES = (
     "/",
     "/opt",
@@ -60,10 +60,11 @@ _DIRECTORIES = (
 
 @dataclass
 class FakeHost:
-    """Implements `Host`. `answers` maps the start of a command line to its result.
+    """A `Host` in memory.
 
-    `responses` maps a URL to its answer; without one the connection is refused. An answer may
-    take `answer_takes_s`.
+    `answers` maps the start of a command line to its result; other commands succeed with no
+    output. `responses` maps a URL to its response; without one, the connection is refused.
+    `answer_takes_s` maps a URL to the seconds that its response takes.
     """
 
     files: dict[Path, tuple[FileInfo, bytes | str]] = field(default_factory=dict)
@@ -74,23 +75,25 @@ class FakeHost:
     answers: dict[str, Result | Callable[[Sequence[str]], Result]] = field(default_factory=dict)
     responses: dict[str, Response | Callable[[], Response]] = field(default_factory=dict)
     answer_takes_s: dict[str, float] = field(default_factory=dict)
-    # The certificate (DER) that is served to who asks for a name, and what names resolve to.
+    # Maps a requested server name to the certificate (DER) that is served for it.
     served: Callable[[str | None], bytes | None] | None = None
+    # Maps host names to their IP addresses.
     resolved: dict[str, list[str]] = field(default_factory=dict)
+    # The number of effects after which the next one raises `Killed`, or once a full disk's error.
     die_before: int | None = None
     fail_before: int | None = None
     effects: list[str] = field(default_factory=list)
     locks: set[Path] = field(default_factory=set)
     expired: set[str] = field(default_factory=set)
     clock_s: float = 0.0
-    # By number of the user; without any the file systems count nothing.
+    # By user id; if empty, the file systems have no quotas.
     disk_quotas: dict[int, DiskQuota] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for path in _DIRECTORIES:
             self.files.setdefault(Path(path), (FileInfo("directory", 0o755, "root", "root"), b""))
 
-    def _effect(self, what: str) -> None:
+    def _record_effect(self, what: str) -> None:
         if self.die_before is not None and len(self.effects) >= self.die_before:
             raise Killed(what)
         if self.fail_before is not None and len(self.effects) == self.fail_before:
@@ -99,40 +102,46 @@ class FakeHost:
         self.effects.append(what)
 
     def info(self, path: Path, *, follow: bool = False) -> FileInfo | None:
-        found = self.files.get(path)
-        if found and follow and found[0].kind == "symlink":
-            return self.info(path.parent / str(found[1]), follow=True)
-        return found[0] if found else None
+        if path not in self.files:
+            return None
+        info, content = self.files[path]
+        if follow and info.kind == "symlink":
+            return self.info(path.parent / str(content), follow=True)
+        return info
 
     def read(self, path: Path, *, most_bytes: int | None = None) -> bytes | None:
-        found = self.files.get(path)
-        if found and found[0].kind == "symlink":
-            return self.read(path.parent / str(found[1]), most_bytes=most_bytes)
-        if not found or not isinstance(found[1], bytes) or found[0].kind != "file":
+        if path not in self.files:
             return None
-        return None if most_bytes is not None and len(found[1]) > most_bytes else found[1]
+        info, content = self.files[path]
+        if info.kind == "symlink":
+            return self.read(path.parent / str(content), most_bytes=most_bytes)
+        if not isinstance(content, bytes) or info.kind != "file":
+            return None
+        return None if most_bytes is not None and len(content) > most_bytes else content
 
     def readlink(self, path: Path) -> str | None:
-        found = self.files.get(path)
-        return str(found[1]) if found and found[0].kind == "symlink" else None
+        if path not in self.files:
+            return None
+        info, content = self.files[path]
+        return str(content) if info.kind == "symlink" else None
 
     def listdir(self, path: Path) -> list[str]:
         return sorted(other.name for other in self.files if other.parent == path and other != path)
 
     def user(self, name: str) -> UserInfo | None:
-        found = self.accounts.get(name)
-        if found is None:
+        account = self.accounts.get(name)
+        if account is None:
             return None
         groups = frozenset(
             [name] + [g.name for g in self.group_entries.values() if name in g.members]
         )
-        return replace(found, groups=groups)
+        return replace(account, groups=groups)
 
     def disk_quota(self, path: Path, uid: int) -> DiskQuota | None:
         return self.disk_quotas.get(uid, DiskQuota(0)) if self.disk_quotas else None
 
     def set_disk_quota(self, path: Path, uid: int, limit_bytes: int | None) -> None:
-        self._effect(f"quota {uid} {limit_bytes}")
+        self._record_effect(f"quota {uid} {limit_bytes}")
         self.disk_quotas[uid] = replace(self.disk_quotas[uid], limit_bytes=limit_bytes)
 
     def all_users(self) -> list[UserInfo]:
@@ -143,8 +152,8 @@ class FakeHost:
 
     def unit(self, name: str) -> UnitInfo:
         has_file = Path("/etc/systemd/system") / name in self.files
-        found = self.unit_states.get(name, UnitInfo(name))
-        return replace(found, load="loaded" if has_file or found.is_active else "not-found")
+        state = self.unit_states.get(name, UnitInfo(name))
+        return replace(state, load="loaded" if has_file or state.is_active else "not-found")
 
     def units(self, pattern: str) -> list[UnitInfo]:
         return [unit for name, unit in self.unit_states.items() if Path(name).match(pattern)]
@@ -200,7 +209,7 @@ class FakeHost:
     def pause(self, seconds: float) -> None:
         self.clock_s += seconds
 
-    def _put(self, path: Path, info: FileInfo, content: bytes | str) -> None:
+    def _store(self, path: Path, info: FileInfo, content: bytes | str) -> None:
         parent = self.files.get(path.parent)
         if parent is None or parent[0].kind != "directory":
             raise FileNotFoundError(2, "No such file or directory", str(path))
@@ -215,37 +224,37 @@ class FakeHost:
         owner: str = "root",
         group: str = "root",
     ) -> None:
-        self._effect(f"write {path}")
-        self._put(path, FileInfo("file", mode, owner, group, len(data)), data)
+        self._record_effect(f"write {path}")
+        self._store(path, FileInfo("file", mode, owner, group, len(data)), data)
 
     def append(self, path: Path, data: bytes) -> None:
-        self._effect(f"append {path}")
+        self._record_effect(f"append {path}")
         old = self.read(path) or b""
         info = self.info(path) or FileInfo("file", 0o600, "root", "root")
-        self._put(path, replace(info, size_bytes=len(old + data)), old + data)
+        self._store(path, replace(info, size_bytes=len(old + data)), old + data)
 
     def symlink(self, path: Path, target: str) -> None:
-        self._effect(f"symlink {path}")
-        self._put(path, FileInfo("symlink", 0o777, "root", "root"), target)
+        self._record_effect(f"symlink {path}")
+        self._store(path, FileInfo("symlink", 0o777, "root", "root"), target)
 
     def mkdir(self, path: Path, *, mode: int, owner: str = "root", group: str = "root") -> None:
-        self._effect(f"mkdir {path}")
-        self._put(path, FileInfo("directory", mode, owner, group), b"")
+        self._record_effect(f"mkdir {path}")
+        self._store(path, FileInfo("directory", mode, owner, group), b"")
 
     def chmod(self, path: Path, *, mode: int, owner: str, group: str) -> None:
-        self._effect(f"chmod {path}")
+        self._record_effect(f"chmod {path}")
         info, content = self.files[path]
         self.files[path] = (replace(info, mode=mode, owner=owner, group=group), content)
 
     def rename(self, path: Path, to: Path) -> None:
-        self._effect(f"rename {path}")
+        self._record_effect(f"rename {path}")
         for old in [other for other in self.files if other == path or path in other.parents]:
             self.files[to / old.relative_to(path)] = self.files.pop(old)
 
     def remove(self, path: Path) -> None:
         if path not in self.files:
             return
-        self._effect(f"remove {path}")
+        self._record_effect(f"remove {path}")
         for old in [other for other in self.files if other == path or path in other.parents]:
             del self.files[old]
 
@@ -258,7 +267,7 @@ class FakeHost:
         stdin: str | None = None,
         on_line: Callable[[str], None] | None = None,
     ) -> Result:
-        self._effect("run " + " ".join(argv))
+        self._record_effect("run " + " ".join(argv))
         if list(argv[:1]) == ["apt-get"] and "install" in argv and "--download-only" not in argv:
             for name in argv[list(argv).index("install") + 1 :]:
                 self.packages[name] = "1"
@@ -275,11 +284,11 @@ class FakeHost:
         return FakeRunning(self.run(argv, timeout_s=timeout_s, env=env, stdin=stdin))
 
     def add_group(self, name: str, *, system: bool = False) -> None:
-        self._effect(f"add group {name}")
+        self._record_effect(f"add group {name}")
         self.group_entries[name] = GroupInfo(name, 900 + len(self.group_entries))
 
     def remove_group(self, name: str) -> None:
-        self._effect(f"remove group {name}")
+        self._record_effect(f"remove group {name}")
         self.group_entries.pop(name, None)
 
     def add_user(
@@ -293,23 +302,23 @@ class FakeHost:
         create_home: bool = True,
         skeleton: Path | None = None,
     ) -> None:
-        self._effect(f"add user {name}")
+        self._record_effect(f"add user {name}")
         number = 1000 + len(self.accounts)
         self.accounts[name] = UserInfo(name, number, number, str(home), shell, comment)
         self.group_entries[name] = GroupInfo(name, number)
 
     def remove_user(self, name: str) -> None:
-        self._effect(f"remove user {name}")
+        self._record_effect(f"remove user {name}")
         self.accounts.pop(name, None)
         self.group_entries.pop(name, None)
 
     def lock_user(self, name: str) -> None:
-        self._effect(f"lock user {name}")
+        self._record_effect(f"lock user {name}")
         self.expired.add(name)
         self._write_shadow()
 
     def unlock_user(self, name: str) -> None:
-        self._effect(f"unlock user {name}")
+        self._record_effect(f"unlock user {name}")
         self.expired.discard(name)
         self._write_shadow()
 
@@ -322,21 +331,21 @@ class FakeHost:
         self.files[Path("/etc/shadow")] = (FileInfo("file", 0o640, "root", "shadow"), data)
 
     def add_to_group(self, user: str, group: str) -> None:
-        self._effect(f"add {user} to {group}")
+        self._record_effect(f"add {user} to {group}")
         old = self.group_entries[group]
         self.group_entries[group] = replace(old, members=(*old.members, user))
 
     def remove_from_group(self, user: str, group: str) -> None:
         if group not in self.group_entries or user not in self.group_entries[group].members:
             return
-        self._effect(f"remove {user} from {group}")
+        self._record_effect(f"remove {user} from {group}")
         old = self.group_entries[group]
         self.group_entries[group] = replace(
             old, members=tuple(name for name in old.members if name != user)
         )
 
     def systemctl(self, verb: str, *units: str, timeout_s: float = 90) -> Result:
-        self._effect(f"systemctl {verb} {' '.join(units)}".strip())
+        self._record_effect(f"systemctl {verb} {' '.join(units)}".strip())
         for name in units:
             old = self.unit(name)
             changes: dict[str, dict[str, str]] = {

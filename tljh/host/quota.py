@@ -1,9 +1,9 @@
-"""Disk quotas of people, by the system call itself: no package of tools is needed.
+"""Disk quotas of users, by the system call itself, so that no package of tools is needed.
 
     python -m tljh.host.quota UID BYTES PATH
 
-sets one, 0 for none: systemd runs it as root before the server of somebody who has a limit, which
-the hub itself could not.
+sets the quota of one user; 0 removes it. systemd runs it as root before it starts the server of a
+user who has a limit, because the hub's own unit may not change quotas.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-# Q_GETQUOTA, Q_SETQUOTA and Q_XGETQSTAT of the kernel.
+# Q_GETQUOTA, Q_SETQUOTA and Q_XGETQSTAT of <linux/quota.h> and <linux/dqblk_xfs.h>.
 _GET, _SET, _STATE = 0x800007, 0x800008, 0x5805
 
-_USERS_LIMITED = 2
-_OF_USERS = 0
-_LIMITS_OF_BLOCKS = 1
+# FS_QUOTA_UDQ_ENFD: limits of users are enforced, not only counted.
+_USER_LIMITS_ENFORCED = 2
+
+# USRQUOTA and QIF_BLIMITS.
+_USER_QUOTA = 0
+_BLOCK_LIMITS = 1
 _BLOCK_BYTES = 1024
 
 
 @dataclass(frozen=True)
 class DiskQuota:
-    """What somebody has on a file system, and may have; None for no limit."""
+    """Used and allowed space of a user on a file system; None for no limit."""
 
     used_bytes: int
     limit_bytes: int | None = None
@@ -33,7 +36,7 @@ class DiskQuota:
 
 @dataclass(frozen=True)
 class FileSystem:
-    """Where a path lies: the kind of file system, its device, and where it is mounted."""
+    """A mounted file system: its type, its device and its mount point."""
 
     kind: str
     device: str
@@ -65,46 +68,46 @@ class _State(ctypes.Structure):
 
 
 def file_system_of(path: Path, mountinfo: str) -> FileSystem | None:
-    """Find the mount that a path lies on, in the text of /proc/self/mountinfo."""
-    found: FileSystem | None = None
+    """Return the file system that holds `path`, from the text of /proc/self/mountinfo."""
+    innermost: FileSystem | None = None
     for line in mountinfo.splitlines():
         left, _, right = line.partition(" - ")
         words, more = left.split(), right.split()
         if len(words) < 5 or len(more) < 2:
             continue
         mount = Path(words[4].replace("\\040", " "))
-        # Later ones lie above earlier ones of the same place.
+        # `>=`: of two mounts on one directory, the later one hides the earlier one.
         if path.is_relative_to(mount) and (
-            found is None or len(mount.parts) >= len(found.mount.parts)
+            innermost is None or len(mount.parts) >= len(innermost.mount.parts)
         ):
-            found = FileSystem(more[0], more[1], mount)
-    return found
+            innermost = FileSystem(more[0], more[1], mount)
+    return innermost
 
 
-def _mounted(path: Path) -> FileSystem | None:
+def _read_file_system(path: Path) -> FileSystem | None:
     return file_system_of(path.absolute(), Path("/proc/self/mountinfo").read_text())
 
 
-def _call(command: int, device: str, uid: int, record: ctypes.Structure) -> None:
+def _quotactl(command: int, device: str, uid: int, record: ctypes.Structure) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    number = ctypes.c_int(command << 8 | _OF_USERS)
+    number = ctypes.c_int(command << 8 | _USER_QUOTA)
     if libc.quotactl(number, device.encode(), ctypes.c_int(uid), ctypes.byref(record)) != 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error), device)
 
 
 def read_quota(path: Path, uid: int) -> DiskQuota | None:
-    """What somebody has on the file system of a path; None where no limit would hold."""
-    mounted = _mounted(path)
-    if mounted is None:
+    """Return a user's quota on the file system of `path`; None if it enforces none."""
+    file_system = _read_file_system(path)
+    if file_system is None:
         return None
     record, state = _Record(), _State()
     try:
-        # ext4 may count without holding anybody to it.
-        _call(_STATE, mounted.device, 0, state)
-        if not state.flags & _USERS_LIMITED:
+        # ext4 can count the space of users without limiting them.
+        _quotactl(_STATE, file_system.device, 0, state)
+        if not state.flags & _USER_LIMITS_ENFORCED:
             return None
-        _call(_GET, mounted.device, uid, record)
+        _quotactl(_GET, file_system.device, uid, record)
     except OSError:
         return None
     limit = int(record.hard_blocks) * _BLOCK_BYTES
@@ -112,12 +115,13 @@ def read_quota(path: Path, uid: int) -> DiskQuota | None:
 
 
 def write_quota(path: Path, uid: int, limit_bytes: int | None) -> None:
-    """Limit somebody on the file system of a path. Raises OSError where it is not counted."""
-    mounted = _mounted(path)
-    if mounted is None:
+    """Limit a user on the file system of `path`. Raises OSError if it has no quotas."""
+    file_system = _read_file_system(path)
+    if file_system is None:
         raise OSError(2, "no file system is mounted", str(path))
+    # Rounded up, so that a small limit does not become 0, which means none.
     blocks = -(-(limit_bytes or 0) // _BLOCK_BYTES)
-    _call(_SET, mounted.device, uid, _Record(hard_blocks=blocks, valid=_LIMITS_OF_BLOCKS))
+    _quotactl(_SET, file_system.device, uid, _Record(hard_blocks=blocks, valid=_BLOCK_LIMITS))
 
 
 if __name__ == "__main__":
