@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tljh.host.systemctl_output import properties_of_one
+from tljh.host.systemctl_output import parse_unit
 from tljh.singleuser.limit_properties import (
     LIMIT_PROPERTIES,
     SHOWN_NAMES,
@@ -75,7 +75,7 @@ MemoryMax=2147483648
 TasksMax=infinity
 """
     written = properties_to_set(ServerLimits(2 << 30, cpu=1.5, io_weight=20))
-    assert properties_in_effect(properties_of_one(shown)) == written
+    assert properties_in_effect(parse_unit(shown)) == written
 
 
 @pytest.mark.parametrize(
