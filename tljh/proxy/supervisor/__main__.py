@@ -1,14 +1,14 @@
-"""The process of traefik.service: runs Traefik and swaps it for another without a gap.
+"""The process of traefik.service: runs Traefik and hands over to a new one without a gap.
 
     python -I -m tljh.proxy.supervisor --traefik BIN --config DIR --runtime DIR
     python -I -m tljh.proxy.supervisor --runtime DIR --reload
 
-It owns the listening sockets. A static change of Traefik's configuration needs a new process;
-on reload a second Traefik is started on sockets of its own beside the first, and only once it
-routes requests are new connections steered to it (tljh/proxy/supervisor/sockets.py). The first
-finishes what it has, however long its web sockets live. If the second fails, the first goes on and
-the reload fails with the reason. A Traefik that crashes is restarted on the same sockets, where
-connections wait meanwhile. Standard library only; one thread, a few megabytes.
+It owns the listening sockets. A change of Traefik's static configuration needs a new process. A
+reload starts a second Traefik on a second set of sockets, and steers new connections to it once it
+routes requests (tljh/proxy/supervisor/sockets.py). The first Traefik finishes its open requests and
+web sockets. If the second fails, the first keeps serving and the reload fails with the reason.
+While a crashed Traefik is replaced, connections wait at its sockets. docs/supervisor.md has the
+states. Standard library only; one thread, a few megabytes.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ from tljh.systemd.notify import forget_socket, notify, store_socket, take_socket
 TICK_S = 0.05
 
 
-# Between "ready" and the last entry point's routes lie microseconds; this is ample.
+# Traefik reports ready some microseconds before the last entry point has its routes.
 SETTLE_S = 0.05
 
 
-# Traefik closes its copies of the sockets right after SIGTERM; had they gone before, it would
-# log errors.
+# Traefik closes its copies of the sockets right after SIGTERM, and logs errors if the supervisor
+# has closed them before. So the supervisor closes them this much later.
 CLOSING_S = 0.2
 
 
@@ -66,20 +66,23 @@ CRASHES_IN_A_ROW = 20
 HEALTHY_AFTER_S = 10.0
 
 
-# Past this, connections that Traefik does not accept are given up.
+# After this, connections that the old Traefik did not accept are dropped.
 LONGEST_LEAVING_S = 300.0
 
 
-# So many that still wait for idle clients; a further reload has the oldest end at once.
+# With more than this many, the oldest ends at once instead of waiting for idle clients.
 MOST_LEAVING = 3
 
 
 class Refused(Exception):
-    """A configuration that cannot be served; what ran before goes on."""
+    """A configuration that Traefik cannot serve. A Traefik that serves already is not affected."""
 
 
 class Configuration:
-    """What one Traefik process is started with, read once so that later edits don't reach it."""
+    """The files that one Traefik process starts with.
+
+    They are read once: a restart after a crash must not pick up edits that no reload has tried.
+    """
 
     def __init__(self, traefik: Path, directory: Path) -> None:
         try:
@@ -89,21 +92,25 @@ class Configuration:
             )
         except (OSError, ValueError) as problem:
             raise Refused(f"cannot read the configuration: {problem}") from problem
-        # Resolved, so that a new binary behind the same link counts as a change.
+        # Resolved, so that a new binary behind the same link is a change.
         self.traefik = str(traefik.resolve())
 
     @property
     def digest(self) -> str:
+        """Return what changes with the binary, the entry points or the static file."""
         text = "\0".join((self.traefik, json.dumps(self.entry_points), self.static))
         return f"{zlib.crc32(text.encode()):08x}"
 
 
 class Supervisor:
-    """Instances of Traefik and the steps between their phases; `run` is the event loop.
+    """The Traefik processes and the steps between their phases; `run` is the event loop.
 
-    Every start is a candidate that takes over from what serves: a Traefik, one that crashed, or,
-    at first, sockets alone. Traefik accepts before it knows its routes and would answer 404, so
-    in all cases connections wait at the old sockets until the candidate really serves.
+    Every new process is a candidate. It takes over from the serving instance, which is a running
+    Traefik, a crashed one, or, at the start of the service, only sockets. Traefik accepts
+    connections before it has its routes and then answers 404. So connections go to the old sockets
+    until the candidate routes requests.
+
+    `serving` is None only before the first start. At most one `candidate` exists at a time.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
@@ -119,8 +126,8 @@ class Supervisor:
         self.has_served = False
         self.crashes = 0
         self.last_error = ""
-        self.reload_wanted = False
-        self.stop_wanted = False
+        self.is_reload_due = False
+        self.is_stopping = False
         self.wakeup, writing = socket.socketpair()
         self.wakeup.setblocking(False)
         writing.setblocking(False)
@@ -130,21 +137,23 @@ class Supervisor:
     def _catch_signals(self) -> None:
         signal.set_wakeup_fd(self.wakeup_writing.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGHUP, lambda *_: setattr(self, "reload_wanted", True))
+        signal.signal(signal.SIGHUP, lambda *_: setattr(self, "is_reload_due", True))
         for stopping in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(stopping, lambda *_: setattr(self, "stop_wanted", True))
+            signal.signal(stopping, lambda *_: setattr(self, "is_stopping", True))
 
     def instances(self) -> list[Instance]:
-        known = (self.serving, self.candidate, *self.leaving, *self.draining)
-        return [instance for instance in known if instance is not None]
+        """Return the instances of all phases but `gone`."""
+        instances = (self.serving, self.candidate, *self.leaving, *self.draining)
+        return [instance for instance in instances if instance is not None]
 
     # The event loop
 
     def run(self) -> int:
+        """Serve until SIGTERM. Return the exit code of the process."""
         self._catch_signals()
         try:
             self._start_first()
-            while not self.stop_wanted:
+            while not self.is_stopping:
                 self._wait()
                 self._reap()
                 self._advance()
@@ -153,26 +162,28 @@ class Supervisor:
         return self._stop()
 
     def _wait(self) -> None:
-        settled = (
+        """Wait for a signal, a reload request or output; at most a tick while a step is due."""
+        is_settled = (
             self.serving is not None
             and self.serving.is_ready
             and self.candidate is None
             and not self.leaving
-            and not self.reload_wanted
+            and not self.is_reload_due
         )
-        pipes = [i.output for i in self.instances() if i.output is not None]
+        pipes = [instance.output for instance in self.instances() if instance.output is not None]
         watched: list[socket.socket | Control | int] = [self.wakeup, self.control, *pipes]
-        ready, _, _ = select.select(watched, [], [], None if settled else TICK_S)
+        ready, _, _ = select.select(watched, [], [], None if is_settled else TICK_S)
         if self.wakeup in ready:
             with contextlib.suppress(BlockingIOError):
                 self.wakeup.recv(4096)
         if self.control in ready:
             self.control.accept()
-            self.reload_wanted = True
+            self.is_reload_due = True
         for instance in self.instances():
             instance.relay()
 
     def _reap(self) -> None:
+        """Take note of every Traefik that has ended."""
         with contextlib.suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -196,7 +207,7 @@ class Supervisor:
         self._publish()
 
     def _crashed(self, lasted_s: float, reason: str) -> None:
-        """Plan another start; connections wait. Raises Refused when it crashed too often."""
+        """Schedule the next start. Raises Refused after too many crashes in a row."""
         assert self.serving is not None
         self.crashes = 1 if lasted_s > HEALTHY_AFTER_S else self.crashes + 1
         if self.crashes > CRASHES_IN_A_ROW:
@@ -204,9 +215,10 @@ class Supervisor:
         pause_s = min(FIRST_BACKOFF_S * 2 ** (self.crashes - 1), LONGEST_BACKOFF_S)
         self.serving.restart_at = time.monotonic() + pause_s
         self.last_error = reason
-        say(f"{reason}; next start in {pause_s:g} s, connections wait")
+        log(f"{reason}; next start in {pause_s:g} s, connections wait")
 
     def _advance(self) -> None:
+        """Take the steps that are due; one of crash and reload at a time, the crash first."""
         if self.candidate is not None:
             self._advance_candidate(self.candidate)
         for leaving in tuple(self.leaving):
@@ -217,20 +229,20 @@ class Supervisor:
         if restart_at is not None and time.monotonic() >= restart_at:
             self.serving.restart_at = None
             self._replace_crashed(self.configurations[self.serving.number])
-        elif self.reload_wanted:
+        elif self.is_reload_due:
             self._begin_reload()
 
-    # The first Traefik and those that come after a crash
+    # The first Traefik, and the one after a crash
 
     def _start_first(self) -> None:
-        """Listen, on sockets from systemd's store where there are any, and start Traefik."""
+        """Listen, if possible on sockets from systemd's store, and start Traefik."""
         configuration = Configuration(self.options.traefik, self.options.config)
         stored = self._stored_listeners()
         listeners = {}
         for name, address in configuration.entry_points.items():
             listeners[name] = stored.pop(address) if address in stored else bind(address)
-        for unwanted in stored.values():
-            self._close(unwanted)
+        for surplus in stored.values():
+            self._close(surplus)
         for listener in listeners.values():
             self._group(listener).join(listener)
         self.configurations[self.number] = configuration
@@ -239,37 +251,40 @@ class Supervisor:
         self._replace_crashed(configuration)
 
     def _replace_crashed(self, configuration: Configuration) -> None:
+        """Start a candidate in place of a serving instance that has no process."""
         assert self.serving is not None
         if connections_migrate():
             self.candidate = self._prepare(configuration)
         else:
-            # What waits at the old sockets cannot be moved to others, so the new Traefik gets
-            # the same ones, and may answer 404 in the milliseconds before it has its routes.
+            # Connections that wait at the old sockets cannot move to other sockets. So the new
+            # Traefik gets the same sockets, and answers 404 in the milliseconds before it has its
+            # routes.
             self.candidate = self._new_instance(configuration, self.serving.listeners)
         self.candidate.start()
         self._publish()
 
     def _stored_listeners(self) -> dict[str, Listener]:
-        """Sockets kept over a restart by address; of two for one address the newer stays."""
-        found: list[tuple[int, Listener]] = []
+        """Return the sockets that systemd kept over a restart, the newest of each address."""
+        numbered: list[tuple[int, Listener]] = []
         for stored_as, sock in take_sockets():
             first, _, address = stored_as.partition("@")
             if first.isdigit():
                 # systemd allows no colon in a stored socket's name.
                 listener = Listener(address.replace("!", ":"), sock, stored_as)
-                found.append((int(first), listener))
-        kept: dict[str, Listener] = {}
-        for number, listener in sorted(found, key=lambda entry: entry[0]):
+                numbered.append((int(first), listener))
+        newest: dict[str, Listener] = {}
+        for number, listener in sorted(numbered, key=lambda entry: entry[0]):
             self.number = max(self.number, number)
-            if listener.address in kept:
-                self._close(kept[listener.address])
-            kept[listener.address] = listener
-        return kept
+            if listener.address in newest:
+                self._close(newest[listener.address])
+            newest[listener.address] = listener
+        return newest
 
     # A reload, step by step
 
     def _begin_reload(self) -> None:
-        self.reload_wanted = False
+        """Start a candidate with the files as they are now, if they have changed."""
+        self.is_reload_due = False
         self.control.begin()
         try:
             configuration = Configuration(self.options.traefik, self.options.config)
@@ -287,7 +302,7 @@ class Supervisor:
         self._publish()
 
     def _prepare(self, configuration: Configuration) -> Instance:
-        """Open the second set of sockets; until it is steered to, it gets no connection."""
+        """Open a second set of sockets, which get no connection until `_switch`."""
         listeners: dict[str, Listener] = {}
         try:
             for name, address in configuration.entry_points.items():
@@ -312,15 +327,15 @@ class Supervisor:
             self._switch(candidate)
 
     def _switch(self, candidate: Instance) -> None:
-        """Steer new connections to the candidate: from here on it is the one that serves."""
+        """Steer new connections to the candidate, which is the serving instance from then on."""
         assert self.serving is not None
         for listener in candidate.listeners.values():
             self._group(listener).steer_to(listener)
-        before, self.serving, self.candidate = self.serving, candidate, None
-        before.enter("leaving")
-        self.leaving.append(before)
+        old, self.serving, self.candidate = self.serving, candidate, None
+        old.enter("leaving")
+        self.leaving.append(old)
         candidate.enter("serving")
-        self._store(candidate, before)
+        self._store(candidate, old)
         self.last_error = ""
         self.is_reloading = False
         self._publish(*(() if self.has_served else ("READY=1",)))
@@ -328,17 +343,16 @@ class Supervisor:
         self.control.answer(True, f"Traefik {candidate.number} serves")
 
     def _advance_leaving(self, leaving: Instance) -> None:
-        """Retire an old Traefik's sockets once nobody is about to use them or what came by them.
+        """End an old Traefik once no client can send another request to it.
 
-        Clients that keep connections have been told to make new ones by then: Traefik closes
-        after an answer what is older than KEEP_ALIVE_S. Closing a connection that is in use
-        would lose the request that is on its way.
+        Traefik closes a kept connection with the first answer after KEEP_ALIVE_S. Ending Traefik
+        earlier would close connections on which a client may be sending a request just then.
         """
         if leaving.pid is not None and leaving.ending_since is None:
             waited_s = leaving.seconds_in_phase()
             if waited_s < self.options.linger:
                 return
-            self._close_unwanted(leaving)
+            self._close_surplus(leaving)
             is_crowded = len(self.leaving) > MOST_LEAVING and leaving is self.leaving[0]
             if waited_s < self.options.keep_alive and not is_crowded:
                 return
@@ -348,8 +362,11 @@ class Supervisor:
         if leaving.pid is None or leaving.seconds_ending() >= CLOSING_S:
             self._retire(leaving)
 
-    def _close_unwanted(self, leaving: Instance) -> None:
-        """What nobody takes over refuses from here on; left to Traefik's end it would hang."""
+    def _close_surplus(self, leaving: Instance) -> None:
+        """Close sockets whose address the serving Traefik does not have.
+
+        They then refuse connections at once. Until the old Traefik's end, clients would hang.
+        """
         assert self.serving is not None
         kept = {listener.address for listener in self.serving.listeners.values()}
         for name, listener in tuple(leaving.listeners.items()):
@@ -362,6 +379,7 @@ class Supervisor:
         return any(listener.waiting() for listener in leaving.listeners.values())
 
     def _retire(self, leaving: Instance) -> None:
+        """Close an old Traefik's sockets; its process finishes what is open."""
         assert self.serving is not None
         for listener in leaving.listeners.values():
             if listener not in self.serving.listeners.values():
@@ -373,12 +391,15 @@ class Supervisor:
             leaving.enter("draining")
             self.draining.append(leaving)
         if len(self.draining) > self.options.max_draining:
-            say(f"more than {self.options.max_draining} draining: the oldest is ended")
+            log(f"more than {self.options.max_draining} draining: the oldest is ended")
             self.draining[0].kill(signal.SIGKILL)
         self._publish()
 
     def _drop_candidate(self, reason: str) -> None:
-        """Put a candidate away that did not come to serve; whatever served before goes on."""
+        """Give up a candidate that failed; a Traefik that serves is not affected.
+
+        Raises Refused if no Traefik has served since the start of the service.
+        """
         candidate, serving = self.candidate, self.serving
         assert candidate is not None and serving is not None
         self.candidate = None
@@ -397,7 +418,7 @@ class Supervisor:
     def _fail_reload(self, reason: str) -> None:
         self.is_reloading = False
         self.last_error = reason
-        say(f"reload refused, the running Traefik goes on: {reason}")
+        log(f"reload refused, the running Traefik goes on: {reason}")
         self.control.answer(False, reason)
         self._publish()
 
@@ -421,14 +442,14 @@ class Supervisor:
     def _group(self, listener: Listener) -> ListenerGroup:
         return self.groups.setdefault(listener.address, ListenerGroup())
 
-    def _store(self, instance: Instance, before: Instance) -> None:
-        """Have systemd keep the sockets that serve now, and those only."""
+    def _store(self, instance: Instance, old: Instance) -> None:
+        """Make systemd keep the sockets of `instance`, and no others."""
         for listener in instance.listeners.values():
             if listener.stored_as is None:
                 name = f"{instance.number}@{listener.address.replace(':', '!')}"
                 if store_socket(name, listener.sock):
                     listener.stored_as = name
-        for listener in before.listeners.values():
+        for listener in old.listeners.values():
             if listener not in instance.listeners.values():
                 self._forget(listener)
 
@@ -442,7 +463,7 @@ class Supervisor:
         self._group(listener).leave(listener)
 
     def _publish(self, *lines: str) -> None:
-        """Tell systemd and readers of the state file how things stand."""
+        """Write the state file, and send systemd `lines` with a status text."""
         serving = self.serving
         state = {
             "serving": serving and serving.number,
@@ -450,13 +471,15 @@ class Supervisor:
             "pid": serving and serving.pid,
             "ready": bool(serving and serving.is_ready),
             "starting": self.candidate and self.candidate.pid,
-            "draining": [i.pid for i in (*self.leaving, *self.draining) if i.pid],
+            "draining": [
+                instance.pid for instance in (*self.leaving, *self.draining) if instance.pid
+            ],
             "last_error": self.last_error,
         }
         path = self.options.runtime / STATE_FILE
-        beside = path.with_suffix(".new")
-        beside.write_text(json.dumps(state) + "\n", encoding="utf-8")
-        beside.replace(path)
+        new_file = path.with_suffix(".new")
+        new_file.write_text(json.dumps(state) + "\n", encoding="utf-8")
+        new_file.replace(path)
         pid = f"process {serving.pid}" if serving and serving.pid else "none, starting again"
         drains = len(state["draining"])  # type: ignore[arg-type]
         notify(*lines, f"STATUS=serving: {pid}; draining: {drains}")
@@ -464,15 +487,16 @@ class Supervisor:
     # The end
 
     def _stop(self) -> int:
-        """End all Traefiks, giving requests a moment; the sockets stay with systemd."""
+        """End all Traefiks, with a grace time for open requests. systemd keeps the sockets."""
         notify("STOPPING=1")
+        # Both those whose reload was in progress, and those that wait for the next one.
         self.control.answer(False, "the service is being stopped")
         self.control.begin()
         self.control.answer(False, "the service is being stopped")
         for instance in self.instances():
             instance.kill(signal.SIGTERM)
         deadline = time.monotonic() + self.options.stop_grace
-        while any(i.pid for i in self.instances()):
+        while any(instance.pid for instance in self.instances()):
             if time.monotonic() > deadline:
                 for instance in self.instances():
                     instance.kill(signal.SIGKILL)
@@ -484,14 +508,15 @@ class Supervisor:
         return 0
 
     def _give_up(self, reason: str) -> int:
-        say(reason)
+        """End the service with a reason; systemd restarts it."""
+        log(reason)
         notify(f"STATUS={reason}")
         for instance in self.instances():
             instance.kill(signal.SIGKILL)
         return 1
 
 
-def say(message: str) -> None:
+def log(message: str) -> None:
     print(f"traefik supervisor: {message}", file=sys.stderr, flush=True)
 
 
@@ -501,7 +526,7 @@ def option_parser() -> argparse.ArgumentParser:
     parser.add_argument("--traefik", type=Path, help="the Traefik binary")
     parser.add_argument("--config", type=Path, help=f"holds {STATIC_FILE}, {ENTRY_POINTS_FILE}")
     parser.add_argument("--runtime", type=Path, required=True, help="for state and control socket")
-    parser.add_argument("--reload", action="store_true", help="have the running one reload")
+    parser.add_argument("--reload", action="store_true", help="make the running one reload")
     parser.add_argument("--ready-timeout", type=float, default=30.0, metavar="SECONDS")
     parser.add_argument("--linger", type=float, default=2.0, metavar="SECONDS")
     parser.add_argument("--keep-alive", type=float, default=KEEP_ALIVE_LIMIT_S, metavar="SECONDS")
@@ -514,10 +539,10 @@ def main() -> int:
     parser = option_parser()
     options = parser.parse_args()
     if options.reload:
-        # One reload may have to end before this one begins.
+        # A reload that is in progress ends before this one begins.
         timeout_s = 2 * options.ready_timeout + 5
         ok, message = ask_reload(options.runtime, timeout_s)
-        say(message)
+        log(message)
         return 0 if ok else 1
     if options.traefik is None or options.config is None:
         parser.error("--traefik and --config are needed")

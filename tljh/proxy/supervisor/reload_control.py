@@ -1,4 +1,4 @@
-"""How a reload is asked of the supervisor, and its outcome told. Standard library only."""
+"""The control socket, by which a client asks for a reload and gets its outcome."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ CONTROL_SOCKET = "control.sock"
 
 
 class Control:
-    """The supervisor's side: whoever connects asks for a reload and is sent its outcome.
+    """The supervisor's end of the socket: every connection is a request for a reload.
 
-    A question that comes while a reload is under way belongs to the next one, because its
-    files may have been written after the first one read them.
+    A request that comes during a reload waits for the next one, because that reload may have read
+    the files before the client wrote them.
     """
 
     def __init__(self, runtime: Path) -> None:
@@ -24,30 +24,31 @@ class Control:
         self._listener.bind(str(path))
         path.chmod(0o600)
         self._listener.listen()
-        self._asked: list[socket.socket] = []
-        self._answering: list[socket.socket] = []
+        self._next: list[socket.socket] = []
+        self._current: list[socket.socket] = []
 
     def fileno(self) -> int:
         return self._listener.fileno()
 
     def accept(self) -> None:
         connection, _ = self._listener.accept()
-        self._asked.append(connection)
+        self._next.append(connection)
 
     def begin(self) -> None:
-        """A reload begins: its outcome goes to all who have asked so far."""
-        self._answering, self._asked = self._asked, []
+        """Begin a reload on behalf of all clients that have connected so far."""
+        self._current, self._next = self._next, []
 
     def answer(self, ok: bool, message: str) -> None:
-        for connection in self._answering:
+        """Send the outcome of the current reload to its clients."""
+        for connection in self._current:
             with contextlib.suppress(OSError):
                 connection.sendall(json.dumps({"ok": ok, "message": message}).encode())
             connection.close()
-        self._answering = []
+        self._current = []
 
 
 def ask_reload(runtime: Path, timeout_s: float) -> tuple[bool, str]:
-    """Have the running supervisor reload, and wait for the outcome and the reason for it."""
+    """Make the running supervisor reload. Return whether that succeeded, and its message."""
     answer = b""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -58,8 +59,8 @@ def ask_reload(runtime: Path, timeout_s: float) -> tuple[bool, str]:
     except TimeoutError:
         return False, f"the reload had no outcome within {timeout_s:g} s"
     except OSError as problem:
-        return False, f"the supervisor cannot be asked: {problem.strerror or problem}"
+        return False, f"cannot reach the supervisor: {problem.strerror or problem}"
     if not answer:
         return False, "the supervisor ended before it could answer"
-    told = json.loads(answer)
-    return bool(told["ok"]), str(told["message"])
+    outcome = json.loads(answer)
+    return bool(outcome["ok"]), str(outcome["message"])

@@ -1,8 +1,8 @@
-"""Listening sockets that pass from one Traefik process to the next without losing a connection.
+"""Listening sockets between which new connections can be switched without losing one.
 
-Sockets bound to one address with SO_REUSEPORT form a group in the kernel. A one-instruction
-BPF program on the group names the member that gets new connections, so that they can be moved
-from the old socket to the new one in a single system call.
+Sockets bound to one address with SO_REUSEPORT form a group in the kernel. A BPF program of one
+instruction, attached to the group, names the member that gets new connections. Attaching another
+program switches them from the old socket to the new one in a single system call.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 BACKLOG = 4096
 
 
-# <asm-generic/socket.h>; Python's socket module does not name it.
+# From <asm-generic/socket.h>; Python's socket module does not have it.
 SO_ATTACH_REUSEPORT_CBPF = 51
 
 
@@ -34,11 +34,11 @@ TCP_INFO_UNACKED_OFFSET = 24
 
 
 class Unavailable(Exception):
-    """An address that cannot be listened on; the text says why and who has it."""
+    """An address on which nothing can listen; the text names the reason and the program there."""
 
 
 class Listener:
-    """One listening socket, and the name systemd stores it under, where it does."""
+    """One listening socket, and its name in systemd's store if it is there."""
 
     def __init__(self, address: str, sock: socket.socket, stored_as: str | None = None) -> None:
         self.address = address
@@ -53,34 +53,39 @@ class Listener:
         self.sock.listen(BACKLOG)
 
     def steer(self, member: int) -> None:
-        """Send the new connections of this socket's group to one of its members, by index."""
+        """Send new connections of this socket's group to the member with this index."""
         instruction = array.array("B", struct.pack("HBBI", BPF_RETURN_CONSTANT, 0, 0, member))
         program = struct.pack("HP", 1, instruction.buffer_info()[0])
         self.sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, program)
 
     def waiting(self) -> int:
-        """How many connections are established and not yet accepted."""
+        """Return the number of connections that are established and not yet accepted."""
         info = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_SIZE_BYTES)
         return int(struct.unpack_from("I", info, TCP_INFO_UNACKED_OFFSET)[0])
 
     def close(self) -> None:
-        """Leave the group at once, even while another process holds a copy of the socket."""
+        """Close the socket, and leave the group even if another process has a copy of it."""
+        # A close alone has no effect until the last copy is closed; a draining Traefik has one.
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
         self.sock.close()
 
 
 class ListenerGroup:
-    """The sockets that listen on one address, in the order in which the kernel counts them."""
+    """The sockets that listen on one address, in the kernel's order.
+
+    `members` must have the same order as the group in the kernel: the BPF program names a member by
+    its index.
+    """
 
     def __init__(self) -> None:
         self.members: list[Listener] = []
         self.target: Listener | None = None
 
     def join(self, listener: Listener) -> None:
-        """Listen, without a connection until it is steered to, unless it is alone."""
+        """Listen on a socket; it gets no connection before `steer_to`, unless it is alone."""
         if self.members:
-            # Or the kernel would deal new connections out among all members.
+            # Without a program the kernel distributes new connections over all members.
             self._steer()
         listener.listen()
         self.members.append(listener)
@@ -88,18 +93,20 @@ class ListenerGroup:
             self.steer_to(listener)
 
     def steer_to(self, listener: Listener) -> None:
+        """Send all new connections to this member."""
         self.target = listener
         self._steer()
 
     def leave(self, listener: Listener) -> None:
-        """Close a socket; what waits there moves to the others (`connections_migrate`)."""
+        """Close a socket; its waiting connections move to the group (`connections_migrate`)."""
         listener.close()
         if listener not in self.members:
             return
-        # As the kernel does it: the last member takes the place of the one that goes. Until
-        # the next line, an index that is gone means any member, and each still accepts.
-        at = self.members.index(listener)
-        self.members[at] = self.members[-1]
+        # Like the kernel: the last member moves to the index of the one that leaves. Until the
+        # program is attached again, it may name an index that no longer exists. The kernel then
+        # chooses any member, which does no harm, as all members still accept connections.
+        index = self.members.index(listener)
+        self.members[index] = self.members[-1]
         self.members.pop()
         if self.target in self.members:
             self._steer()
@@ -110,9 +117,9 @@ class ListenerGroup:
 
 
 def connections_migrate() -> bool:
-    """Whether the kernel moves the waiting connections of a socket that closes to its group.
+    """Return whether the kernel moves waiting connections of a closed socket to its group.
 
-    A setting of Linux 5.14 and newer, which the unit switches on.
+    It is a setting of Linux 5.14 and newer, which the unit switches on.
     """
     try:
         return Path("/proc/sys/net/ipv4/tcp_migrate_req").read_text().strip() != "0"
@@ -121,7 +128,10 @@ def connections_migrate() -> bool:
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """Host and port of an entry point's address as Traefik writes it; the host may be empty."""
+    """Split an entry point's address, as Traefik writes it, into host (may be empty) and port.
+
+    Raises ValueError for any other text.
+    """
     bare = address.removesuffix("/tcp")
     host, colon, port = bare.rpartition(":")
     if not colon or not port.isdigit() or int(port) > 65535:
@@ -130,37 +140,39 @@ def split_address(address: str) -> tuple[str, int]:
 
 
 def bind(address: str, owner: int | None = None) -> Listener:
-    """A socket on `address` that does not listen yet. Raises Unavailable.
+    """Bind a socket that does not listen yet. Raises Unavailable.
 
-    Only sockets of one owner share a port; `owner` is a user id other than our own.
+    The kernel lets only sockets of one user share a port; `owner` is the user id to bind for, if
+    it is not that of this process.
     """
     try:
         host, port = split_address(address)
-        return Listener(address, _bound(host, port, owner))
+        return Listener(address, _bind_any_family(host, port, owner))
     except ValueError as problem:
         raise Unavailable(str(problem)) from problem
     except OSError as problem:
         reason = os.strerror(problem.errno) if problem.errno else str(problem)
         if problem.errno == errno.EADDRINUSE:
-            reason += _held_by(split_address(address)[1])
+            reason += _holder_of(split_address(address)[1])
         raise Unavailable(f"cannot listen on {address}: {reason.lower()}") from problem
 
 
-def _bound(host: str, port: int, owner: int | None) -> socket.socket:
+def _bind_any_family(host: str, port: int, owner: int | None) -> socket.socket:
     if host in ("", "::", "0.0.0.0"):
         # Like Go: an unspecified address means IPv4 and IPv6, on one socket.
         try:
-            return _socket(socket.AF_INET6, "::", port, owner)
+            return _bind(socket.AF_INET6, "::", port, owner)
         except OSError as problem:
             if problem.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                 raise
-            return _socket(socket.AF_INET, "0.0.0.0", port, owner)
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, *_, where = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    return _socket(family, str(where[0]), port, owner)
+            return _bind(socket.AF_INET, "0.0.0.0", port, owner)
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # Of a name with addresses of both families, the IPv4 address.
+    family, *_, sock_address = min(entries, key=lambda entry: entry[0] != socket.AF_INET)
+    return _bind(family, str(sock_address[0]), port, owner)
 
 
-def _socket(family: int, host: str, port: int, owner: int | None) -> socket.socket:
+def _bind(family: int, host: str, port: int, owner: int | None) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if owner is not None:
@@ -168,8 +180,8 @@ def _socket(family: int, host: str, port: int, owner: int | None) -> socket.sock
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
-            dual = host == "::"
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
+            is_dual = host == "::"
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if is_dual else 1)
         sock.bind((host, port))
     except BaseException:
         sock.close()
@@ -177,8 +189,11 @@ def _socket(family: int, host: str, port: int, owner: int | None) -> socket.sock
     return sock
 
 
-def _held_by(port: int) -> str:
-    """Who listens on a port, as far as this process may see: ` (held by …)`, or nothing."""
+def _holder_of(port: int) -> str:
+    """Return ` (held by …)` for the program that listens on a port, or an empty text.
+
+    An unprivileged process learns only the user of a program that is not its own.
+    """
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError):
             for row in Path(table).read_text().splitlines()[1:]:

@@ -1,4 +1,4 @@
-"""One Traefik process, started on sockets that are already open. Standard library only."""
+"""One Traefik process, started with sockets that are already open. Standard library only."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from collections import deque
 from tljh.proxy.supervisor.interface import READY_ENTRY_POINT
 from tljh.proxy.supervisor.sockets import Listener
 
+# The first descriptor that socket activation passes; 0 to 2 are the standard streams.
 FIRST_FD = 3
 
 
 READY_REQUEST = b"GET /ping HTTP/1.1\r\nHost: ready\r\nConnection: close\r\n\r\n"
 
 
-# Traefik must not report to systemd in the supervisor's name.
+# With these, Traefik would report its own readiness to systemd in place of the supervisor's.
 NOT_FOR_CHILDREN = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "MAINPID")
 
 
@@ -29,16 +30,17 @@ READY_TIMEOUT_S = 0.3
 LAST_LINES = 40
 
 
-# How a line of the access log begins (tljh/proxy/traefik_static.py). Requests are no reason for
-# an end, and a busy hub has so many that they would push out the lines that are.
+# How a line of the access log begins (tljh/proxy/traefik_static.py). Requests do not explain why
+# Traefik ended, and a busy hub has so many that they would push out the lines that do.
 ACCESS_LOG_LINE = '{"ClientAddr"'
 
 
 class Instance:
-    """Sockets, a configuration, and the Traefik that serves them; restartable on the same sockets.
+    """One start of Traefik: its sockets, its command line, and its process while it runs.
 
-    Phases: `starting` (not chosen yet), `serving`, `leaving` (new connections go to a successor,
-    queued ones are still accepted here), `draining` (finishing what it has), `gone`.
+    Phases: `starting` (a candidate), `serving` (gets new connections), `leaving` (new connections
+    go to its successor; it accepts those that were queued), `draining` (its sockets are closed; it
+    finishes open requests and web sockets).
     """
 
     def __init__(
@@ -73,9 +75,9 @@ class Instance:
         return time.monotonic() - self.phase_since
 
     def start(self) -> None:
-        """Fork and exec Traefik with the sockets as systemd's socket activation passes them."""
-        named = {name: listener.sock for name, listener in self.listeners.items()}
-        named[READY_ENTRY_POINT] = self.ready.sock
+        """Fork and exec Traefik, passing the sockets as systemd's socket activation does."""
+        sockets = {name: listener.sock for name, listener in self.listeners.items()}
+        sockets[READY_ENTRY_POINT] = self.ready.sock
         if self.output is not None:
             os.close(self.output)
         self.output, writing = os.pipe()
@@ -86,13 +88,13 @@ class Instance:
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                _become(self.argv, named, writing)
+                _become(self.argv, sockets, writing)
             finally:
                 os._exit(127)
         os.close(writing)
 
     def answers(self) -> bool:
-        """Whether this process routes requests by now; it accepts earlier, with 404s."""
+        """Return whether Traefik routes requests; before that, it accepts them with 404."""
         with (
             contextlib.suppress(OSError),
             socket.create_connection(
@@ -104,7 +106,7 @@ class Instance:
         return False
 
     def relay(self) -> None:
-        """Pass on what Traefik wrote, keeping the last lines to give as a reason."""
+        """Copy Traefik's output to our own, and keep the last lines for `reason`."""
         if self.output is None:
             return
         with contextlib.suppress(BlockingIOError):
@@ -121,12 +123,14 @@ class Instance:
             self.output = None
 
     def reason(self) -> str:
-        """The line that best says why Traefik ended."""
-        told = [line for line in self.last_lines if "ERR" in line or '"error"' in line]
-        return told[-1] if told else "\n".join(list(self.last_lines)[-10:]) or "it wrote nothing"
+        """Return Traefik's last error line, or else its last lines."""
+        errors = [line for line in self.last_lines if "ERR" in line or '"error"' in line]
+        return (
+            errors[-1] if errors else "\n".join(list(self.last_lines)[-10:]) or "it wrote nothing"
+        )
 
     def end(self) -> None:
-        """Have Traefik stop listening and finish what it has."""
+        """Make Traefik stop listening; it ends after its last request and web socket."""
         self.ending_since = time.monotonic()
         self.restart_at = None
         self.kill(signal.SIGTERM)
@@ -140,23 +144,24 @@ class Instance:
                 os.kill(self.pid, number)
 
 
-def _become(argv: list[str], named: dict[str, socket.socket], output: int) -> None:
+def _become(argv: list[str], sockets: dict[str, socket.socket], output: int) -> None:
     """Turn a forked child into Traefik. Runs between fork and exec; never returns."""
-    # First out of the way, so that no socket is overwritten before it is moved.
-    spare = FIRST_FD + len(named) + 1
-    moved = [fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD_CLOEXEC, spare) for sock in named.values()]
+    # The descriptors 3, 4, … may be in use by sockets that come later in the list. So all sockets
+    # are first copied to descriptors above these.
+    spare = FIRST_FD + len(sockets) + 1
+    copies = [fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD_CLOEXEC, spare) for sock in sockets.values()]
     os.dup2(output, 1)
     os.dup2(output, 2)
-    for offset, fd in enumerate(moved):
+    for offset, fd in enumerate(copies):
         os.dup2(fd, FIRST_FD + offset, inheritable=True)
-    # Python ignores it, and exec would hand that on.
+    # Python ignores this signal, and an ignored signal stays ignored after exec.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     environment = {
         name: value for name, value in os.environ.items() if name not in NOT_FOR_CHILDREN
     }
     environment["LISTEN_PID"] = str(os.getpid())
-    environment["LISTEN_FDS"] = str(len(named))
-    environment["LISTEN_FDNAMES"] = ":".join(named)
+    environment["LISTEN_FDS"] = str(len(sockets))
+    environment["LISTEN_FDNAMES"] = ":".join(sockets)
     try:
         os.execve(argv[0], argv, environment)
     except OSError as problem:

@@ -1,8 +1,8 @@
-"""Runs Traefik for a moment on files that nobody serves yet, to see what it makes of them.
+"""A trial of candidate files: starts Traefik with them and reports what it logs.
 
-A process of its own (`python -I -m tljh.proxy.supervisor.trial BINARY`): files come as JSON on
-standard input and are written to a scratch directory that goes with the process; the verdict is
-JSON on standard output. Standard library only. See tljh/proxy/candidate_check.py for the caller.
+A separate process (`python -I -m tljh.proxy.supervisor.trial BINARY`). The files come as JSON on
+standard input; they are in a scratch directory while the process runs. The verdict is JSON on
+standard output. Standard library only. tljh/proxy/candidate_check.py is the caller.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Any
 from tljh.proxy.supervisor.sockets import Listener, Unavailable, bind
 from tljh.proxy.supervisor.traefik_process import Instance
 
-# What the files may name in place of the scratch directory.
+# Replaced in the files by the path of the scratch directory, which the caller does not know.
 PLACE = "@scratch@"
 
 
 READY_TIMEOUT_S = 20.0
 
 
-# Traefik applies the files all at once, and logs what it could not use while it does.
+# Traefik loads all files at once, and logs what it cannot use while it does.
 SETTLE_S = 0.2
 
 
@@ -35,7 +35,7 @@ TICK_S = 0.02
 
 
 def run(traefik: str, question: dict[str, Any], scratch: Path) -> dict[str, Any]:
-    """Start Traefik on loopback ports of its own; whether it came to serve, and what it wrote."""
+    """Start Traefik on free loopback ports. Return whether it served, and its last lines."""
     for name, content in question["files"].items():
         path = scratch / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,19 +58,20 @@ def _loopback() -> Listener:
 
 
 def _becomes_ready(instance: Instance) -> bool:
+    """Wait until Traefik answers, ends, or reports an error. Return whether it answers."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     settled_at: float | None = None
     while instance.output is not None:
         select.select([instance.output], [], [], TICK_S)
         instance.relay()
-        now = time.monotonic()
-        if settled_at is not None and now > settled_at:
+        now_s = time.monotonic()
+        if settled_at is not None and now_s > settled_at:
             return instance.answers()
-        # A complaint about the files is final: without an edit they are not read again.
-        complained = any(" ERR " in line for line in instance.last_lines)
-        if settled_at is None and (complained or instance.answers()):
-            settled_at = now + SETTLE_S
-        if now > deadline:
+        # An error in the files is final: Traefik does not read unchanged files again.
+        has_error = any(" ERR " in line for line in instance.last_lines)
+        if settled_at is None and (has_error or instance.answers()):
+            settled_at = now_s + SETTLE_S
+        if now_s > deadline:
             return False
     return False
 
