@@ -35,7 +35,7 @@ from tests.proxy import traffic
 from tests.proxy.traffic import Setup
 from tljh.certificates.x509 import TlsPair
 from tljh.host.real import RealHost
-from tljh.proxy.served_certificate import SecureDoor, exchange, wait_until_served
+from tljh.proxy.served_certificate import HttpsEndpoint, swap_certificate, wait_until_served
 from tljh.proxy.traefik_dynamic import DynamicInputs
 
 NAME = "hub.example.org"
@@ -168,12 +168,12 @@ def swaps(setup: Setup, authority: Issued, times: int) -> list[float]:
     """Exchange the certificate so many times; the seconds until the port serves each."""
     host = OwnFilesHost()
     inputs = DynamicInputs("api", "", has_https=True, directory=setup.directory)
-    door = SecureDoor("127.0.0.1", setup.https_port, NAME)
+    door = HttpsEndpoint("127.0.0.1", setup.https_port, NAME)
     seconds = []
     for _ in range(times):
         certificate = pair(authority)
         begun = time.monotonic()
-        exchange(host, inputs, certificate)
+        swap_certificate(host, inputs, certificate)
         wait_until_served(host, door, certificate.chain)
         seconds.append(time.monotonic() - begun)
         host.pause(PAUSE_S)

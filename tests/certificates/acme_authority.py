@@ -16,7 +16,7 @@ from tests.operations.test_converge import ENVIRONMENT, PATHS, machine
 from tljh.base.clock import utc_now
 from tljh.host.fake import FakeHost
 from tljh.host.interface import DIES_WITH_US, Response, Result
-from tljh.proxy.served_certificate import first_as_der, named_certificate
+from tljh.proxy.served_certificate import configured_chain, leaf_as_der
 
 DIRECTORY = "https://ca.example.org/directory"
 CERTBOT = f"{ENVIRONMENT}/bin/certbot"
@@ -94,8 +94,8 @@ def secure_machine() -> CertbotHost:
     host.responses[DIRECTORY] = Response(200, "{}")
 
     def served(name: str | None) -> bytes | None:
-        chain = named_certificate(host, PATHS)
-        return first_as_der(chain) if chain else None
+        chain = configured_chain(host, PATHS)
+        return leaf_as_der(chain) if chain else None
 
     host.served = served
     return host

@@ -20,7 +20,12 @@ from tljh.host.fake import FakeHost, Killed
 from tljh.host.interface import FileInfo, Result
 from tljh.operations.certificate_renewal import applied, renew, standing
 from tljh.proxy.resources import dynamic_inputs
-from tljh.proxy.served_certificate import exchange, named_certificate, named_pair, remove_others
+from tljh.proxy.served_certificate import (
+    configured_chain,
+    configured_pair,
+    remove_unused_pairs,
+    swap_certificate,
+)
 
 PEOPLE = b"users: {admin: [ada]}\n"
 INTERNAL = PEOPLE + b"https: {enabled: true, mode: internal, domains: [hub.lan]}\n"
@@ -79,22 +84,22 @@ def test_certificate_of_the_machines_own_authority_is_served(host):
 
 def test_off_and_on_again_nobody_has_to_trust_anything_anew(host):
     reload(host, INTERNAL)
-    before = named_certificate(host, PATHS)
+    before = configured_chain(host, PATHS)
     reload(host, PEOPLE)
-    assert named_certificate(host, PATHS) is None
+    assert configured_chain(host, PATHS) is None
     reload(host, INTERNAL)
-    assert named_certificate(host, PATHS) == before
+    assert configured_chain(host, PATHS) == before
 
 
 def test_it_is_renewed_by_the_timer_under_the_same_authority(host, monkeypatch):
     reload(host, INTERNAL)
-    authority, before = host.read(AUTHORITY / "ca.crt"), named_certificate(host, PATHS)
+    authority, before = host.read(AUTHORITY / "ca.crt"), configured_chain(host, PATHS)
     assert not renew(host, PATHS, SilentProgress()).exchanged
     later = utc_now() + timedelta(days=300)
     monkeypatch.setattr("tljh.certificates.local_authority.utc_now", lambda: later)
     effects = len(host.effects)
     assert renew(host, PATHS, SilentProgress()).exchanged
-    after = named_certificate(host, PATHS)
+    after = configured_chain(host, PATHS)
     assert after is not None and after != before
     assert details(after).days_left(later) > 360
     assert host.read(AUTHORITY / "ca.crt") == authority
@@ -149,7 +154,7 @@ def test_replacement_is_taken_up_without_a_restart(host):
     put(host, new)
     effects = len(host.effects)
     assert renew(host, PATHS, SilentProgress()).exchanged
-    assert named_certificate(host, PATHS) == new.pem
+    assert configured_chain(host, PATHS) == new.pem
     assert not [one for one in host.effects[effects:] if one.startswith("systemctl")]
 
 
@@ -161,7 +166,7 @@ def test_bad_replacement_changes_nothing(host):
     effects = len(host.effects)
     with pytest.raises(TljhError, match="has expired"):
         renew(host, PATHS, SilentProgress())
-    assert named_certificate(host, PATHS) == old.pem
+    assert configured_chain(host, PATHS) == old.pem
     assert len(host.effects) == effects
 
 
@@ -186,11 +191,11 @@ def test_pair_that_differs_in_its_key_file_alone_is_exchanged_and_what_is_named_
     reload(host, TLS)
     config = applied(host, PATHS)
     raw = TlsPair(own.pem, own.key_pem() + b"\n")
-    exchange(host, dynamic_inputs(config.config, config.facts, PATHS), raw)
-    remove_others(host, PATHS)
-    assert named_pair(host, PATHS) == raw
+    swap_certificate(host, dynamic_inputs(config.config, config.facts, PATHS), raw)
+    remove_unused_pairs(host, PATHS)
+    assert configured_pair(host, PATHS) == raw
     assert renew(host, PATHS, SilentProgress()).exchanged
-    assert named_pair(host, PATHS) == TlsPair(own.pem, own.key_pem())
+    assert configured_pair(host, PATHS) == TlsPair(own.pem, own.key_pem())
     assert set(copies(host).values()) == {own.pem, own.key_pem()}
 
 
@@ -205,7 +210,7 @@ def test_replacement_that_traefik_refuses_is_never_served(host):
     effects = len(host.effects)
     with pytest.raises(TljhError, match="tls: no"):
         renew(host, PATHS, SilentProgress())
-    assert host.effects[effects:] == [] and named_certificate(host, PATHS) == old.pem
+    assert host.effects[effects:] == [] and configured_chain(host, PATHS) == old.pem
 
 
 def test_rules_that_were_edited_since_the_reload_are_no_matter_of_a_renewal(host):

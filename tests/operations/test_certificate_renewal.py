@@ -35,7 +35,7 @@ from tljh.host.fake import Killed
 from tljh.host.interface import Response, Result
 from tljh.operations.certificate_checks import certificate_findings
 from tljh.operations.certificate_renewal import AGAIN, renew, serve, standing
-from tljh.proxy.served_certificate import first_as_der, named_certificate
+from tljh.proxy.served_certificate import configured_chain, leaf_as_der
 
 REFUSED = Result(1, "An unexpected error occurred:\nthe authority is in a bad mood\n")
 
@@ -71,7 +71,7 @@ def seventy_days_later(monkeypatch):
 
 
 def served(host):
-    return first_as_der(named_certificate(host, PATHS) or b"")
+    return leaf_as_der(configured_chain(host, PATHS) or b"")
 
 
 def obtained(host):
@@ -128,7 +128,7 @@ def test_another_name_is_another_certificate_and_the_old_name_finds_the_old_one(
 def test_off_and_on_again_asks_for_nothing(secure):
     first = served(secure)
     reload(secure, configuration("hub.example.org", enabled=False))
-    assert named_certificate(secure, PATHS) is None
+    assert configured_chain(secure, PATHS) is None
     reload(secure, configuration("hub.example.org"))
     assert served(secure) == first and obtained(secure) == 1
 
@@ -155,8 +155,8 @@ def test_a_proxy_that_does_not_take_it_up_is_told_and_undone(host):
     host.served = lambda name: None
     with pytest.raises(TljhError, match="does not serve the certificate"):
         reload(host, configuration("hub.example.org"))
-    assert named_certificate(host, PATHS) is None
-    host.served = lambda name: first_as_der(named_certificate(host, PATHS))
+    assert configured_chain(host, PATHS) is None
+    host.served = lambda name: leaf_as_der(configured_chain(host, PATHS))
     reload(host, configuration("hub.example.org"))
     assert obtained(host) == 1  # the first was kept
 
@@ -298,7 +298,7 @@ def test_edits_that_were_not_applied_have_no_effect_on_a_renewal(secure):
 
 def test_a_port_that_serves_another_certificate_is_broken(secure):
     other = issue("somebody else", ["hub.example.org"])
-    secure.served = lambda name: first_as_der(other.pem)
+    secure.served = lambda name: leaf_as_der(other.pem)
     found = list(certificate_findings(secure, PATHS))
     assert any(is_broken and "does not serve" in one.what for is_broken, one in found)
 
@@ -426,9 +426,9 @@ def test_a_taken_over_certificate_serves_and_is_replaced_at_the_first_renewal(ho
     old = issue("hub.example.org", ["hub.example.org"], to_day=4000)
     host.write(PATHS.state_dir / "acme.json", acme_json(old), mode=0o600)
     reload(host, configuration("hub.example.org"))
-    assert host.asked == [] and served(host) == first_as_der(old.pem)
+    assert host.asked == [] and served(host) == leaf_as_der(old.pem)
     assert renew(host, PATHS, SilentProgress()).obtained
-    assert served(host) != first_as_der(old.pem)
+    assert served(host) != leaf_as_der(old.pem)
 
 
 def test_a_taken_over_certificate_that_expired_hinders_no_other_change(host, monkeypatch):
@@ -439,4 +439,4 @@ def test_a_taken_over_certificate_that_expired_hinders_no_other_change(host, mon
         monkeypatch.setattr(f"{module}.utc_now", lambda: NOW + timedelta(days=400))
     host.refusal = REFUSED
     assert reload(host, configuration("hub.example.org", more="limits: {memory: 1G}")).number
-    assert served(host) == first_as_der(old.pem)
+    assert served(host) == leaf_as_der(old.pem)

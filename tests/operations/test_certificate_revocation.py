@@ -17,7 +17,7 @@ from tljh.host.fake import Killed
 from tljh.host.interface import Result
 from tljh.operations.certificate_checks import certificate_findings
 from tljh.operations.certificate_renewal import renew
-from tljh.proxy.served_certificate import named_certificate
+from tljh.proxy.served_certificate import configured_chain
 
 BUSY = Result(1, "", "An unexpected error occurred:\nService busy; retry later.\n")
 
@@ -38,7 +38,7 @@ def host(monkeypatch):
 
 
 def served(host) -> str:
-    return details(named_certificate(host, PATHS)).serial
+    return details(configured_chain(host, PATHS)).serial
 
 
 def revoked(host) -> list[str]:

@@ -16,7 +16,7 @@ from tljh.certificates.x509 import is_short
 from tljh.host.interface import HostReader
 from tljh.operations.certificate_renewal import AGAIN, Standing, applied, standing, then_again
 from tljh.operations.certificate_revocation import unfinished
-from tljh.proxy.served_certificate import named_pair
+from tljh.proxy.served_certificate import configured_pair
 
 PRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
@@ -100,7 +100,7 @@ def _renewal(now: Standing, host: HostReader) -> Iterator[tuple[bool, Finding]]:
 
 def _own(host: HostReader, paths: Paths) -> Iterator[tuple[bool, Finding]]:
     https = applied(host, paths).config.https
-    for finding in file_findings(https, read_files(host, https), named_pair(host, paths)):
+    for finding in file_findings(https, read_files(host, https), configured_pair(host, paths)):
         yield False, finding
     if not host.unit(WATCH).is_active:
         fix = f"sudo systemctl enable --now {WATCH}"

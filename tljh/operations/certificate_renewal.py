@@ -35,12 +35,12 @@ from tljh.proxy.facts import ProxyFacts
 from tljh.proxy.guard import try_traefik
 from tljh.proxy.resources import certificates_to_serve, dynamic_inputs, proxy_configuration
 from tljh.proxy.served_certificate import (
-    exchange,
-    named_certificate,
-    named_pair,
-    remove_others,
-    secure_door,
+    configured_chain,
+    configured_pair,
+    https_endpoint,
+    remove_unused_pairs,
     served_problem,
+    swap_certificate,
     wait_until_served,
 )
 from tljh.proxy.traefik_dynamic import TLS_FILE
@@ -150,8 +150,8 @@ def serve(host: Host, paths: Paths, progress: Progress) -> bool:
     certificates = certificates_to_serve(now.config, now.facts)
     if not certificates:
         return False
-    if named_pair(host, paths) == certificates[0]:
-        remove_others(host, paths)
+    if configured_pair(host, paths) == certificates[0]:
+        remove_unused_pairs(host, paths)
         return False
     if now.config.https.effective_mode == "tls":
         # Judged before, but Traefik has the last word. Admins' own files are not in question:
@@ -168,21 +168,21 @@ def serve(host: Host, paths: Paths, progress: Progress) -> bool:
 def _exchange_checked(host: Host, now: Applied, certificate: TlsPair) -> None:
     file = now.paths.traefik_dir / "dynamic" / TLS_FILE
     image = file_image(host, file)
-    exchange(host, dynamic_inputs(now.config, now.facts, now.paths), certificate)
+    swap_certificate(host, dynamic_inputs(now.config, now.facts, now.paths), certificate)
     if not host.unit("traefik.service").is_active:
         return  # whoever stopped it finds the new one when it starts
     try:
-        wait_until_served(host, secure_door(now.config), certificate.chain)
+        wait_until_served(host, https_endpoint(now.config), certificate.chain)
     except BaseException:
         put_back(host, image)
         raise
-    remove_others(host, now.paths)
+    remove_unused_pairs(host, now.paths)
 
 
 def _as_refused(error: TljhError, host: HostReader, paths: Paths) -> TljhError:
     """The same with the days that are left, and the command that asks again at once."""
     *others, last = error.findings
-    why, chain = last.why, named_certificate(host, paths)
+    why, chain = last.why, configured_chain(host, paths)
     if chain is not None:
         left = details(chain).days_left(utc_now())
         note = f"the certificate that is served is good for another {left:.1f} days"
@@ -225,11 +225,11 @@ def standing(host: HostReader, paths: Paths) -> Standing:
     if mode is None:
         return Standing(None)
     names = tuple(now.config.https.names)
-    chain = named_certificate(host, paths)
+    chain = configured_chain(host, paths)
     if chain is None:
         return Standing(mode, names, problem="the proxy has no certificate to serve")
     about = details(chain)
-    problem = served_problem(host, secure_door(now.config), chain)
+    problem = served_problem(host, https_endpoint(now.config), chain)
     source = now.source
     complaints = tuple(_complaints(about, names, source))
     if source is None:

@@ -20,7 +20,7 @@ from tljh.certificates.certbot import Certbot
 from tljh.certificates.x509 import Details, TlsPair, details
 from tljh.host.interface import Host, HostReader
 from tljh.operations.certificate_renewal import LOCK_TIMEOUT_S, applied, renew
-from tljh.proxy.served_certificate import named_certificate
+from tljh.proxy.served_certificate import configured_chain
 
 UNSPECIFIED = "unspecified"
 
@@ -87,7 +87,7 @@ def revoke(
         if kept and kept.chain == wanted.certificate.chain:
             forget(host, paths, wanted.key)
         host.remove(_file(paths))
-    return Revoked(wanted.about, named_certificate(host, paths) == wanted.certificate.chain)
+    return Revoked(wanted.about, configured_chain(host, paths) == wanted.certificate.chain)
 
 
 def unfinished(host: HostReader, paths: Paths) -> Revocation | None:

@@ -18,7 +18,7 @@ from tljh.certificates.acme import AcmeSource
 from tljh.engine.file_resources import file_image, put_back
 from tljh.engine.resource import Difference, Record, Resource, Undo
 from tljh.host.interface import Host, HostReader
-from tljh.proxy.served_certificate import exchange
+from tljh.proxy.served_certificate import swap_certificate
 from tljh.proxy.traefik_dynamic import TLS_FILE, DynamicInputs
 
 
@@ -83,7 +83,7 @@ class ServedCertificate(Resource):
         certificate = self.source.held(host, utc_now())
         if certificate is None:
             raise TljhError(f"there is no certificate for {', '.join(self.source.names)}")
-        exchange(host, self.inputs, certificate)
+        swap_certificate(host, self.inputs, certificate)
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:

@@ -12,7 +12,7 @@ from tljh.certificates.x509 import TlsPair
 from tljh.engine.facts import AdminsDirectory
 from tljh.host.interface import HostReader
 from tljh.host.secret_files import secret
-from tljh.proxy.served_certificate import named_pair
+from tljh.proxy.served_certificate import configured_pair
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -41,7 +41,7 @@ class ProxyFacts:
 
 def read(host: HostReader, config: Config, paths: Paths) -> ProxyFacts:
     """Read Traefik's directory and the secrets that it shares with the hub."""
-    served = named_pair(host, paths)
+    served = configured_pair(host, paths)
     acme_pair = None
     if config.https.effective_mode == "letsencrypt":
         source = acme_source(config, paths, paths.hub)

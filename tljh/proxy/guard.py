@@ -19,7 +19,7 @@ from tljh.host.interface import Host, HostReader
 from tljh.proxy.candidate_check import traefik_findings
 from tljh.proxy.facts import RULES, STATIC_DROP_INS
 from tljh.proxy.port_trial import unavailable_addresses
-from tljh.proxy.served_certificate import named_certificate, secure_door, wait_until_served
+from tljh.proxy.served_certificate import configured_chain, https_endpoint, wait_until_served
 from tljh.proxy.traefik_dynamic import ProxyFile
 from tljh.proxy.traefik_static import Tree
 
@@ -95,9 +95,9 @@ class ProxyGuard(Guard):
         )
 
     def healthy(self, host: HostReader, deadline_s: float) -> None:
-        chain = named_certificate(host, self.paths) if self.config.https.enabled else None
+        chain = configured_chain(host, self.paths) if self.config.https.enabled else None
         if chain is not None:
-            wait_until_served(host, secure_door(self.config), chain)
+            wait_until_served(host, https_endpoint(self.config), chain)
 
 
 def try_traefik(

@@ -38,7 +38,7 @@ POLL_S = 0.1
 
 
 @dataclass(frozen=True)
-class SecureDoor:
+class HttpsEndpoint:
     """Where HTTPS is answered, and by which name a browser would ask."""
 
     address: str
@@ -46,14 +46,14 @@ class SecureDoor:
     name: str | None
 
 
-def secure_door(config: Config) -> SecureDoor:
+def https_endpoint(config: Config) -> HttpsEndpoint:
     https = config.https
     names = [name for name in https.names if not name.startswith("*.") and not is_address(name)]
     address = https.address or "127.0.0.1"
-    return SecureDoor(address, https.port, names[0] if names else None)
+    return HttpsEndpoint(address, https.port, names[0] if names else None)
 
 
-def exchange(host: Host, inputs: DynamicInputs, certificate: TlsPair) -> None:
+def swap_certificate(host: Host, inputs: DynamicInputs, certificate: TlsPair) -> None:
     """Have Traefik serve this certificate; what it served before stays beside it.
 
     Killed half-way, either the old or the new one is served.
@@ -68,7 +68,7 @@ def _write(host: Host, file: ProxyFile) -> None:
     host.write(file.path, file.content, mode=file.mode, group=GROUP)
 
 
-def remove_others(host: Host, paths: Paths) -> None:
+def remove_unused_pairs(host: Host, paths: Paths) -> None:
     """Remove pairs that Traefik is not told to serve any more."""
     directory = paths.traefik_dir / "certs"
     kept = {path.name for path in _named_files(host, paths) or ()}
@@ -77,16 +77,16 @@ def remove_others(host: Host, paths: Paths) -> None:
             host.remove(directory / name)
 
 
-def named_pair(host: HostReader, paths: Paths) -> TlsPair | None:
+def configured_pair(host: HostReader, paths: Paths) -> TlsPair | None:
     """What Traefik is told to serve; None while it is told of none, or of files that are gone."""
     files = _named_files(host, paths)
     chain, key = (host.read(path) for path in files) if files else (None, None)
     return None if chain is None or key is None else TlsPair(chain, key)
 
 
-def named_certificate(host: HostReader, paths: Paths) -> bytes | None:
+def configured_chain(host: HostReader, paths: Paths) -> bytes | None:
     """The chain of that pair."""
-    pair = named_pair(host, paths)
+    pair = configured_pair(host, paths)
     return pair.chain if pair else None
 
 
@@ -101,26 +101,26 @@ def _named_files(host: HostReader, paths: Paths) -> tuple[Path, Path] | None:
     return (Path(pair["certFile"]), Path(pair["keyFile"])) if pair else None
 
 
-def first_as_der(chain: bytes) -> bytes:
+def leaf_as_der(chain: bytes) -> bytes:
     """The first certificate of a PEM file as it goes over the wire."""
     from cryptography.hazmat.primitives.serialization import Encoding
 
     return certificates_of(chain)[0].public_bytes(Encoding.DER)
 
 
-def served_problem(host: HostReader, at: SecureDoor, chain: bytes) -> str | None:
+def served_problem(host: HostReader, at: HttpsEndpoint, chain: bytes) -> str | None:
     """Why the port does not serve this certificate; None when it does."""
     found = host.peer_certificate(at.address, at.port, at.name)
     if found is None:
         return f"nothing speaks TLS at {at.address} port {at.port}"
-    if found == first_as_der(chain):
+    if found == leaf_as_der(chain):
         return None
     served = details(ssl.DER_cert_to_PEM_cert(found).encode())
     return f"the port serves one of {served.issuer}, valid until {served.not_after:%Y-%m-%d %H:%M}"
 
 
 def wait_until_served(
-    host: HostReader, at: SecureDoor, chain: bytes, deadline_s: float = DEADLINE_S
+    host: HostReader, at: HttpsEndpoint, chain: bytes, deadline_s: float = DEADLINE_S
 ) -> None:
     """Return once the port serves this certificate. Raises TljhError past the deadline."""
     end_s = host.monotonic_s() + deadline_s
