@@ -60,5 +60,5 @@ def test_an_install_that_is_killed_at_every_change_converges(bare: Machine) -> N
     assert bare.run("tljh status --json", check=False).code in (0, 2)
     again = bare.run(BOOTSTRAP, timeout_s=300)
     assert "Nothing to do" in again.stdout
-    # One came to its end; of the others there is the last one that was undone, to be looked at.
-    assert set(bare.run("ls /opt/tljh/state/journal").stdout.split()) <= {"1", "undone"}
+    # One came to its end; of the others there is the last one that was rolled back.
+    assert set(bare.run("ls /opt/tljh/state/journal").stdout.split()) <= {"1", "rolled-back"}

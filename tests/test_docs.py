@@ -303,7 +303,7 @@ def test_the_page_about_changes_has_the_directories_of_the_journal():
     from tljh.engine import journal
 
     page = (DOCS / "how-a-change-is-made.md").read_text()
-    for directory in (journal.PENDING, journal.UNDONE):
+    for directory in (journal.PENDING, journal.ROLLED_BACK):
         assert f"| `{directory}/` |" in page
     assert f"the last {journal.KEPT_ENTRIES} are kept" in page
 

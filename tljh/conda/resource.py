@@ -23,7 +23,7 @@ from tljh.conda.environment import (
     shadowed_distributions,
 )
 from tljh.conda.requirements import read_requirements
-from tljh.engine.resource import Difference, Record, Resource, Stage, Undo
+from tljh.engine.resource import Difference, Record, Resource, RollbackMethod, Stage
 from tljh.host.interface import Host, HostReader, Running
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class UserEnvironmentPresent(Resource):
 
     kind: ClassVar[str] = "user-environment"
     stage: ClassVar[Stage] = Stage.ENVIRONMENTS
-    undo: ClassVar[Undo] = Undo.SNAPSHOT
+    rollback: ClassVar[RollbackMethod] = RollbackMethod.SNAPSHOT
 
     @property
     def name(self) -> str:

@@ -17,7 +17,7 @@ from tljh.base.progress import Progress
 from tljh.conda import engine
 from tljh.conda.channels import format_channels, package_environment
 from tljh.engine.file_resources import file_image, put_back
-from tljh.engine.resource import Difference, Record, Resource, Stage, Undo
+from tljh.engine.resource import Difference, Record, Resource, RollbackMethod, Stage
 from tljh.host.interface import Host, HostReader
 
 COMMANDS = ("conda", "mamba")
@@ -62,7 +62,7 @@ class CondaTools(Resource):
 
     kind: ClassVar[str] = "conda"
     stage: ClassVar[Stage] = Stage.ENVIRONMENTS
-    undo: ClassVar[Undo] = Undo.SNAPSHOT
+    rollback: ClassVar[RollbackMethod] = RollbackMethod.SNAPSHOT
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tljh.base.progress import Progress
-from tljh.engine.resource import Difference, Record, Resource, Stage, Undo
+from tljh.engine.resource import Difference, Record, Resource, RollbackMethod, Stage
 from tljh.host.interface import Host, HostReader
 
 
@@ -18,7 +18,7 @@ class AptPackages(Resource):
 
     kind: ClassVar[str] = "apt"
     stage: ClassVar[Stage] = Stage.PREPARE
-    undo: ClassVar[Undo] = Undo.ONE_WAY
+    rollback: ClassVar[RollbackMethod] = RollbackMethod.ONE_WAY
 
     @property
     def name(self) -> str:

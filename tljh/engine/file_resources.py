@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from tljh.base.errors import TljhError
 from tljh.base.progress import Progress
-from tljh.engine.resource import Difference, Record, Resource, Stage, Undo
+from tljh.engine.resource import Difference, Record, Resource, RollbackMethod, Stage
 from tljh.host.interface import FileInfo, Host, HostReader
 
 
@@ -235,7 +235,7 @@ class Symlink(PathResource):
     target: str
 
     kind: ClassVar[str] = "symlink"
-    undo: ClassVar[Undo] = Undo.SWAP
+    rollback: ClassVar[RollbackMethod] = RollbackMethod.SWAP
 
     def difference(self, host: HostReader) -> Difference | None:
         info = host.info(self.path)

@@ -1,6 +1,6 @@
 """The one store of what was changed, by whom, and how to take it back.
 
-`pending/` is the change at work; it becomes `<N>/` when it is kept and `undone/` when it is
+`pending/` is the change at work; it becomes `<N>/` when it is kept and `rolled-back/` when it is
 not. Every intent is on the disk before its effect, so whoever comes after a crash can undo it.
 Entries hold before-images, which may be secrets: directories are 0700, files 0600.
 """
@@ -22,7 +22,7 @@ from tljh.host.interface import Host, HostReader
 PENDING = "pending"
 
 
-UNDONE = "undone"
+ROLLED_BACK = "rolled-back"
 
 
 UNAPPLIED = "unapplied"
@@ -131,8 +131,8 @@ class Journal:
 
     def drop(self, host: Host) -> None:
         """Put the pending entry aside after its changes were undone; the last one is kept."""
-        host.remove(self.directory / UNDONE)
-        host.rename(self.pending, self.directory / UNDONE)
+        host.remove(self.directory / ROLLED_BACK)
+        host.rename(self.pending, self.directory / ROLLED_BACK)
 
     def is_pending(self, host: HostReader) -> bool:
         return host.info(self.pending) is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tljh.engine.resource import Difference, Resource, Undo
+from tljh.engine.resource import Difference, Resource, RollbackMethod
 from tljh.host.interface import HostReader
 
 
@@ -44,11 +44,11 @@ class Plan:
         lines = []
         for step in self.steps:
             kind = step.resource.key.partition(" ")[0]
-            sign = "!" if step.resource.undo is Undo.ONE_WAY else step.difference.sign
+            sign = "!" if step.resource.rollback is RollbackMethod.ONE_WAY else step.difference.sign
             line = f"{sign} {kind:<9} {step.resource.name:<{width}}  {step.difference.summary}"
             lines.append(line.rstrip())
             lines += [f"      {line}" for line in step.difference.diff]
-        one_way = [s for s in self.steps if s.resource.undo is Undo.ONE_WAY]
+        one_way = [s for s in self.steps if s.resource.rollback is RollbackMethod.ONE_WAY]
         if one_way:
             lines.append("(! is kept when the rest is rolled back)")
         lines += [f"note: {note}" for note in self.notes]
@@ -63,7 +63,7 @@ class Plan:
                     "sign": step.difference.sign,
                     "summary": step.difference.summary,
                     "diff": list(step.difference.diff),
-                    "undo": step.resource.undo.value,
+                    "rollback": step.resource.rollback.value,
                 }
                 for step in self.steps
             ],

@@ -21,7 +21,7 @@ from tljh.host.interface import Host, HostReader
 Record = dict[str, Any]
 
 
-class Undo(Enum):
+class RollbackMethod(Enum):
     """How a change is rolled back."""
 
     RESTORE = "restore"
@@ -63,7 +63,7 @@ class Resource(ABC):
     """One thing that a machine is asked to have."""
 
     kind: ClassVar[str]
-    undo: ClassVar[Undo] = Undo.RESTORE
+    rollback: ClassVar[RollbackMethod] = RollbackMethod.RESTORE
     stage: ClassVar[Stage] = Stage.FILES
     _kinds: ClassVar[dict[str, type[Resource]]] = {}
 

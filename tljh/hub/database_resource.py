@@ -20,7 +20,7 @@ from typing import ClassVar
 from tljh.base.errors import Finding, TljhError
 from tljh.base.progress import Progress
 from tljh.base.well_known import HUB_UNIT
-from tljh.engine.resource import Difference, Record, Resource, Stage, Undo
+from tljh.engine.resource import Difference, Record, Resource, RollbackMethod, Stage
 from tljh.host.interface import Host, HostReader
 from tljh.host.sqlite_file import companion_files, copy_database, restore_database, schema_of
 from tljh.systemd.unit_resource import act
@@ -85,7 +85,7 @@ class HubDatabase(Resource):
 
     kind: ClassVar[str] = "hub-database"
     stage: ClassVar[Stage] = Stage.SERVICES
-    undo: ClassVar[Undo] = Undo.SNAPSHOT
+    rollback: ClassVar[RollbackMethod] = RollbackMethod.SNAPSHOT
 
     @property
     def name(self) -> str:

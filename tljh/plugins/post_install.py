@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from tljh.base.progress import Progress
-from tljh.engine.resource import Difference, Record, Resource, Stage, Undo
+from tljh.engine.resource import Difference, Record, Resource, RollbackMethod, Stage
 from tljh.host.interface import Host, HostReader
 from tljh.plugins.manager import call, installed_plugins
 
@@ -24,7 +24,7 @@ class PluginInstallations(Resource):
 
     kind: ClassVar[str] = "plugins"
     stage: ClassVar[Stage] = Stage.LAST
-    undo: ClassVar[Undo] = Undo.ONE_WAY
+    rollback: ClassVar[RollbackMethod] = RollbackMethod.ONE_WAY
 
     @property
     def name(self) -> str:

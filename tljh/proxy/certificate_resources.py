@@ -16,7 +16,7 @@ from tljh.base.errors import TljhError
 from tljh.base.progress import Progress
 from tljh.certificates.acme import AcmeSource
 from tljh.engine.file_resources import file_image, put_back
-from tljh.engine.resource import Difference, Record, Resource, Undo
+from tljh.engine.resource import Difference, Record, Resource, RollbackMethod
 from tljh.host.interface import Host, HostReader
 from tljh.proxy.served_certificate import swap_certificate
 from tljh.proxy.traefik_dynamic import TLS_FILE, DynamicInputs
@@ -29,7 +29,7 @@ class ObtainedCertificate(Resource):
     source: AcmeSource
 
     kind: ClassVar[str] = "certificate"
-    undo: ClassVar[Undo] = Undo.ONE_WAY
+    rollback: ClassVar[RollbackMethod] = RollbackMethod.ONE_WAY
 
     @property
     def name(self) -> str:
