@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Turn this machine into a JupyterHub: sudo python3 bootstrap.py --admin NAME
 
-Checks the machine, builds the hub's own environment beside whatever runs, and hands over to
-`tljh install`. The standard library is all it needs. `bootstrap.py --help` tells the rest.
+It checks the machine, builds the hub's environment next to a running one, and hands over to
+`tljh install`. It needs the standard library only. See `bootstrap.py --help` for its options.
 
-This file works in two forms. In a checkout it finds tljh_installer/ beside itself; in a
-release (installer/build.py) the last statement carries everything as text. Only that last
-statement has an effect, so a download that was cut off anywhere does nothing at all.
+This file has two forms. In a checkout it imports tljh_installer/ from its own directory; in a
+release (installer/build.py) its last statement carries everything as text. Only that statement
+has an effect, so an incomplete download does nothing.
 """
 
-# Old Pythons have to get as far as the message about them: nothing newer than 3.8 in here.
+# Old Pythons must be able to print the message about them, so this file must parse on 3.8.
 import os
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ EXIT_UNFIT = 3
 
 
 def refuse_old_python():
-    """Say what is needed and leave, where this Python is too old for the rest."""
+    """Print an error and exit with 3 if this Python is too old for the rest."""
     if sys.version_info[:2] >= OLDEST_PYTHON:
         return
     sys.stderr.write(
@@ -33,10 +33,10 @@ def refuse_old_python():
 
 
 def import_from_release(payload):
-    """Make the modules that a release carries importable, without writing to any disk."""
+    """Make the modules in a release importable, without writing a file; return the archive."""
     import base64
 
-    # The first line is a remark for whoever sees it in an error message.
+    # The first line is a remark that Python quotes in an error message.
     payload = payload.partition("\n")[2]
 
     descriptor = os.memfd_create("tljh-bootstrap", os.MFD_CLOEXEC)
@@ -48,9 +48,9 @@ def import_from_release(payload):
 
 
 def start(payload):
-    """Run the installer: the one in `payload`, or that of this checkout where it is empty."""
+    """Run the installer in `payload`, or that of this checkout if it is empty."""
     refuse_old_python()
-    # A checkout may be read-only, and is left as it was found.
+    # A checkout may be read-only, and must not change.
     sys.dont_write_bytecode = True
     if payload.partition("\n")[2]:
         archive = import_from_release(payload)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Make the release: dist/bootstrap.py, one file that carries the wheel and the lock.
+"""Build the release: dist/bootstrap.py, one file that carries the wheel and the lock.
 
-The same checkout gives the same bytes, wherever the same zlib is.
+The same checkout gives the same bytes on all machines with the same zlib.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ def main() -> None:
     sys.path[:0] = [str(CHECKOUT / "installer"), str(CHECKOUT)]
     from tljh_installer.release import from_checkout
 
-    carried = from_checkout(CHECKOUT)
+    payload = from_checkout(CHECKOUT)
     out.mkdir(parents=True, exist_ok=True)
     for name, data in (
-        ("bootstrap.py", carried.bootstrap()),
-        (carried.wheel.name, carried.wheel.data),
+        ("bootstrap.py", payload.bootstrap()),
+        (payload.wheel.name, payload.wheel.data),
     ):
         partial = out / f".{name}.{os.getpid()}"
         partial.write_bytes(data)

@@ -1,4 +1,4 @@
-"""What the bootstrap has to know of a machine before it writes anything; reads only."""
+"""Facts about the machine that the bootstrap reads before it writes anything."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CHANNEL_ALIAS = "https://conda.anaconda.org/"
 
 @dataclass(frozen=True)
 class Listener:
-    """Who listens on a TCP port; `is_ours` where it is a service of this installation."""
+    """A process that listens on a TCP port; `is_ours` if it belongs to our hub or proxy."""
 
     port: int
     process: str = ""
@@ -36,8 +36,8 @@ class Listener:
 
 
 @dataclass(frozen=True)
-class PythonFound:
-    """The Python that the hub environment will stand on."""
+class PythonInterpreter:
+    """The Python that the hub environment is built on."""
 
     path: str
     version: tuple[int, ...]
@@ -46,7 +46,7 @@ class PythonFound:
 
 @dataclass(frozen=True)
 class MachineFacts:
-    """Everything the preflight judges."""
+    """Everything that the preflight checks; the defaults are a machine that qualifies."""
 
     uid: int = 0
     os_id: str = "debian"
@@ -54,7 +54,7 @@ class MachineFacts:
     os_name: str = "Debian GNU/Linux 12 (bookworm)"
     architecture: str = "x86_64"
     has_systemd: bool = True
-    python: PythonFound = PythonFound("/usr/bin/python3.11", (3, 11, 2), "cpython-311")
+    python: PythonInterpreter = PythonInterpreter("/usr/bin/python3.11", (3, 11, 2), "cpython-311")
     memory_bytes: int = 4 << 30
     free_bytes: Mapping[str, int] = field(default_factory=dict)
     listeners: tuple[Listener, ...] = ()
@@ -129,7 +129,7 @@ def read_listeners(ports: Iterable[int]) -> tuple[Listener, ...]:
 
 
 def read_previous(prefix: Path) -> tuple[Previous, str]:
-    """Whose directory `prefix` is, with what it was recognised by."""
+    """Return which installation is in `prefix`, and a detail such as its version."""
     try:
         entries = {entry.name for entry in prefix.iterdir()}
     except FileNotFoundError:
@@ -145,34 +145,34 @@ def read_previous(prefix: Path) -> tuple[Previous, str]:
     if tljh or (hub.is_dir() and not hub.is_symlink() and "user" in entries):
         version = re.search(r"jupyterhub-(.+)\.dist-info", tljh[0].name) if tljh else None
         return "tljh", version.group(1) if version else ""
-    # Ours begins with a journal, and writes neither of them before that.
+    # tljh writes its journal first, so without one these files are The Littlest JupyterHub's.
     if any(any((prefix / name).glob("*")) for name in ("config", "state")):
         return "tljh", "without its environments"
-    # What a run that was killed early leaves behind; the next one takes it up.
+    # A run that was killed early leaves these; the next run continues with them.
     if entries <= {"versions", "installer.log", "config", "state"}:
         return ("unfinished" if entries else "none"), ""
     return "foreign", ", ".join(sorted(entries)[:5])
 
 
 def read_foreign_commands(prefix: Path) -> dict[str, str]:
-    """Commands at our names that lead somewhere else than into `prefix`."""
-    found = {}
+    """Return commands that have our names and are not ours, with what they are."""
+    foreign = {}
     for name in ("tljh", "tljh-config"):
         path = Path("/usr/bin") / name
         if path.is_symlink():
             target = str(path.readlink())
             if not target.startswith(f"{prefix}/"):
-                found[str(path)] = f"a link to {target}"
+                foreign[str(path)] = f"a link to {target}"
         elif path.exists() and f"{prefix}/" not in _text(path):
-            found[str(path)] = "a file that something else put there"
-    return found
+            foreign[str(path)] = "a file of another program"
+    return foreign
 
 
-def find_python() -> PythonFound:
-    """The system's Python where it is new enough, else the one that runs this.
+def find_python() -> PythonInterpreter:
+    """Return the system's Python if it is new enough, else the one that runs this.
 
-    The real path goes into the environment (python3.11, not python3): when a distribution
-    upgrade takes that away, the environment is seen to be stale instead of half working.
+    The path is resolved (python3.11, not python3): when a distribution upgrade removes that
+    version, the environment is recognised as stale instead of working in part.
     """
     system = "/usr/bin/python3"
     question = (
@@ -183,41 +183,44 @@ def find_python() -> PythonFound:
         answer = subprocess.run(
             [system, "-I", "-S", "-c", question], capture_output=True, text=True, timeout=30
         ).stdout.split()
-        found = PythonFound(answer[0], tuple(map(int, answer[2:5])), answer[1])
-        if found.version >= (3, 10):
-            return found
+        python = PythonInterpreter(answer[0], tuple(map(int, answer[2:5])), answer[1])
+        if python.version >= (3, 10):
+            return python
     except (OSError, subprocess.SubprocessError, IndexError, ValueError):
         pass
     executable = os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)
-    return PythonFound(executable, sys.version_info[:3], sys.implementation.cache_tag or "")
+    return PythonInterpreter(executable, sys.version_info[:3], sys.implementation.cache_tag or "")
 
 
 def read_free_bytes(directories: Iterable[Path]) -> dict[str, int]:
-    """Free space of the file systems that hold `directories`, each once."""
-    found: dict[int, tuple[str, int]] = {}
+    """Return the free space of the file systems of `directories`, each only once.
+
+    The keys are the directories; the order is theirs.
+    """
+    free: dict[int, tuple[str, int]] = {}
     for directory in directories:
         existing = directory
         while not existing.exists():
             existing = existing.parent
-        found.setdefault(existing.stat().st_dev, (str(directory), shutil.disk_usage(existing).free))
-    return dict(found.values())
+        free.setdefault(existing.stat().st_dev, (str(directory), shutil.disk_usage(existing).free))
+    return dict(free.values())
 
 
 def channel_url(channel: str) -> str:
-    """A channel's address: names stand for channels of anaconda.org, as conda has it."""
+    """Return a channel's URL; a name is a channel of anaconda.org, as for conda."""
     if channel.startswith("/"):
         return Path(channel).as_uri()
     return channel if "://" in channel else _CHANNEL_ALIAS + channel
 
 
 def check_channel(sources: Sources, channel: str) -> tuple[str | None, float | None]:
-    """Why `channel` cannot be read, if so; and how far the clock is off from its server's."""
+    """Return why `channel` cannot be read, or None, and how far our clock is ahead, in seconds."""
     reason: str | None = None
     url = channel_url(channel).rstrip("/")
     if url.startswith("file://"):
         path = Path(url[len("file://") :])
-        fine = any((path / "noarch").glob("repodata*")) if path.is_dir() else False
-        return (None if fine else "has no noarch/repodata.json"), None
+        is_channel = any((path / "noarch").glob("repodata*")) if path.is_dir() else False
+        return (None if is_channel else "has no noarch/repodata.json"), None
     for name in ("repodata.json.zst", "repodata_shards.msgpack.zst", "repodata.json"):
         try:
             answer = fetch(
@@ -238,23 +241,26 @@ def check_channel(sources: Sources, channel: str) -> tuple[str | None, float | N
 def check_network(
     pages: PackagePages, channels: Iterable[str]
 ) -> tuple[dict[str, str], dict[str, str], tuple[float, ...]]:
-    """Ask the index and all channels at once: problems of each, and the clock's offsets."""
+    """Ask the index and all channels in parallel.
+
+    Return the problems of the index, those of the channels, and our clock's offsets, in seconds.
+    """
     names = list(channels)
     with ThreadPoolExecutor(max_workers=8) as pool:
         index = pool.submit(pages.problems, "uv")
         answers = list(pool.map(lambda name: check_channel(pages.sources, name), names))
-        problems = index.result()
-    bad = {
+        index_problems = index.result()
+    channel_problems = {
         without_password(name): reason
         for name, (reason, _) in zip(names, answers, strict=True)
         if reason is not None
     }
     offsets = [offset for _, offset in answers if offset is not None]
-    return problems, bad, tuple(pages.offsets_s + offsets)
+    return index_problems, channel_problems, tuple(pages.offsets_s + offsets)
 
 
 def read_local(prefix: Path, ports: Iterable[int]) -> MachineFacts:
-    """All facts but those that need the network."""
+    """Return all facts except those that need the network."""
     release = parse_os_release(_text("/etc/os-release") or _text("/usr/lib/os-release"))
     previous, detail = read_previous(prefix)
     return MachineFacts(

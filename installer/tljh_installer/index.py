@@ -1,4 +1,4 @@
-"""Find and fetch one locked wheel from a package index (PEP 503 and PEP 691)."""
+"""Download of one locked wheel from a package index (PEP 503 and PEP 691)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIX_INDEX = (
 
 @dataclass(frozen=True)
 class LockedPackage:
-    """One version of one package, and the sha256 of every file that may stand for it."""
+    """One version of one package, with the sha256 of every file that is accepted for it."""
 
     name: str
     version: str
@@ -33,7 +33,7 @@ class LockedPackage:
 
 @dataclass(frozen=True)
 class IndexFile:
-    """A file that an index offers; `sha256` is what the index claims, if it claims any."""
+    """A file that an index offers; `sha256` is the index's own claim, if any."""
 
     name: str
     url: str
@@ -41,7 +41,7 @@ class IndexFile:
 
 
 def parse_lock(text: str) -> list[LockedPackage]:
-    """Read a requirements file as uv writes it: name==version ; marker, then its hashes."""
+    """Parse a requirements file as uv writes it: name==version ; marker, then the hashes."""
     packages = []
     for entry in text.replace("\\\n", " ").splitlines():
         entry = entry.partition("#")[0].strip()
@@ -54,7 +54,7 @@ def parse_lock(text: str) -> list[LockedPackage]:
 
 
 def without_hashes(lock: str) -> str:
-    """The lock as constraints, for what is installed on top of it."""
+    """Return the lock as constraints, for packages in addition to it."""
     return "".join(
         f"{package.name}=={package.version}"
         + (f" ; {package.marker}\n" if package.marker else "\n")
@@ -62,18 +62,18 @@ def without_hashes(lock: str) -> str:
     )
 
 
-class _Links(HTMLParser):
+class _LinkParser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "a":
-            self.found += [value for name, value in attrs if name == "href" and value]
+            self.links += [value for name, value in attrs if name == "href" and value]
 
 
 def parse_index_page(url: str, content_type: str, body: bytes) -> list[IndexFile]:
-    """The files that a project's page lists, in either of the two formats."""
+    """Return the files on a project's page, in either of the two formats."""
     if "json" in content_type:
         try:
             listed = json.loads(body)["files"]
@@ -87,9 +87,9 @@ def parse_index_page(url: str, content_type: str, body: bytes) -> list[IndexFile
             )
             for file in listed
         ]
-    links = _Links()
-    links.feed(body.decode("utf-8", "replace"))
-    return [_index_file(urllib.parse.urljoin(url, link)) for link in links.found]
+    parser = _LinkParser()
+    parser.feed(body.decode("utf-8", "replace"))
+    return [_index_file(urllib.parse.urljoin(url, link)) for link in parser.links]
 
 
 def _index_file(url: str) -> IndexFile:
@@ -100,14 +100,14 @@ def _index_file(url: str) -> IndexFile:
 
 
 def fits(filename: str, package: LockedPackage, architecture: str) -> bool:
-    """Whether a file is the wheel of `package` that runs on this kind of machine."""
+    """Return whether a file is a wheel of `package` for this machine's architecture."""
     match = re.fullmatch(r"([^-]+)-([^-]+)(?:-\d[^-]*)?-([^-]+)-([^-]+)-([^-]+)\.whl", filename)
     if not match:
         return False
     name, version, _, _, platforms = match.groups()
-    same = re.sub(r"[-_.]+", "-", name).lower() == re.sub(r"[-_.]+", "-", package.name).lower()
+    has_name = re.sub(r"[-_.]+", "-", name).lower() == re.sub(r"[-_.]+", "-", package.name).lower()
     return (
-        same
+        has_name
         and version == package.version
         and any(
             platform == "any"
@@ -119,33 +119,37 @@ def fits(filename: str, package: LockedPackage, architecture: str) -> bool:
 
 @dataclass
 class PackagePages:
-    """The pages of a project in all sources, fetched once: the check of the machine reads
-    them to see that the index answers, the download afterwards to find its file."""
+    """The pages of projects in all sources, each downloaded once.
+
+    The preflight reads a page to check that the index answers; the later download reuses it.
+    """
 
     sources: Sources
-    known: dict[str, list[IndexFile]] = field(default_factory=dict)
+    cache: dict[str, list[IndexFile]] = field(default_factory=dict)
     offsets_s: list[float] = field(default_factory=list)
 
     def urls(self, project: str) -> Iterator[str]:
+        """Yield the page of a project in each index, then every find-links location."""
         for index in self.sources.indexes:
             yield index.rstrip("/") + f"/{project}/"
         for links in self.sources.find_links:
             yield links if "://" in links else "file://" + urllib.parse.quote(links)
 
     def read(self, url: str) -> list[IndexFile]:
-        if url not in self.known:
+        """Return the files on a page. Raises FetchError."""
+        if url not in self.cache:
             page = fetch(self.sources, url, headers={"Accept": _ACCEPT})
             if page.date_offset_s is not None:
                 self.offsets_s.append(page.date_offset_s)
-            self.known[url] = parse_index_page(page.url, page.content_type, page.body)
-        return self.known[url]
+            self.cache[url] = parse_index_page(page.url, page.content_type, page.body)
+        return self.cache[url]
 
     def problems(self, project: str) -> dict[str, str]:
-        """Read every page; the sources that cannot be used, with the reason.
+        """Read every page of a project; return the sources that failed, with the reason.
 
-        That one index does not have a project is fine as long as another has it.
+        An index that lacks the project is a problem only if all sources lack it.
         """
-        found: dict[str, str] = {}
+        failed: dict[str, str] = {}
         missing: dict[str, str] = {}
         is_offered = False
         for url in self.urls(project):
@@ -153,11 +157,11 @@ class PackagePages:
                 files = self.read(url)
                 is_offered |= any(file.name.startswith(f"{project}-") for file in files)
             except FetchError as error:
-                (missing if error.is_missing else found)[without_password(url)] = error.reason
-        return found if is_offered else {**found, **missing}
+                (missing if error.is_missing else failed)[without_password(url)] = error.reason
+        return failed if is_offered else {**failed, **missing}
 
     def candidates(self, package: LockedPackage, architecture: str) -> list[IndexFile]:
-        """Files that may be `package`; those whose claimed hash is locked come first."""
+        """Return the files that may be `package`; those with a locked hash come first."""
         files = []
         for url in self.urls(package.name):
             try:
@@ -173,15 +177,15 @@ def sha256_of(data: bytes) -> str:
 
 
 def download_locked(pages: PackagePages, package: LockedPackage, architecture: str) -> bytes:
-    """Fetch the wheel of `package`, and make sure that it is what the lock says."""
+    """Download the wheel of `package` and check its hash. Raises TljhError."""
     candidates = pages.candidates(package, architecture)
-    where = ", ".join(without_password(url) for url in pages.urls(package.name)) or "no index"
+    sources = ", ".join(without_password(url) for url in pages.urls(package.name)) or "no index"
     if not candidates:
         problems: Mapping[str, str] = pages.problems(package.name)
         raise TljhError(
             f"{package.name} {package.version} for {architecture} cannot be found",
             why="\n".join(f"{url} {reason}" for url, reason in problems.items())
-            or f"not offered by {where}",
+            or f"not offered by {sources}",
             fix=FIX_INDEX,
         )
     file = candidates[0]
@@ -191,13 +195,13 @@ def download_locked(pages: PackagePages, package: LockedPackage, architecture: s
         raise TljhError(
             f"{file.name} cannot be downloaded from {host_of(file.url)}",
             why=f"{error.url} {error.reason}",
-            fix=f"run it again; or {FIX_INDEX}",
+            fix=f"run this again; or {FIX_INDEX}",
         ) from error
     digest = sha256_of(data)
     if digest not in package.hashes:
         raise TljhError(
             f"{file.name} from {host_of(file.url)} is not the file that was locked",
             why=f"its sha256 is {digest}, which hub.lock does not list",
-            fix="somebody or something changed it on the way: look at that index, then run again",
+            fix="it was changed on its way here: check that index, then run this again",
         )
     return data

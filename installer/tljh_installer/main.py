@@ -1,4 +1,4 @@
-"""The bootstrap from beginning to end: check, build, hand over."""
+"""One run of the bootstrap: check the machine, build the environment, hand over to tljh."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from tljh_installer import rebuild, release
 from tljh_installer.environment import Builder, HubEnvironment
 from tljh_installer.facts import MachineFacts
 from tljh_installer.index import PackagePages
-from tljh_installer.locks import packages_fetched, prepare_dpkg, run_lock
+from tljh_installer.locks import downloading_packages, prepare_dpkg, run_lock
 from tljh_installer.options import Options
 from tljh_installer.page import progress_page
 from tljh_installer.preflight import refusals
 from tljh_installer.processes import run_through
-from tljh_installer.release import Carried
+from tljh_installer.release import Payload
 from tljh_installer.steps import Steps, standard
 
 REBUILD_FLAG = "--build-hub-environment"
 
 
 class Stopped(BaseException):
-    """A signal asked this run to end."""
+    """Raised in the main thread by SIGTERM and SIGHUP."""
 
 
 def report(findings: Sequence[Finding], *, as_json: bool) -> None:
-    """Print what is wrong, for people or for programs."""
+    """Print errors as text, or as JSON for programs."""
     if as_json:
         print(json.dumps({"errors": [finding.as_json() for finding in findings]}, indent=2))
     for finding in () if as_json else findings:
@@ -48,21 +48,21 @@ def report(findings: Sequence[Finding], *, as_json: bool) -> None:
 
 
 def main(arguments: Sequence[str], archive: str | None) -> int:
-    """Run the bootstrap; the exit code. `archive` is what a release was imported from."""
+    """Run the bootstrap and return the exit code; `archive` is that of a release, if any."""
     try:
         environ = {**_kept_environment(os.environ), **os.environ}
         if archive is None:
-            carried = release.from_checkout(Path(__file__).resolve().parents[2])
+            payload = release.from_checkout(Path(__file__).resolve().parents[2])
         else:
-            carried = release.from_archive(archive)
+            payload = release.from_archive(archive)
         pages = PackagePages(
             sources_from(environ, read_pip_configuration(pip_configuration_files(environ)))
         )
         with _signals_raise():
             if list(arguments) == [REBUILD_FLAG]:
-                return rebuild.answer(sys.stdin.read(), carried, pages, environ)
-            options = command_line.parse(arguments, environ, carried.version, Path.cwd())
-            return Run(options, carried, pages, environ, release.page_html(archive)).run()
+                return rebuild.rebuild(sys.stdin.read(), payload, pages, environ)
+            options = command_line.parse(arguments, environ, payload.version, Path.cwd())
+            return Run(options, payload, pages, environ, release.page_html(archive)).run()
     except TljhError as error:
         report(error.findings, as_json="--json" in arguments)
         return int(error.exit_code)
@@ -71,49 +71,50 @@ def main(arguments: Sequence[str], archive: str | None) -> int:
         report([Finding(f"{name}{error.strerror or error}".lower())], as_json="--json" in arguments)
         return int(Exit.FAILED)
     except (Stopped, KeyboardInterrupt):
-        print("error: stopped before it was done; what was begun was undone", file=sys.stderr)
+        print("error: stopped before the end; all changes were rolled back", file=sys.stderr)
         return int(Exit.FAILED)
 
 
 def _kept_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """What an installation that is there already needed to reach its mirrors and proxies.
+    """Return the variables with which an existing installation reaches mirrors and proxies.
 
-    Not the channels: those stand in config.yaml since, where an administrator may change them.
+    Without the channels: they are in config.yaml now, where an admin may have changed them.
     """
     prefix = Path(environ.get("TLJH_INSTALL_PREFIX") or command_line.DEFAULT_PREFIX)
     try:
-        kept: dict[str, str] = json.loads((prefix / "state" / "environment.json").read_text())
+        variables: dict[str, str] = json.loads((prefix / "state" / "environment.json").read_text())
     except (OSError, ValueError):
         return {}
-    return {name: value for name, value in kept.items() if name != "TLJH_CONDA_CHANNELS"}
+    return {name: value for name, value in variables.items() if name != "TLJH_CONDA_CHANNELS"}
 
 
 @contextmanager
 def _signals_raise() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind this run, as Ctrl-C does."""
+    """Make SIGTERM and SIGHUP raise `Stopped`, so that they unwind this run as Ctrl-C does."""
 
     def stop(number: int, frame: object) -> None:
         raise Stopped
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
 @dataclass
 class Run:
-    """One run of the bootstrap."""
+    """One run of the bootstrap; `html` is that of the progress page."""
 
     options: Options
-    carried: Carried
+    payload: Payload
     pages: PackagePages
     environ: Mapping[str, str]
     html: str
 
     def run(self) -> int:
+        """Carry the run out and return the exit code."""
         os.umask(0o022)
         steps = standard(self.options.json, self.options.passwords)
         local = machine.read_local(self.options.prefix, self.options.ports)
@@ -122,22 +123,22 @@ class Run:
                 stack.enter_context(run_lock())
             with steps.step("check the machine") as step:
                 facts = self._with_network(local)
-                found = refusals(facts, self.options)
+                findings = refusals(facts, self.options)
                 step.detail = f"{facts.os_name}, {facts.architecture}"
-                if found:
-                    raise TljhError(found, exit_code=Exit.UNFIT)
+                if findings:
+                    raise TljhError(findings, exit_code=Exit.UNFIT)
             if any(":" in admin for admin in self.options.admins):
                 steps.say(
                     "warning: a password on the command line is visible to every user of this "
                     "machine, and stays in the shell's history; --admin NAME alone prints a "
-                    "one-time link instead"
+                    "claim link instead"
                 )
             if self.options.plan:
                 return self._plan(steps, facts)
             return self._install(steps, facts, stack)
 
     def _with_network(self, local: MachineFacts) -> MachineFacts:
-        """Ask index and channels, unless all that would be fetched from them is there."""
+        """Add the facts about index and channels, unless nothing would be downloaded from them."""
         channels = self.options.conda_channels
         if not (self.options.prefix / "user" / "conda-meta").is_dir():
             channels = self.options.channels_or_default
@@ -154,7 +155,7 @@ class Run:
     def _builder(self, steps: Steps, local: MachineFacts, versions: Path) -> Builder:
         return Builder(
             steps=steps,
-            carried=self.carried,
+            payload=self.payload,
             pages=self.pages,
             python=local.python,
             prefix=self.options.prefix,
@@ -164,20 +165,20 @@ class Run:
         )
 
     def _is_built(self, local: MachineFacts) -> bool:
-        """Whether the environment in use is the one that this run would build."""
-        quiet = Steps(io.StringIO())
-        builder = self._builder(quiet, local, self.options.prefix / "versions")
+        """Return whether the current environment is the one that this run would build."""
+        silent_steps = Steps(io.StringIO())
+        builder = self._builder(silent_steps, local, self.options.prefix / "versions")
         current = builder.current
         return (
             current is not None
-            and current.wanted == builder.wanted([*current.wanted.specs, *self.options.plugins])
+            and current.spec == builder.spec_with([*current.spec.specs, *self.options.plugins])
             and current.python.exists()
         )
 
     def _hand_over(self, steps: Steps, hub: HubEnvironment) -> int:
-        """Let the new environment do the rest; its exit code is ours."""
+        """Run `tljh install` of the environment, and return its exit code."""
         reading, writing = os.pipe()
-        given = command_line.answers(self.options, hub.path, writing)
+        answers = command_line.answers(self.options, hub.path, writing)
         environ = {**self.environ, "TLJH_INSTALL_PREFIX": str(self.options.prefix)}
         for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
             environ.pop(name, None)
@@ -187,18 +188,19 @@ class Run:
             listener = Thread(target=steps.republish, args=(events,), daemon=True)
             listener.start()
             code = run_through(
-                command, environ=environ, standard_input=json.dumps(given), pass_fd=writing
+                command, environ=environ, standard_input=json.dumps(answers), pass_fd=writing
             )
+            # A process that the install left behind could keep the pipe open for ever.
             listener.join(timeout=5)
         return code if code >= 0 else int(Exit.FAILED)
 
     def _plan(self, steps: Steps, facts: MachineFacts) -> int:
-        """Build in a temporary directory, so that the plan is that of the real thing."""
-        place, name = Path("/var/tmp"), "tljh-plan-"
-        _remove_left(place, name)
-        with tempfile.TemporaryDirectory(prefix=name, dir=place) as scratch:
+        """Print the plan of a real environment, which is built in a temporary directory."""
+        parent, prefix = Path("/var/tmp"), "tljh-plan-"
+        _remove_leftovers(parent, prefix)
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as scratch:
             versions = Path(scratch) / "versions"
-            # Nothing may stay, the cache neither; one that is there already is used.
+            # A plan leaves nothing behind, so a missing cache is not created either.
             environ = dict(self.environ)
             builder = self._builder(steps, facts, versions)
             if not builder.cache.is_dir():
@@ -210,17 +212,17 @@ class Run:
     def _install(self, steps: Steps, facts: MachineFacts, stack: ExitStack) -> int:
         prefix = self.options.prefix
         is_first = facts.previous != "ours"
-        made = _missing_directories(prefix / "versions")
+        created = _missing_directories(prefix / "versions")
         try:
             steps.open_log(prefix / "installer.log")
             self._page(steps, facts, stack)
-            with ExitStack() as meanwhile:
+            with ExitStack() as background:
                 if is_first:
                     prepare_dpkg(steps, self.environ)
-                    meanwhile.enter_context(packages_fetched(steps, self.environ))
+                    background.enter_context(downloading_packages(steps, self.environ))
                 hub = self._builder(steps, facts, prefix / "versions").build(self.options.plugins)
             if not hub.built:
-                steps.say(f"hub environment {hub.path.name} is there")
+                steps.say(f"hub environment {hub.path.name} exists already")
             code = self._hand_over(steps, hub)
             if code != 0:
                 steps.event({"event": "failed", "what": ""})
@@ -230,12 +232,12 @@ class Run:
             steps.event({"event": "failed", "what": ""})
             if isinstance(error, TljhError):
                 steps.log(str(error))
-            _remove_empty(made)
+            _remove_empty(created)
             raise
         if code == 0:
             steps.event({"event": "done"})
         else:
-            _remove_empty(made)
+            _remove_empty(created)
         return code
 
     def _page(self, steps: Steps, facts: MachineFacts, stack: ExitStack) -> None:
@@ -243,24 +245,24 @@ class Run:
             return
         port = self.options.ports[0]
         if any(listener.port == port for listener in facts.listeners):
-            steps.say("no progress page: the hub that is installed has the port")
+            steps.say("no progress page: the installed hub has the port")
             return
-        place, name = Path("/run"), "tljh-progress-"
-        _remove_left(place, name)
-        directory = Path(tempfile.mkdtemp(prefix=name, dir=place))
+        parent, prefix = Path("/run"), "tljh-progress-"
+        _remove_leftovers(parent, prefix)
+        directory = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         steps.open_events(stack.enter_context(progress_page(port, self.html, directory)))
-        steps.say(f"progress is shown on port {port} of this machine")
+        steps.say(f"this machine shows the progress on port {port}")
 
 
-def _remove_left(place: Path, name: str) -> None:
-    """Remove what killed runs left; the lock of all installers is held, so nobody uses it."""
-    for left in place.glob(f"{name}*"):
-        shutil.rmtree(left, ignore_errors=True)
+def _remove_leftovers(parent: Path, prefix: str) -> None:
+    """Remove what killed runs left; the caller holds `run_lock`, so no other run uses it."""
+    for leftover in parent.glob(f"{prefix}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _missing_directories(path: Path) -> list[Path]:
-    """Which of `path` and its parents are not there, the deepest first."""
+    """Return which of `path` and its parents do not exist, the deepest first."""
     return [candidate for candidate in (path, *path.parents) if not candidate.exists()]
 
 
@@ -271,7 +273,7 @@ def _remove_empty(directories: Sequence[Path]) -> None:
 
 
 def _remove_unused(prefix: Path, hub: HubEnvironment) -> None:
-    """Take back an environment that this run built, if the install did not come to use it."""
+    """Remove the environment that this run built, unless the link `hub` points at it."""
     link = prefix / "hub"
     if hub.built and not (link.exists() and link.resolve() == hub.path.resolve()):
         shutil.rmtree(hub.path, ignore_errors=True)

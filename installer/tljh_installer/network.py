@@ -1,4 +1,4 @@
-"""Fetch over HTTP(S) with the standard library: proxies, own certificates, bounded retries."""
+"""HTTP(S) downloads by the standard library: proxies, own certificates, a few retries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _READ_BYTES = 1 << 18
 
 
 class FetchError(Exception):
-    """A URL that could not be read; the message is a sentence without the URL."""
+    """A failed download; `reason` is a sentence without its subject, the URL."""
 
     def __init__(self, url: str, reason: str, *, is_missing: bool = False) -> None:
         super().__init__(reason)
@@ -35,8 +35,11 @@ class FetchError(Exception):
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """A body with its headers; `url` is where redirects ended."""
+class Download:
+    """A response; `url` is the last one of its redirects.
+
+    `date_offset_s` is how far our clock is ahead of the server's; None if that is unknown.
+    """
 
     url: str
     body: bytes
@@ -45,7 +48,7 @@ class Fetched:
 
 
 def without_password(url: str) -> str:
-    """`url` as it may be shown and logged."""
+    """Return `url` without its login, for messages and logs."""
     parts = urllib.parse.urlsplit(url)
     if "@" not in parts.netloc:
         return url
@@ -53,12 +56,12 @@ def without_password(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """Whom to name for `url`: its host, or the whole of it where it has none."""
+    """Return the host of `url` for a message; the whole URL if it has none."""
     return urllib.parse.urlsplit(url).hostname or url
 
 
 class _KeepSecretsHome(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, and takes a password to another host never."""
+    """Follows redirects, but never sends a password to another host."""
 
     def redirect_request(
         self,
@@ -92,16 +95,16 @@ def _opener(sources: Sources, url: str) -> urllib.request.OpenerDirector:
 
 
 def _login(url: str) -> str | None:
-    """Name and password for `url`, from itself or from netrc."""
+    """Return name and password for `url`, from the URL itself or from netrc."""
     parts = urllib.parse.urlsplit(url)
     if parts.username:
         name, password = parts.username, parts.password or ""
         return f"{urllib.parse.unquote(name)}:{urllib.parse.unquote(password)}"
     try:
-        found = netrc.netrc().hosts.get(parts.hostname or "")
+        entry = netrc.netrc().hosts.get(parts.hostname or "")
     except (OSError, netrc.NetrcParseError):
         return None
-    return f"{found[0]}:{found[2]}" if found else None
+    return f"{entry[0]}:{entry[2]}" if entry else None
 
 
 def _request(url: str, headers: Mapping[str, str], method: str) -> urllib.request.Request:
@@ -116,7 +119,7 @@ def _request(url: str, headers: Mapping[str, str], method: str) -> urllib.reques
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong, in the words of a person."""
+    """Return a sentence without its subject, such as `answered 404 Not Found`."""
     if isinstance(error, urllib.error.HTTPError):
         return f"answered {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError) and isinstance(error.reason, BaseException):
@@ -133,13 +136,13 @@ def _reason(error: BaseException) -> str:
 
 
 def _date_offset_s(headers: HTTPMessage) -> float | None:
-    """How far this clock is ahead of the server's; None where it does not tell."""
+    """Return how far our clock is ahead of the server's; None if it sends no date."""
     text = headers.get("Date")
     if not text:
         return None
     try:
         moment = email.utils.parsedate_to_datetime(text).timestamp()
-        # A cache repeats the date of the answer it keeps, and says how old that is.
+        # A cache sends the date of its stored response, and that response's age.
         moment += float(headers.get("Age") or 0)
     except (ValueError, TypeError, OverflowError):
         return None
@@ -147,7 +150,7 @@ def _date_offset_s(headers: HTTPMessage) -> float | None:
 
 
 def _read_all(response: HTTPResponse) -> bytes:
-    """The whole body; an early end is an error, as urllib's own read() does not always say."""
+    """Return the whole body. Raises OSError if it is incomplete, which read() may not notice."""
     chunks = []
     while chunk := response.read(_READ_BYTES):
         chunks.append(chunk)
@@ -158,11 +161,11 @@ def _read_all(response: HTTPResponse) -> bytes:
     return body
 
 
-def _once(
+def _request_once(
     sources: Sources, url: str, headers: Mapping[str, str], method: str, timeout_s: float
-) -> Fetched:
+) -> Download:
     with _opener(sources, url).open(_request(url, headers, method), timeout=timeout_s) as answer:
-        return Fetched(
+        return Download(
             url=answer.geturl(),
             body=b"" if method == "HEAD" else _read_all(answer),
             content_type=answer.headers.get("Content-Type", ""),
@@ -170,8 +173,8 @@ def _once(
         )
 
 
-def _from_file(url: str) -> Fetched:
-    """A file:// URL; a directory stands for its index.html, or else for a list of its files."""
+def _from_file(url: str) -> Download:
+    """Read a file:// URL; a directory gives its index.html, or a list of its files."""
     path = Path(urllib.request.url2pathname(urllib.parse.urlsplit(url).path))
     try:
         if path.is_dir():
@@ -179,9 +182,9 @@ def _from_file(url: str) -> Fetched:
                 path = path / "index.html"
             else:
                 links = "".join(f'<a href="{f.name}">{f.name}</a>\n' for f in path.iterdir())
-                return Fetched(path.as_uri() + "/", links.encode(), "text/html")
+                return Download(path.as_uri() + "/", links.encode(), "text/html")
         kind = "text/html" if path.suffix == ".html" else "application/octet-stream"
-        return Fetched(path.as_uri(), path.read_bytes(), kind)
+        return Download(path.as_uri(), path.read_bytes(), kind)
     except OSError as error:
         is_missing = isinstance(error, FileNotFoundError)
         raise FetchError(url, _reason(error), is_missing=is_missing) from error
@@ -195,17 +198,19 @@ def fetch(
     method: str = "GET",
     attempts: int = _ATTEMPTS,
     timeout_s: float | None = None,
-) -> Fetched:
-    """Read `url`; what may pass (no answer, 429, 5xx, a cut body) is tried again."""
+) -> Download:
+    """Download `url`; retry after no answer, 429, 5xx and an incomplete body. Raises FetchError."""
     if urllib.parse.urlsplit(url).scheme == "file":
         return _from_file(url)
     for attempt in range(1, attempts + 1):
         try:
-            return _once(sources, url, headers or {}, method, timeout_s or sources.timeout_s)
+            return _request_once(
+                sources, url, headers or {}, method, timeout_s or sources.timeout_s
+            )
         except (OSError, HTTPException, ValueError) as error:
             code = error.code if isinstance(error, urllib.error.HTTPError) else None
-            passing = code is None or code == 429 or code >= 500
-            if attempt == attempts or not passing:
+            is_temporary = code is None or code == 429 or code >= 500
+            if attempt == attempts or not is_temporary:
                 raise FetchError(url, _reason(error), is_missing=code in (404, 410)) from error
             time.sleep(_PAUSE_S * attempt)
     raise AssertionError("unreachable")

@@ -1,4 +1,4 @@
-"""The command line of the bootstrap."""
+"""Command line of the bootstrap."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ DEFAULT_PREFIX = "/opt/tljh"
 DEFAULT_CHANNEL = "conda-forge"
 DEFAULT_HTTP_PORT = 80
 DEFAULT_HTTPS_PORT = 443
-# Besides the entry points: the hub on 15001 and Traefik's API on 8099, both on loopback.
+# Needed in addition to the entry points: the hub on 15001 and Traefik's API on 8099, on loopback.
 LOOPBACK_PORTS = (15001, 8099)
 
-# What pip, uv, requests and conda's engine read and what this installation needed: kept, so
-# that an upgrade months later reaches the same mirror through the same proxy.
+# Variables that pip, uv, requests and conda's engine read. Those set at the installation are saved,
+# so that an upgrade months later uses the same mirror and proxy.
 _KEPT_PREFIXES = ("PIP_", "UV_")
 _KEPT_NAMES = (
     "SSL_CERT_FILE",
@@ -36,7 +36,7 @@ _KEPT_NAMES = (
     "no_proxy",
     "TLJH_CONDA_CHANNELS",
 )
-# Where this run keeps its cache, or how much it prints, is nothing that an upgrade needs.
+# Not saved: an upgrade should not inherit how much this run prints.
 _NOT_KEPT = (
     "PIP_DISABLE_PIP_VERSION_CHECK",
     "PIP_NO_INPUT",
@@ -50,9 +50,9 @@ _NOT_KEPT = (
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for, with paths made absolute and defaults filled in.
+    """The parsed command line and environment, with absolute paths.
 
-    `plugins` and `admins` are as typed: an admin may carry a password behind a colon.
+    An item of `admins` may have a password after a colon.
     """
 
     prefix: Path = Path(DEFAULT_PREFIX)
@@ -79,7 +79,7 @@ class Options:
 
     @property
     def passwords(self) -> tuple[str, ...]:
-        """The passwords in `admins`: what must appear in no log."""
+        """The passwords in `admins`, which must not appear in a log."""
         pairs = (admin.partition(":") for admin in self.admins)
         return tuple(password for _, _, password in pairs if password)
 
@@ -89,9 +89,7 @@ def _port(text: str) -> int:
     if not 1 <= port <= 65535:
         raise argparse.ArgumentTypeError(f"must be a number between 1 and 65535, not {text}")
     if port in LOOPBACK_PORTS:
-        raise argparse.ArgumentTypeError(
-            f"cannot be {port}, which the hub itself needs on loopback"
-        )
+        raise argparse.ArgumentTypeError(f"cannot be {port}, which the hub needs on loopback")
     return port
 
 
@@ -103,9 +101,9 @@ def _admin(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{name!r} cannot be the name of an account")
     if colon and not password:
         raise argparse.ArgumentTypeError(
-            f"the password of {name} is empty: --admin {name} alone prints a one-time link"
+            f"the password of {name} is empty: --admin {name} alone prints a claim link"
         )
-    # JupyterHub knows people by lower-case names.
+    # JupyterHub converts user names to lower case.
     return f"{name.lower()}{colon}{password}"
 
 
@@ -116,7 +114,7 @@ def _channel(text: str) -> str:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells mistakes as everything else here is told: one error, and where help is."""
+    """Reports usage errors as a `TljhError`, like all other errors here."""
 
     def error(self, message: str) -> NoReturn:
         raise TljhError(
@@ -127,13 +125,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser(version: str) -> argparse.ArgumentParser:
-    """The options; help and docs come from here."""
+    """Return the parser of all options; help and documentation are generated from it."""
     new = _Parser(
         prog="bootstrap.py",
         description=f"Turn this machine into a JupyterHub (tljh {version}).",
         epilog="environment: TLJH_INSTALL_PREFIX, TLJH_BOOTSTRAP_PIP_SPEC, TLJH_CONDA_CHANNELS, "
         "and what pip, uv and requests read (PIP_INDEX_URL, PIP_CERT, SSL_CERT_FILE, "
-        "HTTPS_PROXY ...). exit codes: 0 done, 1 failed and undone, 2 usage, 3 the machine "
+        "HTTPS_PROXY ...). exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 the machine "
         "does not qualify (nothing written), 4 another installer is running",
         allow_abbrev=False,
     )
@@ -145,7 +143,7 @@ def parser(version: str) -> argparse.ArgumentParser:
         type=_admin,
         default=[],
         metavar="NAME[:PASSWORD]",
-        help="who administers the hub; without a password a one-time link is printed",
+        help="an admin of the hub; without a password, a claim link is printed",
     )
     add(
         "--plugin",
@@ -153,12 +151,12 @@ def parser(version: str) -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="SPEC",
-        help="a plugin to install, as pip would take it",
+        help="a plugin to install, in any form that pip accepts",
     )
     add(
         "--user-requirements-txt-url",
         metavar="URL|FILE",
-        help="a requirements file for the environment of all users",
+        help="a requirements file for the user environment",
     )
     add(
         "--conda-channel",
@@ -166,9 +164,9 @@ def parser(version: str) -> argparse.ArgumentParser:
         type=_channel,
         default=[],
         metavar="URL",
-        help="where conda packages come from, instead of conda-forge; may be repeated",
+        help="a source of conda packages instead of conda-forge; may be repeated",
     )
-    # Part of the contract, and refused until there are bundles.
+    # A reserved option, refused until bundles exist.
     add("--bundle", metavar="FILE", help=argparse.SUPPRESS)
     add("--http-port", type=_port, metavar="N", help="the port of plain HTTP (80)")
     add("--https-port", type=_port, metavar="N", help="the port of HTTPS (443)")
@@ -177,7 +175,7 @@ def parser(version: str) -> argparse.ArgumentParser:
         action="store_true",
         help="show the progress on the HTTP port while installing",
     )
-    add("--plan", action="store_true", help="print what would be done and leave nothing behind")
+    add("--plan", action="store_true", help="print the plan and leave nothing behind")
     add("--yes", action="store_true", help="ask nothing")
     add("--json", action="store_true", help="print the result as JSON")
     add(
@@ -185,7 +183,7 @@ def parser(version: str) -> argparse.ArgumentParser:
         nargs="?",
         const="",
         metavar="VERSION",
-        help="tell which version this installs, and where others come from",
+        help="print the version that this installs, and how to get another",
     )
     return new
 
@@ -193,12 +191,12 @@ def parser(version: str) -> argparse.ArgumentParser:
 def version_answer(version: str) -> str:
     return (
         f"tljh {version}: a bootstrap.py installs the version that it carries; "
-        "another version comes with a bootstrap.py of its own"
+        "to install another version, download its bootstrap.py"
     )
 
 
 def _located(text: str, cwd: Path) -> str:
-    """A URL as it is; a file or a directory as an absolute path."""
+    """Return a URL unchanged, and a path as an absolute path."""
     if "://" in text or text.startswith("/"):
         return text
     return str(cwd / text)
@@ -211,24 +209,26 @@ def _plugin(spec: str, cwd: Path) -> str:
 
 def parse(arguments: Sequence[str], environ: Mapping[str, str], version: str, cwd: Path) -> Options:
     """Read the command line and the environment. Raises TljhError for usage errors."""
-    reader = parser(version)
-    found = reader.parse_args(list(arguments))
-    if found.version is not None and found.version != version:
-        if found.version == "":
+    command_parser = parser(version)
+    parsed = command_parser.parse_args(list(arguments))
+    if parsed.version is not None and parsed.version != version:
+        if parsed.version == "":
             print(version_answer(version))
             raise SystemExit(int(Exit.DONE))
-        reader.exit(int(Exit.USAGE), f"error: not {found.version}: {version_answer(version)}\n")
-    if found.bundle is not None:
+        command_parser.exit(
+            int(Exit.USAGE), f"error: not {parsed.version}: {version_answer(version)}\n"
+        )
+    if parsed.bundle is not None:
         raise TljhError(
             "bundles cannot be installed yet",
             fix="name mirrors that this machine reaches: PIP_INDEX_URL and --conda-channel",
             exit_code=Exit.USAGE,
         )
-    if found.http_port is not None and found.http_port == found.https_port:
+    if parsed.http_port is not None and parsed.http_port == parsed.https_port:
         raise TljhError(
-            f"--http-port and --https-port are both {found.http_port}", exit_code=Exit.USAGE
+            f"--http-port and --https-port are both {parsed.http_port}", exit_code=Exit.USAGE
         )
-    requirements = found.user_requirements_txt_url
+    requirements = parsed.user_requirements_txt_url
     if requirements is not None:
         requirements = _located(requirements, cwd)
         if "://" not in requirements and not Path(requirements).is_file():
@@ -244,27 +244,27 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str], version: str, cw
             exit_code=Exit.USAGE,
         )
     channels = (
-        found.conda_channel or environ.get("TLJH_CONDA_CHANNELS", "").replace(",", " ").split()
+        parsed.conda_channel or environ.get("TLJH_CONDA_CHANNELS", "").replace(",", " ").split()
     )
     return Options(
         prefix=prefix,
-        admins=tuple(name for group in found.admin for name in group),
-        plugins=tuple(_plugin(spec, cwd) for group in found.plugin for spec in group),
+        admins=tuple(name for group in parsed.admin for name in group),
+        plugins=tuple(_plugin(spec, cwd) for group in parsed.plugin for spec in group),
         user_requirements=requirements,
         conda_channels=tuple(channels),
-        http_port=found.http_port,
-        https_port=found.https_port,
-        show_progress_page=found.show_progress_page,
-        plan=found.plan,
-        yes=found.yes,
-        json=found.json,
+        http_port=parsed.http_port,
+        https_port=parsed.https_port,
+        show_progress_page=parsed.show_progress_page,
+        plan=parsed.plan,
+        yes=parsed.yes,
+        json=parsed.json,
         pip_spec=environ.get("TLJH_BOOTSTRAP_PIP_SPEC") or None,
         environment=kept_environment(environ),
     )
 
 
 def kept_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The part of the environment that later upgrades need as well."""
+    """Return the variables of the environment that later upgrades need."""
     return {
         name: value
         for name, value in sorted(environ.items())
@@ -273,9 +273,9 @@ def kept_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def answers(options: Options, hub_environment: Path, events_fd: int) -> dict[str, object]:
-    """What `tljh install --answers -` reads on its standard input.
+    """Return what `tljh install --answers -` reads on its standard input.
 
-    To `events_fd` it writes its steps as lines of JSON, for the log and the progress page.
+    It writes its steps to `events_fd` as lines of JSON, for the log and the progress page.
     """
     return {
         "admins": list(options.admins),

@@ -1,4 +1,4 @@
-"""Does this machine qualify? Judges facts, reads nothing and writes nothing."""
+"""The check whether a machine qualifies; a pure function of the facts and options."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tljh_installer.options import LOOPBACK_PORTS, Options
 OLDEST = {"debian": (12,), "ubuntu": (22, 4)}
 ARCHITECTURES = ("x86_64", "aarch64")
 OLDEST_PYTHON = (3, 10)
-# A virtual machine sold as 1 GB shows the kernel a little less.
+# The kernel of a virtual machine that is sold as 1 GB sees a little less.
 LEAST_MEMORY_BYTES = 900 << 20
-# The two environments are 1.0 GB together, their package caches and the apt packages the rest.
+# Both environments take 1.0 GB; package caches and Debian packages take the rest.
 LEAST_FREE_BYTES = 3 << 30
 LEAST_FREE_BYTES_AGAIN = 1 << 30
 MOST_CLOCK_OFFSET_S = 3600
@@ -36,17 +36,17 @@ def _system(facts: MachineFacts) -> Iterator[Finding]:
         )
     if facts.architecture not in ARCHITECTURES:
         yield Finding(
-            f"processors of the kind {facts.architecture} are not supported",
+            f"the processor architecture {facts.architecture} is not supported",
             fix="use an x86_64 (amd64) or aarch64 (arm64) machine",
         )
     if not facts.has_systemd:
         yield Finding(
-            "systemd does not run here as the first process",
-            why="there is no /run/systemd/system; hub, proxy and users' servers are its services",
+            "this machine was not booted with systemd",
+            why="there is no /run/systemd/system; hub, proxy and users' servers are systemd units",
             fix="use a virtual machine, or a container that boots systemd",
         )
     if facts.uid != 0:
-        yield Finding("this must run as root", fix="run it with sudo")
+        yield Finding("the installer must run as root", fix="run it with sudo")
     if facts.python.version[:2] < OLDEST_PYTHON:
         yield Finding(
             f"Python 3.10 or newer is needed, {facts.python.path} is older",
@@ -54,11 +54,11 @@ def _system(facts: MachineFacts) -> Iterator[Finding]:
         )
 
 
-def _room(facts: MachineFacts) -> Iterator[Finding]:
+def _memory_and_disk(facts: MachineFacts) -> Iterator[Finding]:
     if facts.memory_bytes < LEAST_MEMORY_BYTES:
         yield Finding(
             f"this machine has {facts.memory_bytes / (1 << 20):.0f} MB of memory",
-            why="hub and proxy need 250 MB, each user at work 100 MB and up",
+            why="hub and proxy need 250 MB, each active user 100 MB or more",
             fix="give it 1 GB or more",
         )
     for number, (directory, free) in enumerate(facts.free_bytes.items()):
@@ -69,24 +69,25 @@ def _room(facts: MachineFacts) -> Iterator[Finding]:
             yield Finding(
                 f"{free / 1e9:.1f} GB are free where {directory} is, "
                 f"{least / 1e9:.1f} GB are needed",
-                fix=f"make room there (df -h {directory}), or give the machine a larger disk",
+                fix=f"free disk space (df -h {directory}), or give the machine a larger disk",
             )
 
 
 def _ports(facts: MachineFacts, options: Options) -> Iterator[Finding]:
-    # A hub that is installed has its ports in its configuration, which may say others than
-    # the defaults: `tljh install` checks those. Here count only the ones that were asked for.
-    asked = tuple(port for port in (options.http_port, options.https_port) if port)
-    ports = asked if facts.previous == "ours" else (*options.ports, *LOOPBACK_PORTS)
+    # An installed hub has its ports in config.yaml, which need not be the defaults: `tljh install`
+    # checks those. So check only the ports on the command line here.
+    requested = tuple(port for port in (options.http_port, options.https_port) if port)
+    ports = requested if facts.previous == "ours" else (*options.ports, *LOOPBACK_PORTS)
     for listener in facts.listeners:
         if listener.port not in ports or (listener.is_ours and facts.previous == "ours"):
             continue
-        holder = f"{listener.process} (process {listener.pid})" if listener.pid else "somebody"
-        choice = {options.ports[0]: "--http-port", options.ports[1]: "--https-port"}
-        option = choice.get(listener.port)
+        program = f"{listener.process} (process {listener.pid})"
+        owner = program if listener.pid else "another program"
+        option_of_port = {options.ports[0]: "--http-port", options.ports[1]: "--https-port"}
+        option = option_of_port.get(listener.port)
         yield Finding(
-            f"port {listener.port} is held by {holder}",
-            fix="stop that" + (f", or choose another port with {option} N" if option else ""),
+            f"port {listener.port} is used by {owner}",
+            fix="stop it" + (f", or choose another port with {option} N" if option else ""),
         )
 
 
@@ -94,20 +95,20 @@ def _previous(facts: MachineFacts, options: Options) -> Iterator[Finding]:
     if facts.previous == "tljh":
         version = f" {facts.previous_detail}" if facts.previous_detail else ""
         yield Finding(
-            f"{options.prefix} holds The Littlest JupyterHub{version}",
-            why="taking it over in place is not possible yet; it was left as it is",
+            f"{options.prefix} contains The Littlest JupyterHub{version}",
+            why="taking it over in place is not possible yet; nothing was changed",
             fix="use a fresh machine",
         )
     elif facts.previous == "foreign":
         yield Finding(
-            f"{options.prefix} holds something else",
+            f"{options.prefix} contains files of another program",
             why=facts.previous_detail,
-            fix="move it away, or choose another directory with TLJH_INSTALL_PREFIX",
+            fix="move them away, or choose another directory with TLJH_INSTALL_PREFIX",
         )
     if facts.previous == "tljh":
-        return  # its tljh-config is known to be there
-    for path, what in facts.foreign_commands.items():
-        yield Finding(f"{path} is {what}", fix=f"move it away: sudo mv {path} {path}.old")
+        return  # its tljh-config is expected, and needs no finding
+    for path, kind in facts.foreign_commands.items():
+        yield Finding(f"{path} is {kind}", fix=f"move it away: sudo mv {path} {path}.old")
 
 
 def _network(facts: MachineFacts) -> Iterator[Finding]:
@@ -115,38 +116,38 @@ def _network(facts: MachineFacts) -> Iterator[Finding]:
         yield Finding(
             f"the package index at {host_of(url)} cannot be used",
             why=f"{url} {reason}",
-            fix=f"run it again; or {FIX_INDEX}",
+            fix=f"run this again; or {FIX_INDEX}",
         )
     for channel, reason in facts.channel_problems.items():
         yield Finding(
             f"the conda channel {channel} cannot be used",
             why=reason,
-            fix="run it again; or name one that this machine reaches with --conda-channel URL "
+            fix="run this again; or name one that this machine reaches with --conda-channel URL "
             "(or TLJH_CONDA_CHANNELS), a proxy with HTTPS_PROXY",
         )
     reasons = [*facts.index_problems.values(), *facts.channel_problems.values()]
     if any(sign in reason for reason in reasons for sign in ("not yet valid", "has expired")):
         yield Finding(
             "the clock of this machine may be wrong",
-            why="by it, a certificate of a server above is not valid yet, or not any more",
-            fix="compare `date` with a watch; sudo timedatectl set-ntp true",
+            why="by this clock, the certificate of a server above is not yet or no longer valid",
+            fix="compare the output of date with a watch, then: sudo timedatectl set-ntp true",
         )
-    # One server may be wrong itself; all of them are not.
-    off = min((abs(offset) for offset in facts.clock_offsets_s), default=0.0)
-    if off > MOST_CLOCK_OFFSET_S:
-        ahead = facts.clock_offsets_s[0] > 0
+    # A single server's clock may be wrong, so the smallest offset counts.
+    offset_s = min((abs(offset) for offset in facts.clock_offsets_s), default=0.0)
+    if offset_s > MOST_CLOCK_OFFSET_S:
+        is_ahead = facts.clock_offsets_s[0] > 0
         yield Finding(
-            f"the clock is {off / 3600:.0f} hours {'ahead' if ahead else 'behind'}",
+            f"the clock is {offset_s / 3600:.0f} hours {'ahead' if is_ahead else 'behind'}",
             why="certificates, logins and apt depend on it",
             fix="sudo timedatectl set-ntp true",
         )
 
 
 def refusals(facts: MachineFacts, options: Options) -> list[Finding]:
-    """All reasons not to install here, at once; none where the machine qualifies."""
+    """Return all reasons not to install here; empty if the machine qualifies."""
     return [
         *_system(facts),
-        *_room(facts),
+        *_memory_and_disk(facts),
         *_ports(facts, options),
         *_previous(facts, options),
         *_network(facts),

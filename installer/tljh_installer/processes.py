@@ -1,4 +1,4 @@
-"""Run other programs: they die with this one, inherit nothing, and their output is logged."""
+"""Running of other programs, which end with this process and inherit no descriptors of it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from pathlib import Path
 from tljh_installer.steps import Steps
 
 _PR_SET_PDEATHSIG = 1
-# Loaded before any fork: between fork and exec there is no room for surprises.
+# Loaded before any fork: in a forked child, a lock that another thread held stays locked.
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _die_with_parent(parent: int, how: signal.Signals) -> Callable[[], None]:
+    """Return a function for the child process that ties its life to `parent`'s."""
+
     def prepare() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, int(how))
+        # The parent may have died before the call above; then no signal would come.
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -28,8 +31,8 @@ def _die_with_parent(parent: int, how: signal.Signals) -> Callable[[], None]:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A program that has ended: its code, and all that it said."""
+class EndedCommand:
+    """Exit code and output of a command that has ended; `output` includes standard error."""
 
     code: int
     output: str
@@ -42,12 +45,15 @@ def run_logged(
     *,
     environ: Mapping[str, str],
     timeout_s: float = 1800,
-) -> Ended:
-    """Run `command` with its output in the log; it gets SIGKILL if this process dies."""
+) -> EndedCommand:
+    """Run `command` and log its output; it is killed when this process dies.
+
+    The exit code is -1 if it could not be started or did not end within `timeout_s`.
+    """
     words = [str(word) for word in command]
     steps.log("$ " + " ".join(words))
     try:
-        ended = subprocess.run(
+        process = subprocess.run(
             words,
             env=dict(environ),
             cwd="/",
@@ -59,27 +65,29 @@ def run_logged(
             preexec_fn=_die_with_parent(os.getpid(), signal.SIGKILL),
         )
     except subprocess.TimeoutExpired:
-        return Ended(-1, f"{words[0]} was stopped: it did not end within {timeout_s:.0f} seconds")
+        return EndedCommand(
+            -1, f"{words[0]} was stopped: it did not end within {timeout_s:.0f} seconds"
+        )
     except OSError as error:
-        return Ended(-1, f"{words[0]} could not be started: {error.strerror}")
-    output = ended.stderr + ended.stdout
+        return EndedCommand(-1, f"{words[0]} could not be started: {error.strerror}")
+    output = process.stderr + process.stdout
     steps.log(output)
-    return Ended(ended.returncode, output.strip(), ended.stdout)
+    return EndedCommand(process.returncode, output.strip(), process.stdout)
 
 
 @contextmanager
-def beside(
+def run_in_background(
     steps: Steps, command: Sequence[str | Path], *, environ: Mapping[str, str], timeout_s: int
 ) -> Iterator[None]:
-    """Let `command`, which has nothing to say, run until this block is done and it is, too.
+    """Run `command` without its output during the block, and wait for it at the end.
 
-    It ends with all that it started when the block fails, when this process dies, and at its
-    deadline: an apt-get that is left behind keeps its lock from everybody.
+    The command and its child processes are stopped if the block fails, if this process dies, and
+    at the deadline: an abandoned apt-get would keep its lock.
     """
-    # It passes a SIGTERM on to all of them; SIGKILL would take itself alone.
+    # `timeout` passes SIGTERM on to its whole process group; SIGKILL would end only itself.
     words = ["timeout", "--kill-after=5", str(timeout_s), *map(str, command)]
     steps.log("$ " + " ".join(words) + " &")
-    running = subprocess.Popen(
+    process = subprocess.Popen(
         words,
         env=dict(environ),
         cwd="/",
@@ -90,10 +98,10 @@ def beside(
     )
     try:
         yield
-        running.wait()
+        process.wait()
     finally:
-        running.terminate()
-        running.wait()
+        process.terminate()
+        process.wait()
 
 
 def run_through(
@@ -103,10 +111,10 @@ def run_through(
     standard_input: str,
     pass_fd: int,
 ) -> int:
-    """Run `command` with our own terminal; it is asked to stop (and to undo) if we die.
+    """Run `command` on our terminal and return its exit code; it gets SIGTERM if we die.
 
-    Ctrl-C reaches it directly, so this waits for what it makes of it. `pass_fd` goes to it,
-    and is closed here. It works where we were called: plugins of TLJH may write files there.
+    It inherits `pass_fd`, which is closed here, and our working directory: plugins of TLJH may
+    write files there. Ctrl-C reaches it directly, so we wait for its rollback.
     """
     process = subprocess.Popen(
         [str(word) for word in command],
@@ -122,7 +130,7 @@ def run_through(
     except BrokenPipeError:
         pass
     except BaseException as error:
-        # Ctrl-C has reached it already; a second signal could cut its undoing short.
+        # Ctrl-C has reached it already; a second signal could interrupt its rollback.
         if not isinstance(error, KeyboardInterrupt):
             process.send_signal(signal.SIGTERM)
         process.wait()

@@ -1,9 +1,9 @@
-"""The internal mode that tljh calls to build another hub environment: JSON in, JSON out.
+"""Internal mode in which tljh builds another hub environment: JSON in, JSON out.
 
-Each environment keeps the bootstrap that built it as share/tljh/bootstrap.py, so that there
-is one builder. On standard input: {"prefix", "specs": [...] or null to ask the environment in
-use, "plugins": [...], "pip_spec": null, "env": {...}}. On standard output: {"environment",
-"built", "packages"}, or {"errors": [...]} with exit code 1. Progress goes to standard error.
+Each environment keeps the bootstrap that built it as share/tljh/bootstrap.py, so that there is
+one builder. On standard input: {"prefix", "specs": [...] or null to ask the current environment,
+"plugins": [...], "pip_spec": null, "env": {...}}. On standard output: {"environment", "built",
+"packages"}, or {"errors": [...]} with exit code 1. Progress goes to standard error.
 """
 
 from __future__ import annotations
@@ -19,32 +19,34 @@ from tljh.base.package_indexes import pip_configuration_files, read_pip_configur
 from tljh_installer.environment import Builder
 from tljh_installer.facts import find_python
 from tljh_installer.index import PackagePages
-from tljh_installer.release import Carried
+from tljh_installer.release import Payload
 from tljh_installer.steps import Steps
 
 
-def answer(question: str, carried: Carried, pages: PackagePages, environ: Mapping[str, str]) -> int:
-    """Build what `question` asks for, and print where it is."""
-    asked = json.loads(question)
+def rebuild(
+    request_text: str, payload: Payload, pages: PackagePages, environ: Mapping[str, str]
+) -> int:
+    """Build the requested environment, print the result and return the exit code."""
+    request = json.loads(request_text)
     os.umask(0o022)
-    kept = asked.get("env") or {}
-    if kept:
-        environ = {**environ, **kept}
+    kept_variables = request.get("env") or {}
+    if kept_variables:
+        environ = {**environ, **kept_variables}
         configuration = read_pip_configuration(pip_configuration_files(environ))
         pages = PackagePages(sources_from(environ, configuration))
-    prefix = Path(asked["prefix"])
+    prefix = Path(request["prefix"])
     builder = Builder(
         steps=Steps(sys.stderr),
-        carried=carried,
+        payload=payload,
         pages=pages,
         python=find_python(),
         prefix=prefix,
-        versions=Path(asked.get("versions") or prefix / "versions"),
+        versions=Path(request.get("versions") or prefix / "versions"),
         environ=environ,
-        pip_spec=asked.get("pip_spec"),
+        pip_spec=request.get("pip_spec"),
     )
     try:
-        hub = builder.build(asked.get("plugins") or [], specs=asked.get("specs"))
+        hub = builder.build(request.get("plugins") or [], specs=request.get("specs"))
     except TljhError as error:
         print(json.dumps({"errors": [finding.as_json() for finding in error.findings]}))
         return int(Exit.FAILED)

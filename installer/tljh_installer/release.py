@@ -1,4 +1,4 @@
-"""What a bootstrap carries, and the one file that it can all be put in."""
+"""Content of a bootstrap, and the single file that carries all of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from tljh import __version__
 from tljh_installer.wheel import Wheel, archive, build_wheel
 
-# What the installer shares with what it installs; these need the standard library only.
+# Modules of tljh that the installer uses, too. They need the standard library only.
 SHARED = (
     "tljh/__init__.py",
     "tljh/base/__init__.py",
@@ -23,15 +23,15 @@ SHARED = (
 )
 _MARK = 'start("""\n'
 _END = '""")\n'
-# A download that was cut in the middle ends in a SyntaxError that quotes this line.
+# After an incomplete download, Python quotes this line in its SyntaxError.
 _CARRIED_MARK = (
-    'start("""  # <- if an error message points here, the download was cut off: repeat it\n'
+    'start("""  # <- if an error message points here, the download is incomplete: repeat it\n'
 )
 
 
 @dataclass(frozen=True)
-class Carried:
-    """The version that a bootstrap installs: wheel and lock, and how to write it all down."""
+class Payload:
+    """The release that a bootstrap installs; `bootstrap` returns it as one self-contained file."""
 
     version: str
     lock: str
@@ -44,7 +44,7 @@ def _modules(read: Callable[[str], bytes], names: list[str]) -> list[tuple[str, 
 
 
 def self_contained(head: str, modules: list[tuple[str, bytes]], lock: str, wheel: Wheel) -> bytes:
-    """One bootstrap.py: the head as it is, the rest as text inside its last statement."""
+    """Return one bootstrap.py: the unchanged `head`, and the rest as text in its last statement."""
     files = [
         *modules,
         ("carried/bootstrap.py", head.encode()),
@@ -59,8 +59,8 @@ def self_contained(head: str, modules: list[tuple[str, bytes]], lock: str, wheel
     return (before + _CARRIED_MARK + lines + "\n" + _END).encode()
 
 
-def from_checkout(checkout: Path) -> Carried:
-    """What a checkout installs: itself."""
+def from_checkout(checkout: Path) -> Payload:
+    """Return the release that a checkout contains."""
     installer = checkout / "installer"
     head = (installer / "bootstrap.py").read_text(encoding="utf-8")
     lock = (installer / "hub.lock").read_text(encoding="utf-8")
@@ -75,13 +75,13 @@ def from_checkout(checkout: Path) -> Carried:
         for path in (installer / "tljh_installer").iterdir()
         if path.suffix in (".py", ".html")
     ]
-    return Carried(
+    return Payload(
         __version__, lock, wheel, lambda: self_contained(head, _modules(read, names), lock, wheel)
     )
 
 
-def from_archive(path: str) -> Carried:
-    """What the running release carries; `path` is the archive that it was imported from."""
+def from_archive(path: str) -> Payload:
+    """Return the release that is running; `path` is the archive that it was imported from."""
     with zipfile.ZipFile(path) as file:
         contents = {name: file.read(name) for name in file.namelist()}
     (wheel_name,) = (name for name in contents if name.endswith(".whl"))
@@ -89,7 +89,7 @@ def from_archive(path: str) -> Carried:
     lock = contents["carried/hub.lock"].decode()
     wheel = Wheel(wheel_name.rpartition("/")[2], contents[wheel_name])
     names = [name for name in contents if name.startswith("tljh_installer/")]
-    return Carried(
+    return Payload(
         __version__,
         lock,
         wheel,
@@ -98,7 +98,7 @@ def from_archive(path: str) -> Carried:
 
 
 def page_html(archive_path: str | None) -> str:
-    """The progress page, which lies beside the modules in both forms."""
+    """Return the HTML of the progress page, from the release's archive or from the checkout."""
     if archive_path is None:
         return (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
     with zipfile.ZipFile(archive_path) as file:

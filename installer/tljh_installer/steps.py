@@ -1,8 +1,8 @@
-"""What the person who waits sees, and what the log keeps: one step after the other.
+"""Progress of the installation, for the terminal, installer.log and the progress page.
 
-On a terminal the running step shows its seconds; otherwise there is a line for each when it
-is done. The same goes to installer.log (all that ran, no secrets) and, while a progress page
-is up, as JSON lines to the file that it reads.
+A terminal shows the current step with its seconds; other outputs get a line for each finished
+step. installer.log has in addition the output of all programs, without secrets. The progress page
+reads the same events as lines of JSON from a file.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TextIO
 
-# The mode that The Littlest JupyterHub gives it, whose checks of an installation ask for it.
+# The Littlest JupyterHub's mode of this file, which its own checks of an installation expect.
 LOG_MODE = 0o500
 _TICK_S = 0.2
 _URL_LOGIN = re.compile(r"(\w+://)[^/\s@]+@")
 
 
 class Redactor:
-    """Takes secrets out of text: the ones it was told, and any login inside a URL."""
+    """Removes secrets from text: the given ones, and the login in every URL."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        # The longest first: one may be part of another. As whole words: a password like `admin`
-        # would eat the text.
-        found = sorted(filter(None, secrets), key=len, reverse=True)
-        whole = "|".join(re.escape(secret) for secret in found)
-        self._secrets = re.compile(rf"(?<![\w-])(?:{whole})(?![\w-])") if whole else None
+        # The longest first, because one may be part of another. Whole words only: a password such
+        # as `admin` occurs in other words, too.
+        longest_first = sorted(filter(None, secrets), key=len, reverse=True)
+        either = "|".join(re.escape(secret) for secret in longest_first)
+        self._secrets = re.compile(rf"(?<![\w-])(?:{either})(?![\w-])") if either else None
 
     def __call__(self, text: str) -> str:
         if self._secrets is not None:
@@ -43,7 +43,7 @@ class Redactor:
 
 
 class Step:
-    """A step that runs; `detail` is what its line says when it is done."""
+    """A running step; `detail` is shown at the end of its line when it is done."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -56,7 +56,7 @@ class Step:
 
 
 class Steps:
-    """Prints, logs and publishes steps. A log that cannot be written never ends an install."""
+    """Prints, logs and publishes steps; an error in doing so never ends an installation."""
 
     def __init__(self, out: TextIO, redact: Redactor | None = None) -> None:
         self._out = out
@@ -68,7 +68,7 @@ class Steps:
         self._lock = threading.Lock()
 
     def open_log(self, path: Path) -> None:
-        """From now on write to `path`, beginning with what was said so far."""
+        """Start to write to `path`, beginning with all earlier lines."""
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, LOG_MODE)
         os.fchmod(descriptor, LOG_MODE)
@@ -78,11 +78,11 @@ class Steps:
             self._write_log(line)
 
     def open_events(self, path: Path) -> None:
-        """From now on append every event to `path` as a line of JSON."""
+        """Start to append events to `path`, as lines of JSON."""
         self._events = path
 
     def log(self, text: str) -> None:
-        """Keep `text` in the log, and show it in the tail of the progress page."""
+        """Write `text` to the log and to the progress page."""
         for line in self._redact(text).splitlines():
             self._stamp(line)
             self.event({"event": "log", "line": line})
@@ -96,7 +96,7 @@ class Steps:
         self._write_log(f"{stamp} {line}")
 
     def say(self, text: str) -> None:
-        """A line for the person and for the log."""
+        """Print a line, and write it to the log."""
         text = self._redact(text)
         with self._lock:
             self._print(text + "\n")
@@ -108,12 +108,12 @@ class Steps:
                 file.write(json.dumps(event) + "\n")
 
     def republish(self, stream: TextIO) -> None:
-        """Log and publish the events of `tljh install`, which shows them itself."""
+        """Log and publish the events of `tljh install`, which prints them itself."""
         for line in stream:
             with contextlib.suppress(ValueError, AttributeError):
                 event = json.loads(line)
                 if event.get("event") == "failed":
-                    # Who reads the page is told that it failed, who reads the log also why.
+                    # Only the log gets the reason; main.py publishes the failure itself.
                     self._write_failure(str(event.get("what", "")))
                     continue
                 if event.get("event") == "log":
@@ -128,7 +128,7 @@ class Steps:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
-        """Run a block as a step: its line appears when it ends, well or not."""
+        """Run a block as a step; print its line when it ends, whether or not it failed."""
         step = Step(name)
         self.event({"event": "step", "name": name, "state": "running"})
         ended = threading.Event()
@@ -170,7 +170,7 @@ class Steps:
                 self._print(f"\r\x1b[K {step.seconds:6.1f} s  {step.name} …")
 
     def _print(self, text: str) -> None:
-        # A closed terminal or pipe is no reason to stop half-way.
+        # A closed terminal or pipe must not end the installation half-way.
         with contextlib.suppress(OSError, ValueError):
             self._out.write(text)
             self._out.flush()
@@ -184,5 +184,5 @@ class Steps:
 
 
 def standard(json_result: bool, secrets: Iterable[str] = ()) -> Steps:
-    """Steps on standard output; on standard error where that carries a JSON result."""
+    """Return steps on standard output; on standard error if the former has a JSON result."""
     return Steps(sys.stderr if json_result else sys.stdout, Redactor(secrets))

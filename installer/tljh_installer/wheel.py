@@ -1,7 +1,7 @@
-"""Write tljh's wheel from a checkout: no build backend, no network, nothing left behind.
+"""Builder of tljh's wheel from a checkout, without a build backend, network or temporary files.
 
-A wheel is a zip file with three text files of metadata. Made here, its bytes depend on the
-sources alone, so the digest that names a hub environment does too.
+A wheel is a zip file with a few text files of metadata. The bytes of ours depend on the sources
+alone. So a hub environment, which is named by their digest, is rebuilt only when they change.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# The oldest moment that a zip file can tell.
+# The oldest time that a zip file can store.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 _GENERATOR = "tljh-installer"
 
@@ -78,8 +78,8 @@ def read_project(setup_cfg: str, init: str) -> Project:
 
 
 def package_files(checkout: Path, package_data: tuple[str, ...]) -> list[tuple[str, bytes]]:
-    """The files of the package, as setuptools would choose them, in a fixed order."""
-    found = []
+    """Return the files of the package that setuptools would choose, in a fixed order."""
+    files = []
     for path in sorted((checkout / "tljh").rglob("*")):
         name = path.relative_to(checkout / "tljh").as_posix()
         if "__pycache__" in path.parts or not path.is_file():
@@ -88,8 +88,8 @@ def package_files(checkout: Path, package_data: tuple[str, ...]) -> list[tuple[s
         if path.suffix == ".py" or any(
             fnmatch.fnmatch(path.name, p) or fnmatch.fnmatch(name, p) for p in patterns
         ):
-            found.append((f"tljh/{name}", path.read_bytes()))
-    return found
+            files.append((f"tljh/{name}", path.read_bytes()))
+    return files
 
 
 def _metadata(project: Project) -> bytes:
@@ -108,13 +108,13 @@ def _metadata(project: Project) -> bytes:
 def _entry_points(project: Project) -> bytes:
     text = ""
     for group, points in project.entry_points.items():
-        text += f"[{group}]\n" + "".join(f"{name} = {what}\n" for name, what in points.items())
+        text += f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in points.items())
         text += "\n"
     return text.encode()
 
 
 def archive(files: list[tuple[str, bytes]], compression: int) -> bytes:
-    """A zip file whose bytes depend on `files` only."""
+    """Return a zip file whose bytes depend on `files` only."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         for name, data in files:
@@ -137,7 +137,7 @@ def _record(files: list[tuple[str, bytes]], own_name: str) -> bytes:
 
 
 def build_wheel(checkout: Path) -> Wheel:
-    """The wheel of the checkout at `checkout`, which is only read."""
+    """Return the wheel of a checkout, which is only read."""
     project = read_project(
         (checkout / "setup.cfg").read_text(encoding="utf-8"),
         (checkout / "tljh" / "__init__.py").read_text(encoding="utf-8"),
@@ -154,6 +154,6 @@ def build_wheel(checkout: Path) -> Wheel:
         (f"{info}/entry_points.txt", _entry_points(project)),
     ]
     files.append((f"{info}/RECORD", _record(files, f"{info}/RECORD")))
-    # Stored, not compressed: compressed bytes would depend on the machine's zlib.
+    # Not compressed: compressed bytes would depend on the machine's zlib.
     data = archive(files, zipfile.ZIP_STORED)
     return Wheel(f"{project.name}-{project.version}-py3-none-any.whl", data)

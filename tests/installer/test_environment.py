@@ -14,7 +14,7 @@ import pytest
 from tljh_installer.environment import STAMP, Builder, read_stamp
 from tljh_installer.facts import find_python
 from tljh_installer.index import PackagePages
-from tljh_installer.release import Carried
+from tljh_installer.release import Payload
 from tljh_installer.steps import Steps
 from tljh_installer.wheel import Wheel
 
@@ -50,7 +50,7 @@ class Workshop:
 
     index: FakeIndex
     root: Path
-    carried: Carried
+    payload: Payload
     environ: Mapping[str, str]
 
     @property
@@ -64,7 +64,7 @@ class Workshop:
     def builder(self, **changes: object) -> Builder:
         builder = Builder(
             steps=Steps(io.StringIO()),
-            carried=self.carried,
+            payload=self.payload,
             pages=PackagePages(Sources(index=self.index.url, timeout_s=10)),
             python=find_python(),
             prefix=self.prefix,
@@ -89,7 +89,7 @@ def workshop(index: FakeIndex, uv_wheel: tuple[str, bytes], tmp_path: Path) -> W
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     environ["UV_CACHE_DIR"] = str(tmp_path / "cache")
     return Workshop(
-        index, tmp_path, Carried("0.1", lock, Wheel(*TLJH), lambda: b"# bootstrap\n"), environ
+        index, tmp_path, Payload("0.1", lock, Wheel(*TLJH), lambda: b"# bootstrap\n"), environ
     )
 
 
@@ -113,7 +113,7 @@ def test_an_environment_has_what_is_locked_and_tljh_and_its_own_builder(workshop
     assert list(hub.path.glob("lib/python3*/site-packages/__pycache__/tiny.*.pyc"))
     stamp = read_stamp(hub.path)
     assert stamp is not None
-    assert stamp.wanted == hub.wanted
+    assert stamp.spec == hub.spec
 
 
 def test_building_again_finds_it_and_asks_no_index(workshop: Workshop) -> None:
@@ -181,7 +181,7 @@ def test_an_index_that_fails_half_way_is_named_and_leaves_nothing(
 def test_plugins_come_along_and_locked_versions_stay(workshop: Workshop) -> None:
     hub = workshop.builder().build(["plugin"])
     assert imports(hub.path, "import plugin, tiny; assert tiny.value == 1")
-    assert hub.wanted.specs == ("plugin",)
+    assert hub.spec.specs == ("plugin",)
 
 
 def test_a_plugin_that_needs_another_version_than_the_locked_is_refused(workshop: Workshop) -> None:
@@ -208,7 +208,7 @@ def test_what_a_new_plugin_asks_for_is_installed_in_the_same_build(workshop: Wor
     workshop.prefix.mkdir()
     (workshop.prefix / "specs").write_text("plugin\n")
     hub = workshop.builder().build([])
-    assert hub.wanted.specs == ("plugin",)
+    assert hub.spec.specs == ("plugin",)
     assert imports(hub.path, "import plugin")
 
 
@@ -228,7 +228,7 @@ def test_an_environment_whose_python_is_gone_is_rebuilt_with_what_it_had(
 def test_another_python_of_the_system_means_another_environment(workshop: Workshop) -> None:
     builder = workshop.builder()
     other = replace(builder.python, path="/usr/bin/python3.99", tag="cpython-399")
-    assert builder.wanted([]).digest != replace(builder, python=other).wanted([]).digest
+    assert builder.spec_with([]).digest != replace(builder, python=other).spec_with([]).digest
 
 
 def test_a_spec_overrides_the_wheel_only(workshop: Workshop, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_pythonpath_of_the_caller_does_not_leak_in(workshop: Workshop, tmp_path:
 def test_killed_at_any_moment_the_next_run_converges(workshop: Workshop, tmp_path: Path) -> None:
     """SIGKILL for the builder's process only: what it started has to die with it."""
     lock = tmp_path / "hub.lock"
-    lock.write_text(workshop.carried.lock)
+    lock.write_text(workshop.payload.lock)
     wheel = tmp_path / TLJH[0]
     wheel.write_bytes(TLJH[1])
     script = tmp_path / "build.py"
@@ -260,15 +260,15 @@ from pathlib import Path
 from tljh_installer.environment import Builder
 from tljh_installer.facts import find_python
 from tljh_installer.index import PackagePages
-from tljh_installer.release import Carried
+from tljh_installer.release import Payload
 from tljh.sources import Sources
 from tljh_installer.steps import Steps
 from tljh_installer.wheel import Wheel
 wheel = Wheel({TLJH[0]!r}, Path({str(wheel)!r}).read_bytes())
-carried = Carried("0.1", Path({str(lock)!r}).read_text(), wheel, lambda: b"")
+payload = Payload("0.1", Path({str(lock)!r}).read_text(), wheel, lambda: b"")
 prefix = Path({str(workshop.prefix)!r})
 print("ready", flush=True)
-Builder(Steps(io.StringIO()), carried, PackagePages(Sources(index={workshop.index.url!r})),
+Builder(Steps(io.StringIO()), payload, PackagePages(Sources(index={workshop.index.url!r})),
     find_python(), prefix, prefix / "versions", os.environ).build([])
 """
     )
@@ -303,7 +303,7 @@ def test_byte_code_is_there_when_an_environment_is_finished(workshop: Workshop) 
             "tljh/conda/worker/bytecode.py": script.read_bytes(),
         },
     )
-    built = workshop.builder(carried=replace(workshop.carried, wheel=Wheel(*wheel))).build([])
+    built = workshop.builder(payload=replace(workshop.payload, wheel=Wheel(*wheel))).build([])
     assert list(built.path.glob("lib/python3*/site-packages/__pycache__/tiny.*.pyc"))
 
 
@@ -312,7 +312,7 @@ def test_told_what_to_add_it_does_not_ask_the_configuration(workshop: Workshop) 
     first = workshop.builder().build([])
     workshop.use(first.path)
     (workshop.prefix / "specs").write_text("plugin\n")
-    assert workshop.builder().build([], specs=[]).wanted.specs == ()
+    assert workshop.builder().build([], specs=[]).spec.specs == ()
 
 
 def test_two_builds_at_once_make_one_environment(workshop: Workshop) -> None:
@@ -331,7 +331,7 @@ def test_the_internal_mode_answers_in_json(
 
     builder = workshop.builder()
     question = json.dumps({"prefix": str(workshop.prefix), "specs": ["plugin"], "env": {}})
-    code = rebuild.answer(question, workshop.carried, builder.pages, workshop.environ)
+    code = rebuild.rebuild(question, workshop.payload, builder.pages, workshop.environ)
     told = json.loads(capsys.readouterr().out)
     assert code == 0
     assert told["built"] is True

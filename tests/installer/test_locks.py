@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from tljh_installer.locks import (
+    downloading_packages,
     dpkg_was_interrupted,
-    packages_fetched,
     record_lock_holder,
     run_lock,
     wait_for_dpkg,
@@ -134,7 +134,7 @@ def test_lists_and_packages_are_fetched_meanwhile_and_a_mirror_that_fails_stops_
     apt_get.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nexit 100\n')
     apt_get.chmod(0o755)
     steps = Steps(io.StringIO())
-    with packages_fetched(steps, {"PATH": f"{tmp_path}:/usr/bin:/bin"}):
+    with downloading_packages(steps, {"PATH": f"{tmp_path}:/usr/bin:/bin"}):
         pass
     update, install = (tmp_path / "asked").read_text().splitlines()
     assert update == "-q update"

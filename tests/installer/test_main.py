@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tljh_installer import facts as machine
 from tljh_installer import main as bootstrap
-from tljh_installer.environment import Builder, HubEnvironment, Wanted
+from tljh_installer.environment import Builder, EnvironmentSpec, HubEnvironment
 from tljh_installer.facts import MachineFacts
 
 FINE = MachineFacts(free_bytes={"/opt/tljh": 20 << 30})
@@ -25,7 +25,7 @@ def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TLJH_INSTALL_PREFIX", str(tmp_path / "opt"))
     monkeypatch.setattr(bootstrap, "run_lock", lambda: machine_lock(tmp_path))
     monkeypatch.setattr(bootstrap, "prepare_dpkg", lambda steps, environ: None)
-    monkeypatch.setattr(bootstrap, "packages_fetched", lambda steps, environ: nullcontext())
+    monkeypatch.setattr(bootstrap, "downloading_packages", lambda steps, environ: nullcontext())
     monkeypatch.setattr(machine, "read_local", lambda prefix, ports: FINE)
     monkeypatch.setattr(machine, "check_network", lambda pages, channels: ({}, {}, ()))
     (tmp_path / "code").write_text("0")
@@ -35,7 +35,7 @@ def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (path / "bin").mkdir(parents=True)
         (path / "bin" / "python").write_text(PYTHON.format(root=tmp_path))
         (path / "bin" / "python").chmod(0o755)
-        return HubEnvironment(path, Wanted("", "", ""), built=True)
+        return HubEnvironment(path, EnvironmentSpec("", "", ""), built=True)
 
     monkeypatch.setattr(Builder, "build", build)
     return tmp_path / "opt"

@@ -114,7 +114,7 @@ def test_version_tells_which_and_where_others_come_from(capsys: pytest.CaptureFi
     assert stopped.value.code == 0
     told = capsys.readouterr().out
     assert "1.2.3" in told
-    assert "a bootstrap.py of its own" in told
+    assert "to install another version" in told
 
 
 def test_the_version_that_it_carries_may_be_asked_for() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tljh_installer.facts import Listener, MachineFacts, PythonFound
+from tljh_installer.facts import Listener, MachineFacts, PythonInterpreter
 from tljh_installer.options import Options
 from tljh_installer.preflight import refusals
 
@@ -39,11 +39,14 @@ def test_other_distributions_are_refused(os_id: str, version: str) -> None:
         (replace(FINE, architecture="i686"), "i686"),
         (replace(FINE, has_systemd=False), "systemd"),
         (replace(FINE, uid=1000), "root"),
-        (replace(FINE, python=PythonFound("/usr/bin/python3", (3, 9, 2))), "/usr/bin/python3"),
+        (
+            replace(FINE, python=PythonInterpreter("/usr/bin/python3", (3, 9, 2))),
+            "/usr/bin/python3",
+        ),
         (replace(FINE, memory_bytes=512 << 20), "512 MB"),
         (replace(FINE, free_bytes={"/opt/tljh": 1 << 30}), "/opt/tljh"),
         (replace(FINE, free_bytes={"/opt/tljh": 9 << 30, "/var": 1 << 20}), "/var"),
-        (replace(FINE, previous="foreign", previous_detail="games"), "something else"),
+        (replace(FINE, previous="foreign", previous_detail="games"), "another program"),
         (replace(FINE, previous="tljh", previous_detail="2.0.0"), "Littlest JupyterHub 2.0.0"),
         (replace(FINE, foreign_commands={"/usr/bin/tljh-config": "a link"}), "tljh-config"),
         (replace(FINE, listeners=(Listener(80, "nginx", 612),)), "nginx (process 612)"),

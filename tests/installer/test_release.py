@@ -11,20 +11,20 @@ from typing import Any
 
 import pytest
 from tljh_installer import release
-from tljh_installer.release import Carried
+from tljh_installer.release import Payload
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HEAD = (CHECKOUT / "installer" / "bootstrap.py").read_text()
 
 
 @pytest.fixture(scope="module")
-def carried() -> Carried:
+def payload() -> Payload:
     return release.from_checkout(CHECKOUT)
 
 
 @pytest.fixture(scope="module")
-def text(carried: Carried) -> str:
-    return carried.bootstrap().decode()
+def text(payload: Payload) -> str:
+    return payload.bootstrap().decode()
 
 
 def calls_when_run(source: str) -> list[str]:
@@ -74,9 +74,9 @@ def test_cut_off_inside_the_payload_python_itself_says_so(text: str, tmp_path: P
     assert "SyntaxError" in ended.stderr
 
 
-def test_the_same_checkout_gives_the_same_bytes(carried: Carried) -> None:
+def test_the_same_checkout_gives_the_same_bytes(payload: Payload) -> None:
     again = release.from_checkout(CHECKOUT)
-    assert again.bootstrap() == carried.bootstrap()
+    assert again.bootstrap() == payload.bootstrap()
 
 
 def test_a_release_runs_from_standard_input_without_a_checkout(text: str, tmp_path: Path) -> None:
