@@ -146,7 +146,7 @@ def test_a_home_is_archived_before_it_is_deleted(hub):
     user = at_work(hub, "hugo")
     user.terminal("echo precious > ~/thesis.txt; ln -s /etc ~/etc-link")
     told = tljh(hub, "remove hugo --delete-home")
-    archive = told["people"][0]["archive"]
+    archive = told["users"][0]["archive"]
     assert hub.run("test -e /home/jupyter-hugo", check=False).code == 1
     assert hub.run("test -e /etc/passwd", check=False).code == 0
     assert hub.run(f"stat -c %a {archive}").stdout.strip() == "600"
@@ -207,7 +207,7 @@ ODD = ("a@b.org", "x.mount", "12345", "Grüße-学", "with+plus", "a=b", "two wo
 
 def test_odd_names_get_an_account_a_server_and_a_way_out(hub):
     names = " ".join(f"'{name}'" for name in ODD)
-    added = tljh(hub, f"add {names} --generate")["people"]
+    added = tljh(hub, f"add {names} --generate")["users"]
     people = []
     for one in added:
         user = HubUser(hub.url, one["name"])

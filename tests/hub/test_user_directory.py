@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tljh.base.paths import Paths
-from tljh.commands.user_change import _removed_line
+from tljh.commands.user_change import removed_line
 from tljh.host.fake import FakeHost
 from tljh.hub.user_directory import read_register
 from tljh.settings.load import load
@@ -19,7 +19,7 @@ def test_with_existing_accounts_users_have_the_machines_own(tmp_path):
     people = read_register(host, load(text), Paths(tmp_path)).people
     assert (people["ann"].account, people["ann"].home) == ("ann", "/home/ann")
     assert people["bob"].account is None
-    line = _removed_line(people["ann"], None, is_own=False)
+    line = removed_line(people["ann"], None, is_managed=False)
     assert "locked" not in line
     assert "stays as it is" in line
 
@@ -30,4 +30,4 @@ def test_with_managed_accounts_users_have_those_of_tljh(tmp_path):
     host.add_user("jupyter-ann", home=Path("/home/jupyter-ann"))
     people = read_register(host, load(b"users: {allowed: [ann]}"), Paths(tmp_path)).people
     assert people["ann"].account == "jupyter-ann"
-    assert "the account locked" in _removed_line(people["ann"], None, is_own=True)
+    assert "the account locked" in removed_line(people["ann"], None, is_managed=True)

@@ -61,14 +61,14 @@ TLJH = Group(
         "user": Group(
             "The users of the hub.",
             {
-                "list": "tljh.commands.user_list:list_people",
+                "list": "tljh.commands.user_list:list_users",
                 "show": "tljh.commands.user_list:show",
                 "add": "tljh.commands.user_change:add",
                 "remove": "tljh.commands.user_change:remove",
                 "disable": "tljh.commands.user_change:disable",
                 "enable": "tljh.commands.user_change:enable",
                 "reset-password": "tljh.commands.user_change:reset_password",
-                "import": "tljh.commands.user_import:import_people",
+                "import": "tljh.commands.user_import:import_users",
                 "export": "tljh.commands.user_list:export",
                 "claim": "tljh.commands.user_claim:claim",
             },

@@ -1,15 +1,16 @@
-"""`tljh user list`, `show` and `export`: who there is, and what they are."""
+"""`tljh user list`, `show` and `export`: the users of the hub."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from tljh.base.paths import paths_from_environment
 from tljh.commands.parameters import NameArgument
-from tljh.host.interface import HostReader
+from tljh.host.real import RealHost
 from tljh.hub.user_directory import Person, Register
-from tljh.operations.user_changes import everybody, person_named
+from tljh.operations.user_changes import HubUsers, read_users
+from tljh.operations.user_details import UserDetails, user_details
 from tljh.users.csv_file import as_csv
 
 ACCESS = {
@@ -20,12 +21,12 @@ ACCESS = {
 }
 
 
-NO_ANSWER = "note: the hub does not answer; who was added there, and servers, are not known"
+NO_ANSWER = "note: the hub does not answer: servers, and users added in the hub, are missing here"
 
 
 @dataclass(frozen=True)
-class People:
-    """Everybody, by name."""
+class UserList:
+    """All users, by name."""
 
     register: Register
 
@@ -51,7 +52,7 @@ class People:
                 )
             )
         if len(rows) == 1:
-            return "nobody yet: sudo tljh user add NAME"
+            return "no users yet: sudo tljh user add NAME"
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         return "\n".join(
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -60,13 +61,11 @@ class People:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One person with all that is known."""
+class UserPage:
+    """One user in detail."""
 
-    person: Person
+    details: UserDetails
     hub_answers: bool
-    home_bytes: int | None
-    limit_bytes: int | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -74,53 +73,33 @@ class Shown:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            **self.person.as_json(),
-            "home_bytes": self.home_bytes,
-            "disk_limit_bytes": self.limit_bytes,
+            **self.details.person.as_json(),
+            "home_bytes": self.details.home_bytes,
+            "disk_limit_bytes": self.details.limit_bytes,
         }
 
     def as_text(self) -> str:
-        person = self.person
-        size = "" if self.home_bytes is None else _size(self.home_bytes)
-        if self.limit_bytes is not None:
-            size += f" of {_size(self.limit_bytes)} that may be used"
-        size = f" ({size})" if size else ""
+        person = self.details.person
         password = {True: "set", False: "not set yet", None: "kept elsewhere"}
         servers = ", ".join(name or "default" for name in person.servers)
         rows = (
             ("name", person.name),
-            ("role", "administrator" if person.is_admin else "user"),
+            ("role", "admin" if person.is_admin else "user"),
             ("access", ACCESS[person.access]),
             ("password", password[person.has_password]),
             ("servers", servers or "none running"),
-            ("groups", ", ".join(person.groups) or "none of the configuration"),
+            ("groups", ", ".join(person.groups) or "none in the configuration"),
             ("last seen", person.last_activity or "never"),
-            ("account", (person.account or "not made yet") + " (locked)" * person.is_locked),
-            ("home", f"{person.home}{size}" if person.home else "not made yet"),
+            ("account", (person.account or "not created yet") + " (locked)" * person.is_locked),
+            ("home", self._home(person) if person.home else "not created yet"),
         )
         return "\n".join(f"{label:<10} {value}" for label, value in rows)
 
-
-def list_people() -> People:
-    """Everybody the hub, the configuration or this machine knows."""
-    return People(everybody()[3])
-
-
-def show(name: NameArgument) -> Shown:
-    """One person: role, access, servers, account, home and its size."""
-    host, _, _, register = everybody()
-    person = person_named(register, name)
-    size = _bytes_in(host, person.home) if person.home else None
-    user = host.user(person.account or "")
-    quota = host.disk_quota(Path(user.home), user.uid) if user else None
-    limit = quota.limit_bytes if quota else None
-    return Shown(person, register.hub_answers, size, limit)
-
-
-def _bytes_in(host: HostReader, home: str) -> int | None:
-    shown = host.query(["du", "--summarize", "--one-file-system", "--block-size=1", home])
-    number = shown.out.split("\t")[0]
-    return int(number) if number.isdigit() else None
+    def _home(self, person: Person) -> str:
+        size = "" if self.details.home_bytes is None else _size(self.details.home_bytes)
+        if self.details.limit_bytes is not None:
+            size += f" of at most {_size(self.details.limit_bytes)}"
+        return f"{person.home} ({size})" if size else str(person.home)
 
 
 def _size(size_bytes: int) -> str:
@@ -133,22 +112,38 @@ def _size(size_bytes: int) -> str:
 
 
 @dataclass(frozen=True)
-class Exported:
-    """People who may log in, as `import` reads them."""
+class UserExport:
+    """Users who may log in, as `tljh user import` reads them."""
 
     people: tuple[Person, ...]
 
     def as_json(self) -> list[dict[str, Any]]:
         return [
-            {"name": one.name, "admin": one.is_admin, "groups": list(one.groups)}
-            for one in self.people
+            {"name": person.name, "admin": person.is_admin, "groups": list(person.groups)}
+            for person in self.people
         ]
 
     def as_text(self) -> str:
-        return as_csv((one.name, one.is_admin, one.groups) for one in self.people).rstrip()
+        rows = ((person.name, person.is_admin, person.groups) for person in self.people)
+        return as_csv(rows).rstrip()
 
 
-def export() -> Exported:
-    """A CSV file of everybody who may log in, as `tljh user import` reads it; no passwords."""
-    people = everybody()[3].people.values()
-    return Exported(tuple(one for one in people if one.access in ("listed", "added")))
+def _users() -> HubUsers:
+    return read_users(RealHost(), paths_from_environment())
+
+
+def list_users() -> UserList:
+    """List every user that the hub, the configuration or this machine has."""
+    return UserList(_users().register)
+
+
+def show(name: NameArgument) -> UserPage:
+    """Print one user: role, access, servers, account, the home directory and its size."""
+    users = _users()
+    return UserPage(user_details(users, name), users.register.hub_answers)
+
+
+def export() -> UserExport:
+    """Print every user who may log in as a CSV file for `tljh user import`, without passwords."""
+    people = _users().register.people.values()
+    return UserExport(tuple(person for person in people if person.access in ("listed", "added")))

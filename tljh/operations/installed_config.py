@@ -1,27 +1,25 @@
-"""The configuration of the hub that is installed here, checked against its own classes."""
+"""config.yaml of the installed hub: reading, editing, and checking it against installed classes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 
 from tljh.base.errors import TljhError
 from tljh.base.files import edit_lock
 from tljh.base.paths import Paths
 from tljh.engine.journal import Journal
-from tljh.host.interface import HostReader
+from tljh.host.interface import Host, HostReader
 from tljh.settings.config_file import ConfigFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tljh.settings.declaration import Problem
+    from tljh.settings.declaration import KeyPath, Problem
     from tljh.settings.root import Config
 
 
-def installed_file(config_path: FilePath | None = None) -> ConfigFile:
-    """The installation's configuration file, or another one held to the same rules."""
+def installed_file(config_path: Path | None = None) -> ConfigFile:
+    """Return config.yaml of the installation, or another file checked by the same rules."""
     import os
 
     from tljh.base.paths import paths_from_environment
@@ -29,9 +27,8 @@ def installed_file(config_path: FilePath | None = None) -> ConfigFile:
     paths = paths_from_environment()
     if config_path is None and os.geteuid() == 0 and not paths.config_file.exists():
         from tljh.host.real import RealReader
-        from tljh.operations.installed_config import standing_configuration
 
-        # Raises where there was a file; before a first installation there is none.
+        # Raises if the file was lost; before a first installation there is none.
         standing_configuration(RealReader(), paths)
     return ConfigFile(
         config_path or paths.config_file, catalogue=paths.traits, file_problems=_file_problems
@@ -39,14 +36,36 @@ def installed_file(config_path: FilePath | None = None) -> ConfigFile:
 
 
 def _file_problems(config: Config, host: HostReader) -> Iterator[Problem]:
-    # Imported at the first edit: `show` and `get` do without.
+    # Imported at the first edit: `show` and `get` do not need it.
     from tljh.operations.referenced_files import referenced_file_problems
 
     return referenced_file_problems(config, host)
 
 
+def edited_configuration(
+    host: Host,
+    paths: Paths,
+    edit: Callable[[str], str],
+    *,
+    key_path: KeyPath,
+) -> Callable[[bytes], bytes]:
+    """Return the `configuration` of a `Request` that edits the text of config.yaml.
+
+    It raises TljhError if the edit adds a mistake; `key_path` is the setting that is edited.
+    """
+    file = ConfigFile(
+        paths.config_file, catalogue=paths.traits, host=host, file_problems=_file_problems
+    )
+
+    def configuration(data: bytes) -> bytes:
+        changed = file.apply(edit, data, key_path=key_path)
+        return changed.after.encode() if changed.is_change else data
+
+    return configuration
+
+
 def configuration_bytes(host: HostReader, paths: Paths) -> bytes:
-    """config.yaml as it stands. Raises TljhError where nothing is installed."""
+    """Return the current config.yaml. Raises TljhError if no hub is installed."""
     if host.readlink(paths.hub) is None:
         raise TljhError(
             f"there is no hub installed at {paths.prefix}",
@@ -56,9 +75,10 @@ def configuration_bytes(host: HostReader, paths: Paths) -> bytes:
 
 
 def standing_configuration(host: HostReader, paths: Paths) -> bytes:
-    """config.yaml as it stands; empty before there was any. Raises TljhError where it is gone.
+    """Return the current config.yaml; empty before the first installation.
 
-    An empty one means defaults, and those let nobody in: lost is not the same.
+    Raises TljhError if the file is missing although the history has states: an empty file would
+    mean defaults, by which no user may log in.
     """
     data = host.read(paths.config_file)
     if data is not None:
@@ -68,15 +88,16 @@ def standing_configuration(host: HostReader, paths: Paths) -> bytes:
         return b""
     raise TljhError(
         f"{paths.config_file} is missing",
-        why="the hub goes on as it was last applied; without the file nobody would be let in",
-        fix=f"bring back what was applied last: sudo tljh-config rollback {states[-1]}",
+        why="the hub runs with the configuration that was applied last; with the defaults "
+        "of an empty file no user could log in",
+        fix=f"restore the file that was applied last: sudo tljh-config rollback {states[-1]}",
     )
 
 
 def config_place(host: HostReader, paths: Paths) -> Path:
-    """Where config.yaml lies: behind the link, where somebody keeps it elsewhere."""
+    """Return the path of config.yaml with symbolic links followed; admins may keep it elsewhere."""
     place = paths.config_file
-    # Links that go round in a circle are told by whoever reads the file.
+    # A circle of links ends after 40 steps, as in the kernel; reading the file reports it.
     for _ in range(40):
         target = host.readlink(place)
         if target is None:
@@ -86,16 +107,17 @@ def config_place(host: HostReader, paths: Paths) -> Path:
 
 
 def config_lock(host: HostReader, paths: Paths) -> Path:
-    """Held by whoever edits config.yaml."""
+    """Return the lock that every writer of config.yaml holds."""
     return edit_lock(config_place(host, paths))
 
 
 def load_configuration(
     host: HostReader, paths: Paths, data: bytes, environment: Path | None = None
 ) -> Config:
-    """`data` as settings. Raises TljhError with every finding.
+    """Parse and check the content of config.yaml. Raises TljhError with every finding.
 
-    `environment` is the hub environment whose classes count; without it, the one in use.
+    Class sections are checked against the classes of `environment`; by default, of the current
+    hub environment.
     """
     from tljh.settings.load import load
     from tljh.settings.trait_catalogue import Catalogue, place

@@ -1,4 +1,4 @@
-"""Public address."""
+"""The address under which users reach the hub, for messages and links."""
 
 from __future__ import annotations
 
@@ -6,28 +6,39 @@ from typing import TYPE_CHECKING
 
 from tljh.host.interface import HostReader
 from tljh.settings.derived import site_url
+from tljh.users.claims import Claim
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
 
 
 def public_url(config: Config, host: HostReader) -> str:
-    """The address people use, as well as this machine knows it."""
-    known = site_url(config)
-    if known is not None:
-        return known
+    """Return the URL of the hub, which ends in base_url.
+
+    Without a configured domain it has the address of this machine's network interface: behind
+    NAT users need another one, which this machine cannot know.
+    """
+    url = site_url(config)
+    if url is not None:
+        return url
     if config.https.enabled:
-        scheme, port, usual = "https", config.https.port, 443
+        scheme, port, default_port = "https", config.https.port, 443
     else:
-        scheme, port, usual = "http", config.http.port, 80
-    shown_port = "" if port == usual else f":{port}"
-    return f"{scheme}://{_own_address(host)}{shown_port}{config.base_url}"
+        scheme, port, default_port = "http", config.http.port, 80
+    port_suffix = "" if port == default_port else f":{port}"
+    return f"{scheme}://{_own_address(host)}{port_suffix}{config.base_url}"
+
+
+def claim_link(config: Config, host: HostReader, claim: Claim) -> str:
+    """Return the URL by which an admin sets a first password."""
+    return public_url(config, host).removesuffix(config.base_url) + claim.path(config.base_url)
 
 
 def _own_address(host: HostReader) -> str:
-    """The address that this machine's default route goes out from; loopback without one."""
-    shown = host.query(["ip", "-4", "-o", "route", "get", "192.0.2.1"])
-    words = shown.out.split()
-    if shown.ok and "src" in words:
+    """Return the source address of this machine's default route; loopback without a route."""
+    # 192.0.2.1 is a documentation address: no packet is sent, the kernel only looks up the route.
+    route = host.query(["ip", "-4", "-o", "route", "get", "192.0.2.1"])
+    words = route.out.split()
+    if route.ok and "src" in words:
         return words[words.index("src") + 1]
     return "127.0.0.1"

@@ -1,49 +1,78 @@
-"""User changes."""
+"""The one way in which commands change the lists of users: edit config.yaml and apply it."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from tljh.base.errors import TljhError
-from tljh.base.paths import PASSWORDS, Paths, paths_from_environment
-from tljh.base.progress import progress_for
+from tljh.base.paths import Paths
+from tljh.base.progress import Progress
 from tljh.engine.facts import Facts
 from tljh.engine.resource import Resource
-from tljh.host.password_store import hash_password
-from tljh.host.real import RealHost
+from tljh.host.interface import Host
 from tljh.hub.user_access import People
 from tljh.hub.user_directory import Person, Register, read_register
 from tljh.operations.converge import Outcome, converge
 from tljh.operations.install_and_reload import request_for
-from tljh.operations.installed_config import configuration_bytes, installed_file, load_configuration
+from tljh.operations.installed_config import (
+    configuration_bytes,
+    edited_configuration,
+    load_configuration,
+)
 from tljh.plugins.manager import Contributions
-from tljh.settings.derived import uses_first_use, uses_native
-from tljh.users.first_passwords import FirstPasswords
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
 
 
-def change_lists(
+@dataclass(frozen=True)
+class HubUsers:
+    """The users of an installed hub, with the configuration that lists them."""
+
+    host: Host
+    paths: Paths
+    config: Config
+    register: Register
+
+    def named(self, name: str) -> Person:
+        """Return a user. Raises TljhError, with the nearest name, for an unknown one."""
+        people = self.register.people
+        person = people.get(name.lower()) or people.get(name)
+        if person is not None:
+            return person
+        matches = get_close_matches(name, people, 1)
+        raise TljhError(
+            f"there is no user {name}",
+            why=None if self.register.hub_answers else "the hub does not answer; it may have more",
+            fix=f"did you mean {matches[0]}?" if matches else "list all: sudo tljh user list",
+        )
+
+
+def read_users(host: Host, paths: Paths) -> HubUsers:
+    """Read the configuration and all users. Raises TljhError if no hub is installed."""
+    config = load_configuration(host, paths, configuration_bytes(host, paths))
+    return HubUsers(host, paths, config, read_register(host, config, paths))
+
+
+def change_users(
+    users: HubUsers,
     command: str,
     edit: Callable[[str], str],
+    progress: Progress,
     *,
     removing: Iterable[str] = (),
     passwords: Sequence[Resource] = (),
-    as_json: bool = False,
 ) -> Outcome:
-    """Edit config.yaml and apply it; when that fails, the file is put back as well."""
-    file = installed_file()
-    changed = file.change(edit, key_path=("users",))
-    from tljh.base.paths import paths_from_environment
+    """Edit the text of config.yaml and apply it, as one change that is kept or rolled back.
 
-    paths, host = paths_from_environment(), RealHost()
-    request = request_for(host, paths, command)
+    `command` is the entry of the history. Users in `removing` lose their access even if no list
+    ever named them. Raises TljhError with what the edit would make wrong, or why it was rolled
+    back; config.yaml is then as it was.
+    """
+    host, paths = users.host, users.paths
     removed = frozenset(removing)
 
     def adjust(
@@ -57,53 +86,11 @@ def change_lists(
             *passwords,
         ]
 
-    request = replace(request, adjust=adjust)
-    try:
-        return converge(host, paths, request, progress_for(sys.stderr, silent=as_json))
-    except TljhError:
-        if changed.is_change:
-            with contextlib.suppress(TljhError):
-                file.replace(changed.after.encode(), changed.before.encode())
-        raise
-
-
-def first_passwords(config: Config, paths: Paths, given: dict[str, str]) -> list[FirstPasswords]:
-    """First passwords as resources. Raises TljhError where the authenticator keeps none there."""
-    if given and not uses_first_use(config):
-        raise keeps_no_passwords(config)
-    hashes = {name: hash_password(password) for name, password in given.items()}
-    return [FirstPasswords(paths.state_dir / PASSWORDS, hashes)] if hashes else []
-
-
-def keeps_no_passwords(config: Config) -> TljhError:
-    if uses_native(config):
-        return TljhError(
-            "native takes no first password from here",
-            why="people choose theirs when they sign up, and keep it from then on",
-            fix=f"send them to {config.base_url}hub/signup; a forgotten one can be reset",
-        )
-    return TljhError(
-        f"auth.type {config.auth.type} keeps no passwords on this machine",
-        why="people log in with what they have elsewhere",
-        fix="change the password where it is kept",
+    request = replace(
+        request_for(host, paths, command),
+        # Never written before the engine holds its lock and has its journal: Ctrl-C, a full disk
+        # or SIGKILL would leave the edit in config.yaml, and the next reload would apply it.
+        configuration=edited_configuration(host, paths, edit, key_path=("users",)),
+        adjust=adjust,
     )
-
-
-def everybody() -> tuple[RealHost, Paths, Config, Register]:
-    """What all commands about people begin with."""
-    paths, host = paths_from_environment(), RealHost()
-    config = load_configuration(host, paths, configuration_bytes(host, paths))
-    return host, paths, config, read_register(host, config, paths)
-
-
-def person_named(register: Register, name: str) -> Person:
-    """Raises TljhError, with the nearest name, for somebody nobody knows."""
-    found = register.people.get(name.lower()) or register.people.get(name)
-    if found is not None:
-        return found
-    near = get_close_matches(name, register.people, 1)
-    raise TljhError(
-        f"there is nobody called {name}",
-        why=None if register.hub_answers else "the hub does not answer, so its people are unknown",
-        fix=f"did you mean {near[0]}?" if near else "see who there is: sudo tljh user list",
-    )
+    return converge(host, paths, request, progress)

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from tljh.base.paths import Paths
-from tljh.commands.user_notes import notes_on_removing, notes_on_sign_ups
+from tljh.operations.user_notes import notes_on_removing, notes_on_sign_ups
 from tljh.settings.load import load
 from tljh.users.declared_access import LEDGER, DeclaredAccess
 from tljh.users.facts import logins_with_password

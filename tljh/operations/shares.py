@@ -1,0 +1,89 @@
+"""Shared folders: listing, adding and removing them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tljh.base.account_names import account_name, is_acceptable
+from tljh.base.errors import TljhError
+from tljh.base.progress import Progress
+from tljh.host.accounts import managed_accounts
+from tljh.host.interface import Host
+from tljh.operations.user_changes import HubUsers, change_users
+from tljh.settings.declaration import KeyPath
+from tljh.settings.yaml_edit import set_value, unset_value
+from tljh.users.shared_folders import ROOT
+
+FOLDERS: KeyPath = ("users", "shared_folders")
+
+
+LINK_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True)
+class SharingGroup:
+    """The group that shares a folder; `members` are accounts, existing and expected ones."""
+
+    name: str
+    members: tuple[str, ...]
+
+
+def shares(users: HubUsers) -> Mapping[str, SharingGroup]:
+    """Return the shared folders by name."""
+    groups = {}
+    for name, group in users.config.users.shared_folders.items():
+        entry = users.host.group(group)
+        members = set(entry.members) if entry else set()
+        # Before the first login a user has no account, so is in no group of the machine yet.
+        listed = users.config.users.extra_user_groups.get(group, ())
+        members |= {account_name(login) for login in listed if is_acceptable(login)}
+        groups[name] = SharingGroup(group, tuple(sorted(members)))
+    return groups
+
+
+def add_share(users: HubUsers, name: str, group: str, progress: Progress) -> list[str]:
+    """Share a folder with a group, and return the accounts in whose home it is linked now."""
+    change_users(
+        users,
+        f"share add {name}",
+        lambda text: set_value(text, (*FOLDERS, name), group),
+        progress,
+    )
+    return _link(users.host, ROOT / name, group)
+
+
+def _link(host: Host, folder: Path, group: str) -> list[str]:
+    """Link the folder in the home directories of the group's members.
+
+    The home directories belong to users, who could redirect a write of root by a symbolic link.
+    So each link is made with the rights of its user.
+    """
+    entry = host.group(group)
+    linked = []
+    for account in managed_accounts(host):
+        if entry is None or account.name not in entry.members:
+            continue
+        link = Path(account.home) / folder.name
+        if host.info(link) is not None:
+            continue
+        command = ["runuser", "-u", account.name, "--", "ln", "-s", "-n", str(folder), str(link)]
+        if host.run(command, timeout_s=LINK_TIMEOUT_S).ok:
+            linked.append(account.name)
+    return linked
+
+
+def remove_share(users: HubUsers, name: str, progress: Progress) -> None:
+    """Stop managing a shared folder; its files stay. Raises TljhError for an unknown name."""
+    if name not in users.config.users.shared_folders:
+        raise TljhError(
+            f"there is no shared folder {name}",
+            fix="list them: sudo tljh share list",
+        )
+    change_users(
+        users,
+        f"share remove {name}",
+        lambda text: unset_value(text, (*FOLDERS, name)),
+        progress,
+    )
