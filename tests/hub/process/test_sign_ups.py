@@ -35,8 +35,8 @@ def test_a_sign_up_counts_once_it_was_authorized_or_listed(paths):
 
 def test_whoever_adds_somebody_who_waits_is_told_what_counts(paths):
     (note,) = notes_on_sign_ups(NATIVE, paths, ["Carla", "lena", "new"], is_admin=True)
-    assert "somebody signed up as carla" in note
-    assert "the link alone" in note
+    assert "carla signed up before an admin authorized the name" in note
+    assert "only the claim link" in note
     (note,) = notes_on_sign_ups(NATIVE, paths, ["carla"], is_admin=False)
     assert "tljh user reset-password carla" in note
 
