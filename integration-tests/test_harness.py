@@ -83,7 +83,7 @@ def test_keys_that_are_not_ubuntus_are_refused(
     package.parent.mkdir(parents=True)
     package.write_bytes(b"keys of somebody else")
     monkeypatch.setattr(image, "apt_mirrors", lambda: {"ubuntu": tmp_path.as_uri()})
-    with pytest.raises(CannotBoot, match="is not the package with Ubuntu's keys"):
+    with pytest.raises(CannotBoot, match="is not the expected package with Ubuntu's keys"):
         image.fetch_ubuntu_keyring(tmp_path)
 
 
@@ -118,7 +118,7 @@ def test_a_release_has_the_names_that_people_use(name: str) -> None:
 
 
 def test_owner_that_runs_is_alive_and_a_reused_pid_is_not() -> None:
-    assert owner.is_alive(owner.me())
+    assert owner.is_alive(owner.own_label())
     assert owner.is_alive(owner.KEPT)
     assert not owner.is_alive(f"{os.getpid()}:1")
     assert not owner.is_alive("0:0")

@@ -1,8 +1,8 @@
-"""A real conda channel, built from what PyPI and the distribution offer, for tests and `make try`.
+"""A real conda channel, built from PyPI's wheels and the distribution's Python.
 
-Stands in for conda-forge where that can't be reached: the same package names, a real
-CPython, real dependencies. Standard library only; what needs more runs in a virtual
-environment of its own (`builder.lock`) that is made on the first build.
+Tests use it, and `make try` where conda-forge cannot be reached: it has the same package names,
+a real CPython and real dependencies. Standard library only; the builder runs in its own virtual
+environment (`builder.lock`), which the first build makes.
 
     python3 integration-tests/channel build           # prints the channel's directory
     python3 integration-tests/channel build --tiny    # a few packages in several versions
@@ -31,7 +31,7 @@ STAMP = ".built"
 
 
 def cache_dir() -> Path:
-    """Where channels and the builder's environment are kept between runs."""
+    """Return the directory that keeps channels and the builder's environment between runs."""
     base = os.environ.get("TLJH_TEST_CACHE")
     return Path(base) if base else Path.home() / ".cache" / "tljh-test"
 
@@ -43,10 +43,10 @@ def build(
     image: str | None = None,
     out: Path | str | None = None,
 ) -> Path:
-    """The channel's directory; built if it isn't there or if what it is made of has changed.
+    """Return the channel's directory; build it where it is missing or its inputs have changed.
 
-    The Python in it is that of `root`, or of a container image, and needs that
-    distribution's libraries: give the machine's where it isn't this computer's.
+    Its Python is that of `root` or of a container image. It needs that distribution's
+    libraries, so a machine's channel is built from the machine's image.
     """
     if kind not in KINDS:
         raise ValueError(f"no channel is called {kind!r}; there are {', '.join(KINDS)}")
@@ -60,7 +60,7 @@ def build(
         if stamp.is_file() and stamp.read_text() == digest:
             return target
         if target.is_dir() and any(target.iterdir()) and not stamp.exists():
-            raise FileExistsError(f"{target} holds something else; give an empty directory")
+            raise FileExistsError(f"{target} contains something else; give an empty directory")
         work = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
         try:
             _run_builder(kind, python_root, work)
@@ -74,14 +74,14 @@ def build(
 
 
 def _digest(kind: str, root: Path) -> str:
-    """Changes with this package's files, the kind, the processor and the Python to re-root."""
-    found = hashlib.sha256()
+    """Return a digest of this package's files, the kind, the processor and the Python."""
+    digest = hashlib.sha256()
     for file in sorted(HERE.iterdir()):
         if file.suffix in {".py", ".lock"}:
-            found.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     python = roots.debian_python(root)
-    found.update(f"{kind} {platform.machine()} {python.package_version}".encode())
-    return found.hexdigest()[:16]
+    digest.update(f"{kind} {platform.machine()} {python.package_version}".encode())
+    return digest.hexdigest()[:16]
 
 
 def _run_builder(kind: str, root: Path, out: Path) -> None:
@@ -91,7 +91,7 @@ def _run_builder(kind: str, root: Path, out: Path) -> None:
 
 
 def _builder_python() -> Path:
-    """The interpreter of the builder's own environment, which is made on first use."""
+    """Return the interpreter of the builder's environment; make that on first use."""
     lock = HERE / "builder.lock"
     version = ".".join(map(str, sys.version_info[:2]))
     digest = hashlib.sha256(lock.read_bytes() + version.encode()).hexdigest()[:16]
@@ -102,12 +102,12 @@ def _builder_python() -> Path:
     shutil.rmtree(home, ignore_errors=True)
     uv = shutil.which("uv")
     if uv:
-        make = [uv, "venv", "-q", "--python", sys.executable, str(home)]
-        fill = [uv, "pip", "install", "-q", "--python", str(python), "-r", str(lock)]
+        create = [uv, "venv", "-q", "--python", sys.executable, str(home)]
+        install = [uv, "pip", "install", "-q", "--python", str(python), "-r", str(lock)]
     else:
-        make = [sys.executable, "-m", "venv", str(home)]
-        fill = [str(python), "-m", "pip", "install", "-q", "-r", str(lock)]
-    for command in (make, fill):
+        create = [sys.executable, "-m", "venv", str(home)]
+        install = [str(python), "-m", "pip", "install", "-q", "-r", str(lock)]
+    for command in (create, install):
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
     (home / STAMP).touch()
     return python
@@ -115,7 +115,7 @@ def _builder_python() -> Path:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """One build at a time: a second caller waits and then finds the first one's result."""
+    """Allow one build at a time: a second caller waits and then finds the first one's result."""
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

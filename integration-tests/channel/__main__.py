@@ -1,4 +1,4 @@
-"""`python3 integration-tests/channel build|serve`; see the package's own description."""
+"""`python3 integration-tests/channel build|serve`; see the package's docstring."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import http.server
 import sys
 from pathlib import Path
 
-# The directory was given as a script, so its parent has to come first.
+# Python puts this directory into the path; the package is found from its parent.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import channel
@@ -29,16 +29,16 @@ def main() -> None:
         command.add_argument("--out", help="directory to build in, instead of the cache")
     command.add_argument("--port", type=int, default=0, help="0 takes a free one")
     arguments = parser.parse_args()
-    built = channel.build(
+    directory = channel.build(
         arguments.kind or ("tiny" if arguments.tiny else "full"),
         root=arguments.root,
         image=arguments.image,
         out=arguments.out,
     )
     if arguments.command == "build":
-        print(built)
+        print(directory)
     else:
-        serve(built, arguments.port)
+        serve(directory, arguments.port)
 
 
 def serve(directory: Path, port: int) -> None:

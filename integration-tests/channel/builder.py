@@ -1,4 +1,4 @@
-"""Makes a channel directory; runs in the builder's own environment (`builder.lock`).
+"""The program that fills a channel directory, in the builder's environment (`builder.lock`).
 
 `python -m channel.builder KIND ROOT OUT`
 """
@@ -25,7 +25,7 @@ from channel.wheels import Target, Wheel, to_package
 
 LOCK = Path(__file__).with_name("requirements.lock")
 SUBDIRS = {"x86_64": "linux-64", "aarch64": "linux-aarch64"}
-# From the newest on, so that pip takes the most specific wheel that the oldest machine can run.
+# From the newest on: pip prefers the platforms that are given first.
 GLIBC_MINORS = range(35, 4, -1)
 
 
@@ -72,7 +72,7 @@ def _from_wheels(target: Target) -> list[CondaPackage]:
         wheels = {w.name: w for w in map(Wheel, sorted(Path(folder).glob("*.whl")))}
     packages = [to_package(wheel, target, wheels) for wheel in wheels.values()]
     hub = wheels["jupyterhub"].metadata["Version"]
-    # The names conda-forge gives to JupyterHub's halves.
+    # conda-forge splits JupyterHub into these packages and jupyterhub-base.
     singleuser = ["jupyterlab >=3", "jupyter-server >=2"]
     packages += [
         CondaPackage("jupyterhub-singleuser", hub, depends=[f"jupyterhub-base {hub}", *singleuser]),
@@ -82,7 +82,7 @@ def _from_wheels(target: Target) -> list[CondaPackage]:
 
 
 def _download(target: Target, folder: Path) -> None:
-    """Fetch the locked wheels for another Python than the one that runs this."""
+    """Fetch the locked wheels for the target's Python, which may not be the one that runs this."""
     lock = folder / "requirements.txt"
     lock.write_text(_for_target(LOCK.read_text(), target))
     tag = target.tag.removeprefix("py")
@@ -95,23 +95,26 @@ def _download(target: Target, folder: Path) -> None:
     command += ["--only-binary=:all:", "--implementation=cp", f"--python-version={tag}", *abis]
     command += [f"--platform={name}" for name in platforms]
     command += ["--dest", str(folder), "-r", str(lock)]
-    # pip is quiet only on request and then still warns of every place it looked in vain.
+    # Captured: even with --quiet pip warns about every index that lacks a package.
     finished = subprocess.run(command, capture_output=True, text=True)
     if finished.returncode:
         raise SystemExit(f"{finished.stderr}\nthe wheels of the channel could not be fetched")
 
 
 def _for_target(lock: str, target: Target) -> str:
-    """The blocks of a universal lock whose markers hold; pip would ask its own interpreter."""
-    kept = []
+    """Select the entries of a universal lock whose markers hold for the target.
+
+    pip would evaluate the markers for its own interpreter.
+    """
+    entries = []
     for block in re.split(r"\n(?=[A-Za-z0-9])", lock):
         if not block[:1].isalnum():
             continue
         head, separator, hashes = block.partition(" \\\n")
         requirement = Requirement(head)
         if requirement.marker is None or requirement.marker.evaluate(dict(target.markers)):
-            kept.append(f"{requirement.name}{requirement.specifier}{separator}{hashes}")
-    return "\n".join(kept) + "\n"
+            entries.append(f"{requirement.name}{requirement.specifier}{separator}{hashes}")
+    return "\n".join(entries) + "\n"
 
 
 if __name__ == "__main__":
@@ -119,5 +122,5 @@ if __name__ == "__main__":
     main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
     print(f"built the {sys.argv[1]} channel in {time.monotonic() - started:.0f} s", file=sys.stderr)
     sys.stderr.flush()
-    # py-rattler 0.28 crashes in some of its interpreters' exits, after its work is done.
+    # With py-rattler 0.28 an ordinary exit crashes now and then, after the work is done.
     os._exit(0)

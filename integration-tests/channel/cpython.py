@@ -1,7 +1,7 @@
-"""The `python` package: the distribution's own CPython, moved to another root.
+"""The `python` package: the distribution's own CPython, moved to another prefix.
 
-Building CPython takes minutes; copying what dpkg lists takes half a second, and the
-binary is real. It has no headers and no `ensurepip`.
+Building CPython takes minutes. Copying the files that dpkg lists takes half a second, and the
+binary is real; it has no headers and no `ensurepip`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import re
 from channel.package import PLACEHOLDER, CondaPackage, PackageFile
 from channel.roots import DebianPython
 
-# Debian freezes its own `site`, which looks for dist-packages, into the binary.
+# Debian's binary has its own `site` frozen in, which looks for dist-packages only. So the
+# environment gets a sitecustomize that adds site-packages.
 SITECUSTOMIZE = '''\
-"""Brings back the site-packages that the distribution's frozen `site` doesn't know."""
+"""Adds site-packages, which the distribution's frozen `site` does not know."""
 import os
 import site
 import sys
@@ -30,7 +31,7 @@ if sys.prefix == sys.base_prefix:
         site.addsitedir(_folder)
 '''
 
-# Upstream's preferred schemes; Debian's say dist-packages below /usr/local.
+# The schemes of CPython itself; Debian's install into dist-packages below /usr/local.
 SCHEMES = """\
 def _get_preferred_schemes():
     return {"prefix": "posix_prefix", "home": "posix_home", "user": "posix_user"}
@@ -39,21 +40,21 @@ def _get_preferred_schemes():
 """
 
 
-# What no test of the small channel imports; half of the standard library, and of the time
-# it takes to compile it.
-SPARED = re.compile(
+# No test of the small channel imports these. They are half of the standard library, and of the
+# time to compile it.
+UNUSED = re.compile(
     r"/(pydoc_data|test|unittest|xml|xmlrpc|wsgiref|curses|sqlite3|venv)/"
     r"|/encodings/(cp|mac_|koi8|iso8859_|iso2022|big5|euc|gb|hz|johab|ptcp|shift|kz|tis|hp|palmos)"
 )
 
 
 def package(python: DebianPython, subdir: str, *, is_small: bool = False) -> CondaPackage:
-    """With `is_small`, without parts that people would miss and tests don't."""
+    """Make the package; with `is_small`, without modules that tests do not import."""
     library = f"usr/lib/python{python.short}/"
-    left_out = {f"{library}EXTERNALLY-MANAGED", f"{library}sitecustomize.py"}
+    excluded = {f"{library}EXTERNALLY-MANAGED", f"{library}sitecustomize.py"}
     files: dict[str, PackageFile] = {}
     for path in python.files:
-        if path in left_out or "__pycache__" in path or (is_small and SPARED.search(path)):
+        if path in excluded or "__pycache__" in path or (is_small and UNUSED.search(path)):
             continue
         content = (python.root / path).read_bytes()
         if path in {f"{library}sysconfig.py", f"{library}sysconfig/__init__.py"}:
@@ -89,7 +90,7 @@ def _with_upstream_schemes(source: bytes) -> bytes:
 
 
 def _with_placeholder(source: bytes) -> bytes:
-    """What the build recorded of its prefix, so that it is right wherever this is installed."""
+    """Replace the prefix that the build recorded by the placeholder that conda replaces."""
     keys = rb"prefix|exec_prefix|BINDIR|BINLIBDEST|LIBDEST|LIBDIR|INCLUDEPY|CONFINCLUDEPY"
     pattern = rb"'(" + keys + rb")':(\s*)'/usr"
     return re.sub(pattern, rb"'\1':\2'" + PLACEHOLDER.encode(), source)

@@ -1,4 +1,4 @@
-"""Writes one conda package (`.conda`, format version 2), always with the same bytes."""
+"""A conda package (`.conda`, format version 2), written reproducibly."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Literal
 
 import zstandard
 
-# As long as conda-build's own, so that tools which insist on its length are content.
+# conda-build's length, which some tools require.
 PLACEHOLDER = "/opt/placeholder".ljust(255, "_")
 TIMESTAMP_MS = 1_750_000_000_000
 
 
 @dataclass(frozen=True)
 class PackageFile:
-    """One path of a package: content, or where a symbolic link points."""
+    """A path in a package: a file's content, or a symbolic link's target."""
 
     content: bytes = b""
     link: str | None = None

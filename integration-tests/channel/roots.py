@@ -1,4 +1,4 @@
-"""Where the distribution's own Python comes from: this computer, a directory or an image."""
+"""The distribution's own Python: of this computer, of a directory, or of a container image."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class DebianPython:
 
 
 def debian_python(root: Path) -> DebianPython:
-    """Read from dpkg's own lists, so that what else lies about on a computer isn't taken along."""
+    """Find the Python of a system by dpkg's file lists, which leave out what others installed."""
     link = root / "usr/bin/python3"
     if not link.is_symlink():
-        raise FileNotFoundError(f"{link} is not there: a Debian or Ubuntu with python3 is needed")
+        raise FileNotFoundError(f"{link} is missing: a Debian or Ubuntu with python3 is needed")
     short = link.readlink().name.removeprefix("python")
     packages = [f"libpython{short}-minimal", f"libpython{short}-stdlib", f"python{short}-minimal"]
     info = root / "var/lib/dpkg/info"
@@ -40,8 +40,8 @@ def debian_python(root: Path) -> DebianPython:
     for package in packages:
         for listing in [*info.glob(f"{package}.list"), *info.glob(f"{package}:*.list")]:
             files.update(line.lstrip("/") for line in listing.read_text().splitlines())
-    wanted = (f"usr/lib/python{short}/", f"usr/bin/python{short}")
-    kept = sorted(f for f in files if f.startswith(wanted) and not (root / f).is_dir())
+    prefixes = (f"usr/lib/python{short}/", f"usr/bin/python{short}")
+    kept = sorted(f for f in files if f.startswith(prefixes) and not (root / f).is_dir())
     return DebianPython(root, short, _installed_version(root, packages[0]), tuple(kept))
 
 
@@ -58,7 +58,7 @@ def _installed_version(root: Path, package: str) -> str:
 
 
 def of_image(image: str, cache: Path) -> Path:
-    """Take a container image's Python out of it; what was taken once is kept."""
+    """Extract the Python of a container image into the cache, once, and return its root."""
     engine = shutil.which("podman") or shutil.which("docker")
     if engine is None:
         raise FileNotFoundError("neither podman nor docker is installed")
@@ -73,8 +73,8 @@ def of_image(image: str, cache: Path) -> Path:
     container = subprocess.run(create, check=True, capture_output=True, text=True).stdout.strip()
     try:
         with subprocess.Popen([engine, "export", container], stdout=subprocess.PIPE) as export:
-            wanted = ["usr/bin/python3*", "usr/lib/python3*", "var/lib/dpkg"]
-            unpack = ["tar", "-x", "-C", str(work), "--no-same-owner", "--wildcards", *wanted]
+            patterns = ["usr/bin/python3*", "usr/lib/python3*", "var/lib/dpkg"]
+            unpack = ["tar", "-x", "-C", str(work), "--no-same-owner", "--wildcards", *patterns]
             subprocess.run(unpack, check=True, stdin=export.stdout)
     finally:
         subprocess.run([engine, "rm", container], check=True, capture_output=True)

@@ -1,10 +1,11 @@
-"""Small made-up packages: several versions, a conflict, and a second channel.
+"""Small invented packages: several versions, a conflict, and a second channel.
 
-`river` has 1.0, 1.1 and 2.0; `boat` 1.0 floats on river 1, `boat` 2.0 needs river 2;
-`anchor` holds river below 2; `ferry` is a noarch Python package with a command; `barge`
-is one that is bound to this Python, like those with binaries; `lock` has a post-link script
-that fails. The second channel has a `river` 3.0, a `bridge`, and a
-`conda` that is a stub: it prints which environment it would act on, and its arguments.
+`river` has 1.0, 1.1 and 2.0. `boat` 1.0 needs river 1, `boat` 2.0 needs river 2. `anchor` needs
+river below 2. `ferry` is a noarch Python package with a command; `barge` is bound to the
+channel's Python, like a package with binaries; `lock` has a post-link script that fails.
+
+The second channel has `river` 3.0, a `bridge`, and a stub of `conda`, which prints the
+environment that it would change and its arguments.
 """
 
 from __future__ import annotations

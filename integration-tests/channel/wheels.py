@@ -1,4 +1,4 @@
-"""Turns wheels into conda packages with correct dependencies, files and entry points."""
+"""Conda packages made from wheels, with their dependencies, files and entry points."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 
 from channel.package import PLACEHOLDER, CondaPackage, PackageFile
 
-# conda-forge splits JupyterHub: the wheel's content is `jupyterhub-base` there.
+# conda-forge splits JupyterHub; its package jupyterhub-base has the wheel's content.
 CONDA_NAMES = {"jupyterhub": "jupyterhub-base"}
 
 SCRIPT = """\
@@ -34,7 +34,7 @@ if __name__ == '__main__':
 
 @dataclass(frozen=True)
 class Target:
-    """The Python and the platform that packages are made for."""
+    """The Python and the platform of the packages."""
 
     short: str  # "3.11"
     full: str  # "3.11.2"
@@ -56,7 +56,7 @@ class Target:
 
 
 class Wheel:
-    """A wheel file and what its metadata says."""
+    """A wheel file, with its metadata."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -115,7 +115,7 @@ class Wheel:
 
 
 def to_package(wheel: Wheel, target: Target, wheels: Mapping[str, Wheel]) -> CondaPackage:
-    """A pure wheel becomes a noarch package; one with binaries is bound to this Python."""
+    """Convert a wheel: to a noarch package if it is pure, else to one for the target's Python."""
     package = CondaPackage(
         CONDA_NAMES.get(wheel.name, wheel.name),
         wheel.metadata["Version"],
@@ -202,20 +202,23 @@ def _script_files(wheel: Wheel, target: Target) -> dict[str, PackageFile]:
 def _record(
     wheel: Wheel, files: Mapping[str, PackageFile], site_packages: str, scripts: str
 ) -> bytes:
-    """What pip and uv need to replace the package: paths as they will be below site-packages."""
+    """Return the RECORD with which pip and uv can uninstall the package.
+
+    Its paths are relative to site-packages, as they are after the installation.
+    """
     rows = [f"{wheel.dist_info}/RECORD,,"]
     for path, file in files.items():
         if path.startswith(f"{site_packages}/"):
-            shown = path.removeprefix(f"{site_packages}/")
+            installed = path.removeprefix(f"{site_packages}/")
         elif path.startswith(f"{scripts}/"):
-            shown = "../../../bin/" + path.removeprefix(f"{scripts}/")
+            installed = "../../../bin/" + path.removeprefix(f"{scripts}/")
         else:
-            shown = f"../../../{path}"
+            installed = f"../../../{path}"
         if file.has_placeholder:
-            rows.append(f"{shown},,")
+            rows.append(f"{installed},,")
             continue
         digest = base64.urlsafe_b64encode(hashlib.sha256(file.content).digest()).rstrip(b"=")
-        rows.append(f"{shown},sha256={digest.decode()},{len(file.content)}")
+        rows.append(f"{installed},sha256={digest.decode()},{len(file.content)}")
     if wheel.is_pure:
         rows += [f"../../../bin/{name},," for name in wheel.scripts]
     return "".join(f"{row}\n" for row in sorted(rows)).encode()

@@ -5,8 +5,8 @@
     with Machine.boot() as machine:
         machine.run("systemctl is-system-running")
 
-A machine is a podman or docker container with systemd as PID 1; see docs/machines.md
-for what it can stand for and what it cannot. Standard library only.
+A machine is a podman or docker container with systemd as PID 1; docs/machines.md says
+which tests of a VM it can replace. Standard library only.
 """
 
 from machine.container import CommandFailed, Machine, Result

@@ -1,4 +1,4 @@
-"""Package caches that machines share, so that a test needn't download the world."""
+"""Package caches that machines share, so that not every test downloads the same files."""
 
 from __future__ import annotations
 
@@ -12,29 +12,28 @@ INSIDE = "/var/cache/tljh-test"
 
 
 def directory() -> Path:
-    """Where caches live on this computer: TLJH_TEST_CACHE, else the user's cache."""
-    named = os.environ.get("TLJH_TEST_CACHE")
-    if named:
-        return Path(named).resolve()
+    """Return the directory of the caches: TLJH_TEST_CACHE, else in the user's cache."""
+    configured = os.environ.get("TLJH_TEST_CACHE")
+    if configured:
+        return Path(configured).resolve()
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "tljh-test"
 
 
 @contextmanager
-def making(what: str) -> Iterator[None]:
-    """One process at a time makes `what`; who waited finds what the first one made."""
+def locked(name: str) -> Iterator[None]:
+    """Hold the lock `name`, so that one process at a time makes an image or installs packages."""
     directory().mkdir(parents=True, exist_ok=True)
-    with (directory() / f".{what}.lock").open("w") as handle:
+    with (directory() / f".{name}.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
 def mounts() -> list[str]:
-    """Options of `run` that mount the caches, made where missing.
+    """Make the caches and return the options of `run` that mount them.
 
-    apt keeps its archives in the machine's usual place; names carry the version, so
-    one directory serves all releases. It locks them and doesn't wait for others: of the
-    processes that run tests side by side, each has its own.
+    apt's archives have their version in the name, so one directory serves all releases. But
+    apt locks the directory and does not wait. So each parallel test process has its own.
     """
     root = directory()
     archives = root / f"apt{os.environ.get('PYTEST_XDIST_WORKER', '')}"
@@ -47,7 +46,7 @@ def mounts() -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The variables by which pip, uv and rattler find the caches in a machine."""
+    """Return the variables by which pip, uv and rattler find the caches in a machine."""
     return {
         "PIP_CACHE_DIR": f"{INSIDE}/pip",
         "UV_CACHE_DIR": f"{INSIDE}/uv",

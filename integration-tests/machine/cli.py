@@ -40,21 +40,23 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("name")
     run.add_argument("argv", nargs=argparse.REMAINDER)
 
-    commands.add_parser("list", help="machines and snapshots of this harness")
+    commands.add_parser("list", help="list machines and snapshots of this harness")
 
     snapshot = commands.add_parser("snapshot", help="commit a machine's disk as an image")
     snapshot.add_argument("name")
     snapshot.add_argument("tag")
 
-    down = commands.add_parser("down", help="remove machines that this harness made")
+    down = commands.add_parser("down", help="remove machines of this harness")
     down.add_argument("name", nargs="*", default=[DEFAULT_NAME])
     down.add_argument("--all", action="store_true", help="all machines of this harness")
     down.add_argument("--snapshots", action="store_true", help="and all snapshots")
 
-    attempt = commands.add_parser("try", help="a machine with the real bootstrap run in it")
+    attempt = commands.add_parser(
+        "try", help="boot a machine and install the hub in it with the real bootstrap"
+    )
     attempt.add_argument("--image", default=image.DEFAULT_RELEASE)
     attempt.add_argument("--admin", default="admin")
-    commands.add_parser("try-down", help="remove what `try` made")
+    commands.add_parser("try-down", help="remove the machine of `try`")
     return top
 
 
@@ -63,7 +65,7 @@ def terminate(signum: int, frame: FrameType | None) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; the exit code."""
+    """Run one command and return the exit code."""
     options = parser().parse_args(argv)
     signal.signal(signal.SIGTERM, terminate)
     try:
@@ -72,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; what was begun is removed", file=sys.stderr)
+        print("stopped; the machine is removed", file=sys.stderr)
         return 130
 
 
@@ -89,7 +91,7 @@ def run_command(options: argparse.Namespace) -> int:
             command = argv[0] if len(argv) == 1 else shlex.join(argv)
             return Machine.attach(options.name).stream(command)
         case "list":
-            show()
+            print_list()
         case "snapshot":
             print(Machine.attach(options.name).snapshot(options.tag))
         case "down":
@@ -122,7 +124,7 @@ def up(options: argparse.Namespace) -> int:
     return 0
 
 
-def show() -> None:
+def print_list() -> None:
     engine = find_engine()
     for name, label in owner.machines(engine).items():
         state = "kept" if label == owner.KEPT else f"of process {label.partition(':')[0]}"
@@ -133,10 +135,10 @@ def show() -> None:
 
 def down(options: argparse.Namespace) -> None:
     engine = find_engine()
-    known = owner.machines(engine)
-    names = list(known) if options.all else options.name
+    machines = owner.machines(engine)
+    names = list(machines) if options.all else options.name
     for name in names:
-        if name not in known:
+        if name not in machines:
             print(f"no machine is called {name}")
             continue
         engine.run("rm", "--force", "--volumes", name, timeout_s=120)

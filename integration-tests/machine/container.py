@@ -19,17 +19,17 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from machine import caches, owner
-from machine.engine import CannotBoot, Engine, find_engine, say
+from machine.engine import CannotBoot, Engine, find_engine, report
 from machine.image import DEFAULT_RELEASE, LABEL, ensure_image
 from machine.passthrough import registry_environment
 
-# Seconds on a quiet computer; a hub that starts on a busy one has taken over a minute.
+# A boot takes seconds on a quiet computer. With a hub, on a busy one, it took over a minute.
 BOOT_TIMEOUT_S = 240.0
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a command in a machine said and how it ended."""
+    """Output and exit code of a command in a machine."""
 
     command: str
     code: int
@@ -39,7 +39,7 @@ class Result:
 
 
 class CommandFailed(AssertionError):
-    """A command in a machine ended badly; the text has its first and last output."""
+    """A command in a machine failed; the text has the start and the end of its output."""
 
     def __init__(self, result: Result) -> None:
         lines = (result.stdout + result.stderr).strip().splitlines()
@@ -79,18 +79,18 @@ class Machine:
         """Boot a machine of `image`: a release (debian12, debian13 …) or a snapshot.
 
         `ports` maps loopback ports of this computer to ports of the machine.
-        `with_caches` shares package caches with earlier machines. With `keep` it
-        outlives this process, otherwise it is removed with it at the latest.
+        `with_caches` shares package caches with earlier machines. With `keep` the machine
+        outlives this process; otherwise it is removed when the process ends, at the latest.
         """
         engine = find_engine()
         owner.remove_orphans(engine)
-        ready = ensure_image(engine, image)
+        image_name = ensure_image(engine, image)
         name = name or f"tljh-{os.getpid()}-{time.monotonic_ns() % 1_000_000_000}"
         if owner.exists(engine, name):
-            raise CannotBoot(f"a container called {name} is here already")
+            raise CannotBoot(f"a container called {name} exists already")
         machine = cls(name, engine, registry_environment(), dict(ports or {}))
         arguments = [*engine.machine_options(), "--name", name, "--hostname", hostname(name)]
-        arguments += ["--label", f"{LABEL}={owner.KEPT if keep else owner.me()}"]
+        arguments += ["--label", f"{LABEL}={owner.KEPT if keep else owner.own_label()}"]
         for outside, inside in machine.ports.items():
             arguments += ["--publish", f"127.0.0.1:{outside}:{inside}"]
         if with_caches:
@@ -101,11 +101,11 @@ class Machine:
         if cpus:
             arguments += ["--cpus", str(cpus)]
         if not keep:
-            # Before it exists, so that no signal can slip in between.
+            # Before the container exists: a signal right after its start must find it here.
             LIVE.append(machine)
         started = time.monotonic()
         try:
-            engine.run("run", "--detach", *arguments, *options, ready, "/sbin/init")
+            engine.run("run", "--detach", *arguments, *options, image_name, "/sbin/init")
             machine.wait_until_up()
             machine.boot_seconds = time.monotonic() - started
             machine.write_environment()
@@ -116,33 +116,33 @@ class Machine:
 
     @classmethod
     def attach(cls, name: str) -> Machine:
-        """The running machine called `name`, made by this harness."""
+        """Return the running machine `name` of this harness."""
         engine = find_engine()
         if name not in owner.machines(engine):
             raise CannotBoot(f"no machine is called {name}")
         environment = registry_environment()
-        form = "{{range .Mounts}}{{.Destination}} {{end}}"
-        mounts = engine.run("inspect", "--format", form, name)
+        template = "{{range .Mounts}}{{.Destination}} {{end}}"
+        mounts = engine.run("inspect", "--format", template, name)
         if caches.INSIDE in mounts.stdout.split():
             environment.update(caches.environment())
         return cls(name, engine, environment)
 
     def wait_until_up(self, timeout_s: float = BOOT_TIMEOUT_S) -> None:
-        """Wait until systemd has started everything; what failed is in `degraded`."""
+        """Wait until systemd has started all units; those that failed are in `degraded`."""
         deadline = time.monotonic() + timeout_s
         while True:
-            asked = self.engine.run(
+            query = self.engine.run(
                 "exec", self.name, "systemctl", "is-system-running", check=False, timeout_s=30
             )
-            state = asked.stdout.strip()
+            state = query.stdout.strip()
             if state in ("running", "degraded"):
                 break
-            if asked.returncode != 0 and not state and not self.is_running():
+            if query.returncode != 0 and not state and not self.is_running():
                 raise CannotBoot(f"systemd ended at once in a machine{self.why_it_ended()}")
             if time.monotonic() > deadline:
                 jobs = self.run("systemctl list-jobs; journalctl -b -n 15 --no-pager", check=False)
-                said = state or asked.stderr.strip()
-                raise CannotBoot(f"systemd did not come up in a machine: {said}\n{jobs.stdout}")
+                reason = state or query.stderr.strip()
+                raise CannotBoot(f"systemd did not come up in a machine: {reason}\n{jobs.stdout}")
             time.sleep(0.1)
         self.degraded = []
         if state == "degraded":
@@ -150,35 +150,35 @@ class Machine:
             self.degraded = [line.split()[0] for line in failed.splitlines() if line]
 
     def is_running(self) -> bool:
-        """Whether its first process lives."""
-        asked = self.engine.run("inspect", "--format", "{{.State.Running}}", self.name)
-        return asked.stdout.strip() == "true"
+        """Return whether the container's first process is alive."""
+        query = self.engine.run("inspect", "--format", "{{.State.Running}}", self.name)
+        return query.stdout.strip() == "true"
 
     def why_it_ended(self) -> str:
         logs = self.engine.run("logs", "--tail", "5", self.name, check=False)
-        said = f": {logs.stdout.strip()}" if logs.stdout.strip() else ""
+        reason = f": {logs.stdout.strip()}" if logs.stdout.strip() else ""
         if self.engine.cgroup_version == 1:
             # NEWS of systemd 258.
-            said += " (from systemd 258 on it needs cgroup v2, and this computer has v1)"
-        return said
+            reason += " (from systemd 258 on it needs cgroup v2, and this computer has v1)"
+        return reason
 
     def restart(self, timeout_s: float = BOOT_TIMEOUT_S) -> None:
-        """Shut systemd down in good order and boot again: stands for a reboot."""
+        """Shut systemd down in order and boot again, like a reboot."""
         self.engine.run("stop", "--time", "90", self.name, timeout_s=120)
         self.engine.run("start", self.name)
         self.wait_until_up(timeout_s)
 
     def power_cut(self, timeout_s: float = BOOT_TIMEOUT_S) -> None:
-        """Kill everything at once and boot again: stands for pulling the plug."""
+        """Kill all processes at once and boot again, like a power cut."""
         self.engine.run("kill", "--signal", "KILL", self.name)
         self.engine.run("wait", self.name, check=False, timeout_s=60)
         self.engine.run("start", self.name)
         self.wait_until_up(timeout_s)
 
     def snapshot(self, tag: str) -> str:
-        """Commit the machine's disk; the name returned can be given to `boot`.
+        """Commit the machine's disk and return the image's name, for `boot`.
 
-        What systemd and the caches mount (/run, package caches) is not in it.
+        Mounted directories (/run, package caches) are not in the image.
         """
         image = f"localhost/tljh-snapshot-{tag}"
         changes = [f"--change=LABEL {LABEL}.snapshot={tag}"]
@@ -189,7 +189,6 @@ class Machine:
         return image
 
     def remove(self) -> None:
-        """Remove the machine."""
         with uninterrupted():
             self.engine.run("rm", "--force", "--volumes", self.name, check=False, timeout_s=120)
             if self in LIVE:
@@ -223,7 +222,7 @@ class Machine:
         A command that passes `timeout_s` is killed in the machine and fails with 124.
         """
         argv = ["bash", "-c", command] if isinstance(command, str) else list(command)
-        shown = command if isinstance(command, str) else shlex.join(command)
+        display = command if isinstance(command, str) else shlex.join(command)
         args = self._exec(env, user, interactive=input is not None)
         args += ["timeout", "--kill-after=5", str(timeout_s), *argv]
         started = time.monotonic()
@@ -237,13 +236,13 @@ class Machine:
             timeout=timeout_s + 30,
         )
         seconds = time.monotonic() - started
-        result = Result(shown, done.returncode, done.stdout, done.stderr, seconds)
+        result = Result(display, done.returncode, done.stdout, done.stderr, seconds)
         if check and done.returncode != 0:
             raise CommandFailed(result)
         return result
 
     def stream(self, command: str, env: Mapping[str, str] | None = None) -> int:
-        """Run a command with its output passed on as it comes; the exit code."""
+        """Run a command, pass its output on as it comes, and return its exit code."""
         tty = ["--tty"] if sys.stdout.isatty() else []
         args = self._exec(env, None, interactive=False)
         args[1:1] = tty
@@ -252,12 +251,12 @@ class Machine:
         ).returncode
 
     def popen(self, command: str, env: Mapping[str, str] | None = None, **kwargs: Any) -> Any:
-        """Start a command and return its `subprocess.Popen`, for what runs beside a test."""
+        """Start a command in the background and return its `subprocess.Popen`."""
         args = self._exec(env, None, interactive="stdin" in kwargs)
         return subprocess.Popen([*self.engine.command, *args, "bash", "-c", command], **kwargs)
 
     def shell(self) -> int:
-        """A login shell in the machine, for a person."""
+        """Open a login shell in the machine, on this terminal."""
         args = self._exec(None, None, interactive=True)
         args[1:1] = ["--tty"] if sys.stdin.isatty() else []
         return subprocess.run([*self.engine.command, *args, "bash", "--login"]).returncode
@@ -275,13 +274,13 @@ class Machine:
         return [*args, self.name]
 
     def write_environment(self) -> None:
-        """Put what pip, uv and requests need here into /etc/environment too."""
+        """Write the variables that pip, uv and requests need into /etc/environment."""
         if self.environment:
             lines = "".join(f'{k}="{v}"\n' for k, v in sorted(self.environment.items()))
             self.run("cat > /etc/environment", input=lines)
 
     def copy_in(self, source: Path | str, target: str) -> None:
-        """Copy a file or directory of this computer to `target`; parents are made."""
+        """Copy a file or directory of this computer to `target`; make its parents."""
         self.run(["mkdir", "-p", str(Path(target).parent)])
         self.engine.run("cp", str(source), f"{self.name}:{target}", timeout_s=600)
 
@@ -290,7 +289,7 @@ class Machine:
         self.engine.run("cp", f"{self.name}:{source}", str(target), timeout_s=600)
 
     def copy_checkout(self, checkout: Path, target: str = "/srv/tljh") -> str:
-        """Copy what git would commit of `checkout`, so that no local leftovers come along."""
+        """Copy the files of `checkout` that git does not ignore."""
         archive = checkout_archive(checkout)
         args = ["exec", "--interactive", self.name, "sh", "-c"]
         script = f"rm -rf {target} && mkdir -p {target} && tar -C {target} -xf -"
@@ -298,20 +297,21 @@ class Machine:
         return target
 
     def journal(self, unit: str, lines: int = 40) -> str:
-        """The last lines of a unit's journal, to explain a failure."""
+        """Return the last lines of a unit's log, to explain a failure."""
         return self.run(f"journalctl -u {unit} -n {lines} --no-pager", check=False).stdout
 
     def address(self) -> str:
-        """The machine's IP address, reachable from this computer."""
-        form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-        return self.engine.run("inspect", "--format", form, self.name).stdout.strip()
+        """Return the machine's IP address, which this computer can reach."""
+        template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        return self.engine.run("inspect", "--format", template, self.name).stdout.strip()
 
 
 class Removable(Protocol):
     def remove(self) -> None: ...
 
 
-# Machines of this process, removed when it ends in whatever way allows it.
+# Machines of this process. They are removed when it ends, unless it is killed; then the next
+# boot removes them (owner.remove_orphans).
 LIVE: list[Removable] = []
 
 
@@ -323,27 +323,27 @@ def remove_live() -> None:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let nobody's second Ctrl-C leave a machine behind."""
+    """Ignore Ctrl-C, so that a second one does not leave a machine behind."""
     try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     except ValueError:  # not the main thread
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, handler)
 
 
 def command_line(
     command: str | Sequence[str], environment: Mapping[str, str], timeout_s: float
 ) -> tuple[str, str]:
-    """One line for a remote shell that runs `command` with a deadline; and how to call it."""
+    """Return a line for a remote shell that runs `command` with a deadline, and its display."""
     argv = ["bash", "-c", command] if isinstance(command, str) else list(command)
-    shown = command if isinstance(command, str) else shlex.join(command)
+    display = command if isinstance(command, str) else shlex.join(command)
     variables = [f"{key}={value}" for key, value in environment.items()]
     timeout = ["timeout", "--kill-after=5", str(timeout_s)]
-    return shlex.join(["env", *variables, *timeout, *argv]), shown
+    return shlex.join(["env", *variables, *timeout, *argv]), display
 
 
 def hostname(name: str) -> str:
@@ -351,20 +351,20 @@ def hostname(name: str) -> str:
 
 
 def checkout_archive(checkout: Path, only: tuple[str, ...] = ("",)) -> bytes:
-    """A tar of tracked and new files of a checkout, without what git ignores.
+    """Pack the files of a checkout that git does not ignore into a tar.
 
-    `only` are prefixes of the files wanted. The same files give the same bytes.
+    `only` selects files by prefix. The same files give the same bytes.
     """
-    # The checkout may belong to the person who called sudo.
+    # The checkout may belong to the user who called sudo; git refuses that without safe.directory.
     git = ["git", "-c", f"safe.directory={checkout}", "-C", str(checkout)]
     listing = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run([*git, *listing], capture_output=True, text=True)
-    if listed.returncode != 0:
-        say(f"{checkout} is no git checkout: copying all of it")
+    done = subprocess.run([*git, *listing], capture_output=True, text=True)
+    if done.returncode != 0:
+        report(f"{checkout} is not a git checkout: copying all of it")
         names = [str(p.relative_to(checkout)) for p in checkout.rglob("*") if p.is_file()]
         names = [n for n in names if not n.startswith((".venv/", ".git/"))]
     else:
-        names = [name for name in listed.stdout.split("\0") if name]
+        names = [name for name in done.stdout.split("\0") if name]
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name in sorted(set(names)):

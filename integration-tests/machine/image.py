@@ -1,7 +1,7 @@
-"""Images of machines: from a registry where one answers, else made with mmdebstrap.
+"""Images of machines: from a registry that answers, else made with mmdebstrap.
 
-An image is named by the digest of what went into it, so that the next boot finds it
-ready and a change of Dockerfile.test or of this computer's certificates rebuilds it.
+An image is named by the digest of its inputs. So the next boot finds it, and a change of
+Dockerfile.test or of this computer's certificates rebuilds it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from machine import caches
-from machine.engine import CannotBoot, Engine, install_packages, need_packages, say, which
+from machine.engine import CannotBoot, Engine, install_packages, need_packages, report, which
 from machine.passthrough import apt_mirrors, apt_settings, apt_sources, certificates
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -27,13 +27,13 @@ DOCKERFILE = CHECKOUT / "Dockerfile.test"
 LABEL = "org.tljh.machine"
 REGISTRY = "https://registry-1.docker.io/v2/"
 
-# Named by the index of Ubuntu 24.04, which was checked against Ubuntu's key of 2018,
+# From the index of Ubuntu 24.04, whose signature by Ubuntu's key of 2018 was checked:
 # F6ECB3762474EDA9D21B7022871920D1991BC93C.
 UBUNTU_KEYRING = "pool/main/u/ubuntu-keyring/ubuntu-keyring_2023.11.28.1_all.deb"
 UBUNTU_KEYRING_SHA256 = "36de43b15853ccae0028e9a767613770c704833f82586f28eb262f0311adb8a8"
 
-# What a fresh cloud VM has and a minimal Debian lacks; Dockerfile.test adds the same
-# to an image from a registry.
+# In a fresh cloud VM but not in a minimal Debian; Dockerfile.test adds the same packages to an
+# image from a registry.
 BASE_PACKAGES = (
     "apt systemd systemd-sysv libpam-systemd dbus python3 sudo ca-certificates curl "
     "iproute2 procps login passwd tzdata"
@@ -45,7 +45,7 @@ class Release:
     """A distribution release that machines can run."""
 
     base: str
-    suite: str | None  # for mmdebstrap; None: only from a registry
+    suite: str | None  # for mmdebstrap; None: available from a registry only
     distribution: str = "debian"
 
 
@@ -61,30 +61,33 @@ DEFAULT_RELEASE = "debian12"
 
 
 def release_of(name: str) -> Release:
-    """The release called `name`; any other name is taken for an image in a registry."""
+    """Return the release called `name`; any other name is an image in a registry."""
     return RELEASES.get(canonical(name)) or Release(name, None)
 
 
 def canonical(name: str) -> str:
-    """The one name of a release that has several."""
+    """Return the main name of a release."""
     name = name.replace("debian:", "debian").replace("ubuntu:", "ubuntu")
     return ALIASES.get(name, name)
 
 
 def registry_answers(url: str = REGISTRY, timeout_s: float = 5) -> bool:
-    """Whether a container registry can be reached, told by its own API's header."""
+    """Return whether a container registry answers: its API sends a header of its own.
+
+    A captive proxy may answer every URL with 200, so the status proves nothing.
+    """
     try:
-        with urllib.request.urlopen(url, timeout=timeout_s) as answer:
-            headers = answer.headers
+        with urllib.request.urlopen(url, timeout=timeout_s) as response:
+            headers = response.headers
     except urllib.error.HTTPError as error:
-        headers = error.headers  # 401 is how a registry says hello
+        headers = error.headers  # a registry answers 401 to an anonymous client
     except OSError:
         return False
     return "Docker-Distribution-Api-Version" in headers
 
 
 def host_archive() -> bytes:
-    """What Dockerfile.test unpacks over the machine: certificates and apt settings."""
+    """Pack this computer's certificates and apt settings, for Dockerfile.test to unpack."""
     files = {f"usr/local/share/ca-certificates/{n}": c for n, c in certificates().items()}
     settings = apt_settings()
     if settings:
@@ -99,11 +102,12 @@ def host_archive() -> bytes:
 
 
 def digest_of(*parts: bytes | str) -> str:
-    sum_ = hashlib.sha256()
+    digest = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
-        sum_.update(len(data).to_bytes(8, "big") + data)
-    return sum_.hexdigest()[:12]
+        # With its length, so that ("ab", "c") and ("a", "bc") differ.
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()[:12]
 
 
 def has_image(engine: Engine, name: str) -> bool:
@@ -111,7 +115,7 @@ def has_image(engine: Engine, name: str) -> bool:
 
 
 def ensure_image(engine: Engine, release_name: str = DEFAULT_RELEASE) -> str:
-    """The name of a machine image of `release_name`, built unless it is there already."""
+    """Return the name of a machine image of `release_name`; build it where it is missing."""
     if release_name.startswith("localhost/tljh-"):
         return release_name
     release_name = canonical(release_name)
@@ -120,15 +124,15 @@ def ensure_image(engine: Engine, release_name: str = DEFAULT_RELEASE) -> str:
     short = release_name.replace(":", "").replace("/", "-")
     tag = digest_of(DOCKERFILE.read_bytes(), archive, release.base, BASE_PACKAGES)
     name = f"localhost/tljh-machine-{short}:{tag}"
-    with caches.making(f"machine-{short}"):
+    with caches.locked(f"machine-{short}"):
         if not has_image(engine, name):
             build_image(engine, name, ensure_base(engine, release_name, release), archive)
     return name
 
 
 def build_image(engine: Engine, name: str, base: str, archive: bytes) -> None:
-    """Build a machine image from `base` with what `archive` holds of this computer."""
-    say(f"building the machine image {name} from {base}")
+    """Build a machine image from `base` and the `archive` of this computer's settings."""
+    report(f"building the machine image {name} from {base}")
     with tempfile.TemporaryDirectory(prefix="tljh-image-") as directory:
         context = Path(directory)
         (context / "Dockerfile.test").write_bytes(DOCKERFILE.read_bytes())
@@ -140,7 +144,7 @@ def build_image(engine: Engine, name: str, base: str, archive: bytes) -> None:
 
 
 def ensure_base(engine: Engine, release_name: str, release: Release) -> str:
-    """An image of the plain distribution, from a registry or made here."""
+    """Return an image of the plain distribution, from a registry or made with mmdebstrap."""
     own = f"localhost/tljh-base-{release.suite}:{digest_of(BASE_PACKAGES)}"
     if release.suite and has_image(engine, own):
         return own
@@ -151,12 +155,12 @@ def ensure_base(engine: Engine, release_name: str, release: Release) -> str:
         if pulled.returncode == 0:
             return release.base
     if not release.suite:
-        others = ", ".join(name for name, known in RELEASES.items() if known.suite)
+        others = ", ".join(name for name, other in RELEASES.items() if other.suite)
         raise CannotBoot(
-            f"no container registry can be reached, and {release_name} can be had from one only "
-            f"(made here without a registry: {others})"
+            f"no container registry can be reached, and {release_name} comes from one only "
+            f"(without a registry: {others})"
         )
-    say(f"no container registry can be reached: making {release_name} with mmdebstrap")
+    report(f"no container registry can be reached: making {release_name} with mmdebstrap")
     with tempfile.TemporaryDirectory(prefix="tljh-base-", dir="/var/tmp") as directory:
         archive = Path(directory) / "base.tar"
         bootstrap(release, archive, BASE_PACKAGES.split())
@@ -171,7 +175,7 @@ def bootstrap(
     assert release.suite is not None
     need_packages({"mmdebstrap": "mmdebstrap"})
     with tempfile.TemporaryDirectory(prefix="tljh-keyring-", dir="/var/tmp") as directory:
-        # apt reads it as another account, which can't see into root's cache.
+        # apt reads the keyring as another account, which cannot read root's cache.
         Path(directory).chmod(0o755)
         keyring = shutil.copyfile(keyring_of(release.distribution), Path(directory) / "keys.gpg")
         command = [which("mmdebstrap") or "mmdebstrap", "--variant=minbase"]
@@ -190,31 +194,31 @@ def bootstrap(
 
 
 def keyring_of(distribution: str) -> Path:
-    """The keys that a distribution's archive is signed with, fetched unless they are here."""
+    """Return the path of the keys that sign a distribution's archive; fetch them if missing."""
     system = Path(f"/usr/share/keyrings/{distribution}-archive-keyring.gpg")
     if system.exists():
         return system
     if distribution == "debian":
         install_packages(["debian-archive-keyring"])
         return system
-    kept = caches.directory() / "keyrings" / f"{UBUNTU_KEYRING_SHA256}.gpg"
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".keyring-", dir=kept.parent) as directory:
-            fetch_ubuntu_keyring(Path(directory)).replace(kept)
-    return kept
+    cached = caches.directory() / "keyrings" / f"{UBUNTU_KEYRING_SHA256}.gpg"
+    if not cached.exists():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".keyring-", dir=cached.parent) as directory:
+            fetch_ubuntu_keyring(Path(directory)).replace(cached)
+    return cached
 
 
 def fetch_ubuntu_keyring(scratch: Path) -> Path:
-    """Ubuntu's keys, from its own package: Debian 12 has none that holds them."""
+    """Fetch Ubuntu's keys from Ubuntu's package: Debian 12 has no package with them."""
     url = f"{apt_mirrors()['ubuntu']}/{UBUNTU_KEYRING}"
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            package = answer.read()
+        with urllib.request.urlopen(url, timeout=60) as response:
+            package = response.read()
     except OSError as error:
         raise CannotBoot(f"Ubuntu's keys could not be fetched from {url}: {error}") from None
     if hashlib.sha256(package).hexdigest() != UBUNTU_KEYRING_SHA256:
-        raise CannotBoot(f"{url} is not the package with Ubuntu's keys that is expected")
+        raise CannotBoot(f"{url} is not the expected package with Ubuntu's keys")
     (scratch / "keyring.deb").write_bytes(package)
     unpack = ["dpkg-deb", "-x", str(scratch / "keyring.deb"), str(scratch)]
     subprocess.run(unpack, check=True, stdin=subprocess.DEVNULL)
@@ -222,8 +226,8 @@ def fetch_ubuntu_keyring(scratch: Path) -> Path:
 
 
 def snapshots(engine: Engine) -> list[str]:
-    """Names of the images that `Machine.snapshot` made, the newest first."""
-    listed = engine.run(
+    """Return the names of the images that `Machine.snapshot` made, the newest first."""
+    images = engine.run(
         "images", "--filter", f"label={LABEL}.snapshot", "--format", "{{.Repository}}:{{.Tag}}"
     )
-    return listed.stdout.split()
+    return images.stdout.split()

@@ -1,4 +1,4 @@
-"""The real bootstrap in a machine, from a checkout, and a snapshot of what it made."""
+"""The real bootstrap in a machine, from a checkout, and a snapshot of the installed machine."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from machine.image import CHECKOUT, ensure_image, has_image, snapshots
 CHANNEL = "/srv/channel"
 KEPT_SNAPSHOTS = 3
 ADMIN = "admin"
-# What an installation is made from; a change of a test needn't install again.
+# The files that an installation depends on: a change of a test installs nothing again.
 INPUTS = ("installer/", "tljh/", "setup.cfg")
 
 
 def local_channel(image: str) -> Path:
-    """The local conda channel for a machine of `image`: its Python is that image's own."""
+    """Build the local conda channel for machines of `image`, with that image's Python."""
     import channel
 
     return Path(channel.build(image=ensure_image(find_engine(), image)))
 
 
 def channel_mount(directory: Path) -> list[str]:
-    """Options of `boot` that show the channel in the machine."""
+    """Return the options of `boot` that mount the channel in the machine."""
     return [f"--volume={directory}:{CHANNEL}:ro"]
 
 
@@ -34,7 +34,7 @@ def bootstrap_command(*arguments: str, checkout: str = "/srv/tljh") -> str:
 
 
 def install(machine: Machine, *arguments: str, timeout_s: float = 900) -> str:
-    """Copy the checkout in and run the bootstrap for `admin` with the local channel; its output."""
+    """Copy the checkout in, run the bootstrap with the local channel, and return its output."""
     machine.copy_checkout(CHECKOUT)
     command = bootstrap_command("--admin", ADMIN, f"--conda-channel=file://{CHANNEL}", *arguments)
     try:
@@ -46,23 +46,23 @@ def install(machine: Machine, *arguments: str, timeout_s: float = 900) -> str:
 
 
 def inputs_digest(image: str, channel: Path) -> str:
-    """Changes with anything an installation is made from."""
-    found = hashlib.sha256(f"{image}\n{channel}\n".encode())
-    found.update(checkout_archive(CHECKOUT, only=INPUTS))
-    return found.hexdigest()[:12]
+    """Return a digest of everything that an installation depends on."""
+    digest = hashlib.sha256(f"{image}\n{channel}\n".encode())
+    digest.update(checkout_archive(CHECKOUT, only=INPUTS))
+    return digest.hexdigest()[:12]
 
 
 def installed_image(release: str) -> tuple[str, Path]:
-    """A snapshot of a machine with the hub installed, and the channel it was made with.
+    """Return a snapshot of a machine with the hub installed, and the directory of its channel.
 
-    Made on first use, and again when what it is made from has changed.
+    The snapshot is made on first use, and again when its inputs have changed.
     """
     engine = find_engine()
     image = ensure_image(engine, release)
     directory = local_channel(release)
     tag = f"installed-{inputs_digest(image, directory)}"
     name = f"localhost/tljh-snapshot-{tag}"
-    with caches.making("installed"):
+    with caches.locked("installed"):
         if not has_image(engine, name):
             remove_outdated(engine)
             with Machine.boot(release, options=channel_mount(directory)) as machine:
@@ -72,9 +72,9 @@ def installed_image(release: str) -> tuple[str, Path]:
 
 
 def remove_outdated(engine: Engine) -> None:
-    """Remove all but the newest snapshots of installations: others may be in use right now."""
+    """Remove old snapshots of installations; another process may use one of the newest."""
     prefix = "localhost/tljh-snapshot-installed-"
-    mine = [name for name in snapshots(engine) if name.startswith(prefix)]
-    for name in mine[KEPT_SNAPSHOTS:]:
-        # One that a machine runs from is refused, and stays.
+    names = [name for name in snapshots(engine) if name.startswith(prefix)]
+    for name in names[KEPT_SNAPSHOTS:]:
+        # podman refuses to remove the image of a running machine.
         engine.run("rmi", name, check=False)

@@ -1,19 +1,22 @@
-"""Who made a machine, so that the next run removes orphans and nothing else."""
+"""The process that made a machine, so that the next run removes orphans and nothing else."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from machine.engine import Engine, say
+from machine.engine import Engine, report
 from machine.image import LABEL
 
-# Made to outlive its process: removed by `down` only.
+# The label of a machine that outlives its process: only `down` removes it.
 KEPT = "kept"
 
 
 def started_at(pid: int) -> str | None:
-    """A process's start time in clock ticks since boot; with its pid it is unique."""
+    """Return a process's start time in clock ticks since boot.
+
+    Pids are used again, but not with the same start time.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -22,12 +25,13 @@ def started_at(pid: int) -> str | None:
     return stat.rpartition(")")[2].split()[19]
 
 
-def me() -> str:
+def own_label() -> str:
+    """Return the label of machines that this process makes."""
     return f"{os.getpid()}:{started_at(os.getpid())}"
 
 
 def is_alive(label: str) -> bool:
-    """Whether the process that a label names still runs; a kept machine needs none."""
+    """Return whether the process in a label still runs; always for a kept machine."""
     if label == KEPT:
         return True
     pid, _, start = label.partition(":")
@@ -35,23 +39,23 @@ def is_alive(label: str) -> bool:
 
 
 def machines(engine: Engine) -> dict[str, str]:
-    """{name: owner} of all machines that this harness made on this computer."""
-    # podman gives templates the map of labels, docker a function.
+    """Return {name: label} of all machines of this harness on this computer."""
+    # In a template, podman has a map of labels and docker a function.
     label = f'index .Labels "{LABEL}"' if engine.kind == "podman" else f'.Label "{LABEL}"'
-    form = "{{.Names}} {{" + label + "}}"
-    listed = engine.run("ps", "--all", "--filter", f"label={LABEL}", "--format", form)
-    pairs = (line.split() for line in listed.stdout.splitlines() if line.strip())
+    template = "{{.Names}} {{" + label + "}}"
+    containers = engine.run("ps", "--all", "--filter", f"label={LABEL}", "--format", template)
+    pairs = (line.split() for line in containers.stdout.splitlines() if line.strip())
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
 
 def exists(engine: Engine, name: str) -> bool:
-    """Whether any container has this name, ours or not."""
+    """Return whether a container has this name, of this harness or not."""
     return engine.run("container", "inspect", name, check=False).returncode == 0
 
 
 def remove_orphans(engine: Engine) -> None:
-    """Remove machines whose process is gone: killed, crashed, or its terminal closed."""
+    """Remove machines whose process has ended without removing them."""
     for name, label in machines(engine).items():
         if not is_alive(label):
-            say(f"removing {name}, left behind by a process that is gone")
+            report(f"removing {name}, left by a process that has ended")
             engine.run("rm", "--force", "--volumes", name, check=False, timeout_s=120)

@@ -1,7 +1,7 @@
-"""What a machine takes over from this computer so that it reaches the same registries.
+"""The settings of this computer with which a machine reaches the same registries.
 
-Package indexes, proxies, certificate authorities and apt's settings are looked up
-here, never written down in the project.
+Package indexes, proxies, certificate authorities and apt's settings are read from this
+computer; the project contains none.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-# The path of the bundle on Debian and Ubuntu, which is what machines run.
+# The path of the bundle in a machine: Debian and Ubuntu have the same.
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 LOCAL_CERTIFICATES = Path("/usr/local/share/ca-certificates")
 
@@ -47,8 +47,8 @@ def pip_config_files() -> list[Path]:
 
 
 def pip_settings(files: list[Path], environment: Mapping[str, str]) -> dict[str, str]:
-    """pip's own settings as PIP_* variables; the environment wins over the files."""
-    found: dict[str, str] = {}
+    """Return pip's settings as PIP_* variables; the environment wins over the files."""
+    variables: dict[str, str] = {}
     for file in files:
         parser = configparser.RawConfigParser()
         try:
@@ -58,54 +58,54 @@ def pip_settings(files: list[Path], environment: Mapping[str, str]) -> dict[str,
         for section in ("global", "install"):
             if parser.has_section(section):
                 for key, value in parser.items(section):
-                    found["PIP_" + key.upper().replace("-", "_")] = " ".join(value.split())
-    found.update({k: v for k, v in environment.items() if k.startswith("PIP_")})
-    return found
+                    variables["PIP_" + key.upper().replace("-", "_")] = " ".join(value.split())
+    variables.update({k: v for k, v in environment.items() if k.startswith("PIP_")})
+    return variables
 
 
 def only_remote(value: str) -> str:
-    """`value` without the file:// indexes, which exist on this computer only."""
+    """Remove the file:// indexes, which a machine does not have."""
     return " ".join(word for word in value.split() if not word.startswith(("file:", "/")))
 
 
 def registry_environment(
     environment: Mapping[str, str] | None = None, files: list[Path] | None = None
 ) -> dict[str, str]:
-    """The variables that pip, uv and requests need in a machine to work as they do here."""
+    """Return the variables with which pip, uv and requests work in a machine as they do here."""
     if environment is None:
         environment = os.environ
     settings = {**pip_settings(pip_config_files() if files is None else files, environment)}
     settings.update(environment)
-    wanted = {}
+    variables = {}
     for name in PLAIN_NAMES:
         value = settings.get(name, "")
         if "INDEX" in name:
             value = only_remote(value)
         if value:
-            wanted[name] = value
+            variables[name] = value
     if any(settings.get(name) for name in CERTIFICATE_NAMES):
-        wanted.update(dict.fromkeys(CERTIFICATE_NAMES, BUNDLE))
-    return wanted
+        variables.update(dict.fromkeys(CERTIFICATE_NAMES, BUNDLE))
+    return variables
 
 
 def certificates() -> dict[str, bytes]:
-    """Certificate authorities that this computer trusts beyond the distribution's."""
-    found = {}
+    """Return {file name: PEM} of the authorities that this computer trusts additionally."""
+    authorities = {}
     if LOCAL_CERTIFICATES.is_dir():
         for file in sorted(LOCAL_CERTIFICATES.rglob("*.crt")):
-            found[file.name] = file.read_bytes()
-    # A bundle of one's own elsewhere, for example a company's.
-    own = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
-    if own and own != BUNDLE and Path(own).is_file():
-        text = Path(own).read_text(errors="replace")
+            authorities[file.name] = file.read_bytes()
+    # A bundle elsewhere, for example a company's.
+    bundle = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
+    if bundle and bundle != BUNDLE and Path(bundle).is_file():
+        text = Path(bundle).read_text(errors="replace")
         pattern = "-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?"
         for number, block in enumerate(re.findall(pattern, text, re.DOTALL)):
-            found[f"computer-{number:03}.crt"] = block.encode()
-    return found
+            authorities[f"computer-{number:03}.crt"] = block.encode()
+    return authorities
 
 
 def apt_settings() -> str:
-    """apt's proxy and date settings of this computer, as a file for apt.conf.d."""
+    """Return this computer's proxy and date settings of apt, as a file for apt.conf.d."""
     try:
         dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True).stdout
     except OSError:
@@ -116,7 +116,7 @@ def apt_settings() -> str:
 
 
 def apt_mirrors(root: Path = Path("/etc/apt")) -> dict[str, str]:
-    """Where this computer gets debian, debian-security and ubuntu from: {name: URI}."""
+    """Return this computer's mirrors of debian, debian-security and ubuntu: {name: URI}."""
     mirrors = {
         "debian": "http://deb.debian.org/debian",
         "debian-security": "http://deb.debian.org/debian-security",
@@ -135,25 +135,25 @@ def apt_mirrors(root: Path = Path("/etc/apt")) -> dict[str, str]:
                 continue
             uri = match[1].rstrip("/")
             kind = uri.rsplit("/", 1)[-1]
-            # Ubuntu's own host for security has nothing but that.
+            # security.ubuntu.com has the security updates only.
             if kind in mirrors and "security.ubuntu.com" not in uri:
                 mirrors[kind] = uri
     return mirrors
 
 
 def apt_sources(suite: str, distribution: str, mirrors: Mapping[str, str] | None = None) -> str:
-    """sources.list of a machine, from the same mirrors as this computer's.
+    """Return a machine's sources.list, with this computer's mirrors.
 
     Args:
         suite: code name of the release, such as `bookworm`.
         distribution: `debian` or `ubuntu`.
-        mirrors: as `apt_mirrors` gives them, which are the default.
+        mirrors: as `apt_mirrors` returns them, by default.
     """
     if mirrors is None:
         mirrors = apt_mirrors()
     main = mirrors[distribution]
     if distribution == "ubuntu":
-        # A cloud image of Ubuntu has universe; Ubuntu's archive holds its security updates too.
+        # A cloud image of Ubuntu has universe. Ubuntu's archive contains its security updates too.
         security, components = main, "main universe"
     else:
         security, components = mirrors["debian-security"], "main"

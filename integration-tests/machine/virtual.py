@@ -1,7 +1,7 @@
-"""A machine in QEMU, for what a container can't stand for: cgroup v2, quotas, a true reboot.
+"""A machine in QEMU, for what a container lacks: cgroup v2, quotas, a true reboot.
 
-Made with mmdebstrap. It runs under software emulation, about ten times as slow
-(TLJH_QEMU_ACCEL=kvm where KVM works): use it where nothing else will do.
+Its disk is made with mmdebstrap. It runs under software emulation, about ten times as slow as a
+container (TLJH_QEMU_ACCEL=kvm where KVM works): use it only where a container will not do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from machine import caches, owner
 from machine.container import LIVE, CommandFailed, Result, checkout_archive, command_line
-from machine.engine import CannotBoot, may_install, need_packages, say, which
+from machine.engine import CannotBoot, may_install, need_packages, report, which
 from machine.image import (
     BASE_PACKAGES,
     RELEASES,
@@ -37,18 +37,18 @@ PROGRAMS = {
     "ssh": "openssh-client",
 }
 VM_PACKAGES = "initramfs-tools openssh-server udev kmod e2fsprogs"
-# The kernel of a VM, and what the distribution's own VMs have that tells on services.
+# The kernel of a VM, and what else the distribution's VMs have that changes how services run.
 KERNELS = {"debian": "linux-image-cloud-{0}", "ubuntu": "linux-image-virtual apparmor"}
-# Ubuntu's kernel for VMs comes without the module that counts.
+# Ubuntu's kernel for VMs has no quota module.
 HAVE_QUOTAS = {"debian"}
-# 75 s on two quiet emulated processors; 300 were not enough beside other work.
+# 75 s on two quiet emulated processors; 300 s were not enough on a busy computer.
 BOOT_TIMEOUT_S = 900.0
 DISK_SIZE = "12G"
 OVERLAYS = "tljh-qemu-"
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 
 NETWORK = "[Match]\nName=en* eth*\n[Network]\nDHCP=ipv4\n"
-# Run by mmdebstrap in the tree it made, before it is packed: $1 is the tree.
+# mmdebstrap runs it on the new tree, which is $1.
 SETUP = (
     'echo machine > "$1/etc/hostname"; rm -f "$1/etc/machine-id"; : > "$1/etc/machine-id"; '
     'chroot "$1" systemctl enable -q systemd-networkd ssh; '
@@ -65,7 +65,7 @@ SETUP_QUOTAS = (
 
 @dataclass(frozen=True)
 class Architecture:
-    """A kind of processor that QEMU has, and what is called otherwise for it."""
+    """A processor architecture of QEMU, with its names in other tools."""
 
     name: str
     debian: str
@@ -87,7 +87,7 @@ OWN = os.uname().machine
 
 @dataclass(frozen=True)
 class Disk:
-    """A prepared installation of a release: never written to, machines lie on top of it."""
+    """A prepared installation of a release, never written to: machines write to overlays."""
 
     directory: Path
     architecture: Architecture
@@ -102,7 +102,7 @@ class Disk:
 
 
 def ensure_disk(release_name: str, architecture: str = OWN) -> Disk:
-    """The disk of a release, made unless it is there."""
+    """Return the disk of a release; make it where it is missing."""
     if os.geteuid() != 0:
         raise CannotBoot("a QEMU machine's disk is made as root: run it with sudo")
     if architecture not in ARCHITECTURES:
@@ -114,14 +114,14 @@ def ensure_disk(release_name: str, architecture: str = OWN) -> Disk:
     need_packages(programs)
     release = release_of(release_name)
     if release.suite is None:
-        raise CannotBoot(f"no QEMU machine of {release_name} can be made: {', '.join(RELEASES)}")
+        raise CannotBoot(f"a QEMU machine runs {', '.join(RELEASES)}, not {release_name}")
     kernel, setup = KERNELS[release.distribution], SETUP + SETUP_QUOTAS
     inputs = digest_of(BASE_PACKAGES, VM_PACKAGES, kernel, setup, NETWORK, str(certificates()))
     name = f"{canonical(release_name)}-{kind.debian}-{inputs}"
     disk = Disk(caches.directory() / "qemu" / name, kind)
-    with caches.making(name):
+    with caches.locked(name):
         if not disk.image.exists():
-            say(f"making the disk of a QEMU machine of {release_name} for {architecture}")
+            report(f"making the disk of a QEMU machine of {release_name} for {architecture}")
             if architecture != OWN:
                 run_programs_of(kind)
             make_disk(disk, release)
@@ -129,15 +129,15 @@ def ensure_disk(release_name: str, architecture: str = OWN) -> Disk:
 
 
 def run_programs_of(architecture: Architecture, kernel: Path = BINFMT) -> None:
-    """Let this computer run programs of another architecture, for a package's own scripts."""
+    """Let this computer run programs of another architecture: packages run scripts."""
     name = f"qemu-{architecture.name}"
     need_packages({f"{name}-static": "qemu-user-static", "arch-test": "arch-test"})
     if not (kernel / "register").exists():
         subprocess.run(["mount", "-t", "binfmt_misc", "none", str(kernel)], check=True)
     if not (kernel / name).exists():
-        # What the package does itself where systemd runs.
+        # Where systemd runs, the package does this itself.
         rule = Path(f"/usr/lib/binfmt.d/{name}.conf").read_text()
-        say(f"letting this computer run programs of {architecture.name} (until it reboots)")
+        report(f"letting this computer run programs of {architecture.name} (until it reboots)")
         (kernel / "register").write_text(rule)
 
 
@@ -145,9 +145,9 @@ def make_disk(disk: Disk, release: Release) -> None:
     """Install a release with a kernel into a directory, and make a file system of it."""
     disk.directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=disk.directory.parent) as scratch:
-        made = Disk(Path(scratch) / "made", disk.architecture)
-        made.directory.mkdir()
-        ssh_keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(made.key)]
+        unfinished = Disk(Path(scratch) / "disk", disk.architecture)
+        unfinished.directory.mkdir()
+        ssh_keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(unfinished.key)]
         subprocess.run(ssh_keygen, check=True, stdin=subprocess.DEVNULL)
         files = Path(scratch) / "files"
         contents = {
@@ -155,7 +155,7 @@ def make_disk(disk: Disk, release: Release) -> None:
         }
         contents["etc/apt/apt.conf.d/90-computer"] = apt_settings().encode()
         contents["etc/systemd/network/80-dhcp.network"] = NETWORK.encode()
-        contents["root/.ssh/authorized_keys"] = made.key.with_suffix(".pub").read_bytes()
+        contents["root/.ssh/authorized_keys"] = unfinished.key.with_suffix(".pub").read_bytes()
         for name, data in contents.items():
             path = files / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +164,7 @@ def make_disk(disk: Disk, release: Release) -> None:
         (files / "root/.ssh").chmod(0o700)
         root = Path(scratch) / "root"
         hooks = [f"--customize-hook=sync-in {files} /", f"--customize-hook={SETUP}"]
-        # Project quotas have to be there from the start.
+        # Project quotas are added now: the root file system is never unmounted later.
         mkfs = [which("mkfs.ext4") or "mkfs.ext4", "-q"]
         if release.distribution in HAVE_QUOTAS:
             hooks.append(f"--customize-hook={SETUP_QUOTAS}")
@@ -175,14 +175,14 @@ def make_disk(disk: Disk, release: Release) -> None:
         bootstrap(release, root, packages, [f"--architectures={debian}", *hooks])
         for kind in ("vmlinuz", "initrd.img"):
             newest = max((root / "boot").glob(f"{kind}-*"))
-            shutil.copy(newest, made.directory / kind)
-        subprocess.run(["truncate", "-s", DISK_SIZE, str(made.image)], check=True)
-        subprocess.run([*mkfs, "-d", str(root), str(made.image)], check=True)
-        made.directory.rename(disk.directory)
+            shutil.copy(newest, unfinished.directory / kind)
+        subprocess.run(["truncate", "-s", DISK_SIZE, str(unfinished.image)], check=True)
+        subprocess.run([*mkfs, "-d", str(root), str(unfinished.image)], check=True)
+        unfinished.directory.rename(disk.directory)
 
 
 def remove_orphans(directory: Path = Path("/var/tmp")) -> None:
-    """Remove what machines of processes that are gone wrote to their disks."""
+    """Remove the overlays of machines whose process has ended."""
     for path in directory.glob(f"{OVERLAYS}*"):
         if not owner.is_alive(path.name.removeprefix(OVERLAYS).partition("-")[0]):
             shutil.rmtree(path, ignore_errors=True)
@@ -213,7 +213,7 @@ class VirtualMachine:
         """Boot a machine of a release; `ports` maps loopback ports to its own."""
         disk = ensure_disk(image, architecture)
         remove_orphans()
-        directory = Path(tempfile.mkdtemp(prefix=f"{OVERLAYS}{owner.me()}-", dir="/var/tmp"))
+        directory = Path(tempfile.mkdtemp(prefix=f"{OVERLAYS}{owner.own_label()}-", dir="/var/tmp"))
         create = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(disk.image)]
         subprocess.run([*create, str(directory / "overlay.qcow2")], check=True)
         machine = cls(disk, directory, free_port(20022), dict(ports or {}), memory)
@@ -230,10 +230,10 @@ class VirtualMachine:
         network = "user,model=virtio-net-pci" + "".join(
             f",hostfwd=tcp:127.0.0.1:{outside}-:{inside}" for outside, inside in forwards.items()
         )
-        # /dev/kvm may be there and not work (a virtual machine's often hangs): only on request.
+        # /dev/kvm may exist and not work (in a virtual machine it often hangs): only on request.
         with_kvm = os.environ.get("TLJH_QEMU_ACCEL") == "kvm"
         accel, cpu = ("kvm", "host") if with_kvm else ("tcg,thread=multi", "max")
-        # Killed with us, whatever ends us.
+        # QEMU ends with this process, even if this one is killed.
         command = ["setpriv", "--pdeathsig", "KILL"]
         kind = self.disk.architecture
         command += [kind.program, *kind.machine, "-accel", accel, "-cpu", cpu, "-smp", "2"]
@@ -253,12 +253,12 @@ class VirtualMachine:
         self.boot_seconds = time.monotonic() - started
 
     def wait_until_up(self, timeout_s: float = BOOT_TIMEOUT_S, after: str = "") -> None:
-        """Wait until systemd has started everything, in another boot than `after`."""
+        """Wait until systemd has started all units, in another boot than the boot id `after`."""
         deadline = time.monotonic() + timeout_s
-        ask = "cat /proc/sys/kernel/random/boot_id; systemctl is-system-running"
+        command = "cat /proc/sys/kernel/random/boot_id; systemctl is-system-running"
         while True:
-            asked = self._ssh(ask, timeout_s=60)
-            boot_id, _, state = asked.stdout.strip().partition("\n")
+            query = self._ssh(command, timeout_s=60)
+            boot_id, _, state = query.stdout.strip().partition("\n")
             if state in ("running", "degraded") and boot_id != after:
                 return
             if self._process is not None and self._process.poll() is not None:
@@ -272,7 +272,7 @@ class VirtualMachine:
         self, command: str, input: str | bytes | None = None, timeout_s: float = 300
     ) -> subprocess.CompletedProcess[str]:
         options = ["-q", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-i", str(self.disk.key)]
-        # The machine was made a moment ago, on this computer's loopback.
+        # No host key to compare: the machine was just made, and is on loopback.
         options += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
         argv = ["ssh", *options, "-p", str(self.ssh_port), "root@127.0.0.1", command]
         data = input.encode() if isinstance(input, str) else input or b""
@@ -293,23 +293,23 @@ class VirtualMachine:
         env: Mapping[str, str] | None = None,
     ) -> Result:
         """Run a command as root, as `Machine.run` does."""
-        line, shown = command_line(command, {**self.environment, **(env or {})}, timeout_s)
+        line, display = command_line(command, {**self.environment, **(env or {})}, timeout_s)
         started = time.monotonic()
         done = self._ssh(line, input, timeout_s + 30)
         seconds = time.monotonic() - started
-        result = Result(shown, done.returncode, done.stdout, done.stderr, seconds)
+        result = Result(display, done.returncode, done.stdout, done.stderr, seconds)
         if check and done.returncode != 0:
             raise CommandFailed(result)
         return result
 
     def copy_checkout(self, checkout: Path, target: str = "/srv/tljh") -> str:
-        """Copy what git would commit of `checkout`."""
+        """Copy the files of `checkout` that git does not ignore."""
         done = self._ssh(f"mkdir -p {target} && tar -C {target} -xf -", checkout_archive(checkout))
         assert done.returncode == 0, done.stderr
         return target
 
     def copy_in(self, source: Path | str, target: str) -> None:
-        """Copy a file or directory of this computer to `target`; parents are made."""
+        """Copy a file or directory of this computer to `target`; make its parents."""
         path = Path(source)
         packed = subprocess.run(
             ["tar", "-C", str(path.parent), "-cf", "-", path.name], check=True, capture_output=True
@@ -320,13 +320,13 @@ class VirtualMachine:
         assert done.returncode == 0, done.stderr
 
     def restart(self) -> None:
-        """Reboot: firmware, kernel, all of it."""
+        """Reboot the machine, with firmware and kernel."""
         before = self.run("cat /proc/sys/kernel/random/boot_id").stdout.strip()
         self._ssh("systemctl reboot", timeout_s=30)
         self.wait_until_up(after=before)
 
     def power_cut(self) -> None:
-        """Pull the plug and boot again; what the machine had synced is on its disk."""
+        """Kill QEMU and boot again; the disk has what the machine had synced."""
         self.stop()
         self.start()
 
