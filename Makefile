@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10 /
 # A file's tests share what is slow to make, so one process has them all.
 PYTEST = $(PY) -m pytest -n auto --dist loadfile --durations=25
 
-.PHONY: help try try-down test test-long dist lint unit check lock reference docs
+.PHONY: help try try-down test test-long dist lint unit check lock reference docs pictures
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -44,6 +44,9 @@ docs: .venv/.made ## the documentation as a site: build/docs/index.html
 	@[ -x .venv/bin/sphinx-build ] || { echo "error: make docs needs Python 3.11 or newer" >&2; exit 1; }
 	.venv/bin/sphinx-build -q -W --keep-going --nitpicky --fresh-env -c docs . build/docs
 	@echo "open build/docs/index.html"
+
+pictures: .venv/.made ## docs/images: the pages and the output of commands, from a real hub (as root)
+	$(PY) integration-tests/pictures.py
 
 dist: ## dist/bootstrap.py, which carries everything
 	$(PYTHON) installer/build.py

@@ -379,3 +379,87 @@ def test_the_index_of_decisions_has_each_number_with_its_title():
     for number, title, name in rows:
         assert not name or name.startswith(f"{int(number):04d}-")
         assert not name or records[name].startswith(f"# {number}. {title}")
+
+
+CHANGES = (
+    "limits.swap",
+    "tljh user rename",
+    "why a reload was rolled back",
+    "tljh doctor",
+    "access log",
+    "a login is throttled",
+    "a full disk does to `set`",
+    "who decides a restart of the hub",
+)
+
+
+def rows_about_changes() -> list[list[str]]:
+    """Return the cells of each row of "To change X, open Y"."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    section = text.partition("## To change X, open Y")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.*) \|$", section, re.M)
+    return [row.split(" | ") for row in rows if not row.startswith(("---", "to change"))]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_contributing_has_a_row_for_the_change(change):
+    assert sum(change in row[0] for row in rows_about_changes()) == 1
+
+
+def test_each_row_of_contributing_names_files_to_open_and_a_test():
+    for change, files, tests in rows_about_changes():
+        opened = re.findall(r"`((?:tljh|installer|integration-tests|docs)/[^`]*)`", files)
+        tested = re.findall(r"`((?:tests|integration-tests)/[^`]*)`", tests)
+        assert opened and tested, change
+        for path in (*opened, *tested):
+            assert (ROOT / path).exists(), f"{change}: {path}"
+
+
+def test_the_modules_that_contributing_says_decide_do_decide():
+    decides = {
+        "tljh/operations/desired.py": "restart_on",
+        "tljh/systemd/unit_resource.py": "restart",
+        "tljh/hub/health.py": "def wait_until_healthy",
+        "tljh/engine/apply.py": "def undo",
+        "tljh/hub/process/login_guard.py": "def get_authenticated_user",
+        "tljh/hub/process/login_throttle.py": "class Throttle",
+        "tljh/settings/config_file.py": "make room on its disk",
+        "tljh/host/real.py": "nearly full",
+        "tljh/settings/sections/limits.py": "memory",
+        "tljh/singleuser/limits.py": "MemoryMax",
+        "tljh/proxy/traefik_static.py": "accessLog",
+    }
+    files = " ".join(row[1] for row in rows_about_changes())
+    for path, text in decides.items():
+        assert f"`{path}`" in files
+        assert text in (ROOT / path).read_text(), f"{path} no longer has {text!r}"
+
+
+def test_each_picture_is_made_by_the_script_and_shown():
+    script = (ROOT / "integration-tests/pictures.py").read_text()
+    images = {path.name for path in (DOCS / "images").iterdir()}
+    shown = {Path(link).name for page in PAGES for link in LINK.findall(page.read_text())}
+    pages = re.search(r"^PAGES = \((.*)\)", script, re.M)[1]
+    commands = re.search(r"^COMMANDS = \{(.*?)^\}", script, re.M | re.S)[1]
+    made = {f"{name}.png" for name in re.findall(r'"(\w+)"', pages)}
+    made |= {f"{name}.svg" for name in re.findall(r'^ +"(\w+)":', commands, re.M)}
+    assert made == images and images <= shown
+
+
+# Words that the glossary replaces by one word each, or that name no actor.
+REFUSED_WORDS = re.compile(
+    r"\b(shall|whoever|somebody|anybody|nobody|everybody|told|tells?|stands?|standing|at hand|anew"
+    r"|mend(s|ed)?|lies|beside|of (its|the|their|your|his|her) own|of (ours|yours)|ma[dk]es? up"
+    r"|brings? about|comes? about|what is there|in its place|takes? up|taken up|let in|people"
+    r"|persons?|undo|undone|undoes|taken back|puts? back|brought back|administrators?)\b",
+    re.I,
+)
+# Generated from the declarations of settings, whose texts have their own test.
+PROSE = [page for page in PAGES if page.name != "configuration.md"]
+
+
+@pytest.mark.parametrize("page", PROSE, ids=name_of)
+def test_prose_has_one_word_for_one_thing(page):
+    text = re.sub(r"^(?:    |\t)[^\n]*$|^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    text = re.sub(r"`[^`]*`|\]\([^)]*\)", "", text)
+    assert [match[0] for match in REFUSED_WORDS.finditer(text)] == []
