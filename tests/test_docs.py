@@ -305,7 +305,7 @@ def test_the_page_about_changes_has_the_directories_of_the_journal():
     page = (DOCS / "how-a-change-is-made.md").read_text()
     for directory in (journal.PENDING, journal.ROLLED_BACK):
         assert f"| `{directory}/` |" in page
-    assert f"the last {journal.KEPT_ENTRIES} are kept" in page
+    assert f"has {journal.KEPT_ENTRIES} states" in page
 
 
 def test_the_page_about_the_supervisor_has_its_numbers():
@@ -348,9 +348,7 @@ def test_every_file_of_an_installation_is_in_the_table_of_files(monkeypatch):
         https: {enabled: true, mode: internal}
         users: {admin: [ada], shared_folders: {course: pupils}}
     """
-    monkeypatch.setattr(
-        "tljh.operations.install_and_reload._conda_environments", lambda *_, **__: []
-    )
+    monkeypatch.setattr("tljh.conda.resources.resources", lambda *_, **__: [])
     request = replace(
         request_of(machines.ANSWERS, machines.PATHS), configuration=lambda _: configuration
     )
@@ -417,16 +415,16 @@ def test_each_row_of_contributing_names_files_to_open_and_a_test():
 
 def test_the_modules_that_contributing_says_decide_do_decide():
     decides = {
-        "tljh/operations/desired.py": "restart_on",
+        "tljh/hub/resources.py": "restart_on",
         "tljh/systemd/unit_resource.py": "restart",
         "tljh/hub/health.py": "def wait_until_healthy",
-        "tljh/engine/apply.py": "def undo",
+        "tljh/engine/apply.py": "def roll_back",
         "tljh/hub/process/login_guard.py": "def get_authenticated_user",
         "tljh/hub/process/login_throttle.py": "class Throttle",
         "tljh/settings/config_file.py": "make room on its disk",
         "tljh/host/real.py": "nearly full",
         "tljh/settings/sections/limits.py": "memory",
-        "tljh/singleuser/limits.py": "MemoryMax",
+        "tljh/singleuser/limit_properties.py": "MemoryMax",
         "tljh/proxy/traefik_static.py": "accessLog",
     }
     files = " ".join(row[1] for row in rows_about_changes())
