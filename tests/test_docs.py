@@ -461,3 +461,40 @@ def test_prose_has_one_word_for_one_thing(page):
     text = re.sub(r"^(?:    |\t)[^\n]*$|^```.*?^```", "", page.read_text(), flags=re.M | re.S)
     text = re.sub(r"`[^`]*`|\]\([^)]*\)", "", text)
     assert [match[0] for match in REFUSED_WORDS.finditer(text)] == []
+
+
+# Parts of messages that pages quote; a page has to follow when a message is reworded.
+QUOTED = {
+    "guides/install.md": ("Your hub: ", ". Set the password here, once, until "),
+    "guides/class.md": (
+        "Your hub: ",
+        ". Set the password here, once, until ",
+        " may log in",
+        "; first password: ",
+        "status: ",
+    ),
+    "guides/configure.md": ("must be an amount of ", " like 512M or 4G, not "),
+    "guides/lets-encrypt.md": (
+        " gave no certificate for ",
+        "every change was rolled back; the previous state runs",
+        "have the DNS of ",
+        "yes, seen at the port",
+    ),
+    "guides/limits.md": (
+        "The kernel was ended because ",
+        "there is no disk space left",
+        "the command that starts it is not there",
+        "its home directory cannot be entered",
+        "ended while it was starting, with exit status ",
+        "did not answer within ",
+    ),
+}
+
+
+@pytest.mark.parametrize("page", QUOTED)
+def test_messages_that_are_quoted_are_those_of_the_code(page):
+    text = (DOCS / page).read_text()
+    sources = "\n".join(path.read_text() for path in (ROOT / "tljh").rglob("*.py"))
+    for message in QUOTED[page]:
+        assert message in text, f"{page} no longer quotes {message!r}"
+        assert message in sources, f"{page} quotes {message!r}, which no command prints"
