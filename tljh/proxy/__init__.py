@@ -1,3 +1,3 @@
-"""Traefik: what it is configured with, and how it is kept serving without a gap."""
+"""Traefik: its static and dynamic configuration, and its supervisor."""
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What Traefik itself says of files before they are applied.
+"""A check of candidate files by Traefik itself, before they are applied.
 
-A moment's run of the real binary on loopback ports of its own (tljh/proxy/supervisor/trial.py):
-one bad dynamic file makes a running Traefik drop every route, so nothing reaches it unseen.
+One bad dynamic file makes a running Traefik drop every route. So the real binary first loads the
+files on free loopback ports (tljh/proxy/supervisor/trial.py), and its errors become findings.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from tljh.base.errors import Finding, Place
 from tljh.host.interface import HostReader
+from tljh.proxy.supervisor.interface import STATIC_FILE
 from tljh.proxy.supervisor.trial import PLACE
 from tljh.proxy.traefik_drop_ins import line_of
 from tljh.proxy.traefik_dynamic import ProxyFile
@@ -23,7 +24,7 @@ from tljh.proxy.traefik_static import as_yaml, listening_addresses, merge
 TRIAL_TIMEOUT_S = 40.0
 
 
-# What Traefik complains about that is no fault of the files.
+# Errors that the trial causes, not the files.
 HARMLESS = ("Error while running HTTP server", "acme")
 
 
@@ -44,15 +45,15 @@ def traefik_findings(
     files: Sequence[ProxyFile],
     sources: Mapping[Path, bytes],
 ) -> list[Finding]:
-    """Run Traefik on a candidate configuration; empty when it would serve without a complaint.
+    """Run Traefik with a candidate configuration, and return its errors.
 
-    `files` are the dynamic files as they would be below `directory`; `sources` are admins'
-    files, in which the place of a complaint is looked for.
+    `files` are the dynamic files, with their paths below `directory`. `sources` are admins' files,
+    in which the place of an error is searched.
     """
     question = {
         "entry_points": list(listening_addresses(static)),
         "files": {
-            "traefik.yaml": _encoded(as_yaml(_on_loopback(static)).encode()),
+            STATIC_FILE: _encoded(as_yaml(_on_loopback(static)).encode()),
             **{
                 file.path.relative_to(directory).as_posix(): _encoded(
                     file.content.replace(str(directory).encode(), PLACE.encode())
@@ -70,10 +71,10 @@ def traefik_findings(
     ]
     result = host.query(argv, timeout_s=TRIAL_TIMEOUT_S, stdin=json.dumps(question))
     if not result.ok:
-        return [Finding("Traefik could not be tried on its new files", why=result.err[-2000:])]
+        return [Finding("Traefik could not be tried with its new files", why=result.err[-2000:])]
     verdict = json.loads(result.out)
-    complaints = [line for line in verdict["lines"] if _is_complaint(line)]
-    findings = list(dict.fromkeys(_finding(line, sources) for line in complaints))
+    errors = [line for line in verdict["lines"] if _is_error(line)]
+    findings = list(dict.fromkeys(_finding(line, sources) for line in errors))
     if not verdict["ready"] and not findings:
         last = "\n".join(verdict["lines"][-5:])
         findings.append(Finding("Traefik does not serve with its new files", why=last))
@@ -85,7 +86,7 @@ def _encoded(content: bytes) -> str:
 
 
 def _on_loopback(static: Mapping[str, Any]) -> dict[str, Any]:
-    """The same configuration, away from the running one's ports and files."""
+    """Return the static configuration without the ports and files of the running Traefik."""
     entry_points = {
         name: {
             **entry_point,
@@ -103,16 +104,17 @@ def _on_loopback(static: Mapping[str, Any]) -> dict[str, Any]:
     return merge(static, over)
 
 
-def _is_complaint(line: str) -> bool:
+def _is_error(line: str) -> bool:
+    # Traefik writes JSON until it has read the format of its log.
     is_error = " ERR " in line or line.startswith('{"level":"error"')
     return is_error and not any(harmless in line for harmless in HARMLESS)
 
 
 def _finding(line: str, sources: Mapping[Path, bytes]) -> Finding:
-    """A log line of Traefik as a finding, placed in the admin's file that it speaks of."""
+    """Turn a line of Traefik's log into a finding at its place in an admin's file."""
     if line.startswith("{"):
-        told = json.loads(line)
-        message, fields = "", {"error": str(told.get("error") or told.get("message"))}
+        entry = json.loads(line)
+        message, fields = "", {"error": str(entry.get("error") or entry.get("message"))}
     else:
         fields = {name: _unquoted(value) for name, value in _FIELDS.findall(line)}
         message = _FIELDS.sub("", _TIME.sub("", line)).strip()
@@ -135,17 +137,18 @@ def _unquoted(value: str) -> str:
 
 
 def _place(sources: Mapping[Path, bytes], names: Sequence[str], line: str) -> Place | None:
-    """Where one of `names` stands, looked for in the file that `line` speaks of first."""
-    spoken_of = [path for path in sources if path.name in line]
-    for path in dict.fromkeys((*spoken_of, *sources)):
+    """Return where one of `names` is defined; files that the log line names come first."""
+    named = [path for path in sources if path.name in line]
+    for path in dict.fromkeys((*named, *sources)):
         for name in names:
-            at = line_of(sources[path], name)
-            if at is not None:
-                return Place(str(path), at)
-    return Place(str(spoken_of[0])) if spoken_of else None
+            number = line_of(sources[path], name)
+            if number is not None:
+                return Place(str(path), number)
+    return Place(str(named[0])) if named else None
 
 
 def _place_of_value(sources: Mapping[Path, bytes], error: str) -> Place | None:
+    """Return the first line that has a value which the error quotes."""
     for value in re.findall(r'"([^"]+)"', error):
         for path, content in sources.items():
             for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):

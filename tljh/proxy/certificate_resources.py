@@ -1,8 +1,8 @@
-"""A certificate as resources: obtaining one, and serving what was obtained in the same apply.
+"""A certificate as resources: obtaining it from an ACME server, and serving it in the same apply.
 
-Once a certificate is at hand it is ordinary files (tljh/proxy/resources.py). These two stand in
-the plan where it has to be asked for first: after the challenge's route is served, and before
-anything depends on HTTPS.
+A certificate that the machine has already is ordinary files (tljh/proxy/resources.py). These two
+are in the plan only if it must be obtained first. They come after the route of the ACME challenge,
+which the server asks for, and before all that depends on HTTPS.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from tljh.proxy.traefik_dynamic import TLS_FILE, DynamicInputs
 
 @dataclass(frozen=True)
 class ObtainedCertificate(Resource):
-    """A certificate that is at hand; kept when all else is undone, and found again later."""
+    """A valid certificate for the request's names.
+
+    A rollback keeps it, and the next apply uses it.
+    """
 
     source: AcmeSource
 
@@ -48,12 +51,12 @@ class ObtainedCertificate(Resource):
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
-        """Nothing: authorities give out few of them a week."""
+        """Keep the certificate: a CA issues only a few for the same names each week."""
 
 
 @dataclass(frozen=True)
 class ServedCertificate(Resource):
-    """Traefik's files for a certificate that a step before this one obtains."""
+    """Traefik's files for a certificate that an earlier step of the same plan obtains."""
 
     source: AcmeSource
     inputs: DynamicInputs

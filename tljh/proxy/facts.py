@@ -1,4 +1,4 @@
-"""Facts about the proxy: what Traefik is told to serve, its secrets, and admins' drop-ins."""
+"""Facts about the proxy: the pair that it serves, its secrets, and admins' drop-ins."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ADMINS_DIRECTORIES = (STATIC_DROP_INS, RULES)
 class ProxyFacts:
     """Secrets (new ones in memory until a plan writes them), and files in Traefik's directory.
 
-    `served` is the pair that Traefik is told to serve, `acme_pair` the one that ACME gave;
+    `served` is the pair that tls.yaml names, `acme_pair` the one that ACME gave;
     `instance` is the mark by which the hub's own answers are recognised.
     """
 

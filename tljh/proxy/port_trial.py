@@ -1,7 +1,7 @@
-"""Whether the proxy could listen where it is told to, tried before anything running is touched.
+"""A trial of new addresses: whether the proxy could listen there, before anything is changed.
 
-A process of the hub's environment binds the new addresses for a moment and lets them go: the
-kernel alone knows what else is there, and who has it.
+A process of the hub environment binds the new addresses and closes them at once. Only the kernel
+knows whether an address is free.
 """
 
 from __future__ import annotations
@@ -24,30 +24,33 @@ def unavailable_addresses(
     host: HostReader,
     hub: Path,
     user: str,
-    now: Mapping[str, str],
-    wanted: Mapping[str, str],
+    current: Mapping[str, str],
+    planned: Mapping[str, str],
     place_of: Callable[[str, str], Place],
 ) -> list[Finding]:
-    """What the proxy cannot listen on, of what it does not listen on already.
+    """Return a finding for each new address on which the proxy could not listen.
 
-    Entry points by name, `now` and as they shall be; `user` is whom the proxy runs as; `place_of`
-    tells where a setting stands, by its section and its key.
+    `current` and `planned` are addresses by the name of their entry point. `user` is the account
+    that the proxy runs as. `place_of` returns the place of a setting, by its section and its key.
     """
-    ours = {split_address(address)[1] for address in now.values()}
+    # On a port that the proxy has already, its own sockets would be found.
+    own_ports = {split_address(address)[1] for address in current.values()}
     new = {
-        name: address for name, address in wanted.items() if split_address(address)[1] not in ours
+        name: address
+        for name, address in planned.items()
+        if split_address(address)[1] not in own_ports
     }
     if not new:
         return []
     program = [str(hub / "bin/python"), "-I", "-m", "tljh.proxy.port_trial", user]
-    asked = host.query([*program, *new.values()], timeout_s=30)
-    reasons: dict[str, str] = json.loads(asked.out) if asked.ok and asked.out else {}
+    result = host.query([*program, *new.values()], timeout_s=30)
+    reasons: dict[str, str] = json.loads(result.out) if result.ok and result.out else {}
     return [
         Finding(
             f"the proxy {reasons[address]}",
             where=place_of(SETTINGS[name], "port") if name in SETTINGS else None,
             why=f"it is the address of the entry point {name}; nothing was changed",
-            fix="choose a port that is free, or stop what has it: sudo ss -ltnp shows who listens",
+            fix="choose a free port, or stop the program that has it: sudo ss -ltnp lists them",
         )
         for name, address in new.items()
         if address in reasons
@@ -63,7 +66,8 @@ def _uid_of(user: str) -> int | None:
 
 def main() -> int:
     reasons = {}
-    # As the proxy's own: a progress page shares its port with nobody else.
+    # Bound for the proxy's user: during an install, the progress page listens on the same port as
+    # that user, and the kernel lets only sockets of one user share a port.
     user, *addresses = sys.argv[1:]
     owner = _uid_of(user) if os.geteuid() == 0 else None
     for address in addresses:

@@ -1,7 +1,7 @@
-"""The certificate that Traefik serves: exchanging it while it runs, and looking at the port.
+"""The certificate that Traefik serves: swapping it while Traefik runs, and checking the port.
 
-An exchange is a change of Traefik's dynamic files alone: the new pair under names of its own,
-then the file that names it, which Traefik notices. No connection is touched by it.
+A swap changes Traefik's dynamic files only: first the new pair is written under new names, then
+the file that names it. Traefik watches that file. Connections stay open.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tljh.base.errors import Finding, TljhError
 from tljh.base.paths import Paths
+from tljh.base.well_known import PROXY_UNIT, TRAEFIK_GROUP
 from tljh.certificates.machine_names import is_address
 from tljh.certificates.x509 import TlsPair, certificates_of, details
 from tljh.host.interface import Host, HostReader
@@ -27,10 +28,7 @@ from tljh.proxy.traefik_dynamic import (
 if TYPE_CHECKING:
     from tljh.settings.root import Config
 
-GROUP = "traefik"
-
-
-# Traefik takes up a changed file within a fraction of a second, on a busy machine a few.
+# Traefik loads a changed file within a fraction of a second, on a busy machine within a few.
 DEADLINE_S = 20.0
 
 
@@ -39,7 +37,7 @@ POLL_S = 0.1
 
 @dataclass(frozen=True)
 class HttpsEndpoint:
-    """Where HTTPS is answered, and by which name a browser would ask."""
+    """The address of HTTPS, and a host name to send with a TLS handshake (SNI)."""
 
     address: str
     port: int
@@ -47,6 +45,7 @@ class HttpsEndpoint:
 
 
 def https_endpoint(config: Config) -> HttpsEndpoint:
+    """Return the endpoint as this machine reaches it, with the first name that can be in SNI."""
     https = config.https
     names = [name for name in https.names if not name.startswith("*.") and not is_address(name)]
     address = https.address or "127.0.0.1"
@@ -54,9 +53,9 @@ def https_endpoint(config: Config) -> HttpsEndpoint:
 
 
 def swap_certificate(host: Host, inputs: DynamicInputs, certificate: TlsPair) -> None:
-    """Have Traefik serve this certificate; what it served before stays beside it.
+    """Make Traefik serve this certificate. The old pair stays until `remove_unused_pairs`.
 
-    Killed half-way, either the old or the new one is served.
+    If this process is killed in between, Traefik serves either the old or the new certificate.
     """
     inputs = replace(inputs, certificates=(certificate,))
     for file in (*certificate_files(inputs), tls_file(inputs)):
@@ -65,35 +64,34 @@ def swap_certificate(host: Host, inputs: DynamicInputs, certificate: TlsPair) ->
 
 
 def _write(host: Host, file: ProxyFile) -> None:
-    host.write(file.path, file.content, mode=file.mode, group=GROUP)
+    host.write(file.path, file.content, mode=file.mode, group=TRAEFIK_GROUP)
 
 
 def remove_unused_pairs(host: Host, paths: Paths) -> None:
-    """Remove pairs that Traefik is not told to serve any more."""
-    directory = paths.traefik_dir / "certs"
-    kept = {path.name for path in _named_files(host, paths) or ()}
-    for name in host.listdir(directory) if kept else ():
-        if name not in kept:
-            host.remove(directory / name)
+    """Remove the pairs that Traefik's configuration does not name; without any named, none."""
+    used = {path.name for path in _configured_files(host, paths) or ()}
+    for name in host.listdir(paths.traefik_certs) if used else ():
+        if name not in used:
+            host.remove(paths.traefik_certs / name)
 
 
 def configured_pair(host: HostReader, paths: Paths) -> TlsPair | None:
-    """What Traefik is told to serve; None while it is told of none, or of files that are gone."""
-    files = _named_files(host, paths)
+    """Return the pair that Traefik's configuration names; None without one or without its files."""
+    files = _configured_files(host, paths)
     chain, key = (host.read(path) for path in files) if files else (None, None)
     return None if chain is None or key is None else TlsPair(chain, key)
 
 
 def configured_chain(host: HostReader, paths: Paths) -> bytes | None:
-    """The chain of that pair."""
+    """Return the chain of the pair that Traefik's configuration names."""
     pair = configured_pair(host, paths)
     return pair.chain if pair else None
 
 
-def _named_files(host: HostReader, paths: Paths) -> tuple[Path, Path] | None:
+def _configured_files(host: HostReader, paths: Paths) -> tuple[Path, Path] | None:
     from ruamel.yaml import YAML
 
-    data = host.read(paths.traefik_dir / "dynamic" / TLS_FILE)
+    data = host.read(paths.traefik_dynamic / TLS_FILE)
     if data is None:
         return None
     tree = YAML(typ="safe", pure=True).load(data.decode()) or {}
@@ -102,37 +100,35 @@ def _named_files(host: HostReader, paths: Paths) -> tuple[Path, Path] | None:
 
 
 def leaf_as_der(chain: bytes) -> bytes:
-    """The first certificate of a PEM file as it goes over the wire."""
+    """Return the first certificate of a PEM file in DER form, as TLS sends it."""
     from cryptography.hazmat.primitives.serialization import Encoding
 
     return certificates_of(chain)[0].public_bytes(Encoding.DER)
 
 
-def served_problem(host: HostReader, at: HttpsEndpoint, chain: bytes) -> str | None:
-    """Why the port does not serve this certificate; None when it does."""
-    found = host.peer_certificate(at.address, at.port, at.name)
-    if found is None:
-        return f"nothing speaks TLS at {at.address} port {at.port}"
-    if found == leaf_as_der(chain):
+def served_problem(host: HostReader, endpoint: HttpsEndpoint, chain: bytes) -> str | None:
+    """Return why the endpoint does not serve this certificate; None if it does."""
+    leaf = host.peer_certificate(endpoint.address, endpoint.port, endpoint.name)
+    if leaf is None:
+        return f"nothing speaks TLS at {endpoint.address} port {endpoint.port}"
+    if leaf == leaf_as_der(chain):
         return None
-    served = details(ssl.DER_cert_to_PEM_cert(found).encode())
+    served = details(ssl.DER_cert_to_PEM_cert(leaf).encode())
     return f"the port serves one of {served.issuer}, valid until {served.not_after:%Y-%m-%d %H:%M}"
 
 
 def wait_until_served(
-    host: HostReader, at: HttpsEndpoint, chain: bytes, deadline_s: float = DEADLINE_S
+    host: HostReader, endpoint: HttpsEndpoint, chain: bytes, deadline_s: float = DEADLINE_S
 ) -> None:
-    """Return once the port serves this certificate. Raises TljhError past the deadline."""
+    """Wait until the endpoint serves this certificate. Raises TljhError after the deadline."""
     end_s = host.monotonic_s() + deadline_s
-    while (problem := served_problem(host, at, chain)) is not None:
+    while (problem := served_problem(host, endpoint, chain)) is not None:
         if host.monotonic_s() >= end_s:
             raise TljhError(
                 [
                     Finding(
-                        f"the proxy does not serve the certificate it was given within "
-                        f"{deadline_s:g} s",
-                        why=f"{problem}\nlast lines of traefik.service:\n"
-                        f"{host.journal('traefik.service')}",
+                        f"the proxy does not serve its new certificate after {deadline_s:g} s",
+                        why=f"{problem}\nlast lines of {PROXY_UNIT}:\n{host.journal(PROXY_UNIT)}",
                         fix="look at the lines above; all of them: sudo journalctl -u traefik -e",
                     )
                 ]

@@ -1,7 +1,7 @@
-"""Admins' own files for Traefik: static ones in traefik_config.d/, dynamic ones in state/rules/.
+"""Admins' drop-ins for Traefik: static ones in traefik_config.d/, dynamic ones in state/rules/.
 
-What can be said without running Traefik is said here, with file, line and column;
-tljh/proxy/candidate_check.py asks Traefik itself for the rest.
+The checks here need no Traefik, and their findings have file, line and column. The rest is for
+Traefik itself (tljh/proxy/candidate_check.py).
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ STATIC_SECTIONS = (
 DYNAMIC_SECTIONS = ("http", "tcp", "udp", "tls")
 
 
-# A drop-in may add to these; any other needs an address.
+# A drop-in that changes one of these needs no address; any other entry point does.
 OUR_ENTRY_POINTS = ("http", "https", "auth_api")
 
 
-# The names of our own routers and middlewares begin with it.
+# How the names of our own routers and middlewares begin.
 RESERVED_PREFIX = "tljh-"
 
 
-# What older installations keep in the same directory: the routes, and what dynamic/ now holds.
+# Files that TLJH wrote to the same directory: its routes, and what dynamic/ contains today.
 NOT_ADMINS_OWN = ("rules.toml", "dynamic.toml")
 
 
@@ -71,7 +71,7 @@ _TOML_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)
 
 
 def admins_files(names: Iterable[str]) -> list[str]:
-    """Which of a directory's files count, in the order in which they are read."""
+    """Return the admins' files among a directory's files, in the order in which they are read."""
     return sorted(
         name
         for name in names
@@ -80,7 +80,7 @@ def admins_files(names: Iterable[str]) -> list[str]:
 
 
 def parse_static_drop_ins(files: Mapping[str, bytes], directory: Path) -> list[Tree]:
-    """The static drop-ins as trees, by name. Raises TljhError with all that is wrong in them."""
+    """Parse the static drop-ins in the order of their names. Raises TljhError with all mistakes."""
     trees: list[Tree] = []
     findings: list[Finding] = []
     for name in admins_files(files):
@@ -91,7 +91,7 @@ def parse_static_drop_ins(files: Mapping[str, bytes], directory: Path) -> list[T
             findings += problem.findings
             continue
         findings += _unknown_sections(path, files[name], tree, STATIC_SECTIONS, "static")
-        findings += _broken_promises(path, files[name], tree)
+        findings += _reserved_settings(path, files[name], tree)
         trees.append(tree)
     if findings:
         raise TljhError(findings)
@@ -99,7 +99,7 @@ def parse_static_drop_ins(files: Mapping[str, bytes], directory: Path) -> list[T
 
 
 def rules_findings(files: Mapping[str, bytes], directory: Path) -> list[Finding]:
-    """What is wrong with admins' dynamic files; one bad file makes Traefik drop them all."""
+    """Return the mistakes in admins' dynamic files; with one, Traefik would drop all files."""
     findings: list[Finding] = []
     seen: dict[tuple[str, str, str], Path] = {}
     for name in admins_files(files):
@@ -121,7 +121,7 @@ def rules_findings(files: Mapping[str, bytes], directory: Path) -> list[Finding]
 
 
 def parse(path: Path, content: bytes) -> Tree:
-    """A TOML or YAML file as a tree. Raises TljhError with the line."""
+    """Parse a TOML or YAML file. Raises TljhError with the line."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
@@ -131,22 +131,25 @@ def parse(path: Path, content: bytes) -> Tree:
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        what = f"the file must hold sections, not a {type(tree).__name__}"
+        what = f"the file must contain sections, not a {type(tree).__name__}"
         raise TljhError(what, where=Place(str(path), 1))
     return tree
 
 
 def line_of(content: bytes, *keys: str) -> int | None:
-    """The first line that has the last of `keys` as a key, after the ones before it."""
+    """Return the number of the first line with the last of `keys`, searched after the others.
+
+    A search in the text, as tomllib gives no positions: good enough for the place of a message.
+    """
     lines = content.decode(errors="replace").splitlines()
-    at = 0
+    index = 0
     for key in keys:
         pattern = re.compile(rf"""(^|[\s\[.{{,"'`-]){re.escape(key)}["']?\s*[=:.\]]""", re.I)
-        found = next((n for n in range(at, len(lines)) if pattern.search(lines[n])), None)
-        if found is None:
+        match = next((n for n in range(index, len(lines)) if pattern.search(lines[n])), None)
+        if match is None:
             return None
-        at = found
-    return at + 1
+        index = match
+    return index + 1
 
 
 def _toml(path: Path, text: str) -> Any:
@@ -180,9 +183,9 @@ def _yaml(path: Path, text: str) -> Any:
 
 
 def _unknown_sections(
-    path: Path, content: bytes, tree: Tree, known: tuple[str, ...], kind: str
+    path: Path, content: bytes, tree: Tree, sections: tuple[str, ...], kind: str
 ) -> Iterator[Finding]:
-    by_lower = {name.lower(): name for name in known}
+    by_lower = {name.lower(): name for name in sections}
     for name in tree:
         if str(name).lower() in by_lower:
             continue
@@ -194,13 +197,13 @@ def _unknown_sections(
             place = "state/rules/" if kind == "static" else "config/traefik_config.d/"
             fix = f"move it to a file in {place}"
         else:
-            fix = f"use one of: {', '.join(known)}"
+            fix = f"use one of: {', '.join(sections)}"
         what = f"{name} is not a section of Traefik's {kind} configuration"
         yield Finding(what, Place(str(path), line_of(content, str(name))), fix=fix)
 
 
 def _child(tree: Any, *names: str) -> Any:
-    """What stands at a path, whatever the case of its names; None where nothing does."""
+    """Return the value at a path of names in lower case, or None; Traefik ignores their case."""
     for name in names:
         if not isinstance(tree, Mapping):
             return None
@@ -208,8 +211,8 @@ def _child(tree: Any, *names: str) -> Any:
     return tree
 
 
-def _broken_promises(path: Path, content: bytes, tree: Tree) -> Iterator[Finding]:
-    """Static settings that the rest relies on, and addresses that no socket can have."""
+def _reserved_settings(path: Path, content: bytes, tree: Tree) -> Iterator[Finding]:
+    """Check that a drop-in leaves our own settings alone, and has usable addresses."""
     file_provider = _child(tree, "providers", "file")
     for name in file_provider if isinstance(file_provider, Mapping) else ():
         yield Finding(
@@ -219,7 +222,7 @@ def _broken_promises(path: Path, content: bytes, tree: Tree) -> Iterator[Finding
         )
     entry_points = _child(tree, "entrypoints")
     if not isinstance(entry_points, Mapping | None):
-        what = "entryPoints must hold entry points by name"
+        what = "entryPoints must contain entry points by name"
         yield Finding(what, Place(str(path), line_of(content, "entryPoints")))
     for name, entry_point in entry_points.items() if isinstance(entry_points, Mapping) else ():
         where = Place(str(path), line_of(content, str(name)))
@@ -244,6 +247,7 @@ def _bad_address(name: str, entry_point: Any, where: Place) -> Iterator[Finding]
 
 
 def _template_code(path: Path, content: bytes) -> Iterator[Finding]:
+    # Traefik reads dynamic files as Go templates, which can read the environment.
     for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):
         if "{{" in line:
             yield Finding(
@@ -254,6 +258,7 @@ def _template_code(path: Path, content: bytes) -> Iterator[Finding]:
 
 
 def _definitions(tree: Tree) -> Iterator[tuple[str, str, str]]:
+    """Yield section, kind and name of all that a file defines, such as http, routers, mine."""
     for section, kinds in tree.items():
         for kind, items in kinds.items() if isinstance(kinds, Mapping) else ():
             for item in items if isinstance(items, Mapping) else ():
@@ -266,7 +271,9 @@ def _taken_names(
     definition: tuple[str, str, str],
     seen: dict[tuple[str, str, str], Path],
 ) -> Iterator[Finding]:
+    """Check that a name is neither ours nor defined in an earlier file (`seen`)."""
     section, kind, item = definition
+    # Certificates and stores of `tls` are not named.
     if section == "tls" and kind != "options":
         return
     where = Place(str(path), line_of(content, kind, item) or line_of(content, item))

@@ -1,7 +1,7 @@
-"""Traefik's dynamic configuration: middlewares, certificates, and the routes that are not users'.
+"""Traefik's dynamic configuration: middlewares, certificates, and all routes but those of users.
 
-Traefik watches these files and takes changes up at once. They are read as Go templates, in which
-`{{` begins code, so every text that comes from outside goes through `literal`.
+Traefik watches these files and loads a change at once. It reads them as Go templates, in which
+`{{` begins code. So every text from outside goes through `literal`.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ RETRY_INTERVAL_MS = 250
 RESERVED_FILES = ("tljh.yaml", TLS_FILE, ROUTES_FILE)
 
 
-# Other sites learn the hub's name and no more. They do have to learn that: players that notebooks
-# embed (YouTube's) refuse to play for somebody who says nothing.
+# Other sites learn the hub's name, but no path. Without a referrer, video players that notebooks
+# embed (YouTube's) refuse to play.
 REFERRER_POLICY = "strict-origin-when-cross-origin"
 
 
@@ -59,17 +59,18 @@ CIPHER_SUITES = (
 
 @dataclass(frozen=True)
 class DynamicInputs:
-    """What decides the dynamic configuration."""
+    """All that the dynamic configuration depends on."""
 
     api_username: str
     api_password_hash: str
     certificates: Sequence[TlsPair] = ()
     has_https: bool = False
     https_port: int = 443
-    # The certificate comes in a later step, which writes the file that names it.
+    # A later step of the plan obtains the certificate, and writes the file that names it.
     awaits_certificate: bool = False
     hsts_s: int | None = HSTS_S
-    # The authority's certificate comes over plain HTTP, as HTTPS isn't trusted before.
+    # Where the local CA's certificate is served over plain HTTP: before a browser has it, the
+    # browser does not trust HTTPS.
     authority_path: str | None = None
     instance: str = ""
     directory: Path = Path("/var/lib/tljh-traefik")
@@ -85,24 +86,24 @@ class ProxyFile:
 
 
 def api_password_hash(password: str) -> str:
-    """The password of Traefik's API as its basic authentication stores it.
+    """Hash the password of Traefik's API for its basic authentication.
 
-    Not a slow hash: the password is a random secret of 256 bits, and the hub asks the API
-    several times for every server it starts.
+    A slow hash is not needed for a random secret of 256 bits, and the hub calls the API several
+    times for every server that it starts.
     """
     digest = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
     return "{SHA}" + base64.b64encode(digest).decode("ascii")
 
 
 def literal(text: str) -> str:
-    """Text that Traefik's template reader passes on as it is."""
+    """Escape a text so that Traefik's template reader leaves it as it is."""
     return text.replace("{{", '{{"{{"}}')
 
 
 def middlewares(inputs: DynamicInputs) -> Tree:
-    """The middlewares that the entry points name, and the API's authentication.
+    """Return the middlewares that entry points name, and the API's authentication.
 
-    All of them, always: while HTTPS is being switched off, its entry point still serves.
+    All of them are always defined: while HTTPS is being switched off, its entry point still serves.
     """
     return {
         "tljh-security-headers": {
@@ -127,32 +128,33 @@ def middlewares(inputs: DynamicInputs) -> Tree:
 
 def _hsts(hsts_s: int | None) -> Tree:
     if hsts_s is None:
-        return {"contentTypeNosniff": True}  # a middleware that sets nothing is no middleware
-    # Traefik's own setting leaves the header out for 0, by which browsers forget it.
+        # Traefik refuses a middleware that sets nothing.
+        return {"contentTypeNosniff": True}
+    # Traefik's own setting omits the header for 0. But 0 must be sent: it makes browsers forget.
     return {"customResponseHeaders": {"Strict-Transport-Security": f"max-age={hsts_s}"}}
 
 
 def own_routes(inputs: DynamicInputs) -> Tree:
-    """The content of tljh.yaml."""
-    made: Tree = {
+    """Return the content of tljh.yaml."""
+    tree: Tree = {
         "http": {
             "routers": {
                 "tljh-api": {
                     "entryPoints": ["auth_api"],
-                    # Whatever is asked for here is asked for a password first.
+                    # Every path of this entry point needs the password.
                     "rule": "PathPrefix(`/`)",
                     "service": "api@internal",
                     "middlewares": ["tljh-api-auth"],
                 },
-                # Answers once the files are read: how the supervisor knows that a new
-                # process routes requests.
+                # Answers once the files are loaded. So the supervisor knows that a new process
+                # routes requests.
                 "tljh-ready": {
                     "entryPoints": [READY_ENTRY_POINT],
                     "rule": "Path(`/ping`)",
                     "service": "ping@internal",
                 },
-                # Always there, so that nobody's server ever answers in place of certbot, and
-                # before the redirection to HTTPS.
+                # Always defined: without it, a user's route could answer in place of certbot. Its
+                # priority is above that of the redirection to HTTPS.
                 "tljh-acme": {
                     "entryPoints": ["http"],
                     "rule": f"PathPrefix(`{CHALLENGE_PATH}`)",
@@ -177,7 +179,7 @@ def own_routes(inputs: DynamicInputs) -> Tree:
     }
     if inputs.has_https:
         # Traefik's own redirection loses the brackets of `[2001:db8::1]:8080`, and answers 502.
-        made["http"]["routers"]["tljh-ipv6-to-https"] = {
+        tree["http"]["routers"]["tljh-ipv6-to-https"] = {
             "entryPoints": ["http"],
             "rule": "HostRegexp(`:.*:`)",
             "priority": REDIRECT_PRIORITY + 1,
@@ -185,7 +187,7 @@ def own_routes(inputs: DynamicInputs) -> Tree:
             "middlewares": ["tljh-ipv6-to-https"],
         }
         port = "" if inputs.https_port == 443 else f":{inputs.https_port}"
-        made["http"]["middlewares"]["tljh-ipv6-to-https"] = {
+        tree["http"]["middlewares"]["tljh-ipv6-to-https"] = {
             "redirectRegex": {
                 "regex": r"^http://(\[[^\]]+\])(:[0-9]+)?(.*)$",
                 "replacement": f"https://${{1}}{port}${{3}}",
@@ -193,20 +195,20 @@ def own_routes(inputs: DynamicInputs) -> Tree:
             }
         }
     if inputs.authority_path:
-        made["http"]["routers"]["tljh-authority"] = {
+        tree["http"]["routers"]["tljh-authority"] = {
             "entryPoints": ["http"],
             "rule": literal(f"Path(`{inputs.authority_path}`)"),
             "priority": REDIRECT_PRIORITY + 2,
             "service": "tljh-hub",
         }
         hub = {"url": f"http://127.0.0.1:{HUB_PORT}"}
-        made["http"].setdefault("services", {})["tljh-hub"] = {"loadBalancer": {"servers": [hub]}}
-    return made
+        tree["http"]["services"]["tljh-hub"] = {"loadBalancer": {"servers": [hub]}}
+    return tree
 
 
 def tls(inputs: DynamicInputs) -> Tree:
-    """The content of tls.yaml: what connections are accepted, and with which certificates."""
-    made: Tree = {
+    """Return the content of tls.yaml: versions and ciphers of TLS, and the certificates."""
+    tree: Tree = {
         "tls": {
             "options": {
                 "default": {
@@ -225,15 +227,15 @@ def tls(inputs: DynamicInputs) -> Tree:
         for certificate in inputs.certificates
     ]
     if pairs:
-        made["tls"]["certificates"] = pairs
-        made["tls"]["stores"] = {"default": {"defaultCertificate": pairs[0]}}
-    return made
+        tree["tls"]["certificates"] = pairs
+        tree["tls"]["stores"] = {"default": {"defaultCertificate": pairs[0]}}
+    return tree
 
 
 def dynamic_files(
     inputs: DynamicInputs, drop_ins: Mapping[str, bytes] | None = None
 ) -> list[ProxyFile]:
-    """Everything Traefik reads while it runs but users' routes, in the order to write it.
+    """Return all dynamic files but users' routes, in the order in which to write them.
 
     Certificates come before the file that names them. `drop_ins` are admins' files by name.
     """
@@ -248,7 +250,7 @@ def dynamic_files(
 
 
 def certificate_files(inputs: DynamicInputs) -> list[ProxyFile]:
-    """The pairs, under names that change with them."""
+    """Return the files of the pairs; their names change with their content."""
     files = []
     for certificate in inputs.certificates:
         files.append(ProxyFile(_chain_path(inputs, certificate), certificate.chain))
@@ -257,13 +259,13 @@ def certificate_files(inputs: DynamicInputs) -> list[ProxyFile]:
 
 
 def tls_file(inputs: DynamicInputs) -> ProxyFile:
-    """The file that names the pairs; to be written after them."""
+    """Return the file that names the pairs; it must be written after them."""
     return _yaml_file(inputs.directory / "dynamic" / TLS_FILE, tls(inputs))
 
 
-def stale_files(present: Sequence[str], wanted: Sequence[ProxyFile]) -> list[str]:
-    """Names in dynamic/ that an earlier configuration left; the hub's routes are never stale."""
-    keep = {file.path.name for file in wanted} | {ROUTES_FILE}
+def stale_files(present: Sequence[str], desired: Sequence[ProxyFile]) -> list[str]:
+    """Return names in dynamic/ that an earlier configuration left; never the hub's routes."""
+    keep = {file.path.name for file in desired} | {ROUTES_FILE}
     return [
         name for name in present if name not in keep and name.endswith((".toml", ".yaml", ".yml"))
     ]

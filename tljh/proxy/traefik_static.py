@@ -1,6 +1,7 @@
-"""Traefik's static configuration: entry points, time limits, where the dynamic files are.
+"""Traefik's static configuration: entry points, time limits, and where the dynamic files are.
 
-Everything here is pure; a change of its result needs a handover (tljh/proxy/supervisor).
+A change of it needs a new Traefik process, to which the supervisor hands over
+(tljh/proxy/supervisor).
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ HSTS = "tljh-hsts@file"
 RETRY = "tljh-retry@file"
 
 
-# Before any route of users and admins; a router that must answer over plain HTTP, such as
-# one for a certificate authority's challenge, takes a higher priority than this.
+# Above the priority of any route of users and admins. A router that must answer over plain HTTP,
+# such as that of an ACME challenge, needs a higher priority than this.
 REDIRECT_PRIORITY = 1_000_000
 
 
@@ -43,7 +44,7 @@ Tree = dict[str, Any]
 
 @dataclass(frozen=True)
 class StaticInputs:
-    """What decides the static configuration; addresses may be empty for all interfaces."""
+    """All that the static configuration depends on; an empty address means all interfaces."""
 
     http_port: int = 80
     http_address: str = ""
@@ -62,7 +63,7 @@ class StaticInputs:
 
 
 def static_configuration(inputs: StaticInputs) -> Tree:
-    """The configuration before admins' drop-ins are merged into it."""
+    """Return the configuration without admins' drop-ins."""
     entry_points: Tree = {
         "http": _public_entry_point(
             inputs, join_address(inputs.http_address, inputs.http_port), has_tls=False
@@ -84,7 +85,7 @@ def static_configuration(inputs: StaticInputs) -> Tree:
         "address": join_address(inputs.api_address, inputs.api_port),
         "http": {"aliasHeadersStrategy": "delete"},
     }
-    # The supervisor opens its socket; the port only satisfies the parser.
+    # The supervisor opens the socket. Traefik's parser needs an address all the same.
     entry_points[READY_ENTRY_POINT] = {
         "address": "127.0.0.1:0",
         "http": {"aliasHeadersStrategy": "delete"},
@@ -96,21 +97,21 @@ def static_configuration(inputs: StaticInputs) -> Tree:
         "ping": {"manualRouting": True},
         "entryPoints": entry_points,
         "providers": {
-            # A new server's route counts at once, not after the default 2 s.
+            # A new server's route is used at once, not after the default 2 s.
             "providersThrottleDuration": "0s",
             "file": {"directory": str(inputs.directory / "dynamic"), "watch": True},
         },
-        # No connection to a server is kept for later, so none can be found closed by a
-        # server that restarts: a request on it would be lost.
+        # A server that restarts closes its idle connections, and a request that Traefik sends on
+        # one at that moment is lost. So Traefik keeps no idle connections to servers.
         "serversTransport": {"maxIdleConnsPerHost": -1},
     }
     if inputs.access_log:
-        # Without a file path the lines go to standard output, which the supervisor passes on to
-        # the unit's log.
+        # Without a file path, the lines go to standard output, and through the supervisor to the
+        # unit's log.
         configuration["accessLog"] = {
             "format": "json",
-            # Query strings and headers may carry tokens (`?token=`, `Authorization`), and
-            # `Referer` repeats the query string of the page before: none of them is logged.
+            # Query strings and headers may contain tokens (`?token=`, `Authorization`), and
+            # `Referer` repeats the previous page's query string. So none of them is logged.
             "fields": {
                 "defaultMode": "keep",
                 "queryParameters": {"defaultMode": "drop"},
@@ -121,13 +122,14 @@ def static_configuration(inputs: StaticInputs) -> Tree:
 
 
 def _public_entry_point(inputs: StaticInputs, address: str, *, has_tls: bool) -> Tree:
-    # jupyterhub-traefik-proxy's routers carry neither middlewares nor TLS.
+    # jupyterhub-traefik-proxy's routers have neither middlewares nor TLS. So the entry point has
+    # both.
     middlewares = [SECURITY_HEADERS, *([HSTS] if has_tls else []), RETRY]
     http: Tree = {
         "middlewares": middlewares,
         "aliasHeadersStrategy": "delete",
         "encodedCharacters": {
-            # Names of notebooks may hold any of these. No file name can hold a NUL.
+            # Names of notebooks may contain any of these; no file name can contain a NUL.
             "allowEncodedSlash": True,
             "allowEncodedBackSlash": True,
             "allowEncodedSemicolon": True,
@@ -141,22 +143,22 @@ def _public_entry_point(inputs: StaticInputs, address: str, *, has_tls: bool) ->
         http["tls"] = {"options": "default"}
     entry_point: Tree = {
         "address": address,
-        # Routes that name no entry point get these: the hub's need no rewriting when HTTPS
-        # is switched on, and admins' stay off the internal ones.
+        # For routes that name no entry point. So the hub's routes stay the same when HTTPS is
+        # switched on, and admins' routes do not appear on the internal entry points.
         "asDefault": True,
         "http": http,
         "transport": {
-            # An older connection is closed with the next answer on it, so a while after a
-            # handover no busy one is left at the old Traefik.
+            # An older connection is closed with the next answer on it. So a while after a handover
+            # no client uses a connection to the old Traefik.
             "keepAliveMaxTime": f"{inputs.keep_alive_s}s",
             "lifeCycle": {
                 "requestAcceptGraceTimeout": "0s",
-                # How long a replaced Traefik goes on for its web sockets; a stop of the
-                # service doesn't wait for it. 0 would be for ever.
+                # How long a replaced Traefik keeps its web sockets open; 0 would mean for ever. A
+                # stop of the service does not wait for it.
                 "graceTimeOut": f"{max(1, inputs.drain_s)}s",
             },
             "respondingTimeouts": {
-                # An upload may take as long as it takes.
+                # Uploads and downloads have no time limit.
                 "readTimeout": "0s",
                 "writeTimeout": "0s",
                 "idleTimeout": f"{IDLE_TIMEOUT_S}s",
@@ -170,24 +172,24 @@ def _public_entry_point(inputs: StaticInputs, address: str, *, has_tls: bool) ->
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
-    """`base` with `over` laid on top: maps are merged, anything else is replaced.
+    """Merge maps recursively; of any other value, that of `over` wins.
 
     Names match regardless of case, as Traefik reads them.
     """
     merged: Tree = dict(base)
-    spelled = {str(name).lower(): name for name in merged}
+    names_in_base = {str(name).lower(): name for name in merged}
     for name, value in over.items():
-        known = spelled.get(str(name).lower(), name)
-        held = merged.get(known)
-        if isinstance(held, Mapping) and isinstance(value, Mapping):
-            merged[known] = merge(held, value)
+        merged_name = names_in_base.get(str(name).lower(), name)
+        base_value = merged.get(merged_name)
+        if isinstance(base_value, Mapping) and isinstance(value, Mapping):
+            merged[merged_name] = merge(base_value, value)
         else:
-            merged[known] = value
+            merged[merged_name] = value
     return merged
 
 
 def merge_all(base: Mapping[str, Any], drop_ins: Sequence[Mapping[str, Any]]) -> Tree:
-    """Admins' drop-ins on top of ours, later ones over earlier ones."""
+    """Merge admins' drop-ins into our configuration; the last one wins."""
     merged: Tree = dict(base)
     for drop_in in drop_ins:
         merged = merge(merged, drop_in)
@@ -195,7 +197,7 @@ def merge_all(base: Mapping[str, Any], drop_ins: Sequence[Mapping[str, Any]]) ->
 
 
 def _with_shared_udp_ports(configuration: Tree) -> Tree:
-    """Let two Traefiks have one UDP port during a handover; the supervisor passes TCP only."""
+    """Let two Traefiks share UDP ports in a handover: the supervisor passes TCP sockets only."""
     entry_points = dict(configuration.get("entryPoints", {}))
     for name, entry_point in entry_points.items():
         is_udp = str(entry_point.get("address", "")).lower().endswith("/udp")
@@ -205,12 +207,13 @@ def _with_shared_udp_ports(configuration: Tree) -> Tree:
 
 
 def as_yaml(tree: Mapping[str, Any], header: str = "") -> str:
-    """A tree as YAML that stays the same as long as the tree does."""
+    """Render a tree as YAML; equal trees give equal bytes."""
     writer = YAML(typ="safe", pure=True)
     writer.default_flow_style = False
     writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     writer.width = 4096
-    writer.allow_unicode = False  # some line breaks of Unicode do not survive unescaped
+    # Unescaped, some line breaks of Unicode are read back as others.
+    writer.allow_unicode = False
     writer.representer.ignore_aliases = lambda data: True
     text = io.StringIO()
     writer.dump(dict(tree), text)
@@ -218,12 +221,12 @@ def as_yaml(tree: Mapping[str, Any], header: str = "") -> str:
 
 
 def static_file(configuration: Mapping[str, Any], config_directory: Path) -> str:
-    """The text of traefik.yaml."""
+    """Return the text of traefik.yaml."""
     return as_yaml(configuration, HEADER.format(config=config_directory))
 
 
 def listening_addresses(configuration: Mapping[str, Any]) -> dict[str, str]:
-    """Addresses of the TCP entry points by name: the sockets that the supervisor opens."""
+    """Return the addresses of TCP entry points by name, for which the supervisor opens sockets."""
     addresses: dict[str, str] = {}
     for name, entry_point in configuration.get("entryPoints", {}).items():
         address = str(entry_point.get("address", ""))
@@ -233,5 +236,5 @@ def listening_addresses(configuration: Mapping[str, Any]) -> dict[str, str]:
 
 
 def entry_points_file(configuration: Mapping[str, Any]) -> str:
-    """The text of entrypoints.json, for the supervisor."""
+    """Return the text of entrypoints.json, which the supervisor reads."""
     return json.dumps(listening_addresses(configuration), indent=2) + "\n"
