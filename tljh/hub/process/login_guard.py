@@ -1,7 +1,7 @@
-"""What every authenticator gets from us, whichever class is chosen: a throttle for bad logins.
+"""The throttle of bad logins around any authenticator class, and its own threads for LDAP.
 
-The chosen class is subclassed when the hub starts (`guarded`), so plugins' and admins' own
-authenticators have it too. Single sign-on has no password here, and nothing to throttle.
+When the hub starts, `guarded` makes a subclass of the chosen class. So authenticators of plugins
+and drop-ins are throttled, too. Single sign-on has no password here, and nothing to throttle.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from traitlets.config import Configurable
 from tljh.hub.process.login_throttle import Limits, Throttle
 from tljh.hub.process.request_origin import address_of
 
-# Longer names exist nowhere; what is beyond must not fill our memory.
+# No directory has longer names. The rest is cut off, so that long ones cannot fill the memory.
 LONGEST_KEY = 256
 
 
-# Authenticators whose `authenticate` talks to a server without giving way to others.
+# Authenticators whose `authenticate` is a coroutine that blocks the event loop on the network.
 BLOCKING = ("LDAPAuthenticator",)
 
 
-# How many such logins wait at a time for a server that does not answer.
+# The number of such logins that can wait for a server at the same time.
 BLOCKING_THREADS = 16
 
 
@@ -40,7 +40,7 @@ DIRECTORY_TIMEOUT_S = 15
 
 
 class LoginGuard(Configurable):
-    """`auth.throttle` and its like, as the hub process takes them."""
+    """Settings of the throttle, as traits of the hub process."""
 
     enabled = Bool(True, config=True)
     attempts = Integer(5, config=True)
@@ -48,7 +48,7 @@ class LoginGuard(Configurable):
     names_per_address = Integer(50, config=True)
     window_s = Float(600, config=True)
     trusted_proxies = List(Unicode(), config=True)
-    # Looked at when a configuration is checked, not here.
+    # Not used by the hub: the check of a configuration reads it (tljh.settings.login_rules).
     allow_strangers = Bool(False, config=True)
 
     def limits(self) -> Limits:
@@ -58,20 +58,20 @@ class LoginGuard(Configurable):
 
 
 class TooManyAttempts(web.HTTPError):
-    """429 with the time to wait, on the login form where there is one."""
+    """Status 429 with the time to wait; JupyterHub shows the message on its login form."""
 
-    def __init__(self, wait_s: float, of_what: str = "bad logins") -> None:
+    def __init__(self, wait_s: float, attempts: str = "bad logins") -> None:
         minutes = math.ceil(wait_s / 60)
-        when = "a minute" if minutes <= 1 else f"{minutes} minutes"
-        super().__init__(429, f"Too many {of_what}. Try again in {when}.")
+        wait = "a minute" if minutes <= 1 else f"{minutes} minutes"
+        super().__init__(429, f"Too many {attempts}. Try again in {wait}.")
         self.headers = {"Retry-After": str(math.ceil(wait_s))}
 
 
 class Guard:
-    """Counts bad logins around any authenticator's own check."""
+    """A mixin that counts bad logins around an authenticator's own check."""
 
     _throttle: Throttle | None = None
-    # Of its own: whoever signs up in vain must not hold up logins from the same address.
+    # Sign-ups are counted separately: many of them must not hold up logins from that address.
     _sign_ups: Throttle | None = None
     _trusted: tuple[Any, ...] = ()
 
@@ -86,10 +86,10 @@ class Guard:
         )
 
     async def check_allowed(self, username: str, authentication: Any = None) -> bool:
-        """As the class says; administrators are let in without being listed twice.
+        """Allow the users that the class allows, and all admins.
 
-        The class is asked first: it may refuse by an exception, for example an e-mail address
-        that Google has not verified.
+        The class is asked first, for admins, too: it may raise an exception, for example for an
+        e-mail address that Google has not verified.
         """
         allowed = await maybe_future(
             super().check_allowed(username, authentication)  # type: ignore[misc]
@@ -97,7 +97,7 @@ class Guard:
         return bool(allowed) or username in self.admin_users  # type: ignore[attr-defined]
 
     def count_sign_up(self, handler: Any, login: str) -> None:
-        """Raises TooManyAttempts for an address that has signed up too many."""
+        """Count a sign-up. Raises TooManyAttempts if its address has made too many."""
         if self._sign_ups is None:
             return
         name = throttle_key(login)
@@ -118,6 +118,8 @@ class Guard:
             return await super().get_authenticated_user(handler, data)  # type: ignore[misc]
         name = throttle_key(data["username"])
         address = address_of(handler.request, self._trusted)
+        # Logins of the same name run one after the other, or a thousand at once would all be
+        # checked before the first is counted.
         async with self._throttle.turn(name):
             wait_s = self._throttle.wait_s(name, address)
             if wait_s > 0:
@@ -135,12 +137,13 @@ class Guard:
 
 @cache
 def _blocking_threads() -> ThreadPoolExecutor:
-    """Not asyncio's own, in which servers are started: logins that hang must not stop those."""
+    # asyncio's default threads start servers. Logins that hang there would stop all starts, so
+    # logins have their own threads.
     return ThreadPoolExecutor(BLOCKING_THREADS, "login")
 
 
 class OffTheLoop:
-    """Runs an `authenticate` that blocks in a thread, of which logins have their own."""
+    """A mixin that runs a blocking `authenticate` in a thread, outside the hub's event loop."""
 
     async def authenticate(self, handler: Any, data: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(
@@ -149,10 +152,12 @@ class OffTheLoop:
         )
 
 
-def _end_silence_of_directories() -> None:
-    """A directory that accepts and never answers would keep a thread for ever.
+def _limit_ldap_waits() -> None:
+    """Give all ldap3 connections a timeout.
 
-    LDAPAuthenticator has no setting for it and makes its connections itself.
+    A directory that accepts a connection and never answers would hold a thread for ever.
+    LDAPAuthenticator has no setting for it and creates its connections itself, so the default
+    arguments of ldap3's classes are changed.
     """
     ldap3 = import_module("ldap3")
     for cls, name in ((ldap3.Server, "connect_timeout"), (ldap3.Connection, "receive_timeout")):
@@ -161,15 +166,18 @@ def _end_silence_of_directories() -> None:
 
 
 def throttle_key(login: str) -> str:
-    """One key for all spellings that a directory may take for the same name."""
+    """Return one key for all spellings that a directory may accept for the same name."""
     return " ".join(unicodedata.normalize("NFKC", login).casefold().split())[:LONGEST_KEY]
 
 
 def guarded(chosen: type) -> type:
-    """The chosen authenticator class with ours around it, under its own name."""
+    """Return a subclass of the chosen authenticator class with the guard around it.
+
+    It has the same name, because traits are configured by the name of the class.
+    """
     ancestors = {base.__name__ for base in chosen.__mro__}
-    around: tuple[type, ...] = (Guard,)
+    mixins: tuple[type, ...] = (Guard,)
     if ancestors & set(BLOCKING):
-        around = (Guard, OffTheLoop)
-        _end_silence_of_directories()
-    return type(chosen.__name__, (*around, chosen), {"__doc__": chosen.__doc__})
+        mixins = (Guard, OffTheLoop)
+        _limit_ldap_waits()
+    return type(chosen.__name__, (*mixins, chosen), {"__doc__": chosen.__doc__})

@@ -1,13 +1,14 @@
-"""Slowing down who guesses passwords, without locking out a classroom behind one address.
+"""A throttle for guessed passwords that does not lock out a classroom behind one address.
 
-Bad logins are counted three ways, each over the same window of time:
+Bad logins are counted in three ways, each over the same window of time:
 
-- one name from one address: a few, then that name waits there, and only there;
-- one name from everywhere: more, so guessing from many addresses ends too;
-- one address: the number of different names with bad logins that were not made good. A pupil's
-  mistakes count as one; names that have logged in from the address before are never held by it.
+- by name and address: after a few, the name has to wait at this address, and only there;
+- by name, from all addresses: a higher limit, which ends guessing from many addresses;
+- by address: the number of different names with bad logins and no good one since. All mistakes of
+  one pupil count as one, and a name that has logged in from the address before never has to wait
+  because of it.
 
-It is all in memory: a restart of the hub forgets it, which no guesser can bring about.
+The counts are in memory and lost when the hub restarts, which an attacker cannot cause.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from weakref import WeakValueDictionary
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-# What memory is spent on at most; the longest untouched goes first.
+# The largest number of keys in memory; the one that was not used for the longest time goes first.
 MOST_REMEMBERED = 50_000
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How many bad logins within `window_s` are let through."""
+    """The number of bad logins within `window_s` after which a name has to wait."""
 
     per_account: int = 5
     per_account_anywhere: int = 30
@@ -38,14 +39,14 @@ class Limits:
 
 
 class _Failures:
-    """Times of bad logins by key, oldest forgotten."""
+    """The times of bad logins by key; the oldest are dropped."""
 
     def __init__(self) -> None:
         self._times: OrderedDict[tuple[str, ...], deque[float]] = OrderedDict()
 
-    def add(self, key: tuple[str, ...], now_s: float, most: int) -> None:
-        times = self._times.setdefault(key, deque(maxlen=most))
-        times.append(now_s)
+    def add(self, key: tuple[str, ...], time_s: float, limit: int) -> None:
+        times = self._times.setdefault(key, deque(maxlen=limit))
+        times.append(time_s)
         self._times.move_to_end(key)
         if len(self._times) > MOST_REMEMBERED:
             self._times.popitem(last=False)
@@ -65,45 +66,47 @@ class _Failures:
 
 
 class Throttle:
-    """Counts bad logins and says how long a name has to wait."""
+    """Counts of bad logins, and the waiting times that follow from them."""
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = monotonic) -> None:
         self.limits = limits
-        self._now = clock
+        self._clock = clock
         self._failures = _Failures()
         # By address: names with bad logins, each with the time of the last one.
         self._names: OrderedDict[str, OrderedDict[str, float]] = OrderedDict()
-        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+        # Names that have logged in from an address.
+        self._logged_in: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def turn(self, account: str) -> asyncio.Lock:
-        """Held during a login: a thousand tries of one name at once are counted one by one."""
+        """Return the lock that a login of this name holds from its check until it is counted."""
         return self._turns.setdefault(account, asyncio.Lock())
 
     def wait_s(self, account: str, address: str) -> float:
-        """Seconds until this name may try again from this address; 0 for now."""
-        start_s = self._now() - self.limits.window_s
-        deciding = []
+        """Return the seconds until this name may try again from this address, or 0."""
+        start_s = self._clock() - self.limits.window_s
+        blocking_times = []
         here = self._failures.since((account, address), start_s)
         if len(here) >= self.limits.per_account:
-            deciding.append(here[0])
-        # Neither strangers elsewhere nor neighbours hold up whoever has logged in from here.
-        if (account, address) not in self._known:
+            blocking_times.append(here[0])
+        # A user who has logged in from this address before is held up neither by an attacker
+        # elsewhere nor by other users at the same address.
+        if (account, address) not in self._logged_in:
             anywhere = self._failures.since((account,), start_s)
             if len(anywhere) >= self.limits.per_account_anywhere:
-                deciding.append(anywhere[0])
-            held = self._address_names(address, start_s)
-            if len(held) >= self.limits.accounts_per_address and account not in held:
-                deciding.append(next(iter(held.values())))
-        return max(deciding) - start_s if deciding else 0.0
+                blocking_times.append(anywhere[0])
+            names = self._address_names(address, start_s)
+            if len(names) >= self.limits.accounts_per_address and account not in names:
+                blocking_times.append(next(iter(names.values())))
+        return max(blocking_times) - start_s if blocking_times else 0.0
 
     def failed(self, account: str, address: str) -> None:
         """Count a bad login."""
-        now_s = self._now()
-        self._failures.add((account, address), now_s, self.limits.per_account)
-        self._failures.add((account,), now_s, self.limits.per_account_anywhere)
+        time_s = self._clock()
+        self._failures.add((account, address), time_s, self.limits.per_account)
+        self._failures.add((account,), time_s, self.limits.per_account_anywhere)
         names = self._names.setdefault(address, OrderedDict())
-        names[account] = now_s
+        names[account] = time_s
         names.move_to_end(account)
         self._names.move_to_end(address)
         if len(names) > self.limits.accounts_per_address:
@@ -112,9 +115,9 @@ class Throttle:
             self._names.popitem(last=False)
 
     def succeeded(self, account: str, address: str) -> None:
-        """Forget this name's mistakes at this address, and remember that it belongs there.
+        """Forget this name's bad logins at this address, and remember that it logged in there.
 
-        Its count from everywhere stays: somebody else may be guessing while its owner works.
+        The count from all addresses stays: an attacker may be guessing while the user works.
         """
         self._failures.forget((account, address))
         names = self._names.get(address)
@@ -122,10 +125,10 @@ class Throttle:
             names.pop(account, None)
             if not names:
                 del self._names[address]
-        self._known[account, address] = None
-        self._known.move_to_end((account, address))
-        if len(self._known) > MOST_REMEMBERED:
-            self._known.popitem(last=False)
+        self._logged_in[account, address] = None
+        self._logged_in.move_to_end((account, address))
+        if len(self._logged_in) > MOST_REMEMBERED:
+            self._logged_in.popitem(last=False)
 
     def _address_names(self, address: str, start_s: float) -> OrderedDict[str, float]:
         names = self._names.get(address)
@@ -139,11 +142,11 @@ class Throttle:
 
 
 def client_address(headers: Mapping[str, str], trusted: Sequence[Network] = ()) -> str:
-    """Who asks: the last address of X-Forwarded-For that is no proxy of ours.
+    """Return the client's address: the last one in X-Forwarded-For that is not a trusted proxy.
 
-    The hub listens on loopback, behind Traefik, which appends the address that it sees; what
-    stands further left is believed only if proxies in front of us put it there. An IPv6
-    address counts as its /64, of which one household or attacker has all.
+    Traefik appends the address that it sees. An address further to the left is believed only if
+    all to its right are trusted proxies, because a client can send any header it likes. An IPv6
+    address is shortened to its /64 network: one household, or one attacker, has all of it.
     """
     chain = [part.strip() for part in headers.get("X-Forwarded-For", "").split(",")]
     for candidate in reversed(chain):
