@@ -112,7 +112,7 @@ def test_a_browser_that_trusts_the_authority_logs_in(secure, tmp_path):
     with page_of(f"https://{NAME}", trusts=tmp_path / "root.pem", names=names) as page:
         page.goto(claim_path(secure, "admin"))
         page.get_by_label("Password (at least").fill("correct-horse-7")
-        page.get_by_label("The same again").fill("correct-horse-7")
+        page.get_by_label("Password again").fill("correct-horse-7")
         page.get_by_role("button", name="Set password").click()
         page.goto("/hub/login?next=%2Fhub%2Fhome")
         page.get_by_label("Username").fill("admin")

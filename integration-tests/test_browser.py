@@ -23,7 +23,7 @@ def test_from_the_claim_link_to_a_running_notebook(installed):
         page.goto(claim)
         expect(page.get_by_role("heading", name="Welcome, admin")).to_be_visible()
         page.get_by_label("Password (at least").fill(PASSWORD)
-        page.get_by_label("The same again").fill(PASSWORD)
+        page.get_by_label("Password again").fill(PASSWORD)
         page.get_by_role("button", name="Set password").click()
         # The login page knows who comes from the claim.
         expect(page.get_by_label("Username")).to_have_value("admin")

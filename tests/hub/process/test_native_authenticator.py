@@ -54,7 +54,7 @@ def test_who_is_not_listed_waits_for_an_administrator(hub, boss):
     sign_up(hub, "nora")
     answer = Browser(hub).login("nora", PASSWORD)
     assert answer.status_code == 403
-    assert "has not been authorized by an administrator yet" in answer.text
+    assert "has not been authorized by an admin yet" in answer.text
     assert "nora" in boss.get("/authorize").text
     boss.get("/authorize/nora")
     assert Browser(hub).login("nora", PASSWORD).status_code == 302

@@ -1,9 +1,8 @@
-"""The page behind a claim link, and what an authenticator needs to have one."""
+"""The page behind a claim link, and the interface that an authenticator implements for it."""
 
 from __future__ import annotations
 
 import contextlib
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +12,19 @@ from tornado.httputil import url_concat
 from traitlets import Unicode
 from traitlets.config import Configurable
 
+from tljh.base.clock import utc_now
 from tljh.users.claims import Claim, claim_file, read_claim
 
 HAS_NO_PASSWORD = (
-    "This administrator has no password yet. Open the claim link that the installation printed; "
-    "`sudo tljh user claim NAME` on the machine makes a new one."
+    "This admin has no password yet. Open the claim link that the installation printed. To make "
+    "a new link, run on the machine: sudo tljh user claim NAME"
 )
 
 
 class Claimable(Configurable):
-    """An authenticator that keeps passwords, the first one of an administrator by claim only."""
+    """An authenticator with passwords of its own, where an admin's first one needs a claim."""
 
-    claims_dir = Unicode(help="Directory of the claims, root's.", config=True)
+    claims_dir = Unicode(help="Directory of the claims, readable by root only.", config=True)
 
     if TYPE_CHECKING:
 
@@ -49,14 +49,16 @@ class Claimable(Configurable):
             return None
 
     async def redeem(self, claim: Claim, password: str) -> None:
-        """Store the password and use the claim up."""
+        """Store the password, then delete the claim."""
+        # In this order: if the hub ends between the two, the link can be used again. The other
+        # order would leave an admin without a password and without a link.
         await self.set_claimed_password(claim.login, password)
         with contextlib.suppress(FileNotFoundError):
             self._claim_file(claim.login).unlink()
 
 
 class ClaimHandler(BaseHandler):
-    """Asks for a password, stores it, and the claim is used up."""
+    """The page that asks an admin for the first password."""
 
     @property
     def claimable(self) -> Claimable:
@@ -68,13 +70,13 @@ class ClaimHandler(BaseHandler):
         name = self.claimable.normalize_username(self.get_argument("name", ""))
         claim = self.claimable.claim_of(name)
         token = self.get_argument("token", "", strip=False)
-        if claim is None or not claim.allows(token, datetime.now(timezone.utc)):
+        if claim is None or not claim.allows(token, utc_now()):
             raise web.HTTPError(
                 403,
                 "This link is not valid any more: it was used, it expired, or a newer one was "
-                "made. If you have set your password, log in with it. Otherwise, on the machine, "
-                "`sudo tljh user claim NAME` makes a new link; for a password that was forgotten, "
-                "`sudo tljh user reset-password NAME`.",
+                "made. If you have set your password, log in with it. If not, make a new link on "
+                "the machine: sudo tljh user claim NAME. If you forgot your password: "
+                "sudo tljh user reset-password NAME.",
                 reason="This link is not valid",
             )
         return claim
@@ -91,7 +93,8 @@ class ClaimHandler(BaseHandler):
         self.finish(html)
 
     async def get(self) -> None:
-        # The token stands in the address, which must not travel on as a referrer.
+        # The token is in the page's URL. Without this, the browser would send the URL to every
+        # site that the page links to.
         self.set_header("Referrer-Policy", "no-referrer")
         self.set_header("Cache-Control", "no-store")
         await self._show(self._claim())
@@ -100,14 +103,14 @@ class ClaimHandler(BaseHandler):
         claim = self._claim()
         password = self.get_body_argument("password", "", strip=False)
         if password != self.get_body_argument("again", "", strip=False):
-            await self._show(claim, "The two passwords differ.")
+            await self._show(claim, "The two passwords are not the same.")
             return
         minimum = self.claimable.shortest_password
         if len(password) < minimum:
             await self._show(claim, f"The password needs at least {minimum} characters.")
             return
         if not password.strip():
-            await self._show(claim, "The password has to hold something else than blanks.")
+            await self._show(claim, "The password must not consist of spaces only.")
             return
         await self.claimable.redeem(claim, password)
         self.redirect(url_concat(self.settings["login_url"], {"username": claim.login}))

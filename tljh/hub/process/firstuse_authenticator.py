@@ -1,6 +1,8 @@
-"""First use, but an administrator's name takes a claim: nobody becomes root by being first.
+"""FirstUseAuthenticator, where an admin's first password needs a claim link.
 
-Hashing takes 0.2 s on purpose, so it is done in threads, and others' requests go on.
+The library gives a name to the first visitor who logs in with it. For an admin's name that
+visitor would get root. Passwords are hashed in threads: a hash takes 0.2 s on purpose, and the
+hub's event loop must not stop for that long.
 """
 
 from __future__ import annotations
@@ -23,21 +25,23 @@ from tljh.hub.process.password_hashing import hashed, in_hashing_thread, matches
 
 
 class FirstUseLoginHandler(CustomLoginHandler):
-    """The login page with the authenticator's own reason where it has one."""
+    """The login page, with the authenticator's own message if it has one."""
 
     def _render(
         self, login_error: str | None = None, username: str | None = None, **more: Any
     ) -> Any:
-        # JupyterHub passes more than FirstUseAuthenticator 1.1 takes when it shows an error.
+        # JupyterHub passes more arguments than FirstUseAuthenticator 1.1 accepts in its own
+        # `_render`, which would answer a failed login with 500. So that one is skipped.
         reason = self.custom_login_error or login_error
         return LoginHandler._render(self, reason, username, **more)
 
 
 class ChangePasswordHandler(ResetPasswordHandler):
-    """Somebody changes the password that they logged in with."""
+    """The page on which users change their own password."""
 
     @web.authenticated
     async def post(self) -> None:
+        # The library's own would hash in the event loop.
         self._register_template_path()
         password = self.get_body_argument("password", strip=False)
         message = await in_hashing_thread(
@@ -53,7 +57,7 @@ class ChangePasswordHandler(ResetPasswordHandler):
 
 
 class ClaimedFirstUseAuthenticator(FirstUseAuthenticator, Claimable):
-    """FirstUseAuthenticator whose administrators' names cannot be taken without their claim."""
+    """FirstUseAuthenticator whose admins set their first password with a claim link."""
 
     @property
     def shortest_password(self) -> int:
@@ -64,11 +68,14 @@ class ClaimedFirstUseAuthenticator(FirstUseAuthenticator, Claimable):
         return f"The password needs at least {self.shortest_password} characters."
 
     def validate_username(self, username: str) -> bool:
-        """As JupyterHub says; the library refuses spaces, which accounts and routes here take."""
+        """Apply JupyterHub's rules only.
+
+        The library refuses spaces in addition, which accounts and routes of tljh support.
+        """
         return bool(Authenticator.validate_username(self, username))
 
     def is_claimable(self, login: str) -> bool:
-        """Whether the first password of this name may be set through a claim only."""
+        """Return whether the first password of this name can be set with a claim link only."""
         return login in self.admin_users and self._stored(login) is None
 
     def _stored(self, login: str) -> bytes | None:
@@ -78,10 +85,10 @@ class ClaimedFirstUseAuthenticator(FirstUseAuthenticator, Claimable):
         await in_hashing_thread(self.reset_password, login, password)
 
     def check_allowed(self, username: str, authentication: Any = None) -> bool:
-        """Listed, or added to the hub in another way, such as its admin page.
+        """Allow users who are listed, or who were added to the hub, on its admin page for example.
 
-        JupyterHub would let everybody in when the list is empty, and whoever was once there
-        when it is not.
+        FirstUseAuthenticator allows everyone if the list is empty. tljh does not: a list of
+        which the last name was removed must not open the hub.
         """
         if self.create_users or super().check_allowed(username, authentication):
             return True
@@ -102,15 +109,15 @@ class ClaimedFirstUseAuthenticator(FirstUseAuthenticator, Claimable):
             if len(password) < self.shortest_password:
                 handler.custom_login_error = self._too_short
                 return None
-            made = await hashed(password)
-            if await in_hashing_thread(store_first_hash, Path(self.dbm_path), login, made):
+            first_hash = await hashed(password)
+            if await in_hashing_thread(store_first_hash, Path(self.dbm_path), login, first_hash):
                 return login
-            # Somebody else was first while we hashed.
+            # While this password was hashed, another request stored the first one.
             stored = self._stored(login)
         return login if stored and await matches(password, stored) else None
 
     def reset_password(self, username: str, new_password: str) -> str:
-        """Set a password; the answer is a sentence for who asked."""
+        """Set a password and return a message for the user who changed it."""
         if len(new_password) < self.shortest_password:
             return self._too_short
         store_hash(Path(self.dbm_path), username, hash_password(new_password))

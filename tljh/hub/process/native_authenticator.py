@@ -1,12 +1,15 @@
-"""NativeAuthenticator with what it needs to work under JupyterHub 6, and without its gaps.
+"""NativeAuthenticator, fixed for JupyterHub 6, with claim links and hashing in threads.
 
-Version 1.3.0 answers 500 to every login there (its handler wants a `statsd` and a `_render`
-that JupyterHub no longer has). Login pages are JupyterHub's own below, which is all of the
-mending: when a release works again, remove `NativeLoginHandler`.
+NativeAuthenticator 1.3.0 answers 500 to every login under JupyterHub 6, because its login handler
+uses `statsd` and a signature of `_render` that JupyterHub no longer has. `NativeLoginHandler` is
+the fix; remove it when a release of the library works again.
 
-What stays ours: hashing off the event loop and after everything else was looked at, claims for
-administrators' names, and that being listed in `users.allowed` authorises for as long as the name
-is listed, not for ever.
+The rest is not a fix and stays:
+
+- Passwords are hashed outside the event loop, and only after all cheaper checks.
+- An admin's name cannot be signed up for: the first password is set with a claim link.
+- A name in `users.allowed` is authorized as long as it is listed. The library would authorize it
+  for ever at its sign-up.
 """
 
 from __future__ import annotations
@@ -33,12 +36,13 @@ from tljh.hub.process.claim_page import Claimable, ClaimHandler
 from tljh.hub.process.password_hashing import hashed, matches
 from tljh.users.declared_access import listed_before
 
-# Made in a thread before the library's own handlers ask for it.
+# The hash of the request's new password. The library's handlers, which cannot wait for a thread,
+# find it here when they call `create_user` or `change_password`.
 _HASH: ContextVar[bytes | None] = ContextVar("_HASH", default=None)
 
 
 class NativeLoginHandler(native.LoginHandler):
-    """The library's login page, driven by JupyterHub's own handling of logins."""
+    """The library's login page with JupyterHub's own handling of logins."""
 
     post = LoginHandler.post
 
@@ -61,7 +65,7 @@ class NativeLoginHandler(native.LoginHandler):
 
 @asynccontextmanager
 async def _with_hash_of(password: str) -> AsyncIterator[None]:
-    """The hash of `password` is there for the library's code below."""
+    """Hash `password` in a thread and provide the hash to the library's code in the block."""
     token = _HASH.set(await hashed(password))
     try:
         yield
@@ -70,35 +74,36 @@ async def _with_hash_of(password: str) -> AsyncIterator[None]:
 
 
 class SignUpHandler(native.SignUpHandler):
-    """Sign-up; the password is hashed before the library asks for the hash, if it will ask."""
+    """The sign-up page. It hashes the password only if the library is going to store it."""
 
     async def post(self) -> None:
         authenticator = self.authenticator
         login = authenticator.normalize_username(self.get_body_argument("username", ""))
         password = self.get_body_argument("signup_password", "", strip=False)
         again = self.get_body_argument("signup_password_confirmation", "", strip=False)
-        if password != again or not authenticator.takes_sign_up(login, password):
-            # The library says why.
+        if password != again or not authenticator.accepts_sign_up(login, password):
+            # The library refuses it, too, and shows the reason.
             await super().post()
             return
         if login not in authenticator.allowed_users:
             authenticator.count_sign_up(self, login)
-        # One at a time: others log in meanwhile, which takes the same threads.
+        # One sign-up at a time: logins need the same threads, and must not wait for a flood of
+        # sign-ups.
         async with authenticator.sign_up_turn, _with_hash_of(password):
             await super().post()
 
 
 class ChangePasswordHandler(native.ChangePasswordHandler):
-    """Somebody changes the password that they logged in with."""
+    """The page on which users change their own password."""
 
     @web.authenticated
     async def post(self) -> None:
         # The library's own would check the old password in the hub's event loop.
         name = self.current_user.name
         new = self.get_body_argument("new_password", strip=False)
-        kept = self.authenticator.get_user(name)
+        user = self.authenticator.get_user(name)
         old = self.get_body_argument("old_password", strip=False)
-        if kept is None or not await matches(old, kept.password):
+        if user is None or not await matches(old, user.password):
             message, is_done = "Your current password was incorrect. Please try again.", False
         elif new != self.get_body_argument("new_password_confirmation", strip=False):
             message, is_done = "The two new passwords are not the same. Please try again.", False
@@ -110,7 +115,7 @@ class ChangePasswordHandler(native.ChangePasswordHandler):
                 "Your password has been changed successfully!"
                 if is_done
                 else f"Your new password needs at least {shortest} characters, and must not be "
-                "one that many people have."
+                "a common one."
             )
         html = await self.render_template(
             "change-password.html",
@@ -122,7 +127,7 @@ class ChangePasswordHandler(native.ChangePasswordHandler):
 
 
 class ChangePasswordAdminHandler(native.ChangePasswordAdminHandler):
-    """An administrator sets somebody's password."""
+    """The page on which an admin sets another user's password."""
 
     @needs_scope("admin:users")
     async def post(self, user_name: str) -> None:
@@ -130,33 +135,34 @@ class ChangePasswordAdminHandler(native.ChangePasswordAdminHandler):
             await super().post(user_name)
 
 
-def _refuse_from_elsewhere(handler: Any) -> None:
-    # The library changes things on GET, which a link on any page could make a browser do.
+def _refuse_cross_site(handler: Any) -> None:
+    # The library's links change users on GET. A link on any other site could make an admin's
+    # browser do that, so only requests from the hub's own pages are accepted.
     if handler.request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
-        raise web.HTTPError(403, "Open the page of authorizations, and click there.")
+        raise web.HTTPError(403, "This link works only on the hub's page of authorizations.")
 
 
 class ToggleAuthorizationHandler(native.ToggleAuthorizationHandler):
-    """Authorises somebody who signed up, or takes it back."""
+    """The link with which an admin authorizes a user who signed up, or ends that."""
 
     @needs_scope("admin:users")
     async def get(self, slug: str) -> None:
-        _refuse_from_elsewhere(self)
+        _refuse_cross_site(self)
         if self.authenticator.get_user(slug) is None:
             raise web.HTTPError(404)
         await super().get(slug)
 
 
 class DiscardHandler(native.DiscardHandler):
-    """Forgets somebody who signed up."""
+    """The link with which an admin deletes a sign-up."""
 
     @needs_scope("admin:users")
     async def get(self, user_name: str) -> None:
-        _refuse_from_elsewhere(self)
+        _refuse_cross_site(self)
         await super().get(user_name)
 
 
-OURS = {
+OUR_HANDLERS = {
     native.LoginHandler: NativeLoginHandler,
     native.SignUpHandler: SignUpHandler,
     native.ChangePasswordHandler: ChangePasswordHandler,
@@ -167,9 +173,10 @@ OURS = {
 
 
 class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
-    """NativeAuthenticator whose administrators' names cannot be signed up for."""
+    """NativeAuthenticator whose admins set their first password with a claim link."""
 
-    # The library adds them to the environment of ordinary pages only, not to that of errors.
+    # The library adds its templates to the environment of normal pages only. The pages of errors,
+    # such as a failed login, need them too; the hub adds these directories to both.
     template_dirs = (native.TEMPLATE_DIR,)
 
     @property
@@ -177,19 +184,23 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
         return int(self.minimum_password_length)
 
     def validate_username(self, username: str) -> bool:
-        """As JupyterHub says; the library refuses spaces, which accounts and routes here take."""
+        """Apply JupyterHub's rules only.
+
+        The library refuses spaces in addition, which accounts and routes of tljh support.
+        """
         return bool(Authenticator.validate_username(self, username))
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.sign_up_turn = asyncio.Lock()
-        self._settle_sign_ups_of_administrators()
+        self._settle_sign_ups_of_admins()
 
-    def _settle_sign_ups_of_administrators(self) -> None:
-        """What somebody signed up with counts for an administrator if it counted before.
+    def _settle_sign_ups_of_admins(self) -> None:
+        """Authorize or delete waiting sign-ups whose name has become an admin's.
 
-        Anybody may sign up by a name and wait, unauthorized, until it becomes an
-        administrator's.
+        Anyone can sign up with any name that is free, and wait until it becomes an admin's. So
+        such a sign-up counts only if the name was in users.allowed before: then it belongs to
+        that user. Any other is deleted, and the admin gets a claim link.
         """
         listed = listed_before(Path(self.claims_dir).parent)
         for login in self.admin_users:
@@ -199,17 +210,17 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
             if login in listed:
                 user.is_authorized = True
             else:
-                self.log.warning("nobody authorized who signed up as %s: forgotten", login)
+                self.log.warning("deleted the sign-up of %s, which was not authorized", login)
                 self.db.delete(user)
         self.db.commit()
 
-    def _is_let_in(self, user: Any) -> bool:
+    def _may_log_in(self, user: Any) -> bool:
         if user.is_authorized or user.username in self.admin_users:
             return bool(user.is_authorized)
         return bool(self.open_signup) or user.username in self.allowed_users
 
     def check_allowed(self, username: str, authentication: Any = None) -> bool:
-        """Whoever got through `authenticate` was authorised there."""
+        """Return True: `authenticate` has refused users who are not authorized."""
         return True
 
     async def authenticate(self, handler: Any, data: dict[str, str]) -> str | None:
@@ -221,41 +232,42 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
             return None
         if user.has_2fa and not user.is_valid_token(data.get("2fa") or ""):
             return None
-        if not self._is_let_in(user):
-            raise web.HTTPError(403, f"{login} has not been authorized by an administrator yet.")
+        if not self._may_log_in(user):
+            raise web.HTTPError(403, f"{login} has not been authorized by an admin yet.")
         return login
 
-    def takes_sign_up(self, login: str, password: str) -> bool:
+    def accepts_sign_up(self, login: str, password: str) -> bool:
+        """Return whether a sign-up would be stored: allowed, free name, good password."""
+        # Admins use their claim link. A sign-up would give an admin's name to the first visitor.
         if not self.enable_signup or login in self.admin_users:
-            # An administrator's way in is the claim link alone.
             return False
         acceptable = self.validate_username(login) and self.is_password_strong(password)
         return bool(acceptable and not self.user_exists(login))
 
     def create_user(self, username: str, password: str, **more: Any) -> Any:
         login = self.normalize_username(username)
-        if not self.takes_sign_up(login, password):
+        if not self.accepts_sign_up(login, password):
             return None
-        made = self._new_user(login, _HASH.get() or hash_password(password), **more)
-        if made is not None and self.allow_self_approval_for and login not in self.allowed_users:
-            self._ask_for_approval(made)
-        return made
+        user = self._new_user(login, _HASH.get() or hash_password(password), **more)
+        if user is not None and self.allow_self_approval_for and login not in self.allowed_users:
+            self._request_approval(user)
+        return user
 
     def _new_user(self, login: str, password: bytes, **more: Any) -> Any:
         try:
-            made = UserInfo(username=login, password=password, **more)
+            user = UserInfo(username=login, password=password, **more)
         except AssertionError:
-            # Its e-mail address is none.
+            # The library checks the e-mail address with an assertion.
             return None
-        made.is_authorized = bool(self.open_signup)
-        self.db.add(made)
+        user.is_authorized = bool(self.open_signup)
+        self.db.add(user)
         self.db.commit()
-        return made
+        return user
 
-    def _ask_for_approval(self, made: Any) -> None:
-        if not self.open_signup and re.match(self.allow_self_approval_for, made.email or ""):
-            self.send_approval_email(made.email, self.generate_approval_url(made.username))
-            made.login_email_sent = True
+    def _request_approval(self, user: Any) -> None:
+        if not self.open_signup and re.match(self.allow_self_approval_for, user.email or ""):
+            self.send_approval_email(user.email, self.generate_approval_url(user.username))
+            user.login_email_sent = True
             self.db.commit()
 
     def change_password(self, username: str, new_password: str) -> bool | None:
@@ -267,16 +279,16 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
         return True
 
     async def set_claimed_password(self, login: str, password: str) -> None:
-        made = await hashed(password)
+        password_hash = await hashed(password)
         user = self.get_user(login)
         if user is None:
-            user = self._new_user(login, made)
-        user.password = made
+            user = self._new_user(login, password_hash)
+        user.password = password_hash
         user.is_authorized = True
         self.db.commit()
 
     def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
-        handlers = [(path, OURS.get(cls, cls)) for path, cls in super().get_handlers(app)]
+        handlers = [(path, OUR_HANDLERS.get(cls, cls)) for path, cls in super().get_handlers(app)]
         return [*handlers, (r"/claim", ClaimHandler)]
 
 
