@@ -42,6 +42,6 @@ def test_a_claim_counts_if_it_is_the_proxys_and_no_other_accounts(monkeypatch):
             sent = (request.socket.getpeername(), request.socket.getsockname())
             assert uid_of_sender(SOCKETS.read_text(), *sent) == os.geteuid()
             assert address_of(request) == "203.0.113.7"
-            monkeypatch.setattr("tljh.hub.process.request_origin._believed", set)
+            monkeypatch.setattr("tljh.hub.process.request_origin._trusted", set)
             assert address_of(request) == f"account {os.geteuid()}"
         assert address_of(request) == "this machine"

@@ -1,6 +1,6 @@
-"""`/hub/ca.crt`: the certificate of this machine's own authority, for browsers to trust.
+"""`/hub/ca.crt`: the certificate of this machine's own certificate authority, to download.
 
-Public by nature; what people compare before they trust it is its fingerprint.
+It is not secret. Before users trust it, they compare its fingerprint.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ FILE_NAME = "jupyterhub-authority.crt"
 
 
 class AuthorityHandler(BaseHandler):
-    """Gives away one file, to anybody."""
+    """The CA certificate, without a login."""
 
     def get(self) -> None:
         certificate = read_certificate(paths_from_environment().state_dir)
         if certificate is None:
             raise web.HTTPError(404)
-        # By this type phones offer to install it.
+        # With this type, phones offer to install the certificate.
         self.set_header("Content-Type", "application/x-x509-ca-cert")
         self.set_header("Content-Disposition", f'attachment; filename="{FILE_NAME}"')
         self.write(certificate)

@@ -1,7 +1,7 @@
-"""What JupyterHub loads: the applied configuration, then plugins, then admins' drop-ins.
+"""The configuration file that JupyterHub loads: applied configuration, plugins, drop-ins.
 
-Everything comes from the directory that `TLJH_APPLIED` names (default: state/applied), so a
-candidate can be tried before it is put in its place.
+The directory of the applied configuration is in `TLJH_APPLIED` (default: state/applied). So a
+candidate in another directory can be tried before it is applied.
 """
 
 from __future__ import annotations
@@ -13,4 +13,4 @@ from tljh.hub.process.load_config import apply_to
 if TYPE_CHECKING:
     c: Any
 
-apply_to(c)  # noqa: F821 - JupyterHub gives its configuration files a `c`
+apply_to(c)  # noqa: F821 - JupyterHub runs its configuration files with a global `c`

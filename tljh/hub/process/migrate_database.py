@@ -1,4 +1,4 @@
-"""Migrates a hub's database, run by the new hub environment.
+"""Migration of a hub's database, run by the Python of the new hub environment.
 
 python -m tljh.hub.process.migrate_database URL
 """
@@ -15,11 +15,11 @@ def main() -> int:
     from jupyterhub.dbutil import upgrade_if_needed
 
     try:
-        # The copy is the caller's business; JupyterHub's own would be one more at each attempt.
+        # No backup by JupyterHub, which would add a file at each attempt: the caller has a copy.
         upgrade_if_needed(sys.argv[1], backup=False, log=LOG)
     except Exception as error:
         if hasattr(error, "returncode"):
-            # alembic is a program of its own: it has said what is wrong.
+            # The program alembic failed, and has printed why. A traceback would hide that.
             return 1
         raise
     return 0

@@ -1,7 +1,8 @@
-"""Hashing passwords beside the hub's event loop, and behind it when processors are scarce.
+"""Password hashing in threads, outside the hub's event loop and at a lower priority.
 
-A hash takes 0.2 s of a processor on purpose. A class that logs in at once must not make everybody
-else's requests wait: one processor stays free of it, and its threads are nicer than the loop's.
+A hash takes 0.2 s of a processor on purpose. A class that logs in at the same moment must not
+hold up other requests, so one processor is never used for hashing, and the hashing threads give
+way to the event loop.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ NICENESS = 5
 @cache
 def _threads() -> ThreadPoolExecutor:
     processors = os.cpu_count() or 1
-    # On Linux niceness belongs to the thread that asks for it.
+    # On Linux, nice() changes the calling thread only, not the whole process.
     return ThreadPoolExecutor(max(1, processors - 1), "hashing", os.nice, (NICENESS,))
 
 
 async def in_hashing_thread(function: Callable[..., T], *arguments: object) -> T:
-    """Run something that hashes where it holds nobody up."""
+    """Call a function that hashes in one of the hashing threads."""
     return await asyncio.get_running_loop().run_in_executor(_threads(), function, *arguments)
 
 

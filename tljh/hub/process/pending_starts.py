@@ -1,7 +1,8 @@
-"""The starts of servers that are under way, and calling one off: whoever is put out starts nothing.
+"""Starts of servers that are in progress, and how to cancel one.
 
-JupyterHub refuses to stop a server that is still starting, and would wait for it, in the queue
-and until its timeout.
+JupyterHub refuses to stop a server that is still starting. A user who is shut out could then keep
+a start in the queue for an hour and get a server at the end. So starts are run as tasks that can
+be cancelled.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from tljh.hub.process.start_queue import Gate
 Spawn = Callable[..., Awaitable[Any]]
 
 
-# By the user's number and the server's name.
-_under_way: dict[tuple[int, str], asyncio.Task[Any]] = {}
+# By the user's id in the hub's database and the server's name.
+_in_progress: dict[tuple[int, str], asyncio.Task[Any]] = {}
 
 
 def one_by_one(spawn: Spawn) -> Spawn:
-    """JupyterHub's `User.spawn`, for a class whose starts come in the same instant."""
+    """Wrap JupyterHub's `User.spawn`: starts pass a gate one by one, and can be cancelled."""
     gate = Gate()
 
     async def in_turn(*args: Any, **kwargs: Any) -> Any:
@@ -32,25 +33,26 @@ def one_by_one(spawn: Spawn) -> Spawn:
     @wraps(spawn)
     async def spawn_in_turn(user: Any, server_name: str = "", *args: Any, **kwargs: Any) -> Any:
         task = asyncio.ensure_future(in_turn(user, server_name, *args, **kwargs))
-        _under_way[user.id, server_name] = task
+        _in_progress[user.id, server_name] = task
         try:
             return await task
         except asyncio.CancelledError:
-            if _under_way.get((user.id, server_name)) is task:
-                # Not called off: the hub ends.
+            # `cancel_start` removes the task before it cancels it. If it is still here, the hub
+            # itself is ending.
+            if _in_progress.get((user.id, server_name)) is task:
                 raise
-            # What is there of it ends; JupyterHub does so for exceptions alone.
+            # JupyterHub cleans up after exceptions only, and CancelledError is a BaseException.
             await user.stop(server_name)
-            raise ServerFailed("Your server is not started: an administrator ended it.") from None
+            raise ServerFailed("Your server was not started: an admin cancelled it.") from None
         finally:
-            if _under_way.get((user.id, server_name)) is task:
-                del _under_way[user.id, server_name]
+            if _in_progress.get((user.id, server_name)) is task:
+                del _in_progress[user.id, server_name]
 
     return spawn_in_turn
 
 
-def call_off(user: Any, server_name: str) -> None:
-    """End a start, if one is under way; the server is pending until it has ended."""
-    task = _under_way.pop((user.id, server_name), None)
+def cancel_start(user: Any, server_name: str) -> None:
+    """Cancel a start if one is in progress; the server stays pending until the start has ended."""
+    task = _in_progress.pop((user.id, server_name), None)
     if task is not None:
         task.cancel()

@@ -1,8 +1,8 @@
-"""The queue of starting servers: a class that comes at once is served in turn, not refused.
+"""The queue of starting servers: a class that comes at once waits in turn and is not refused.
 
-A start keeps a processor busy for seconds. Where all of a class start together each one takes as
-long as all of them, and runs into its timeout; where some start at a time the first are ready in
-seconds and nobody has to wait longer than before.
+A start keeps a processor busy for seconds. If a whole class starts at the same time, each start
+takes as long as all of them together and fails at its timeout. If a few start at a time, the first
+are ready within seconds, and the last are not later than they would have been.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 
 
 class Closed(Exception):
-    """Nobody's turn comes any more: the hub is about to restart."""
+    """Raised for starts in the queue of a hub that is about to restart."""
 
 
 class Turn:
@@ -25,7 +25,7 @@ class Turn:
 
 
 class StartQueue:
-    """Lets `width` be at work at the same time, first come, first served."""
+    """A queue that runs `width` starts at the same time, in the order of their arrival."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -38,7 +38,7 @@ class StartQueue:
         return len(self._waiting)
 
     def ahead_of(self, turn: Turn) -> int | None:
-        """How many wait before this one; None once it does not wait any more."""
+        """Return how many starts wait before this one; None once it is not waiting."""
         try:
             return self._waiting.index(turn)
         except ValueError:
@@ -46,7 +46,7 @@ class StartQueue:
 
     @asynccontextmanager
     async def take(self, turn: Turn) -> AsyncIterator[None]:
-        """Wait for the turn, and hold it for as long as the block lasts."""
+        """Wait for the turn and hold it during the block. Raises Closed if the queue is closed."""
         if self._is_closed:
             raise Closed
         if self.busy < self.width:
@@ -59,6 +59,8 @@ class StartQueue:
                 if turn in self._waiting:
                     self._waiting.remove(turn)
                 elif not turn.comes.cancelled():
+                    # The turn had come in the same round of the loop: pass it on, or the queue
+                    # would lose a place for ever.
                     self._next()
                 raise
         try:
@@ -67,7 +69,7 @@ class StartQueue:
             self._next()
 
     def close(self) -> None:
-        """Send everybody away who waits or comes: `Closed` is raised where they wait."""
+        """Raise `Closed` in all starts that wait, and in those that arrive later."""
         self._is_closed = True
         while self._waiting:
             turn = self._waiting.popleft()
@@ -78,17 +80,17 @@ class StartQueue:
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.comes.done():
-                # Whoever leaves hands the place on, so `busy` stays.
+                # The place passes from the start that ended to this one, so `busy` stays the same.
                 turn.comes.set_result(None)
                 return
         self.busy -= 1
 
 
 class Gate:
-    """Lets one through at a time, and the event loop do everything else between two.
+    """A gate for one start at a time, with a round of the event loop between two.
 
-    Before a start takes its place in the queue JupyterHub makes tokens and writes its database,
-    25 ms without a pause: 50 starts in the same instant kept everybody else waiting for 1.5 s.
+    Before a start reaches the queue, JupyterHub creates tokens and writes its database, which
+    blocks the loop for 25 ms. 50 starts in the same instant blocked all other requests for 1.5 s.
     """
 
     def __init__(self) -> None:
@@ -96,5 +98,6 @@ class Gate:
 
     async def pass_through(self) -> None:
         async with self._lock:
-            # The next one wakes up a round of the loop later, and waits for another here.
+            # The lock wakes the next start in the loop's next round; that one waits here for
+            # another. So other requests get their turn between two starts.
             await asyncio.sleep(0)

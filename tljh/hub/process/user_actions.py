@@ -17,7 +17,7 @@ from jupyterhub.scopes import needs_scope
 from jupyterhub.utils import maybe_future, new_token
 from tornado import web
 
-from tljh.hub.process.pending_starts import call_off
+from tljh.hub.process.pending_starts import cancel_start
 
 STOP_TIMEOUT_S = 50.0
 
@@ -116,7 +116,7 @@ class PersonHandler(APIHandler):
         """Stop all of somebody's servers, also those that start, and see them end."""
         end_s = asyncio.get_running_loop().time() + STOP_TIMEOUT_S
         for server_name in list(user.spawners):
-            call_off(user, server_name)
+            cancel_start(user, server_name)
         for server_name, spawner in list(user.spawners.items()):
             while spawner.active or spawner.pending:
                 if spawner.active and not spawner.pending:
