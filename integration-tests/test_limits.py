@@ -82,7 +82,7 @@ def test_starts_wait_for_their_turn_and_who_waits_is_told(hub: Machine, bob: Hub
     for user in (carol, dave, alice):
         ask_for_server(user)
     told = [event["message"] for event in events(dave)]
-    assert "Many servers start right now: yours is the next" in told
+    assert "Many servers are starting: yours is next" in told
     assert told[-2:] == ["Starting your server", told[-1]]
     assert str(told[-1]).startswith("Server ready")
     # Whoever gives up leaves the queue, and no server of theirs starts.

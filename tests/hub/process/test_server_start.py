@@ -1,4 +1,4 @@
-"""A server that does not come up: the sentence that its user reads."""
+"""A failed start of a server: the sentence that its user reads."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from jupyterhub.utils import format_exception
 
 from tljh.host.transient_units import TransientUnit, UnitState
-from tljh.hub.process.server_start import ServerFailed, Start, put_off, sentence_of
+from tljh.hub.process.server_start import ServerFailed, Start, retry_after_restart, sentence_of
 
 
 @pytest.mark.parametrize(
-    ("state", "lines", "says"),
+    ("state", "lines", "part"),
     [
         (
             UnitState("failed", "exit-code", 1),
@@ -24,20 +24,20 @@ from tljh.hub.process.server_start import ServerFailed, Start, put_off, sentence
         (UnitState("failed", "exit-code", 1), "OSError: [Errno 122] Disk quota exceeded", "disk"),
         (UnitState("failed", "oom-kill", 9, True), "", "memory"),
         (UnitState("failed", "exit-code", 200), "", "home directory cannot be entered"),
-        (UnitState("failed", "exit-code", 203), "", "command that starts it is not there"),
+        (UnitState("failed", "exit-code", 203), "", "command that starts it is missing"),
         (UnitState("failed", "signal", 11, True), "", "signal 11"),
         (UnitState("failed", "exit-code", 3), "Traceback", "exit status 3"),
         (UnitState("inactive", "success", 0), "", "exit status 0"),
     ],
 )
-def test_how_a_server_ended_becomes_a_sentence(state, lines, says):
-    assert says in sentence_of(state, lines)
+def test_how_a_server_ended_becomes_a_sentence(state, lines, part):
+    assert part in sentence_of(state, lines)
 
 
-def test_the_log_gets_the_last_lines_and_a_percent_sign_is_none_of_a_format():
-    failed = ServerFailed("It ended.", "100%s\nlast")
-    assert "last" in str(failed)
-    assert failed.get_message() % () == "It ended.\n100%s\nlast"
+def test_the_log_gets_the_last_lines_with_percent_signs_escaped():
+    failure = ServerFailed("It ended.", "100%s\nlast")
+    assert "last" in str(failure)
+    assert failure.get_message() % () == "It ended.\n100%s\nlast"
 
 
 def test_its_user_reads_the_sentence_and_can_open_the_lines():
@@ -48,9 +48,9 @@ def test_its_user_reads_the_sentence_and_can_open_the_lines():
     assert format_exception(ServerFailed("It ended."), only_jupyterhub=True) == ("It ended.", None)
 
 
-def test_who_waits_while_the_hub_restarts_comes_back_by_the_page_itself():
-    message, page = format_exception(put_off("/hub/spawn/a%22b/"))
-    assert "asked for again" in message
+def test_the_page_of_a_start_in_the_queue_retries_after_a_restart():
+    message, page = format_exception(retry_after_restart("/hub/spawn/a%22b/"))
+    assert "will start in a moment" in message
     assert 'content="3;url=/hub/spawn/a%22b">' in page
 
 
@@ -67,26 +67,26 @@ async def listening(answer: bytes) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-def waiting(port: int, timeout_s: float = 30) -> Start:
+def start_of(port: int, timeout_s: float = 30) -> Start:
     unit = TransientUnit("never-started.service", ["true"], {}, "/")
     return Start(unit, f"http://127.0.0.1:{port}/user/a/api", timeout_s)
 
 
 @pytest.mark.parametrize("status", ["200 OK", "403 Forbidden", "302 Found\r\nLocation: /x"])
-def test_a_server_that_says_anything_is_up(status):
+def test_a_server_that_answers_anything_is_up(status):
     async def test() -> None:
         answer = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
         async with listening(answer) as port:
-            await waiting(port)._until_it_answers(asyncio.Event(), None)
+            await start_of(port)._wait_for_answer(asyncio.Event(), None)
 
     asyncio.run(asyncio.wait_for(test(), 20))
 
 
 def test_a_server_that_is_not_ready_is_waited_for_until_its_timeout():
     async def test() -> None:
-        sick = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
-        async with listening(sick) as port:
+        unready = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+        async with listening(unready) as port:
             with pytest.raises(ServerFailed, match=r"did not answer within 0\.5 seconds"):
-                await waiting(port, 0.5)._until_it_answers(asyncio.Event(), None)
+                await start_of(port, 0.5)._wait_for_answer(asyncio.Event(), None)
 
     asyncio.run(asyncio.wait_for(test(), 20))

@@ -1,4 +1,4 @@
-"""Waiting for a server that starts: until it answers, or has ended, which shows at once."""
+"""The start of one server: wait until it answers, or report at once why it ended."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tljh.host.transient_units import TransientUnit, UnitState
 POLL_S = 0.2
 
 
-# How often a unit is looked at that could not be watched.
+# The interval of asking systemd for the unit's state where its main process cannot be watched.
 LOOK_EVERY_S = 1.0
 
 
@@ -27,33 +27,33 @@ SHOWN_LINES = 12
 RETRY_AFTER_S = 3
 
 
-# What systemd says in place of an exit status when it could not even begin
-# (systemd.exec(5), "Process exit codes").
-_NOT_BEGUN = {
+# systemd's own exit codes, for a process that it could not execute (systemd.exec(5), "Process
+# exit codes").
+_NOT_EXECUTED = {
     200: "its home directory cannot be entered",
-    203: "the command that starts it is not there, or is not executable",
-    209: "its output has nowhere to go",
+    203: "the command that starts it is missing or not executable",
+    209: "its output cannot be opened",
     214: "the settings of its scheduling were refused",
     216: "its group does not exist",
     217: "its account does not exist",
-    219: "the limits that were set for it were refused",
+    219: "its limits were refused",
     226: "its private directories could not be set up",
     228: "the filter of system calls was refused",
-    233: "its directory below /run could not be made",
+    233: "its directory below /run could not be created",
 }
 
 
-_FULL = ("No space left on device", "Disk quota exceeded")
+_DISK_FULL = ("No space left on device", "Disk quota exceeded")
 
 
 class ServerFailed(SpawnException):
-    """A server that did not come up: a sentence for its user, the last lines for the log."""
+    """A failed start: `sentence` is for the user, `lines` are the last ones of the unit's log."""
 
     def __init__(self, sentence: str, lines: str = "", state: UnitState | None = None) -> None:
-        shown = f"{sentence}\n{lines}" if lines else sentence
-        super().__init__(sentence, reason="failed", log_message=_plain(shown), status_code=500)
+        text = f"{sentence}\n{lines}" if lines else sentence
+        super().__init__(sentence, reason="failed", log_message=_escaped(text), status_code=500)
         self.lines, self.state = lines, state
-        # JupyterHub would show its user what is meant for the log.
+        # Without this, JupyterHub would show the log message to the user.
         self.jupyterhub_message = sentence
         if lines:
             self.jupyterhub_html_message = (
@@ -62,10 +62,13 @@ class ServerFailed(SpawnException):
             )
 
 
-def put_off(again_url: str) -> ServerFailed:
-    """For somebody in the queue of a hub that restarts: the page asks again by itself."""
-    failed = ServerFailed("The hub restarts. Your server is asked for again in a moment.")
-    url = html.escape(again_url.rstrip("/"), quote=True)
+def retry_after_restart(spawn_url: str) -> ServerFailed:
+    """Return the failure for a start in the queue of a hub that restarts.
+
+    The page that shows it loads `spawn_url` after some seconds, by which time the next hub runs.
+    """
+    failed = ServerFailed("The hub restarts. Your server will start in a moment.")
+    url = html.escape(spawn_url.rstrip("/"), quote=True)
     failed.jupyterhub_html_message = (
         f"{html.escape(failed.message)}"
         f'<meta http-equiv="refresh" content="{RETRY_AFTER_S};url={url}">'
@@ -73,47 +76,49 @@ def put_off(again_url: str) -> ServerFailed:
     return failed
 
 
-def _plain(text: str) -> str:
-    # tornado formats a log message with %.
+def _escaped(text: str) -> str:
+    # tornado uses a log message as a format string for %.
     return text.replace("%", "%%")
 
 
 @dataclass(frozen=True)
 class Start:
-    """A unit that shall come up and answer at `url`."""
+    """The start of a unit that has to answer at `url` within `timeout_s` seconds."""
 
     unit: TransientUnit
     url: str
     timeout_s: float
 
     async def run(self) -> None:
-        """Start it and wait until it answers. Raises ServerFailed once it is clear that it won't.
+        """Start the unit and wait until it answers.
 
-        Its name has to be free (`transient.clear`). The unit is left as it is when it fails, so
-        that it can be looked at; the caller stops it.
+        Raises ServerFailed as soon as the unit ends, or at the timeout. The name of the unit has
+        to be free (`transient.clear`). A failed unit is not stopped here: its state is still
+        needed, so the caller stops it.
         """
-        began_s = time.time()
-        done = await transient.start(self.unit)
-        if not done.ok:
-            lines = done.err.strip()
-            why = _NOT_BEGUN[203] if "Failed to find executable" in lines else "systemd refuses it"
-            raise ServerFailed(f"Your server cannot start: {why}.", lines)
+        start_s = time.time()
+        result = await transient.start(self.unit)
+        if not result.ok:
+            lines = result.err.strip()
+            is_missing = "Failed to find executable" in lines
+            reason = _NOT_EXECUTED[203] if is_missing else "systemd refuses it"
+            raise ServerFailed(f"Your server cannot start: {reason}.", lines)
         ended = asyncio.Event()
-        now = await transient.state(self.unit.name)
-        with transient.watch_process_end(now.main_pid, ended.set) as is_watched:
+        state = await transient.state(self.unit.name)
+        with transient.watch_process_end(state.main_pid, ended.set) as is_watched:
             try:
-                await self._until_it_answers(ended, None if is_watched else LOOK_EVERY_S)
-            except ServerFailed as failed:
-                lines = await transient.last_lines(self.unit.name, SHOWN_LINES, began_s)
-                raise self._told(failed, lines) from None
+                await self._wait_for_answer(ended, None if is_watched else LOOK_EVERY_S)
+            except ServerFailed as failure:
+                lines = await transient.last_lines(self.unit.name, SHOWN_LINES, start_s)
+                raise self._with_log(failure, lines) from None
 
-    def _told(self, failed: ServerFailed, lines: str) -> ServerFailed:
-        """The failure with the unit's last lines, which may say more than systemd does."""
-        if failed.state is None:
-            return ServerFailed(failed.message, lines)
-        return ServerFailed(sentence_of(failed.state, lines), lines)
+    def _with_log(self, failure: ServerFailed, lines: str) -> ServerFailed:
+        # The unit's last lines may explain the end better than its state: a full disk, for example.
+        if failure.state is None:
+            return ServerFailed(failure.message, lines)
+        return ServerFailed(sentence_of(failure.state, lines), lines)
 
-    async def _until_it_answers(self, ended: asyncio.Event, look_every_s: float | None) -> None:
+    async def _wait_for_answer(self, ended: asyncio.Event, look_every_s: float | None) -> None:
         loop = asyncio.get_running_loop()
         end_s = loop.time() + self.timeout_s
         next_look_s = loop.time()
@@ -129,19 +134,21 @@ class Start:
                     continue
                 sentence = f"Your server did not answer within {self.timeout_s:g} seconds."
                 raise ServerFailed(sentence) from None
-            await self._has_ended()
+            await self._raise_end()
 
-    async def _has_ended(self) -> None:
-        # systemd takes a moment to notice what the kernel has told us.
-        now = await transient.state(self.unit.name)
-        while now.runs or now.active == "deactivating":
+    async def _raise_end(self) -> None:
+        """Raise ServerFailed with the unit's final state."""
+        # The kernel reported the end of the process. systemd notices it a moment later, and only
+        # then has the exit status.
+        state = await transient.state(self.unit.name)
+        while state.runs or state.active == "deactivating":
             await asyncio.sleep(0.05)
-            now = await transient.state(self.unit.name)
-        raise ServerFailed(sentence_of(now, ""), state=now)
+            state = await transient.state(self.unit.name)
+        raise ServerFailed(sentence_of(state, ""), state=state)
 
 
 async def _answers(url: str) -> bool:
-    """Whether anything speaks HTTP there; what it says is not looked at."""
+    """Return whether the server answers with any status below 500."""
     if url.startswith("https:"):
         return await _listens(url)
     try:
@@ -154,10 +161,13 @@ async def _answers(url: str) -> bool:
 
 
 async def _listens(url: str) -> bool:
-    """Whether anything listens there: the hub's own certificates are for the hub to use."""
-    where = urlsplit(url)
+    """Return whether a process listens at the URL's port.
+
+    With JupyterHub's internal_ssl, a request would need the hub's client certificate.
+    """
+    address = urlsplit(url)
     try:
-        _, writer = await asyncio.open_connection(where.hostname, where.port)
+        _, writer = await asyncio.open_connection(address.hostname, address.port)
     except OSError:
         return False
     writer.close()
@@ -165,16 +175,16 @@ async def _listens(url: str) -> bool:
 
 
 def sentence_of(state: UnitState, lines: str) -> str:
-    """Why a server ended, for the person whose server it was."""
-    if any(sign in lines for sign in _FULL):
+    """Return a sentence for the user that says why the server ended."""
+    if any(message in lines for message in _DISK_FULL):
         return "Your server cannot start: there is no disk space left. Delete some files first."
     if state.result == "oom-kill":
-        return "Your server cannot start: the memory that it may use is not enough to start."
-    if not state.is_signal and state.exit_status in _NOT_BEGUN:
-        return f"Your server cannot start: {_NOT_BEGUN[state.exit_status]}."
+        return "Your server cannot start: its memory limit is too low to start."
+    if not state.is_signal and state.exit_status in _NOT_EXECUTED:
+        return f"Your server cannot start: {_NOT_EXECUTED[state.exit_status]}."
     if state.is_signal:
         return f"Your server was ended by signal {state.exit_status} while it was starting."
     return (
         f"Your server ended while it was starting, with exit status {state.exit_status}. "
-        "An administrator can see why in its log."
+        "An admin can find the cause in its log."
     )

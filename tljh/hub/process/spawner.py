@@ -1,4 +1,4 @@
-"""Users' servers as units of systemd, each under its own Linux account and within its limits."""
+"""The spawner: each server is a systemd unit with its user's Linux account and limits."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ from tljh.host.accounts import Account, account_of_server
 from tljh.host.real import RealHost
 from tljh.host.transient_units import TransientUnit
 from tljh.hub.process.load_config import applied_directory
-from tljh.hub.process.server_start import Start, put_off
+from tljh.hub.process.server_start import Start, retry_after_restart
 from tljh.hub.process.start_queue import Closed, StartQueue, Turn
 from tljh.singleuser import network_isolation as network
 from tljh.singleuser.limits import LIMITS_FILE, ServerLimits, concurrent_starts, machine_size, parse
 from tljh.singleuser.sandbox import unit_properties
 
-# JupyterHub counts its timeout from when a start is asked for; ours begins when it has its turn.
+# JupyterHub's start_timeout includes the time in the queue, tljh's does not. So JupyterHub's is
+# made longer by this, and tljh applies its own once the start has its turn.
 LONGEST_QUEUE_S = 3600
 
 
@@ -39,36 +40,39 @@ PROGRESS_EVERY_S = 0.5
 
 
 @cache
-def start_queue(wanted: int | None) -> StartQueue:
-    """The one queue of this hub."""
-    return StartQueue(concurrent_starts(wanted, machine_size(RealHost())))
+def start_queue(configured: int | None) -> StartQueue:
+    """Return the hub's only queue; its width is `configured`, or follows from the machine."""
+    return StartQueue(concurrent_starts(configured, machine_size(RealHost())))
 
 
 class UserCreatingSpawner(SystemdSpawner):
-    """A SystemdSpawner that makes the user's account first, off the hub's event loop."""
+    """A SystemdSpawner that first makes the user's account, outside the hub's event loop."""
 
     user_groups = Dict(
         value_trait=List(Unicode()),
         key_trait=Unicode(),
-        help="Linux groups to login names: who gets which extra groups.",
+        help="Members of extra Linux groups: group to login names.",
         config=True,
     )
 
-    default_groups = List(Unicode(), help="Linux groups that everybody joins.", config=True)
+    default_groups = List(Unicode(), help="Linux groups that all users join.", config=True)
     accounts = Enum(
         ("managed", "existing"),
         "managed",
         help="Whether accounts are made, or the machine's own are used.",
         config=True,
     )
-    home_root = Unicode("/home", help="Where homes of new accounts are made.", config=True)
+    home_root = Unicode("/home", help="The directory of new accounts' homes.", config=True)
     skeleton = Unicode(
-        None, allow_none=True, help="What a new home begins with, if not /etc/skel.", config=True
+        None,
+        allow_none=True,
+        help="The directory that is copied to a new home; None for /etc/skel.",
+        config=True,
     )
     concurrent_starts = Integer(
         None,
         allow_none=True,
-        help="How many servers start at a time; None for two for each processor.",
+        help="The number of servers that start at a time; None for two for each processor.",
         config=True,
     )
 
@@ -76,17 +80,18 @@ class UserCreatingSpawner(SystemdSpawner):
     isolation = Dict(
         value_trait=Bool(),
         key_trait=Unicode(),
-        help="What keeps this server from others and the machine, by the settings' names.",
+        help="Isolation of this server, by the names of the settings in `isolation`.",
         config=True,
     )
 
-    # Ports of servers that are being started: two of them must not be given the same.
+    # A free port is free until its server listens. So ports of starts in progress are kept here,
+    # or two starts could get the same one.
     _ports_of_starts: ClassVar[set[int]] = set()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Each named server has a unit of its own; the template of the base class knows only the
-        # user, so a second server would replace the first.
+        # SystemdSpawner's template of unit names has the user only, so a second, named server
+        # would replace the first. Each named server gets its own unit.
         self.unit_name = unit_name(account_name(self.user.name), self.name)
         if self.accounts == "existing":
             self.username_template = "{LOGIN}"
@@ -131,26 +136,27 @@ class UserCreatingSpawner(SystemdSpawner):
             async with self.queue.take(self._turn):
                 return await self._start_in_turn()
         except Closed:
-            raise put_off(
+            raise retry_after_restart(
                 f"{self.hub.base_url}spawn/{self.user.escaped_name}/{self.name}"
             ) from None
         finally:
             self._turn = None
 
     async def _start_in_turn(self) -> tuple[str, int]:
-        self._stage = "Looking after your account"
+        self._stage = "Preparing your account"
         await self._ensure_account()
         self._stage = "Starting your server"
         self.disable_user_sudo = not self.user.admin
         self.port = self._free_port()
         try:
-            # First: what is left of an earlier server takes along the directory of its environment.
+            # First: when systemd removes a leftover unit, it deletes the runtime directory, where
+            # `_unit` writes the environment of the new server.
             await transient.clear(self.unit_name)
             unit = self._unit(self._limits())
-            await self._keep_apart()
+            await self._isolate_port()
             await Start(unit, self._own_url, self._timeout_s).run()
-            # Again: rules that were loaded anew meanwhile did not see the server yet.
-            await self._keep_apart()
+            # Again: if all rules were reloaded during the start, the port is not in them.
+            await self._isolate_port()
         finally:
             self._ports_of_starts.discard(self.port)
         return (self.ip or "127.0.0.1", self.port)
@@ -164,10 +170,10 @@ class UserCreatingSpawner(SystemdSpawner):
             reason = error.findings[0].what
             raise web.HTTPError(500, f"Your server cannot start: {reason}.") from error
         if is_new:
-            await asyncio.to_thread(_tell_plugins, account.name)
+            await asyncio.to_thread(_call_plugins, account.name)
 
-    async def _keep_apart(self) -> None:
-        """Have the machine's rules know whose the port of this server is."""
+    async def _isolate_port(self) -> None:
+        """Add this server's port to the firewall rules that close it to other accounts."""
         if not self.isolation.get("network") or self.dynamic_users:
             return
         account = self._account().name
@@ -175,8 +181,9 @@ class UserCreatingSpawner(SystemdSpawner):
             problem = await asyncio.to_thread(network.admit, RealHost(), account, self.port)
         except (TljhError, OSError) as error:
             problem = str(error)
+        # A server without the rule is better than no server; `tljh status` reports the problem.
         if problem:
-            self.log.warning("ports of %s are not kept apart: %s", account, problem)
+            self.log.warning("the ports of %s are not isolated: %s", account, problem)
 
     async def stop(self, now: bool = False) -> None:
         await super().stop(now)
@@ -197,19 +204,20 @@ class UserCreatingSpawner(SystemdSpawner):
         return f"{scheme}://{self.ip or '127.0.0.1'}:{self.port}{self.server.base_url}api"
 
     def _limits(self) -> ServerLimits:
-        """What this server may take, and what it is told of that: it shows it to its user."""
+        """Return the user's limits from the applied file, overridden by the spawner's traits."""
         host = RealHost()
         data = host.read(applied_directory(paths_from_environment()) / LIMITS_FILE)
         groups = [group.name for group in self.user.groups]
-        found = parse(data, machine_size(host)).of(self.user.name, groups)
-        # A drop-in, a plugin or a hook has the last word.
-        return found.with_traits(self.mem_limit, self.mem_guarantee, self.cpu_limit)
+        limits = parse(data, machine_size(host)).of(self.user.name, groups)
+        # Traits come from drop-ins, plugins and pre-spawn hooks, which are more specific.
+        return limits.with_traits(self.mem_limit, self.mem_guarantee, self.cpu_limit)
 
     def _unit(self, limits: ServerLimits) -> TransientUnit:
-        """The unit of this server as systemd shall run it."""
+        """Return the systemd unit of this server, and write its file of environment variables."""
         environment = {**self.get_env(), **limits.as_environment()}
         properties: dict[str, str | list[str]] = {
-            # When memory ends a kernel goes, not the server around it.
+            # Out of memory, the kernel ends the process that uses most: a notebook's, not the
+            # server. By default systemd would then stop the whole unit.
             "OOMPolicy": "continue",
             "RuntimeDirectory": self.unit_name,
             "RuntimeDirectoryMode": "700",
@@ -218,20 +226,22 @@ class UserCreatingSpawner(SystemdSpawner):
         }
         uid, gid, directory = self._identity(environment, properties)
         if limits.disk_bytes is not None and uid is not None:
-            # As root, and no reason to fail: reload and status tell where quotas aren't counted.
+            # `+`: as root. `-`: a failure does not stop the start, because `tljh status` reports
+            # file systems without quotas.
             properties["ExecStartPre"] = (
                 f"-+{sys.executable} -I -m tljh.host.quota {uid} {limits.disk_bytes} {directory}"
             )
         if self.extra_paths:
-            more = [self._expand_user_vars(path) for path in self.extra_paths]
-            environment["PATH"] = ":".join([*more, environment.get("PATH") or "/usr/bin:/bin"])
+            extra_paths = [self._expand_user_vars(path) for path in self.extra_paths]
+            path = environment.get("PATH") or "/usr/bin:/bin"
+            environment["PATH"] = ":".join([*extra_paths, path])
         environment["SHELL"] = self.default_shell
         properties |= self._isolation()
         for name, value in self.unit_extra_properties.items():
             properties[name] = (
                 self._expand_user_vars(value)
                 if isinstance(value, str)
-                else [self._expand_user_vars(one) for one in value]
+                else [self._expand_user_vars(item) for item in value]
             )
         runtime = str(properties["RuntimeDirectory"]).split()[0]
         properties["EnvironmentFile"] = make_environment_file(
@@ -245,7 +255,7 @@ class UserCreatingSpawner(SystemdSpawner):
     def _identity(
         self, environment: dict[str, str], properties: dict[str, str | list[str]]
     ) -> tuple[int | None, int | None, str]:
-        """Whom the server runs as, and where it begins."""
+        """Return uid, gid and working directory; uid and gid are None for dynamic users."""
         if self.dynamic_users:
             name = self._expand_user_vars("{USERNAME}")
             properties |= {"DynamicUser": "yes", "StateDirectory": name}
@@ -260,8 +270,8 @@ class UserCreatingSpawner(SystemdSpawner):
         )
 
     def _isolation(self) -> dict[str, str | list[str]]:
-        """What SystemdSpawner's own traits keep a server from."""
-        found: dict[str, str | list[str]] = {
+        """Return the properties of the isolation settings and of SystemdSpawner's own traits."""
+        properties: dict[str, str | list[str]] = {
             **unit_properties(
                 self.isolation,
                 is_admin=not self.disable_user_sudo,
@@ -274,47 +284,49 @@ class UserCreatingSpawner(SystemdSpawner):
             (self.disable_user_sudo, "NoNewPrivileges"),
         ):
             if is_on:
-                found[name] = "yes"
+                properties[name] = "yes"
+        # Lists are added to those of the isolation settings, never put in place of them.
         for paths, name in (
             (self.readonly_paths, "ReadOnlyPaths"),
             (self.readwrite_paths, "ReadWritePaths"),
         ):
             if paths is not None:
-                ours = found.get(name, [])
-                more = [self._expand_user_vars(path) for path in paths]
-                found[name] = [*([ours] if isinstance(ours, str) else ours), *more]
-        return found
+                ours = properties.get(name, [])
+                theirs = [self._expand_user_vars(path) for path in paths]
+                properties[name] = [*([ours] if isinstance(ours, str) else ours), *theirs]
+        return properties
 
     async def poll(self) -> int | None:
-        # Waiting for its turn counts as being alive: to stop it is to take it out of the queue.
+        # A start in the queue has no unit yet. It is reported as running, so that JupyterHub can
+        # stop it, which takes it out of the queue. Otherwise it would pass for a dead server.
         if self._turn is not None and self.queue.ahead_of(self._turn) is not None:
             return None
-        found: int | None = await super().poll()
-        return found
+        exit_status: int | None = await super().poll()
+        return exit_status
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """What the page of a starting server shows, each time that it changes."""
-        shown: str | None = None
-        while self._turn is not None or shown is None:
+        """Yield the messages of the page of a starting server, each when it changes."""
+        last_message: str | None = None
+        while self._turn is not None or last_message is None:
             ahead = self.queue.ahead_of(self._turn) if self._turn is not None else None
             message, percent = self._stage or "Your server is about to start", 30
             if ahead is not None:
                 message, percent = _place_in_queue(ahead), 10
             elif self._stage.startswith("Starting"):
                 percent = 60
-            if message != shown:
-                shown = message
+            if message != last_message:
+                last_message = message
                 yield {"progress": percent, "message": message}
             await asyncio.sleep(PROGRESS_EVERY_S)
 
 
 def _place_in_queue(ahead: int) -> str:
     if ahead == 0:
-        return "Many servers start right now: yours is the next"
-    return f"Many servers start right now: {ahead} ahead of you"
+        return "Many servers are starting: yours is next"
+    return f"Many servers are starting: {ahead} ahead of you"
 
 
-def _tell_plugins(account: str) -> None:
+def _call_plugins(account: str) -> None:
     from tljh.plugins.manager import call, installed_plugins
 
     call(installed_plugins(), "tljh_new_user_create", username=account)
