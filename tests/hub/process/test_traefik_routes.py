@@ -25,12 +25,12 @@ servers = [{url = "http://127.0.0.1:1"}]
 
 @pytest.fixture(autouse=True)
 def loop():
-    """JupyterHub's proxy classes look for a loop as soon as they are made."""
-    made = asyncio.new_event_loop()
-    asyncio.set_event_loop(made)
-    yield made
+    """An event loop, which JupyterHub's proxy classes need when they are created."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield loop
     asyncio.set_event_loop(None)
-    made.close()
+    loop.close()
 
 
 def proxy(path):
@@ -61,20 +61,20 @@ def test_routes_name_no_entry_point_so_that_https_needs_no_new_ones(tmp_path):
     ],
 )
 def test_a_rule_names_a_path_as_traefik_compares_it(tmp_path, routespec, path):
-    made, _ = proxy(tmp_path / "rules.toml")._dynamic_config_for_route(routespec, "http://b", {})
-    (router,) = made["http"]["routers"].values()
+    config, _ = proxy(tmp_path / "rules.toml")._dynamic_config_for_route(routespec, "http://b", {})
+    (router,) = config["http"]["routers"].values()
     assert router["rule"] == f"( PathPrefix(`{path}/`) || Path(`{path}`) )"
 
 
 def test_routes_of_an_earlier_configuration_lose_their_entry_points(tmp_path):
     (tmp_path / "rules.toml").write_text(OLD)
-    kept = proxy(tmp_path / "rules.toml").dynamic_config
-    assert kept["http"]["routers"] == {
+    config = proxy(tmp_path / "rules.toml").dynamic_config
+    assert config["http"]["routers"] == {
         "router_a": {"service": "service_a", "rule": "PathPrefix(`/`)"}
     }
 
 
-def test_routes_file_is_readable_by_its_group_and_nobody_else(tmp_path):
+def test_the_routes_file_is_readable_by_its_owner_and_group_only(tmp_path):
     path = tmp_path / "rules.toml"
     proxy(path).dynamic_config_handler.atomic_dump({"http": {}})
     assert path.stat().st_mode & 0o777 == 0o640
@@ -83,25 +83,25 @@ def test_routes_file_is_readable_by_its_group_and_nobody_else(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("known", "is_there"),
+    ("loaded", "is_loaded"),
     [
-        # Traefik's names while there is one public entry point, and with HTTPS beside it.
+        # Traefik's names with one public entry point, and with HTTPS in addition to it.
         ({"router__2Fuser_2Fa_2F@file"}, True),
         ({"http-router__2Fuser_2Fa_2F@file", "https-router__2Fuser_2Fa_2F@file"}, True),
         ({"router__2F@file"}, False),
         (set(), False),
     ],
 )
-def test_a_route_is_found_whether_or_not_https_is_on(tmp_path, loop, known, is_there):
-    made = proxy(tmp_path / "rules.toml")
-    made.traefik_entrypoint = "https"
+def test_a_route_is_found_whether_or_not_https_is_on(tmp_path, loop, loaded, is_loaded):
+    routes = proxy(tmp_path / "rules.toml")
+    routes.traefik_entrypoint = "https"
 
     async def answer(path):
         if "/routers/" not in path:
-            await asyncio.Event().wait()  # what it asks by itself is another matter
-        if path.rpartition("/")[2] not in known:
+            await asyncio.Event().wait()  # requests that the proxy sends by itself at its start
+        if path.rpartition("/")[2] not in loaded:
             raise HTTPClientError(404)
 
-    made._traefik_api_request = answer
-    found = loop.run_until_complete(made._check_for_traefik_service("/user/a/", "router"))
-    assert found is is_there
+    routes._traefik_api_request = answer
+    result = loop.run_until_complete(routes._check_for_traefik_service("/user/a/", "router"))
+    assert result is is_loaded

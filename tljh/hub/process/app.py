@@ -1,8 +1,8 @@
-"""JupyterHub as our unit runs it: a restart loses no request.
+"""JupyterHub as its systemd unit runs it: a restart loses no request.
 
-Its listening socket outlives it in systemd's file descriptor store, so during a restart
-connections wait in the kernel's queue for the next process; on SIGTERM what is in flight is
-answered before the process goes. systemd is told when the hub really listens.
+systemd keeps the listening socket (file descriptor store), so during a restart connections wait
+in the kernel's queue for the next process. On SIGTERM the hub answers the requests in flight
+before it ends. It reports READY to systemd only when it listens.
 """
 
 from __future__ import annotations
@@ -36,44 +36,45 @@ from tljh.hub.process.authority_page import HANDLERS as AUTHORITY_HANDLERS
 from tljh.hub.process.login_guard import guarded
 from tljh.hub.process.pending_starts import one_by_one
 from tljh.hub.process.spawner import UserCreatingSpawner
-from tljh.hub.process.user_actions import HANDLERS as PERSON_HANDLERS
+from tljh.hub.process.user_actions import HANDLERS as USER_ACTION_HANDLERS
 from tljh.systemd.notify import forget_socket, notify, store_socket, take_sockets
 
 SOCKET_NAME = "hub"
 
 
-# Past this, what is still in flight is cut: a reload must not wait for one stuck request.
+# Requests that take longer are cut off: one stuck request must not hold up a reload.
 DRAIN_TIMEOUT_S = 10.0
 
 
-# A spawn that is cut off leaves a server that the next hub has to find again.
+# Longer than the drain: a spawn that is cut off leaves a server that the next hub does not know.
 PENDING_SPAWN_TIMEOUT_S = 30.0
 
 
-# All requests of a 100-user class that arrive during a restart wait here.
+# The length of the kernel's queue: room for all requests of a class of 100 during a restart.
 BACKLOG = 4096
 
 
 class InheritedServer(tornado.httpserver.HTTPServer):
-    """An HTTP server that listens on the socket systemd kept, or makes one and gives it to keep."""
+    """An HTTP server on the socket that systemd kept; a new socket is given to systemd to keep."""
 
     def listen(self, port: int, address: str | None = None, *_: Any, **options: Any) -> None:
-        kept = dict(take_sockets()).get(SOCKET_NAME)
-        if kept is not None and kept.getsockname()[:2] == (address, port):
-            kept.setblocking(False)
-            self.add_socket(kept)
+        inherited = dict(take_sockets()).get(SOCKET_NAME)
+        if inherited is not None and inherited.getsockname()[:2] == (address, port):
+            inherited.setblocking(False)
+            self.add_socket(inherited)
             return
         family = socket.AF_INET6 if address and ":" in address else socket.AF_INET
-        made = socket.socket(family, socket.SOCK_STREAM)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.setblocking(False)
-        made.bind((address or "127.0.0.1", port))
-        made.listen(BACKLOG)
-        if kept is not None:
+        new = socket.socket(family, socket.SOCK_STREAM)
+        new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        new.setblocking(False)
+        new.bind((address or "127.0.0.1", port))
+        new.listen(BACKLOG)
+        # The port was changed. Clients that connect to the old one must be refused, not wait.
+        if inherited is not None:
             forget_socket(SOCKET_NAME)
-            kept.close()
-        store_socket(SOCKET_NAME, made)
-        self.add_socket(made)
+            inherited.close()
+        store_socket(SOCKET_NAME, new)
+        self.add_socket(new)
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:
         self._answering: set[object] = set()
@@ -82,10 +83,11 @@ class InheritedServer(tornado.httpserver.HTTPServer):
     def start_request(
         self, server_conn: object, request_conn: httputil.HTTPConnection
     ) -> httputil.HTTPMessageDelegate:
-        # Called when a connection begins to wait for its next request: the last is answered.
+        # Tornado calls this when a connection begins to wait for a request, not when one has
+        # arrived. So the last request is answered now, and the next one counts from its headers.
         self._answering.discard(server_conn)
         delegate = super().start_request(server_conn, request_conn)
-        return _Noticed(delegate, lambda: self._answering.add(server_conn))
+        return _RequestObserver(delegate, lambda: self._answering.add(server_conn))
 
     def on_close(self, server_conn: object) -> None:
         self._answering.discard(server_conn)
@@ -93,36 +95,36 @@ class InheritedServer(tornado.httpserver.HTTPServer):
 
     @property
     def in_flight(self) -> int:
-        """Requests that are not answered yet; an idle connection is none."""
+        """The number of requests that are not answered yet, without idle connections."""
         return len(self._answering)
 
 
-def name_this_machine_once(headers: httputil.HTTPHeaders) -> None:
-    """Give one name to who asks from this machine, by whichever of its two addresses.
+def unify_loopback(headers: httputil.HTTPHeaders) -> None:
+    """Replace the client address ::1 with 127.0.0.1, in place.
 
-    JupyterHub ties the token of the login form to the address, and a client of `localhost`
-    may take the one for the page and the other for what it sends.
+    JupyterHub ties the token of the login form to the client's address. A client of `localhost`
+    may use one loopback address to get the form and the other to send it.
     """
     for name in ("X-Forwarded-For", "X-Real-Ip"):
-        if (told := headers.get(name)) is not None:
-            addresses = [part.strip() for part in told.split(",")]
+        if (value := headers.get(name)) is not None:
+            addresses = [part.strip() for part in value.split(",")]
             headers[name] = ", ".join("127.0.0.1" if a == "::1" else a for a in addresses)
 
 
-class _Noticed(httputil.HTTPMessageDelegate):
-    """Passes a request on and tells when it has begun."""
+class _RequestObserver(httputil.HTTPMessageDelegate):
+    """A delegate that reports when a request has begun and passes it on."""
 
-    def __init__(self, inner: httputil.HTTPMessageDelegate, begun: Callable[[], None]) -> None:
+    def __init__(self, inner: httputil.HTTPMessageDelegate, on_begin: Callable[[], None]) -> None:
         self._inner = inner
-        self._begun = begun
+        self._on_begin = on_begin
 
     def headers_received(
         self,
         start_line: httputil.RequestStartLine | httputil.ResponseStartLine,
         headers: httputil.HTTPHeaders,
     ) -> Awaitable[None] | None:
-        self._begun()
-        name_this_machine_once(headers)
+        self._on_begin()
+        unify_loopback(headers)
         return self._inner.headers_received(start_line, headers)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
@@ -136,10 +138,10 @@ class _Noticed(httputil.HTTPMessageDelegate):
 
 
 def set_cookie(handler: BaseHandler, name: str, value: str | bytes, **options: Any) -> None:
-    """Like Tornado's, but what goes over HTTPS is for HTTPS only.
+    """Set a cookie like Tornado, but with `Secure` if the browser came over HTTPS.
 
-    JupyterHub does so for its sessions, not for `_xsrf`. What counts is how the browser came,
-    which a proxy in front of this machine may know alone.
+    JupyterHub does so for its sessions, but not for `_xsrf`. `protocol` follows X-Forwarded-Proto,
+    because HTTPS may end at a proxy in front of this machine.
     """
     if handler.request.protocol == "https":
         options.setdefault("secure", True)
@@ -147,7 +149,7 @@ def set_cookie(handler: BaseHandler, name: str, value: str | bytes, **options: A
 
 
 class Hub(JupyterHub):
-    """JupyterHub with a socket that survives it and an orderly end."""
+    """JupyterHub with an inherited socket, a drain before its end, and tljh's own pages."""
 
     name = "jupyterhub"
 
@@ -162,9 +164,9 @@ class Hub(JupyterHub):
         more = getattr(self.authenticator, "template_dirs", ())
         self.template_paths: list[str] = [*self.template_paths, own, *more]
         super().init_tornado_settings()
-        # The page of a starting server comes at once, and tells how far it is.
+        # JupyterHub would wait for 10 s for a server before it shows the page with the progress.
         self.tornado_settings.setdefault("slow_spawn_timeout", 0)
-        # By this the health check knows an answer of this installation from any other.
+        # The health check recognizes this installation's answers by this header.
         instance = paths_from_environment().state_dir / INSTANCE
         if instance.is_file():
             headers = self.tornado_settings.setdefault("headers", {})
@@ -174,39 +176,44 @@ class Hub(JupyterHub):
         super().init_handlers()
         BaseHandler.set_cookie = set_cookie
         User.spawn = one_by_one(User.spawn)
-        # Before JupyterHub's own, of which the last answers every other address.
+        # In front of JupyterHub's own handlers: the last of those answers every address.
         self.handlers[:0] = self.add_url_prefix(
-            self.hub_prefix, [*PERSON_HANDLERS, *AUTHORITY_HANDLERS]
+            self.hub_prefix, [*USER_ACTION_HANDLERS, *AUTHORITY_HANDLERS]
         )
 
     async def start(self) -> None:
-        # JupyterHub makes its server inside `start` and has no setting for the socket.
+        # JupyterHub creates its HTTP server inside `start` and has no setting for the socket or
+        # the class. So the class is replaced during the call.
         with mock.patch.object(tornado.httpserver, "HTTPServer", InheritedServer):
             await super().start()
         bind = urlparse(self.hub.bind_url)
         notify("READY=1", f"STATUS=serving at {bind.hostname}:{bind.port}")
 
     async def shutdown_cancel_tasks(self, sig: signal.Signals | None = None) -> None:
-        notify("STOPPING=1", "STATUS=answering what is in flight")
+        notify("STOPPING=1", "STATUS=answering requests in flight")
         await self.drain()
         await super().shutdown_cancel_tasks(sig)
 
     async def drain(self) -> None:
-        """Accept nothing more, let starting servers and open requests finish, within deadlines."""
+        """Wait for starting servers, then stop accepting and wait for open requests.
+
+        Both waits have a deadline; requests that are still open after it are cut off.
+        """
         loop = asyncio.get_running_loop()
-        began_s = loop.time()
-        # Who waits for a turn comes back to the next hub; who has one is waited for.
+        start_s = loop.time()
+        # Starts in the queue are refused with a page that asks the next hub. Starts that have
+        # their turn are waited for.
         for spawner in self._spawners():
             if isinstance(spawner, UserCreatingSpawner):
                 spawner.queue.close()
-        while self._is_spawning() and loop.time() - began_s < PENDING_SPAWN_TIMEOUT_S:
+        while self._is_spawning() and loop.time() - start_s < PENDING_SPAWN_TIMEOUT_S:
             await asyncio.sleep(0.1)
         server = self.http_server
         if not isinstance(server, InheritedServer):
             return
         server.stop()
-        began_s = loop.time()
-        while server.in_flight and loop.time() - began_s < DRAIN_TIMEOUT_S:
+        start_s = loop.time()
+        while server.in_flight and loop.time() - start_s < DRAIN_TIMEOUT_S:
             await asyncio.sleep(0.02)
         if server.in_flight:
             self.log.warning("%i requests were cut off after the drain", server.in_flight)
@@ -215,11 +222,12 @@ class Hub(JupyterHub):
         return any(spawner.pending for spawner in self._spawners())
 
     def _spawners(self) -> list[Any]:
-        return [one for user in self.users.values() for one in user.spawners.values()]
+        return [spawner for user in self.users.values() for spawner in user.spawners.values()]
 
 
 def main() -> None:
-    # New homes and the database inherit it; the unit sets it too.
+    # The unit sets the umask, too. Here it also holds for a hub that is started by hand: the
+    # database and new homes must not be readable by others.
     os.umask(0o077)
     try:
         carry_out_order(RealHost(), paths_from_environment().state_dir, Path(sys.prefix))

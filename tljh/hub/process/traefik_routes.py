@@ -1,4 +1,4 @@
-"""The hub's routes as a file that the unprivileged Traefik can read."""
+"""JupyterHub's proxy class: routes in a file that the unprivileged Traefik reads."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ from traitlets import default, observe
 GROUP = "traefik"
 
 
-# Characters reserved by RFC 3986, 2.2: Traefik 3.7 matches its rules with a path in which these
-# stay encoded and all else is decoded (`/user/with%2Bplus`), generate_rule decodes them too.
+# The characters that RFC 3986, 2.2 reserves. Traefik 3.7 decodes a request's path except for
+# these before it compares it with a rule (`/user/with%2Bplus`). But generate_rule decodes these,
+# too, so the rule would never match. They are encoded once more before it.
 _ENCODED_RESERVED = re.compile("%(3A|2F|3F|23|5B|5D|40|21|24|26|27|28|29|2A|2B|2C|3B|3D)", re.I)
 
 
 class GroupReadableHandler(TraefikConfigFileHandler):
-    """Writes beside and renames, with the mode and group in place before Traefik can look."""
+    """A writer of the file of routes that never shows Traefik a partial or unreadable file."""
 
     def atomic_dump(self, data: Any) -> None:
         path = Path(self.file_path)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(descriptor, "w") as stream:
-                # The directory is setgid, so the file belongs to Traefik's group already.
+                # The directory is setgid, so the file has Traefik's group.
                 os.fchmod(descriptor, 0o640)
                 self._dump(data, stream)
                 stream.flush()
@@ -45,7 +46,7 @@ class GroupReadableHandler(TraefikConfigFileHandler):
 
 
 class RoutesProxy(TraefikFileProviderProxy):
-    """JupyterHub's proxy class for a Traefik that is a service of its own."""
+    """A proxy class for a Traefik that runs as its own systemd service."""
 
     @default("dynamic_config_handler")
     def _default_handler(self) -> GroupReadableHandler:
@@ -53,10 +54,12 @@ class RoutesProxy(TraefikFileProviderProxy):
 
     @default("dynamic_config")
     def _load_dynamic_config(self) -> Any:
-        kept = super()._load_dynamic_config()
-        for router in kept["http"]["routers"].values():
+        # A route without entry points is served at all public ones (`asDefault` in the static
+        # file). Routes that an earlier hub wrote may name one that does not exist any more.
+        config = super()._load_dynamic_config()
+        for router in config["http"]["routers"].values():
             router.pop("entryPoints", None)
-        return kept
+        return config
 
     def _dynamic_config_for_route(self, routespec: str, target: str, data: Any) -> Any:
         traefik, hub = super()._dynamic_config_for_route(routespec, target, data)
@@ -66,16 +69,19 @@ class RoutesProxy(TraefikFileProviderProxy):
         return traefik, hub
 
     async def _check_for_traefik_service(self, routespec: str, kind: str) -> bool:
-        """Whether Traefik has it by now; with HTTPS a router has a name for each entry point."""
+        """Return whether Traefik has loaded a router or service.
+
+        With HTTPS, Traefik's names of routers begin with the entry point.
+        """
         for prefix in ("", f"{self.traefik_entrypoint}-"):
             name = f"{prefix}{generate_alias(self.validate_routespec(routespec), kind)}"
             try:
                 await self._traefik_api_request(f"/api/http/{kind}s/{name}@{self.provider_name}")
             except HTTPClientError as error:
                 if error.code != 404:
-                    self.log.exception("Traefik was asked for %s in vain", name)
+                    self.log.exception("Traefik's API gave no answer about %s", name)
             except Exception:
-                self.log.exception("Traefik was asked for %s in vain", name)
+                self.log.exception("Traefik's API gave no answer about %s", name)
             else:
                 return True
         return False

@@ -1,8 +1,8 @@
-"""What the hub does to one person when `tljh` asks for it, beyond JupyterHub's own API.
+"""Actions on one user that tljh needs in addition to JupyterHub's REST API.
 
-JupyterHub's API cannot take an administrator's rights away on behalf of a service, and deleting
-somebody through it deletes the password as well, which a change of lists must not do: lists
-are put back.
+In JupyterHub's API a service cannot end a user's admin rights, and deleting a user deletes the
+password, too. A change of lists must keep the password, because a rollback restores the lists and
+the user has to be able to log in as before.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from tljh.hub.process.pending_starts import cancel_start
 STOP_TIMEOUT_S = 50.0
 
 
-class PersonHandler(APIHandler):
-    """`POST /hub/api/tljh/people/NAME` with an `action`."""
+class UserActionHandler(APIHandler):
+    """`POST /hub/api/tljh/people/NAME` with an `action` in its JSON body."""
 
     @needs_scope("admin:users")
     async def post(self, user_name: str) -> None:
@@ -45,18 +45,18 @@ class PersonHandler(APIHandler):
         self.set_status(204)
 
     async def _shut_out(self, name: str) -> None:
-        """End every server, session and token, and the right to come back by being known."""
+        """End all servers, sessions and tokens of a user, and delete the hub's record."""
         self.authenticator.allowed_users.discard(name)
         self.authenticator.admin_users.discard(name)
-        kept = self._sign_up_of(name)
-        if kept is not None:
-            # The password stays, for who is listed again.
-            kept.is_authorized = False
+        sign_up = self._sign_up_of(name)
+        if sign_up is not None:
+            # The password stays: it counts again if the user is listed again.
+            sign_up.is_authorized = False
             self.db.commit()
         user = self.find_user(name)
         if user is None:
             return
-        # First, so that nothing is begun while servers end.
+        # Sessions end before servers, so that the user cannot start new ones meanwhile.
         self._end_sessions(user)
         await self._stop_servers(user)
         await user.delete_spawners()
@@ -71,9 +71,9 @@ class PersonHandler(APIHandler):
         user.admin = False
         assign_default_roles(self.db, entity=user.orm_user)
         self.db.commit()
-        # A running server has the rights that it was started with.
+        # A running server keeps the rights that it was started with, sudo for example.
         await self._stop_servers(user)
-        self.log.info("%s is no administrator any more", name)
+        self.log.info("%s is no longer an admin", name)
 
     async def _log_out(self, name: str) -> None:
         user = self.find_user(name)
@@ -89,23 +89,27 @@ class PersonHandler(APIHandler):
         self.db.commit()
 
     async def _forget(self, name: str) -> None:
-        """Have the authenticator drop what it keeps of a name: its password."""
+        """Make the authenticator delete its data of a user: the password."""
         listed = self.authenticator.allowed_users & {name}
         await maybe_future(self.authenticator.delete_user(SimpleNamespace(name=name)))
-        # Whether somebody may log in is for lists to say.
+        # delete_user removes the name from allowed_users, which only a change of lists may do.
         self.authenticator.allowed_users |= listed
 
     async def _set_password(self, name: str, password: str) -> None:
         from tljh.host.password_store import hash_password
 
-        kept = self._sign_up_of(name)
-        if kept is None:
+        sign_up = self._sign_up_of(name)
+        if sign_up is None:
             raise web.HTTPError(404, f"the authenticator keeps no password of {name}")
-        kept.password = await asyncio.to_thread(hash_password, password)
+        sign_up.password = await asyncio.to_thread(hash_password, password)
         self.db.commit()
 
     def _sign_up_of(self, name: str) -> Any:
-        """What native keeps of somebody; None where there is nothing, or no native."""
+        """Return NativeAuthenticator's record of a user; None if there is none.
+
+        Its table is read whatever the authenticator is: a record of a former one must not
+        become valid again when an admin switches back.
+        """
         if not _has_native_tables(self.db):
             return None
         from nativeauthenticator.orm import UserInfo
@@ -113,7 +117,10 @@ class PersonHandler(APIHandler):
         return UserInfo.find(self.db, name)
 
     async def _stop_servers(self, user: Any) -> None:
-        """Stop all of somebody's servers, also those that start, and see them end."""
+        """Stop all servers of a user, also those that are starting, and wait for their end.
+
+        Raises HTTPError 504 after `STOP_TIMEOUT_S` seconds.
+        """
         end_s = asyncio.get_running_loop().time() + STOP_TIMEOUT_S
         for server_name in list(user.spawners):
             cancel_start(user, server_name)
@@ -122,7 +129,7 @@ class PersonHandler(APIHandler):
                 if spawner.active and not spawner.pending:
                     await self.stop_single_user(user, server_name)
                 elif asyncio.get_running_loop().time() > end_s:
-                    raise web.HTTPError(504, f"the server of {user.name} does not stop")
+                    raise web.HTTPError(504, f"the server of {user.name} did not stop in time")
                 else:
                     await asyncio.sleep(0.1)
 
@@ -133,4 +140,4 @@ def _has_native_tables(db: Any) -> bool:
     return bool(inspect(db.get_bind()).has_table("users_info"))
 
 
-HANDLERS = [(r"/api/tljh/people/([^/]+)", PersonHandler)]
+HANDLERS = [(r"/api/tljh/people/([^/]+)", UserActionHandler)]
