@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from tljh.base.package_indexes import Sources
+from tljh.base.tcp_sockets import listening_sockets, owner_processes, process_name
 from tljh_installer.index import PackagePages
 from tljh_installer.network import FetchError, fetch, without_password
 from tljh_installer.options import LOOPBACK_PORTS
@@ -76,20 +77,6 @@ def parse_memory_bytes(meminfo: str) -> int:
     return int(match.group(1)) * 1024 if match else 0
 
 
-def parse_listening(tables: Iterable[str], ports: Iterable[int]) -> dict[str, int]:
-    """Socket inode -> port of all that listens on `ports`, from /proc/net/tcp and tcp6."""
-    wanted = set(ports)
-    found = {}
-    for table in tables:
-        for line in table.splitlines()[1:]:
-            columns = line.split()
-            if len(columns) > 9 and columns[3] == "0A":
-                port = int(columns[1].rpartition(":")[2], 16)
-                if port in wanted:
-                    found[columns[9]] = port
-    return found
-
-
 def _text(path: str | Path) -> str:
     try:
         return Path(path).read_text(errors="replace")
@@ -97,35 +84,17 @@ def _text(path: str | Path) -> str:
         return ""
 
 
-def _socket_owners(inodes: Iterable[str]) -> dict[str, int]:
-    """Socket inode -> process id, as far as /proc may be read."""
-    wanted = {f"socket:[{inode}]": inode for inode in inodes}
-    found: dict[str, int] = {}
-    for process in Path("/proc").iterdir() if wanted else ():
-        if not process.name.isdecimal():
-            continue
-        try:
-            for descriptor in (process / "fd").iterdir():
-                inode = wanted.get(str(descriptor.readlink()))
-                # The lowest id is the one that opened it; the others inherited it.
-                if inode and int(process.name) < found.get(inode, 1 << 30):
-                    found[inode] = int(process.name)
-        except OSError:
-            continue
-    return found
-
-
 def read_listeners(ports: Iterable[int]) -> tuple[Listener, ...]:
-    """Who holds `ports` in this network namespace."""
-    inodes = parse_listening((_text("/proc/net/tcp"), _text("/proc/net/tcp6")), ports)
-    owners = _socket_owners(inodes)
-    found = []
-    for inode, port in sorted(inodes.items(), key=lambda pair: pair[1]):
-        pid = owners.get(inode)
+    """Return the processes that listen on `ports`, ordered by port."""
+    sockets = sorted(listening_sockets(ports), key=lambda sock: sock.local_port)
+    pid_of_inode = owner_processes(sock.inode for sock in sockets)
+    listeners = []
+    for sock in sockets:
+        pid = pid_of_inode.get(sock.inode)
         unit = re.search(r"/(jupyterhub|traefik)\.service", _text(f"/proc/{pid}/cgroup"))
-        name = _text(f"/proc/{pid}/comm").strip() if pid else ""
-        found.append(Listener(port, name, pid, unit is not None))
-    return tuple(dict.fromkeys(found))
+        name = process_name(pid) if pid else ""
+        listeners.append(Listener(sock.local_port, name, pid, is_ours=unit is not None))
+    return tuple(dict.fromkeys(listeners))
 
 
 def read_previous(prefix: Path) -> tuple[Previous, str]:

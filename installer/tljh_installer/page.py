@@ -33,7 +33,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Thread
 
-from tljh_installer.facts import parse_listening
+from tljh.base.tcp_sockets import listening_sockets
 
 PROXY_USER = "traefik"
 EVENTS_PATH = "/.tljh-progress"
@@ -144,15 +144,6 @@ def steer(listening: socket.socket, program: bytes) -> None:
     buffer = ctypes.create_string_buffer(program, len(program))
     head = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
     listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, head)
-
-
-def listeners_on(port: int) -> int:
-    """How many sockets listen on `port`."""
-    tables = []
-    for name in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError):
-            tables.append(Path(f"/proc/net/{name}").read_text())
-    return len(parse_listening(tables, [port]))
 
 
 class Events:
@@ -293,7 +284,7 @@ def keep(listening: socket.socket, stop: int) -> None:
             with contextlib.suppress(OSError):
                 steer(listening, program_local_to_newer())
             is_over = _is_over(_POLL_S)
-        if listeners_on(port) > 1:
+        if len(listening_sockets([port])) > 1:
             with contextlib.suppress(OSError):
                 steer(listening, _instruction(_BPF_RETURN, NEWER))
             # Handshakes that are half done belong to the socket that they began at.

@@ -9,7 +9,6 @@ from tljh_installer.facts import (
     channel_url,
     check_channel,
     find_python,
-    parse_listening,
     parse_memory_bytes,
     parse_os_release,
     read_free_bytes,
@@ -18,21 +17,6 @@ from tljh_installer.facts import (
 )
 
 from tljh.base.package_indexes import Sources
-
-TCP = """\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 23111 1
-   1: 0100007F:3A99 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 23112 1
-   2: 0100007F:0050 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0        0 23113 1
-"""
-TCP6 = """\
-  sl  local_address                         remote_address                        st tx_queue rx_queue
-   0: 00000000000000000000000000000000:01BB 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 23222 1
-"""  # noqa: E501
-
-
-def test_only_listening_sockets_of_the_asked_ports_are_found() -> None:
-    assert parse_listening((TCP, TCP6), (80, 443)) == {"23111": 80, "23222": 443}
 
 
 def test_a_listener_is_found_with_its_process() -> None:

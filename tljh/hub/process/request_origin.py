@@ -9,20 +9,13 @@ from __future__ import annotations
 
 import os
 import pwd
-import socket
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tljh.base.tcp_sockets import IPV4_TABLE, TcpSocket, read_sockets, table_address
 from tljh.hub.process.login_throttle import Network, client_address
 
 PROXY_ACCOUNT = "traefik"
-
-
-SOCKETS = Path("/proc/net/tcp")
-
-
-_ESTABLISHED = "01"
 
 
 def address_of(request: Any, trusted: Sequence[Network] = ()) -> str:
@@ -46,27 +39,21 @@ def _sender(request: Any) -> int | None:
     try:
         connection = request.connection.stream.socket
         sender, receiver = connection.getpeername(), connection.getsockname()
-        return uid_of_sender(SOCKETS.read_text(), sender, receiver)
+        return uid_of_sender(read_sockets([IPV4_TABLE]), sender, receiver)
     except (AttributeError, OSError, ValueError):
         return None
 
 
-def uid_of_sender(table: str, sender: tuple[str, int], receiver: tuple[str, int]) -> int | None:
-    """Return the owner of the socket that sends to `receiver`, by the kernel's `tcp` table.
+def uid_of_sender(
+    sockets: Iterable[TcpSocket], sender: tuple[str, int], receiver: tuple[str, int]
+) -> int | None:
+    """Return the owner of the socket that sends from `sender` to `receiver`, if it is known.
 
-    Only established connections count: the table gives uid 0 for a socket that its process has
+    Only established connections count: the kernel reports uid 0 for a socket that its process has
     closed, so any user could pass for root by closing it.
     """
-    columns_of_sender = [_as_in_table(*sender), _as_in_table(*receiver), _ESTABLISHED]
-    for line in table.splitlines()[1:]:
-        columns = line.split()
-        if columns[1:4] == columns_of_sender:
-            return int(columns[7])
+    addresses = (table_address(*sender), table_address(*receiver))
+    for sock in sockets:
+        if (sock.local_address, sock.remote_address) == addresses and sock.is_established:
+            return sock.uid
     return None
-
-
-def _as_in_table(address: str, port: int) -> str:
-    # The kernel prints the four bytes as one number in the machine's byte order: little-endian
-    # on all processors that tljh supports.
-    number = int.from_bytes(socket.inet_aton(address), "little")
-    return f"{number:08X}:{port:04X}"

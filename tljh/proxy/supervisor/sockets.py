@@ -16,6 +16,8 @@ import socket
 import struct
 from pathlib import Path
 
+from tljh.base.tcp_sockets import TcpSocket, listening_sockets, owner_processes, process_name
+
 BACKLOG = 4096
 
 
@@ -194,24 +196,16 @@ def _holder_of(port: int) -> str:
 
     An unprivileged process learns only the user of a program that is not its own.
     """
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(OSError):
-            for row in Path(table).read_text().splitlines()[1:]:
-                fields = row.split()
-                # 0A is LISTEN; the port is in hexadecimal after the last colon.
-                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
-                    return f" (held by {_process_of(fields[9], int(fields[7]))})"
+    for sock in listening_sockets([port]):
+        return f" (held by {_describe_owner(sock)})"
     return ""
 
 
-def _process_of(inode: str, uid: int) -> str:
-    for directory in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            for fd in (directory / "fd").iterdir():
-                if str(fd.readlink()) == f"socket:[{inode}]":
-                    name = (directory / "comm").read_text().strip()
-                    return f"{name}, process {directory.name}"
+def _describe_owner(sock: TcpSocket) -> str:
+    pid = owner_processes([sock.inode]).get(sock.inode)
+    if pid is not None:
+        return f"{process_name(pid)}, process {pid}"
     try:
-        return f"a process of user {pwd.getpwuid(uid).pw_name}"
+        return f"a process of user {pwd.getpwuid(sock.uid).pw_name}"
     except KeyError:
-        return f"a process of user id {uid}"
+        return f"a process of user id {sock.uid}"
