@@ -498,3 +498,14 @@ def test_messages_that_are_quoted_are_those_of_the_code(page):
     for message in QUOTED[page]:
         assert message in text, f"{page} no longer quotes {message!r}"
         assert message in sources, f"{page} quotes {message!r}, which no command prints"
+
+
+def test_the_layers_in_contributing_are_those_of_the_contract():
+    declared = (ROOT / "pyproject.toml").read_text()
+    layers = re.findall(r'^    "([a-z |]+)",$', declared.partition("\nlayers = [")[2], re.M)
+    drawn = re.findall(
+        r"^    ([a-z]+(?: \| [a-z]+)*)  +\S", (ROOT / "CONTRIBUTING.md").read_text(), re.M
+    )
+    start = drawn.index("cli")
+    inside = [layer for layer in layers if layer != "config"]
+    assert drawn[start : start + len(inside)] == inside
