@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 from browser import page_of
 from session import HubUser, claimed
 from tljh.base.clock import utc_now
-from tljh.certificates.local_authority import ready_authority
+from tljh.certificates.local_authority import make_authority
 from traffic import HeldKernel, probes_of, traffic
 
 pytestmark = pytest.mark.machine
@@ -46,7 +46,7 @@ class Pair:
 def new_pair(directory: Path, address: str, *, days_ago: int = 0) -> Pair:
     directory.mkdir()
     then = utc_now() - timedelta(days=days_ago)
-    made = ready_authority({}, [address], [], then)
+    made = make_authority({}, [address], [], then)
     (directory / "ca.crt").write_bytes(made.certificate)
     return Pair(directory / "ca.crt", made.hub, made.hub_key)
 

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.certificates.authority import NOW, alternative, issue, named
 from tljh.base.clock import utc_now
-from tljh.certificates.local_authority import HUB_LIFE, Authority, ready_authority
+from tljh.certificates.local_authority import HUB_LIFE, Authority, make_authority
 from tljh.certificates.machine_names import machine_names
-from tljh.certificates.x509 import certificates_of, details
+from tljh.certificates.x509 import certificates_of, read_details
 from tljh.host.fake import FakeHost
 from tljh.host.interface import Result
 
@@ -34,25 +34,25 @@ def kept(authority: Authority) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def authority() -> Authority:
-    return ready_authority({}, NAMES, NAMES[:1], NOW)
+    return make_authority({}, NAMES, NAMES[:1], NOW)
 
 
 def test_what_is_good_stays(authority):
-    assert ready_authority(kept(authority), NAMES, NAMES[:1], NOW) == authority
+    assert make_authority(kept(authority), NAMES, NAMES[:1], NOW) == authority
 
 
 def test_what_is_from_the_future_is_made_anew(authority):
     wrong = NOW + timedelta(days=1500)
-    early = kept(ready_authority({}, NAMES, NAMES[:1], wrong))
-    made = ready_authority(early, NAMES, NAMES[:1], NOW)
-    assert details(made.certificate).is_valid(NOW) and details(made.hub).is_valid(NOW)
-    hub = kept(ready_authority(kept(authority), NAMES, NAMES[:1], NOW + timedelta(days=300)))
-    made = ready_authority(hub, NAMES, NAMES[:1], NOW)
-    assert made.certificate == authority.certificate and details(made.hub).is_valid(NOW)
+    early = kept(make_authority({}, NAMES, NAMES[:1], wrong))
+    made = make_authority(early, NAMES, NAMES[:1], NOW)
+    assert read_details(made.certificate).is_valid(NOW) and read_details(made.hub).is_valid(NOW)
+    hub = kept(make_authority(kept(authority), NAMES, NAMES[:1], NOW + timedelta(days=300)))
+    made = make_authority(hub, NAMES, NAMES[:1], NOW)
+    assert made.certificate == authority.certificate and read_details(made.hub).is_valid(NOW)
 
 
 def test_hub_is_certified_for_all_its_names_for_a_year_at_most(authority):
-    told = details(authority.hub)
+    told = read_details(authority.hub)
     assert set(told.names) == set(NAMES)
     assert told.not_after - NOW <= timedelta(days=365)
     assert not told.is_self_signed
@@ -60,37 +60,37 @@ def test_hub_is_certified_for_all_its_names_for_a_year_at_most(authority):
 
 def test_certificate_is_renewed_under_the_same_authority_with_a_third_of_its_life_left(authority):
     before = NOW + HUB_LIFE * 0.6
-    assert ready_authority(kept(authority), NAMES, NAMES[:1], before) == authority
+    assert make_authority(kept(authority), NAMES, NAMES[:1], before) == authority
     after = NOW + HUB_LIFE * 0.7
-    renewed = ready_authority(kept(authority), NAMES, NAMES[:1], after)
+    renewed = make_authority(kept(authority), NAMES, NAMES[:1], after)
     assert renewed.certificate == authority.certificate
     assert renewed.hub != authority.hub and renewed.hub_key != authority.hub_key
-    assert details(renewed.hub).days_left(after) > 360
+    assert read_details(renewed.hub).days_left(after) > 360
 
 
 def test_new_address_in_the_lan_is_certified_under_the_same_authority(authority):
     names = (*NAMES, "192.168.7.7", "hub.local")
-    renewed = ready_authority(kept(authority), names, NAMES[:1], NOW)
+    renewed = make_authority(kept(authority), names, NAMES[:1], NOW)
     assert renewed.certificate == authority.certificate
-    assert set(details(renewed.hub).names) == set(names)
+    assert set(read_details(renewed.hub).names) == set(names)
 
 
 def test_public_address_that_changes_is_left_out_as_it_would_take_a_new_authority(authority):
-    same = ready_authority(kept(authority), (*NAMES, "203.0.113.9"), NAMES[:1], NOW)
+    same = make_authority(kept(authority), (*NAMES, "203.0.113.9"), NAMES[:1], NOW)
     assert same == authority
 
 
 def test_configured_name_that_the_authority_may_not_vouch_for_makes_a_new_one(authority):
     names = ("lab.example.com", *NAMES)
-    made = ready_authority(kept(authority), names, names[:1], NOW)
+    made = make_authority(kept(authority), names, names[:1], NOW)
     assert made.certificate != authority.certificate
-    assert "lab.example.com" in details(made.hub).names
+    assert "lab.example.com" in read_details(made.hub).names
 
 
 @pytest.mark.parametrize("name", ["ca.crt", "ca.key", "hub.crt", "hub.key"])
 @pytest.mark.parametrize("content", [None, b"", b"hello", issue("other").key_pem()])
 def test_damaged_files_are_made_anew(authority, name, content):
-    made = ready_authority({**kept(authority), name: content}, NAMES, NAMES[:1], NOW)
+    made = make_authority({**kept(authority), name: content}, NAMES, NAMES[:1], NOW)
     assert (made.certificate == authority.certificate) == (name.startswith("hub"))
     assert made.hub != authority.hub
 
@@ -131,18 +131,18 @@ def speak_tls(authority: Authority, chain: bytes, key: bytes, name: str, tmp_pat
 
 @pytest.mark.parametrize("name", NAMES)
 def test_client_that_trusts_the_authority_trusts_the_hub(name, tmp_path):
-    made = ready_authority({}, NAMES, NAMES[:1], utc_now())
+    made = make_authority({}, NAMES, NAMES[:1], utc_now())
     assert speak_tls(made, made.hub, made.hub_key, name, tmp_path) == "TLSv1.3"
 
 
 def test_hub_that_is_an_address_only_is_trusted_too(tmp_path):
-    made = ready_authority({}, ["10.1.2.3"], [], utc_now())
+    made = make_authority({}, ["10.1.2.3"], [], utc_now())
     assert speak_tls(made, made.hub, made.hub_key, "10.1.2.3", tmp_path) == "TLSv1.3"
 
 
 @pytest.mark.parametrize("name", ["bank.example.com", "198.51.100.1"])
 def test_stolen_authority_cannot_vouch_for_others(name, tmp_path):
-    made = ready_authority({}, NAMES, NAMES[:1], utc_now())
+    made = make_authority({}, NAMES, NAMES[:1], utc_now())
     forged = issue("forged", [name])
     signer = load_pem_private_key(made.key, password=None)
     now = utc_now()

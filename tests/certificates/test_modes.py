@@ -14,7 +14,7 @@ from tljh.base.clock import utc_now
 from tljh.base.errors import TljhError
 from tljh.base.progress import SilentProgress
 from tljh.certificates.units import WATCH
-from tljh.certificates.x509 import TlsPair, details
+from tljh.certificates.x509 import TlsPair, read_details
 from tljh.commands.cert import CertificateStatus
 from tljh.host.fake import FakeHost, Killed
 from tljh.host.interface import FileInfo, Result
@@ -101,7 +101,7 @@ def test_it_is_renewed_by_the_timer_under_the_same_authority(host, monkeypatch):
     assert renew(host, PATHS, SilentProgress()).exchanged
     after = configured_chain(host, PATHS)
     assert after is not None and after != before
-    assert details(after).days_left(later) > 360
+    assert read_details(after).days_left(later) > 360
     assert host.read(AUTHORITY / "ca.crt") == authority
     assert not [one for one in host.effects[effects:] if one.startswith("systemctl")]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.certificates.authority import NOW, issue
-from tljh.certificates.x509 import Unreadable, details, fits
+from tljh.certificates.x509 import Unreadable, covers, read_details
 
 ROOT = issue("Root", is_authority=True, to_day=900)
 MIDDLE = issue("Middle", by=ROOT, is_authority=True, to_day=400)
@@ -12,13 +12,13 @@ CHAIN = HUB.pem + MIDDLE.pem
 
 
 def test_details_say_what_people_want_to_know():
-    told = details(CHAIN)
+    told = read_details(CHAIN)
     assert told.names == ("hub.example.org", "192.0.2.7")
     assert told.issuer == "Middle"
     assert told.days_left(NOW) == pytest.approx(80)
     assert not told.is_self_signed
     with pytest.raises(Unreadable):
-        details(b"nothing")
+        read_details(b"nothing")
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ def test_details_say_what_people_want_to_know():
     ],
 )
 def test_names_fit_as_browsers_see_it(name, offered, does):
-    assert fits(name, offered) is does
+    assert covers(name, offered) is does

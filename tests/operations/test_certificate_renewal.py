@@ -25,7 +25,7 @@ from tljh.certificates.acme_request import (
     AcmeRequest,
     acme_dir,
     is_due,
-    next_try,
+    retry_time,
 )
 from tljh.certificates.acme_store import Attempts, Ledger, read_ledger
 from tljh.certificates.traefik_acme_json import certificate_from
@@ -325,7 +325,7 @@ def test_a_third_of_the_life_decides(life, age, due):
 
 def test_pauses_after_failures_grow_and_fit_the_time_that_is_left():
     def pause(times, left):
-        until = next_try([NOW] * times, left)
+        until = retry_time([NOW] * times, left)
         return until - NOW if until else timedelta()
 
     month, day = timedelta(days=30), timedelta(hours=8)

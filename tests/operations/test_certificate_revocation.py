@@ -11,7 +11,7 @@ from tests.operations.test_converge import PATHS, install, reload
 from tljh.base.errors import TljhError
 from tljh.base.progress import SilentProgress
 from tljh.certificates.acme_request import acme_dir
-from tljh.certificates.x509 import details
+from tljh.certificates.x509 import read_details
 from tljh.commands import cert
 from tljh.host.fake import Killed
 from tljh.host.interface import Result
@@ -38,14 +38,14 @@ def host(monkeypatch):
 
 
 def served(host) -> str:
-    return details(configured_chain(host, PATHS)).serial
+    return read_details(configured_chain(host, PATHS)).serial
 
 
 def revoked(host) -> list[str]:
     """Serial numbers of all that the authority was asked to revoke, with the reason."""
     asked = [one for one in host.asked if one.argv[1] == "revoke"]
     return [
-        f"{details(one.files[one.option('--cert-path')]).serial} {one.option('--reason')}"
+        f"{read_details(one.files[one.option('--cert-path')]).serial} {one.option('--reason')}"
         for one in asked
     ]
 

@@ -11,19 +11,26 @@ from tljh.base.clock import utc_now
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
-from tljh.certificates.acme_preflight import ANSWER_S, look_ahead
+from tljh.certificates.acme_preflight import ANSWER_S, check_ahead
 from tljh.certificates.acme_request import (
     CHALLENGE_PORT,
     AcmeRequest,
     acme_request,
-    next_try,
     renewal_time,
+    retry_time,
 )
-from tljh.certificates.acme_store import Attempts, held, keep, read_ledger, stored, write_ledger
+from tljh.certificates.acme_store import (
+    Attempts,
+    read_ledger,
+    read_pair,
+    read_valid_pair,
+    write_ledger,
+    write_pair,
+)
 from tljh.certificates.certbot import Certbot, ChallengeAddress, kept_proxies
 from tljh.certificates.traefik_acme_json import FILE as ACME_JSON
 from tljh.certificates.traefik_acme_json import certificate_from
-from tljh.certificates.x509 import Details, TlsPair
+from tljh.certificates.x509 import CertificateDetails, TlsPair
 from tljh.host.interface import Host, HostReader
 
 if TYPE_CHECKING:
@@ -47,9 +54,9 @@ class AcmeSource:
     def authority(self) -> str:
         return self.request.authority
 
-    def held(self, host: HostReader, now: datetime) -> TlsPair | None:
+    def valid_pair(self, host: HostReader, now: datetime) -> TlsPair | None:
         """The one to serve: obtained from the authority, or taken over from Traefik's own ACME."""
-        return self.obtained(host, now) or self._taken_over(host, now)
+        return self.obtained_pair(host, now) or self._taken_over(host, now)
 
     def _taken_over(
         self, host: HostReader, now: datetime, served: bytes | None = None
@@ -63,23 +70,23 @@ class AcmeSource:
         Without the expired one, no change of any kind could be applied while the certificate
         authority is down. The timer renews it, and `tljh status` reports that it is overdue.
         """
-        found = self.held(host, now)
+        found = self.valid_pair(host, now)
         if found is None:
-            kept = stored(host, self.paths, self.request.key)
+            kept = read_pair(host, self.paths, self.request.key)
             if kept and kept.chain == served:
                 return kept
             found = self._taken_over(host, now, served)
         return found
 
-    def obtained(self, host: HostReader, now: datetime) -> TlsPair | None:
+    def obtained_pair(self, host: HostReader, now: datetime) -> TlsPair | None:
         """The one that this request was answered with; nobody else's."""
-        return held(host, self.paths, self.request.key, now)
+        return read_valid_pair(host, self.paths, self.request.key, now)
 
     def obtain(self, host: Host, progress: Progress, timeout_s: float | None = None) -> TlsPair:
         attempts = self._attempts(host, utc_now())
         was_asked = False
         try:
-            for doubt in self.doubts(host, timeout_s):
+            for doubt in self.preflight(host, timeout_s):
                 progress.note(doubt)
             was_asked = True
             certificate = self._certbot.obtain(
@@ -91,16 +98,16 @@ class AcmeSource:
             write_ledger(host, self.paths, self.request, failed)
             raise
         now = utc_now()
-        keep(host, self.paths, self.request.key, certificate, now)
+        write_pair(host, self.paths, self.request.key, certificate, now)
         write_ledger(host, self.paths, self.request, attempts.after_success(now))
         return certificate
 
-    def doubts(self, host: HostReader, timeout_s: float | None = None) -> list[str]:
+    def preflight(self, host: HostReader, timeout_s: float | None = None) -> list[str]:
         """What looks as if a certificate would be refused; raises TljhError for what is sure."""
         attempts = self._attempts(host, utc_now())
         instance = (host.read(self.paths.state_dir / "instance") or b"").decode().strip()
         is_proxied = bool(kept_proxies(host, self.paths))
-        return look_ahead(
+        return check_ahead(
             host,
             self.request,
             attempts,
@@ -120,15 +127,17 @@ class AcmeSource:
             return ChallengeAddress("127.0.0.1", CHALLENGE_PORT)
         return self.http
 
-    def renewal(self, about: Details) -> datetime:
+    def renewal_time(self, about: CertificateDetails) -> datetime:
         """When a new one is due."""
         return renewal_time(about.not_before, about.not_after)
 
-    def next_try(self, host: HostReader, about: Details | None, now: datetime) -> datetime | None:
+    def retry_time(
+        self, host: HostReader, about: CertificateDetails | None, now: datetime
+    ) -> datetime | None:
         """Until when to leave the authority alone after failures; None for not at all."""
         failed = self._attempts(host, now).failed
         left = about.not_after - now if about else timedelta(hours=10)
-        return next_try(failed, left)
+        return retry_time(failed, left)
 
     def last_error(self, host: HostReader) -> dict[str, object] | None:
         """The finding of the last attempt, if it failed, and when that was (`at`)."""

@@ -43,7 +43,7 @@ class Seen:
     answer: Response
 
 
-def look_ahead(
+def check_ahead(
     host: HostReader,
     request: AcmeRequest,
     attempts: Attempts,

@@ -112,7 +112,7 @@ def renewal_time(not_before: datetime, not_after: datetime) -> datetime:
     return not_after - (not_after - not_before) / 3
 
 
-def next_try(failed: Sequence[datetime], left: timedelta) -> datetime | None:
+def retry_time(failed: Sequence[datetime], left: timedelta) -> datetime | None:
     """When to ask again after failures in a row; None for at once.
 
     Twice as long each time, but often enough that a short life is not slept through.

@@ -14,7 +14,7 @@ from typing import Any
 
 from tljh.base.paths import Paths
 from tljh.certificates.acme_request import AcmeRequest, acme_dir, certificate_path
-from tljh.certificates.x509 import TlsPair, Unreadable, details
+from tljh.certificates.x509 import TlsPair, Unreadable, read_details
 from tljh.host.interface import Host, HostReader
 
 KEPT_FAILURES = 20
@@ -23,7 +23,7 @@ KEPT_FAILURES = 20
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
-def as_one_file(certificate: TlsPair) -> bytes:
+def to_one_file(certificate: TlsPair) -> bytes:
     return certificate.key.rstrip() + b"\n" + certificate.chain.rstrip() + b"\n"
 
 
@@ -32,21 +32,21 @@ def from_one_file(data: bytes) -> TlsPair:
     return TlsPair(chain=data[start:], key=data[:start])
 
 
-def stored(host: HostReader, paths: Paths, key: str) -> TlsPair | None:
+def read_pair(host: HostReader, paths: Paths, key: str) -> TlsPair | None:
     """The certificate of a request, if it was obtained, whether or not it is still valid."""
     data = host.read(certificate_path(paths, key))
     return from_one_file(data) if data and _BEGIN in data else None
 
 
-def held(host: HostReader, paths: Paths, key: str, now: datetime) -> TlsPair | None:
+def read_valid_pair(host: HostReader, paths: Paths, key: str, now: datetime) -> TlsPair | None:
     """The certificate of a request, if it was obtained and has not expired."""
-    certificate = stored(host, paths, key)
+    certificate = read_pair(host, paths, key)
     return certificate if certificate and is_valid(certificate, now) else None
 
 
 def is_valid(certificate: TlsPair, now: datetime) -> bool:
     try:
-        return details(certificate.chain).is_valid(now)
+        return read_details(certificate.chain).is_valid(now)
     except Unreadable:
         return False
 
@@ -57,20 +57,20 @@ def make_directories(host: Host, paths: Paths) -> None:
             host.mkdir(path, mode=0o700)
 
 
-def keep(host: Host, paths: Paths, key: str, certificate: TlsPair, now: datetime) -> None:
+def write_pair(host: Host, paths: Paths, key: str, certificate: TlsPair, now: datetime) -> None:
     """Store what was obtained, and drop what has expired meanwhile."""
     make_directories(host, paths)
     path = certificate_path(paths, key)
-    host.write(path, as_one_file(certificate), mode=0o600)
+    host.write(path, to_one_file(certificate), mode=0o600)
     for name in host.listdir(path.parent):
         other = path.parent / name
         if other == path or not name.endswith(".pem"):
             continue
-        if held(host, paths, other.stem, now) is None:
+        if read_valid_pair(host, paths, other.stem, now) is None:
             host.remove(other)
 
 
-def forget(host: Host, paths: Paths, key: str) -> None:
+def remove_pair(host: Host, paths: Paths, key: str) -> None:
     host.remove(certificate_path(paths, key))
 
 

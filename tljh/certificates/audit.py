@@ -8,7 +8,14 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
-from tljh.certificates.x509 import Unreadable, certificates_of, fits, is_short, names_of, short_name
+from tljh.certificates.x509 import (
+    Unreadable,
+    certificates_of,
+    covers,
+    expires_soon,
+    names_of,
+    short_name,
+)
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -159,7 +166,7 @@ def _of_the_time(certificates: Sequence[Certificate], now: datetime) -> Iterator
                 f"and the clock says {now:%Y-%m-%d %H:%M}",
                 fix="see whether the clock is right: timedatectl",
             )
-        elif number == 1 and is_short(one.not_valid_before_utc, one.not_valid_after_utc, now):
+        elif number == 1 and expires_soon(one.not_valid_before_utc, one.not_valid_after_utc, now):
             yield Flaw(
                 "cert",
                 f"expires on {one.not_valid_after_utc:%Y-%m-%d %H:%M} UTC",
@@ -207,7 +214,7 @@ def _of_the_names(leaf: Certificate, names: Sequence[str]) -> Iterator[Flaw]:
         yield Flaw("cert", "names no host (no subjectAltName): browsers refuse it", is_fatal=False)
         return
     for name in names:
-        if not fits(name, offered):
+        if not covers(name, offered):
             yield Flaw(
                 "cert", f"is not for {name}", why=f"it is for {', '.join(offered)}", is_fatal=False
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tljh.base.well_known import AUTHORITY_PAGE
 from tljh.certificates.local_authority import Authority
 from tljh.certificates.machine_names import LOOPBACK, is_address
-from tljh.certificates.x509 import details
+from tljh.certificates.x509 import read_details
 from tljh.settings.derived import join_address
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Trust:
+class TrustAdvice:
     """Where the authority's certificate is given away, and what to compare it with."""
 
     url: str
@@ -44,13 +44,13 @@ class Trust:
         return {"url": self.url, "fingerprint": self.fingerprint}
 
 
-def trust_in(config: Config, authority: Authority) -> Trust:
-    return Trust(authority_url(config, authority), authority.fingerprint)
+def trust_advice(config: Config, authority: Authority) -> TrustAdvice:
+    return TrustAdvice(authority_url(config, authority), authority.fingerprint)
 
 
 def authority_url(config: Config, authority: Authority) -> str:
     """Where the authority's certificate is given away: over plain HTTP, as it comes first."""
-    names = details(authority.hub).names
+    names = read_details(authority.hub).names
     # The machine's own idea of its name may mean nothing to others; an address does.
     reached = [name for name in names if is_address(name) and name not in LOOPBACK]
     name = [*config.https.domains, *reached, *names][0]

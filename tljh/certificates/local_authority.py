@@ -103,12 +103,10 @@ def read_authority(
         return None
     names = (AUTHORITY, AUTHORITY_KEY, HUB, HUB_KEY)
     kept = {name: host.read(state_dir / DIRECTORY / name) for name in names}
-    return ready_authority(
-        kept, machine_names(host, https.domains), https.domains, now or utc_now()
-    )
+    return make_authority(kept, machine_names(host, https.domains), https.domains, now or utc_now())
 
 
-def ready_authority(
+def make_authority(
     kept: Mapping[str, bytes | None],
     names: Sequence[str],
     required: Sequence[str],

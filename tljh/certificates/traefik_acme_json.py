@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from tljh.certificates.x509 import TlsPair, Unreadable, details, fits
+from tljh.certificates.x509 import TlsPair, Unreadable, covers, read_details
 
 FILE = "acme.json"
 
@@ -24,11 +24,11 @@ def certificate_from(
     fitting = []
     for certificate in _certificates(data or b""):
         try:
-            about = details(certificate.chain)
+            about = read_details(certificate.chain)
         except Unreadable:
             continue
         is_usable = about.is_valid(now) or certificate.chain == served
-        if is_usable and all(fits(name, about.names) for name in names):
+        if is_usable and all(covers(name, about.names) for name in names):
             fitting.append((about.not_after, certificate))
     return max(fitting, key=lambda one: one[0])[1] if fitting else None
 

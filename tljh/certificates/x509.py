@@ -39,7 +39,7 @@ SHORT_S = 14 * 24 * 3600
 
 
 @dataclass(frozen=True)
-class Details:
+class CertificateDetails:
     """What people want to know of a certificate; times are in UTC."""
 
     names: tuple[str, ...]
@@ -77,12 +77,12 @@ def certificates_of(chain: bytes) -> list[Certificate]:
         raise Unreadable(str(error)) from error
 
 
-def details(chain: bytes) -> Details:
+def read_details(chain: bytes) -> CertificateDetails:
     """What the first certificate of a chain says. Raises Unreadable."""
     from cryptography.hazmat.primitives.hashes import SHA256
 
     leaf = certificates_of(chain)[0]
-    return Details(
+    return CertificateDetails(
         names=names_of(leaf),
         subject=leaf.subject.rfc4514_string(),
         issuer=short_name(leaf.issuer),
@@ -107,7 +107,7 @@ def names_of(leaf: Certificate) -> tuple[str, ...]:
     return (*hosts, *(str(address) for address in addresses))
 
 
-def fits(name: str, offered: Sequence[str]) -> bool:
+def covers(name: str, offered: Sequence[str]) -> bool:
     """Whether a certificate for `offered` covers a host name or address, as browsers see it."""
     wanted = name.lower().rstrip(".")
     try:
@@ -137,7 +137,7 @@ def as_pem(chain: bytes, key: bytes) -> tuple[bytes, bytes]:
     return certificates, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def is_short(not_before: datetime, not_after: datetime, now: datetime) -> bool:
+def expires_soon(not_before: datetime, not_after: datetime, now: datetime) -> bool:
     """Whether so little is left that somebody should be told; short-lived ones get a tenth."""
     alarm_s = min(SHORT_S, (not_after - not_before).total_seconds() / 10)
     return (not_after - now).total_seconds() < alarm_s

@@ -219,7 +219,7 @@ def check() -> Checked:
         )
     environment = paths.prefix / (host.readlink(paths.hub) or "hub")
     source = acme_source(config, paths, environment)
-    return Checked(source.names, tuple(source.doubts(host)))
+    return Checked(source.names, tuple(source.preflight(host)))
 
 
 def _must_be_acme(host: RealHost, paths: Paths) -> None:

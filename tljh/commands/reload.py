@@ -167,7 +167,7 @@ def _reloaded(host: HostReader, paths: Paths, outcome: Outcome) -> Reloaded:
 
 def advice(paths: Paths, outcome: Outcome) -> str | None:
     """What is left to do by hand after this change."""
-    from tljh.certificates.authority_trust import trust_in
+    from tljh.certificates.authority_trust import trust_advice
     from tljh.certificates.local_authority import AUTHORITY, DIRECTORY
     from tljh.users.claims import claim_file
 
@@ -180,7 +180,7 @@ def advice(paths: Paths, outcome: Outcome) -> str | None:
     ]
     authority = outcome.facts.of(CertificateFacts).authority
     if authority and any(name.endswith(f"/{DIRECTORY}/{AUTHORITY}") for name in changed):
-        advice.append(trust_in(outcome.config, authority).as_text())
+        advice.append(trust_advice(outcome.config, authority).as_text())
     return "\n".join(advice) or None
 
 

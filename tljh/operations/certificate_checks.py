@@ -12,7 +12,7 @@ from tljh.base.paths import Paths
 from tljh.certificates.acme_request import CHALLENGE_PORT
 from tljh.certificates.own_files import file_findings, read_files
 from tljh.certificates.units import TIMER, WATCH
-from tljh.certificates.x509 import is_short
+from tljh.certificates.x509 import expires_soon
 from tljh.host.interface import HostReader
 from tljh.operations.certificate_renewal import AGAIN, Standing, applied, standing, then_again
 from tljh.operations.certificate_revocation import unfinished
@@ -94,7 +94,7 @@ def _renewal(now: Standing, host: HostReader) -> Iterator[tuple[bool, Finding]]:
         fix = f"sudo systemctl enable --now {TIMER}"
         yield False, Finding("nothing renews the certificate", None, f"{TIMER} does not run", fix)
     is_overdue = now.renewal is not None and utc_now() - now.renewal > OVERDUE
-    if is_overdue or is_short(now.about.not_before, now.about.not_after, utc_now()):
+    if is_overdue or expires_soon(now.about.not_before, now.about.not_after, utc_now()):
         yield False, Finding(f"the certificate is due for renewal, {left}", fix=_fix(now))
 
 

@@ -19,11 +19,11 @@ from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.certificates.acme import AcmeSource, acme_source
 from tljh.certificates.acme_request import STAGING
-from tljh.certificates.authority_trust import Trust, trust_in
+from tljh.certificates.authority_trust import TrustAdvice, trust_advice
 from tljh.certificates.facts import CertificateFacts
 from tljh.certificates.own_files import await_pair, not_taken_up
 from tljh.certificates.resources import authority_resources
-from tljh.certificates.x509 import Details, TlsPair, details, fits
+from tljh.certificates.x509 import CertificateDetails, TlsPair, covers, read_details
 from tljh.engine.apply import recover
 from tljh.engine.facts import Facts
 from tljh.engine.file_resources import file_image, put_back
@@ -129,15 +129,15 @@ def renew(
 
 
 def is_due(host: HostReader, source: AcmeSource) -> bool:
-    found = source.obtained(host, utc_now())
-    return found is None or utc_now() >= source.renewal(details(found.chain))
+    found = source.obtained_pair(host, utc_now())
+    return found is None or utc_now() >= source.renewal_time(read_details(found.chain))
 
 
 def _waiting(host: HostReader, source: AcmeSource) -> datetime | None:
     """Until when earlier failures ask for patience; None when it is over."""
     now = utc_now()
-    found = source.held(host, now)
-    until = source.next_try(host, details(found.chain) if found else None, now)
+    found = source.valid_pair(host, now)
+    until = source.retry_time(host, read_details(found.chain) if found else None, now)
     return until if until and until > now else None
 
 
@@ -184,7 +184,7 @@ def _as_refused(error: TljhError, host: HostReader, paths: Paths) -> TljhError:
     *others, last = error.findings
     why, chain = last.why, configured_chain(host, paths)
     if chain is not None:
-        left = details(chain).days_left(utc_now())
+        left = read_details(chain).days_left(utc_now())
         note = f"the certificate that is served is good for another {left:.1f} days"
         why = f"{why}\n{note}" if why else note
     told = Finding(last.what, last.where, why, then_again(last.fix))
@@ -203,7 +203,7 @@ class Standing:
     mode: str | None
     names: tuple[str, ...] = ()
     authority: str | None = None
-    about: Details | None = None
+    about: CertificateDetails | None = None
     problem: str | None = None
     renewal: datetime | None = None
     next_try: datetime | None = None
@@ -211,7 +211,7 @@ class Standing:
     # Why browsers would warn of it, as far as can be seen from here.
     complaints: tuple[str, ...] = ()
     # The machine's own authority, in mode internal.
-    trust: Trust | None = None
+    trust: TrustAdvice | None = None
 
     @property
     def is_due(self) -> bool:
@@ -228,7 +228,7 @@ def standing(host: HostReader, paths: Paths) -> Standing:
     chain = configured_chain(host, paths)
     if chain is None:
         return Standing(mode, names, problem="the proxy has no certificate to serve")
-    about = details(chain)
+    about = read_details(chain)
     problem = served_problem(host, https_endpoint(now.config), chain)
     source = now.source
     complaints = tuple(_complaints(about, names, source))
@@ -243,7 +243,7 @@ def standing(host: HostReader, paths: Paths) -> Standing:
             renewal=about.not_after - about.lifetime / 3 if mode == "internal" else None,
             last_error=_refused_files(now) if mode == "tls" else None,
             complaints=complaints,
-            trust=trust_in(now.config, own) if own else None,
+            trust=trust_advice(now.config, own) if own else None,
         )
     return Standing(
         mode,
@@ -252,7 +252,7 @@ def standing(host: HostReader, paths: Paths) -> Standing:
         about,
         problem,
         # What was taken over is replaced as soon as the authority gives one.
-        source.renewal(about) if source.obtained(host, utc_now()) else utc_now(),
+        source.renewal_time(about) if source.obtained_pair(host, utc_now()) else utc_now(),
         _waiting(host, source),
         source.last_error(host),
         complaints,
@@ -268,7 +268,9 @@ def _refused_files(now: Applied) -> dict[str, object] | None:
     return {**found.as_json(), "at": None} if found else None
 
 
-def _complaints(about: Details, names: Sequence[str], source: AcmeSource | None) -> Iterator[str]:
+def _complaints(
+    about: CertificateDetails, names: Sequence[str], source: AcmeSource | None
+) -> Iterator[str]:
     if about.not_after <= utc_now():
         yield "it has expired"
     elif not about.is_valid(utc_now()):
@@ -277,6 +279,6 @@ def _complaints(about: Details, names: Sequence[str], source: AcmeSource | None)
         yield "it is of the test authority, which no browser trusts"
     elif about.is_self_signed:
         yield "it is self-signed"
-    yield from (f"it is not for {name}" for name in names if not fits(name, about.names))
+    yield from (f"it is not for {name}" for name in names if not covers(name, about.names))
     if not about.names:
         yield "it names no host (no subjectAltName)"

@@ -15,9 +15,15 @@ from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.certificates.acme_request import AcmeRequest, acme_dir
-from tljh.certificates.acme_store import as_one_file, forget, from_one_file, is_valid, stored
+from tljh.certificates.acme_store import (
+    from_one_file,
+    is_valid,
+    read_pair,
+    remove_pair,
+    to_one_file,
+)
 from tljh.certificates.certbot import Certbot
-from tljh.certificates.x509 import Details, TlsPair, details
+from tljh.certificates.x509 import CertificateDetails, TlsPair, read_details
 from tljh.host.interface import Host, HostReader
 from tljh.operations.certificate_renewal import LOCK_TIMEOUT_S, applied, renew
 from tljh.proxy.served_certificate import configured_chain
@@ -36,8 +42,8 @@ class Revocation:
     key: str
 
     @property
-    def about(self) -> Details:
-        return details(self.certificate.chain)
+    def about(self) -> CertificateDetails:
+        return read_details(self.certificate.chain)
 
     @property
     def request(self) -> AcmeRequest:
@@ -48,7 +54,7 @@ class Revocation:
 class Revoked:
     """What became of it; `is_served` for one that people still meet."""
 
-    about: Details
+    about: CertificateDetails
     is_served: bool
 
 
@@ -71,7 +77,7 @@ def revoke(
     source = applied(host, paths).source
     if replace and source is not None:
         # An earlier run may have got the new one, and not come to serve it.
-        found = source.obtained(host, utc_now())
+        found = source.obtained_pair(host, utc_now())
         is_new = found is not None and found.chain != wanted.certificate.chain
         renew(host, paths, progress, at_once=not is_new, timeout_s=timeout_s)
     with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
@@ -83,9 +89,9 @@ def revoke(
             wanted.reason,
             timeout_s or wanted.request.deadline_s,
         )
-        kept = stored(host, paths, wanted.key)
+        kept = read_pair(host, paths, wanted.key)
         if kept and kept.chain == wanted.certificate.chain:
-            forget(host, paths, wanted.key)
+            remove_pair(host, paths, wanted.key)
         host.remove(_file(paths))
     return Revoked(wanted.about, configured_chain(host, paths) == wanted.certificate.chain)
 
@@ -115,7 +121,7 @@ def _undertaken(host: Host, paths: Paths, reason: str) -> Revocation:
         "ca_bundle": wanted.ca_bundle,
         "reason": reason,
         "request": wanted.key,
-        "pair": as_one_file(wanted.certificate).decode(),
+        "pair": to_one_file(wanted.certificate).decode(),
     }
     host.write(_file(paths), json.dumps(told, indent=2).encode() + b"\n", mode=0o600)
     found = unfinished(host, paths)
@@ -131,7 +137,7 @@ def _served(host: HostReader, paths: Paths, reason: str) -> Revocation:
             why="https.mode, as it was applied, is another one, or HTTPS is off",
             fix="see what is served: sudo tljh cert status",
         )
-    old = source.obtained(host, utc_now())
+    old = source.obtained_pair(host, utc_now())
     if old is None:
         raise TljhError(
             f"there is no certificate of {source.authority} to revoke",

@@ -39,7 +39,7 @@ class ObtainedCertificate(Resource):
         return ", ".join(self.source.names)
 
     def difference(self, host: HostReader) -> Difference | None:
-        if self.source.held(host, utc_now()) is not None:
+        if self.source.valid_pair(host, utc_now()) is not None:
             return None
         return Difference("+", f"from {self.source.authority}")
 
@@ -83,7 +83,7 @@ class ServedCertificate(Resource):
         }
 
     def apply(self, host: Host, progress: Progress) -> None:
-        certificate = self.source.held(host, utc_now())
+        certificate = self.source.valid_pair(host, utc_now())
         if certificate is None:
             raise TljhError(f"there is no certificate for {', '.join(self.source.names)}")
         swap_certificate(host, self.inputs, certificate)

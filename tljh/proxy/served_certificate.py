@@ -15,7 +15,7 @@ from tljh.base.errors import Finding, TljhError
 from tljh.base.paths import Paths
 from tljh.base.well_known import PROXY_UNIT, TRAEFIK_GROUP
 from tljh.certificates.machine_names import is_address
-from tljh.certificates.x509 import TlsPair, certificates_of, details
+from tljh.certificates.x509 import TlsPair, certificates_of, read_details
 from tljh.host.interface import Host, HostReader
 from tljh.proxy.traefik_dynamic import (
     TLS_FILE,
@@ -113,7 +113,7 @@ def served_problem(host: HostReader, endpoint: HttpsEndpoint, chain: bytes) -> s
         return f"nothing speaks TLS at {endpoint.address} port {endpoint.port}"
     if leaf == leaf_as_der(chain):
         return None
-    served = details(ssl.DER_cert_to_PEM_cert(leaf).encode())
+    served = read_details(ssl.DER_cert_to_PEM_cert(leaf).encode())
     return f"the port serves one of {served.issuer}, valid until {served.not_after:%Y-%m-%d %H:%M}"
 
 
