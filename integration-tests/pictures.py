@@ -32,7 +32,7 @@ COMMANDS = {
     "doctor": "tljh doctor",
 }
 expect.set_options(timeout=60_000)
-COLUMNS = 110
+COLUMNS = 96
 PAGE_SIZE = {"width": 1000, "height": 560}
 NAME = "hub.example.org"
 SETTINGS = {
