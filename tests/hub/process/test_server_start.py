@@ -24,7 +24,7 @@ from tljh.hub.process.server_start import ServerFailed, Start, retry_after_resta
         (UnitState("failed", "exit-code", 1), "OSError: [Errno 122] Disk quota exceeded", "disk"),
         (UnitState("failed", "oom-kill", 9, True), "", "memory"),
         (UnitState("failed", "exit-code", 200), "", "home directory cannot be entered"),
-        (UnitState("failed", "exit-code", 203), "", "command that starts it is missing"),
+        (UnitState("failed", "exit-code", 203), "", "command that starts it is not there"),
         (UnitState("failed", "signal", 11, True), "", "signal 11"),
         (UnitState("failed", "exit-code", 3), "Traceback", "exit status 3"),
         (UnitState("inactive", "success", 0), "", "exit status 0"),

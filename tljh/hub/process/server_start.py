@@ -31,7 +31,7 @@ RETRY_AFTER_S = 3
 # exit codes").
 _NOT_EXECUTED = {
     200: "its home directory cannot be entered",
-    203: "the command that starts it is missing or not executable",
+    203: "the command that starts it is not there, or is not executable",
     209: "its output cannot be opened",
     214: "the settings of its scheduling were refused",
     216: "its group does not exist",
