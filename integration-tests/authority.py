@@ -1,7 +1,7 @@
-"""An ACME authority in a machine: Pebble, Let's Encrypt's own test server, with DNS to go with it.
+"""An ACME authority in a machine: Pebble, Let's Encrypt's own test server, with a DNS server.
 
-Names resolve to the machine itself, unless told otherwise. Its temper is set by environment
-variables (`PEBBLE_…`), and it forgets everything when it is started again.
+Names resolve to the machine itself by default. Pebble's environment variables (`PEBBLE_…`) make
+it reject or delay requests; a restart loses its accounts and certificates.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 from machine import Machine
 
 DIRECTORY = "https://localhost:14000/dir"
-PLACE = "/srv/pebble"
-CA = f"{PLACE}/ca.pem"
-ROOT = f"{PLACE}/root.pem"
+FOLDER = "/srv/pebble"
+CA = f"{FOLDER}/ca.pem"
+ROOT = f"{FOLDER}/root.pem"
 MANAGEMENT = "https://localhost:15000"
 DNS = "127.0.0.1:8053"
 EAB_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
 _OWN_CERTIFICATE = f"""
-mkdir -p {PLACE} && cd {PLACE}
+mkdir -p {FOLDER} && cd {FOLDER}
 openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=pebble -keyout ca.key -out ca.pem
 openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out csr.pem
 echo subjectAltName=DNS:localhost,IP:127.0.0.1 > names
@@ -52,15 +52,15 @@ class Authority:
         valid_s: int = 90 * 86400,
         needs_account: bool = False,
         dns: str = DNS,
-        **temper: str,
+        **variables: str,
     ) -> None:
-        """Start it, again if it runs; it is even-tempered unless told otherwise."""
+        """Restart Pebble. By default it answers without delay and rejects no nonce."""
         self.stop()
         config = {
             "listenAddress": "127.0.0.1:14000",
             "managementListenAddress": "127.0.0.1:15000",
-            "certificate": f"{PLACE}/cert.pem",
-            "privateKey": f"{PLACE}/key.pem",
+            "certificate": f"{FOLDER}/cert.pem",
+            "privateKey": f"{FOLDER}/key.pem",
             "httpPort": 80,
             "tlsPort": 443,
             "certificateValidityPeriod": valid_s,
@@ -68,10 +68,10 @@ class Authority:
             "externalAccountMACKeys": {"kid-1": EAB_KEY},
         }
         text = shlex.quote(json.dumps({"pebble": config}))
-        self.machine.run(f"echo {text} > {PLACE}/config.json")
-        even = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"}
-        command = f"pebble -config {PLACE}/config.json -dnsserver {dns}"
-        self.run_unit("pebble", command, **{**even, **temper})
+        self.machine.run(f"echo {text} > {FOLDER}/config.json")
+        reliable = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"}
+        command = f"pebble -config {FOLDER}/config.json -dnsserver {dns}"
+        self.run_unit("pebble", command, **{**reliable, **variables})
         self.machine.run(
             f"for i in $(seq 100); do "
             f"curl -sf --cacert {CA} {MANAGEMENT}/roots/0 -o {ROOT} && exit; read -t 0.1 <> <(:); "
@@ -82,28 +82,28 @@ class Authority:
         self.machine.run("systemctl stop pebble", check=False)
 
     def freeze(self) -> None:
-        """Let it take connections and answer nothing."""
+        """Make Pebble accept connections without answering."""
         self.machine.run("systemctl kill --signal=SIGSTOP pebble")
 
     def thaw(self) -> None:
         self.machine.run("systemctl kill --signal=SIGCONT pebble")
 
-    def lead(self, name: str, address: str) -> None:
-        """Have a name resolve to another address."""
+    def resolve(self, name: str, address: str) -> None:
+        """Make a name resolve to another address."""
         data = shlex.quote(json.dumps({"host": f"{name}.", "addresses": [address]}))
         self.machine.run(f"curl -sf -d {data} http://127.0.0.1:8055/add-a")
 
     def status_of(self, serial: str) -> str:
-        """What it says of a certificate: Valid or Revoked."""
-        shown = self.machine.run(
+        """Return a certificate's status at the authority: Valid or Revoked."""
+        output = self.machine.run(
             f"curl -sf --cacert {CA} {MANAGEMENT}/cert-status-by-serial/{serial}"
         ).stdout
-        found: str = json.loads(shown)["Status"]
-        return found
+        status: str = json.loads(output)["Status"]
+        return status
 
 
 def trusted_status(machine: Machine, name: str, root: Path | str = ROOT) -> str:
-    """Status of the login page for somebody who trusts the authority; 000 for no trust."""
+    """Return the login page's status for a client that trusts `root` only; 000 for no trust."""
     return machine.run(
         f"curl -s -o /dev/null -w '%{{http_code}}' --cacert {root} "
         f"--resolve {name}:443:127.0.0.1 https://{name}/hub/login",
@@ -119,7 +119,7 @@ ns IN A 127.0.0.1
 
 
 class DnsServer:
-    """BIND for one zone in a machine, which takes updates that are signed (RFC 2136)."""
+    """BIND with one zone, which accepts signed updates (RFC 2136)."""
 
     port = 5300
     credentials = "/root/rfc2136.ini"

@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by playwright: what people really see."""
+"""Debian's Chromium, driven by playwright."""
 
 from __future__ import annotations
 
@@ -26,23 +26,26 @@ ARGUMENTS = (
 
 
 def chromium() -> str:
-    """Path of Chromium; installs Debian's where it is missing and may be."""
+    """Return the path of Chromium; install Debian's package where it is missing."""
     return program("chromium", "chromium", "chromium-browser")
 
 
 def program(package: str, *names: str) -> str:
-    """Path of a program by any of its names; Debian's package brings it where that may be."""
-    found = next(filter(None, map(which, names)), None)
-    if found is None and may_install():
+    """Return the path of the first of `names` that exists; install `package` where none does.
+
+    Skips the test where that is not allowed.
+    """
+    path = next(filter(None, map(which, names)), None)
+    if path is None and may_install():
         install_packages([package])
-        found = which(names[0])
-    if found is None:
-        pytest.skip(f"{names[0]} is not here, and only root can install it")
-    return found
+        path = which(names[0])
+    if path is None:
+        pytest.skip(f"{names[0]} is not installed, and only root can install it")
+    return path
 
 
-def trusting_home(home: str, authority: Path) -> None:
-    """Make a home directory whose browser trusts this authority (PEM), as a person's would."""
+def trust_in_home(home: str, authority: Path) -> None:
+    """Make the browser of a home directory trust an authority (PEM), as its user would do it."""
     certutil = program("libnss3-tools", "certutil")
     database = Path(home) / ".pki" / "nssdb"
     database.mkdir(parents=True)
@@ -56,15 +59,15 @@ def trusting_home(home: str, authority: Path) -> None:
 def page_of(
     base_url: str, *, trusts: Path | None = None, names: Mapping[str, str] | None = None
 ) -> Iterator[Page]:
-    """An empty browser's page; relative addresses start at `base_url`.
+    """Open a page of a fresh browser; relative URLs start at `base_url`.
 
-    It trusts the authority whose certificate `trusts` is, and finds `names` at their addresses.
+    The browser trusts the authority in the file `trusts`, and resolves `names` to addresses.
     """
     rules = ", ".join(f"MAP {name} {address}" for name, address in (names or {}).items())
     arguments = [*ARGUMENTS, *([f"--host-resolver-rules={rules}"] if rules else [])]
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         if trusts is not None:
-            trusting_home(home, trusts)
+            trust_in_home(home, trusts)
         browser = playwright.chromium.launch(
             executable_path=chromium(), args=arguments, env={**os.environ, "HOME": home}
         )

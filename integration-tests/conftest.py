@@ -1,6 +1,6 @@
 """Fixtures of the integration tests: real systemd machines, and hubs installed in them.
 
-Where no machine can be booted the tests count as 'not run', with the reason in the last line.
+On a computer that cannot boot machines the tests count as 'not run', and the last line says why.
 """
 
 from __future__ import annotations
@@ -29,23 +29,24 @@ MACHINE_FIXTURES = {
     "virtual",
 }
 NO_MACHINE = "no machine: "
+CONFIG = "/opt/tljh/config/config.yaml"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--machine-image",
         default=os.environ.get("TLJH_MACHINE_IMAGE", DEFAULT_RELEASE),
-        help=f"what machines run: {', '.join(RELEASES)}, or an image",
+        help=f"image of the machines: {', '.join(RELEASES)}, or another one",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A terminated run still removes its machines: SystemExit unwinds the fixtures.
+    # pytest.exit unwinds the fixtures, so a terminated run removes its machines.
     signal.signal(signal.SIGTERM, lambda signum, frame: pytest.exit("terminated", 143))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    # Processes that ran tests side by side are killed when this one is told to end.
+    # When this process is terminated, it kills the parallel test processes, whose machines stay.
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         with contextlib.suppress(CannotBoot):
             owner.remove_orphans(find_engine())
@@ -60,18 +61,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def release(request: pytest.FixtureRequest) -> str:
-    """The release that machines of this session run; skips where none can be booted."""
-    wanted: str = request.config.getoption("--machine-image")
+    """Return the release of this session's machines; skip where none can be booted."""
+    name: str = request.config.getoption("--machine-image")
     try:
-        ensure_image(find_engine(), wanted)
+        ensure_image(find_engine(), name)
     except CannotBoot as reason:
         pytest.skip(f"{NO_MACHINE}{reason}")
-    return wanted
+    return name
 
 
 @pytest.fixture
 def machine(release: str, request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """A fresh machine, as a VM is when it was just made.
+    """Boot a fresh machine, like a new VM.
 
     `@pytest.mark.machine(ports={8000: 80}, with_caches=False, …)` passes options to `boot`.
     """
@@ -83,14 +84,14 @@ def machine(release: str, request: pytest.FixtureRequest) -> Iterator[Machine]:
 
 @pytest.fixture(scope="session")
 def installed_snapshot(release: str) -> tuple[str, list[str]]:
-    """A machine image with the hub installed by the real bootstrap, and its boot options."""
+    """Return an image with the hub installed by the real bootstrap, and its boot options."""
     image, channel = installed_image(release)
     return image, channel_mount(channel)
 
 
 @pytest.fixture
 def installed(installed_snapshot: tuple[str, list[str]]) -> Iterator[Machine]:
-    """A machine of its own with the hub installed and running, a second after boot."""
+    """Boot a machine for one test, with the hub installed and running."""
     image, options = installed_snapshot
     with Machine.boot(image, options=options) as booted:
         yield booted
@@ -98,15 +99,31 @@ def installed(installed_snapshot: tuple[str, list[str]]) -> Iterator[Machine]:
 
 @pytest.fixture(scope="module")
 def installed_shared(installed_snapshot: tuple[str, list[str]]) -> Iterator[Machine]:
-    """Like `installed`, one for all tests of a module, which leave it as they found it."""
+    """Boot a machine with the hub for all tests of a module; each restores what it changes."""
     image, options = installed_snapshot
     with Machine.boot(image, options=options) as booted:
         yield booted
 
 
 @pytest.fixture
+def cleanup() -> Iterator[contextlib.ExitStack]:
+    """Collect callbacks that undo a test's changes, and run them after it, the last one first."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def restored_config(installed_shared: Machine) -> Iterator[None]:
+    """Restore and apply config.yaml after a test that changes it."""
+    installed_shared.run(f"cp -a {CONFIG} /root/config.saved")
+    yield
+    installed_shared.run(f"cp -a /root/config.saved {CONFIG}")
+    installed_shared.run("tljh-config reload", timeout_s=180)
+
+
+@pytest.fixture
 def virtual() -> Iterator[VirtualMachine]:
-    """A fresh QEMU machine: cgroup v2, project quotas, a kernel of its own. Slow."""
+    """Boot a fresh QEMU machine, with cgroup v2, project quotas and its own kernel. Slow."""
     try:
         ensure_disk(DEFAULT_RELEASE)
     except CannotBoot as reason:
@@ -117,7 +134,7 @@ def virtual() -> Iterator[VirtualMachine]:
 
 @pytest.fixture
 def host(request: pytest.FixtureRequest) -> Any:
-    """pytest-testinfra's view of the machine that the test uses; a fresh one by default."""
+    """Return pytest-testinfra's host for the test's machine, by default a fresh one."""
     for name in ("installed", "installed_shared"):
         if name in request.fixturenames:
             return connect(request.getfixturevalue(name))
@@ -129,9 +146,9 @@ def connect(machine: Machine) -> Any:
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """Count a test that had no machine apart from those that were skipped on purpose."""
+    """Count tests without a machine separately from tests that were skipped on purpose."""
     if report.skipped and isinstance(report.longrepr, tuple):
-        _, had_none, reason = report.longrepr[2].partition(NO_MACHINE)
-        if had_none:
+        _, has_no_machine, reason = report.longrepr[2].partition(NO_MACHINE)
+        if has_no_machine:
             return f"not run ({reason})", "N", "NOT RUN"
     return None

@@ -1,10 +1,11 @@
-"""A user of the hub, over HTTP and web sockets, as a browser would be one."""
+"""A user of the hub, over HTTP and web sockets as a browser uses it."""
 
 from __future__ import annotations
 
 import json
 import time
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
@@ -16,13 +17,13 @@ START_TIMEOUT_S = 120
 
 @dataclass
 class HubUser:
-    """Somebody at `url` (with its base path, without a trailing slash), at one of their servers."""
+    """A user at `url` (with the base path, without a trailing slash), with one of its servers."""
 
     url: str
     name: str
     server_name: str = ""
     http: requests.Session = field(default_factory=requests.Session)
-    # Over HTTPS: a file with the certificate authority to trust.
+    # For HTTPS: a file with the certificate authority to trust.
     verify: bool | str = True
     start_timeout_s: float = START_TIMEOUT_S
 
@@ -46,29 +47,30 @@ class HubUser:
 
     @property
     def quoted(self) -> str:
-        """The name as JupyterHub writes it in addresses."""
+        """The name as JupyterHub writes it in URLs."""
         return quote(self.name, safe="@~")
 
     def _xsrf(self, path: str) -> str:
         _host, _, rest = self.url.partition("://")[2].partition("/")
-        wanted = f"/{rest}{path}" if rest else path
-        found = [c.value for c in self.http.cookies if c.name == "_xsrf" and c.path == wanted]
-        return str(found[0]) if found else ""
+        # The hub and each server have a cookie of this name; its path tells them apart.
+        cookie_path = f"/{rest}{path}" if rest else path
+        cookies = [c for c in self.http.cookies if c.name == "_xsrf" and c.path == cookie_path]
+        return str(cookies[0].value) if cookies else ""
 
     def login(self, password: str, expected: int = 302) -> requests.Response:
-        """Send the login form; the answer to it, not followed."""
+        """Send the login form and return the response, without following a redirect."""
         page = self.http.get(f"{self.url}/hub/login")
         assert page.status_code == 200, page.text
-        answer = self.http.post(
+        response = self.http.post(
             f"{self.url}/hub/login",
             data={"username": self.name, "password": password, "_xsrf": self._xsrf("/hub/")},
             allow_redirects=False,
         )
-        assert answer.status_code == expected, f"{answer.status_code}: {answer.text[-1500:]}"
-        return answer
+        assert response.status_code == expected, f"{response.status_code}: {response.text[-1500:]}"
+        return response
 
     def claim(self, link: str, password: str) -> requests.Response:
-        """Open a claim link and set the password that it asks for."""
+        """Open a claim link and set the password."""
         page = self.http.get(link)
         assert page.status_code == 200, page.text
         query = dict(part.split("=", 1) for part in link.partition("?")[2].split("&"))
@@ -94,9 +96,11 @@ class HubUser:
 
     def start_server(self) -> None:
         """Start the server and wait until it is ready, then log in to it."""
-        answer = self.hub_api("POST", self._server_api)
-        is_there = "already running" in answer.text
-        assert answer.status_code in (201, 202) or is_there, f"{answer.status_code}: {answer.text}"
+        response = self.hub_api("POST", self._server_api)
+        is_running = "already running" in response.text
+        assert response.status_code in (201, 202) or is_running, (
+            f"{response.status_code}: {response.text}"
+        )
         self.await_server(ready=True, timeout_s=self.start_timeout_s)
         page = self.http.get(f"{self.server}/lab")
         assert page.status_code == 200, page.text[-1500:]
@@ -104,20 +108,20 @@ class HubUser:
     def await_server(self, *, ready: bool, timeout_s: float = START_TIMEOUT_S) -> None:
         deadline = time.monotonic() + timeout_s
         while True:
-            answer = self.hub_api("GET", f"/users/{self.quoted}")
-            assert answer.status_code == 200, answer.text
-            server = answer.json()["servers"].get(self.server_name)
+            response = self.hub_api("GET", f"/users/{self.quoted}")
+            assert response.status_code == 200, response.text
+            server = response.json()["servers"].get(self.server_name)
             if bool(server and server["ready"]) == ready and not (server and server["pending"]):
                 return
             assert time.monotonic() < deadline, f"server of {self.name}: {server}"
             time.sleep(0.2)
 
-    def stop_server(self) -> None:
+    def stop_server(self, timeout_s: float = START_TIMEOUT_S) -> None:
         assert self.hub_api("DELETE", self._server_api).status_code in (202, 204)
-        self.await_server(ready=False)
+        self.await_server(ready=False, timeout_s=timeout_s)
 
     def api(self, method: str, path: str, **options) -> requests.Response:
-        """Ask the user's own server."""
+        """Send a request to the API of the user's own server."""
         return self.http.request(
             method,
             f"{self.server}/api{path}",
@@ -136,12 +140,12 @@ class HubUser:
         )
 
     def start_kernel(self) -> str:
-        answer = self.api("POST", "/kernels", json={"name": "python3"})
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
+        response = self.api("POST", "/kernels", json={"name": "python3"})
+        assert response.status_code == 201, response.text
+        return str(response.json()["id"])
 
     def execute(self, code: str, kernel: str | None = None) -> str:
-        """Run code in a kernel; what it printed or returned, as text."""
+        """Run code in a kernel and return its output and its result, as text."""
         kernel = kernel or self.start_kernel()
         session = uuid.uuid4().hex
         channel = self.socket(
@@ -153,42 +157,49 @@ class HubUser:
             channel.close()
 
     def terminal(self, command: str) -> str:
-        """Run a command in a new terminal; everything shown up to the end mark."""
-        answer = self.api("POST", "/terminals")
-        assert answer.status_code == 200, answer.text
-        name = answer.json()["name"]
+        """Run a command in a new terminal; return its output, which ends with `the-end-CODE`."""
+        response = self.api("POST", "/terminals")
+        assert response.status_code == 200, response.text
+        name = response.json()["name"]
         shell = self.socket(f"/terminals/websocket/{name}")
-        shown = ""
+        output = ""
         try:
-            # The mark is put together by the shell, so that its echo does not count.
+            # The terminal echoes the command. The shell joins the two parts of the end mark, so
+            # that the echo does not contain it.
             shell.send(json.dumps(["stdin", f"{command}; echo the-'end'-$?\n"]))
             deadline = time.monotonic() + 60
-            while "the-end-" not in shown:
-                assert time.monotonic() < deadline, shown
+            while "the-end-" not in output:
+                assert time.monotonic() < deadline, output
                 kind, *rest = json.loads(shell.recv())
-                shown += rest[0] if kind == "stdout" else ""
-            return shown
+                output += rest[0] if kind == "stdout" else ""
+            return output
         finally:
             shell.close()
             self.api("DELETE", f"/terminals/{name}")
 
 
 def claim_path(machine, name: str) -> str:
-    """The path of a claim link: a machine may know itself by another address than we do."""
+    """Make a claim link and return its path: this computer may not reach the link's host."""
     link = json.loads(machine.run(f"tljh user claim {name} --json").stdout)["link"]
     return "/hub/" + str(link).partition("/hub/")[2]
 
 
-def claimed(machine, url: str, name: str, password: str) -> HubUser:
-    """Somebody whose password was set through a claim link; not logged in yet."""
+def claim_account(machine, url: str, name: str, password: str) -> HubUser:
+    """Set a user's password through a claim link; the user is not logged in yet."""
     user = HubUser(url, name)
-    answer = user.claim(url + claim_path(machine, name), password)
-    assert answer.status_code == 302, answer.text[-1500:]
+    response = user.claim(url + claim_path(machine, name), password)
+    assert response.status_code == 302, response.text[-1500:]
     return user
 
 
+def import_users(machine, names: Iterable[str], password: str) -> None:
+    """Add users with a password to the hub."""
+    lines = "".join(f"{name},{password}\n" for name in names)
+    machine.run("tljh user import -", input=f"name,password\n{lines}", timeout_s=180)
+
+
 def execute_on(channel: websocket.WebSocket, code: str, session: str) -> str:
-    """Send an execute request on an open kernel channel and collect its output."""
+    """Send an execute request on a kernel's web socket and collect its output."""
     message = uuid.uuid4().hex
     request = {
         "header": {
@@ -207,16 +218,16 @@ def execute_on(channel: websocket.WebSocket, code: str, session: str) -> str:
     text = ""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        answer = json.loads(channel.recv())
-        if answer["parent_header"].get("msg_id") != message:
+        reply = json.loads(channel.recv())
+        if reply["parent_header"].get("msg_id") != message:
             continue
-        content = answer["content"]
-        if answer["msg_type"] == "stream":
+        content = reply["content"]
+        if reply["msg_type"] == "stream":
             text += content["text"]
-        elif answer["msg_type"] == "execute_result":
+        elif reply["msg_type"] == "execute_result":
             text += content["data"]["text/plain"]
-        elif answer["msg_type"] == "error":
+        elif reply["msg_type"] == "error":
             raise AssertionError("\n".join(content["traceback"]))
-        elif answer["msg_type"] == "status" and content["execution_state"] == "idle":
+        elif reply["msg_type"] == "status" and content["execution_state"] == "idle":
             return text
-    raise AssertionError(f"no end of execution; so far: {text}")
+    raise AssertionError(f"the execution did not end within 60 s; so far: {text}")

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from machine.install import CHANNEL
-from session import HubUser, claimed
+from session import HubUser, claim_account
 
 pytestmark = pytest.mark.machine
 
@@ -57,7 +57,7 @@ def test_pam_logs_in_accounts_of_the_machine_that_are_allowed(hub, configure):
 
 def test_native_sign_up_waits_for_authorization_and_admins_for_their_claim(hub, configure):
     configure("auth: {type: native}\nusers: {admin: [chief], allowed: [lena]}\n")
-    chief = claimed(hub, hub.url, "chief", PASSWORD)
+    chief = claim_account(hub, hub.url, "chief", PASSWORD)
     chief.login(PASSWORD)
     for name in ("lena", "nora", "chief"):
         sign_up(hub, name, PASSWORD + name)

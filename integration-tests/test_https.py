@@ -1,11 +1,11 @@
-"""HTTPS without ACME: certificates of one's own, an authority of the machine's own, proxies."""
+"""HTTPS without ACME: an admin's own certificate, the local authority, servers in front."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import ssl
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,51 +15,55 @@ import requests
 from playwright.sync_api import expect
 
 from browser import page_of
-from session import HubUser, claimed
+from session import HubUser, claim_account
 from tljh.base.clock import utc_now
 from tljh.certificates.local_authority import make_authority
-from traffic import HeldKernel, probes_of, traffic
+from traffic import HeldKernel, failures_of, probes_of, traffic
+from waiting import wait_until
 
 pytestmark = pytest.mark.machine
 
 PASSWORD = "correct-horse-7"
 CONFIG = "/opt/tljh/config/config.yaml"
 GUIDE = Path(__file__).parent.parent / "docs/guides/https.md"
-# Somewhere that only its owner can look into, with a name that is not plain.
-PLACE = "/home/ada/my certificates"
-TAKEN_UP_WITHIN_S = 30
+# A folder that only its owner can read, with a blank in its name.
+FOLDER = "/home/ada/my certificates"
+SERVED_WITHIN_S = 30
 
 
 @dataclass
 class Pair:
-    """A certificate for one address, its key, and the authority that it is from."""
+    """A certificate for an address, its key, and the authority that signed it."""
 
     authority: Path
     chain: bytes
     key: bytes
 
     @property
-    def wire(self) -> bytes:
+    def der(self) -> bytes:
         return ssl.PEM_cert_to_DER_cert(self.chain.decode())
 
 
 def new_pair(directory: Path, address: str, *, days_ago: int = 0) -> Pair:
     directory.mkdir()
-    then = utc_now() - timedelta(days=days_ago)
-    made = make_authority({}, [address], [], then)
-    (directory / "ca.crt").write_bytes(made.certificate)
-    return Pair(directory / "ca.crt", made.hub, made.hub_key)
+    issue_time = utc_now() - timedelta(days=days_ago)
+    authority = make_authority({}, [address], [], issue_time)
+    (directory / "ca.crt").write_bytes(authority.certificate)
+    return Pair(directory / "ca.crt", authority.hub, authority.hub_key)
 
 
-def put(hub, pair: Pair, *, cert: str = f"{PLACE}/hub.crt", key: str = f"{PLACE}/hub.key") -> None:
-    """Copy a pair over the one that is there, one file after the other."""
+CERT, KEY = f"{FOLDER}/hub.crt", f"{FOLDER}/hub.key"
+
+
+def copy_pair(hub, pair: Pair, *, cert: str = CERT, key: str = KEY) -> None:
+    """Copy a pair into the machine, one file after the other."""
     for path, data in ((cert, pair.chain), (key, pair.key)):
         hub.run(["tee", path], input=data.decode())
     hub.run(["chmod", "600", cert, key])
 
 
-def on_the_wire(address: str, port: int = 443) -> bytes:
-    """The certificate that the port serves just now."""
+def served_certificate(address: str, port: int = 443) -> bytes:
+    """Return the certificate (DER) that the port serves."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -67,29 +71,29 @@ def on_the_wire(address: str, port: int = 443) -> bytes:
         socket.create_connection((address, port), timeout=10) as plain,
         context.wrap_socket(plain) as secure,
     ):
-        found = secure.getpeercert(binary_form=True)
-    assert found is not None
-    return found
+        certificate = secure.getpeercert(binary_form=True)
+    assert certificate is not None
+    return certificate
 
 
-def await_on_the_wire(address: str, wanted: bytes) -> float:
-    """Wait until this certificate is served; how long that took, in seconds."""
-    began_s = time.monotonic()
-    while on_the_wire(address) != wanted:
-        assert time.monotonic() - began_s < TAKEN_UP_WITHIN_S, "the new one is not served"
-    return time.monotonic() - began_s
+def wait_until_served(address: str, pair: Pair) -> None:
+    wait_until(
+        lambda: served_certificate(address) == pair.der,
+        "the new certificate is served",
+        SERVED_WITHIN_S,
+    )
 
 
 def configure(hub, text: str) -> None:
-    """Apply the configuration as installed with this added."""
+    """Add settings to the configuration of the installation, and apply it."""
     hub.run(f"cp {CONFIG}.installed {CONFIG} && cat >> {CONFIG}", input=text)
     hub.run("tljh-config reload", timeout_s=180)
 
 
 @pytest.fixture(scope="module")
 def hub(installed_shared):
-    claimed(installed_shared, f"http://{installed_shared.address()}", "admin", PASSWORD)
-    installed_shared.run(f"mkdir -p '{PLACE}' && chmod 700 /home/ada")
+    claim_account(installed_shared, f"http://{installed_shared.address()}", "admin", PASSWORD)
+    installed_shared.run(f"mkdir -p '{FOLDER}' && chmod 700 /home/ada")
     installed_shared.run(f"cp {CONFIG} {CONFIG}.installed")
     return installed_shared
 
@@ -104,16 +108,27 @@ def pair(hub, address, tmp_path_factory):
     return new_pair(tmp_path_factory.mktemp("pairs") / "first", address)
 
 
-@pytest.fixture(scope="module")
-def secured(hub, pair):
-    """The hub with a certificate of its own."""
-    put(hub, pair)
-    tls = f"{{cert: {PLACE}/hub.crt, key: {PLACE}/hub.key}}"
-    configure(hub, f"https: {{enabled: true, tls: {tls}}}\n")
+@pytest.fixture
+def secured(hub, address, pair):
+    """The hub with an admin's own certificate, whatever the test before has left."""
+    # Only a changed file is written: each write starts tljh-cert.service.
+    if hub.run(["cat", CERT], check=False).stdout.encode() != pair.chain:
+        copy_pair(hub, pair)
+    hub.run("systemctl reset-failed tljh-cert.service", check=False)
+    configure(hub, f"https: {{enabled: true, tls: {{cert: {CERT}, key: {KEY}}}}}\n")
+    wait_until_served(address, pair)
     return hub
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def internal(hub):
+    """The hub with a certificate of the machine's local authority."""
+    hub.run("systemctl reset-failed tljh-cert.service", check=False)
+    configure(hub, "https: {enabled: true, mode: internal}\n")
+    return hub
+
+
+@pytest.fixture
 def user(secured, address, pair):
     user = HubUser(f"https://{address}", "admin", verify=str(pair.authority))
     user.login(PASSWORD)
@@ -121,12 +136,14 @@ def user(secured, address, pair):
     return user
 
 
-def offered(address: str, *, port: int = 443, ciphers: str = "", alpn: str = "", **versions) -> str:
-    """What a client with such wishes agrees on with the hub; raises ssl.SSLError for nothing."""
+def negotiate(
+    address: str, *, port: int = 443, ciphers: str = "", alpn: str = "", **versions
+) -> str:
+    """Connect with these limits; return TLS version, cipher and protocol, or raise SSLError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    # Else our own library would refuse before the hub can.
+    # Otherwise this computer's library would refuse before the hub can.
     context.set_ciphers(f"{ciphers or 'ALL'}:@SECLEVEL=0")
     context.minimum_version = versions.get("version", ssl.TLSVersion.TLSv1_2)
     context.maximum_version = versions.get("version", ssl.TLSVersion.TLSv1_3)
@@ -142,13 +159,13 @@ def offered(address: str, *, port: int = 443, ciphers: str = "", alpn: str = "",
 
 
 def test_modern_tls_is_offered_and_nothing_else(secured, address):
-    assert offered(address).startswith("TLSv1.3")
-    assert offered(address, alpn="h2").endswith(" h2")
-    assert offered(address, alpn="http/1.1").endswith(" http/1.1")
-    assert offered(address, version=ssl.TLSVersion.TLSv1_2).startswith("TLSv1.2 ECDHE")
+    assert negotiate(address).startswith("TLSv1.3")
+    assert negotiate(address, alpn="h2").endswith(" h2")
+    assert negotiate(address, alpn="http/1.1").endswith(" http/1.1")
+    assert negotiate(address, version=ssl.TLSVersion.TLSv1_2).startswith("TLSv1.2 ECDHE")
     for old in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
         with pytest.raises((ssl.SSLError, OSError)):
-            offered(address, version=old)
+            negotiate(address, version=old)
     for weak in (
         "AES128-SHA",
         "AES256-GCM-SHA384",
@@ -157,13 +174,13 @@ def test_modern_tls_is_offered_and_nothing_else(secured, address):
         "DES-CBC3-SHA",
     ):
         with pytest.raises((ssl.SSLError, OSError)):
-            offered(address, ciphers=weak, version=ssl.TLSVersion.TLSv1_2)
+            negotiate(address, ciphers=weak, version=ssl.TLSVersion.TLSv1_2)
 
 
 def test_http_leads_to_https_with_all_of_the_address(secured, address, pair):
-    answer = requests.get(f"http://{address}/user/a/lab?b=c%2Fd", allow_redirects=False)
-    assert answer.status_code in (301, 308)
-    assert answer.headers["Location"] == f"https://{address}/user/a/lab?b=c%2Fd"
+    response = requests.get(f"http://{address}/user/a/lab?b=c%2Fd", allow_redirects=False)
+    assert response.status_code in (301, 308)
+    assert response.headers["Location"] == f"https://{address}/user/a/lab?b=c%2Fd"
     page = requests.get(f"http://{address}/hub/login", verify=str(pair.authority))
     assert page.url.startswith(f"https://{address}/hub/login")
 
@@ -177,12 +194,12 @@ def test_answers_carry_the_headers_of_a_safe_site(user):
 
 
 def test_sessions_go_over_https_only_and_to_no_script(user):
-    kept = {cookie.name: cookie for cookie in user.http.cookies}
-    sessions = [cookie for name, cookie in kept.items() if name != "_xsrf"]
-    assert {"jupyterhub-hub-login", "jupyterhub-session-id"} <= set(kept)
-    assert [one.name for one in sessions if not one.secure] == []
-    assert [one.name for one in sessions if "HttpOnly" not in one._rest] == []
-    assert all(one.secure for one in user.http.cookies if one.path == "/hub/")
+    cookies = {cookie.name: cookie for cookie in user.http.cookies}
+    sessions = [cookie for name, cookie in cookies.items() if name != "_xsrf"]
+    assert {"jupyterhub-hub-login", "jupyterhub-session-id"} <= set(cookies)
+    assert [cookie.name for cookie in sessions if not cookie.secure] == []
+    assert [cookie.name for cookie in sessions if "HttpOnly" not in cookie._rest] == []
+    assert all(cookie.secure for cookie in user.http.cookies if cookie.path == "/hub/")
 
 
 def test_an_action_that_another_site_sends_is_refused(user):
@@ -203,9 +220,9 @@ def test_replaced_certificate_is_served_at_once_and_nobody_is_cut_off(
     user.verify = user.http.verify = str(both)
     probes = probes_of(user, token)
     with HeldKernel(user) as kernel, traffic(probes):
-        put(secured, second)
-        await_on_the_wire(address, second.wire)
-    assert {probe.name: probe.failures for probe in probes if probe.failures} == {}
+        copy_pair(secured, second)
+        wait_until_served(address, second)
+    assert failures_of(probes) == {}
     assert kernel.failures == []
     assert "my certificates" not in secured.run("tljh status", check=False).stdout
 
@@ -213,32 +230,30 @@ def test_replaced_certificate_is_served_at_once_and_nobody_is_cut_off(
 def test_bad_replacement_keeps_the_old_certificate_and_shows_in_status(
     secured, address, user, tmp_path
 ):
-    before = on_the_wire(address)
-    put(secured, new_pair(tmp_path / "old", address, days_ago=800))
+    before = served_certificate(address)
+    copy_pair(secured, new_pair(tmp_path / "old", address, days_ago=800))
     secured.run(
         "timeout 60 sh -c 'until systemctl is-failed -q tljh-cert.service; do "
         "systemctl is-active tljh-cert.path; done'"
     )
-    assert on_the_wire(address) == before
-    shown = secured.run("tljh status", check=False)
-    assert shown.code == 2
-    assert f"https.tls.cert has expired: {PLACE}/hub.crt" in shown.stdout
+    assert served_certificate(address) == before
+    status = secured.run("tljh status", check=False)
+    assert status.code == 2
+    assert f"https.tls.cert has expired: {FOLDER}/hub.crt" in status.stdout
     refused = secured.run("tljh-config reload", check=False)
     assert refused.code == 1 and "has expired" in refused.stderr
 
 
-def test_browser_that_trusts_the_machines_own_authority_meets_no_warning(hub, address, tmp_path):
-    hub.run("systemctl reset-failed tljh-cert.service", check=False)
-    configure(hub, "https: {enabled: true, mode: internal}\n")
-    answer = requests.get(f"http://{address}/hub/ca.crt", allow_redirects=False)
-    assert answer.status_code == 200
-    (tmp_path / "ca.crt").write_bytes(answer.content)
+def test_browser_that_trusts_the_local_authority_meets_no_warning(internal, address, tmp_path):
+    response = requests.get(f"http://{address}/hub/ca.crt", allow_redirects=False)
+    assert response.status_code == 200
+    (tmp_path / "ca.crt").write_bytes(response.content)
     assert requests.get(f"https://{address}/hub/login", verify=str(tmp_path / "ca.crt")).ok
-    complaints = []
+    errors = []
     with page_of(f"https://{address}", trusts=tmp_path / "ca.crt") as page:
         page.on(
             "console",
-            lambda said: complaints.append(said.text) if said.type == "error" else None,
+            lambda line: errors.append(line.text) if line.type == "error" else None,
         )
         page.goto("/hub/login?next=/hub/home")
         page.get_by_label("Username").fill("admin")
@@ -251,13 +266,13 @@ def test_browser_that_trusts_the_machines_own_authority_meets_no_warning(hub, ad
         page.locator(".jp-LauncherCard", has_text="Python 3 (ipykernel)").first.click()
         ready = page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first
         expect(ready).to_be_visible()
-    blocked = [text for text in complaints if re.search("Content.Security|MIME|Referrer", text)]
+    blocked = [text for text in errors if re.search("Content.Security|MIME|Referrer", text)]
     assert blocked == []
 
 
-def test_internal_authority_is_roots_alone(hub):
-    shown = hub.run("stat -c '%a %U' /opt/tljh/state/internal-ca/*").stdout.split("\n")
-    assert set(filter(None, shown)) == {"600 root"}
+def test_internal_authority_is_roots_alone(internal):
+    modes = internal.run("stat -c '%a %U' /opt/tljh/state/internal-ca/*").stdout.split("\n")
+    assert set(filter(None, modes)) == {"600 root"}
 
 
 def test_custom_ports_and_ipv6_lead_to_the_same_place(hub, address):
@@ -266,27 +281,27 @@ def test_custom_ports_and_ipv6_lead_to_the_same_place(hub, address):
         "http: {port: 8080, address: '::1'}\n"
         "https: {enabled: true, mode: internal, port: 8443, address: '::1'}\n",
     )
-    asked = hub.run("curl -sgI 'http://[::1]:8080/hub/login?a=b'").stdout
-    assert "Location: https://[::1]:8443/hub/login?a=b" in asked.replace("\r", "")
+    redirect = hub.run("curl -sgI 'http://[::1]:8080/hub/login?a=b'").stdout
+    assert "Location: https://[::1]:8443/hub/login?a=b" in redirect.replace("\r", "")
     authority = "/opt/tljh/state/internal-ca/ca.crt"
-    answer = hub.run(f"curl -sg --cacert {authority} -D- 'https://[::1]:8443/hub/login'").stdout
-    assert answer.startswith("HTTP/2 200")
-    assert "strict-transport-security" not in answer
+    response = hub.run(f"curl -sg --cacert {authority} -D- 'https://[::1]:8443/hub/login'").stdout
+    assert response.startswith("HTTP/2 200")
+    assert "strict-transport-security" not in response
     with pytest.raises(OSError):
         socket.create_connection((address, 8443), timeout=2)
     assert hub.run("tljh status", check=False).code in (0, 2)
 
 
 def snippet(name: str) -> str:
-    """The text of a file, as the guide has it."""
-    found = re.search(rf"^    # {re.escape(name)}\n((?:    .*\n|\n)+)", GUIDE.read_text(), re.M)
-    assert found, f"the guide has no {name}"
-    return re.sub(r"^    ", "", found[1], flags=re.M)
+    """Return a file's text from the guide."""
+    match = re.search(rf"^    # {re.escape(name)}\n((?:    .*\n|\n)+)", GUIDE.read_text(), re.M)
+    assert match, f"the guide has no {name}"
+    return re.sub(r"^    ", "", match[1], flags=re.M)
 
 
 @dataclass(frozen=True)
-class Server:
-    """Another server in front of the hub: its files as the guide names them, and its start."""
+class FrontServer:
+    """Another server in front of the hub: its files as in the guide, and its start."""
 
     file: str
     cert: str
@@ -295,13 +310,13 @@ class Server:
 
 
 SERVERS = {
-    "nginx": Server(
+    "nginx": FrontServer(
         "/etc/nginx/conf.d/hub.conf",
         "/etc/ssl/hub.crt",
         "/etc/ssl/private/hub.key",
         "rm /etc/nginx/sites-enabled/default && nginx -t && systemctl restart nginx",
     ),
-    "caddy": Server(
+    "caddy": FrontServer(
         "/etc/caddy/Caddyfile",
         "/etc/caddy/hub.crt",
         "/etc/caddy/hub.key",
@@ -310,17 +325,19 @@ SERVERS = {
 }
 
 
-def test_behind_nginx_people_are_who_they_are(hub, address, tmp_path):
-    check_behind("nginx", hub, address, tmp_path)
+def test_behind_nginx_people_are_who_they_are(hub, address, tmp_path, cleanup):
+    check_behind("nginx", hub, address, tmp_path, cleanup)
 
 
 @pytest.mark.long
-def test_behind_caddy_people_are_who_they_are(hub, address, tmp_path):
-    check_behind("caddy", hub, address, tmp_path)
+def test_behind_caddy_people_are_who_they_are(hub, address, tmp_path, cleanup):
+    check_behind("caddy", hub, address, tmp_path, cleanup)
 
 
-def check_behind(name: str, hub, address: str, tmp_path: Path) -> None:
-    """The guide's words for another server, tried out: addresses, cookies, web sockets."""
+def check_behind(
+    name: str, hub, address: str, tmp_path: Path, cleanup: contextlib.ExitStack
+) -> None:
+    """Set another server up as the guide says, and try addresses, cookies and web sockets."""
     server = SERVERS[name]
     configure(
         hub,
@@ -329,23 +346,23 @@ def check_behind(name: str, hub, address: str, tmp_path: Path) -> None:
     )
     install = f"apt-get install -qy --no-install-recommends {name}"
     hub.run(f"{install} || (apt-get update -q && {install})", timeout_s=300)
-    given = new_pair(tmp_path / "given", address)
-    put(hub, given, cert=server.cert, key=server.key)
+    cleanup.callback(hub.run, f"systemctl disable --now {name}", check=False)
+    front = new_pair(tmp_path / "front", address)
+    copy_pair(hub, front, cert=server.cert, key=server.key)
     hub.run(["tee", server.file], input=snippet(server.file).replace("hub.example.org", address))
     hub.run(server.start)
-    user = HubUser(f"https://{address}", "admin", verify=str(given.authority))
+    user = HubUser(f"https://{address}", "admin", verify=str(front.authority))
     user.http.headers["X-Forwarded-For"] = "198.51.100.99"
     user.login(PASSWORD)
     assert all(cookie.secure for cookie in user.http.cookies if cookie.path == "/hub/")
     user.start_server()
     assert user.execute("40 + 2") == "42"
-    mistaken = HubUser(user.url, f"stranger at {name}", verify=user.verify)
+    guesser = HubUser(user.url, f"stranger at {name}", verify=user.verify)
     for header in ("X-Forwarded-For", "X_Forwarded_For", "X-Real-Ip"):
-        mistaken.http.headers[header] = "198.51.100.99"
+        guesser.http.headers[header] = "198.51.100.99"
     for status in (403, 403, 403, 403, 403, 429):
-        mistaken.login("wrong", expected=status)
-    told = hub.run("journalctl -u jupyterhub -o cat --no-pager").stdout
+        guesser.login("wrong", expected=status)
+    log = hub.run("journalctl -u jupyterhub -o cat --no-pager").stdout
     gateway = hub.run("ip route show default").stdout.split()[2]
-    assert f"'stranger at {name}' from {gateway} has to wait" in told
-    assert "@198.51.100.99" not in told and "from 198.51.100.99" not in told
-    hub.run(f"systemctl disable --now {name}")
+    assert f"'stranger at {name}' from {gateway} has to wait" in log
+    assert "@198.51.100.99" not in log and "from 198.51.100.99" not in log

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from session import HubUser, claimed
+from session import HubUser, claim_account
 
 pytestmark = pytest.mark.machine
 
@@ -27,7 +27,7 @@ def hub(installed_shared):
 @pytest.fixture(scope="module")
 def admin(hub):
     """The administrator, after claiming the account and logging in."""
-    user = claimed(hub, hub.url, "admin", PASSWORD)
+    user = claim_account(hub, hub.url, "admin", PASSWORD)
     user.login(PASSWORD)
     return user
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from session import claimed
+from session import claim_account
 from traffic import HeldKernel, probes_of, traffic
 
 pytestmark = pytest.mark.machine
@@ -22,7 +22,7 @@ def hub(installed_shared):
 def user(hub):
     """An administrator with a running server."""
     url = f"http://{hub.address()}"
-    admin = claimed(hub, url, "admin", PASSWORD)
+    admin = claim_account(hub, url, "admin", PASSWORD)
     admin.login(PASSWORD)
     admin.start_server()
     return admin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from session import claimed
+from session import claim_account
 
 pytestmark = pytest.mark.machine
 
@@ -31,7 +31,7 @@ def hub(installed_shared):
 def user(hub):
     """An administrator at work; the hub holds every kind of secret by then."""
     url = f"http://{hub.address()}"
-    admin = claimed(hub, url, "admin", PASSWORD)
+    admin = claim_account(hub, url, "admin", PASSWORD)
     admin.login(PASSWORD)
     admin.start_server()
     hub.run("tljh-config set https.mode internal && tljh-config set https.enabled true")

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from session import HubUser, claimed
+from session import HubUser, claim_account
 
 pytestmark = pytest.mark.machine
 
@@ -99,7 +99,7 @@ def test_an_account_that_is_out_is_refused_by_sshd_and_su(hub):
 def test_who_was_added_in_the_hub_alone_can_be_removed(hub):
     at_work(hub, "dora")
     hub.run("tljh user add --admin boss")
-    boss = claimed(hub, hub.url, "boss", PASSWORD)
+    boss = claim_account(hub, hub.url, "boss", PASSWORD)
     boss.login(PASSWORD)
     assert boss.hub_api("POST", "/users/emil").status_code == 201
     assert person(hub, "emil")["access"] == "added"

@@ -12,7 +12,7 @@ from machine.image import CHECKOUT, DEFAULT_RELEASE, ensure_base, release_of
 from machine.install import ADMIN, CHANNEL, bootstrap_command, local_channel
 from machine.tryout import free_port
 from machine.virtual import VirtualMachine
-from session import HubUser, claimed
+from session import HubUser, claim_account
 
 pytestmark = pytest.mark.long
 
@@ -80,7 +80,7 @@ def test_a_hub_is_installed_and_used_under_a_releases_own_kernel(release_name: s
         for trait in ("start_timeout", "http_timeout"):
             machine.run(f"tljh-config set Spawner.{trait} {EMULATED_START_S}")
         machine.run("tljh-config reload --timeout 600", timeout_s=900)
-        admin = claimed(machine, f"http://127.0.0.1:{port}", ADMIN, "correct-horse-7")
+        admin = claim_account(machine, f"http://127.0.0.1:{port}", ADMIN, "correct-horse-7")
         admin.start_timeout_s = EMULATED_START_S
         admin.login("correct-horse-7")
         admin.start_server()

@@ -1,4 +1,4 @@
-"""Traffic that notices: a request each 20 ms of every kind, and web sockets held open."""
+"""Steady traffic that records every failure: requests of several kinds, and open web sockets."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from session import HubUser, execute_on
 
 EVERY_S = 0.02
 TIMEOUT_S = 90
-# As many as a hub is for; without a bound, a machine too slow for the rate never catches up.
-MOST_WAITING = 100
+# A hub is for about so many users. Without a bound, a machine that is too slow for the rate would
+# never catch up.
+MAX_WAITING = 100
 
 
 @dataclass
 class Probe:
-    """One kind of request, sent every 20 ms while fewer than `MOST_WAITING` wait for an answer."""
+    """A kind of request, sent every 20 ms while fewer than `MAX_WAITING` wait for a response."""
 
     name: str
     send: Callable[[requests.Session], requests.Response]
@@ -31,23 +32,23 @@ class Probe:
     failures: list[str] = field(default_factory=list)
     longest_s: float = 0.0
 
-    def once(self) -> None:
-        began_s = time.monotonic()
+    def send_once(self) -> None:
+        start_s = time.monotonic()
         try:
             with requests.Session() as session:
                 session.trust_env = False
                 session.verify = self.verify
-                answer = self.send(session)
-            if answer.status_code not in self.expected:
-                self.failures.append(f"{answer.status_code}: {answer.text[:200]}")
+                response = self.send(session)
+            if response.status_code not in self.expected:
+                self.failures.append(f"{response.status_code}: {response.text[:200]}")
         except requests.RequestException as error:
             self.failures.append(f"{type(error).__name__}: {error}")
-        self.longest_s = max(self.longest_s, time.monotonic() - began_s)
+        self.longest_s = max(self.longest_s, time.monotonic() - start_s)
         self.sent += 1
 
 
 def probes_of(user: HubUser, token: str) -> list[Probe]:
-    """The login page, a POST to the hub's API, and the user's own server."""
+    """Return probes of the login page, of a POST to the hub's API, and of the user's server."""
     authorized = {"Authorization": f"token {token}"}
     probes = [
         Probe("login page", lambda s: s.get(f"{user.url}/hub/login", timeout=TIMEOUT_S)),
@@ -70,24 +71,29 @@ def probes_of(user: HubUser, token: str) -> list[Probe]:
     return probes
 
 
+def failures_of(probes: list[Probe]) -> dict[str, list[str]]:
+    """Return the failures by the names of the probes that had any."""
+    return {probe.name: probe.failures for probe in probes if probe.failures}
+
+
 @contextmanager
 def traffic(probes: list[Probe]) -> Iterator[None]:
-    """Send all probes for as long as the block runs, then wait for the last answers."""
+    """Send all probes while the block runs, then wait for the last responses."""
     over = threading.Event()
     pending: list[threading.Thread] = []
 
     def keep_sending(probe: Probe) -> None:
-        free = threading.Semaphore(MOST_WAITING)
+        slots = threading.Semaphore(MAX_WAITING)
 
         def send() -> None:
-            probe.once()
-            free.release()
+            probe.send_once()
+            slots.release()
 
         while not over.wait(EVERY_S):
-            if free.acquire(timeout=EVERY_S):
-                one = threading.Thread(target=send)
-                one.start()
-                pending.append(one)
+            if slots.acquire(timeout=EVERY_S):
+                thread = threading.Thread(target=send)
+                thread.start()
+                pending.append(thread)
 
     senders = [threading.Thread(target=keep_sending, args=(probe,)) for probe in probes]
     for sender in senders:
@@ -101,10 +107,10 @@ def traffic(probes: list[Probe]) -> Iterator[None]:
 
 
 class HeldKernel:
-    """A kernel's web socket that is held open and used every second, as an open notebook is.
+    """A kernel's web socket that stays open and is used every second, like an open notebook.
 
-    It has to be read all the time: Jupyter's server pings each 30 seconds, and drops whoever has
-    not answered by the next ping.
+    Jupyter's server pings every 30 seconds and closes a web socket that has not answered by the
+    next ping. Pings are answered while reading, so the socket is read all the time.
     """
 
     def __init__(self, user: HubUser) -> None:
@@ -131,9 +137,9 @@ class HeldKernel:
 
     def _use(self) -> None:
         try:
-            answer = execute_on(self.channel, "40 + 2", self.session)
+            result = execute_on(self.channel, "40 + 2", self.session)
         except (OSError, ValueError, AssertionError, websocket.WebSocketException) as error:
             self.failures.append(f"{type(error).__name__}: {error}")
         else:
-            if answer != "42":
-                self.failures.append(answer)
+            if result != "42":
+                self.failures.append(result)
