@@ -103,12 +103,8 @@ def certificate_path(paths: Paths, key: str) -> Path:
     return acme_dir(paths) / "certificates" / f"{key}.pem"
 
 
-def is_due(not_before: datetime, not_after: datetime, now: datetime) -> bool:
-    """Whether a third of the lifetime, or less, is left."""
-    return now >= renewal_time(not_before, not_after)
-
-
 def renewal_time(not_before: datetime, not_after: datetime) -> datetime:
+    """Return when a third of the lifetime is left."""
     return not_after - (not_after - not_before) / 3
 
 

@@ -127,7 +127,7 @@ def wait_until_served(
             raise TljhError(
                 [
                     Finding(
-                        f"the proxy does not serve its new certificate after {deadline_s:g} s",
+                        f"the proxy does not serve the certificate within {deadline_s:g} s",
                         why=f"{problem}\nlast lines of {PROXY_UNIT}:\n{host.journal(PROXY_UNIT)}",
                         fix="look at the lines above; all of them: sudo journalctl -u traefik -e",
                     )
