@@ -1,11 +1,14 @@
-"""A correct change is never felt, a wrong one never takes the hub down."""
+"""Reloads: a correct change interrupts no user, a wrong one leaves the hub running."""
 
 from __future__ import annotations
+
+import contextlib
 
 import pytest
 
 from session import claim_account
-from traffic import HeldKernel, probes_of, traffic
+from traffic import HeldKernel, failures_of, probes_of, traffic
+from waiting import wait_until
 
 pytestmark = pytest.mark.machine
 
@@ -20,9 +23,12 @@ def hub(installed_shared):
 
 @pytest.fixture(scope="module")
 def user(hub):
-    """An administrator with a running server."""
-    url = f"http://{hub.address()}"
-    admin = claim_account(hub, url, "admin", PASSWORD)
+    """The admin, with a running server."""
+    return admin_of(hub)
+
+
+def admin_of(hub):
+    admin = claim_account(hub, f"http://{hub.address()}", "admin", PASSWORD)
     admin.login(PASSWORD)
     admin.start_server()
     return admin
@@ -30,70 +36,86 @@ def user(hub):
 
 @pytest.fixture(scope="module")
 def token(user):
-    answer = user.hub_api("POST", "/users/admin/tokens", json={"note": "probe"})
-    assert answer.status_code == 201, answer.text
-    return answer.json()["token"]
+    return token_of(user)
 
 
-def is_well(hub) -> bool:
+def token_of(user) -> str:
+    response = user.hub_api("POST", "/users/admin/tokens", json={"note": "probe"})
+    assert response.status_code == 201, response.text
+    return response.json()["token"]
+
+
+def is_working(hub) -> bool:
     return hub.run("tljh status", check=False).code in (0, 2)
 
 
-def test_nobody_loses_a_request_or_a_web_socket_over_reloads_of_hub_and_proxy(hub, user, token):
+def test_nobody_loses_a_request_or_a_web_socket_over_reloads_of_hub_and_proxy(
+    hub, user, token, restored_config
+):
     probes = probes_of(user, token)
     with HeldKernel(user) as kernel, traffic(probes):
         hub.run("tljh-config set services.cull.timeout 7000 && tljh-config reload", timeout_s=180)
         hub.run("tljh-config add-item trusted_proxies 192.0.2.1", timeout_s=60)
-        shown = hub.run("tljh-config plan").stdout
+        plan = hub.run("tljh-config plan").stdout
         hub.run("tljh-config reload", timeout_s=180)
-    assert "users notice nothing" in shown
-    assert {probe.name: probe.failures for probe in probes if probe.failures} == {}
+    assert "users notice nothing" in plan
+    assert failures_of(probes) == {}
     assert min(probe.sent for probe in probes) > 50
     assert kernel.failures == []
 
 
+@contextlib.contextmanager
+def file_with(hub, path: str, text: str):
+    hub.run(["tee", path], input=text)
+    try:
+        yield
+    finally:
+        hub.run(["rm", path])
+
+
 def test_reload_with_a_broken_drop_in_names_the_line_and_touches_nothing(hub, user):
     before = hub.run("systemctl show -p MainPID jupyterhub traefik").stdout
-    hub.run(f"printf 'c.Spawner.debug = True\\nc.Spawner.cmd = [\\n' > {DROP_INS}/bad.py")
-    done = hub.run("tljh-config reload", check=False)
-    hub.run(f"rm {DROP_INS}/bad.py")
+    with file_with(hub, f"{DROP_INS}/bad.py", "c.Spawner.debug = True\nc.Spawner.cmd = [\n"):
+        done = hub.run("tljh-config reload", check=False)
     assert done.code == 1
     assert f"{DROP_INS}/bad.py, line 2" in done.stderr
     assert hub.run("systemctl show -p MainPID jupyterhub traefik").stdout == before
 
 
 def test_a_hub_that_does_not_start_is_rolled_back_with_its_last_words(hub, user):
-    # Passes every check and fails only where systemd runs it.
-    hub.run(
-        f'printf \'import os\\nif os.environ.get("NOTIFY_SOCKET"):\\n'
-        f'    raise SystemExit("the last words")\\n\' > {DROP_INS}/sick.py'
+    # Passes every check, because only systemd sets the variable.
+    text = (
+        'import os\nif os.environ.get("NOTIFY_SOCKET"):\n    raise SystemExit("the last words")\n'
     )
-    done = hub.run("tljh-config reload --timeout 20", check=False, timeout_s=300)
-    hub.run(f"rm {DROP_INS}/sick.py")
+    with file_with(hub, f"{DROP_INS}/sick.py", text):
+        done = hub.run("tljh-config reload --timeout 20", check=False, timeout_s=300)
     assert done.code == 1
     assert "the last words" in done.stderr
     assert "every change was rolled back" in done.stderr
-    assert is_well(hub)
+    assert is_working(hub)
     assert user.api("GET", "/status").status_code == 200
 
 
 def test_a_traefik_rule_that_traefik_cannot_read_is_refused_with_its_place(hub, user):
-    hub.run("printf '[http.routers.mine]\\nrule = \\n' > /opt/tljh/state/rules/mine.toml")
-    done = hub.run("tljh-config reload", check=False)
-    hub.run("rm /opt/tljh/state/rules/mine.toml")
+    with file_with(hub, "/opt/tljh/state/rules/mine.toml", "[http.routers.mine]\nrule = \n"):
+        done = hub.run("tljh-config reload", check=False)
     assert done.code == 1
     assert "/opt/tljh/state/rules/mine.toml, line 2" in done.stderr
-    assert is_well(hub)
+    assert is_working(hub)
 
 
-def test_a_port_that_is_taken_leaves_the_old_one_serving(hub, user):
+@pytest.fixture
+def taken_port(hub, cleanup) -> int:
+    """Run another program that listens at a port."""
+    cleanup.callback(hub.run, "systemctl stop squatter")
     hub.run("systemd-run --unit squatter python3 -m http.server 8081")
-    hub.run(
-        "timeout 20 sh -c 'until ss -ltn | grep -q :8081; do systemctl is-active squatter; done'"
-    )
-    hub.run("tljh-config set http.port 8081")
+    wait_until(lambda: hub.run("ss -Hltn sport = :8081").stdout, "port 8081 is taken", 20)
+    return 8081
+
+
+def test_a_port_that_is_taken_leaves_the_old_one_serving(hub, user, taken_port, restored_config):
+    hub.run(f"tljh-config set http.port {taken_port}")
     done = hub.run("tljh-config reload --timeout 20", check=False, timeout_s=300)
-    hub.run("systemctl stop squatter; tljh-config unset http.port")
     assert done.code == 1
     assert "config.yaml, line" in done.stderr
     assert "cannot listen on :8081: address already in use (held by python3" in done.stderr
@@ -101,14 +123,13 @@ def test_a_port_that_is_taken_leaves_the_old_one_serving(hub, user):
     assert user.http.get(f"{user.url}/hub/login").status_code == 200
 
 
-def test_rollback_brings_back_what_ran_before(hub, user):
-    hub.run("tljh-config reload", check=False)
+def test_rollback_restores_the_state_before(hub, user, restored_config):
     hub.run("tljh-config set services.cull.timeout 7171 && tljh-config reload", timeout_s=180)
     assert "7171" in hub.run("cat /opt/tljh/state/applied/hub.json").stdout
     hub.run("tljh-config rollback", timeout_s=180)
     assert "7171" not in hub.run("cat /opt/tljh/state/applied/hub.json").stdout
     assert "7171" not in hub.run("tljh-config show").stdout
-    assert is_well(hub)
+    assert is_working(hub)
 
 
 def test_a_reload_with_nothing_to_do_restarts_nothing(hub, user):
@@ -145,14 +166,15 @@ def add_migration(hub, revision: str, statement: str) -> None:
     hub.run(f"cat > $(echo {MIGRATIONS})/{revision}_of_a_test.py", input=text)
 
 
-def test_a_migration_of_the_database_is_a_step_that_nobody_feels_or_it_is_undone(hub, user, token):
+def test_a_migration_of_the_database_interrupts_nobody_and_a_failed_one_is_rolled_back(installed):
+    hub, user = installed, admin_of(installed)
     before = schema(hub)
     add_migration(hub, "00000000000a", "CREATE TABLE of_a_test (number INTEGER)")
     assert f"schema {before} -> 00000000000a" in hub.run("tljh-config plan").stdout
-    probes = probes_of(user, token)
+    probes = probes_of(user, token_of(user))
     with traffic(probes):
         hub.run("tljh-config reload --timeout 150", timeout_s=240)
-    assert {probe.name: probe.failures for probe in probes if probe.failures} == {}
+    assert failures_of(probes) == {}
     assert schema(hub) == "00000000000a"
     copies = hub.run("ls /opt/tljh/state/database-copies").stdout.split()
     assert copies == [f"1-{before}.sqlite"]
@@ -163,5 +185,5 @@ def test_a_migration_of_the_database_is_a_step_that_nobody_feels_or_it_is_undone
     assert done.code == 1
     assert "no such table: nowhere" in done.stderr
     assert schema(hub) == "00000000000a"
-    assert is_well(hub)
+    assert is_working(hub)
     assert user.api("GET", "/status").status_code == 200
