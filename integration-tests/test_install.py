@@ -63,7 +63,7 @@ def test_visitors_see_the_progress_and_then_the_hub_and_never_an_error(fresh: Ma
             assert time.monotonic() < end_s and not done.done(), done
         with traffic([probe]):
             told = done.result().stdout
-    assert "ada is an administrator. Set the password here" in told
+    assert "ada is an admin. Set the password here" in told
     assert "username_input" not in first
     assert "username_input" in page(url)
     assert probe.failures == []

@@ -183,6 +183,8 @@ class Run:
         for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
             environ.pop(name, None)
         command: list[str | Path] = [hub.python, "-I", "-m", "tljh", "install", "--answers", "-"]
+        if self.options.json:
+            command.append("--json")
         steps.log("$ " + " ".join(map(str, command)))
         with os.fdopen(reading, encoding="utf-8", errors="replace") as events:
             listener = Thread(target=steps.republish, args=(events,), daemon=True)

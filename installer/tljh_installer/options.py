@@ -287,7 +287,6 @@ def answers(options: Options, hub_environment: Path, events_fd: int) -> dict[str
         "https_port": options.https_port,
         "plan": options.plan,
         "yes": options.yes,
-        "json": options.json,
         "events_fd": events_fd,
         "hub_environment": str(hub_environment),
         "env": dict(options.environment),

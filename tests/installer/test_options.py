@@ -149,7 +149,6 @@ def test_answers_hold_what_tljh_install_reads() -> None:
         "https_port": None,
         "plan": False,
         "yes": True,
-        "json": False,
         "events_fd": 7,
         "hub_environment": "/opt/tljh/versions/hub-1",
         "env": {"PIP_CERT": "/ca.pem"},

@@ -13,8 +13,6 @@ from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import SilentProgress
 from tljh.base.well_known import INSTANCE_HEADER
-from tljh.commands.install import told
-from tljh.commands.reload import advice
 from tljh.engine.journal import Journal
 from tljh.host.fake import FakeHost, Killed
 from tljh.host.interface import FileInfo, Response, Result
@@ -130,24 +128,6 @@ def test_an_install_after_the_claim_expired_makes_one_that_opens_and_a_reload_do
     claim = read_claim(host.read(path) or b"")
     assert claim is not None
     assert claim.is_valid(datetime.now(timezone.utc))
-
-
-def test_a_password_for_somebody_who_has_one_is_told_to_change_nothing(monkeypatch):
-    monkeypatch.setattr("tljh.users.facts.logins", lambda path: ["ada"])
-    host = machine()
-    answers = replace(ANSWERS, passwords={"ada": "another-password"})
-    said = told(host, PATHS, answers, install(host, answers)).as_text()
-    assert "sudo tljh user reset-password ada" in said
-    assert "Set the password here" not in said
-
-
-@pytest.mark.parametrize(("password", "is_told"), [("seven-7", True), ("eight-88", False)])
-def test_a_short_password_of_an_administrator_is_taken_and_told(password, is_told):
-    host = machine()
-    answers = replace(ANSWERS, passwords={"ada": password})
-    said = told(host, PATHS, answers, install(host)).as_text()
-    assert ("has less than 8 characters" in said) == is_told
-    assert password not in said
 
 
 def test_planning_a_first_install_leaves_nothing_behind():
@@ -535,10 +515,3 @@ def test_a_lost_configuration_is_told_and_brought_back_and_shuts_nobody_out():
         install(host)
     rolled_back(host, 1)
     assert host.read(PATHS.config_file) == data
-
-
-def test_who_becomes_administrator_by_a_list_is_told_of_with_the_way_to_a_password():
-    host = machine()
-    outcome = install(host)
-    assert "sudo tljh user claim ada" in (advice(PATHS, outcome) or "")
-    assert advice(PATHS, reload(host, b"users: {admin: [ada], allowed: [bob]}\n")) is None

@@ -46,7 +46,7 @@ CONFIG = Group(
 TLJH = Group(
     "Look after the JupyterHub on this machine.",
     {
-        "install": "tljh.commands.install:install_from",
+        "install": "tljh.commands.install:install_with",
         "status": "tljh.commands.status:status",
         "doctor": "tljh.commands.status:doctor",
         "logs": "tljh.commands.logs:logs",

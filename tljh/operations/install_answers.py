@@ -37,7 +37,6 @@ class Answers:
     http_port: int | None = None
     https_port: int | None = None
     plan: bool = False
-    json: bool = False
     events_fd: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -63,7 +62,6 @@ def read_answers(text: str) -> Answers:
             http_port=options.get("http_port"),
             https_port=options.get("https_port"),
             plan=bool(options.get("plan")),
-            json=bool(options.get("json")),
             events_fd=options.get("events_fd"),
             environment=dict(options.get("env", {})),
         )

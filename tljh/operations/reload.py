@@ -1,0 +1,121 @@
+"""Applying the configuration, and returning to an earlier state of the history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tljh.base.errors import Finding, TljhError
+from tljh.base.paths import Paths
+from tljh.base.progress import Progress
+from tljh.certificates.authority_trust import trust_advice
+from tljh.certificates.facts import CertificateFacts
+from tljh.certificates.local_authority import AUTHORITY, DIRECTORY
+from tljh.certificates.own_files import certificate_warnings
+from tljh.engine.journal import Entry, Journal
+from tljh.engine.plan import Plan
+from tljh.host.interface import Host, HostReader
+from tljh.operations.converge import HEALTH_DEADLINE_S, Outcome, converge, work_out
+from tljh.operations.install_and_reload import request_for
+from tljh.settings.rules.logins import login_warnings
+from tljh.singleuser.checks import isolation_findings
+from tljh.singleuser.disk_limits import quota_findings
+from tljh.singleuser.facts import ServerFacts
+from tljh.singleuser.limits import limits_in
+from tljh.users.claims import claim_file
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A change that was applied.
+
+    `number` is its state in the history; None if there was nothing to do. `kept` is the state
+    that holds the pending edits which a rollback replaced. `advice` is left for the admin to do.
+    """
+
+    plan: Plan
+    number: int | None
+    kept: int | None = None
+    warnings: tuple[Finding, ...] = ()
+    advice: tuple[str, ...] = ()
+
+
+def plan_reload(host: HostReader, paths: Paths) -> Plan:
+    """Return what `reload` would change; changes nothing."""
+    return work_out(host, paths, request_for(host, paths, "plan")).plan
+
+
+def reload(
+    host: Host,
+    paths: Paths,
+    progress: Progress,
+    *,
+    force: frozenset[str] = frozenset(),
+    timeout_s: float = HEALTH_DEADLINE_S,
+) -> Applied:
+    """Apply every change of the configuration, or roll back and raise TljhError.
+
+    `force` names `hub` or `proxy`, which restart even if nothing of theirs changed. The hub has
+    `timeout_s` to answer again.
+    """
+    request = request_for(host, paths, "reload", force=force, timeout_s=timeout_s)
+    return _applied(host, paths, converge(host, paths, request, progress))
+
+
+def history(host: HostReader, paths: Paths) -> tuple[Entry, ...]:
+    """Return the states that were applied, oldest first."""
+    return tuple(Journal(paths.journal_dir).entries(host))
+
+
+def rollback(host: Host, paths: Paths, number: int | None, progress: Progress) -> Applied:
+    """Apply state `number` of the history again; by default, the one before the current.
+
+    Raises TljhError if there is no such state, and if the change was rolled back.
+    """
+    journal = Journal(paths.journal_dir)
+    if number is None:
+        numbers = journal.numbers(host)
+        if len(numbers) < 2:
+            raise TljhError(
+                "there is no earlier state to roll back to",
+                why="the history has only the state as installed",
+                fix="list the states: sudo tljh-config history",
+            )
+        number = numbers[-2]
+    entry = journal.entry(host, number)
+    request = request_for(host, paths, f"rollback {number}", files=entry.files)
+    return _applied(host, paths, converge(host, paths, request, progress))
+
+
+def _applied(host: HostReader, paths: Paths, outcome: Outcome) -> Applied:
+    warnings = [
+        Finding(problem.what, why=problem.why, fix=problem.fix)
+        for problem in (
+            *login_warnings(outcome.config),
+            *certificate_warnings(outcome.config.https, outcome.facts.of(CertificateFacts).files),
+        )
+    ]
+    warnings += outcome.warnings
+    warnings += isolation_findings(host, outcome.config)
+    limits = limits_in(outcome.config, outcome.facts.of(ServerFacts).size)
+    warnings += quota_findings(host, outcome.config, limits)
+    return Applied(
+        outcome.plan,
+        outcome.number,
+        outcome.kept,
+        tuple(warnings),
+        tuple(advice(paths, outcome)),
+    )
+
+
+def advice(paths: Paths, outcome: Outcome) -> list[str]:
+    """Return what is left for the admin to do after this change."""
+    changed = {step.resource.name for step in outcome.plan.steps}
+    lines = [
+        f"{admin} has no password yet. For a link to set it: sudo tljh user claim {admin}"
+        for admin in outcome.config.users.admin
+        if str(claim_file(paths.state_dir, admin)) in changed
+    ]
+    authority = outcome.facts.of(CertificateFacts).authority
+    if authority and any(name.endswith(f"/{DIRECTORY}/{AUTHORITY}") for name in changed):
+        lines.append(trust_advice(outcome.config, authority).as_text())
+    return lines
