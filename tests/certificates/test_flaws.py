@@ -96,18 +96,18 @@ def test_certificate_that_soon_expires_is_a_warning_but_a_short_lived_one_is_not
 @pytest.mark.parametrize(
     ("chain", "key", "told"),
     [
-        (b"hello", HUB.key_pem(), "cert holds no certificate in PEM form"),
-        (b"", HUB.key_pem(), "cert holds no certificate in PEM form"),
+        (b"hello", HUB.key_pem(), "cert contains no certificate in PEM form"),
+        (b"", HUB.key_pem(), "cert contains no certificate in PEM form"),
         (CHAIN[:300], HUB.key_pem(), "cert cannot be read"),
-        (CHAIN, b"hello", "key holds no private key in PEM form"),
-        (CHAIN, HUB.key_pem()[:100], "key holds no private key in PEM form"),
+        (CHAIN, b"hello", "key contains no private key in PEM form"),
+        (CHAIN, HUB.key_pem()[:100], "key contains no private key in PEM form"),
         (CHAIN, HUB.key_pem(b"hush"), "key is a private key with a passphrase"),
     ],
     ids=["text", "nothing", "cut-short", "text-as-key", "key-cut-short", "passphrase"],
 )
 def test_files_that_are_something_else_are_refused(chain, key, told):
     if key.startswith(b"-----BEGIN PRIVATE") and b"-----END" not in key:
-        told = "key holds a private key that cannot be read"
+        told = "key contains a private key that cannot be read"
     assert fatal(chain, key) == [told]
 
 

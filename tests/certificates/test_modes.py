@@ -254,7 +254,7 @@ def test_status_tells_of_a_replacement_that_was_refused_while_the_old_one_is_fin
     assert shown(host).as_json()["last_error"] is None
     place(host, CERT, b"rubbish")
     told = shown(host)
-    assert "holds no certificate" in told.as_json()["last_error"]["what"]
+    assert "contains no certificate" in told.as_json()["last_error"]["what"]
     assert "still is" in told.as_text() and told.exit_code == 0
 
 

@@ -118,12 +118,12 @@ def test_bad_replacement_is_told_with_the_comfort_that_the_old_one_is_served():
     files = read_files(put(FakeHost(), OLD, OLD), HTTPS)
     (finding,) = file_findings(HTTPS, files, pair(GOOD))
     assert "has expired" in finding.what
-    assert finding.why and finding.why.endswith(own.KEPT)
+    assert finding.why and finding.why.endswith(own.STILL_SERVED)
 
 
 def test_certificate_that_nobody_took_up_is_told():
     host = put(FakeHost(), NEW, NEW)
-    assert whats(HTTPS, host, GOOD) == ["a new certificate has not been taken up yet"]
+    assert whats(HTTPS, host, GOOD) == ["a new certificate is not served yet"]
     assert whats(HTTPS, host, NEW) == []
 
 

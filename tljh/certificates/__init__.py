@@ -1,3 +1,3 @@
-"""Certificates: your own, of an authority of this machine, or by ACME."""
+"""Certificates of the hub: the admin's own, from this machine's CA, or by ACME."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is wrong with a certificate and its key, before anybody is served with them. Pure."""
+"""An audit of a certificate and its key before Traefik serves them."""
 
 from __future__ import annotations
 
@@ -33,24 +33,25 @@ CURVES = ("secp256r1", "secp384r1", "secp521r1")
 
 @dataclass(frozen=True)
 class Flaw:
-    """Something wrong with a pair. `is_fatal` ones must not be served; the others are told."""
+    """A mistake in a pair. A pair with a fatal one must not be served; others are warnings."""
 
     part: Part
     what: str
     why: str | None = None
     fix: str | None = None
     is_fatal: bool = True
-    # The key may be the one that is wrong, so naming the other file may mend it.
+    # Either file may be the wrong one, so naming another one for either may fix it.
     is_mismatch: bool = False
 
 
 def judge(chain: bytes, key: bytes, names: Sequence[str], now: datetime) -> list[Flaw]:
-    """All that is wrong with a certificate and its key for a hub that is reached by `names`."""
+    """Return all flaws of a certificate and its key for a hub with these names."""
     try:
         certificates = certificates_of(chain)
     except Unreadable as error:
-        what = "holds no certificate in PEM form" if _is_no_pem(chain) else "cannot be read"
-        return [Flaw("cert", what, why=None if _is_no_pem(chain) else str(error))]
+        if b"CERTIFICATE-----" not in chain:
+            return [Flaw("cert", "contains no certificate in PEM form")]
+        return [Flaw("cert", "cannot be read", why=str(error))]
     public = _public_key(key)
     if isinstance(public, Flaw):
         return [public]
@@ -66,31 +67,27 @@ def judge(chain: bytes, key: bytes, names: Sequence[str], now: datetime) -> list
     return flaws
 
 
-def _is_no_pem(chain: bytes) -> bool:
-    return b"CERTIFICATE-----" not in chain
-
-
 def _public_key(key: bytes) -> PublicKeyTypes | Flaw:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     if b"PRIVATE KEY-----" not in key:
-        return Flaw("key", "holds no private key in PEM form")
+        return Flaw("key", "contains no private key in PEM form")
     try:
         return load_pem_private_key(key, password=None).public_key()
     except TypeError:
         return Flaw(
             "key",
             "is a private key with a passphrase",
-            # Without -out it would be printed.
-            fix="take it off: sudo openssl pkey -in KEY -out NEW-KEY, and name that file",
+            # Without -out, openssl would print the key.
+            fix="remove it: sudo openssl pkey -in KEY -out NEW-KEY, and name that file",
         )
     except (ValueError, UnsupportedAlgorithm) as error:
-        return Flaw("key", "holds a private key that cannot be read", why=str(error))
+        return Flaw("key", "contains a private key that cannot be read", why=str(error))
 
 
 def _of_the_key(leaf: Certificate) -> Iterator[Flaw]:
-    """Keys and serial numbers that OpenSSL takes, and neither Traefik nor browsers do."""
+    """Find keys and serial numbers that OpenSSL accepts, but neither Traefik nor browsers do."""
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -103,34 +100,38 @@ def _of_the_key(leaf: Certificate) -> Iterator[Flaw]:
             "cert",
             "has a key that neither the proxy nor browsers can use",
             why=f"it is on the curve {curve}" if curve else "it is not RSA, ECDSA or Ed25519",
-            fix="have one made for a key on P-256: "
+            fix="request a certificate for a key on P-256: "
             "openssl ecparam -name prime256v1 -genkey -out KEY",
         )
     if leaf.serial_number < 0:
         yield Flaw(
             "cert",
             "has a negative serial number, which the proxy refuses",
-            fix="have one made whose serial number is positive",
+            fix="request a certificate with a positive serial number",
         )
 
 
 def _of_the_pair(certificates: Sequence[Certificate], public: PublicKeyTypes) -> Iterator[Flaw]:
     if _key_of(certificates[0]) == public:
         return
-    later = [n for n, one in enumerate(certificates[1:], 2) if _key_of(one) == public]
+    later = [
+        number
+        for number, certificate in enumerate(certificates[1:], 2)
+        if _key_of(certificate) == public
+    ]
     if later:
         yield Flaw(
             "cert",
             "is not in order: the hub's own certificate must come first",
             why=f"the key belongs to certificate {later[0]} of {len(certificates)}",
-            fix="put the hub's certificate before those of the authorities",
+            fix="put the hub's certificate before those of the CAs",
         )
     else:
         yield Flaw(
             "key",
             "is not the key of the certificate",
             why=f"the certificate is that of {short_name(certificates[0].subject)}",
-            fix="name the key that the certificate was made with",
+            fix="name the key for which the certificate was issued",
             is_mismatch=True,
         )
 
@@ -143,34 +144,36 @@ def _of_the_order(certificates: Sequence[Certificate]) -> Iterator[Flaw]:
                 "is not in order: each certificate must be followed by that of its issuer",
                 why=f"certificate {number} was issued by {short_name(below.issuer)}, "
                 f"certificate {number + 1} is that of {short_name(above.subject)}",
-                fix="put the hub's certificate first, then its issuer's, then that one's issuer's",
+                fix="put the hub's certificate first, then its issuer's, and so on",
             )
             return
 
 
 def _of_the_time(certificates: Sequence[Certificate], now: datetime) -> Iterator[Flaw]:
-    for number, one in enumerate(certificates, 1):
-        which = "" if number == 1 else f" (certificate {number}, of {short_name(one.subject)})"
-        if one.not_valid_after_utc <= now:
+    for number, certificate in enumerate(certificates, 1):
+        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        subject = short_name(certificate.subject)
+        which = "" if number == 1 else f" (certificate {number}, of {subject})"
+        if end <= now:
             yield Flaw(
                 "cert",
                 f"has expired{which}",
-                why=f"it was valid until {one.not_valid_after_utc:%Y-%m-%d %H:%M} UTC",
-                fix="put a new certificate and its key there",
+                why=f"it was valid until {end:%Y-%m-%d %H:%M} UTC",
+                fix="replace both files by a new certificate and its key",
             )
-        elif one.not_valid_before_utc > now:
+        elif begin > now:
             yield Flaw(
                 "cert",
                 f"is not valid yet{which}",
-                why=f"it is from {one.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on, "
-                f"and the clock says {now:%Y-%m-%d %H:%M}",
-                fix="see whether the clock is right: timedatectl",
+                why=f"it is valid from {begin:%Y-%m-%d %H:%M} UTC, "
+                f"and the clock shows {now:%Y-%m-%d %H:%M}",
+                fix="check the clock: timedatectl",
             )
-        elif number == 1 and expires_soon(one.not_valid_before_utc, one.not_valid_after_utc, now):
+        elif number == 1 and expires_soon(begin, end, now):
             yield Flaw(
                 "cert",
-                f"expires on {one.not_valid_after_utc:%Y-%m-%d %H:%M} UTC",
-                fix="put a new certificate and its key there; it is taken up by itself",
+                f"expires on {end:%Y-%m-%d %H:%M} UTC",
+                fix="replace both files by a new certificate and its key; no command is needed",
                 is_fatal=False,
             )
 
@@ -185,25 +188,27 @@ def _of_trust(certificates: Sequence[Certificate]) -> Iterator[Flaw]:
         yield Flaw(
             "cert",
             f"has an RSA key of {public.key_size} bits, which browsers refuse",
-            fix=f"make one with at least {SMALLEST_RSA_BITS}, or an ECDSA key",
+            fix=f"use a key with at least {SMALLEST_RSA_BITS} bits, or an ECDSA key",
             is_fatal=False,
         )
     if leaf.issuer == leaf.subject:
         yield Flaw(
             "cert",
-            "is self-signed: browsers warn of it until each of them is told to trust it",
+            "is self-signed: each browser warns of it until it is set to trust it",
             is_fatal=False,
         )
     elif len(certificates) == 1:
         try:
             leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
         except x509.ExtensionNotFound:
-            return  # an organization's own authority may well sign with its root
+            # A certificate without issuer's address is from an organization's own CA, which may
+            # sign with its root. Then no intermediate certificate is missing.
+            return
         yield Flaw(
             "cert",
-            "holds no chain: some browsers and all programs will not trust it",
+            "contains no chain: some browsers and all programs will not trust it",
             why=f"the certificate of its issuer {short_name(leaf.issuer)} is missing in the file",
-            fix="use the file that the authority calls fullchain, or append its intermediate",
+            fix="use the file that the CA calls fullchain, or append its intermediate certificate",
             is_fatal=False,
         )
 
@@ -221,7 +226,7 @@ def _of_the_names(leaf: Certificate, names: Sequence[str]) -> Iterator[Flaw]:
 
 
 def _key_of(certificate: Certificate) -> PublicKeyTypes | None:
-    """Its public key; None for one of a kind that is not known."""
+    """Return the public key, or None if `cryptography` does not know its kind."""
     from cryptography.exceptions import UnsupportedAlgorithm
 
     try:

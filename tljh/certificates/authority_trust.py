@@ -1,4 +1,4 @@
-"""What people are told who shall trust the machine's own authority."""
+"""Instructions for trusting this machine's own certificate authority (CA)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrustAdvice:
-    """Where the authority's certificate is given away, and what to compare it with."""
+    """Where to get the CA's certificate, and the fingerprint to compare it with."""
 
     url: str
     fingerprint: str
@@ -25,10 +25,10 @@ class TrustAdvice:
     def as_text(self) -> str:
         return "\n".join(
             [
-                "This hub has an authority of its own, which each browser has to trust once:",
+                "This hub has its own certificate authority, which each browser must trust once:",
                 f"  {self.url}",
                 f"  SHA-256 {self.fingerprint}",
-                "  (compare it before you trust it: the address is not protected yet)",
+                "  (compare it before you trust it: the download is not protected)",
                 "Windows   certutil -addstore -user Root FILE",
                 "macOS     sudo security add-trusted-cert -d -r trustRoot "
                 "-k /Library/Keychains/System.keychain FILE",
@@ -49,11 +49,11 @@ def trust_advice(config: Config, authority: Authority) -> TrustAdvice:
 
 
 def authority_url(config: Config, authority: Authority) -> str:
-    """Where the authority's certificate is given away: over plain HTTP, as it comes first."""
+    """Return the URL of the CA's certificate: plain HTTP, as HTTPS is not trusted before."""
     names = read_details(authority.hub).names
-    # The machine's own idea of its name may mean nothing to others; an address does.
-    reached = [name for name in names if is_address(name) and name not in LOOPBACK]
-    name = [*config.https.domains, *reached, *names][0]
+    # Other computers may not know the machine's own host name. So an address comes before it.
+    addresses = [name for name in names if is_address(name) and name not in LOOPBACK]
+    name = [*config.https.domains, *addresses, *names][0]
     port = config.http.port
     host = join_address(name, port) if port != 80 else join_address(name, 80).removesuffix(":80")
     return f"http://{host}{config.base_url}hub/{AUTHORITY_PAGE}"

@@ -1,4 +1,4 @@
-"""Challenges by DNS: certbot's plugins, what each is told, and which package it comes with."""
+"""DNS challenges: certbot's plugins, their options, and their packages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 PROVIDERS: tuple[str, ...] = get_args(Provider)
 
 
-# Lines that a file of credentials must have; what else a plugin knows is its own business.
+# Names that a file of credentials must have; | separates alternatives. The plugin checks the rest.
 NEEDED_LINES = {
     "cloudflare": ("dns_cloudflare_api_token|dns_cloudflare_api_key",),
     "digitalocean": ("dns_digitalocean_token",),
@@ -35,16 +35,16 @@ NEEDED_LINES = {
 
 
 def plugin_packages(config: Config) -> list[str]:
-    """What the hub environment needs for the provider that is chosen.
+    """Return the packages that the hub environment needs for the chosen provider.
 
-    Without a version: the lock has certbot's, and a plugin asks for the same.
+    They have no version: a plugin needs the version of certbot, which the lock has.
     """
     provider = config.https.letsencrypt.dns.provider
     return [f"certbot-dns-{provider}"] if provider else []
 
 
 def plugin_options(request: AcmeRequest) -> list[str]:
-    """certbot's command line for a challenge by DNS."""
+    """Return certbot's options for a DNS challenge."""
     name = f"dns-{request.dns_provider}"
     options = ["--authenticator", name, "--preferred-challenges", "dns"]
     if request.dns_provider in WAITS_ITSELF:
@@ -57,17 +57,18 @@ def plugin_options(request: AcmeRequest) -> list[str]:
 
 
 def plugin_environment(request: AcmeRequest) -> dict[str, str]:
-    """What a plugin takes from its environment: the place of its credentials, never these."""
+    """Return the environment of a plugin: the path of its credentials, never the secrets."""
     if request.dns_provider == "route53" and request.dns_credentials:
         return {"AWS_SHARED_CREDENTIALS_FILE": request.dns_credentials}
     return {}
 
 
 def missing_lines(provider: str, data: bytes) -> list[str]:
-    """Names that a file of credentials should have and has not."""
-    text = data.decode(errors="replace").replace("-", "_")  # plugins take both
+    """Return the names that a file of credentials must have and lacks."""
+    # Plugins accept names with - and with _.
+    text = data.decode(errors="replace").replace("-", "_")
     return [
-        needed.replace("|", " or ")
-        for needed in NEEDED_LINES[provider]
-        if not any(one in text for one in needed.split("|"))
+        line.replace("|", " or ")
+        for line in NEEDED_LINES[provider]
+        if not any(alternative in text for alternative in line.split("|"))
     ]

@@ -1,8 +1,8 @@
-"""An authority of this machine's own, for a hub that has no public name: `https.mode: internal`.
+"""This machine's own certificate authority (CA), for a hub without a public name: mode `internal`.
 
-People trust its certificate once; the hub's certificates are made from it and renewed without
-anybody noticing. The authority can only vouch for names of this machine and of private networks
-(X.509 name constraints), so whoever steals its key cannot pose as a bank.
+Users trust its certificate once. It issues the hub's certificate, which is renewed unnoticed. X.509
+name constraints limit it to names of this machine and of private networks. So a thief of its key
+cannot impersonate other sites.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ HUB, HUB_KEY = "hub.crt", "hub.key"
 AUTHORITY_LIFE = timedelta(days=3650)
 
 
-# What Apple's systems and browsers still accept of a private authority is more than twice this.
+# Apple's systems accept 825 days from a private CA.
 HUB_LIFE = timedelta(days=365)
 
 
-# Clocks of other computers are slow; and this one's, set right by a day at most, must not make
-# an authority that people trust already look like one from the future.
+# Clocks of users' computers may be slow. And a CA that users trust already must not begin in the
+# future when this machine's clock is set back by up to a day.
 BACKDATED = timedelta(days=1)
 
 
-# Always allowed, so that a new address in a LAN does not take a new authority.
+# Always permitted, so that a new address in a LAN needs no new CA.
 PRIVATE_SUFFIXES = ("localhost", "local", "lan", "internal", "home.arpa")
 
 
@@ -64,7 +64,7 @@ PRIVATE_NETWORKS = (
 
 @dataclass(frozen=True)
 class Authority:
-    """The authority's certificate and key, and the hub's made with them; all PEM."""
+    """Certificate and key of the CA, and those of the hub, which it issued; all PEM."""
 
     certificate: bytes
     key: bytes
@@ -72,7 +72,7 @@ class Authority:
     hub_key: bytes
 
     def files(self, state_dir: Path) -> dict[Path, bytes]:
-        """Where each part is kept; all of it readable by root alone."""
+        """Return the contents by path; only root may read them."""
         directory = state_dir / DIRECTORY
         return {
             directory / AUTHORITY: self.certificate,
@@ -83,12 +83,12 @@ class Authority:
 
     @property
     def fingerprint(self) -> str:
-        """As browsers show it when they ask whether to trust it."""
+        """Return the CA's fingerprint as browsers show it when they ask whether to trust it."""
         return fingerprint(self.certificate)
 
 
 def fingerprint(certificate: bytes) -> str:
-    """SHA-256 of a certificate in the form that people compare."""
+    """Return the SHA-256 fingerprint of a certificate in the form AA:BB:…"""
     from cryptography.hazmat.primitives.hashes import SHA256
 
     digest = certificates_of(certificate)[0].fingerprint(SHA256())
@@ -98,7 +98,7 @@ def fingerprint(certificate: bytes) -> str:
 def read_authority(
     host: HostReader, state_dir: Path, https: HttpsSettings, now: datetime | None = None
 ) -> Authority | None:
-    """The authority as it should be, with what is there already; None where none is asked for."""
+    """Return the CA to use, made from the files in `state_dir`; None in other modes."""
     if https.effective_mode != "internal":
         return None
     names = (AUTHORITY, AUTHORITY_KEY, HUB, HUB_KEY)
@@ -112,20 +112,19 @@ def make_authority(
     required: Sequence[str],
     now: datetime,
 ) -> Authority:
-    """The authority and the hub's certificate as they should be at `now`.
+    """Return a usable CA and hub certificate, with what is still good of `kept` (files by name).
 
-    `kept` are the files there are, by name. What is good stays. The hub's certificate is made
-    anew when a name is missing in it or two thirds of its life are over. The authority is
-    only when it is unusable, nearly expired, or may not vouch for one of the `required` names;
-    of the other names, found on the machine, those that it may not vouch for are left out, as
-    everybody has to trust a new authority by hand.
+    The hub gets a new certificate if a name is missing in it, or when two thirds of its life are
+    over. Every user has to trust a new CA by hand. So there is a new CA only if the old one is
+    broken, expires soon, or may not certify one of the `required` names. Other `names` that it may
+    not certify are left out of the hub's certificate.
     """
-    made = _kept_authority(kept, required, now)
-    if made is None:
-        made = _new_authority(names, now)
+    authority = _kept_authority(kept, required, now)
+    if authority is None:
+        authority = _new_authority(names, now)
         kept = {}
-    certificate, key = made
-    names = [name for name in names if _may_vouch_for(certificate, name)]
+    certificate, key = authority
+    names = [name for name in names if _may_certify(certificate, name)]
     chain, hub_key = kept.get(HUB), kept.get(HUB_KEY)
     if chain is None or hub_key is None or not _is_good(chain, hub_key, certificate, names, now):
         chain, hub_key = _new_hub_certificate(certificate, key, names, now)
@@ -135,6 +134,7 @@ def make_authority(
 def _kept_authority(
     kept: Mapping[str, bytes | None], required: Sequence[str], now: datetime
 ) -> tuple[x509.Certificate, EllipticCurvePrivateKey] | None:
+    """Return certificate and key of the CA in `kept`, or None if a new one is needed."""
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -145,31 +145,31 @@ def _kept_authority(
         return None
     if not isinstance(key, EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         return None
-    # One from the future was made under a wrong clock, and is trusted by nobody until then.
+    # A CA that begins in the future was made while the clock was wrong. No browser accepts it now.
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc - HUB_LIFE:
         return None
-    if not all(_may_vouch_for(certificate, name) for name in required):
+    if not all(_may_certify(certificate, name) for name in required):
         return None
     return certificate, key
 
 
-def _may_vouch_for(authority: x509.Certificate, name: str) -> bool:
+def _may_certify(authority: x509.Certificate, name: str) -> bool:
+    """Return whether a CA's name constraints permit a host name or address."""
     from cryptography import x509
 
     try:
-        found = authority.extensions.get_extension_for_class(x509.NameConstraints).value
+        constraints = authority.extensions.get_extension_for_class(x509.NameConstraints).value
     except x509.ExtensionNotFound:
         return False
-    allowed = [one.value for one in found.permitted_subtrees or ()]
+    permitted = [subtree.value for subtree in constraints.permitted_subtrees or ()]
     try:
         address = ipaddress.ip_address(name)
     except ValueError:
-        return any(
-            isinstance(one, str) and (name == one or name.endswith(f".{one}")) for one in allowed
-        )
+        domains = [subtree for subtree in permitted if isinstance(subtree, str)]
+        return any(name == domain or name.endswith(f".{domain}") for domain in domains)
     return any(
-        isinstance(one, (ipaddress.IPv4Network, ipaddress.IPv6Network)) and address in one
-        for one in allowed
+        isinstance(subtree, (ipaddress.IPv4Network, ipaddress.IPv6Network)) and address in subtree
+        for subtree in permitted
     )
 
 
@@ -180,18 +180,19 @@ def _is_good(
     names: Sequence[str],
     now: datetime,
 ) -> bool:
+    """Return whether the hub's certificate fits CA, key and names, and is not due for renewal."""
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
         leaf = certificates_of(chain)[0]
         leaf.verify_directly_issued_by(authority)
-        belongs = load_pem_private_key(key, password=None).public_key() == leaf.public_key()
+        has_key = load_pem_private_key(key, password=None).public_key() == leaf.public_key()
     except Exception:
-        # Whatever is wrong with files of ours, new ones mend it.
+        # Any mistake in our own files is fixed by new ones.
         return False
     life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
     is_fresh = leaf.not_valid_before_utc <= now < leaf.not_valid_after_utc - life / 3
-    return belongs and is_fresh and set(names) <= set(names_of(leaf))
+    return has_key and is_fresh and set(names) <= set(names_of(leaf))
 
 
 def _new_authority(
@@ -204,15 +205,15 @@ def _new_authority(
 
     key = ec.generate_private_key(ec.SECP256R1())
     title = _title(f"JupyterHub authority of {names[0]}, {now:%Y-%m-%d}")
-    allowed: list[x509.GeneralName] = [x509.DNSName(one) for one in PRIVATE_SUFFIXES]
-    allowed += [x509.IPAddress(ipaddress.ip_network(one)) for one in PRIVATE_NETWORKS]
+    permitted: list[x509.GeneralName] = [x509.DNSName(suffix) for suffix in PRIVATE_SUFFIXES]
+    permitted += [x509.IPAddress(ipaddress.ip_network(network)) for network in PRIVATE_NETWORKS]
     for name in names:
         try:
             address = ipaddress.ip_address(name)
         except ValueError:
-            allowed.append(x509.DNSName(name))
+            permitted.append(x509.DNSName(name))
         else:
-            allowed.append(x509.IPAddress(ipaddress.ip_network(address)))
+            permitted.append(x509.IPAddress(ipaddress.ip_network(address)))
     builder = (
         x509.CertificateBuilder()
         .subject_name(title)
@@ -225,7 +226,7 @@ def _new_authority(
         .add_extension(_usage(is_authority=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(
-            x509.NameConstraints(permitted_subtrees=allowed, excluded_subtrees=None),
+            x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None),
             critical=True,
         )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -293,7 +294,7 @@ def _title(text: str) -> x509.Name:
 
 
 def _common_name(names: Sequence[str]) -> str:
-    """A name to show; OpenSSL would hold an address in this place against the constraints."""
+    """Return a name to show; OpenSSL checks an address here as a host name, and refuses it."""
     hosts = [name for name in names if isinstance(_general_name(name).value, str)]
     return hosts[0] if hosts else f"hub at {names[0]}"
 

@@ -1,4 +1,4 @@
-"""By which names and addresses this machine is reached, as it knows itself."""
+"""The names and addresses by which other computers may reach this machine."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ from collections.abc import Iterable
 from tljh.base.errors import TljhError
 from tljh.host.interface import HostReader
 
-# `hostname --fqdn` asks the network, which may not answer.
+# `hostname --fqdn` asks DNS servers, which may not answer.
 FQDN_TIMEOUT_S = 5
 
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-# Bridges of containers and virtual machines: nobody comes that way.
+# Interfaces of containers and virtual machines, which no browser reaches.
 _INNER = re.compile(r"(docker|br-|veth|virbr|cni|podman|lxc|lxd|flannel|cali)")
 
 
 _HOST_NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
 
 
-def machine_names(host: HostReader, wanted: Iterable[str]) -> tuple[str, ...]:
-    """All names for a certificate of this machine: what is configured first, loopback last."""
-    own = [one for one in (_said(host, "hostname"), _said(host, "hostname", "--fqdn")) if one]
-    own += [f"{one}.local" for one in own[:1] if "." not in one]
-    return tuple(dict.fromkeys((*wanted, *own, *addresses(host), *LOOPBACK)))
+def machine_names(host: HostReader, configured: Iterable[str]) -> tuple[str, ...]:
+    """Return all names for a certificate of this machine: `configured` first, loopback last."""
+    outputs = (_host_name(host, "hostname"), _host_name(host, "hostname", "--fqdn"))
+    names = [name for name in outputs if name]
+    # By multicast DNS, a machine is known as NAME.local in its LAN.
+    names += [f"{name}.local" for name in names[:1] if "." not in name]
+    return tuple(dict.fromkeys((*configured, *names, *addresses(host), *LOOPBACK)))
 
 
 def is_address(name: str) -> bool:
@@ -39,28 +41,29 @@ def is_address(name: str) -> bool:
     return True
 
 
-def _said(host: HostReader, *argv: str) -> str | None:
+def _host_name(host: HostReader, *argv: str) -> str | None:
+    """Run a command that prints a host name; None for a failure or a name that means nothing."""
     try:
-        done = host.query(argv, timeout_s=FQDN_TIMEOUT_S)
+        result = host.query(argv, timeout_s=FQDN_TIMEOUT_S)
     except TljhError:
         return None
-    name = done.out.strip().lower()
-    if not done.ok or not _HOST_NAME.fullmatch(name) or name.startswith("localhost"):
+    name = result.out.strip().lower()
+    if not result.ok or not _HOST_NAME.fullmatch(name) or name.startswith("localhost"):
         return None
     return name
 
 
 def addresses(host: HostReader) -> list[str]:
-    """Addresses that others may know this machine by; not those that change every day."""
-    shown = host.query(["ip", "-json", "address", "show", "scope", "global"])
-    if not shown.ok or not shown.out.strip():
+    """Return the global addresses of this machine, without those that IPv6 changes every day."""
+    result = host.query(["ip", "-json", "address", "show", "scope", "global"])
+    if not result.ok or not result.out.strip():
         return []
-    found = []
-    for interface in json.loads(shown.out):
+    stable = []
+    for interface in json.loads(result.out):
         if _INNER.match(interface.get("ifname", "")):
             continue
         for entry in interface.get("addr_info", ()):
             if entry.get("temporary") or entry.get("deprecated") or "local" not in entry:
                 continue
-            found.append(str(ipaddress.ip_address(entry["local"])))
-    return found
+            stable.append(str(ipaddress.ip_address(entry["local"])))
+    return stable

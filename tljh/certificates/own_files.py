@@ -1,4 +1,4 @@
-"""A certificate of one's own: the files that `https.tls` names, and what is wrong with them."""
+"""The admin's own certificate: the files that `https.tls` names, and the mistakes in them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from tljh.settings.sections.https import MOST_FILE_BYTES
 if TYPE_CHECKING:
     from tljh.settings.sections.https import HttpsSettings
 
-# A certificate and its key are copied one after the other.
+# How long the second file may come after the first: an admin copies one after the other.
 SECOND_FILE_S = 5.0
 
 
 POLL_S = 0.2
 
 
-KEPT = "the certificate that was served before still is"
+STILL_SERVED = "the previous certificate is still served"
 
 
-# Content by path; None for a file that cannot be read.
+# Contents by path; None for a file that cannot be read.
 Files = Mapping[str, bytes | None]
 
 
 def pair_problems(https: HttpsSettings, files: Files, now: datetime | None = None) -> list[Problem]:
-    """What is wrong with both files together, as problems of their settings.
+    """Return the flaws of the two files as problems of their settings.
 
-    Says nothing where one is missing, which is another check's to tell.
+    Without one of the files there are none here: another check reports that it is missing.
     """
     chain, key = files.get(https.tls.cert), files.get(https.tls.key)
     if chain is None or key is None:
@@ -50,7 +50,8 @@ def _problem(https: HttpsSettings, flaw: Flaw) -> Problem:
         what = "https.tls.key is not the key of https.tls.cert"
     else:
         what = f"{setting} {flaw.what}: {path}"
-    # A `set` of one of the two has to be possible before the other follows.
+    # An admin changes the two settings one after the other, and in between they do not match. So
+    # this problem must not refuse a `set`.
     fatal = "incomplete" if flaw.is_mismatch else "error"
     return Problem(
         ("https", "tls", flaw.part),
@@ -62,22 +63,27 @@ def _problem(https: HttpsSettings, flaw: Flaw) -> Problem:
 
 
 def own_certificate(https: HttpsSettings, files: Files, served: TlsPair | None = None) -> TlsPair:
-    """The pair to serve. Raises TljhError, naming the file, for one that must not be.
+    """Return the pair to serve. Raises TljhError, with the file's name, for one with fatal flaws.
 
-    What is `served` already goes on: an expired certificate must not be in the way of every
-    other change, such as shutting somebody out.
+    A pair that is `served` already is returned with flaws, too. Otherwise an expired certificate
+    would block every other change, such as removing a user.
     """
     chain, key = (_content(https, part, files) for part in ("cert", "key"))
-    fatal = [one for one in pair_problems(https, files) if one.severity != "warning"]
+    fatal = [problem for problem in pair_problems(https, files) if problem.severity != "warning"]
     pair = _as_served(chain, key)
     if fatal and (pair is None or pair != served):
         raise TljhError(
             [
-                Finding(one.what, Place(getattr(https.tls, str(one.path[-1]))), one.why, one.fix)
-                for one in fatal
+                Finding(
+                    problem.what,
+                    Place(getattr(https.tls, str(problem.path[-1]))),
+                    problem.why,
+                    problem.fix,
+                )
+                for problem in fatal
             ]
         )
-    assert pair is not None, "what cannot be read was told as a problem"
+    assert pair is not None, "a pair that cannot be read has fatal problems"
     return pair
 
 
@@ -90,42 +96,46 @@ def _as_served(chain: bytes, key: bytes) -> TlsPair | None:
 
 def _content(https: HttpsSettings, part: str, files: Files) -> bytes:
     path = getattr(https.tls, part)
-    found = files.get(path)
-    if found is None:
+    content = files.get(path)
+    if content is None:
         raise TljhError(
             f"https.tls.{part} names a file that cannot be read: {path}",
             fix=f"put the file there, or: sudo tljh-config set https.tls.{part} /its/path",
         )
-    return found
+    return content
 
 
 def read_files(host: HostReader, https: HttpsSettings) -> Files:
+    """Read the files that the settings name."""
     names = [name for name in (https.tls.cert, https.tls.key) if name]
     return {name: host.read(Path(name), most_bytes=MOST_FILE_BYTES) for name in names}
 
 
 def await_pair(host: HostReader, https: HttpsSettings) -> None:
-    """Wait a moment for the second of two files, when the first has just been replaced."""
+    """Wait until both files match, at most SECOND_FILE_S: one may be replaced before the other."""
     end_s = host.monotonic_s() + SECOND_FILE_S
     while host.monotonic_s() < end_s:
         files = read_files(host, https)
         is_whole = None not in files.values()
-        if is_whole and all(one.severity == "warning" for one in pair_problems(https, files)):
+        problems = pair_problems(https, files)
+        if is_whole and all(problem.severity == "warning" for problem in problems):
             return
         host.pause(POLL_S)
 
 
-def not_taken_up(https: HttpsSettings, files: Files, served: TlsPair | None) -> Iterator[Finding]:
-    """Why the files as they are now are not what is served."""
+def unserved_findings(
+    https: HttpsSettings, files: Files, served: TlsPair | None
+) -> Iterator[Finding]:
+    """Report why Traefik does not serve the files as they are."""
     try:
         own = own_certificate(https, files, served)
     except TljhError as error:
-        for one in error.findings:
-            why = f"{one.why}\n{KEPT}" if one.why else KEPT
-            yield Finding(one.what, one.where, why, one.fix)
+        for finding in error.findings:
+            why = f"{finding.why}\n{STILL_SERVED}" if finding.why else STILL_SERVED
+            yield Finding(finding.what, finding.where, why, finding.fix)
         return
     if served != own:
-        what = "a new certificate has not been taken up yet"
+        what = "a new certificate is not served yet"
         yield Finding(what, Place(https.tls.cert), fix="sudo tljh cert renew")
 
 
@@ -135,13 +145,13 @@ def file_findings(
     served: TlsPair | None,
     now: datetime | None = None,
 ) -> Iterator[Finding]:
-    """Why the files as they are now are not what is served, and when they will have expired."""
-    yield from not_taken_up(https, files, served)
+    """Report why Traefik does not serve the files as they are, and that they expire soon."""
+    yield from unserved_findings(https, files, served)
     for problem in pair_problems(https, files, now):
         if "expires" in problem.what:
             yield Finding(problem.what, Place(https.tls.cert), problem.why, problem.fix)
 
 
 def certificate_warnings(https: HttpsSettings, files: Files) -> list[Problem]:
-    """What browsers will complain of, though it is served."""
+    """Return the flaws with which the certificate is served all the same."""
     return pair_problems(https, files) if https.effective_mode == "tls" else []

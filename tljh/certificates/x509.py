@@ -1,7 +1,6 @@
-"""What a certificate with its chain says, and which names it is for.
+"""Certificates and their keys in PEM form: what they contain, and which names they cover.
 
-Everything here is pure: bytes in PEM form and a time go in. `cryptography` is imported when it
-is used, because most commands never look at a certificate.
+`cryptography` is imported where it is used: the import is slow, and most commands need none of it.
 """
 
 from __future__ import annotations
@@ -19,28 +18,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TlsPair:
-    """A certificate with its chain, and the key to it, both as PEM."""
+    """A certificate with its chain, and its key, both as PEM."""
 
     chain: bytes
     key: bytes
 
     @property
     def name(self) -> str:
-        """Changes with the content, so that a renewed certificate is a new pair of files."""
+        """Return a name that depends on the content: a renewed certificate gets new files."""
         return hashlib.sha256(self.chain + b"\0" + self.key).hexdigest()[:16]
 
 
-# What our clock and that of an authority may differ by.
+# By how much this machine's clock may differ from that of a CA.
 CLOCK_SKEW = timedelta(minutes=10)
 
 
-# A certificate that has less than this left, or a tenth of its life, is told of.
+# A certificate that is valid for less than this, or for less than a tenth of its life, is reported.
 SHORT_S = 14 * 24 * 3600
 
 
 @dataclass(frozen=True)
 class CertificateDetails:
-    """What people want to know of a certificate; times are in UTC."""
+    """The readable fields of a certificate; times are in UTC."""
 
     names: tuple[str, ...]
     subject: str
@@ -59,16 +58,16 @@ class CertificateDetails:
         return self.not_before - CLOCK_SKEW <= now < self.not_after
 
     def days_left(self, now: datetime) -> float:
-        """Negative once it has expired."""
+        """Return the days until it expires, negative afterwards."""
         return (self.not_after - now).total_seconds() / 86400
 
 
 class Unreadable(ValueError):
-    """Text that holds no certificate, or a broken one."""
+    """A text without a certificate, or with a broken one."""
 
 
 def certificates_of(chain: bytes) -> list[Certificate]:
-    """The certificates of a PEM file in their order. Raises Unreadable where there is none."""
+    """Parse the certificates of a PEM file, in their order. Raises Unreadable without any."""
     from cryptography import x509
 
     try:
@@ -78,7 +77,7 @@ def certificates_of(chain: bytes) -> list[Certificate]:
 
 
 def read_details(chain: bytes) -> CertificateDetails:
-    """What the first certificate of a chain says. Raises Unreadable."""
+    """Read the first certificate of a chain. Raises Unreadable."""
     from cryptography.hazmat.primitives.hashes import SHA256
 
     leaf = certificates_of(chain)[0]
@@ -95,35 +94,36 @@ def read_details(chain: bytes) -> CertificateDetails:
 
 
 def names_of(leaf: Certificate) -> tuple[str, ...]:
-    """Host names and addresses that a certificate is for."""
+    """Return the host names and addresses that a certificate is for."""
     from cryptography import x509
 
     try:
-        found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return ()
-    hosts = found.get_values_for_type(x509.DNSName)
-    addresses = found.get_values_for_type(x509.IPAddress)
+    hosts = names.get_values_for_type(x509.DNSName)
+    addresses = names.get_values_for_type(x509.IPAddress)
     return (*hosts, *(str(address) for address in addresses))
 
 
 def covers(name: str, offered: Sequence[str]) -> bool:
-    """Whether a certificate for `offered` covers a host name or address, as browsers see it."""
-    wanted = name.lower().rstrip(".")
+    """Return whether a certificate for `offered` covers a host name or address, as in browsers."""
+    host = name.lower().rstrip(".")
     try:
-        return str(ipaddress.ip_address(wanted)) in offered
+        return str(ipaddress.ip_address(host)) in offered
     except ValueError:
         pass
-    _, dot, parent = wanted.partition(".")
-    stars = {f"*.{parent}"} if dot and "." in parent else set()
-    return any(one.lower() in {wanted, *stars} for one in offered)
+    _, dot, parent = host.partition(".")
+    # A wildcard stands for one label, and not below a top-level domain.
+    wildcards = {f"*.{parent}"} if dot and "." in parent else set()
+    return any(entry.lower() in {host, *wildcards} for entry in offered)
 
 
 def as_pem(chain: bytes, key: bytes) -> tuple[bytes, bytes]:
-    """The same certificates and key, written as every program reads them.
+    """Write certificates and key as plain PEM, which every program reads.
 
-    Files may hold byte order marks, old line ends, indentation and remarks, which OpenSSL
-    overlooks and Traefik does not. Raises ValueError or TypeError for what cannot be read.
+    Files may contain byte order marks, old line ends, indentation and remarks. OpenSSL skips them,
+    Traefik refuses them. Raises ValueError or TypeError for what cannot be read.
     """
     from cryptography.hazmat.primitives.serialization import (
         Encoding,
@@ -132,23 +132,25 @@ def as_pem(chain: bytes, key: bytes) -> tuple[bytes, bytes]:
         load_pem_private_key,
     )
 
-    certificates = b"".join(one.public_bytes(Encoding.PEM) for one in certificates_of(chain))
+    certificates = b"".join(
+        certificate.public_bytes(Encoding.PEM) for certificate in certificates_of(chain)
+    )
     private = load_pem_private_key(key, password=None)
     return certificates, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def expires_soon(not_before: datetime, not_after: datetime, now: datetime) -> bool:
-    """Whether so little is left that somebody should be told; short-lived ones get a tenth."""
+    """Return whether less than SHORT_S is left, or a tenth of the life of a short-lived one."""
     alarm_s = min(SHORT_S, (not_after - not_before).total_seconds() / 10)
     return (not_after - now).total_seconds() < alarm_s
 
 
 def short_name(name: Name) -> str:
-    """The part of a distinguished name that people know it by."""
+    """Return the part of a distinguished name that is shown: common name or organization."""
     from cryptography.x509.oid import NameOID
 
     for kind in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
-        found = name.get_attributes_for_oid(kind)
-        if found:
-            return str(found[0].value)
-    return name.rfc4514_string() or "somebody without a name"
+        attributes = name.get_attributes_for_oid(kind)
+        if attributes:
+            return str(attributes[0].value)
+    return name.rfc4514_string() or "an issuer without a name"

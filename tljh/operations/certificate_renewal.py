@@ -21,7 +21,7 @@ from tljh.certificates.acme import AcmeSource, acme_source
 from tljh.certificates.acme_request import STAGING
 from tljh.certificates.authority_trust import TrustAdvice, trust_advice
 from tljh.certificates.facts import CertificateFacts
-from tljh.certificates.own_files import await_pair, not_taken_up
+from tljh.certificates.own_files import await_pair, unserved_findings
 from tljh.certificates.resources import authority_resources
 from tljh.certificates.x509 import CertificateDetails, TlsPair, covers, read_details
 from tljh.engine.apply import recover
@@ -263,7 +263,8 @@ def _refused_files(now: Applied) -> dict[str, object] | None:
     """Why somebody's own files are not what is served."""
     https, facts = now.config.https, now.facts
     found = next(
-        not_taken_up(https, facts.of(CertificateFacts).files, facts.of(ProxyFacts).served), None
+        unserved_findings(https, facts.of(CertificateFacts).files, facts.of(ProxyFacts).served),
+        None,
     )
     return {**found.as_json(), "at": None} if found else None
 
