@@ -14,7 +14,7 @@ from tljh.base.paths import Paths
 from tljh.base.progress import SilentProgress
 from tljh.conda.environment import RequiredPackage
 from tljh.conda.resource import UserEnvironmentPresent
-from tljh.engine.apply import Occasion, apply, begun, recover
+from tljh.engine.apply import Occasion, apply, recover, started_early
 from tljh.engine.journal import Journal
 from tljh.engine.plan import Plan, plan
 from tljh.engine.resource import Resource
@@ -88,7 +88,7 @@ class Machine:
     def carry_out(self, planned: Plan, meanwhile: Callable[[], None] = lambda: None) -> None:
         occasion = Occasion("root", "test", {})
         progress = SilentProgress()
-        with begun(planned, self.host, progress) as started:
+        with started_early(planned, self.host, progress) as started:
             meanwhile()
             apply(
                 started, self.host, self.journal, occasion, progress=progress, health=lambda: None

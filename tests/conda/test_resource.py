@@ -38,7 +38,7 @@ def break_off(machine: Machine, after: int, *specs: str) -> None:
     # applied directly: `apply` would catch the exception and roll back.
     try:
         planned = machine.plan(machine.environment(*specs))
-        machine.journal.begin(machine.host, who="", command="", changes=(), files={})
+        machine.journal.begin(machine.host, user="", command="", changes=(), files={})
         machine.journal.intend(machine.host, 1, planned.steps[0].resource)
         with pytest.raises(Killed):
             from tljh.base.progress import SilentProgress

@@ -221,7 +221,7 @@ def test_a_migration_past_its_deadline_is_reverted(host, state, monkeypatch):
 def test_killed_at_any_moment_the_next_run_converges(host, state, moment):
     host.dies_at = moment
     journal = Journal(state / "journal")
-    journal.begin(host, who="", command="", changes=(), files={})
+    journal.begin(host, user="", command="", changes=(), files={})
     with pytest.raises(Killed):
         for number, step in enumerate(planned(host).steps, start=1):
             journal.intend(host, number, step.resource)

@@ -29,7 +29,7 @@ def host(monkeypatch):
     for directory in (python.parent.parent, python.parent):
         found.mkdir(directory, mode=0o755)
     found.write(python, b"", mode=0o755)
-    monkeypatch.setattr("tljh.users.facts.logins", lambda path: ["ada"])
+    monkeypatch.setattr("tljh.users.facts.read_logins", lambda path: ["ada"])
     return found
 
 
@@ -90,7 +90,7 @@ def test_an_answer_of_somebody_else_on_the_port_is_not_taken_for_the_hub(host):
 def test_an_administrator_without_a_password_is_told_and_a_fault_once_no_link_opens(
     host, monkeypatch
 ):
-    monkeypatch.setattr("tljh.users.facts.logins", lambda path: [])
+    monkeypatch.setattr("tljh.users.facts.read_logins", lambda path: [])
     path = PATHS.state_dir / "claims/ada.json"
     host.write(path, new_claim("ada").as_bytes(), mode=0o600)
     assert whats(host) == ["administrator ada has not set a password yet"]

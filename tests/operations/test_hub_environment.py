@@ -1,4 +1,4 @@
-"""When the hub's environment is built anew, and with what."""
+"""When the hub's environment is rebuilt, and with what."""
 
 from __future__ import annotations
 
@@ -29,4 +29,4 @@ def test_what_was_built_with_what_is_asked_for_stays():
 def test_a_plugin_that_is_removed_takes_along_what_it_asked_for():
     needed = rebuild("", ["there"], ["there", "tljh-a"])
     assert needed.specs == ()
-    assert str(needed) == "the hub environment is built anew without tljh-a"
+    assert str(needed) == "the hub environment is rebuilt without tljh-a"

@@ -180,7 +180,7 @@ def test_rules_that_vanished_are_loaded_by_a_reload_that_changes_nothing_else(ho
     nft.loaded = False
     _, found = LoadedRules(UNIT).planned(host, frozenset())
     assert found.summary.startswith("restart")
-    assert LoadedRules(UNIT, are_wanted=False).planned(host, frozenset()) is None
+    assert LoadedRules(UNIT, keeps_table=False).planned(host, frozenset()) is None
 
 
 def test_person_without_subordinates_is_alone():

@@ -85,7 +85,7 @@ class History:
             {
                 "number": entry.number,
                 "time": entry.time,
-                "who": entry.who,
+                "user": entry.user,
                 "command": entry.command,
                 "changes": list(entry.changes),
             }
@@ -97,7 +97,7 @@ class History:
             return "the history is empty: nothing was applied yet"
         lines = []
         for entry in self.entries:
-            lines.append(f"{entry.number:>4}  {entry.time}  {entry.who}  {entry.command}")
+            lines.append(f"{entry.number:>4}  {entry.time}  {entry.user}  {entry.command}")
             lines += [f"      {change}" for change in entry.changes[:MAX_PRINTED_CHANGES]]
             if len(entry.changes) > MAX_PRINTED_CHANGES:
                 lines.append(f"      and {len(entry.changes) - MAX_PRINTED_CHANGES} more")

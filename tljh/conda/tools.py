@@ -16,7 +16,7 @@ from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.conda import engine
 from tljh.conda.channels import format_channels, package_environment
-from tljh.engine.file_resources import file_image, put_back
+from tljh.engine.file_resources import read_image, restore_image
 from tljh.engine.resource import Difference, Record, Resource, RollbackMethod, Stage
 from tljh.host.interface import Host, HostReader
 
@@ -110,7 +110,7 @@ class CondaTools(Resource):
             "existed": False,
             "is_built": self.lock is not None,
             "existed_before": host.info(self.paths.conda) is not None,
-            "wrappers": [file_image(host, self._command(name)) for name in COMMANDS],
+            "wrappers": [read_image(host, self._command(name)) for name in COMMANDS],
         }
 
     def apply(self, host: Host, progress: Progress) -> None:
@@ -149,7 +149,7 @@ class CondaTools(Resource):
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
         for image in record["wrappers"]:
-            put_back(host, image)
+            restore_image(host, image)
         if record["is_built"]:
             engine.revert(host, {k: record[k] for k in ("prefix", "other", "number", "existed")})
         elif not record["existed_before"]:

@@ -1,4 +1,4 @@
-"""Account resources."""
+"""Groups, and the accounts that services run as, as resources."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class Group(Resource):
         return self.group
 
     def difference(self, host: HostReader) -> Difference | None:
-        found = host.group(self.group)
-        if found is None:
+        current = host.group(self.group)
+        if current is None:
             return Difference("+", ", ".join(sorted(self.members or ())))
-        if self.members is None or set(found.members) == self.members:
+        if self.members is None or set(current.members) == self.members:
             return None
-        joins = [f"+{name}" for name in sorted(self.members - set(found.members))]
-        leaves = [f"-{name}" for name in sorted(set(found.members) - self.members)]
+        joins = [f"+{name}" for name in sorted(self.members - set(current.members))]
+        leaves = [f"-{name}" for name in sorted(set(current.members) - self.members)]
         return Difference("~", " ".join(joins + leaves))
 
     def before(self, host: HostReader) -> Record:
-        found = host.group(self.group)
-        return {"group": self.group, "members": list(found.members) if found else None}
+        current = host.group(self.group)
+        return {"group": self.group, "members": list(current.members) if current else None}
 
     def apply(self, host: Host, progress: Progress) -> None:
         if host.group(self.group) is None:
@@ -55,17 +55,17 @@ class Group(Resource):
 
 
 def _set_members(host: Host, group: str, members: frozenset[str]) -> None:
-    found = host.group(group)
-    now = set(found.members) if found else set()
-    for name in sorted(members - now):
+    entry = host.group(group)
+    current = set(entry.members) if entry else set()
+    for name in sorted(members - current):
         host.add_to_group(name, group)
-    for name in sorted(now - members):
+    for name in sorted(current - members):
         host.remove_from_group(name, group)
 
 
 @dataclass(frozen=True)
 class SystemUser(Resource):
-    """An account that a service runs as: no login, no home of its own, a group of its name."""
+    """An account that a service runs as: no login, no home directory, a group with its name."""
 
     user: str
     home: Path

@@ -16,25 +16,24 @@ from tljh.host.interface import Host
 
 HealthCheck = Callable[[], None]
 
-
 EDITS_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True)
 class Occasion:
-    """Why something is applied, for the history: who, by which command, with which files.
+    """Why a plan is applied, for the history: the user behind sudo, the command, the files.
 
-    `unapplied` are the current files, where no state of the history has them.
+    `unapplied` holds the current files, if no state of the history has them.
     """
 
-    who: str
+    user: str
     command: str
     files: Mapping[str, bytes]
     unapplied: Mapping[str, bytes] | None = None
 
 
 @contextmanager
-def begun(plan: Plan, host: Host, progress: Progress) -> Iterator[Plan]:
+def started_early(plan: Plan, host: Host, progress: Progress) -> Iterator[Plan]:
     """Start slow steps in the background; on exit, stop those that were not applied."""
     steps = []
     try:
@@ -59,7 +58,7 @@ def apply(
 ) -> int | None:
     """Apply a plan; return the number of its history entry, or None when nothing changed.
 
-    Files that differ from those of the last entry are an entry even if nothing follows from them.
+    Files that differ from those of the current state become a state even if no step follows.
     When a step or the health check fails, or the process is interrupted, every change is rolled
     back, last first, and the reason is raised as TljhError.
     """
@@ -67,7 +66,7 @@ def apply(
         return None
     journal.begin(
         host,
-        who=occasion.who,
+        user=occasion.user,
         command=occasion.command,
         changes=tuple(f"{step.difference.sign} {step.title}" for step in plan.steps),
         files=occasion.files,
@@ -90,8 +89,9 @@ def apply(
 def recover(host: Host, journal: Journal, progress: Progress, edits: Path | None = None) -> bool:
     """Roll back what a killed run left unfinished; return whether there was such a run.
 
-    Every command that changes the machine starts with this, under the lock. `edits` is the lock
-    for edits of config.yaml: an edit between reading it and restoring it would be lost.
+    Every command that changes the machine calls this first, under the lock of an apply. `edits`
+    is the lock for edits of config.yaml: an edit that falls between comparing that file with its
+    before-image and restoring it would be lost.
     """
     if not journal.is_pending(host):
         return False
@@ -108,8 +108,8 @@ def recover(host: Host, journal: Journal, progress: Progress, edits: Path | None
 def roll_back(host: Host, journal: Journal, progress: Progress) -> list[Finding]:
     """Revert the pending entry's changes, last first; return what could not be reverted.
 
-    Reverting twice is the same as once, so an interrupted rollback simply runs again. A rollback
-    that cannot finish leaves the entry pending, and the next command tries again.
+    Reverting twice has the same result as reverting once, so an interrupted rollback runs again
+    from its start. A rollback that cannot finish leaves the entry pending for the next command.
     """
     problems: list[Finding] = []
     intents = journal.intents(host)
@@ -121,13 +121,14 @@ def roll_back(host: Host, journal: Journal, progress: Progress) -> list[Finding]
                 progress.note(note)
         except (TljhError, OSError) as error:
             problems.append(_not_reverted(intent.kind, intent.name, error))
+    # Only now may units start again: one that starts earlier could read files of both states.
     for intent in intents:
         try:
             Resource.of_kind(intent.kind).settle(host, intent.record)
         except (TljhError, OSError) as error:
             problems.append(_not_reverted(intent.kind, intent.name, error))
     if not problems:
-        journal.drop(host)
+        journal.set_aside(host)
     return problems
 
 

@@ -1,4 +1,4 @@
-"""Apt resource."""
+"""Debian packages as a resource."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tljh.host.interface import Host, HostReader
 
 @dataclass(frozen=True)
 class AptPackages(Resource):
-    """Debian packages that shall be installed; kept when all else is undone."""
+    """Debian packages that must be installed; a rollback keeps them."""
 
     packages: tuple[str, ...]
 
@@ -41,4 +41,5 @@ class AptPackages(Resource):
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
-        """Nothing: other packages may need them by now."""
+        # Other packages may depend on these since; removing them could break the machine.
+        return

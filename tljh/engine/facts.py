@@ -1,7 +1,7 @@
 """What a plan knows of the machine besides the configuration: read before planning, never written.
 
-Each part of tljh reads its own facts (`facts.py` of its folder) into a frozen value of its own
-class; `Facts` holds one of each.
+Each part of tljh reads its own facts (`facts.py` of its folder) into a frozen value whose class it
+declares; `Facts` holds one value of each class.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ T = TypeVar("T")
 class AdminsDirectory:
     """A directory where admins keep files that belong to each state of the history.
 
-    `name` is the directory's name in the history.
+    `name` is the directory's name in the history, `place` its path; files with other endings, and
+    hidden ones, are ignored.
     """
 
     name: str

@@ -1,4 +1,7 @@
-"""File resources."""
+"""Files, directories, links and their permissions as resources.
+
+Each is rolled back by restoring an image: what was at the path before the change.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,8 @@ def _describe(info: FileInfo) -> str:
     return f"{info.mode:04o} {info.owner}:{info.group}"
 
 
-def file_image(host: HostReader, path: Path) -> Record:
-    """What stands at `path`: enough to put it back with `put_back`. Directories without content."""
+def read_image(host: HostReader, path: Path) -> Record:
+    """Read what is at `path`, for `restore_image`: everything but the content of a directory."""
     info = host.info(path)
     image: Record = {"path": str(path)}
     if info is None:
@@ -34,18 +37,21 @@ def file_image(host: HostReader, path: Path) -> Record:
     return image
 
 
-def put_back(host: Host, image: Mapping[str, Any]) -> None:
-    """Bring a path back to its image; a directory that was not there goes only when it is empty."""
+def restore_image(host: Host, image: Mapping[str, Any]) -> None:
+    """Make a path what its image says; remove it where the image has none.
+
+    A directory that did not exist before is removed only when it is empty.
+    """
     path = Path(image["path"])
-    now = host.info(path)
+    current = host.info(path)
     kind = image.get("kind")
     if kind is None:
-        if now is not None and not (now.kind == "directory" and host.listdir(path)):
+        # A directory with files in it: an admin or a user may have put them there since.
+        if current is not None and not (current.kind == "directory" and host.listdir(path)):
             host.remove(path)
         return
-    if now is not None and now.kind != kind:
+    if current is not None and current.kind != kind:
         host.remove(path)
-        now = None
     access = {"mode": image["mode"], "owner": image["owner"], "group": image["group"]}
     if kind == "file":
         host.write(path, base64.b64decode(image["data"]), **access)
@@ -59,17 +65,18 @@ def _digest(data: bytes | None) -> str | None:
     return None if data is None else hashlib.sha256(data).hexdigest()
 
 
-def _written_since(host: HostReader, record: Record) -> bool:
-    """Whether somebody wrote to the path after we left it as `left` tells."""
+def _was_edited(host: HostReader, record: Record) -> bool:
+    """Return whether the file is neither what it was before the change, nor what we wrote."""
     before = base64.b64decode(record["data"]) if "data" in record else None
-    return _digest(host.read(Path(record["path"]))) not in (record["left"], _digest(before))
+    return _digest(host.read(Path(record["path"]))) not in (record["written"], _digest(before))
 
 
 class PathResource(Resource):
-    """What stands at one path; undone by putting back what stood there.
+    """What is at one path; a rollback restores what was there before.
 
-    Where the record says what we left there (`left`), the path is one that people write to: a
-    run that was killed is undone minutes or days later, and not over what they wrote since.
+    Files that admins edit, too, have the digest of what we wrote in their record (`written`; null:
+    we removed the file). The rollback of a killed run may happen days later: it must not overwrite
+    an edit that the admin made since, so it leaves such a file alone.
     """
 
     path: Path
@@ -79,19 +86,19 @@ class PathResource(Resource):
         return str(self.path)
 
     def before(self, host: HostReader) -> Record:
-        return file_image(host, self.path)
+        return read_image(host, self.path)
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> str | None:
-        if "left" in record and _written_since(host, record):
-            return f"{record['path']} was written to since, and stays as it is"
-        put_back(host, record)
+        if "written" in record and _was_edited(host, record):
+            return f"{record['path']} was edited since, so it is not rolled back"
+        restore_image(host, record)
         return None
 
 
 @dataclass(frozen=True)
 class Directory(PathResource):
-    """A directory with its owner and mode; what lies in it is others' business."""
+    """A directory with its owner and mode; its content is not ours."""
 
     path: Path
     mode: int
@@ -122,7 +129,7 @@ class Directory(PathResource):
 class File(PathResource):
     """A file with exactly this content; `secret` keeps the content out of plans.
 
-    `is_admins` is for a file that people write to as well: an undo respects what they wrote.
+    `is_admins` is for a file that admins edit, too: a rollback never overwrites their edit.
     """
 
     path: Path
@@ -137,7 +144,7 @@ class File(PathResource):
 
     def before(self, host: HostReader) -> Record:
         image = super().before(host)
-        return {**image, "left": _digest(self.data)} if self.is_admins else image
+        return {**image, "written": _digest(self.data)} if self.is_admins else image
 
     def difference(self, host: HostReader) -> Difference | None:
         info = host.info(self.path)
@@ -168,12 +175,12 @@ class File(PathResource):
             difflib.unified_diff(
                 old.decode(errors="replace").splitlines(),
                 self.data.decode(errors="replace").splitlines(),
-                "now",
-                "then",
+                "current",
+                "planned",
                 lineterm="",
                 n=1,
             )
-        )[2:]
+        )[2:]  # without the two header lines
         added = sum(line.startswith("+") for line in diff)
         removed = sum(line.startswith("-") for line in diff)
         return Difference("~", f"+{added} -{removed}", diff)
@@ -184,7 +191,7 @@ class File(PathResource):
 
 @dataclass(frozen=True)
 class Access(Resource):
-    """Who may read and write what is there already; the content is others' business."""
+    """Owner and mode of a path whose content is not ours; a missing path stays missing."""
 
     path: Path
     mode: int
@@ -229,7 +236,7 @@ class Access(Resource):
 
 @dataclass(frozen=True)
 class Symlink(PathResource):
-    """A symbolic link; pointing the hub's link elsewhere is how its environment is swapped."""
+    """A symbolic link; retargeting the hub's link swaps the hub environment in one rename."""
 
     path: Path
     target: str
@@ -241,13 +248,13 @@ class Symlink(PathResource):
         info = host.info(self.path)
         if info is not None and info.kind != "symlink":
             raise TljhError(
-                f"{self.path} is a {info.kind} that we did not make, where a link is needed",
+                f"{self.path} is a {info.kind} that tljh did not make, where a link is needed",
                 fix=f"move it away: sudo mv {self.path} {self.path}.old",
             )
-        now = host.readlink(self.path)
-        if now == self.target:
+        current = host.readlink(self.path)
+        if current == self.target:
             return None
-        return Difference("+" if now is None else "~", f"-> {self.target}")
+        return Difference("+" if current is None else "~", f"-> {self.target}")
 
     def apply(self, host: Host, progress: Progress) -> None:
         host.symlink(self.path, self.target)
@@ -255,9 +262,9 @@ class Symlink(PathResource):
 
 @dataclass(frozen=True)
 class Absent(PathResource):
-    """A file or link that shall be gone; a directory only when it is empty.
+    """A path without a file, a link or an empty directory; a directory with files stays.
 
-    `is_admins` is for what people put there: an undo respects what they put there since.
+    `is_admins` is for an admin's file: a rollback never overwrites one that was put there since.
     """
 
     path: Path
@@ -267,7 +274,7 @@ class Absent(PathResource):
 
     def before(self, host: HostReader) -> Record:
         image = super().before(host)
-        return {**image, "left": None} if self.is_admins else image
+        return {**image, "written": None} if self.is_admins else image
 
     def difference(self, host: HostReader) -> Difference | None:
         info = host.info(self.path)

@@ -1,6 +1,6 @@
-"""Rules for sudo as a resource: tried by visudo before they count.
+"""Rules for sudo as a resource, checked by visudo before they are written.
 
-A mistake in any of sudo's files takes sudo away from everybody.
+A mistake in one of sudo's files disables sudo for every user.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ TIMEOUT_S = 30
 
 @dataclass(frozen=True)
 class Sudoers(File):
-    """A file of rules; sudo demands that it is root's, and not writable."""
+    """A file of rules; sudo ignores one that is not owned by root, or writable by others."""
 
     mode: int = 0o440
 
     kind: ClassVar[str] = "sudoers"
 
     def apply(self, host: Host, progress: Progress) -> None:
-        tried = host.run(
+        check = host.run(
             ["visudo", "--check", "--file=-"], timeout_s=TIMEOUT_S, stdin=self.data.decode()
         )
-        if not tried.ok:
+        if not check.ok:
             raise TljhError(
-                f"sudo would not take the rules for {self.path}",
-                why=(tried.err or tried.out).strip(),
-                fix="report this; sudo goes on with the rules that it has",
+                f"sudo would refuse the rules for {self.path}",
+                why=(check.err or check.out).strip(),
+                fix="report this as a bug of tljh; sudo keeps its current rules",
             )
         super().apply(host, progress)

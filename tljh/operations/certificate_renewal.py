@@ -26,7 +26,7 @@ from tljh.certificates.resources import authority_resources
 from tljh.certificates.x509 import CertificateDetails, TlsPair, covers, read_details
 from tljh.engine.apply import recover
 from tljh.engine.facts import Facts
-from tljh.engine.file_resources import file_image, put_back
+from tljh.engine.file_resources import read_image, restore_image
 from tljh.engine.journal import Journal
 from tljh.host.interface import Host, HostReader
 from tljh.operations.facts import read_facts, with_files
@@ -167,14 +167,14 @@ def serve(host: Host, paths: Paths, progress: Progress) -> bool:
 
 def _exchange_checked(host: Host, now: Applied, certificate: TlsPair) -> None:
     file = now.paths.traefik_dir / "dynamic" / TLS_FILE
-    image = file_image(host, file)
+    image = read_image(host, file)
     swap_certificate(host, dynamic_inputs(now.config, now.facts, now.paths), certificate)
     if not host.unit("traefik.service").is_active:
         return  # whoever stopped it finds the new one when it starts
     try:
         wait_until_served(host, https_endpoint(now.config), certificate.chain)
     except BaseException:
-        put_back(host, image)
+        restore_image(host, image)
         raise
     remove_unused_pairs(host, now.paths)
 

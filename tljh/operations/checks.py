@@ -1,6 +1,6 @@
-"""Run the checks of `tljh status` and `tljh doctor`; the installation's own are declared here.
+"""Run the checks of `tljh status` and `tljh doctor`, and declare those of the installation itself.
 
-`status` runs the quick ones, `doctor` all of them.
+`status` runs the quick checks, `doctor` all of them.
 """
 
 from __future__ import annotations
@@ -12,19 +12,25 @@ from tljh.base.errors import Finding, Place, TljhError
 from tljh.base.findings import Severity
 from tljh.base.paths import Paths
 from tljh.base.well_known import HUB_UNIT, PROXY_UNIT
+from tljh.engine.journal import Journal
 from tljh.host.interface import HostReader
 from tljh.operations.facts import read_facts
-from tljh.operations.hub_environment import BOOTSTRAP, built_on
+from tljh.operations.hub_environment import BOOTSTRAP, python_of_hub_environment
 from tljh.operations.installed_config import load_configuration, standing_configuration
 from tljh.operations.parts import PARTS
 from tljh.plugins.checks import Check, Result, Subject
 
 UNITS = (PROXY_UNIT, HUB_UNIT)
 
-# More automatic restarts than this since the last start mean that the unit fails repeatedly.
+# So many automatic restarts since the last start mean that the unit fails repeatedly.
 MANY_RESTARTS = 3
 
 LOW_DISK_BYTES = 1 << 30
+
+# The bootstrap builds on the system's own Python if that is new enough; see `_python`.
+SYSTEM_PYTHON = "/usr/bin/python3"
+OLDEST_PYTHON = (3, 10)
+PRINT_PYTHON = "import os,sys;print(os.path.realpath(sys.executable),*sys.version_info[:2])"
 
 
 @dataclass(frozen=True)
@@ -37,23 +43,23 @@ class Reported:
 
 
 def all_checks() -> list[Check]:
-    """Return the installation's own checks and those of all parts."""
+    """Return the checks of the installation itself, then those of every part."""
     return [*CHECKS, *(check for part in PARTS for check in part.checks)]
 
 
 def run_checks(subject: Subject, *, quick_only: bool) -> list[Reported]:
-    """Run the checks; a check that fails itself is a finding, and the others still run."""
+    """Run the checks. One that fails itself becomes a finding, and the others still run."""
     reported = []
-    for item in all_checks():
-        if quick_only and not item.is_quick:
+    for check in all_checks():
+        if quick_only and not check.is_quick:
             continue
         try:
             reported += [
-                Reported(item.name, severity, finding) for severity, finding in item.look(subject)
+                Reported(check.name, severity, finding) for severity, finding in check.look(subject)
             ]
         except (TljhError, OSError) as error:
-            finding = Finding(f"the check {item.name} could not be made", why=str(error))
-            reported.append(Reported(item.name, Severity.DEGRADED, finding))
+            finding = Finding(f"the check `{check.name}` failed", why=str(error))
+            reported.append(Reported(check.name, Severity.DEGRADED, finding))
     return reported
 
 
@@ -88,7 +94,7 @@ def _installed(subject: Subject) -> Iterator[Result]:
         yield (
             Severity.BROKEN,
             Finding(
-                "the hub environment is not usable: its Python is gone",
+                "the hub environment is not usable: its Python is missing",
                 where=Place(str(subject.paths.hub)),
                 why="a distribution upgrade replaces the system's Python",
                 fix="rebuild it: run bootstrap.py again",
@@ -134,43 +140,37 @@ def _units(subject: Subject) -> Iterator[Result]:
 
 
 def _unfinished(subject: Subject) -> Iterator[Result]:
-    if subject.host.info(subject.paths.journal_dir / "pending") is not None:
+    pending = Journal(subject.paths.journal_dir).pending
+    if subject.host.info(pending) is not None:
         yield (
             Severity.DEGRADED,
             Finding(
-                "an earlier change was cut off half-way",
-                where=Place(str(subject.paths.journal_dir / "pending")),
-                fix="any change takes it back first; for example: sudo tljh-config reload",
+                "an earlier change was interrupted and is not rolled back yet",
+                where=Place(str(pending)),
+                fix="the next change rolls it back first; for example: sudo tljh-config reload",
             ),
         )
 
 
 def _python(subject: Subject) -> Iterator[Result]:
-    """Whether a rebuild would stand on another Python: the one in use may lose its libraries."""
-    built = built_on(subject.host, subject.paths)
-    # As the bootstrap looks for one: the system's own, where it is new enough.
-    asked = subject.host.query([SYSTEM_PYTHON, "-I", "-S", "-c", _PRINT_PYTHON])
-    path, *version = asked.out.split() or [""]
-    if built is None or path in ("", built) or tuple(map(int, version)) < OLDEST_PYTHON:
+    """Report a distribution upgrade that changed the Python below the hub environment.
+
+    The environment still refers to the old Python, whose libraries the upgrade may have removed.
+    """
+    current = python_of_hub_environment(subject.host, subject.paths)
+    answer = subject.host.query([SYSTEM_PYTHON, "-I", "-S", "-c", PRINT_PYTHON])
+    path, *version = answer.out.split() or [""]
+    if current is None or path in ("", current) or tuple(map(int, version)) < OLDEST_PYTHON:
         return
     yield (
         Severity.BROKEN,
         Finding(
-            "the system's Python changed under the hub environment",
+            "the hub environment was built on another Python than the system's current one",
             where=Place(str(subject.paths.hub)),
-            why=f"it was built on {built}, {SYSTEM_PYTHON} is {path} now",
+            why=f"it was built on {current}, {SYSTEM_PYTHON} is {path} now",
             fix=f"rebuild it: sudo python3 {subject.paths.hub / BOOTSTRAP}",
         ),
     )
-
-
-SYSTEM_PYTHON = "/usr/bin/python3"
-
-
-OLDEST_PYTHON = (3, 10)
-
-
-_PRINT_PYTHON = "import os,sys;print(os.path.realpath(sys.executable),*sys.version_info[:2])"
 
 
 def _permissions(subject: Subject) -> Iterator[Result]:
@@ -181,23 +181,24 @@ def _permissions(subject: Subject) -> Iterator[Result]:
             yield (
                 Severity.DEGRADED,
                 Finding(
-                    f"{path} can be read by others than root",
+                    f"{path} can be read by other users than root",
                     why=f"its mode is {info.mode:04o}",
-                    fix="sudo tljh-config reload brings it right",
+                    fix="a reload closes it: sudo tljh-config reload",
                 ),
             )
 
 
 def _disk(subject: Subject) -> Iterator[Result]:
     for path in ("/", "/home", str(subject.paths.prefix)):
-        shown = subject.host.query(["df", "--output=avail", "-B1", path])
-        number = shown.out.split()[-1] if shown.ok and shown.out.split() else ""
-        if number.isdigit() and int(number) < LOW_DISK_BYTES:
+        answer = subject.host.query(["df", "--output=avail", "-B1", path])
+        lines = answer.out.split()
+        free = lines[-1] if answer.ok and lines else ""
+        if free.isdigit() and int(free) < LOW_DISK_BYTES:
             yield (
                 Severity.DEGRADED,
                 Finding(
-                    f"the file system of {path} is nearly full: {int(number) >> 20} MiB left",
-                    fix=f"see what takes the room: sudo du -xh {path} | sort -h | tail",
+                    f"the file system of {path} is nearly full: {int(free) >> 20} MiB left",
+                    fix=f"list the largest directories: sudo du -xh {path} | sort -h | tail",
                 ),
             )
 

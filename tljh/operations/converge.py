@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tljh.base.errors import Finding
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
-from tljh.engine.apply import Occasion, apply, begun, recover
+from tljh.engine.apply import Occasion, apply, recover, started_early
 from tljh.engine.facts import Facts
 from tljh.engine.file_resources import Absent, File
 from tljh.engine.journal import Journal
@@ -139,7 +139,7 @@ def converge(host: Host, paths: Paths, request: Request, progress: Progress) -> 
         if outcome.rebuild:
             environment = build(host, paths, outcome.rebuild, progress)
             outcome = work_out(host, paths, replace(request, hub_environment=environment))
-        planned = held.enter_context(begun(outcome.plan, host, progress))
+        planned = held.enter_context(started_early(outcome.plan, host, progress))
         warnings = rehearse(host, outcome, progress)
         files = files_of(outcome.facts, outcome.config_bytes)
         # A rollback replaces what admins wrote; what no state has becomes a state of its own.

@@ -1,8 +1,8 @@
-"""When the hub's environment has to be another one, and having it built beside the one in use.
+"""Find out whether the hub environment must be rebuilt, and have the bootstrap build a new one.
 
-The bootstrap that built an environment lies in it and builds the next: there is one builder.
-A new environment is referred to by nobody until the hub's link is flipped, so building it
-changes nothing that runs.
+There is one builder: the bootstrap. Each environment has a copy of the bootstrap that built it,
+which builds the next one. Nothing refers to a new environment until the hub's link is changed, so
+a build affects nothing that runs.
 """
 
 from __future__ import annotations
@@ -21,22 +21,20 @@ from tljh.host.interface import Host, HostReader
 if TYPE_CHECKING:
     from tljh.settings.root import Config
 
+# In a hub environment: what it was built with, and the bootstrap that built it.
 STAMP = Path("share/tljh/environment.json")
-
-
 BOOTSTRAP = Path("share/tljh/bootstrap.py")
 
-
-# Downloads included, on a slow line.
+# Includes downloads on a slow connection.
 BUILD_TIMEOUT_S = 1800.0
 
 
 @dataclass(frozen=True)
 class Rebuild:
-    """Why the environment in use is not the one that the configuration asks for.
+    """The difference between the current environment and what the configuration asks for.
 
-    `specs` are the configuration's own: the builder asks the plugins of the new environment,
-    which may be others than those of the one in use, what they add.
+    `specs` holds the packages of the configuration alone. Plugins ask for more, but the plugins
+    of the new environment may differ from the current ones, so the builder asks those.
     """
 
     specs: tuple[str, ...]
@@ -46,13 +44,16 @@ class Rebuild:
     def __str__(self) -> str:
         parts = [f"with {', '.join(self.added)}"] if self.added else []
         parts += [f"without {', '.join(self.removed)}"] if self.removed else []
-        return f"the hub environment is built anew {' and '.join(parts)}"
+        return f"the hub environment is rebuilt {' and '.join(parts)}"
 
 
 def rebuild_needed(
     host: HostReader, paths: Paths, config: Config, from_plugins: Sequence[str]
 ) -> Rebuild | None:
-    """Compare what admins and plugins ask for with what the environment in use was built with."""
+    """Compare the packages that admins and plugins ask for with those of the current environment.
+
+    Returns None if they are the same, or if the environment has no stamp (a developer's own).
+    """
     stamp = host.read(paths.hub / STAMP)
     if stamp is None:
         return None
@@ -64,39 +65,39 @@ def rebuild_needed(
     return Rebuild(tuple(sorted(own)), tuple(sorted(specs - before)), tuple(sorted(before - specs)))
 
 
-def built_on(host: HostReader, paths: Paths) -> str | None:
-    """The real path of the Python that the environment in use was built on."""
+def python_of_hub_environment(host: HostReader, paths: Paths) -> str | None:
+    """Return the real path of the Python that the current environment was built on."""
     link = host.readlink(paths.hub)
     stamp = host.read(paths.prefix / link / STAMP) if link else None
-    # The builder's key: path, tag of the byte code, architecture.
+    # The builder writes three words: path, tag of the byte code, architecture.
     return str(json.loads(stamp)["wanted"]["python"]).rsplit(" ", 2)[0] if stamp else None
 
 
 def configured_packages(config: Config) -> list[str]:
-    """What the configuration asks for, by name or by what it makes necessary."""
+    """Return the packages that the configuration names, or that one of its settings needs."""
     from tljh.certificates.dns_providers import plugin_packages
 
     return [*config.plugins.packages, *config.hub.packages, *plugin_packages(config)]
 
 
 def build(host: Host, paths: Paths, rebuild: Rebuild, progress: Progress) -> Path:
-    """Have the environment built; returns where it is.
+    """Have the bootstrap build the environment; return its path.
 
-    Raises TljhError with the builder's findings; the environment in use is not touched.
+    Raises TljhError with the bootstrap's findings; the current environment stays as it is.
     """
-    kept = json.loads(host.read(paths.state_dir / "environment.json") or b"{}")
-    question = {"prefix": str(paths.prefix), "specs": list(rebuild.specs), "env": kept}
+    variables = json.loads(host.read(paths.kept_environment) or b"{}")
+    order = {"prefix": str(paths.prefix), "specs": list(rebuild.specs), "env": variables}
     with progress.step(str(rebuild)):
-        done = host.run(
+        result = host.run(
             [f"{paths.hub}/bin/python", f"{paths.hub}/{BOOTSTRAP}", "--build-hub-environment"],
             timeout_s=BUILD_TIMEOUT_S,
-            stdin=json.dumps(question),
+            stdin=json.dumps(order),
         )
     try:
-        answer = json.loads(done.out.strip().splitlines()[-1])
+        answer = json.loads(result.out.strip().splitlines()[-1])
     except (ValueError, IndexError):
         raise TljhError(
-            "the hub environment could not be built", why=(done.err or done.out)[-2000:]
+            "the hub environment could not be built", why=(result.err or result.out)[-2000:]
         ) from None
     if "errors" in answer:
         raise TljhError([_finding(item) for item in answer["errors"]])

@@ -1,10 +1,9 @@
-"""What the hub environment shall have besides the locked packages, a requirement a line.
+"""Print the packages that a hub environment needs in addition to the locked ones, one a line.
 
     <hub environment>/bin/python -m tljh.operations.hub_packages [--from-plugins]
 
-With --from-plugins only what plugins ask for, not what the configuration names. Asked by
-whoever builds the environment, from inside the one that is being built, so that plugins that
-were just installed can ask for more.
+With --from-plugins, only what plugins ask for, not what the configuration names. The bootstrap runs
+this inside the environment that it builds: plugins that it has just installed may ask for more.
 """
 
 from __future__ import annotations
@@ -22,25 +21,25 @@ from tljh.operations.installed_config import load_configuration
 from tljh.plugins.manager import contributions
 
 
-def wanted_packages(host: HostReader, paths: Paths, from_plugins: Iterable[str]) -> list[str]:
-    """What config.yaml asks for, and what plugins ask for."""
+def required_packages(host: HostReader, paths: Paths, from_plugins: Iterable[str]) -> list[str]:
+    """Return the packages of config.yaml, then those of plugins, without duplicates."""
     data = host.read(paths.config_file)
-    own: list[str] = []
+    configured: list[str] = []
     if data is not None:
         config = load_configuration(host, paths, data, Path(sys.prefix))
-        own = configured_packages(config)
-    return list(dict.fromkeys([*own, *from_plugins]))
+        configured = configured_packages(config)
+    return list(dict.fromkeys([*configured, *from_plugins]))
 
 
 def main() -> int:
     try:
-        wanted = list(contributions().hub_pip_packages)
+        packages = list(contributions().hub_pip_packages)
         if "--from-plugins" not in sys.argv[1:]:
-            wanted = wanted_packages(RealReader(), paths_from_environment(), wanted)
+            packages = required_packages(RealReader(), paths_from_environment(), packages)
     except TljhError as error:
         print(error, file=sys.stderr)
         return int(error.exit_code)
-    print("\n".join(wanted))
+    print("\n".join(packages))
     return 0
 
 

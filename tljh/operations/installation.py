@@ -1,6 +1,7 @@
-"""What the installation itself needs on the machine, whatever its parts are.
+"""The resources of the installation itself, which belong to no part.
 
-Packages, groups, directories, the hub's link, config.yaml, and the commands with their completion.
+Debian packages, groups, directories, the hub's link, config.yaml, and both commands with their
+completion.
 """
 
 from __future__ import annotations
@@ -22,14 +23,16 @@ from tljh.operations.needrestart import needrestart_resources
 from tljh.plugins.manager import Contributions
 
 SUDOERS = f"""\
-# Written by tljh: administrators of the hub may become root.
+# Written by tljh: admins of the hub may become root.
 %{ADMINS_GROUP} ALL = (ALL) NOPASSWD: ALL
 Defaults exempt_group = {ADMINS_GROUP}
 """
 
-# Debian's /etc/profile replaces the PATH that a server was given by the system's own.
+# Debian's /etc/profile sets PATH to the system's default, also in a terminal of a user's server.
+# The `python` of such a terminal would not be the one of the kernels, so this puts the user
+# environment first again.
 PROFILE = """\
-# Written by tljh: in the server of one of the hub's users the user environment comes first.
+# Written by tljh: in a server of the hub, the user environment comes first.
 if [ -n "${{JUPYTERHUB_USER-}}" ]; then
     case "$PATH" in
         {bin}:*) ;;
@@ -38,11 +41,11 @@ if [ -n "${{JUPYTERHUB_USER-}}" ]; then
 fi
 """
 
-# A link into the environment would end in "not found" where a distribution upgrade removed its
-# Python, so the command is a small script that says what to do then.
+# A distribution upgrade may remove the Python of the hub environment. A link to the command in
+# that environment would then fail with "not found", so the command is a script that prints the fix.
 COMMAND = """\
 #!/bin/sh
-# Written by tljh: the hub's own command, or what to do where it cannot run.
+# Written by tljh: runs the command of the hub environment, or prints how to rebuild that.
 if [ -x {hub}/bin/python ]; then exec {hub}/bin/{name} "$@"; fi
 echo "error: {name} cannot run: the Python that {hub} was built on is gone" >&2
 echo "  why: a distribution upgrade replaces it; the hub runs until it is restarted" >&2
@@ -54,10 +57,10 @@ exit 1
 def installation_resources(
     facts: Facts, paths: Paths, plugins: Contributions, *, writes_configuration: bool
 ) -> list[Resource]:
-    """Return the installation's own resources.
+    """Return the resources that belong to no part.
 
-    Without `writes_configuration` only the mode of config.yaml is ours: an edit that the admin
-    makes while this is applied must not be overwritten.
+    `writes_configuration` is true for a command that changes config.yaml. Any other command sets
+    only the file's mode: an edit that the admin makes meanwhile must not be overwritten.
     """
     configuration: Resource = Access(facts.config_file, 0o600)
     if writes_configuration:

@@ -1,8 +1,8 @@
-"""What needrestart is told, which Ubuntu's servers have: whose restart would lose people's work.
+"""Settings of needrestart, so that it does not restart users' servers.
 
-It restarts what still uses a library that an upgrade replaced, by night as well
-(unattended-upgrades). The hub may be restarted so: requests wait for it. Somebody's server
-would lose its kernels, and the proxy its connections.
+Ubuntu's servers have needrestart: after an upgrade, by night as well (unattended-upgrades), it
+restarts every service that still uses a replaced library. The hub may restart, because requests
+wait for it. A user's server would lose its kernels, and the proxy its connections.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from pathlib import Path
 from tljh.engine.file_resources import Directory, File
 from tljh.engine.resource import Resource
 
-# Read after the package's own settings; there before the package is, it is found later.
+# needrestart reads it after its own settings. If it is installed later, it finds the file then.
 DIRECTORY = Path("/etc/needrestart/conf.d")
 
-
-SETTINGS = r"""# Written by tljh: an upgrade of a library ends nobody's work.
-# Servers have the new one from their next start on.
+SETTINGS = r"""# Written by tljh: an upgrade of a library does not restart servers and the proxy.
+# They use the new library from their next start on.
 $nrconf{override_rc}->{qr(^jupyter-.+\.service$)} = 0;
 $nrconf{override_rc}->{qr(^traefik\.service$)} = 0;
 1;
@@ -25,6 +24,9 @@ $nrconf{override_rc}->{qr(^traefik\.service$)} = 0;
 
 
 def needrestart_resources() -> list[Resource]:
-    """The settings, and the directories that they lie in."""
-    directories: list[Resource] = [Directory(one, 0o755) for one in (DIRECTORY.parent, DIRECTORY)]
-    return [*directories, File(DIRECTORY / "tljh.conf", SETTINGS.encode())]
+    """Return the settings' file and its directories."""
+    return [
+        Directory(DIRECTORY.parent, 0o755),
+        Directory(DIRECTORY, 0o755),
+        File(DIRECTORY / "tljh.conf", SETTINGS.encode()),
+    ]

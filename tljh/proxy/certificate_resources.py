@@ -15,7 +15,7 @@ from tljh.base.clock import utc_now
 from tljh.base.errors import TljhError
 from tljh.base.progress import Progress
 from tljh.certificates.acme import AcmeSource
-from tljh.engine.file_resources import file_image, put_back
+from tljh.engine.file_resources import read_image, restore_image
 from tljh.engine.resource import Difference, Record, Resource, RollbackMethod
 from tljh.host.interface import Host, HostReader
 from tljh.proxy.served_certificate import swap_certificate
@@ -79,7 +79,7 @@ class ServedCertificate(Resource):
         return {
             "certs": str(certs),
             "pairs": host.listdir(certs),
-            "tls": file_image(host, self._tls_file),
+            "tls": read_image(host, self._tls_file),
         }
 
     def apply(self, host: Host, progress: Progress) -> None:
@@ -90,7 +90,7 @@ class ServedCertificate(Resource):
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
-        put_back(host, record["tls"])
+        restore_image(host, record["tls"])
         certs = Path(record["certs"])
         for name in host.listdir(certs):
             if name not in record["pairs"]:

@@ -21,7 +21,7 @@ from tljh.singleuser.network_isolation import RULES_FILE, UNIT, is_loaded, probl
 from tljh.singleuser.nftables_rules import removal, rules
 from tljh.singleuser.sandbox import launcher
 from tljh.systemd.templates import render_unit
-from tljh.systemd.unit_resource import Reread, Unit
+from tljh.systemd.unit_resource import LiveUnit, Unit
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -29,14 +29,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadedRules(Unit):
-    """The unit that loads the rules; it restarts where another program removed the table."""
+    """The unit that loads the rules, restarted when another program removed their table.
 
-    are_wanted: bool = True
+    `keeps_table` is false while the rules themselves remove it.
+    """
+
+    keeps_table: bool = True
 
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
-        runs = self.are_wanted and host.unit(self.unit).is_active
-        if runs and not problem_of(host) and not is_loaded(host):
-            restarted = replace(self, are_wanted=False, force_restart=True)
+        must_have_table = self.keeps_table and host.unit(self.unit).is_active
+        if must_have_table and not problem_of(host) and not is_loaded(host):
+            restarted = replace(self, keeps_table=False, force_restart=True)
             return restarted.planned(host, changed)
         return super().planned(host, changed)
 
@@ -44,20 +47,20 @@ class LoadedRules(Unit):
 def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions) -> list[Resource]:
     """Return the launcher's programs, the slice of all servers, isolation, and disk limits."""
     size = facts.of(ServerFacts).size
-    everybodys = caps(size)
+    total = caps(size)
     inside = files("tljh.singleuser.inside")
     slice_file = File(
         paths.units_dir / SLICE,
-        render_unit(SLICE, memory_max_bytes=everybodys.memory_bytes, tasks_max=everybodys.tasks),
+        render_unit(SLICE, memory_max_bytes=total.memory_bytes, tasks_max=total.tasks),
     )
     return [
         File(launcher(paths), inside.joinpath("launcher.py").read_bytes()),
-        # Where the user environment's Python finds it, next to the launcher.
+        # Next to the launcher, which puts this directory on the path of the server's Python.
         File(paths.kernel_deaths, inside.joinpath("kernel_deaths.py").read_bytes()),
         File(paths.applied_limits, as_json(config), mode=0o600),
         *isolation_resources(config, paths),
         slice_file,
-        Reread(SLICE, slice_file),
+        LiveUnit(SLICE, slice_file),
         DiskLimits(limits_in(config, size), paths.applied_limits),
     ]
 
@@ -86,6 +89,6 @@ def isolation_resources(config: Config, paths: Paths) -> list[Resource]:
             restart_on=(unit_file,),
             reload_on=(rules_file,),
             notice="users notice nothing: connections stay",
-            are_wanted=settings.network,
+            keeps_table=settings.network,
         ),
     ]

@@ -1,4 +1,4 @@
-"""Units as resources: what runs, and what restarts because of what changed."""
+"""Systemd units as resources: what runs, and which change restarts or reloads which unit."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tljh.base.progress import Progress
 from tljh.engine.resource import Difference, Record, Resource, Stage, Wish
 from tljh.host.interface import Host, HostReader, UnitInfo
 
-# A hub that starts 100 users' servers' worth of database on a slow disk needs tens of seconds;
-# past this the unit's own TimeoutStartSec has fired.
+# A hub with 100 running servers in its database needs tens of seconds on a slow disk. The units'
+# own TimeoutStartSec is shorter, so past this systemd has given up as well.
 START_TIMEOUT_S = 120
 
 
@@ -22,7 +22,7 @@ class Unit(Wish):
 
     A change of a resource in `restart_on` or `reload_on` restarts or reloads the unit; restarting
     wins. `notice` says what users see of either. With `is_wanted` false the unit neither runs nor
-    starts at boot; its file is removed after it.
+    starts at boot; the resource that removes its file must come after it.
     """
 
     unit: str
@@ -44,17 +44,17 @@ class Unit(Wish):
         return (*self.restart_on, *self.reload_on)
 
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
-        now = host.unit(self.unit)
+        current = host.unit(self.unit)
         if not self.is_wanted:
-            return self._planned_end(now)
+            return self._planned_end(current)
         verbs: list[str] = []
         reasons: list[str] = []
-        if not now.is_enabled:
+        if not current.is_enabled:
             verbs.append("enable")
         restarts, reloads = _changed(self.restart_on, changed), _changed(self.reload_on, changed)
-        if not now.is_active:
+        if not current.is_active:
             verbs.append("start")
-            reasons.append(f"start: it is {now.active}")
+            reasons.append(f"start: it is {current.active}")
         elif self.force_restart:
             verbs.append("restart")
             reasons.append("restart: asked for")
@@ -66,14 +66,18 @@ class Unit(Wish):
             reasons.append(f"reload: {_because(reloads)}")
         if not verbs:
             return None
-        sign = "+" if now.load == "not-found" else "~"
-        if self.notice and now.is_active:
+        sign = "+" if current.load == "not-found" else "~"
+        if self.notice and current.is_active:
             reasons.append(self.notice)
         summary = "; ".join(reasons or ["enable: start at boot"])
         return UnitChange(self.unit, tuple(verbs)), Difference(sign, summary)
 
-    def _planned_end(self, now: UnitInfo) -> tuple[Resource, Difference] | None:
-        verbs = [*(["stop"] if now.is_active else []), *(["disable"] if now.is_enabled else [])]
+    def _planned_end(self, current: UnitInfo) -> tuple[Resource, Difference] | None:
+        verbs = []
+        if current.is_active:
+            verbs.append("stop")
+        if current.is_enabled:
+            verbs.append("disable")
         if not verbs:
             return None
         return UnitChange(self.unit, tuple(verbs)), Difference("-", ", ".join(verbs))
@@ -81,7 +85,7 @@ class Unit(Wish):
 
 @dataclass(frozen=True)
 class StartingUnit(Unit):
-    """A timer or path: it starts another unit, so it starts once the services run."""
+    """A timer or path unit: it starts other units, so it is started after all services."""
 
     stage: ClassVar[Stage] = Stage.RUNNING
 
@@ -117,12 +121,12 @@ class UnitChange(Resource):
         return Difference("~", ", ".join(self.verbs))
 
     def before(self, host: HostReader) -> Record:
-        now = host.unit(self.unit)
+        current = host.unit(self.unit)
         return {
             "unit": self.unit,
             "verbs": list(self.verbs),
-            "active": now.is_active,
-            "enabled": now.is_enabled,
+            "active": current.is_active,
+            "enabled": current.is_enabled,
         }
 
     def apply(self, host: Host, progress: Progress) -> None:
@@ -132,7 +136,8 @@ class UnitChange(Resource):
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
-        # Before the unit's file goes: disabling reads its [Install] section.
+        # Disabling reads the unit's [Install] section. Reverts run last step first, and the unit
+        # comes after its file, so the file still exists here.
         if not record["active"]:
             host.systemctl("stop", record["unit"])
             host.systemctl("reset-failed", record["unit"])
@@ -145,19 +150,20 @@ class UnitChange(Resource):
         if record["enabled"] and "disable" in record["verbs"]:
             act(host, "enable", record["unit"])
         if record["active"]:
-            runs = host.unit(record["unit"]).is_active
-            verb = "reload" if "reload" in record["verbs"] and runs else "restart"
+            # A reload keeps connections, but needs a process that survived the failed change.
+            is_active = host.unit(record["unit"]).is_active
+            verb = "reload" if "reload" in record["verbs"] and is_active else "restart"
             act(host, verb, record["unit"])
 
 
 @dataclass(frozen=True)
-class Reread(Resource):
-    """A unit that takes over a change of its file while it runs, such as the caps of a slice."""
+class LiveUnit(Resource):
+    """A unit that systemd updates while it runs when its file changes, such as a slice's limits."""
 
     unit: str
     file: Resource
 
-    kind: ClassVar[str] = "reread"
+    kind: ClassVar[str] = "live-unit"
     stage: ClassVar[Stage] = Stage.SERVICES
 
     @property
@@ -178,7 +184,7 @@ class Reread(Resource):
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
         if self.file.key not in changed or not host.unit(self.unit).is_active:
             return None
-        return self, Difference("~", "takes over its file while it runs; nothing restarts")
+        return self, Difference("~", "systemd applies its file while it runs; nothing restarts")
 
     def before(self, host: HostReader) -> Record:
         return {"unit": self.unit}
@@ -188,7 +194,8 @@ class Reread(Resource):
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
-        """Nothing yet: its file is put back after this."""
+        # Its file is restored after this, so systemd reads it in `settle`.
+        return
 
     @classmethod
     def settle(cls, host: Host, record: Record) -> None:
@@ -196,23 +203,24 @@ class Reread(Resource):
 
 
 def daemon_reload(host: Host) -> None:
+    """Have systemd read all unit files again. Raises TljhError when it refuses."""
     done = host.systemctl("daemon-reload")
     if not done.ok:
         raise TljhError("systemd could not reload its units", why=done.err.strip())
 
 
 def act(host: Host, verb: str, unit: str) -> None:
-    """Carry out one verb on a unit and wait for its outcome.
+    """Run `systemctl <verb> <unit>` and wait for the outcome.
 
-    Raises TljhError with the unit's last journal lines.
+    Raises TljhError, with the last lines of the unit's log, when it fails.
     """
     if verb in ("start", "restart"):
-        # After five crashes in a row systemd refuses every start until this is said.
+        # After five crashes in a row systemd refuses every start until the counter is reset.
         host.systemctl("reset-failed", unit)
     done = host.systemctl(verb, unit, timeout_s=START_TIMEOUT_S)
     if not done.ok:
         raise TljhError(
             f"systemctl {verb} {unit} failed",
             why=host.journal(unit) or done.err.strip(),
-            fix=f"look at the lines above; all of them: sudo journalctl -u {unit} -e",
+            fix=f"correct the cause above; the whole log: sudo journalctl -u {unit} -e",
         )

@@ -11,7 +11,7 @@ from tljh.base.errors import TljhError
 from tljh.base.progress import Progress
 from tljh.engine.account_resources import Group
 from tljh.engine.apt_resource import AptPackages
-from tljh.engine.file_resources import Directory, file_image, put_back
+from tljh.engine.file_resources import Directory, read_image, restore_image
 from tljh.engine.resource import Difference, Record, Resource, Stage
 from tljh.host.interface import Host, HostReader
 
@@ -71,7 +71,7 @@ class SharedFolder(Resource):
         return Difference("~", f"access for {self.group}") if missing else None
 
     def before(self, host: HostReader) -> Record:
-        return file_image(host, self.path)
+        return read_image(host, self.path)
 
     def apply(self, host: Host, progress: Progress) -> None:
         host.mkdir(self.path, mode=MODE, owner="root", group=self.group)
@@ -91,4 +91,4 @@ class SharedFolder(Resource):
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
-        put_back(host, record)
+        restore_image(host, record)
