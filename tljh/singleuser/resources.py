@@ -55,7 +55,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
     )
     return [
         File(launcher(paths), inside.joinpath("launcher.py").read_bytes()),
-        # Next to the launcher, which puts this directory on the path of the server's Python.
+        # Next to the launcher, where the import of the user environment's Python finds it.
         File(paths.kernel_deaths, inside.joinpath("kernel_deaths.py").read_bytes()),
         File(paths.applied_limits, as_json(config), mode=0o600),
         *isolation_resources(config, paths),
