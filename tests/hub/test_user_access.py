@@ -20,6 +20,8 @@ from tljh.users.declared_access import DeclaredAccess, read_declared
 
 STATE = Path("/state")
 LEDGER = STATE / "people.json"
+HUB_LISTS = Path("/opt/tljh/state/hub-lists.json")
+HUB_FILE = Path("/opt/tljh/state/applied/hub.json")
 TOKEN = STATE / "hub-api.secret"
 URL = "http://127.0.0.1:15001/hub/api"
 BOB = DeclaredAccess(frozenset({"alice", "bob"}), admins=frozenset({"bob"}))
@@ -75,7 +77,7 @@ def hub(host):
 
 
 def people(declared: DeclaredAccess, **options) -> People:
-    return People(declared, LEDGER, URL, TOKEN, **options)
+    return People(declared, LEDGER, HUB_LISTS, HUB_FILE, URL, TOKEN, **options)
 
 
 def apply_access(host: FakeHost, declared: DeclaredAccess, health=lambda: None, **options):

@@ -108,6 +108,11 @@ class Paths:
         return self.state_dir / "people.json"
 
     @property
+    def hub_lists(self) -> Path:
+        """The lists of users that the running hub loaded; the hub writes it when it starts."""
+        return self.state_dir / "hub-lists.json"
+
+    @property
     def applied_hub_file(self) -> Path:
         return self.applied_dir / HUB_FILE
 

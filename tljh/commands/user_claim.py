@@ -35,7 +35,7 @@ class RenewedClaim:
 
 
 def claim(
-    login: Annotated[str, Argument("NAME", "An admin's login name.")],
+    login: Annotated[str, Argument("NAME", "The user's login name.")],
 ) -> RenewedClaim:
-    """Make a new claim link, by which an admin sets the first password; older links end."""
+    """Make a new claim link, by which a user sets the first password; older links end."""
     return RenewedClaim(*renew_claim(RealHost(), paths_from_environment(), login.lower()))

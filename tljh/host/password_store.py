@@ -103,6 +103,18 @@ def read_native_sign_ups(database: Path) -> dict[str, bool]:
         return {}
 
 
+def read_hub_admins(database: Path) -> frozenset[str]:
+    """Return the login names that are admins in the hub's SQLite database."""
+    if not database.is_file():
+        return frozenset()
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as opened:
+            rows = opened.execute("SELECT name FROM users WHERE admin")
+            return frozenset(str(name) for (name,) in rows)
+    except sqlite3.Error:
+        return frozenset()
+
+
 def store_hash(path: Path, login: str, hashed: bytes | None) -> None:
     """Set the hash of one login name; None removes it."""
     store_hashes(path, {login: hashed})

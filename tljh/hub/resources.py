@@ -71,7 +71,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
         # Right before the unit: the hub that starts next migrates the database.
         database,
         unit,
-        declared_users(config, paths),
+        declared_users(config, paths, (facts.hub_link(paths), hub_file, *drop_ins)),
         running_limits(config, facts, paths),
     ]
 
@@ -89,13 +89,16 @@ def _applied_drop_ins(facts: Facts, paths: Paths) -> list[Resource]:
     ]
 
 
-def declared_users(config: Config, paths: Paths) -> People:
+def declared_users(config: Config, paths: Paths, sources: tuple[Resource, ...] = ()) -> People:
     """Return who may log in and do what, applied without a login."""
     return People(
         declared_in(config),
         paths.ledger,
+        paths.hub_lists,
+        paths.applied_hub_file,
         api_url(config.base_url),
         paths.hub_token,
+        sources,
         has_own_accounts=config.users.accounts == "managed",
     )
 

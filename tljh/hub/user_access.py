@@ -8,7 +8,8 @@ tokens. Accounts, groups and processes are changed on the machine, without the h
 from __future__ import annotations
 
 import base64
-from collections.abc import Set
+import json
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -35,6 +36,7 @@ from tljh.users.declared_access import (
     ledger_after,
     read_declared,
 )
+from tljh.users.effective_lists import read_effective
 
 # How long to wait for the API of a hub that has just reported READY to systemd.
 HUB_TIMEOUT_S = 15.0
@@ -49,12 +51,19 @@ class People(Wish):
 
     `has_own_accounts` is false where users have ordinary accounts of the machine: those are
     never locked, and processes other than the users' servers are left alone.
+
+    Drop-ins and plugins name users too, and only a hub that has loaded them knows whom. So the
+    plan is computed from `declared` and the lists of the running hub; what is applied, after the
+    hub's restart, from the lists that the new hub has written. `sources` are what the hub loads.
     """
 
     declared: DeclaredAccess
     ledger: Path
+    hub_lists: Path
+    hub_file: Path
     url: str
     token_file: Path
+    sources: tuple[Resource, ...] = ()
     removing: frozenset[str] = frozenset()
     has_own_accounts: bool = True
 
@@ -71,24 +80,51 @@ class People(Wish):
 
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
         before = read_declared(host.read(self.ledger))
-        token = read_token(host, self.token_file)
-        users = HubApi(host, self.url, token).users() if token else None
-        changes = compare_access(before, self.declared, users, self.removing)
-        after = ledger_after(changes, before, self.declared)
-        if before is not None and after == before and changes == AccessChanges():
-            return None
-        in_hub = frozenset(user.name for user in users or ())
+        declared = self._expected(host)
         change = PeopleChange(
-            changes,
-            after.as_bytes(),
+            AccessChanges(),
+            b"",
             self.ledger,
             self.url,
             self.token_file,
-            in_hub & changes.shut_out,
+            frozenset(),
             self.has_own_accounts,
+            declared,
+            self.hub_lists,
+            self.removing,
+        ).computed(host, declared)
+        is_reloaded = any(source.key in changed for source in self.sources)
+        is_changed = (
+            before is None
+            or read_declared(change.ledger_bytes) != before
+            or change.changes != AccessChanges()
         )
-        lines = _lines(changes, self.has_own_accounts)
-        return change, Difference("+" if before is None else "~", _summary(changes), lines)
+        if not is_changed and not is_reloaded:
+            return None
+        lines = _lines(change.changes, self.has_own_accounts)
+        summary = _summary(change.changes) if is_changed else "follow the lists that the hub loads"
+        return change, Difference("+" if before is None else "~", summary, lines)
+
+    @property
+    def triggers(self) -> Sequence[Resource]:
+        return self.sources
+
+    def _expected(self, host: HostReader) -> DeclaredAccess:
+        """Return the declared lists and the names that the running hub has from elsewhere."""
+        running = read_effective(host.read(self.hub_lists))
+        if running is None:
+            return self.declared
+        applied = json.loads(host.read(self.hub_file) or b"{}").get("Authenticator", {})
+
+        def elsewhere(names: frozenset[str], trait: str) -> frozenset[str]:
+            return names - frozenset(applied.get(trait) or ())
+
+        return replace(
+            self.declared,
+            allowed=self.declared.allowed | elsewhere(running.allowed, "allowed_users"),
+            admins=self.declared.admins | elsewhere(running.admins, "admin_users"),
+            banned=self.declared.banned | elsewhere(running.banned, "blocked_users"),
+        )
 
 
 def _lines(changes: AccessChanges, has_own_accounts: bool) -> tuple[str, ...]:
@@ -121,7 +157,7 @@ def _summary(changes: AccessChanges) -> str:
 
 @dataclass(frozen=True)
 class PeopleChange(Resource):
-    """The changes of one plan, computed when the plan was made.
+    """The changes of one plan, computed when the plan was made and again when it is applied.
 
     `in_hub` are the users to be shut out who have a record in the hub's database: a rollback adds
     them again. Tokens and sessions are lost: these users have to log in again.
@@ -134,12 +170,39 @@ class PeopleChange(Resource):
     token_file: Path
     in_hub: frozenset[str]
     has_own_accounts: bool
+    declared: DeclaredAccess
+    hub_lists: Path
+    removing: frozenset[str] = frozenset()
 
     kind: ClassVar[str] = "people"
 
     @property
     def name(self) -> str:
         return "of the hub"
+
+    def computed(self, host: HostReader, declared: DeclaredAccess) -> PeopleChange:
+        """Return the change that leads from the ledger to `declared`."""
+        before = read_declared(host.read(self.ledger))
+        token = read_token(host, self.token_file)
+        users = HubApi(host, self.url, token).users() if token else None
+        changes = compare_access(before, declared, users, self.removing)
+        in_hub = frozenset(user.name for user in users or ())
+        return replace(
+            self,
+            changes=changes,
+            ledger_bytes=ledger_after(changes, before, declared).as_bytes(),
+            in_hub=in_hub & changes.shut_out,
+        )
+
+    def effective(self, host: HostReader) -> PeopleChange:
+        """Return the change by the lists that the hub, now restarted, has loaded."""
+        lists = read_effective(host.read(self.hub_lists))
+        if lists is None:
+            return self
+        declared = replace(
+            self.declared, allowed=lists.allowed, admins=lists.admins, banned=lists.banned
+        )
+        return self.computed(host, declared)
 
     def difference(self, host: HostReader) -> Difference | None:
         return Difference("~", _summary(self.changes), _lines(self.changes, self.has_own_accounts))
@@ -164,8 +227,9 @@ class PeopleChange(Resource):
 
     def before(self, host: HostReader) -> Record:
         old = host.read(self.ledger)
+        exact = self.effective(host)
         accounts: dict[str, Any] = {}
-        for account in (*self._touched().values(), *self._accounts_in_common_groups(host)):
+        for account in (*exact._touched().values(), *exact._accounts_in_common_groups(host)):
             user = host.user(account)
             if user is not None:
                 accounts[account] = {
@@ -176,12 +240,15 @@ class PeopleChange(Resource):
             "ledger": str(self.ledger),
             "old": base64.b64encode(old).decode() if old is not None else None,
             "accounts": accounts,
-            "known": sorted(self.in_hub),
+            "known": sorted(exact.in_hub),
             "url": self.url,
             "token_file": str(self.token_file),
         }
 
     def apply(self, host: Host, progress: Progress) -> None:
+        self.effective(host)._apply(host, progress)
+
+    def _apply(self, host: Host, progress: Progress) -> None:
         # The hub first: if it does not answer, nothing on the machine has changed yet.
         self._change_in_hub(host, progress)
         accounts = self._touched()

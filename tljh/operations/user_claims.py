@@ -1,12 +1,14 @@
-"""New claim links for admins who have no password yet."""
+"""New claim links for users who have no password yet."""
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.host.interface import Host
+from tljh.hub.user_directory import read_register
 from tljh.operations.converge import LOCK_TIMEOUT_S
 from tljh.operations.installed_config import configuration_bytes, load_configuration
 from tljh.operations.public_address import claim_link
@@ -19,31 +21,35 @@ if TYPE_CHECKING:
 
 
 def renew_claim(host: Host, paths: Paths, login: str) -> tuple[Claim, str]:
-    """Make a new claim and return it with its link; older links of the admin become invalid.
+    """Make a new claim and return it with its link; older links of the user become invalid.
 
-    Raises TljhError for a name that is no admin's, for an admin with a password, and if the
-    authenticator has no claims.
+    Raises TljhError for a user who may not log in or has a password, and if the authenticator
+    has no claims.
     """
     config = load_configuration(host, paths, configuration_bytes(host, paths))
-    _refuse_without_need(login, config, login in logins_with_password(config, paths))
+    _refuse_without_need(host, paths, login, config, login in logins_with_password(config, paths))
     claim = new_claim(login)
     with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
         host.write(claim_file(paths.state_dir, login), claim.as_bytes(), mode=0o600)
     return claim, claim_link(config, host, claim)
 
 
-def _refuse_without_need(login: str, config: Config, has_password: bool) -> None:
+def _refuse_without_need(
+    host: Host, paths: Paths, login: str, config: Config, has_password: bool
+) -> None:
     if not uses_claims(config):
         raise TljhError(
             f"there are no claim links while auth.type is {config.auth.type}",
             why="this authenticator keeps no passwords on this machine",
             fix=f"{login} logs in as {config.auth.type} requires",
         )
-    if login not in config.users.admin:
+    register = read_register(host, config, paths)
+    user = register.people.get(login)
+    if register.hub_answers and (user is None or user.access in ("none", "banned")):
         raise TljhError(
-            f"{login} is not an admin, so there is nothing to claim",
-            why="other users set their password at their first login, once they are added",
-            fix=f"sudo tljh user add --admin {login}",
+            f"{login} is not a user who may log in",
+            why="the name is in no list and not in the hub" if user is None else None,
+            fix=f"sudo tljh user add {shlex.quote(login)}",
         )
     if has_password:
         raise TljhError(

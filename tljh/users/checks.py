@@ -16,7 +16,7 @@ def _first_passwords(subject: Subject) -> Iterator[Result]:
     if subject.config is None or subject.facts is None or not uses_claims(subject.config):
         return
     now, users = utc_now(), subject.facts.of(UserFacts)
-    for name in subject.config.users.admin:
+    for name in sorted({*subject.config.users.admin, *users.admins}):
         claim = users.claims.get(name)
         if name in users.logins_with_password:
             continue

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from tljh.base.paths import Paths
 from tljh.host.interface import HostReader
-from tljh.host.password_store import read_logins, read_native_sign_ups
+from tljh.host.password_store import read_hub_admins, read_logins, read_native_sign_ups
 from tljh.settings.derived import uses_native
 from tljh.users.claims import Claim, claim_file, read_claim
 from tljh.users.declared_access import listed_before
+from tljh.users.effective_lists import read_effective
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UserFacts:
-    """Claims by login name, and the names whose password the authenticator keeps."""
+    """Claims by login name, and the names whose password the authenticator keeps.
+
+    `admins` are the admins that the hub knows, wherever their rights came from.
+    """
 
     claims: Mapping[str, Claim]
     logins_with_password: frozenset[str]
+    admins: frozenset[str] = frozenset()
 
 
 def read(host: HostReader, config: Config, paths: Paths) -> UserFacts:
@@ -32,7 +37,9 @@ def read(host: HostReader, config: Config, paths: Paths) -> UserFacts:
         claim = read_claim(host.read(paths.claims_dir / name) or b"")
         if claim and claim_file(paths.state_dir, claim.login).name == name:
             claims[claim.login] = claim
-    return UserFacts(claims, logins_with_password(config, paths))
+    lists = read_effective(host.read(paths.hub_lists))
+    admins = read_hub_admins(paths.hub_database) | (lists.admins if lists else frozenset())
+    return UserFacts(claims, logins_with_password(config, paths), admins)
 
 
 def logins_with_password(config: Config, paths: Paths) -> frozenset[str]:

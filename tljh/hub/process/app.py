@@ -31,6 +31,7 @@ from tljh.base.paths import INSTANCE, paths_from_environment
 from tljh.base.well_known import INSTANCE_HEADER
 from tljh.host.real import RealHost
 from tljh.hub.database_resource import carry_out_order
+from tljh.hub.process.access_records import effective_lists, remove_uncommitted, write_lists
 from tljh.hub.process.authenticator_choice import ours_for
 from tljh.hub.process.authority_page import HANDLERS as AUTHORITY_HANDLERS
 from tljh.hub.process.login_guard import guarded
@@ -158,6 +159,15 @@ class Hub(JupyterHub):
         return guarded(ours_for(self.authenticator_class))(
             parent=self, _deprecated_db_session=self.db
         )
+
+    async def init_users(self) -> None:
+        host, paths = RealHost(), paths_from_environment()
+        lists = effective_lists(self.authenticator)
+        removed = remove_uncommitted(self.db, host, paths, lists)
+        if removed:
+            self.log.warning("removed users of a change that was rolled back: %s", removed)
+        write_lists(host, paths.hub_lists, lists)
+        await super().init_users()
 
     def init_tornado_settings(self) -> None:
         own = str(Path(__file__).with_name("templates"))

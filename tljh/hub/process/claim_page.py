@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub.handlers import BaseHandler
+from jupyterhub.orm import User
 from tornado import web
 from tornado.httputil import url_concat
 from traitlets import Unicode
 from traitlets.config import Configurable
 
 from tljh.base.clock import utc_now
+from tljh.hub.process.access_records import has_admin_rights, has_logged_in
 from tljh.users.claims import Claim, claim_file, read_claim
 
 HAS_NO_PASSWORD = (
-    "This admin has no password yet. Open the claim link that the installation printed. To make "
-    "a new link, run on the machine: sudo tljh user claim NAME"
+    "This name has no password yet, and only a claim link can set it. To make a link, an admin "
+    "runs on the machine: sudo tljh user claim NAME"
 )
 
 
@@ -27,6 +29,8 @@ class Claimable(Configurable):
     claims_dir = Unicode(help="Directory of the claims, readable by root only.", config=True)
 
     if TYPE_CHECKING:
+        admin_users: set[str]
+        db: Any
 
         def normalize_username(self, username: str) -> str: ...
 
@@ -36,6 +40,21 @@ class Claimable(Configurable):
 
     async def set_claimed_password(self, login: str, password: str) -> None:
         raise NotImplementedError
+
+    def stored_password(self, login: str) -> bytes | None:
+        """Return the hash that is kept for a login name; None where there is none."""
+        raise NotImplementedError
+
+    def needs_claim(self, login: str) -> bool:
+        """Return whether only a claim link may set the first password of this name.
+
+        So it is for a name with admin rights, wherever they came from, and for one that has logged
+        in before: its home and its work are there, and whoever is first would own them.
+        """
+        if self.stored_password(login) is not None:
+            return False
+        user = User.find(self.db, login)
+        return login in self.admin_users or has_admin_rights(user) or has_logged_in(user)
 
     def _claim_file(self, login: str) -> Path:
         return claim_file(Path(self.claims_dir).parent, login)

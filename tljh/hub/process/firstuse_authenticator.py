@@ -74,11 +74,7 @@ class ClaimedFirstUseAuthenticator(FirstUseAuthenticator, Claimable):
         """
         return bool(Authenticator.validate_username(self, username))
 
-    def is_claimable(self, login: str) -> bool:
-        """Return whether the first password of this name can be set with a claim link only."""
-        return login in self.admin_users and self._stored(login) is None
-
-    def _stored(self, login: str) -> bytes | None:
+    def stored_password(self, login: str) -> bytes | None:
         return read_hash(Path(self.dbm_path), login)
 
     async def set_claimed_password(self, login: str, password: str) -> None:
@@ -99,10 +95,10 @@ class ClaimedFirstUseAuthenticator(FirstUseAuthenticator, Claimable):
         password = data["password"]
         if not self.create_users and not self._user_exists(login):
             return None
-        if self.is_claimable(login):
+        if self.needs_claim(login):
             handler.custom_login_error = HAS_NO_PASSWORD
             return None
-        stored = self._stored(login)
+        stored = self.stored_password(login)
         if stored is None:
             if not self.validate_username(login):
                 return None
@@ -113,7 +109,7 @@ class ClaimedFirstUseAuthenticator(FirstUseAuthenticator, Claimable):
             if await in_hashing_thread(store_first_hash, Path(self.dbm_path), login, first_hash):
                 return login
             # While this password was hashed, another request stored the first one.
-            stored = self._stored(login)
+            stored = self.stored_password(login)
         return login if stored and await matches(password, stored) else None
 
     def reset_password(self, username: str, new_password: str) -> str:

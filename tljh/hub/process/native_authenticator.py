@@ -24,6 +24,7 @@ from typing import Any
 
 from jupyterhub.auth import Authenticator
 from jupyterhub.handlers.login import LoginHandler
+from jupyterhub.orm import User
 from jupyterhub.scopes import needs_scope
 from nativeauthenticator import NativeAuthenticator
 from nativeauthenticator import handlers as native
@@ -31,7 +32,8 @@ from nativeauthenticator.orm import UserInfo
 from tornado import web
 from tornado.escape import url_escape
 
-from tljh.host.password_store import hash_password
+from tljh.host.password_store import hash_password, read_hash, read_logins, store_hash
+from tljh.hub.process.access_records import has_account
 from tljh.hub.process.claim_page import Claimable, ClaimHandler
 from tljh.hub.process.password_hashing import hashed, matches
 from tljh.users.declared_access import listed_before
@@ -194,6 +196,41 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
         super().__init__(**arguments)
         self.sign_up_turn = asyncio.Lock()
         self._settle_sign_ups_of_admins()
+        self._import_first_use_passwords()
+
+    def add_data_from_firstuse(self) -> None:
+        """Do nothing: the library would hash the hashes again; ours are imported as they are."""
+
+    def _import_first_use_passwords(self) -> None:
+        """Give users who had a password with first use the same one here.
+
+        Only names that may log in: a listed one, or one with a record in the hub.
+        """
+        path = Path(self.firstuse_db_path)
+        listed = self.admin_users | self.allowed_users
+        imported = []
+        for login in read_logins(path):
+            password = read_hash(path, login)
+            if password is None or self.get_user(login) is not None:
+                continue
+            if login not in listed and User.find(self.db, login) is None:
+                continue
+            user = UserInfo(username=login, password=password)
+            user.is_authorized = True
+            self.db.add(user)
+            imported.append(login)
+        self.db.commit()
+        if imported:
+            self.log.info("imported the first-use passwords of %i users", len(imported))
+
+    def stored_password(self, login: str) -> bytes | None:
+        user = self.get_user(login)
+        return user.password if user is not None else None
+
+    def delete_user(self, user: Any) -> None:
+        super().delete_user(user)
+        # Otherwise the next start would import the password of a deleted user.
+        store_hash(Path(self.firstuse_db_path), user.name, None)
 
     def _settle_sign_ups_of_admins(self) -> None:
         """Authorize or delete waiting sign-ups whose name has become an admin's.
@@ -238,8 +275,9 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
 
     def accepts_sign_up(self, login: str, password: str) -> bool:
         """Return whether a sign-up would be stored: allowed, free name, good password."""
-        # Admins use their claim link. A sign-up would give an admin's name to the first visitor.
-        if not self.enable_signup or login in self.admin_users:
+        # A name with admin rights, or one whose home exists, needs a claim link: a sign-up would
+        # give it to the first visitor.
+        if not self.enable_signup or self.needs_claim(login) or has_account(login):
             return False
         acceptable = self.validate_username(login) and self.is_password_strong(password)
         return bool(acceptable and not self.user_exists(login))

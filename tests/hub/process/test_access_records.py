@@ -1,0 +1,144 @@
+"""Who owns a name: admin rights need a claim, and a change that is rolled back leaves nobody in."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.hub.process.running import Browser, RunningHub, running_hub
+from tljh.host.password_store import hash_password, read_logins, store_hash
+from tljh.users.claims import claim_file, new_claim
+from tljh.users.declared_access import DeclaredAccess
+from tljh.users.effective_lists import read_effective
+
+FIRST_USE = "users: {allowed: [alice], admin: [boss]}\n"
+NATIVE = "auth: {type: native}\nusers: {allowed: [alice], admin: [boss]}\n"
+ROLE = """
+c.JupyterHub.load_roles.append(
+    {"name": "helper", "scopes": ["admin:users", "servers"], "users": ["helga"]}
+)
+c.JupyterHub.load_groups = {"helpers": ["hanna"]}
+c.JupyterHub.load_roles.append(
+    {"name": "helpers", "scopes": ["admin-ui"], "groups": ["helpers"]}
+)
+"""
+
+
+@pytest.fixture
+def hub(tmp_path):
+    with running_hub(tmp_path, FIRST_USE) as hub:
+        yield hub
+
+
+def keep(hub: RunningHub, **lists: list[str]) -> None:
+    """Write the ledger of a change that was kept."""
+    declared = DeclaredAccess(**{name: frozenset(names) for name, names in lists.items()})
+    hub.paths.ledger.write_bytes(declared.as_bytes())
+
+
+def claimed(hub: RunningHub, login: str, password: str) -> bool:
+    claim = new_claim(login)
+    path = claim_file(hub.paths.state_dir, login)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(claim.as_bytes())
+    link = claim.path("/").removeprefix("/hub")
+    fields = {"name": login, "token": claim.token, "password": password, "again": password}
+    assert Browser(hub).post("/claim", page=link, **fields).status_code == 302
+    return Browser(hub).login(login, password).status_code == 302
+
+
+def test_an_admin_made_on_the_admin_page_cannot_be_taken_by_the_first_login(hub):
+    added = hub.api("POST", "users", json={"usernames": ["gina"], "admin": True})
+    assert added.status_code == 201
+    answer = Browser(hub).login("gina", "correct horse")
+    assert answer.status_code == 403 and "claim link" in answer.text
+    assert claimed(hub, "gina", "her own secret")
+
+
+def test_a_user_who_becomes_an_admin_before_the_first_login_needs_a_claim(hub):
+    hub.api("PATCH", "users/alice", json={"admin": True})
+    assert Browser(hub).login("alice", "correct horse").status_code == 403
+
+
+@pytest.mark.parametrize("login", ["helga", "hanna"])
+def test_rights_that_come_by_a_role_need_a_claim_too(tmp_path, login):
+    with running_hub(tmp_path, FIRST_USE.replace("alice", login), ROLE) as hub:
+        assert Browser(hub).login(login, "correct horse").status_code == 403
+        assert claimed(hub, login, "her own secret")
+
+
+def test_an_admin_of_a_list_that_is_gone_again_cannot_be_taken(hub):
+    hub.restart(FIRST_USE + "auth: {FirstUseAuthenticator: {admin_users: [boss, frank]}}\n")
+    hub.restart(FIRST_USE)
+    assert Browser(hub).login("frank", "correct horse").status_code == 403
+
+
+def test_a_name_whose_password_was_lost_is_not_for_the_first_who_comes(hub):
+    assert Browser(hub).login("alice", "correct horse").status_code == 302
+    store_hash(hub.paths.passwords, "alice", None)
+    assert Browser(hub).login("alice", "another horse").status_code == 403
+
+
+def test_users_of_a_change_that_was_rolled_back_are_out(hub):
+    keep(hub, allowed=["alice"], admins=["boss"])
+    hub.restart("users: {allowed: [alice, judy], admin: [boss, jack]}\n")
+    assert Browser(hub).login("judy", "correct horse").status_code == 302
+    hub.restart(FIRST_USE)
+    assert Browser(hub).login("judy", "correct horse").status_code == 403
+    assert Browser(hub).login("jack", "correct horse").status_code == 403
+    assert {user["name"] for user in hub.api("GET", "users").json()} == {"alice", "boss"}
+    assert "judy" not in read_logins(hub.paths.passwords)
+
+
+def test_a_record_that_is_older_than_the_change_stays_when_it_is_rolled_back(hub):
+    keep(hub, allowed=["alice"], admins=["boss"])
+    hub.api("POST", "users/carol")
+    assert Browser(hub).login("carol", "correct horse").status_code == 302
+    hub.restart("users: {allowed: [alice, carol], admin: [boss]}\n")
+    hub.restart(FIRST_USE)
+    assert Browser(hub).login("carol", "correct horse").status_code == 302
+
+
+def test_the_hub_writes_the_lists_that_it_loaded_wherever_they_came_from(hub):
+    hub.restart(FIRST_USE, 'c.Authenticator.admin_users.append("Frank")')
+    lists = read_effective(hub.paths.hub_lists.read_bytes())
+    assert lists is not None
+    assert lists.admins == {"boss", "frank"}
+    assert lists.allowed == {"alice"}
+
+
+@pytest.fixture
+def native(tmp_path):
+    """A hub that had first use, and changes to native."""
+    with running_hub(tmp_path, FIRST_USE) as hub:
+        assert Browser(hub).login("alice", "correct horse").status_code == 302
+        store_hash(hub.paths.passwords, "stranger", hash_password("of an old list"))
+        hub.restart(NATIVE)
+        yield hub
+
+
+def test_passwords_move_from_first_use_to_native(native):
+    assert Browser(native).login("alice", "correct horse").status_code == 302
+    assert Browser(native).login("stranger", "of an old list").status_code == 403
+
+
+def test_a_stranger_cannot_sign_up_as_somebody_who_has_a_password(native):
+    Browser(native).post("/signup", username="alice", signup_password="another horse 7",
+                         signup_password_confirmation="another horse 7")  # fmt: skip
+    assert Browser(native).login("alice", "another horse 7").status_code == 403
+
+
+def test_the_setting_of_the_library_that_imports_does_no_harm(tmp_path):
+    with running_hub(tmp_path, FIRST_USE) as hub:
+        assert Browser(hub).login("alice", "correct horse").status_code == 302
+        hub.restart(NATIVE + "NativeAuthenticator: {import_from_firstuse: true}\n")
+        assert Browser(hub).login("alice", "correct horse").status_code == 302
+
+
+@pytest.mark.parametrize("login", ["gina", "ada"])
+def test_native_takes_no_sign_up_for_a_name_with_admin_rights(native, login):
+    native.api("POST", f"users/{login}")
+    native.api("PATCH", f"users/{login}", json={"admin": True})
+    Browser(native).post("/signup", username=login, signup_password="another horse 7",
+                         signup_password_confirmation="another horse 7")  # fmt: skip
+    assert Browser(native).login(login, "another horse 7").status_code == 403
+    assert claimed(native, login, "her own secret 7")

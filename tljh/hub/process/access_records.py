@@ -1,0 +1,123 @@
+"""Records of users in the hub's database, kept true to the lists that the hub loads.
+
+JupyterHub only ever adds to its database: it makes a record for each name in a list, and makes
+those in a list of admins admins. It never takes anything back when a list no longer has the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from jupyterhub import orm
+
+from tljh.base.account_names import account_name
+from tljh.base.clock import utc_now
+from tljh.base.paths import Paths
+from tljh.host.accounts import running_units
+from tljh.host.interface import Host
+from tljh.host.password_store import store_hash
+from tljh.host.real import RealReader
+from tljh.users.declared_access import DeclaredAccess, read_declared
+from tljh.users.effective_lists import EffectiveLists, read_effective
+
+# Unfiltered, each of these gives its holder other users' servers, tokens or accounts.
+POWERFUL_SCOPES = ("admin:", "admin-ui", "access:servers", "servers", "tokens", "users", "shutdown")
+
+
+def has_admin_rights(user: orm.User | None) -> bool:
+    """Return whether a record gives power over other users, by whichever way it got it."""
+    if user is None:
+        return False
+    roles = [*user.roles, *(role for group in user.groups for role in group.roles)]
+    scopes = {scope for role in roles for scope in role.scopes}
+    return bool(user.admin) or any(
+        "!" not in scope and (scope in POWERFUL_SCOPES or scope.startswith("admin:"))
+        for scope in scopes
+    )
+
+
+def has_logged_in(user: orm.User | None) -> bool:
+    """Return whether a login or a server was ever seen for a record."""
+    return user is not None and user.last_activity is not None
+
+
+def has_account(login: str) -> bool:
+    """Return whether the machine has an account, and so a home, of this login name."""
+    try:
+        return RealReader().user(account_name(login)) is not None
+    except ValueError:
+        return False
+
+
+def effective_lists(authenticator: Any, time: datetime | None = None) -> EffectiveLists:
+    """Return the lists that an authenticator was configured with, normalized as it does."""
+
+    def names(values: Iterable[str]) -> frozenset[str]:
+        return frozenset(authenticator.normalize_username(name) for name in values)
+
+    return EffectiveLists(
+        time or utc_now(),
+        names(authenticator.allowed_users),
+        names(authenticator.admin_users),
+        names(authenticator.blocked_users),
+    )
+
+
+def remove_uncommitted(db: Any, host: Host, paths: Paths, current: EffectiveLists) -> list[str]:
+    """Take back what a hub wrote whose configuration was rolled back; return the names.
+
+    A hub makes records for its lists when it starts, before anything decides whether the change
+    is kept. The ledger has the lists of the last change that was kept. So a name that the hub
+    before this one loaded, that this one does not, and that is not in the ledger, was never
+    allowed: its record goes, with a password that a stranger set meanwhile.
+    """
+    previous = read_effective(host.read(paths.hub_lists))
+    kept = read_declared(host.read(paths.ledger)) or DeclaredAccess()
+    if previous is None:
+        return []
+    for name in previous.admins - current.admins - kept.admins:
+        user = orm.User.find(db, name)
+        if user is not None and _is_newer(user, previous):
+            _demote(db, user)
+    removed = []
+    for name in sorted(previous.permitted - current.permitted - kept.permitted):
+        user = orm.User.find(db, name)
+        # A record that is older than the failed hub was made in another way, and stays.
+        if user is None or not _is_newer(user, previous):
+            continue
+        _end_servers(host, name)
+        db.delete(user)
+        store_hash(paths.passwords, name, None)
+        removed.append(name)
+    db.commit()
+    return removed
+
+
+def _is_newer(user: orm.User, lists: EffectiveLists) -> bool:
+    created = user.created
+    return created is None or created.replace(tzinfo=timezone.utc) >= lists.loaded
+
+
+def _demote(db: Any, user: orm.User) -> None:
+    user.admin = False
+    admin = orm.Role.find(db, "admin")
+    if admin in user.roles:
+        user.roles.remove(admin)
+
+
+def _end_servers(host: Host, login: str) -> None:
+    try:
+        account = account_name(login)
+    except ValueError:
+        return
+    units = running_units(host, account)
+    if units:
+        host.systemctl("stop", *units)
+
+
+def write_lists(host: Host, path: Path, lists: EffectiveLists) -> None:
+    """Write the lists that this hub loaded, for commands and for the next hub."""
+    host.write(path, lists.as_bytes(), mode=0o600)

@@ -1,0 +1,49 @@
+"""The lists of users that the running hub loaded, wherever they came from.
+
+config.yaml, a section of a class, a drop-in and a plugin can all name users. Only the hub knows
+the result, so it writes it to a file at each start. Commands and checks read the file: what
+config.yaml says alone may be wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+
+@dataclass(frozen=True)
+class EffectiveLists:
+    """Login names as the hub normalized them; `loaded` is the time of the hub's start."""
+
+    loaded: datetime
+    allowed: frozenset[str] = frozenset()
+    admins: frozenset[str] = frozenset()
+    banned: frozenset[str] = frozenset()
+
+    @property
+    def permitted(self) -> frozenset[str]:
+        return (self.allowed | self.admins) - self.banned
+
+    def as_bytes(self) -> bytes:
+        value = {
+            "loaded": self.loaded.isoformat(),
+            "allowed": sorted(self.allowed),
+            "admins": sorted(self.admins),
+            "banned": sorted(self.banned),
+        }
+        return json.dumps(value, indent=1).encode() + b"\n"
+
+
+def read_effective(data: bytes | None) -> EffectiveLists | None:
+    """Parse the file; return None where there is none, or where it is not valid."""
+    try:
+        value = json.loads(data or b"")
+        return EffectiveLists(
+            datetime.fromisoformat(value["loaded"]).astimezone(timezone.utc),
+            frozenset(value["allowed"]),
+            frozenset(value["admins"]),
+            frozenset(value["banned"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
