@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tljh.base.account_names import USERNAME_PATTERN
 from tljh.base.paths import Paths
 from tljh.base.well_known import HUB_PORT, SHORTEST_PASSWORD, SLICE
+from tljh.hub.trait_layers import overlay
 from tljh.settings.derived import authenticator_class, callback_url, who_is_let_in
 from tljh.singleuser.sandbox import traits as isolation_traits
 
@@ -32,7 +33,8 @@ START_TIMEOUT_S = 120
 def hub_configuration(config: Config, paths: Paths) -> Traits:
     """Return all traits that follow from `config`; plugins and drop-ins may override them.
 
-    Sections that name a class (`auth.<Class>`, `<Class>` at the top level) come last and win.
+    Sections that name a class (`auth.<Class>`, `<Class>` at the top level) come last and win;
+    their lists and maps are laid over ours.
     """
     traits: Traits = {}
     for part in (_hub(config, paths), _proxy(config, paths), _authenticator(config, paths)):
@@ -40,8 +42,10 @@ def hub_configuration(config: Config, paths: Paths) -> Traits:
     _merge(traits, _spawner(config, paths))
     _merge(traits, isolation_traits(config.isolation, paths))
     _merge(traits, _culler(config, paths))
-    _merge(traits, {name: dict(values) for name, values in config.auth.classes.items()})
-    _merge(traits, config.traitlets)
+    for theirs in (config.auth.classes, config.traitlets):
+        merged, _ = overlay(traits, theirs)
+        _merge(traits, theirs)
+        _merge(traits, merged)
     return traits
 
 

@@ -1,0 +1,108 @@
+"""Lay lists and maps that others give over ours, so that none of ours is lost.
+
+JupyterHub's configuration has one value for each trait of a class: who sets it replaces it. tljh
+itself fills several lists and maps (the PATH of servers, their environment, the culler's service
+and role, the users who may log in). A list that replaced ours would silently stop the culler, or
+shut everybody out. So what config.yaml, a class section, a plugin or a drop-in gives is laid over
+ours. An empty value is a decision: it empties ours, with a warning that says what follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Traits = dict[str, dict[str, Any]]
+Sections = Mapping[str, Mapping[str, Any]]
+
+# Sections by family, from the base class to the class that runs: a later one wins in traitlets.
+FAMILIES = (
+    ("Application", "JupyterHub", "Hub"),
+    ("Spawner", "LocalProcessSpawner", "SystemdSpawner", "UserCreatingSpawner"),
+)
+# Any class may have these; they mean the same wherever they are.
+USER_LISTS = ("allowed_users", "admin_users", "blocked_users")
+# A command is one value, although its type is a list.
+REPLACED = ("cmd", "args")
+CONSEQUENCES = {
+    "extra_paths": "servers find no python, pip and conda of the user environment",
+    "environment": "conda in servers does not know the user environment",
+    "unit_extra_properties": "files that servers make can be read by other users",
+    "services": "idle servers are not stopped any more",
+    "load_roles": "the service that stops idle servers has no rights",
+    "allowed_users": "nobody in users.allowed may log in",
+    "admin_users": "nobody in users.admin is an admin",
+    "blocked_users": "nobody in users.banned is banned",
+}
+
+
+@dataclass(frozen=True)
+class Emptied:
+    """A list or map of ours that another section emptied."""
+
+    section: str
+    trait: str
+
+    @property
+    def consequence(self) -> str:
+        return CONSEQUENCES.get(self.trait, "what tljh sets there does not apply")
+
+
+def overlay(ours: Sections, theirs: Sections) -> tuple[Traits, list[Emptied]]:
+    """Return the traits to set so that `theirs` are laid over `ours`, and what they emptied.
+
+    The result holds only lists and maps that both have. A trait is set in every section that
+    names it, because a section of a subclass hides those of its bases.
+    """
+    merged: Traits = {}
+    emptied: list[Emptied] = []
+    for section, trait, value in _collections(ours):
+        for other in _sections_with(theirs, section, trait):
+            given = theirs[other][trait]
+            if not given and value:
+                emptied.append(Emptied(other, trait))
+                combined = given
+            else:
+                combined = combine(value, given)
+            merged.setdefault(other, {})[trait] = combined
+            value = combined
+        if trait in merged.get(section, {}) or _sections_with(theirs, section, trait):
+            merged.setdefault(section, {})[trait] = value
+    return merged, emptied
+
+
+def _collections(traits: Sections) -> Iterator[tuple[str, str, Any]]:
+    for section, values in traits.items():
+        for trait, value in values.items():
+            if isinstance(value, (list, dict, set, tuple)) and trait not in REPLACED:
+                yield section, trait, value
+
+
+def _sections_with(theirs: Sections, section: str, trait: str) -> Sequence[str]:
+    """Return the sections of `theirs` that set this trait of ours, bases first."""
+    if trait in USER_LISTS:
+        names = sorted(theirs, key=lambda name: (name != "Authenticator", name))
+    else:
+        family = next((family for family in FAMILIES if section in family), (section,))
+        names = [name for name in family if name in theirs]
+    return [name for name in names if theirs[name].get(trait) is not None]
+
+
+def combine(ours: Any, theirs: Any) -> Any:
+    """Return one collection: `theirs` first, and what of `ours` is missing in it.
+
+    In a map a key of theirs wins. In a list of named items (services, roles) ours come last and
+    win: JupyterHub would refuse a role for a service that is not there.
+    """
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+        return {**ours, **theirs}
+    if isinstance(theirs, Mapping) or isinstance(ours, Mapping):
+        return theirs
+    if isinstance(theirs, (set, frozenset)):
+        return set(theirs) | set(ours)
+    own_names = {item["name"] for item in ours if isinstance(item, Mapping) and "name" in item}
+    kept = [
+        item for item in theirs if not (isinstance(item, Mapping) and item.get("name") in own_names)
+    ]
+    return [*kept, *(item for item in ours if item not in kept)]
