@@ -108,8 +108,13 @@ def test_a_listed_name_that_the_authenticator_takes_from_nobody_is_a_finding(app
 
 def test_names_of_two_words_are_fine_for_those_who_keep_passwords(applied, paths):
     drop_in(applied, "names.py", "c.Authenticator.allowed_users = {'two words'}\n")
-    for name in ("firstuse.ClaimedFirstUseAuthenticator", "native.ClaimedNativeAuthenticator"):
-        drop_in(applied, "class.py", f"c.JupyterHub.authenticator_class = 'tljh.hub.{name}'\n")
+    for name in (
+        "firstuse_authenticator.ClaimedFirstUseAuthenticator",
+        "native_authenticator.ClaimedNativeAuthenticator",
+    ):
+        drop_in(
+            applied, "class.py", f"c.JupyterHub.authenticator_class = 'tljh.hub.process.{name}'\n"
+        )
         assert findings_of(paths) == ([], [])
 
 
@@ -165,3 +170,46 @@ def test_an_authenticator_of_a_drop_in_lets_in_whom_it_is_for(applied, paths, mo
 def test_a_drop_ins_choice_is_ours_where_ours_guards_administrators(applied, paths, chosen, ours):
     drop_in(applied, "login.py", f"c.JupyterHub.authenticator_class = {chosen}\n")
     assert chosen_authenticator(new_configuration(paths)).__name__ == ours
+
+
+FILLED = {
+    "JupyterHub": {
+        "services": [{"name": "cull-idle", "command": ["cull"]}],
+        "load_roles": [{"name": "idle-culler", "services": ["cull-idle"]}],
+    },
+    "Authenticator": {"allowed_users": ["ann"], "admin_users": ["boss"]},
+    "Spawner": {"environment": {"CONDA_PREFIX": "/user"}},
+    "SystemdSpawner": {"extra_paths": ["/user/bin"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "section", "trait", "kept"),
+    [
+        ("c.JupyterHub.load_roles = []\nc.JupyterHub.load_roles = [{'name': 'mine'}]",
+         "JupyterHub", "load_roles", {"name": "idle-culler", "services": ["cull-idle"]}),
+        ("c.JupyterHub.services = [{'name': 'mine'}]", "JupyterHub", "services",
+         {"name": "cull-idle", "command": ["cull"]}),
+        ("c.Spawner.environment = {'A': 'b'}", "Spawner", "environment", "CONDA_PREFIX"),
+        ("c.SystemdSpawner.environment.update({'A': 'b'})", "SystemdSpawner", "environment",
+         "CONDA_PREFIX"),
+        ("c.UserCreatingSpawner.extra_paths = ['/cuda']", "UserCreatingSpawner", "extra_paths",
+         "/user/bin"),
+        ("c.Authenticator.allowed_users = {'zoe'}", "Authenticator", "allowed_users", "ann"),
+        ("c.Authenticator.admin_users.add('zoe')", "Authenticator", "admin_users", "boss"),
+        ("c.FirstUseAuthenticator.admin_users = {'zoe'}", "FirstUseAuthenticator", "admin_users",
+         "boss"),
+    ],
+)  # fmt: skip
+def test_a_drop_in_loses_none_of_ours(applied, paths, text, section, trait, kept):
+    (applied / "hub.json").write_text(json.dumps(FILLED))
+    drop_in(applied, "mine.py", text)
+    value = new_configuration(paths)[section][trait]
+    assert kept in value
+    assert len(value) > 1
+
+
+def test_a_drop_in_that_discards_a_name_is_obeyed(applied, paths):
+    (applied / "hub.json").write_text(json.dumps(FILLED))
+    drop_in(applied, "mine.py", "c.Authenticator.admin_users = set()")
+    assert new_configuration(paths).Authenticator.admin_users == set()

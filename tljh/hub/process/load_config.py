@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from traitlets import TraitError
 from traitlets.config import Config as TraitletsConfig
+from traitlets.config.loader import LazyConfigValue
 
 from tljh.base.errors import Place, TljhError
 from tljh.base.paths import (
@@ -20,6 +22,7 @@ from tljh.base.paths import (
     paths_from_environment,
 )
 from tljh.hub.process.authenticator_choice import chosen_authenticator
+from tljh.hub.trait_layers import USER_LISTS, Emptied, Traits, overlay
 from tljh.plugins.manager import call, installed_plugins
 from tljh.settings.login_providers import lets_everybody_in, provider_of
 
@@ -42,7 +45,8 @@ def apply_to(c: Any, paths: Paths | None = None) -> None:
     applied = applied_directory(paths)
     for name, values in json.loads((applied / HUB_FILE).read_text()).items():
         for trait, value in values.items():
-            c[name][trait] = resolved(value)
+            c[name][trait] = _as_loaded(trait, resolved(value))
+    ours = {name: deepcopy(dict(c[name])) for name in c}
     secret = paths.state_dir / API_SECRET
     if secret.is_file() and "traefik_api_password" not in c.TraefikProxy:
         c.TraefikProxy.traefik_api_password = secret.read_text().strip()
@@ -50,10 +54,44 @@ def apply_to(c: Any, paths: Paths | None = None) -> None:
     call(installed_plugins(), "tljh_custom_jupyterhub_config", c=c)
     for drop_in in applied_drop_ins(paths):
         run_drop_in(drop_in, c)
+    lay_over(c, ours)
     now = _authenticator(c)
     if now != chosen and c.Authenticator.get("allow_all") is allow_all:
         _let_in_by(c, now)
     _let_tljh_in(c, paths)
+
+
+def _as_loaded(trait: str, value: Any) -> Any:
+    """Return a list of users as a set: existing drop-ins call `add` and `discard` on it."""
+    return set(value) if trait in USER_LISTS and isinstance(value, list) else value
+
+
+def lay_over(c: Any, ours: Traits) -> list[Emptied]:
+    """Lay what plugins and drop-ins gave for our lists and maps over ours, in `c`.
+
+    Returns what they emptied.
+    """
+    theirs: Traits = {}
+    for section in c:
+        for trait, value in dict(c[section]).items():
+            if isinstance(value, LazyConfigValue):
+                # `c.Spawner.environment.update(…)` before any value: kept as edits of a value.
+                # A copy, because it remembers the value that it is first computed for.
+                value = deepcopy(value).get_value(_default_of(value))
+            if value != ours.get(section, {}).get(trait):
+                theirs.setdefault(section, {})[trait] = value
+    merged, emptied = overlay(ours, theirs)
+    for section, values in merged.items():
+        for trait, value in values.items():
+            c[section][trait] = value
+    return emptied
+
+
+def _default_of(value: LazyConfigValue) -> Any:
+    edits = value.to_dict()
+    if "update" in edits:
+        return {} if isinstance(edits["update"], dict) else set()
+    return []
 
 
 def _authenticator(c: Any) -> Any:
