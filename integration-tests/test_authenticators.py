@@ -1,4 +1,4 @@
-"""Ways to log in, each against what is really behind it, through reloads and through Traefik."""
+"""Authenticators, each with a real account database or provider, through Traefik."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from session import HubUser, claim_account
 pytestmark = pytest.mark.machine
 
 PASSWORD = "correct-horse-7"
-# Of the installation's own config.yaml: where conda packages come from in a test.
-KEPT = f"user_environment: {{channels: ['file://{CHANNEL}']}}\n"
-PEOPLE = "dn: {suffix}\nobjectClass: dcObject\nobjectClass: organization\no: e\ndc: example\n\n"
+# The installation's config.yaml has it too: the channel of the tests.
+CHANNELS = f"user_environment: {{channels: ['file://{CHANNEL}']}}\n"
+SUFFIX = "dn: {suffix}\nobjectClass: dcObject\nobjectClass: organization\no: e\ndc: example\n\n"
 PERSON = (
     "dn: uid={name},dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: {name}\ncn: {name}\n"
     "sn: {name}\nuserPassword: {password}\n\n"
@@ -31,10 +31,10 @@ def hub(installed_shared):
 
 @pytest.fixture
 def configure(hub):
-    """Write a whole config.yaml, as an editor would, and reload."""
+    """Return a function that replaces config.yaml, as an editor does, and reloads."""
 
     def write(text: str, code: int = 0):
-        hub.run("cat > /opt/tljh/config/config.yaml", input=KEPT + text)
+        hub.run("cat > /opt/tljh/config/config.yaml", input=CHANNELS + text)
         done = hub.run("tljh-config reload", check=False)
         assert done.code == code, done.stdout + done.stderr
         return done
@@ -42,17 +42,24 @@ def configure(hub):
     return write
 
 
-def test_pam_logs_in_accounts_of_the_machine_that_are_allowed(hub, configure):
+@pytest.fixture
+def accounts(hub, cleanup):
+    """Linux accounts maria, in the group students, and mallory."""
     for name in ("maria", "mallory"):
         hub.run(f"useradd -m {name} && echo {name}:{PASSWORD} | chpasswd")
+        cleanup.callback(hub.run, f"userdel -r {name}", check=False)
     hub.run("groupadd students && gpasswd -a maria students")
+    cleanup.callback(hub.run, "groupdel students")
+
+
+def test_pam_logs_in_accounts_of_the_machine_that_are_allowed(hub, configure, accounts):
     configure("auth: {type: pam, PAMAuthenticator: {allowed_groups: [students]}}\n")
     HubUser(hub.url, "maria").login(PASSWORD)
     HubUser(hub.url, "maria").login("wrong", expected=403)
     HubUser(hub.url, "mallory").login(PASSWORD, expected=403)
-    told = hub.run("tljh auth check").stdout
-    assert "ok   PAM has the service login" in told
-    assert "ok   there is a group students" in told
+    checks = hub.run("tljh auth check").stdout
+    assert "ok   PAM has the service login" in checks
+    assert "ok   there is a group students" in checks
 
 
 def test_native_sign_up_waits_for_authorization_and_admins_for_their_claim(hub, configure):
@@ -72,14 +79,16 @@ def sign_up(hub, name: str, password: str) -> None:
     user = HubUser(hub.url, name)
     user.http.get(f"{hub.url}/hub/signup")
     fields = {"signup_password": password, "signup_password_confirmation": password}
-    answer = user.http.post(
+    response = user.http.post(
         f"{hub.url}/hub/signup", data={"username": name, "_xsrf": user._xsrf("/hub/"), **fields}
     )
-    assert answer.ok
+    assert response.ok
 
 
-def test_ldap_logs_in_people_of_a_directory(hub, configure):
-    # The package cache is shared with other machines, one of which may hold its lock.
+@pytest.fixture
+def directory(hub, cleanup):
+    """An LDAP directory with alice and eve, at 127.0.0.1."""
+    # Machines share the package cache, and another one may hold apt's lock there.
     hub.run(
         "mkdir -p /var/tmp/archives/partial && DEBIAN_FRONTEND=noninteractive "
         "apt-get install -qy -o Dir::Cache::archives=/var/tmp/archives slapd >/dev/null",
@@ -95,7 +104,11 @@ def test_ldap_logs_in_people_of_a_directory(hub, configure):
         "slapadd -f /srv/ldap/slapd.conf && "
         "systemd-run -q --unit=directory slapd -d 0 -f /srv/ldap/slapd.conf -h ldap://127.0.0.1"
     )
-    hub.run(script, input=PEOPLE.format(suffix="dc=example,dc=org") + entries)
+    cleanup.callback(hub.run, "systemctl stop directory", check=False)
+    hub.run(script, input=SUFFIX.format(suffix="dc=example,dc=org") + entries)
+
+
+def test_ldap_logs_in_users_of_a_directory(hub, directory, configure):
     configure(
         "auth:\n  type: ldap\n  LDAPAuthenticator:\n    server_address: 127.0.0.1\n"
         "    tls_strategy: insecure\n    bind_dn_template: ['uid={username},dc=example,dc=org']\n"
@@ -107,14 +120,20 @@ def test_ldap_logs_in_people_of_a_directory(hub, configure):
     HubUser(hub.url, "eve").login(PASSWORD, expected=403)
 
 
-def test_a_login_at_an_openid_provider(hub, configure):
+@pytest.fixture
+def provider(hub, cleanup):
+    """Run an OpenID provider in the machine and return its URL."""
     hub.run(
         "/opt/tljh/hub/bin/uv venv -q --seed /srv/oidc && "
         "/srv/oidc/bin/pip install -q oidc-provider-mock",
         timeout_s=300,
     )
+    cleanup.callback(hub.run, "systemctl stop oidc", check=False)
     hub.run("systemd-run -q --unit=oidc /srv/oidc/bin/oidc-provider-mock -H 0.0.0.0 -p 9400")
-    provider = f"{hub.url}:9400"
+    return f"{hub.url}:9400"
+
+
+def test_a_login_at_an_openid_provider(hub, provider, configure):
     configure(
         "auth:\n  type: generic-oauth\n  GenericOAuthenticator:\n"
         "    client_id: hub\n    client_secret: '00123'\n    username_claim: sub\n"
@@ -126,19 +145,22 @@ def test_a_login_at_an_openid_provider(hub, configure):
     for name, status in (("alice@example.org", 302), ("stranger@example.org", 403)):
         with requests.Session() as http:
             http.trust_env = False
-            away = http.get(f"{hub.url}/hub/oauth_login", allow_redirects=False)
-            back = http.post(away.headers["Location"], data={"sub": name}, allow_redirects=False)
-            came = urlparse(back.headers["Location"])
-            assert came.netloc == "hub.example.org"
-            answer = http.get(f"{hub.url}{came.path}?{came.query}", allow_redirects=False)
-            assert answer.status_code == status, answer.text[-1000:]
+            to_provider = http.get(f"{hub.url}/hub/oauth_login", allow_redirects=False)
+            to_hub = http.post(
+                to_provider.headers["Location"], data={"sub": name}, allow_redirects=False
+            )
+            callback = urlparse(to_hub.headers["Location"])
+            assert callback.netloc == "hub.example.org"
+            url = f"{hub.url}{callback.path}?{callback.query}"
+            response = http.get(url, allow_redirects=False)
+            assert response.status_code == status, response.text[-1000:]
 
 
-def test_an_incomplete_provider_is_refused_and_the_old_hub_goes_on(hub, configure):
+def test_an_incomplete_provider_is_refused_and_the_hub_stays_as_it_is(hub, configure):
     configure("auth: {type: dummy}\n")
     refused = configure("auth: {type: github}\nusers: {allowed: [alice]}\n", code=1)
     assert "client_secret is missing" in refused.stderr
-    HubUser(hub.url, "anybody").login("anything")
+    HubUser(hub.url, "stranger").login("anything")
 
 
 def test_dummy_warns_in_status_and_doctor(hub, configure):
@@ -147,23 +169,23 @@ def test_dummy_warns_in_status_and_doctor(hub, configure):
         assert "lets anyone in" in hub.run(f"tljh {command}", check=False).stdout
 
 
-def test_guesses_are_throttled_through_the_proxy_and_made_up_addresses_do_not_help(hub, configure):
+def test_guesses_are_throttled_through_the_proxy_whatever_address_they_claim(hub, configure):
     configure(
         "auth: {type: shared-password, SharedPasswordAuthenticator: {user_password: tea-time-7}}\n"
         "users: {allowed: [alice, bob]}\n"
     )
-    answers = []
+    responses = []
     for number in range(7):
         guesser = HubUser(hub.url, "alice")
         guesser.http.headers["X-Forwarded-For"] = f"192.0.2.{number}"
         guesser.http.headers["X-Real-Ip"] = f"192.0.2.{number}"
         expected = 403 if number < 5 else 429
-        answers.append(guesser.login("guess", expected=expected))
-    assert int(answers[-1].headers["Retry-After"]) > 0
+        responses.append(guesser.login("guess", expected=expected))
+    assert int(responses[-1].headers["Retry-After"]) > 0
     HubUser(hub.url, "bob").login("tea-time-7")
 
 
-def test_tmp_gives_everybody_a_new_account(hub, configure):
+def test_tmp_gives_each_visitor_a_new_account(hub, configure):
     configure("auth: {type: tmp}\n")
     with requests.Session() as http:
         http.trust_env = False

@@ -1,4 +1,4 @@
-"""What lies about on the machine: secrets, modes, sudo."""
+"""Secrets, file modes and sudo on an installed machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.machine
 
 PASSWORD = "correct-horse-battery"
 
-# Guesses past the proxy, each time as if from another address.
+# Guesses a password at the hub's own port, with a new X-Forwarded-For each time.
 GUESSES = """
 cd "$(mktemp -d)" && for number in 1 2 3 4 5 6 7; do
     ask() { curl -s -b jar -c jar -H "X-Forwarded-For: 203.0.113.$number" -o /dev/null \
@@ -29,7 +29,7 @@ def hub(installed_shared):
 
 @pytest.fixture(scope="module")
 def user(hub):
-    """An administrator at work; the hub holds every kind of secret by then."""
+    """The admin with a running server, over HTTPS: the hub has every kind of secret then."""
     url = f"http://{hub.address()}"
     admin = claim_account(hub, url, "admin", PASSWORD)
     admin.login(PASSWORD)
@@ -41,23 +41,23 @@ def user(hub):
 
 @pytest.fixture(scope="module")
 def secrets(hub, user):
-    """The secrets themselves, by what they are."""
+    """Read the secrets, by name."""
     state = "/opt/tljh/state"
     names = ("traefik-api.secret", "jupyterhub_cookie_secret", "hub-api.secret")
-    found = {name: hub.run(f"cat {state}/{name}").stdout.strip() for name in names}
-    found["authority's key"] = hub.run(f"sed -n 2p {state}/internal-ca/ca.key").stdout.strip()
-    found["password"] = PASSWORD
+    values = {name: hub.run(f"cat {state}/{name}").stdout.strip() for name in names}
+    values["authority's key"] = hub.run(f"sed -n 2p {state}/internal-ca/ca.key").stdout.strip()
+    values["password"] = PASSWORD
     server = hub.run("systemctl show -P MainPID jupyter-admin").stdout.strip()
     environment = hub.run(f"tr '\\0' '\\n' < /proc/{server}/environ").stdout
-    found["server's token"] = environment.partition("JUPYTERHUB_API_TOKEN=")[2].split("\n")[0]
-    assert all(len(value) > 15 for value in found.values()), found
-    return found
+    values["server's token"] = environment.partition("JUPYTERHUB_API_TOKEN=")[2].split("\n")[0]
+    assert all(len(value) > 15 for value in values.values()), values
+    return values
 
 
 def test_state_and_config_are_roots_alone(hub, user):
-    places = "/opt/tljh/state /opt/tljh/config /opt/tljh/installer.log"
-    assert hub.run(f"find {places} -perm /077 ! -type l").stdout == ""
-    assert hub.run(f"find {places} ! -user root").stdout == ""
+    paths = "/opt/tljh/state /opt/tljh/config /opt/tljh/installer.log"
+    assert hub.run(f"find {paths} -perm /077 ! -type l").stdout == ""
+    assert hub.run(f"find {paths} ! -user root").stdout == ""
 
 
 def test_nothing_of_the_installation_can_be_written_by_others(hub, user):
@@ -65,7 +65,7 @@ def test_nothing_of_the_installation_can_be_written_by_others(hub, user):
     assert hub.run("find /opt/tljh ! -user root").stdout == ""
 
 
-def test_what_traefik_reads_is_for_nobody_else(hub, user):
+def test_traefiks_files_are_closed_to_other_users(hub, user):
     assert hub.run("find /var/lib/tljh-traefik -perm /007 ! -type l").stdout == ""
     assert hub.run("find /var/lib/tljh-traefik -perm /020 ! -type l").stdout == ""
 
@@ -76,33 +76,38 @@ def test_no_secret_is_in_a_command_line(hub, secrets):
     assert {name for name, value in secrets.items() if value in lines} == set()
 
 
-def test_no_secret_is_in_the_journal_nor_in_what_systemd_tells_everybody(hub, secrets):
-    told = hub.run("journalctl -b --no-pager -o cat; cat /opt/tljh/installer.log").stdout
-    told += hub.run("systemctl show 'jupyter*' traefik tljh-*").stdout
-    assert "jupyterhub.service" in told
-    assert {name for name, value in secrets.items() if value in told} == set()
+def test_no_secret_is_in_a_log_nor_in_what_systemd_shows_to_all_users(hub, secrets):
+    text = hub.run("journalctl -b --no-pager -o cat; cat /opt/tljh/installer.log").stdout
+    text += hub.run("systemctl show 'jupyter*' traefik tljh-*").stdout
+    assert "jupyterhub.service" in text
+    assert {name for name, value in secrets.items() if value in text} == set()
 
 
-def test_sudo_takes_the_rule_for_administrators(hub):
+def test_sudo_accepts_the_rule_for_admins(hub):
     assert hub.run("stat -c '%a %U:%G' /etc/sudoers.d/jupyterhub-admins").stdout.strip() == (
         "440 root:root"
     )
     assert "parsed OK" in hub.run("visudo -c").stdout
 
 
-def test_a_rule_that_sudo_cannot_read_is_never_written(hub):
+@pytest.fixture
+def broken_sudo_rule(hub, cleanup):
+    """Break the rule for sudo in the installed package."""
+    package = "$(readlink -f /opt/tljh/hub)/lib/python3*/site-packages/tljh"
+    module = hub.run(f"grep -rl --include=*.py 'NOPASSWD: ALL' {package}").stdout.strip()
+    hub.run(f"cp -a {module} {module}.saved")
+    cleanup.callback(hub.run, f"mv {module}.saved {module}")
+    hub.run(f"sed -i 's/ALL = (ALL) NOPASSWD: ALL/ALL = NOPASSWD ALL/' {module}")
+
+
+def test_a_rule_that_sudo_cannot_read_is_never_written(hub, broken_sudo_rule):
     before = hub.run("cat /etc/sudoers.d/jupyterhub-admins").stdout
-    place = "$(readlink -f /opt/tljh/hub)/lib/python3*/site-packages/tljh/operations/desired.py"
-    hub.run(
-        f"cp {place} /root/ && sed -i 's/ALL = (ALL) NOPASSWD: ALL/ALL = NOPASSWD ALL/' {place}"
-    )
     done = hub.run("tljh-config reload", check=False, timeout_s=180)
-    hub.run(f"cp /root/desired.py {place}")
     assert done.code == 1
     assert "sudo would not take" in done.stderr
     assert hub.run("cat /etc/sudoers.d/jupyterhub-admins").stdout == before
 
 
 def test_an_address_that_somebody_claims_at_the_hubs_own_port_is_not_believed(hub):
-    told = hub.run("runuser -u nobody -- bash", input=GUESSES).stdout.split()
-    assert told == ["403"] * 5 + ["429"] * 2
+    statuses = hub.run("runuser -u nobody -- bash", input=GUESSES).stdout.split()
+    assert statuses == ["403"] * 5 + ["429"] * 2

@@ -1,4 +1,4 @@
-"""A host name for each person: browsers keep what the pages of one may do from all others."""
+"""A host name for each user: browsers then keep the pages of one user apart from the others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from session import HubUser
+from session import HubUser, import_users
 
 pytestmark = pytest.mark.machine
 
@@ -26,26 +26,29 @@ NAMES = ("ann", "anna.lee", "a@b.org")
 
 @pytest.fixture
 def names_resolve(installed, monkeypatch):
-    """hub.test and all below it are the machine, as a wildcard in the DNS makes it."""
-    address, real = installed.address(), socket.getaddrinfo
+    """Resolve hub.test and all names below it to the machine, as a wildcard in the DNS does."""
+    address, original = installed.address(), socket.getaddrinfo
 
     def getaddrinfo(host, *rest, **options):
-        mine = isinstance(host, str) and f".{host}".endswith(".hub.test")
-        return real(address if mine else host, *rest, **options)
+        is_below = isinstance(host, str) and f".{host}".endswith(".hub.test")
+        return original(address if is_below else host, *rest, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
-def ask_as_browsers_do(user: HubUser, host: str, path: str) -> int:
-    """The status of a page, asked for with the cookies of that very host: requests sends more."""
-    own = {
-        one.name: one.value
-        for one in user.http.cookies
-        if path.startswith(one.path)
-        and (one.domain == host or (one.domain_specified and f".{host}".endswith(one.domain)))
+def status_in_browser(user: HubUser, host: str, path: str) -> int:
+    """Return a page's status with the cookies that a browser sends; requests would send more."""
+    cookies = {
+        cookie.name: cookie.value
+        for cookie in user.http.cookies
+        if path.startswith(cookie.path)
+        and (
+            cookie.domain == host
+            or (cookie.domain_specified and f".{host}".endswith(cookie.domain))
+        )
     }
     url = f"https://{host}{path}"
-    return requests.get(url, cookies=own, verify=False, timeout=30).status_code
+    return requests.get(url, cookies=cookies, verify=False, timeout=30).status_code
 
 
 @pytest.mark.long
@@ -53,8 +56,7 @@ def ask_as_browsers_do(user: HubUser, host: str, path: str) -> int:
 def test_each_person_has_a_host_of_the_own_and_no_session_of_the_hub_there(
     installed, names_resolve
 ):
-    lines = "name,password\\n" + "".join(f"{name},{PASSWORD}\\n" for name in NAMES)
-    installed.run(f"printf '{lines}' | tljh user import -")
+    import_users(installed, NAMES, PASSWORD)
     installed.run(
         "openssl req -x509 -newkey rsa:2048 -nodes -days 90 -subj /CN=hub.test"
         " -addext 'subjectAltName=DNS:hub.test,DNS:*.hub.test'"
@@ -75,7 +77,7 @@ def test_each_person_has_a_host_of_the_own_and_no_session_of_the_hub_there(
         host = page.url.split("/")[2]
         assert host.endswith(".hub.test")
         hosts.add(host)
-        # What a page there asks the hub, it asks as nobody.
-        assert ask_as_browsers_do(user, "hub.test", "/hub/api/user") == 200
-        assert ask_as_browsers_do(user, host, "/hub/api/user") == 403
+        # A page on the user's host has no session at the hub.
+        assert status_in_browser(user, "hub.test", "/hub/api/user") == 200
+        assert status_in_browser(user, host, "/hub/api/user") == 403
     assert len(hosts) == len(NAMES)
