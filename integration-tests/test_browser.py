@@ -1,4 +1,4 @@
-"""A newcomer's first minutes, in a real browser: claim, log in, work, administer."""
+"""An admin's first minutes in a real browser: claim, log in, work, administer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_from_the_claim_link_to_a_running_notebook(installed):
         page.get_by_label("Password (at least").fill(PASSWORD)
         page.get_by_label("Password again").fill(PASSWORD)
         page.get_by_role("button", name="Set password").click()
-        # The login page knows who comes from the claim.
+        # The claim page hands the name on to the login page.
         expect(page.get_by_label("Username")).to_have_value("admin")
         page.locator("#password_input").fill(PASSWORD)
         page.locator("#login_submit").click()
@@ -44,8 +44,8 @@ def test_from_the_claim_link_to_a_running_notebook(installed):
 def run_in_notebook(page: Page, code: str) -> None:
     """Type into the last cell and run it, until there is an output.
 
-    JupyterLab, while it still loads, moves the focus and makes editors anew: what was typed then is
-    gone, as a person would see, who types it again.
+    While JupyterLab still loads, it moves the focus and makes editors again, and typed text is
+    lost. A user sees that and types it again.
     """
     for _ in range(6):
         cell = page.locator(".jp-Notebook .cm-content").last

@@ -26,11 +26,11 @@ def full() -> Path:
 
 
 def records(directory: Path) -> dict[str, dict]:
-    found = {}
+    names = {}
     for path in directory.glob("*/repodata.json"):
         index = json.loads(path.read_text())
-        found |= {record["name"]: record for record in index["packages.conda"].values()}
-    return found
+        names |= {record["name"]: record for record in index["packages.conda"].values()}
+    return names
 
 
 def test_the_full_channel_satisfies_what_an_installation_asks_for(full, tmp_path):
@@ -42,28 +42,28 @@ def test_the_full_channel_satisfies_what_an_installation_asks_for(full, tmp_path
 
 
 def test_its_packages_need_nothing_that_it_lacks(full):
-    offered = records(full)
-    needed = {need.split()[0] for record in offered.values() for need in record["depends"]}
-    assert needed <= set(offered)
+    available = records(full)
+    needed = {need.split()[0] for record in available.values() for need in record["depends"]}
+    assert needed <= set(available)
 
 
 def test_pure_packages_are_noarch_and_those_with_binaries_are_bound_to_its_python(full):
-    offered = records(full)
-    python = offered["python"]["version"].rpartition(".")[0]
-    assert offered["jupyterlab"]["subdir"] == "noarch"
-    assert offered["numpy"]["subdir"] != "noarch"
-    assert f"python >={python}" in " ".join(offered["numpy"]["depends"])
+    available = records(full)
+    python = available["python"]["version"].rpartition(".")[0]
+    assert available["jupyterlab"]["subdir"] == "noarch"
+    assert available["numpy"]["subdir"] != "noarch"
+    assert f"python >={python}" in " ".join(available["numpy"]["depends"])
 
 
 def test_building_again_gives_the_same_bytes(tmp_path):
-    one, two = (channel.build("tiny", out=tmp_path / name) for name in ("one", "two"))
-    files = sorted(path.relative_to(one) for path in one.rglob("*.conda"))
+    first, second = (channel.build("tiny", out=tmp_path / name) for name in ("first", "second"))
+    files = sorted(path.relative_to(first) for path in first.rglob("*.conda"))
     assert len(files) > 9
     for file in files:
-        assert (one / file).read_bytes() == (two / file).read_bytes(), file
+        assert (first / file).read_bytes() == (second / file).read_bytes(), file
 
 
-def test_what_is_built_is_found_again():
+def test_a_channel_is_built_once():
     first = channel.build("tiny")
     stamp = (first / channel.STAMP).stat()
     assert channel.build("tiny") == first
@@ -87,11 +87,11 @@ def test_packages_are_archives_of_the_current_format(tmp_path):
 
 def test_it_is_served_over_loopback_http():
     command = [sys.executable, str(HERE), "serve", "--tiny"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
-            assert serving.stdout is not None
-            url = serving.stdout.readline().strip()
-            with urllib.request.urlopen(f"{url}/noarch/repodata.json", timeout=10) as answer:
-                assert "boat-2.0-0.conda" in json.load(answer)["packages.conda"]
+            assert server.stdout is not None
+            url = server.stdout.readline().strip()
+            with urllib.request.urlopen(f"{url}/noarch/repodata.json", timeout=10) as response:
+                assert "boat-2.0-0.conda" in json.load(response)["packages.conda"]
         finally:
-            serving.terminate()
+            server.terminate()

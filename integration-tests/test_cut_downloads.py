@@ -1,4 +1,4 @@
-"""A fresh installation over a network that breaks downloads off at random places."""
+"""A fresh installation over a network that cuts downloads at random places."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from machine import Machine
 from machine.image import CHECKOUT
 from machine.install import local_channel
 
-# From where hardly an index arrives to where all but the largest packages do.
+# With the first, hardly an index arrives; with the last, all but the largest packages do.
 MEANS_BYTES = (50_000, 500_000, 2_000_000, 5_000_000, 20_000_000)
-MADE = "/opt/tljh/hub /opt/tljh/config /etc/systemd/system/jupyterhub.service /usr/bin/tljh-config"
+CREATED = (
+    "/opt/tljh/hub /opt/tljh/config /etc/systemd/system/jupyterhub.service /usr/bin/tljh-config"
+)
 
 
 @pytest.fixture
-def channel_address(release: str) -> Iterator[str]:
-    """The local channel over HTTP, on a port of this computer."""
+def channel_port(release: str) -> Iterator[str]:
+    """Serve the local channel over HTTP and return the port."""
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
+    class Handler(http.server.SimpleHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    handler = functools.partial(Quiet, directory=str(local_channel(release)))
+    handler = functools.partial(Handler, directory=str(local_channel(release)))
     with http.server.ThreadingHTTPServer(("0.0.0.0", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -42,12 +44,12 @@ def channel_address(release: str) -> Iterator[str]:
 @pytest.mark.machine(with_caches=False)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_cut_downloads_are_errors_that_leave_nothing_and_the_next_run_goes_on(
-    machine: Machine, channel_address: str, seed: int
+    machine: Machine, channel_port: str, seed: int
 ) -> None:
     machine.copy_checkout(CHECKOUT)
     gateway = machine.run("ip route | awk '/default/ {print $3}'").stdout.strip()
     with cutting_proxy(seed) as proxy:
-        run = functools.partial(install, machine, gateway, channel_address, proxy)
+        run = functools.partial(install, machine, gateway, channel_port, proxy)
         codes = [run(mean) for mean in MEANS_BYTES]
         assert codes[0] != 0, "nothing was cut, so nothing was tested"
         assert 0 in codes or run(None) == 0
@@ -57,7 +59,7 @@ def test_cut_downloads_are_errors_that_leave_nothing_and_the_next_run_goes_on(
 def install(
     machine: Machine, gateway: str, channel: str, proxy: CuttingProxy, mean_bytes: int | None
 ) -> int:
-    """One run of the bootstrap; its exit code. Whatever it says has to be of use."""
+    """Run the bootstrap and return its exit code; an error must be explained, with a fix."""
     proxy.mean_bytes, before = mean_bytes, proxy.cuts
     address = f"http://{gateway}:{proxy.port}"
     names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
@@ -76,5 +78,5 @@ def install(
     assert done.code in (1, 3), done
     assert "Traceback" not in done.stderr + done.stdout
     assert "error: " in done.stderr and "fix: " in done.stderr
-    assert machine.run(f"ls -d {MADE}", check=False).stdout == ""
+    assert machine.run(f"ls -d {CREATED}", check=False).stdout == ""
     return done.code

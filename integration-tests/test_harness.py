@@ -1,4 +1,4 @@
-"""The harness's decisions that need no machine."""
+"""The parts of the harness that need no machine."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_indexes_of_this_computers_disk_are_not_passed_on(tmp_path: Path) -> Non
         "[global]\nindex-url = https://index.example/simple\n"
         "extra-index-url =\n  file:///opt/simple\n  https://more.example/simple\n"
     )
-    found = passthrough.registry_environment({}, [config])
-    assert found == {
+    variables = passthrough.registry_environment({}, [config])
+    assert variables == {
         "PIP_INDEX_URL": "https://index.example/simple",
         "PIP_EXTRA_INDEX_URL": "https://more.example/simple",
     }
@@ -36,9 +36,9 @@ def test_environment_wins_over_pips_file(tmp_path: Path) -> None:
 
 
 def test_a_certificate_bundle_here_is_the_systems_bundle_in_the_machine() -> None:
-    found = passthrough.registry_environment({"PIP_CERT": "/home/me/company.pem"}, [])
-    assert set(found.values()) == {passthrough.BUNDLE}
-    assert {"PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"} <= set(found)
+    variables = passthrough.registry_environment({"PIP_CERT": "/home/me/company.pem"}, [])
+    assert set(variables.values()) == {passthrough.BUNDLE}
+    assert {"PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"} <= set(variables)
 
 
 def test_nothing_set_here_sets_nothing_in_the_machine() -> None:
@@ -81,7 +81,7 @@ def test_keys_that_are_not_ubuntus_are_refused(
 ) -> None:
     package = tmp_path / image.UBUNTU_KEYRING
     package.parent.mkdir(parents=True)
-    package.write_bytes(b"keys of somebody else")
+    package.write_bytes(b"other keys")
     monkeypatch.setattr(image, "apt_mirrors", lambda: {"ubuntu": tmp_path.as_uri()})
     with pytest.raises(CannotBoot, match="is not the expected package with Ubuntu's keys"):
         image.fetch_ubuntu_keyring(tmp_path)
@@ -113,7 +113,7 @@ def test_without_root_the_reason_is_a_sentence(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("name", ["debian12", "debian:12", "bookworm", "12"])
-def test_a_release_has_the_names_that_people_use(name: str) -> None:
+def test_a_release_has_several_names(name: str) -> None:
     assert image.release_of(name).suite == "bookworm"
 
 
@@ -137,30 +137,30 @@ def test_copied_checkout_has_new_files_and_none_that_git_ignores(tmp_path: Path)
 def test_taken_port_moves_try_to_the_next_one() -> None:
     import socket
 
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
         assert tryout.free_port(port) != port
 
 
-def test_bootstrap_names_the_hub_as_this_computer_sees_it() -> None:
-    said = "  http://10.88.0.9/hub/claim?token=x\n"
+def test_the_bootstraps_addresses_are_shown_as_this_computer_reaches_them() -> None:
+    line = "  http://10.88.0.9/hub/claim?token=x\n"
     assert (
-        tryout.from_here(said, "10.88.0.9", 8001) == "  http://127.0.0.1:8001/hub/claim?token=x\n"
+        tryout.from_here(line, "10.88.0.9", 8001) == "  http://127.0.0.1:8001/hub/claim?token=x\n"
     )
     other = "from http://10.88.0.99/simple\n"
     assert tryout.from_here(other, "10.88.0.9", 8001) == other
 
 
-def test_old_python_gets_a_sentence() -> None:
+def test_an_old_python_prints_a_sentence() -> None:
     text = (Path(__file__).parent / "machine" / "__main__.py").read_text()
     # Parsed by the oldest grammar that such a Python may have.
     compile(text, "__main__.py", "exec", dont_inherit=True)
-    helped = subprocess.run(
+    done = subprocess.run(
         [sys.executable, str(Path(__file__).parent / "machine"), "--help"],
         capture_output=True,
         text=True,
     )
-    assert helped.returncode == 0
-    assert "try-down" in helped.stdout
+    assert done.returncode == 0
+    assert "try-down" in done.stdout

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from machine import Machine
 from machine.image import CHECKOUT
 from machine.install import CHANNEL, channel_mount, local_channel
 from traffic import Probe, traffic
+from waiting import wait_until
 
 pytestmark = pytest.mark.machine
 
@@ -27,57 +28,91 @@ RELEASE = (
 TRACES = "/opt/* /usr/bin/tljh* /var/cache/tljh /var/tmp/tljh* /run/tljh* /var/lib/tljh*"
 
 
+@dataclass(frozen=True)
+class Installation:
+    """What the bootstrap printed, and what a visitor of the machine saw meanwhile."""
+
+    output: str
+    first_page: str
+    probe: Probe
+
+
 @pytest.fixture(scope="module")
 def fresh(release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """A machine that has nothing of ours but the release."""
-    made: Path = tmp_path_factory.mktemp("dist")
-    build = [sys.executable, str(CHECKOUT / "installer" / "build.py"), "--out", str(made)]
+    """A machine that has nothing of tljh but the release."""
+    directory: Path = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, str(CHECKOUT / "installer" / "build.py"), "--out", str(directory)]
     subprocess.run(build, check=True, capture_output=True, timeout=120)
     with Machine.boot(release, options=channel_mount(local_channel(release))) as machine:
-        machine.copy_in(made / "bootstrap.py", "/root/bootstrap.py")
+        machine.copy_in(directory / "bootstrap.py", "/root/bootstrap.py")
         yield machine
 
 
+@pytest.fixture(scope="module")
+def plan(fresh: Machine) -> tuple[str, str]:
+    """The plan of the installation, and what it left on the machine."""
+    output = fresh.run(f"{RELEASE} --plan", timeout_s=600).stdout
+    return output, fresh.run(f"ls -d {TRACES}; getent passwd traefik", check=False).stdout
+
+
+@pytest.fixture(scope="module")
+def installation(fresh: Machine, plan: tuple[str, str]) -> Installation:
+    """Install with the progress page, after the plan, and visit the machine all the time."""
+    url = f"http://{fresh.address()}/"
+    probe = Probe("page", lambda s: s.get(url, timeout=60))
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(fresh.run, f"{RELEASE} --show-progress-page", timeout_s=900)
+        wait_until(lambda: run.done() or page(url), "a page is served", timeout_s=120)
+        assert not run.done(), run
+        first_page = page(url)
+        with traffic([probe]):
+            output = run.result().stdout
+    return Installation(output, first_page, probe)
+
+
 def page(url: str) -> str:
-    """What a visitor sees; nothing while nobody answers."""
+    """Return the text of a page, empty where nothing listens."""
     try:
         return requests.get(url, timeout=10).text
     except requests.ConnectionError:
         return ""
 
 
-def test_a_plan_shows_the_installation_and_leaves_nothing_behind(fresh: Machine) -> None:
-    told = fresh.run(f"{RELEASE} --plan", timeout_s=600).stdout
-    assert re.search(r"unit +jupyterhub\.service", told)
-    assert fresh.run(f"ls -d {TRACES}", check=False).stdout == ""
-    assert fresh.run("getent passwd traefik", check=False).stdout == ""
+def test_a_plan_shows_the_installation_and_leaves_nothing_behind(plan: tuple[str, str]) -> None:
+    output, traces = plan
+    assert re.search(r"unit +jupyterhub\.service", output)
+    assert traces == ""
 
 
-def test_visitors_see_the_progress_and_then_the_hub_and_never_an_error(fresh: Machine) -> None:
-    url = f"http://{fresh.address()}/"
-    probe = Probe("page", lambda s: s.get(url, timeout=60))
-    with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(fresh.run, f"{RELEASE} --show-progress-page", timeout_s=900)
-        end_s = time.monotonic() + 120
-        while not (first := page(url)):
-            assert time.monotonic() < end_s and not done.done(), done
-        with traffic([probe]):
-            told = done.result().stdout
-    assert "ada is an admin. Set the password here" in told
-    assert "username_input" not in first
-    assert "username_input" in page(url)
-    assert probe.failures == []
+def test_visitors_see_the_progress_and_then_the_hub_and_never_an_error(
+    fresh: Machine, installation: Installation
+) -> None:
+    assert "ada is an admin. Set the password here" in installation.output
+    assert installation.first_page
+    assert "username_input" not in installation.first_page
+    assert "username_input" in page(f"http://{fresh.address()}/")
+    assert installation.probe.failures == []
 
 
-def test_a_second_run_changes_nothing_and_restarts_nothing(fresh: Machine) -> None:
-    started = "systemctl show -P ExecMainStartTimestampMonotonic jupyterhub traefik"
-    before = fresh.run(started).stdout
+def test_a_second_run_changes_nothing_and_restarts_nothing(
+    fresh: Machine, installation: Installation
+) -> None:
+    start_times = "systemctl show -P ExecMainStartTimestampMonotonic jupyterhub traefik"
+    before = fresh.run(start_times).stdout
     assert "Nothing to do" in fresh.run(RELEASE, timeout_s=300).stdout
-    assert fresh.run(started).stdout == before
+    assert fresh.run(start_times).stdout == before
     assert fresh.run("tljh status").stdout.startswith("status: fine")
 
 
-def test_a_later_run_moves_the_hub_to_another_port_from_the_progress_page(fresh: Machine) -> None:
+@pytest.fixture
+def port_80_afterwards(fresh: Machine) -> Iterator[None]:
+    yield
+    fresh.run("tljh-config set http.port 80 && tljh-config reload", timeout_s=180)
+
+
+def test_a_later_run_moves_the_hub_to_another_port_from_the_progress_page(
+    fresh: Machine, installation: Installation, port_80_afterwards: None
+) -> None:
     fresh.run(f"{RELEASE} --http-port 8081 --show-progress-page", timeout_s=300)
     assert "username_input" in page(f"http://{fresh.address()}:8081/")
     assert page(f"http://{fresh.address()}/") == ""

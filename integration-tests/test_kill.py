@@ -1,4 +1,4 @@
-"""Killed with its whole process group in the middle of any change, the next run converges."""
+"""Installations that are killed in the middle of each change, and the next run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from machine.install import CHANNEL, channel_mount, local_channel
 pytestmark = [pytest.mark.machine, pytest.mark.long]
 
 BOOTSTRAP = f"python3 /srv/tljh/installer/bootstrap.py --admin ada --conda-channel file://{CHANNEL}"
-# Runs the bootstrap in a session of its own and kills it all once the journal holds so many
-# intents: the change is then about to be made, being made, or just made. 9 says that there are
-# not so many; the last line, of which kind the change was.
+# Runs the bootstrap in a new session and kills the whole session once the journal has so many
+# intents: the change is then about to happen, happening, or just done. Exits with 9 where there
+# are fewer changes; otherwise prints the kind of the change.
 KILLER = f"""
 import json, os, signal, subprocess, sys, time
 number, steps = int(sys.argv[1]), "/opt/tljh/state/journal/pending/steps.jsonl"
@@ -23,7 +23,7 @@ run = subprocess.Popen({BOOTSTRAP.split()!r}, start_new_session=True)
 seen, deadline = [], time.monotonic() + 600
 while run.poll() is None and len(seen) < number and time.monotonic() < deadline:
     try:
-        # What stands behind the last end of a line is half written.
+        # What follows the last newline is half written.
         lines = open(steps).read().split("\\n")[:-1]
     except OSError:
         continue
@@ -33,7 +33,7 @@ if run.poll() is not None:
 os.killpg(run.pid, signal.SIGKILL)
 run.wait()
 if len(seen) < number:
-    sys.exit("it did not come to that change in time")
+    sys.exit("the installation did not reach that change in time")
 print(json.loads(seen[number - 1])["kind"])
 """
 
@@ -55,10 +55,10 @@ def test_an_install_that_is_killed_at_every_change_converges(bare: Machine) -> N
             break
         assert killed.code == 0, killed.stderr
         kinds.append(killed.stdout.splitlines()[-1])
-    # Packages that apt had installed stay; all else is begun anew by each run.
+    # Packages that apt had installed stay; each run starts everything else again.
     assert {"apt", "user", "directory", "file", "user-environment", "symlink"} <= set(kinds)
     assert bare.run("tljh status --json", check=False).code in (0, 2)
     again = bare.run(BOOTSTRAP, timeout_s=300)
     assert "Nothing to do" in again.stdout
-    # One came to its end; of the others there is the last one that was rolled back.
+    # One run was completed; of the others the last one that was rolled back is kept.
     assert set(bare.run("ls /opt/tljh/state/journal").stdout.split()) <= {"1", "rolled-back"}

@@ -1,12 +1,12 @@
-"""The machines themselves: what tests rely on when they boot one."""
+"""The machines themselves, as tests rely on them."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,22 @@ import pytest
 from machine import CannotBoot, CommandFailed, Machine, owner
 from machine.engine import find_engine
 from machine.image import RELEASES
+from waiting import wait_until
 
 HERE = Path(__file__).parent
 
 
-def test_machine_boots_in_seconds_and_everything_in_it_runs(machine: Machine, host: Any) -> None:
+def test_machine_boots_and_every_unit_starts(machine: Machine, host: Any) -> None:
     assert machine.degraded == []
     assert host.run("systemctl is-system-running").stdout.strip() == "running"
     assert host.process.get(pid=1).comm == "systemd"
-    assert machine.boot_seconds < 15
 
 
 def test_a_process_that_passes_its_memory_limit_is_killed(machine: Machine) -> None:
+    check_memory_limit(machine)
+
+
+def check_memory_limit(machine: Machine) -> None:
     eat = "python3 -c 'bytearray(300 << 20)'"
     limits = "-p MemoryMax=50M -p MemorySwapMax=0"
     killed = machine.run(f"systemd-run --quiet --wait {limits} {eat}", check=False)
@@ -51,23 +55,21 @@ def test_power_cut_leaves_a_machine_that_boots(machine: Machine) -> None:
     assert machine.run("cat /opt/file").stdout == "kept\n"
 
 
-def test_snapshot_starts_in_seconds_with_its_files_and_units(machine: Machine) -> None:
+def test_snapshot_boots_with_its_files_and_units(
+    machine: Machine, cleanup: contextlib.ExitStack
+) -> None:
     unit = "[Service]\nExecStart=/bin/sleep 999\n[Install]\nWantedBy=multi-user.target\n"
     machine.run("cat > /etc/systemd/system/mine.service && systemctl enable mine", input=unit)
     image = machine.snapshot("proof")
-    engine = machine.engine
+    cleanup.callback(machine.engine.run, "rmi", "--force", image)
     machine.remove()
-    try:
-        with Machine.boot(image) as second:
-            assert second.run("systemctl is-active mine").stdout == "active\n"
-            assert second.boot_seconds < 15
-    finally:
-        engine.run("rmi", "--force", image)
+    with Machine.boot(image) as second:
+        assert second.run("systemctl is-active mine").stdout == "active\n"
 
 
 def test_directories_of_the_image_are_renamed_as_on_a_disk(machine: Machine) -> None:
     if machine.engine.kind != "podman":
-        pytest.skip("docker has no option for it")
+        pytest.skip("docker has no option for overlayfs")
     rename = 'import os; os.rename("/usr/share/doc", "/usr/share/docs")'
     machine.run(["python3", "-c", rename])
 
@@ -90,7 +92,7 @@ def test_a_command_that_takes_too_long_is_ended_in_the_machine(machine: Machine)
     assert machine.run("pgrep -f 'sleep 98[7]'", check=False).stdout == ""
 
 
-def test_a_failing_command_is_told_with_its_output(machine: Machine) -> None:
+def test_a_failing_command_is_reported_with_its_output(machine: Machine) -> None:
     with pytest.raises(CommandFailed, match="ended with 3:\nwhat went wrong"):
         machine.run("echo what went wrong >&2; exit 3")
 
@@ -130,9 +132,7 @@ def test_interrupted_process_leaves_no_machine(release: str) -> None:
         assert name and name not in owner.machines(machine.engine)
 
 
-def test_tests_side_by_side_that_are_told_to_end_leave_no_machine(
-    release: str, tmp_path: Path
-) -> None:
+def test_parallel_tests_that_are_terminated_leave_no_machine(release: str, tmp_path: Path) -> None:
     test = tmp_path / "test_wait.py"
     test.write_text("def test_wait(machine):\n    machine.run('sleep 300')\n")
     command = [sys.executable, "-m", "pytest", "-n1", "-p", "conftest", "-p", "no:cacheprovider"]
@@ -144,17 +144,20 @@ def test_tests_side_by_side_that_are_told_to_end_leave_no_machine(
         stderr=subprocess.DEVNULL,
         env=environment(),
     ) as process:
-        mine: set[str] = set()
-        deadline = time.monotonic() + 60
-        while not mine:
-            assert process.poll() is None and time.monotonic() < deadline
-            workers = {str(one.pid) for one in psutil.Process(process.pid).children()}
-            # Other processes of this run have machines, too.
+        machines: set[str] = set()
+
+        def has_machine() -> bool:
+            assert process.poll() is None
+            # Other processes of this test run have machines too.
+            workers = {str(child.pid) for child in psutil.Process(process.pid).children()}
             labels = owner.machines(find_engine()).items()
-            mine = {name for name, label in labels if label.partition(":")[0] in workers}
+            machines.update(name for name, label in labels if label.partition(":")[0] in workers)
+            return bool(machines)
+
+        wait_until(has_machine, "the test has booted its machine")
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 143
-    assert not mine & set(owner.machines(find_engine()))
+    assert not machines & set(owner.machines(find_engine()))
 
 
 @pytest.mark.long
@@ -166,31 +169,35 @@ def test_every_release_that_is_made_here_boots_and_limits_memory(release: str, n
         return
     with Machine.boot(name) as machine:
         assert machine.degraded == []
-        test_a_process_that_passes_its_memory_limit_is_killed(machine)
+        check_memory_limit(machine)
 
 
 def test_machines_do_not_disturb_each_other(machine: Machine, release: str) -> None:
     with Machine.boot(release) as other:
         other.run("systemd-run --slice=some.slice --unit=long sleep 999")
     assert machine.run("systemctl is-system-running").stdout == "running\n"
-    test_a_process_that_passes_its_memory_limit_is_killed(machine)
+    check_memory_limit(machine)
 
 
-def test_a_machine_leaves_the_formats_of_programs_of_this_computer_alone(release: str) -> None:
+@pytest.fixture
+def program_format(cleanup: contextlib.ExitStack) -> Path:
+    """Register a format of programs with this computer's kernel."""
     formats = Path("/proc/sys/fs/binfmt_misc")
-    mounted = (formats / "register").exists()
-    if not mounted:
+    if not (formats / "register").exists():
         subprocess.run(["mount", "-t", "binfmt_misc", "none", str(formats)], check=True)
-    try:
-        (formats / "register").write_text(":tljh-test:E::tljh-test::/bin/true:")
-        with Machine.boot(release) as machine:
-            machine.restart()
-        ours = formats / "tljh-test"
-        assert ours.exists()
-        ours.write_text("-1")
-    finally:
-        if not mounted:
-            subprocess.run(["umount", str(formats)], check=True)
+        cleanup.callback(subprocess.run, ["umount", str(formats)], check=True)
+    (formats / "register").write_text(":tljh-test:E::tljh-test::/bin/true:")
+    registered = formats / "tljh-test"
+    cleanup.callback(lambda: registered.exists() and registered.write_text("-1"))
+    return registered
+
+
+def test_a_machine_leaves_the_program_formats_of_this_computer_alone(
+    release: str, program_format: Path
+) -> None:
+    with Machine.boot(release) as machine:
+        machine.restart()
+    assert program_format.exists()
 
 
 def environment() -> dict[str, str]:

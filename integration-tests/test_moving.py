@@ -1,4 +1,4 @@
-"""What people and plugins of The Littlest JupyterHub rely on: hooks, names, habits."""
+"""What plugins and scripts for The Littlest JupyterHub rely on: hooks, names, file formats."""
 
 from __future__ import annotations
 
@@ -53,39 +53,49 @@ reload_component("proxy")
 
 @pytest.fixture(scope="module")
 def hub(installed_shared):
-    """The bootstrap, run again with a plugin and an administrator's password."""
+    """A hub after a second run of the bootstrap, with a plugin and an admin's password."""
     machine = installed_shared
     machine.url = f"http://{machine.address()}"
     machine.copy_in(Path(__file__).parent / "plugin", "/srv/course")
     bootstrap = bootstrap_command("--admin", "boss:boss", "--plugin", "/srv/course")
-    machine.told = machine.run(bootstrap, timeout_s=600).stdout
+    machine.output = machine.run(bootstrap, timeout_s=600).stdout
     return machine
 
 
-def python(hub, code: str, where: str = "/root") -> str:
-    return hub.run(f"cd {where} && {HUB_PYTHON} -", input=code, timeout_s=300).stdout
+def python(hub, code: str) -> str:
+    return hub.run(f"cd /root && {HUB_PYTHON} -", input=code, timeout_s=300).stdout
 
 
 def status(hub, url: str) -> str:
     return hub.run(f"curl -s -o /dev/null -w '%{{http_code}}' {url}", check=False).stdout
 
 
-def test_every_hook_of_a_plugin_counts(hub):
+def test_every_hook_of_a_plugin_takes_effect(hub, cleanup):
     assert hub.run("test -e /usr/games/sl").code == 0
     hub.run(f"{HUB_PYTHON} -c 'import there'")
     hub.run("/opt/tljh/user/bin/python3 -c 'import there, ipywidgets'")
     assert hub.run("cat /srv/tljh/post-install").stdout == "done"
     assert "present: true" in hub.run("cat /opt/tljh/config/config.yaml").stdout
+    cleanup.callback(hub.run, "userdel -r user1", check=False)
     python(hub, "from tljh import user; user.ensure_user('user1')")
     assert hub.run("cat /root/new-user").stdout == "user1"
 
 
-def test_the_authenticator_of_a_plugin_lets_people_in(hub):
-    answer = requests.get(f"{hub.url}/hub/tmplogin", allow_redirects=False, timeout=30)
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/hub/spawn")
+def test_the_authenticator_of_a_plugin_logs_users_in(hub):
+    response = requests.get(f"{hub.url}/hub/tmplogin", allow_redirects=False, timeout=30)
+    assert (response.status_code, response.headers["Location"]) == (302, "/hub/spawn")
 
 
-def test_traefiks_api_wants_a_password_and_drop_ins_are_served(hub):
+@pytest.fixture
+def no_traefik_drop_ins_afterwards(hub):
+    yield
+    hub.run(
+        "rm /opt/tljh/config/traefik_config.d/extra.toml /opt/tljh/state/rules/extra_rules.toml"
+    )
+    hub.run("tljh-config reload")
+
+
+def test_traefiks_api_needs_a_password_and_drop_ins_are_served(hub, no_traefik_drop_ins_afterwards):
     assert status(hub, "http://127.0.0.1:8099/dashboard/") == "401"
     assert status(hub, "http://127.0.0.1:9999/hub/login") == "000"
     python(hub, TRAEFIK)
@@ -97,13 +107,14 @@ def test_a_certificate_is_set_in_the_order_of_the_guides_and_removed_with_its_fi
     assert status(hub, "http://127.0.0.1/hub/health") == "200"
 
 
-def test_a_plugin_is_removed_with_all_it_brought_to_the_hub_in_one_reload(hub):
+# After all tests that use the plugin: to install it again would take as long as the module.
+def test_a_plugin_is_removed_with_its_hub_packages_in_one_reload(hub):
     hub.run("tljh-config remove-item plugins.packages /srv/course && tljh-config reload")
     assert hub.run(f"{HUB_PYTHON} -c 'import there'", check=False).code == 1
     assert "Nothing to do" in hub.run("tljh-config reload").stdout
 
 
-def test_a_short_password_given_by_root_works_and_others_do_not(hub):
-    assert "Log in there as the administrator: boss" in hub.told
+def test_an_admins_short_password_from_the_command_line_works(hub):
+    assert "Log in there as the administrator: boss" in hub.output
     HubUser(hub.url, "boss").login("wrong", expected=403)
     HubUser(hub.url, "boss").login("boss")

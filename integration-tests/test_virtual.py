@@ -1,4 +1,4 @@
-"""QEMU machines: what only they can stand for."""
+"""QEMU machines, and hubs under the kernels of other releases."""
 
 from __future__ import annotations
 
@@ -89,9 +89,9 @@ def test_a_hub_is_installed_and_used_under_a_releases_own_kernel(release_name: s
         machine.run("tljh status")
         machine.restart()
         machine.run("tljh status --wait", timeout_s=600)
-        again = HubUser(admin.url, ADMIN, start_timeout_s=EMULATED_START_S)
-        again.login("correct-horse-7")
-        again.start_server()
-        assert again.execute("6 * 7") == "42"
-        # What the kernel refused (AppArmor, seccomp) to what we run.
+        returning = HubUser(admin.url, ADMIN, start_timeout_s=EMULATED_START_S)
+        returning.login("correct-horse-7")
+        returning.start_server()
+        assert returning.execute("6 * 7") == "42"
+        # The kernel (AppArmor, seccomp) has refused nothing to our services.
         assert "DENIED" not in machine.run("dmesg").stdout

@@ -1,6 +1,6 @@
-"""A plugin as they are written for The Littlest JupyterHub: it uses every hook."""
+"""A plugin written for The Littlest JupyterHub, with every hook."""
 
-from tljh.plugins.hookspecs import hookimpl
+from tljh.hooks import hookimpl
 
 
 @hookimpl
@@ -40,7 +40,7 @@ def tljh_custom_jupyterhub_config(c):
 
 @hookimpl
 def tljh_post_install():
-    with open("post-install", "w") as file:  # noqa: PTH123 - where the installer was called
+    with open("post-install", "w") as file:  # noqa: PTH123 - the working directory of the installer
         file.write("done")
 
 
