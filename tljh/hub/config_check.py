@@ -22,7 +22,14 @@ from tljh.base.paths import Paths, paths_from_environment
 from tljh.engine.facts import Facts
 from tljh.host.interface import Host
 from tljh.hub.configuration import as_json, hub_configuration
+from tljh.hub.drop_in_checks import (
+    DropIns,
+    emptied_findings,
+    reserved_findings,
+    unknown_sections,
+)
 from tljh.hub.facts import DROP_INS
+from tljh.hub.trait_layers import Traits
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -87,16 +94,24 @@ def _findings(out: str, err: str, candidate: Path, paths: Paths) -> list[Finding
 
 def findings_of(paths: Paths) -> tuple[list[Finding], list[Finding]]:
     """What is wrong with the configuration that `TLJH_APPLIED` names, and what is overlooked."""
-    from tljh.hub.process.load_config import new_configuration
+    from traitlets.config import Config as TraitletsConfig
 
+    from tljh.hub.process.load_config import applied_drop_ins, apply_to
+
+    c = TraitletsConfig()
     try:
-        c = new_configuration(paths)
+        loaded = apply_to(c, paths)
     except TljhError as error:
         return list(error.findings), []
-    return _trait_findings(c, paths)
+    drop_ins = [(path, path.read_text(errors="replace")) for path in applied_drop_ins(paths)]
+    refused = list(reserved_findings(c, loaded.ours, drop_ins))
+    errors, warnings = _trait_findings(c, paths, loaded.ours, drop_ins)
+    return [*refused, *errors], [*warnings, *emptied_findings(loaded.emptied, drop_ins)]
 
 
-def _trait_findings(c: Any, paths: Paths) -> tuple[list[Finding], list[Finding]]:
+def _trait_findings(
+    c: Any, paths: Paths, ours: Traits, drop_ins: DropIns
+) -> tuple[list[Finding], list[Finding]]:
     from traitlets import TraitError
 
     from tljh.hub.process.app import Hub
@@ -126,7 +141,20 @@ def _trait_findings(c: Any, paths: Paths) -> tuple[list[Finding], list[Finding]]
     if not findings:
         findings += _login_findings(classes[0], c)
         findings += _refused_names(classes[0], c)
-    return findings, _unknown((Hub, *classes), c, paths)
+    known = {name for cls in (*hub.classes, Hub, *classes) for name in cls.section_names()}
+    known |= {*ours, *classes_of_catalogue(paths)}
+    return findings, [
+        *_unknown((Hub, *classes), c, paths),
+        *unknown_sections(c, known, drop_ins),
+    ]
+
+
+def classes_of_catalogue(paths: Paths) -> set[str]:
+    """Return the names of all classes that the hub environment offers."""
+    from tljh.settings.trait_catalogue import Catalogue
+
+    catalogue = Catalogue.parse(paths.traits.read_bytes()) if paths.traits.is_file() else None
+    return set(catalogue.classes) if catalogue else set()
 
 
 def _unknown(classes: Sequence[Any], c: Any, paths: Paths) -> list[Finding]:

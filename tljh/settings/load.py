@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tljh.base.errors import Finding, TljhError
 from tljh.base.files import read_file
 from tljh.settings.root import Config
-from tljh.settings.rules import logins, proxy
+from tljh.settings.rules import logins, proxy, reserved
 
 if TYPE_CHECKING:
     from tljh.settings.file_reader import PluginSections
@@ -31,7 +31,7 @@ def examine(
         parse(source if isinstance(source, bytes) else read_file(source)),
         Config,
         path=path or (str(source) if isinstance(source, Path) else "config.yaml"),
-        contradictions=(logins.contradictions, proxy.contradictions),
+        contradictions=(logins.contradictions, proxy.contradictions, reserved.contradictions),
         catalogue=catalogue,
         plugin_sections=plugin_sections,
     )

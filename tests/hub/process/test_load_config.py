@@ -213,3 +213,54 @@ def test_a_drop_in_that_discards_a_name_is_obeyed(applied, paths):
     (applied / "hub.json").write_text(json.dumps(FILLED))
     drop_in(applied, "mine.py", "c.Authenticator.admin_users = set()")
     assert new_configuration(paths).Authenticator.admin_users == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "fix"),
+    [
+        ("c.JupyterHub.ssl_cert = '/etc/x.pem'", "JupyterHub.ssl_cert", "https.tls.cert"),
+        ("c.JupyterHub.port = 443", "JupyterHub.port", "http.port"),
+        ("c.JupyterHub.base_url = '/lab/'", "JupyterHub.base_url", "base_url"),
+        ("c.JupyterHub.reset_db = True", "JupyterHub.reset_db", "remove it"),
+        ("c.JupyterHub.generate_certs = True", "JupyterHub.generate_certs", "remove it"),
+        ("c.JupyterHub.show_config = True", "JupyterHub.show_config", "remove it"),
+        ("c.Application.show_config = True", "Application.show_config", "remove it"),
+        ("c.JupyterHub.generate_config = True", "JupyterHub.generate_config", "remove it"),
+    ],
+)
+def test_a_trait_that_tljh_sets_is_refused_with_its_line_and_setting(
+    applied, paths, text, what, fix
+):
+    drop_in(applied, "mine.py", f"# a comment on {what}\n\n{text}\n")
+    (finding,), _ = findings_of(paths)
+    assert what in finding.what
+    assert finding.where.line == 3
+    assert fix in finding.fix
+
+
+@pytest.mark.parametrize(
+    ("section", "fix"),
+    [
+        ("Jupyterhub", "did you mean c.JupyterHub?"),
+        ("NotebookApp", "/etc/jupyter/"),
+        ("ServerApp", "/etc/jupyter/"),
+        ("InteractiveShell", "/etc/ipython/"),
+        ("Nothing", "hub.packages"),
+    ],
+)
+def test_a_section_that_no_class_has_is_a_warning_with_its_place(applied, paths, section, fix):
+    drop_in(applied, "mine.py", f"x = 1\nc.{section}.anything = True\n")
+    errors, (warning,) = findings_of(paths)
+    assert errors == []
+    assert section in warning.what
+    assert warning.where.line == 2
+    assert fix in warning.fix
+
+
+def test_a_drop_in_that_empties_a_list_of_ours_is_warned_of_the_consequence(applied, paths):
+    (applied / "hub.json").write_text(json.dumps(FILLED))
+    drop_in(applied, "mine.py", "c.SystemdSpawner.extra_paths = []\n")
+    _, warnings = findings_of(paths)
+    (warning,) = [each for each in warnings if "extra_paths" in each.what]
+    assert "servers find no python" in warning.why
+    assert warning.where.line == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,15 @@ def applied_drop_ins(paths: Paths) -> list[Path]:
     return sorted((applied_directory(paths) / DROP_INS).glob("*.py"))
 
 
-def apply_to(c: Any, paths: Paths | None = None) -> None:
+@dataclass(frozen=True)
+class Loaded:
+    """What loading found out: the traits before plugins and drop-ins, and what they emptied."""
+
+    ours: Traits
+    emptied: tuple[Emptied, ...]
+
+
+def apply_to(c: Any, paths: Paths | None = None) -> Loaded:
     """Fill `c`: our traits, what plugins change, and drop-ins in the order of their names.
 
     Raises TljhError that names the file and line, or the plugin, whose code failed.
@@ -54,11 +63,12 @@ def apply_to(c: Any, paths: Paths | None = None) -> None:
     call(installed_plugins(), "tljh_custom_jupyterhub_config", c=c)
     for drop_in in applied_drop_ins(paths):
         run_drop_in(drop_in, c)
-    lay_over(c, ours)
+    emptied = lay_over(c, ours)
     now = _authenticator(c)
     if now != chosen and c.Authenticator.get("allow_all") is allow_all:
         _let_in_by(c, now)
     _let_tljh_in(c, paths)
+    return Loaded(ours, tuple(emptied))
 
 
 def _as_loaded(trait: str, value: Any) -> Any:
