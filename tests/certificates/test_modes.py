@@ -18,7 +18,7 @@ from tljh.certificates.x509 import TlsPair, read_details
 from tljh.commands.cert import CertificateStatus
 from tljh.host.fake import FakeHost, Killed
 from tljh.host.interface import FileInfo, Result
-from tljh.operations.certificate_renewal import applied, renew, standing
+from tljh.operations.certificate_renewal import read_applied, read_certificate_state, renew
 from tljh.proxy.resources import dynamic_inputs
 from tljh.proxy.served_certificate import (
     configured_chain,
@@ -71,7 +71,7 @@ def valid_for(days: float) -> Issued:
 
 def test_certificate_of_the_machines_own_authority_is_served(host):
     reload(host, INTERNAL)
-    now = standing(host, PATHS)
+    now = read_certificate_state(host, PATHS)
     assert now.problem is None and now.about is not None
     assert "hub.lan" in now.about.names
     assert now.trust is not None and now.trust.url == "http://hub.lan/hub/ca.crt"
@@ -132,7 +132,7 @@ def test_killed_at_any_effect_the_next_reload_serves_one_certificate(host, numbe
         reload(host, INTERNAL)
     host.die_before = None
     reload(host)
-    assert standing(host, PATHS).problem is None
+    assert read_certificate_state(host, PATHS).problem is None
     names = {path.suffix for path in host.files if path.parent == AUTHORITY}
     assert names == {".crt", ".key"}
 
@@ -189,7 +189,7 @@ def test_pair_that_differs_in_its_key_file_alone_is_exchanged_and_what_is_named_
     own = valid_for(80)
     put(host, own)
     reload(host, TLS)
-    config = applied(host, PATHS)
+    config = read_applied(host, PATHS)
     raw = TlsPair(own.pem, own.key_pem() + b"\n")
     swap_certificate(host, dynamic_inputs(config.config, config.facts, PATHS), raw)
     remove_unused_pairs(host, PATHS)
@@ -245,7 +245,7 @@ def test_no_copy_of_a_key_stays_when_https_is_switched_off(host):
 
 
 def shown(host: FakeHost) -> CertificateStatus:
-    return CertificateStatus(standing(host, PATHS))
+    return CertificateStatus(read_certificate_state(host, PATHS))
 
 
 def test_status_tells_of_a_replacement_that_was_refused_while_the_old_one_is_fine(host):

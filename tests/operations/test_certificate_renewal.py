@@ -1,4 +1,4 @@
-"""A certificate is asked for, served, renewed and kept: on a machine in memory."""
+"""Certificates of an ACME authority are obtained, served and renewed, on a machine in memory."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tests.certificates.acme_authority import (
 from tests.certificates.authority import NOW, issue
 from tests.operations.test_converge import PATHS, install, reload
 from tljh.base.errors import TljhError
+from tljh.base.findings import Severity
 from tljh.base.progress import SilentProgress
 from tljh.certificates.acme_preflight import Seen, limit_notes, name_notes, server_errors
 from tljh.certificates.acme_request import (
@@ -33,8 +34,8 @@ from tljh.commands import cert
 from tljh.commands.cert import CertificateStatus
 from tljh.host.fake import Killed
 from tljh.host.interface import Response, Result
-from tljh.operations.certificate_checks import certificate_findings
-from tljh.operations.certificate_renewal import AGAIN, renew, serve, standing
+from tljh.operations.certificate_checks import certificate_results
+from tljh.operations.certificate_renewal import ISSUE_COMMAND, read_certificate_state, renew, serve
 from tljh.proxy.served_certificate import configured_chain, leaf_as_der
 
 REFUSED = Result(1, "An unexpected error occurred:\nthe authority is in a bad mood\n")
@@ -60,7 +61,7 @@ def secure(host):
 
 @pytest.fixture
 def seventy_days_later(monkeypatch):
-    """Of a certificate for ninety days less than a third is left."""
+    """Move the clock, so that less than a third of a certificate for ninety days is left."""
     later = datetime.now(timezone.utc) + timedelta(days=70)
     for module in (
         "operations.certificate_renewal",
@@ -68,6 +69,15 @@ def seventy_days_later(monkeypatch):
         "operations.certificate_checks",
     ):
         monkeypatch.setattr(f"tljh.{module}.utc_now", lambda: later)
+
+
+def state(host):
+    return read_certificate_state(host, PATHS)
+
+
+def broken(host):
+    results = certificate_results(host, PATHS)
+    return [finding.what for severity, finding in results if severity is Severity.BROKEN]
 
 
 def served(host):
@@ -95,7 +105,7 @@ def test_a_first_install_answers_challenges_at_the_public_port_itself():
     host.write(PATHS.config_file, configuration("hub.example.org"), mode=0o600)
     install(host)
     assert host.asked[0].option("--http-01-port") == "80"
-    assert standing(host, PATHS).problem is None
+    assert state(host).problem is None
 
 
 def test_the_route_of_challenges_is_there_before_https_is(host):
@@ -113,14 +123,17 @@ def test_a_refusal_changes_nothing_and_says_what_the_authority_said(host):
     for path, entry in host.files.items():
         if not any(path == one or one in path.parents for one in kept):
             assert entry == before.get(path), path
-    assert standing(host, PATHS).mode is None
+    assert state(host).mode is None
 
 
 def test_another_name_is_another_certificate_and_the_old_name_finds_the_old_one(secure):
     first = served(secure)
     reload(secure, configuration("hub.example.org", "www.example.org"))
     assert served(secure) != first
-    assert standing(secure, PATHS).about.names == ("hub.example.org", "www.example.org")
+    assert state(secure).about.names == (
+        "hub.example.org",
+        "www.example.org",
+    )
     reload(secure, configuration("hub.example.org"))
     assert served(secure) == first and obtained(secure) == 2
 
@@ -138,11 +151,11 @@ def test_from_the_test_authority_to_the_real_one_a_new_one_is_asked_for(host):
     real = configuration("hub.example.org").replace(f"    server: {DIRECTORY}\n".encode(), b"")
     reload(host, real.replace(b"letsencrypt:\n", b"letsencrypt:\n    staging: true\n"))
     first = served(host)
-    assert CertificateStatus(standing(host, PATHS)).exit_code == 1
+    assert CertificateStatus(state(host)).exit_code == 1
     reload(host, real)
     assert [one.option("--server") for one in host.asked] == [STAGING, PRODUCTION]
     assert served(host) != first
-    assert CertificateStatus(standing(host, PATHS)).exit_code == 0
+    assert CertificateStatus(state(host)).exit_code == 0
 
 
 def test_order_of_names_is_no_reason_for_another_certificate():
@@ -179,7 +192,7 @@ def test_killed_at_any_effect_the_next_reload_serves_the_certificate(host, numbe
         reload(host, configuration("hub.example.org"))
     host.die_before = None
     reload(host)
-    assert standing(host, PATHS).problem is None
+    assert state(host).problem is None
     assert obtained(host) <= 2
 
 
@@ -206,7 +219,7 @@ def test_a_failed_renewal_goes_on_serving_and_says_for_how_long(secure):
     with pytest.raises(TljhError, match="good for another 90"):
         renew(secure, PATHS, SilentProgress(), at_once=True)
     assert served(secure) == first
-    assert standing(secure, PATHS).last_error["why"] == "the authority is in a bad mood"
+    assert state(secure).last_error["why"] == "the authority is in a bad mood"
 
 
 def test_a_due_renewal_that_failed_is_found_and_not_asked_for_at_once_again(
@@ -219,8 +232,9 @@ def test_a_due_renewal_that_failed_is_found_and_not_asked_for_at_once_again(
     asked = len(secure.asked)
     waiting = renew(secure, PATHS, SilentProgress())
     assert waiting.waits_until and len(secure.asked) == asked
-    ((is_broken, finding),) = certificate_findings(secure, PATHS)
-    assert not is_broken and "20.0 days left" in finding.what and "bad mood" in finding.why
+    ((severity, finding),) = certificate_results(secure, PATHS)
+    assert severity is Severity.DEGRADED
+    assert "20.0 days left" in finding.what and "bad mood" in finding.why
 
 
 def test_the_fix_for_a_renewal_that_failed_asks_again_whatever_was_tried(
@@ -231,9 +245,11 @@ def test_the_fix_for_a_renewal_that_failed_asks_again_whatever_was_tried(
     secure.refusal = REFUSED
     with pytest.raises(TljhError) as failed:
         renew(secure, PATHS, SilentProgress())
-    found = [one.fix for _, one in certificate_findings(secure, PATHS) if "renewed" in one.what]
-    assert [*found, failed.value.findings[-1].fix] == ["mend what it says; then: " + AGAIN] * 2
-    assert AGAIN == "sudo tljh cert issue"
+    found = [one.fix for _, one in certificate_results(secure, PATHS) if "renewed" in one.what]
+    assert [*found, failed.value.findings[-1].fix] == [
+        "mend what it says; then: " + ISSUE_COMMAND
+    ] * 2
+    assert ISSUE_COMMAND == "sudo tljh cert issue"
     secure.refusal, asked = None, len(secure.asked)
     cert.issue(as_json=True)
     assert len(secure.asked) == asked + 1
@@ -263,18 +279,17 @@ def test_what_never_reached_the_authority_is_told_and_costs_no_wait(secure, seve
     answer = secure.responses.pop(DIRECTORY)
     with pytest.raises(TljhError, match="does not answer"):
         renew(secure, PATHS, SilentProgress())
-    ((_, finding),) = certificate_findings(secure, PATHS)
+    ((_, finding),) = certificate_results(secure, PATHS)
     assert "could not be renewed" in finding.what and "does not answer" in finding.why
     secure.responses[DIRECTORY] = answer
     assert renew(secure, PATHS, SilentProgress()).obtained
-    assert standing(secure, PATHS).last_error is None
+    assert state(secure).last_error is None
 
 
 def test_a_certificate_from_the_future_is_found(secure, monkeypatch):
     at(monkeypatch, datetime.now(timezone.utc) - timedelta(days=2))
-    found = [one.what for is_broken, one in certificate_findings(secure, PATHS) if is_broken]
-    assert "the certificate is not valid yet" in found
-    assert any("not valid before" in one for one in standing(secure, PATHS).complaints)
+    assert "the certificate is not valid yet" in broken(secure)
+    assert any("not valid before" in one for one in state(secure).complaints)
 
 
 def test_an_expired_certificate_hinders_no_other_change(secure, monkeypatch):
@@ -284,7 +299,7 @@ def test_an_expired_certificate_hinders_no_other_change(secure, monkeypatch):
     secure.refusal = REFUSED
     more = "limits: {memory: 1G}"
     assert reload(secure, configuration("hub.example.org", more=more)).number
-    assert any(is_broken for is_broken, _ in certificate_findings(secure, PATHS))
+    assert broken(secure)
 
 
 def test_edits_that_were_not_applied_have_no_effect_on_a_renewal(secure):
@@ -293,14 +308,13 @@ def test_edits_that_were_not_applied_have_no_effect_on_a_renewal(secure):
         configuration("other.example.org"),
     )
     renew(secure, PATHS, SilentProgress(), at_once=True)
-    assert standing(secure, PATHS).about.names == ("hub.example.org",)
+    assert state(secure).about.names == ("hub.example.org",)
 
 
 def test_a_port_that_serves_another_certificate_is_broken(secure):
     other = issue("somebody else", ["hub.example.org"])
     secure.served = lambda name: leaf_as_der(other.pem)
-    found = list(certificate_findings(secure, PATHS))
-    assert any(is_broken and "does not serve" in one.what for is_broken, one in found)
+    assert any("does not serve" in what for what in broken(secure))
 
 
 def test_serving_what_is_served_changes_nothing(secure):

@@ -1,4 +1,4 @@
-"""A certificate is revoked once it is replaced, and not lost sight of where that fails."""
+"""Certificates are revoked after they are replaced; a failed revocation is resumed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tljh.certificates.x509 import read_details
 from tljh.commands import cert
 from tljh.host.fake import Killed
 from tljh.host.interface import Result
-from tljh.operations.certificate_checks import certificate_findings
+from tljh.operations.certificate_checks import certificate_results
 from tljh.operations.certificate_renewal import renew
 from tljh.proxy.served_certificate import configured_chain
 
@@ -42,7 +42,7 @@ def served(host) -> str:
 
 
 def revoked(host) -> list[str]:
-    """Serial numbers of all that the authority was asked to revoke, with the reason."""
+    """Return serial number and reason of each revocation that the authority was asked for."""
     asked = [one for one in host.asked if one.argv[1] == "revoke"]
     return [
         f"{read_details(one.files[one.option('--cert-path')]).serial} {one.option('--reason')}"
@@ -51,7 +51,7 @@ def revoked(host) -> list[str]:
 
 
 def answering(host, verb: str, *answers: Result | None):
-    """What the authority says to the next requests of this kind; None for yes."""
+    """Answer the next requests of this kind with `answers`; None for success."""
     run, left = host.run, list(answers)
 
     def moody(argv, **options):
@@ -62,7 +62,7 @@ def answering(host, verb: str, *answers: Result | None):
 
 
 def told(host) -> list[str]:
-    return [one.what for _, one in certificate_findings(host, PATHS) if "revoked" in one.what]
+    return [one.what for _, one in certificate_results(host, PATHS) if "revoked" in one.what]
 
 
 def test_a_new_one_is_served_before_the_old_one_is_revoked(host):
@@ -80,7 +80,7 @@ def test_a_revocation_that_failed_is_told_and_the_next_run_revokes_what_was_mean
         cert.revoke(reason="keycompromise", as_json=True)
     assert "sudo tljh cert revoke" in str(failed.value.findings[-1].fix)
     new = served(host)
-    assert new != old and told(host) == [f"the certificate {old} was to be revoked and is not"]
+    assert new != old and told(host) == [f"the certificate {old} is not revoked yet"]
     assert host.info(acme_dir(PATHS) / "to-revoke.json").mode == 0o600
     cert.revoke(as_json=True)
     assert revoked(host) == [f"{old} keycompromise"] * 2

@@ -11,7 +11,13 @@ from tljh.base.errors import Exit, Finding, TljhError
 from tljh.base.paths import Paths, paths_from_environment
 from tljh.commands.parameters import Option, Summary, progress_on_stderr
 from tljh.host.real import RealHost
-from tljh.operations.certificate_renewal import Renewed, Standing, applied, renew, standing
+from tljh.operations.certificate_renewal import (
+    CertificateState,
+    Renewed,
+    read_applied,
+    read_certificate_state,
+    renew,
+)
 from tljh.operations.certificate_revocation import UNSPECIFIED
 from tljh.operations.certificate_revocation import revoke as revoke_certificate
 from tljh.operations.installed_config import configuration_bytes, load_configuration
@@ -32,18 +38,18 @@ Timeout = Annotated[float | None, Option("--timeout", "Seconds that the authorit
 class CertificateStatus:
     """How the certificate stands; the exit code is 1 when people would be warned of it."""
 
-    standing: Standing
+    state: CertificateState
     notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
-        if self.standing.mode is None:
+        if self.state.mode is None:
             return 0
-        is_good = self.standing.problem is None and not self.standing.complaints
+        is_good = self.state.problem is None and not self.state.complaints
         return 0 if is_good else 1
 
     def as_json(self) -> dict[str, Any]:
-        now, about = self.standing, self.standing.about
+        now, about = self.state, self.state.about
         found: dict[str, Any] = {"mode": now.mode}
         if now.mode is None:
             return found
@@ -71,7 +77,7 @@ class CertificateStatus:
         }
 
     def as_text(self) -> str:
-        now, about = self.standing, self.standing.about
+        now, about = self.state, self.state.about
         if now.mode is None:
             return "HTTPS is off; how to have it: tljh-config describe https"
         lines = [f"mode          {now.mode}"]
@@ -101,7 +107,7 @@ def _when(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
-def _next(now: Standing) -> str:
+def _next(now: CertificateState) -> str:
     assert now.renewal is not None
     if not now.is_due:
         return _when(now.renewal)
@@ -112,7 +118,7 @@ def _next(now: Standing) -> str:
 
 def status() -> CertificateStatus:
     """Names, issuer, days left, next renewal, last error, and what the port really serves."""
-    return CertificateStatus(standing(RealHost(), paths_from_environment()))
+    return CertificateStatus(read_certificate_state(RealHost(), paths_from_environment()))
 
 
 def issue(*, timeout_s: Timeout = None, as_json: bool = False) -> CertificateStatus:
@@ -120,7 +126,7 @@ def issue(*, timeout_s: Timeout = None, as_json: bool = False) -> CertificateSta
     paths, host = paths_from_environment(), RealHost()
     _must_be_acme(host, paths)
     renew(host, paths, progress_on_stderr(as_json), at_once=True, timeout_s=timeout_s)
-    return CertificateStatus(standing(host, paths))
+    return CertificateStatus(read_certificate_state(host, paths))
 
 
 def renew_if_due(*, timeout_s: Timeout = None, as_json: bool = False) -> Summary:
@@ -223,7 +229,7 @@ def check() -> Checked:
 
 
 def _must_be_acme(host: RealHost, paths: Paths) -> None:
-    if applied(host, paths).source is None:
+    if read_applied(host, paths).source is None:
         raise TljhError(
             [
                 Finding(

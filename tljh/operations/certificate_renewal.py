@@ -1,9 +1,9 @@
-"""Keeping the served certificate the right one, between two reloads.
+"""Renew certificates between reloads, and report the state of the one that is served.
 
-`tljh cert renew`, which a timer calls, and whoever else finds that a certificate changed. Works
-from the configuration that was applied, not from what has been edited since, and touches
-nothing but the certificate: an exchange of Traefik's dynamic files, undone when the port does
-not serve it.
+`tljh cert renew` calls this: from a timer, and when one of the admin's certificate files changes.
+It works from the applied configuration, so pending edits have no effect, and it changes nothing
+but the certificate: it swaps Traefik's dynamic files, and restores them if the port does not serve
+the new certificate.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tljh.base.clock import utc_now
 from tljh.base.errors import Finding, TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
+from tljh.base.well_known import PROXY_UNIT
 from tljh.certificates.acme import AcmeSource, acme_source
 from tljh.certificates.acme_request import STAGING
 from tljh.certificates.authority_trust import TrustAdvice, trust_advice
@@ -50,13 +51,12 @@ if TYPE_CHECKING:
 
 LOCK_TIMEOUT_S = 60.0
 
-
-AGAIN = "sudo tljh cert issue"
+ISSUE_COMMAND = "sudo tljh cert issue"
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What runs: the configuration as it was applied, and the machine now."""
+    """The applied configuration, and the facts of the machine as it is."""
 
     config: Config
     facts: Facts
@@ -64,14 +64,14 @@ class Applied:
 
     @property
     def source(self) -> AcmeSource | None:
-        """Whom certificates are asked of; None in other modes and while HTTPS is off."""
+        """The authority that issues certificates; None in other modes and while HTTPS is off."""
         if self.config.https.effective_mode != "letsencrypt":
             return None
         return acme_source(self.config, self.paths, self.facts.hub_environment)
 
 
-def applied(host: HostReader, paths: Paths) -> Applied:
-    """Raises TljhError where nothing is installed."""
+def read_applied(host: HostReader, paths: Paths) -> Applied:
+    """Read what was applied last. Raises TljhError if nothing is installed."""
     journal = Journal(paths.journal_dir)
     numbers = journal.numbers(host)
     if not numbers:
@@ -86,7 +86,10 @@ def applied(host: HostReader, paths: Paths) -> Applied:
 
 @dataclass(frozen=True)
 class Renewed:
-    """What became of it: `obtained` a new one, `exchanged` the one that is served."""
+    """The result of a renewal: whether a certificate was obtained, and whether one was swapped.
+
+    `waits_until` is the next attempt, if a renewal is due and earlier attempts failed.
+    """
 
     obtained: bool = False
     exchanged: bool = False
@@ -101,104 +104,121 @@ def renew(
     at_once: bool = False,
     timeout_s: float | None = None,
 ) -> Renewed:
-    """Get a new certificate if one is due, or `at_once`, and have the right one served.
+    """Obtain a new certificate if one is due, or `at_once`, and have Traefik serve it.
 
-    Raises TljhError when either fails; then the certificate served before still is.
+    Raises TljhError when either fails; then Traefik still serves the previous certificate.
     """
     with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
         recover(host, Journal(paths.journal_dir), progress, config_lock(host, paths))
-        now = applied(host, paths)
-        refused: TljhError | None = None
+        applied = read_applied(host, paths)
+        source = applied.source
+        refusal: TljhError | None = None
         obtained, waits_until = False, None
-        if now.source is not None:
-            due = at_once or is_due(host, now.source)
-            waits_until = None if at_once or not due else _waiting(host, now.source)
+        if source is not None:
+            due = at_once or is_due(host, source)
+            waits_until = None if at_once or not due else _retry_time(host, source)
             if due and waits_until is None:
                 try:
-                    with progress.step(f"certificate {', '.join(now.source.names)}"):
-                        now.source.obtain(host, progress, timeout_s)
+                    with progress.step(f"certificate {', '.join(source.names)}"):
+                        source.obtain(host, progress, timeout_s)
                     obtained = True
                 except TljhError as error:
-                    refused = error
-        if now.config.https.effective_mode == "tls":
-            await_pair(host, now.config.https)
+                    # A certificate from an earlier run may still have to be served.
+                    refusal = error
+        if applied.config.https.effective_mode == "tls":
+            await_pair(host, applied.config.https)
         exchanged = serve(host, paths, progress)
-        if refused is not None:
-            raise _as_refused(refused, host, paths)
+        if refusal is not None:
+            raise _with_days_left(refusal, host, paths)
     return Renewed(obtained, exchanged, waits_until)
 
 
 def is_due(host: HostReader, source: AcmeSource) -> bool:
-    found = source.obtained_pair(host, utc_now())
-    return found is None or utc_now() >= source.renewal_time(read_details(found.chain))
+    """Return whether the authority's certificate is missing, or past its time of renewal."""
+    pair = source.obtained_pair(host, utc_now())
+    return pair is None or utc_now() >= source.renewal_time(read_details(pair.chain))
 
 
-def _waiting(host: HostReader, source: AcmeSource) -> datetime | None:
-    """Until when earlier failures ask for patience; None when it is over."""
-    now = utc_now()
-    found = source.valid_pair(host, now)
-    until = source.retry_time(host, read_details(found.chain) if found else None, now)
-    return until if until and until > now else None
+def _retry_time(host: HostReader, source: AcmeSource) -> datetime | None:
+    """Return the end of the backoff after earlier failures; None if it is over."""
+    current_time = utc_now()
+    pair = source.valid_pair(host, current_time)
+    details = read_details(pair.chain) if pair else None
+    retry = source.retry_time(host, details, current_time)
+    return retry if retry and retry > current_time else None
 
 
 def serve(host: Host, paths: Paths, progress: Progress) -> bool:
-    """Have the port serve what is at hand; whether that was anything new. Holds no lock."""
-    now = applied(host, paths)
-    for resource in authority_resources(now.facts, paths):
+    """Have Traefik serve the newest available certificate; return whether it is another one.
+
+    The caller holds the lock of an apply.
+    """
+    applied = read_applied(host, paths)
+    for resource in authority_resources(applied.facts, paths):
         if resource.difference(host):
             resource.apply(host, progress)
-    certificates = certificates_to_serve(now.config, now.facts)
+    certificates = certificates_to_serve(applied.config, applied.facts)
     if not certificates:
         return False
     if configured_pair(host, paths) == certificates[0]:
         remove_unused_pairs(host, paths)
         return False
-    if now.config.https.effective_mode == "tls":
-        # Judged before, but Traefik has the last word. Admins' own files are not in question:
-        # what has been edited in them since the last reload is none of this command's business.
-        facts = with_files(now.facts, {})
+    if applied.config.https.effective_mode == "tls":
+        # Traefik may refuse a file that passed our own checks, so it tries the pair first. The
+        # admins' drop-ins may have pending edits, which are not this command's to try: leave
+        # them out.
+        facts = with_files(applied.facts, {})
         with progress.step("check: Traefik can load the certificate"):
-            candidate = proxy_configuration(now.config, facts, paths)
+            candidate = proxy_configuration(applied.config, facts, paths)
             try_traefik(host, facts, paths, candidate)
-    with progress.step("proxy: takes up the certificate"):
-        _exchange_checked(host, now, certificates[0])
+    with progress.step("proxy: serves the new certificate"):
+        _swap_checked(host, applied, certificates[0])
     return True
 
 
-def _exchange_checked(host: Host, now: Applied, certificate: TlsPair) -> None:
-    file = now.paths.traefik_dir / "dynamic" / TLS_FILE
-    image = read_image(host, file)
-    swap_certificate(host, dynamic_inputs(now.config, now.facts, now.paths), certificate)
-    if not host.unit("traefik.service").is_active:
-        return  # whoever stopped it finds the new one when it starts
+def _swap_checked(host: Host, applied: Applied, certificate: TlsPair) -> None:
+    paths = applied.paths
+    image = read_image(host, paths.traefik_dynamic / TLS_FILE)
+    swap_certificate(host, dynamic_inputs(applied.config, applied.facts, paths), certificate)
+    if not host.unit(PROXY_UNIT).is_active:
+        return  # Traefik reads the new certificate when it starts
     try:
-        wait_until_served(host, https_endpoint(now.config), certificate.chain)
+        wait_until_served(host, https_endpoint(applied.config), certificate.chain)
     except BaseException:
+        # Also after Ctrl-C: a certificate that was never seen at the port must not stay.
         restore_image(host, image)
         raise
-    remove_unused_pairs(host, now.paths)
+    remove_unused_pairs(host, paths)
 
 
-def _as_refused(error: TljhError, host: HostReader, paths: Paths) -> TljhError:
-    """The same with the days that are left, and the command that asks again at once."""
+def _with_days_left(error: TljhError, host: HostReader, paths: Paths) -> TljhError:
+    """Add to an authority's refusal how long the served certificate is valid, and a retry."""
     *others, last = error.findings
     why, chain = last.why, configured_chain(host, paths)
     if chain is not None:
         left = read_details(chain).days_left(utc_now())
         note = f"the certificate that is served is good for another {left:.1f} days"
         why = f"{why}\n{note}" if why else note
-    told = Finding(last.what, last.where, why, then_again(last.fix))
-    return TljhError([*others, told], exit_code=error.exit_code)
+    extended = Finding(last.what, last.where, why, with_retry(last.fix))
+    return TljhError([*others, extended], exit_code=error.exit_code)
 
 
-def then_again(fix: str | None) -> str:
-    """A fix, and then asking again: the timer waits after failures, `reload` sees no change."""
-    return f"{fix}; then: {AGAIN}" if fix else AGAIN
+def with_retry(fix: str | None) -> str:
+    """Return a fix, followed by the command that asks the authority at once.
+
+    Without it nothing would happen: the timer waits after failures, and for `reload` nothing
+    changed.
+    """
+    return f"{fix}; then: {ISSUE_COMMAND}" if fix else ISSUE_COMMAND
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How things are with the certificate that people meet."""
+class CertificateState:
+    """The state of the certificate that users' browsers see; `mode` is None without HTTPS.
+
+    `problem` is why the port does not serve it, `complaints` why browsers would warn of it, as far
+    as this machine can know; `trust` is for mode internal.
+    """
 
     mode: str | None
     names: tuple[str, ...] = ()
@@ -208,9 +228,7 @@ class Standing:
     renewal: datetime | None = None
     next_try: datetime | None = None
     last_error: dict[str, object] | None = None
-    # Why browsers would warn of it, as far as can be seen from here.
     complaints: tuple[str, ...] = ()
-    # The machine's own authority, in mode internal.
     trust: TrustAdvice | None = None
 
     @property
@@ -218,55 +236,53 @@ class Standing:
         return self.renewal is not None and self.renewal <= utc_now()
 
 
-def standing(host: HostReader, paths: Paths) -> Standing:
-    """Look at what was applied, at Traefik's files and at the port."""
-    now = applied(host, paths)
-    mode = now.config.https.effective_mode
+def read_certificate_state(host: HostReader, paths: Paths) -> CertificateState:
+    """Compare the applied configuration, Traefik's files and what the port serves."""
+    applied = read_applied(host, paths)
+    mode = applied.config.https.effective_mode
     if mode is None:
-        return Standing(None)
-    names = tuple(now.config.https.names)
+        return CertificateState(None)
+    names = tuple(applied.config.https.names)
     chain = configured_chain(host, paths)
     if chain is None:
-        return Standing(mode, names, problem="the proxy has no certificate to serve")
+        return CertificateState(mode, names, problem="the proxy has no certificate to serve")
     about = read_details(chain)
-    problem = served_problem(host, https_endpoint(now.config), chain)
-    source = now.source
+    problem = served_problem(host, https_endpoint(applied.config), chain)
+    source = applied.source
     complaints = tuple(_complaints(about, names, source))
     if source is None:
-        own = now.facts.of(CertificateFacts).authority
-        return Standing(
+        authority = applied.facts.of(CertificateFacts).authority
+        return CertificateState(
             mode,
             names,
             about.issuer,
             about,
             problem,
             renewal=about.not_after - about.lifetime / 3 if mode == "internal" else None,
-            last_error=_refused_files(now) if mode == "tls" else None,
+            last_error=_refused_files(applied) if mode == "tls" else None,
             complaints=complaints,
-            trust=trust_advice(now.config, own) if own else None,
+            trust=trust_advice(applied.config, authority) if authority else None,
         )
-    return Standing(
+    return CertificateState(
         mode,
         names,
         source.authority,
         about,
         problem,
-        # What was taken over is replaced as soon as the authority gives one.
+        # A certificate taken over from Traefik's own ACME is replaced at the next renewal.
         source.renewal_time(about) if source.obtained_pair(host, utc_now()) else utc_now(),
-        _waiting(host, source),
+        _retry_time(host, source),
         source.last_error(host),
         complaints,
     )
 
 
-def _refused_files(now: Applied) -> dict[str, object] | None:
-    """Why somebody's own files are not what is served."""
-    https, facts = now.config.https, now.facts
-    found = next(
-        unserved_findings(https, facts.of(CertificateFacts).files, facts.of(ProxyFacts).served),
-        None,
-    )
-    return {**found.as_json(), "at": None} if found else None
+def _refused_files(applied: Applied) -> dict[str, object] | None:
+    """Return why Traefik does not serve the admin's own files, as the last error's JSON."""
+    files = applied.facts.of(CertificateFacts).files
+    served = applied.facts.of(ProxyFacts).served
+    finding = next(unserved_findings(applied.config.https, files, served), None)
+    return {**finding.as_json(), "at": None} if finding else None
 
 
 def _complaints(
@@ -277,7 +293,7 @@ def _complaints(
     elif not about.is_valid(utc_now()):
         yield f"it is not valid before {about.not_before:%Y-%m-%d %H:%M} UTC"
     if source is not None and source.request.server == STAGING:
-        yield "it is of the test authority, which no browser trusts"
+        yield "it is from the test authority, which no browser trusts"
     elif about.is_self_signed:
         yield "it is self-signed"
     yield from (f"it is not for {name}" for name in names if not covers(name, about.names))

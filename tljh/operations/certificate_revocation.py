@@ -1,13 +1,15 @@
-"""Having a certificate revoked, and not losing sight of one until it is.
+"""Revoke a certificate, and remember one until its revocation succeeded.
 
-What shall be revoked is written down first (state/acme/to-revoke.json, root's only), with its
-key: serving a new one replaces the stored pair, and only who has the key can prove a revocation.
+The authority accepts a revocation that is signed with the certificate's key, but a new certificate
+replaces the stored pair. So the pair is written to a file that only root can read first
+(state/acme/to-revoke.json), and an interrupted revocation is resumed from there.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from pathlib import Path
 
 from tljh.base.clock import utc_now
@@ -25,7 +27,7 @@ from tljh.certificates.acme_store import (
 from tljh.certificates.certbot import Certbot
 from tljh.certificates.x509 import CertificateDetails, TlsPair, read_details
 from tljh.host.interface import Host, HostReader
-from tljh.operations.certificate_renewal import LOCK_TIMEOUT_S, applied, renew
+from tljh.operations.certificate_renewal import LOCK_TIMEOUT_S, read_applied, renew
 from tljh.proxy.served_certificate import configured_chain
 
 UNSPECIFIED = "unspecified"
@@ -33,7 +35,7 @@ UNSPECIFIED = "unspecified"
 
 @dataclass(frozen=True)
 class Revocation:
-    """A certificate that shall be revoked, whom to ask, and the key of the request it answered."""
+    """A certificate to revoke, its authority, and the key of the request that obtained it."""
 
     certificate: TlsPair
     server: str
@@ -52,7 +54,7 @@ class Revocation:
 
 @dataclass(frozen=True)
 class Revoked:
-    """What became of it; `is_served` for one that people still meet."""
+    """A revoked certificate; `is_served` if Traefik still serves it."""
 
     about: CertificateDetails
     is_served: bool
@@ -67,84 +69,87 @@ def revoke(
     replace: bool,
     timeout_s: float | None = None,
 ) -> Revoked:
-    """Have the served certificate revoked, after a new one is if `replace`.
+    """Revoke the served certificate; with `replace`, serve a new one first.
 
-    One that an earlier run began with comes first, and is all that is done then: the one that
-    is served since is not the one that was meant.
+    If an earlier revocation is pending, only that one is finished: the certificate that is served
+    by now is not the one that the admin meant.
     """
     with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
-        wanted = _undertaken(host, paths, reason)
-    source = applied(host, paths).source
+        pending = _register(host, paths, reason)
+    source = read_applied(host, paths).source
     if replace and source is not None:
-        # An earlier run may have got the new one, and not come to serve it.
-        found = source.obtained_pair(host, utc_now())
-        is_new = found is not None and found.chain != wanted.certificate.chain
+        # An earlier run may have obtained the new certificate, and not got as far as serving it.
+        pair = source.obtained_pair(host, utc_now())
+        is_new = pair is not None and pair.chain != pending.certificate.chain
         renew(host, paths, progress, at_once=not is_new, timeout_s=timeout_s)
     with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
-        certbot = Certbot(applied(host, paths).facts.hub_environment / "bin" / "certbot", paths)
-        certbot.revoke(
+        environment = read_applied(host, paths).facts.hub_environment
+        Certbot(environment / "bin" / "certbot", paths).revoke(
             host,
-            wanted.request,
-            wanted.certificate,
-            wanted.reason,
-            timeout_s or wanted.request.deadline_s,
+            pending.request,
+            pending.certificate,
+            pending.reason,
+            timeout_s or pending.request.deadline_s,
         )
-        kept = read_pair(host, paths, wanted.key)
-        if kept and kept.chain == wanted.certificate.chain:
-            remove_pair(host, paths, wanted.key)
+        stored = read_pair(host, paths, pending.key)
+        if stored and stored.chain == pending.certificate.chain:
+            remove_pair(host, paths, pending.key)
         host.remove(_file(paths))
-    return Revoked(wanted.about, configured_chain(host, paths) == wanted.certificate.chain)
+    return Revoked(pending.about, configured_chain(host, paths) == pending.certificate.chain)
 
 
-def unfinished(host: HostReader, paths: Paths) -> Revocation | None:
-    """What was to be revoked and is not; one that has expired meanwhile is no matter any more."""
-    told = json.loads(host.read(_file(paths)) or b"{}")
-    if not told:
+def pending_revocation(host: HostReader, paths: Paths) -> Revocation | None:
+    """Return the revocation that is not finished; None once its certificate has expired."""
+    data = json.loads(host.read(_file(paths)) or b"{}")
+    if not data:
         return None
-    certificate = from_one_file(told["pair"].encode())
+    certificate = from_one_file(data["pair"].encode())
     if not is_valid(certificate, utc_now()):
         return None
     return Revocation(
-        certificate, told["server"], told["ca_bundle"], told["reason"], told["request"]
+        certificate, data["server"], data["ca_bundle"], data["reason"], data["request"]
     )
 
 
-def _undertaken(host: Host, paths: Paths, reason: str) -> Revocation:
-    """The one to revoke, written down."""
-    wanted = unfinished(host, paths)
-    if wanted is not None and reason in (UNSPECIFIED, wanted.reason):
-        return wanted
-    if wanted is None:
-        wanted = _served(host, paths, reason)
-    told = {
-        "server": wanted.server,
-        "ca_bundle": wanted.ca_bundle,
-        "reason": reason,
-        "request": wanted.key,
-        "pair": to_one_file(wanted.certificate).decode(),
+def _register(host: Host, paths: Paths, reason: str) -> Revocation:
+    """Write the revocation to its file, unless one is pending; return it.
+
+    A `reason` replaces the one of a pending revocation.
+    """
+    pending = pending_revocation(host, paths)
+    if pending is None:
+        revocation = _of_served(host, paths, reason)
+    elif reason in (UNSPECIFIED, pending.reason):
+        return pending
+    else:
+        revocation = replace_fields(pending, reason=reason)
+    data = {
+        "server": revocation.server,
+        "ca_bundle": revocation.ca_bundle,
+        "reason": revocation.reason,
+        "request": revocation.key,
+        "pair": to_one_file(revocation.certificate).decode(),
     }
-    host.write(_file(paths), json.dumps(told, indent=2).encode() + b"\n", mode=0o600)
-    found = unfinished(host, paths)
-    assert found is not None
-    return found
+    host.write(_file(paths), json.dumps(data, indent=2).encode() + b"\n", mode=0o600)
+    return revocation
 
 
-def _served(host: HostReader, paths: Paths, reason: str) -> Revocation:
-    source = applied(host, paths).source
+def _of_served(host: HostReader, paths: Paths, reason: str) -> Revocation:
+    source = read_applied(host, paths).source
     if source is None:
         raise TljhError(
             "no certificate comes from Let's Encrypt here",
             why="https.mode, as it was applied, is another one, or HTTPS is off",
             fix="see what is served: sudo tljh cert status",
         )
-    old = source.obtained_pair(host, utc_now())
-    if old is None:
+    pair = source.obtained_pair(host, utc_now())
+    if pair is None:
         raise TljhError(
             f"there is no certificate of {source.authority} to revoke",
             fix="see what is served: sudo tljh cert status",
         )
     request = source.request
-    return Revocation(old, request.server, request.ca_bundle, reason, request.key)
+    return Revocation(pair, request.server, request.ca_bundle, reason, request.key)
 
 
 def _file(paths: Paths) -> Path:

@@ -204,12 +204,11 @@ def _disk(subject: Subject) -> Iterator[Result]:
 
 
 def _certificate(subject: Subject) -> Iterator[Result]:
-    from tljh.operations.certificate_checks import certificate_findings
+    # Imported late: it needs a cryptography library, which takes long to import.
+    from tljh.operations.certificate_checks import certificate_results
 
-    if not subject.is_installed:
-        return
-    for is_broken, finding in certificate_findings(subject.host, subject.paths):
-        yield Severity.BROKEN if is_broken else Severity.DEGRADED, finding
+    if subject.is_installed:
+        yield from certificate_results(subject.host, subject.paths)
 
 
 CHECKS = (
