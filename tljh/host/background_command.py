@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 import threading
@@ -10,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 
 from tljh.base.errors import TljhError
+from tljh.host.command_environment import command_environment
 from tljh.host.interface import Result
 
 
@@ -43,7 +43,7 @@ class RunningCommand:
                 stderr=self._errors,
                 encoding="utf-8",
                 errors="replace",
-                env={**os.environ, **env} if env else None,
+                env=command_environment(env),
                 cwd="/",
             )
         self._watchdog = threading.Timer(timeout_s, self._process.kill)

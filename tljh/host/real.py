@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tljh.base.errors import Exit, TljhError
+from tljh.host.command_environment import command_environment
 from tljh.host.fsync import flush
 from tljh.host.interface import (
     FileInfo,
@@ -188,7 +189,7 @@ class RealReader:
                 encoding="utf-8",
                 errors="replace",
                 timeout=timeout_s,
-                env={**os.environ, **env} if env else None,
+                env=command_environment(env),
                 # Programs read files of the current directory (Python: modules), which another
                 # user may have written.
                 cwd="/",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tljh.host.command_environment import command_environment
 from tljh.host.interface import Result
 from tljh.host.systemctl_output import parse_unit
 
@@ -59,6 +60,7 @@ async def run(argv: Sequence[str]) -> Result:
     """Run a short command without blocking the event loop."""
     process = await asyncio.create_subprocess_exec(
         *argv,
+        env=command_environment(),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -9,6 +9,7 @@ from tljh.base.paths import Paths
 from tljh.engine.facts import AdminsDirectory
 from tljh.host.interface import HostReader
 from tljh.host.secret_files import secret
+from tljh.systemd.version import systemd_version
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -24,6 +25,7 @@ class HubFacts:
     cookie_secret: str
     token: str
     applied_drop_ins: tuple[str, ...] = ()
+    systemd_version: int = 0
 
 
 def read(host: HostReader, config: Config, paths: Paths) -> HubFacts:
@@ -32,4 +34,5 @@ def read(host: HostReader, config: Config, paths: Paths) -> HubFacts:
         cookie_secret=secret(host, paths.cookie_secret),
         token=secret(host, paths.hub_token),
         applied_drop_ins=tuple(host.listdir(paths.applied_drop_ins)),
+        systemd_version=systemd_version(host),
     )

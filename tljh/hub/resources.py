@@ -27,6 +27,8 @@ from tljh.users.declared_access import declared_in
 if TYPE_CHECKING:
     from tljh.settings.root import Config
 
+# Older releases warn of the keys at each start.
+FIRST_WITH_RESTART_STEPS = 254
 NOTICE = "users notice nothing: requests wait, servers live on"
 
 
@@ -41,7 +43,13 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
     database = HubDatabase(paths.state_dir, facts.hub_environment)
     unit_file = File(
         paths.units_dir / HUB_UNIT,
-        render_unit(HUB_UNIT, hub=paths.hub, prefix=paths.prefix, state_dir=paths.state_dir),
+        render_unit(
+            HUB_UNIT,
+            hub=paths.hub,
+            prefix=paths.prefix,
+            state_dir=paths.state_dir,
+            has_restart_steps=hub.systemd_version >= FIRST_WITH_RESTART_STEPS,
+        ),
     )
     # Not the limits: those are read at each start of a server.
     unit = Unit(

@@ -26,6 +26,9 @@ SUDOERS = f"""\
 # Written by tljh: admins of the hub may become root.
 %{ADMINS_GROUP} ALL = (ALL) NOPASSWD: ALL
 Defaults exempt_group = {ADMINS_GROUP}
+# A server's umask is 0077. Without these, what an admin installs from a terminal in JupyterLab
+# (sudo pip install, sudo mkdir) could be read by root alone.
+Defaults:%{ADMINS_GROUP} umask = 0022, umask_override
 """
 
 # Debian's /etc/profile sets PATH to the system's default, also in a terminal of a user's server.

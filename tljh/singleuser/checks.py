@@ -32,7 +32,13 @@ def isolation_findings(host: HostReader, config: Config) -> Iterator[Finding]:
             fix="a kernel with nftables and connection tracking is needed; to do without: "
             "sudo tljh-config set isolation.network false",
         )
-    elif not is_loaded(host):
+    elif (is_table_loaded := is_loaded(host)) is None:
+        yield Finding(
+            "whether users' ports are kept apart could not be checked",
+            why="the program nft cannot run",
+            fix="sudo apt-get install nftables",
+        )
+    elif not is_table_loaded:
         yield Finding(
             "people's ports on this machine are not kept apart any more",
             why="something removed the table `inet tljh` of nftables",

@@ -31,6 +31,10 @@ RULES_FILE = "isolation.nft"
 UNIT = "tljh-isolation.service"
 
 
+# Exit codes of a shell for a program that it may not run, and for one that is not there.
+CANNOT_RUN, NOT_FOUND = 126, 127
+
+
 LOCK = Path("/run/tljh-isolation.lock")
 
 
@@ -93,8 +97,10 @@ def dismiss(host: Host, account: str, port: int) -> None:
             _nft(host, without(ServerPort(port, user.uid)))
 
 
-def is_loaded(host: HostReader) -> bool:
-    return host.query(["nft", "list", "chain", FAMILY, TABLE, "within"]).ok
+def is_loaded(host: HostReader) -> bool | None:
+    """Return whether the table is in the kernel; None if nft, which knows, cannot run."""
+    answer = host.query(["nft", "list", "chain", FAMILY, TABLE, "within"])
+    return None if answer.code in (CANNOT_RUN, NOT_FOUND) else answer.ok
 
 
 def problem_of(host: HostReader) -> str | None:

@@ -38,7 +38,7 @@ class LoadedRules(Unit):
 
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
         must_have_table = self.keeps_table and host.unit(self.unit).is_active
-        if must_have_table and not problem_of(host) and not is_loaded(host):
+        if must_have_table and not problem_of(host) and is_loaded(host) is False:
             restarted = replace(self, keeps_table=False, force_restart=True)
             return restarted.planned(host, changed)
         return super().planned(host, changed)
