@@ -40,15 +40,18 @@ def test_the_list_names_every_way_and_marks_the_chosen_one():
 
 
 def test_the_callback_to_enter_is_the_hubs_own():
-    assert auth.describe("github").callback == "https://hub.example.org/jupyter/hub/oauth_callback"
-    lti = auth.describe("lti13").callback
+    assert (
+        auth.describe("github").description.callback
+        == "https://hub.example.org/jupyter/hub/oauth_callback"
+    )
+    lti = auth.describe("lti13").description.callback
     assert lti == "https://hub.example.org/jupyter/hub/lti13/oauth_callback"
-    assert auth.describe("ldap").callback is None
+    assert auth.describe("ldap").description.callback is None
 
 
 def test_secrets_are_never_to_be_typed_on_the_command_line():
     for provider in PROVIDERS:
-        for command in auth.describe(provider.name).commands:
+        for command in auth.describe(provider.name).description.commands:
             if "secret" in command or "user_password" in command:
                 assert command.endswith("--stdin")
 
@@ -73,4 +76,4 @@ def test_a_description_is_found_by_key_as_well():
 
 
 def test_without_a_name_the_chosen_one_is_described():
-    assert auth.describe().provider.name == "gitlab"
+    assert auth.describe().description.provider.name == "gitlab"

@@ -1,4 +1,4 @@
-"""`tljh completion`: the script by which bash completes both commands."""
+"""`tljh completion`: the script that completes both commands in bash."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tljh.operations.bash_completion import COMMANDS, completion_script
 
 
 @dataclass(frozen=True)
-class Script:
+class CompletionScript:
     """A completion script for bash."""
 
     text: str
@@ -20,6 +20,6 @@ class Script:
         return {"shell": "bash", "script": self.text}
 
 
-def completion() -> Script:
-    """Print the completion script for bash: source <(tljh completion)."""
-    return Script("".join(completion_script(command) for command in COMMANDS))
+def completion() -> CompletionScript:
+    """Print the script that completes both commands in bash: source <(tljh completion)."""
+    return CompletionScript("".join(completion_script(command) for command in COMMANDS))

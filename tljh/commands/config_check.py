@@ -1,4 +1,4 @@
-"""`tljh-config check`: everything that is wrong with the configuration, before it counts."""
+"""`tljh-config check`: every mistake in the configuration, before it is applied."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tljh.operations.referenced_files import referenced_file_problems
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What is wrong with a configuration file."""
+class ConfigCheck:
+    """The findings in a configuration file; the exit code is 1 for errors."""
 
     path: Path
     errors: tuple[Finding, ...]
@@ -39,12 +39,12 @@ class Checked:
         }
 
 
-def check(*, config_path: Path | None = None) -> Checked:
-    """Tell everything that is wrong with the configuration; changes nothing."""
+def check(*, config_path: Path | None = None) -> ConfigCheck:
+    """Print every mistake in the configuration; change nothing."""
     file = installed_file(config_path)
     examined = file.examine()
     examined.problems += referenced_file_problems(examined.config, RealReader())
-    return Checked(
+    return ConfigCheck(
         file.path,
         tuple(examined.findings("error", "incomplete")),
         tuple(examined.findings("warning")),

@@ -1,4 +1,4 @@
-"""`tljh-config edit`: the whole file in an editor, checked before it is saved."""
+"""`tljh-config edit`: open config.yaml in an editor, and check it before it is saved."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tljh.base.errors import Finding, TljhError
+from tljh.base.files import read_file
 from tljh.host.editor import EditedCopy
 from tljh.operations.installed_config import installed_file
 
 
 @dataclass(frozen=True)
-class Saved:
-    """What became of an edit."""
+class EditorResult:
+    """Whether an edit in the editor was saved."""
 
     is_change: bool
 
@@ -26,27 +27,25 @@ class Saved:
         return {"changed": self.is_change}
 
 
-def edit(*, config_path: Path | None = None) -> Saved:
-    """Open the configuration in $EDITOR; what is wrong with it is not saved."""
+def edit(*, config_path: Path | None = None) -> EditorResult:
+    """Open the configuration in $EDITOR; a text with mistakes is not saved."""
     file = installed_file(config_path)
-    from tljh.base.files import read_file
-
     before = read_file(file.path)
     with EditedCopy(file.path, before) as copy:
         while True:
             after = copy.edit()
             if after == before:
-                return Saved(False)
+                return EditorResult(False)
             findings = file.examine(after).findings("error", "incomplete")
             if not findings:
                 file.replace(before, after)
-                return Saved(True)
-            if not _again(findings):
+                return EditorResult(True)
+            if not _asks_again(findings):
                 raise TljhError(findings)
 
 
-def _again(findings: list[Finding]) -> bool:
-    """Tell what is wrong and ask whether to open the editor once more."""
+def _asks_again(findings: list[Finding]) -> bool:
+    """Print the findings and ask whether to open the editor again; without a terminal, no."""
     if not sys.stdin.isatty():
         return False
     print("\n".join(finding.as_text() for finding in findings), file=sys.stderr)

@@ -1,0 +1,50 @@
+"""Descriptions of settings and traits by key, with defaults that depend on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tljh.host.interface import HostReader
+from tljh.settings.config_file import ConfigFile
+from tljh.settings.declaration import KeyPath
+from tljh.settings.reference import Described, all_settings, described_trait
+from tljh.settings.root import Config
+from tljh.singleuser.limits import computed_here, machine_size
+
+
+def describe_settings(file: ConfigFile, key: str, host: HostReader) -> Sequence[Described]:
+    """Return the descriptions of a key and of all below it; of every setting for an empty key.
+
+    Raises TljhError, with the nearest name, for an unknown key.
+    """
+    settings = tuple(all_settings(Config))
+    if not key:
+        return settings
+    path, _ = file.look_up(key)
+    exact = [item for item in settings if item.key == key and not item.is_section]
+    below = [item for item in settings if item.key.startswith(f"{key}.")]
+    if exact or below:
+        computed = computed_here(machine_size(host))
+        return [replace(item, here=computed.get(item.key, item.here)) for item in exact or below]
+    traits = _traits(file, path)
+    if traits:
+        return traits
+    # A name within a map, such as a group of users.extra_user_groups.
+    for item in settings:
+        if key.startswith(f"{item.key}.") and not item.is_section:
+            return [item]
+    return [Described(key, "A setting of a plugin; it is not checked.", "anything")]
+
+
+def _traits(file: ConfigFile, path: KeyPath) -> Sequence[Described]:
+    """Describe the trait that a path names; all traits, if the path ends with a class."""
+    catalogue = file.catalogue
+    steps = path[1:] if path[0] == "auth" else path
+    if catalogue is None or not steps or str(steps[0]) not in catalogue.classes:
+        return ()
+    prefix = "auth." if path[0] == "auth" else ""
+    name = str(steps[0])
+    names = [str(steps[1])] if len(steps) > 1 else catalogue.trait_names(name)
+    traits = [(f"{prefix}{name}.{trait}", catalogue.trait(name, trait)) for trait in names]
+    return [described_trait(key, trait) for key, trait in traits if trait is not None]
