@@ -1,14 +1,14 @@
-"""A class comes in: how many of so many users who log in and start at once get their server.
+"""Many users log in and start their servers at once, like a class: how many succeed, and how fast.
 
     python3 benchmarks/burst.py [--users 50] [--machine NAME] [--json]
 
 Three bursts in one machine:
-- new: nobody has an account yet, all log in with a password and start a server;
-- back: the same people, with their accounts and sessions, start a server;
-- bare: as many `jupyterhub-singleuser` processes as the same accounts, started at once by nobody
-  but a shell: what the starts themselves cost.
-Prints how many were ready, the seconds, the longest answer of /hub/health, and `back` as a
-multiple of `bare`, in seconds and in what the machine computed. Run as root, with nothing else on
+- new: no user has an account yet; all log in with a password and start a server;
+- back: the same users, with accounts and sessions, start a server;
+- bare: as many `jupyterhub-singleuser` processes, with the same accounts, started at once by a
+  script: the cost of the starts without a hub.
+Prints the number of servers that were ready, the seconds, the longest response of /hub/health, and
+`back` as a multiple of `bare`, in seconds and in processor time. Run as root, with nothing else on
 the computer.
 """
 
@@ -23,7 +23,7 @@ from crowd import (
     HubUser,
     Machine,
     Start,
-    add_people,
+    add_users,
     at_once,
     installed_machine,
     password_of,
@@ -34,8 +34,8 @@ from crowd import (
 )
 
 STOPPED_AT_ONCE = 8
-# Runs in the machine: starts servers from the environments that the hub gave them, and waits
-# until each one answers.
+# Runs in the machine: starts servers with the variables that the hub gave them, and waits until
+# each one answers.
 BARE = r"""
 import glob, os, pwd, shlex, socket, subprocess, sys, time, urllib.error, urllib.request
 servers = []
@@ -50,7 +50,7 @@ for path in sorted(glob.glob("/root/bare/*.env")):
     prefix = env["JUPYTERHUB_SERVICE_PREFIX"]
     env["JUPYTERHUB_SERVICE_URL"] = f"http://127.0.0.1:{port}{prefix}"
     servers.append((pwd.getpwnam("jupyter-" + env["JUPYTERHUB_USER"]), env, port, prefix))
-began = time.monotonic()
+start_s = time.monotonic()
 running = [
     subprocess.Popen(
         [sys.argv[1] + "/bin/jupyterhub-singleuser"], env=env, cwd=account.pw_dir,
@@ -60,7 +60,7 @@ running = [
     for account, env, _, _ in servers
 ]
 waiting = {(port, prefix) for _, _, port, prefix in servers}
-while waiting and time.monotonic() - began < 600:
+while waiting and time.monotonic() - start_s < 600:
     for port, prefix in list(waiting):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}{prefix}api", timeout=5).close()
@@ -70,7 +70,7 @@ while waiting and time.monotonic() - began < 600:
             continue
         waiting.discard((port, prefix))
     time.sleep(0.2)
-print(time.monotonic() - began, len(waiting))
+print(time.monotonic() - start_s, len(waiting))
 for process in running:
     process.kill()
 for process in running:
@@ -80,7 +80,7 @@ for process in running:
 
 def summary(starts: list[Start], seconds: float) -> dict[str, Any]:
     ready = [start.seconds for start in starts if start.is_ready]
-    found: dict[str, Any] = {
+    results: dict[str, Any] = {
         "ready": len(ready),
         "of": len(starts),
         "seconds": round(seconds, 1),
@@ -88,27 +88,27 @@ def summary(starts: list[Start], seconds: float) -> dict[str, Any]:
         "median_ready_s": round(percentile(ready, 50), 1) if ready else None,
     }
     failures = sorted({start.message for start in starts if not start.is_ready})
-    return found | ({"failures": failures} if failures else {})
+    return results | ({"failures": failures} if failures else {})
 
 
 def burst(machine: Machine, url: str, users: list[HubUser], *, log_in: bool) -> dict[str, Any]:
-    def come(user: HubUser) -> Start:
-        began_s = time.monotonic()
+    def log_in_and_start(user: HubUser) -> Start:
+        start_s = time.monotonic()
         try:
             if log_in:
                 user.login(password_of(user.name))
         except Exception as error:
-            return Start(user.name, time.monotonic() - began_s, False, f"login: {error}")
+            return Start(user.name, time.monotonic() - start_s, False, f"login: {error}")
         start = start_and_wait(user)
-        start.seconds = time.monotonic() - began_s
+        start.seconds = time.monotonic() - start_s
         return start
 
-    spent: dict[str, Any] = {}
-    with watched_health(url) as health, processor_time(machine, spent):
-        began_s = time.monotonic()
-        starts = at_once(come, users)
-        seconds = time.monotonic() - began_s
-    return summary(starts, seconds) | spent | {"health": health.summary()}
+    processor: dict[str, Any] = {}
+    with watched_health(url) as health, processor_time(machine, processor):
+        start_s = time.monotonic()
+        starts = at_once(log_in_and_start, users)
+        seconds = time.monotonic() - start_s
+    return summary(starts, seconds) | processor | {"health": health.summary()}
 
 
 def stop_all(users: list[HubUser]) -> None:
@@ -120,7 +120,8 @@ def stop_all(users: list[HubUser]) -> None:
         at_once(stop, users[start : start + STOPPED_AT_ONCE])
 
 
-def keep_environments(machine: Machine) -> None:
+def save_environments(machine: Machine) -> None:
+    """Copy the variables of all running servers, for `bare`."""
     machine.run(
         "rm -rf /root/bare && mkdir -p /root/bare && "
         "cp /run/jupyter-*.service/*.env /root/bare/ && "
@@ -131,39 +132,39 @@ def keep_environments(machine: Machine) -> None:
 
 def bare(machine: Machine) -> dict[str, Any]:
     python = "/opt/tljh/hub/bin/python"
-    spent: dict[str, Any] = {}
-    with processor_time(machine, spent):
+    processor: dict[str, Any] = {}
+    with processor_time(machine, processor):
         done = machine.run(f"{python} /root/bare/run.py /opt/tljh/user", timeout_s=900)
     seconds, missing = done.stdout.split()
-    return {"seconds": round(float(seconds), 1), "missing": int(missing)} | spent
+    return {"seconds": round(float(seconds), 1), "missing": int(missing)} | processor
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--users", type=int, default=50)
     parser.add_argument("--image", default="debian12")
-    parser.add_argument("--machine", help="a machine with the hub that is up already")
+    parser.add_argument("--machine", help="a running machine with the hub")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with installed_machine(options.image, options.machine) as machine:
-        # New names each time: a machine that stays up has had others.
+        # New names each time: a machine that is used again has the earlier users.
         names = [f"p{int(time.time()) % 100_000}x{number}" for number in range(options.users)]
-        found: dict[str, Any] = {"users": options.users}
-        found["import_s"] = round(add_people(machine, names), 1)
+        results: dict[str, Any] = {"users": options.users}
+        results["import_s"] = round(add_users(machine, names), 1)
         url = f"http://{machine.address()}"
         users = [HubUser(url, name) for name in names]
-        found["new"] = burst(machine, url, users, log_in=True)
+        results["new"] = burst(machine, url, users, log_in=True)
         stop_all(users)
-        found["back"] = burst(machine, url, users, log_in=False)
-        keep_environments(machine)
+        results["back"] = burst(machine, url, users, log_in=False)
+        save_environments(machine)
         stop_all(users)
-        found["bare"] = bare(machine)
+        results["bare"] = bare(machine)
         for what in ("seconds", "processor_s"):
-            found[f"ratio of {what}"] = round(found["back"][what] / found["bare"][what], 2)
+            results[f"ratio of {what}"] = round(results["back"][what] / results["bare"][what], 2)
     if options.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(results, indent=2))
         return
-    for name, value in found.items():
+    for name, value in results.items():
         print(f"{name:9} {value}")
 
 

