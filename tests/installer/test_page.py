@@ -1,25 +1,31 @@
+"""The progress page: what it serves, how it gives its port to the proxy, and its script."""
+
 from __future__ import annotations
 
 import contextlib
 import http.client
-import ipaddress
 import json
 import os
+import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
+import playwright
 import pytest
 from tljh_installer import page
 from tljh_installer.release import page_html
 
 HTML = page_html(None)
-LIKE_TRAEFIK = """
+DEADLINE_S = 30
+PROXY_UID = 34
+PROXY = """
 import ctypes, os, socket, struct, sys, time
 port, uid = int(sys.argv[1]), int(sys.argv[2])
 os.setuid(uid)
@@ -29,10 +35,10 @@ new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 new.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
 new.bind(("::", port))
 new.listen(512)
-# As Traefik's supervisor does when it takes itself to be alone: everybody to the first socket.
+# As Traefik's supervisor does for the only socket it knows: all connections to the first socket.
 program = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0), 8)
 new.setsockopt(socket.SOL_SOCKET, 51, struct.pack("HxxxxxxP", 1, ctypes.addressof(program)))
-time.sleep(0.3)  # as slow as a real proxy in beginning to accept
+time.sleep(0.3)  # a real proxy accepts some time after it has begun to listen
 while True:
     connection, _ = new.accept()
     connection.recv(4096)
@@ -40,6 +46,40 @@ while True:
     connection.sendall(b"Connection: close\\r\\n\\r\\nproxy")
     connection.close()
 """
+# Runs the page's script with a stub of the document. It prints the texts that the page shows and
+# where it moves to. Time passes faster than on the clock.
+BROWSER = """
+const [script, origin, speed] = process.argv.slice(1);
+const elements = new Map();
+const element = () => ({ append() {}, replaceChildren() {}, textContent: "" });
+globalThis.document = {
+  createElement: element,
+  getElementById: (id) => elements.get(id) ?? elements.set(id, element()).get(id),
+};
+const [realFetch, realTimeout, realNow] = [fetch, setTimeout, Date.now];
+globalThis.fetch = (path, options) => realFetch(origin + path, options);
+globalThis.setTimeout = (callback, ms) => realTimeout(callback, ms / speed);
+globalThis.setInterval = () => {};
+Date.now = () => realNow() * speed;
+globalThis.location = { replace(path) { console.log("moves to " + path); process.exit(0); } };
+const printed = {};
+(function print() {
+  for (const id of ["log", "lead"]) {
+    const text = elements.get(id)?.textContent;
+    if (text && text !== printed[id]) console.log(printed[id] = text);
+  }
+  realTimeout(print, 5);
+})();
+(0, eval)(script);
+"""
+NODE = Path(playwright.__file__).parent / "driver" / "node"
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
 
 
 def free_port() -> int:
@@ -109,117 +149,186 @@ def test_visitors_that_say_nothing_or_nonsense_hold_nobody_up(shown: tuple[int, 
         connection.close()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="giving a socket to another user needs root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving up rights needs root")
 def test_the_server_has_no_rights(shown: tuple[int, Path]) -> None:
     port, _ = shown
     get(port, "/")
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-    (keeper,) = (pid for pid in children if Path(f"/proc/{pid}/task/{pid}/children").read_text())
-    (server,) = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
-    status = Path(f"/proc/{server}/status").read_text()
-    assert "Uid:\t65534\t65534\t65534\t65534" in status
+    statuses = [Path(f"/proc/{pid}/status").read_text() for pid in children]
+    (status,) = (status for status in statuses if "Uid:\t65534\t65534\t65534\t65534" in status)
     assert "CapEff:\t0000000000000000" in status
     assert "Groups:\t \n" in status
 
 
+@pytest.fixture
+def start_proxy() -> Iterator[Callable[[int], object]]:
+    processes = []
+
+    def start(port: int) -> None:
+        command = [sys.executable, "-c", PROXY, str(port), str(PROXY_UID)]
+        processes.append(subprocess.Popen(command))
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving a socket to another user needs root")
-def test_the_proxy_takes_the_port_over_and_no_visitor_sees_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_page_ends_when_the_proxy_listens_on_its_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_proxy: Callable[[int], object]
 ) -> None:
-    """A visitor comes from another address; the installation's own check from the same."""
     user = tmp_path / "proxy-uid"
-    monkeypatch.setattr(page, "proxy_uid", lambda: 34 if user.exists() else None)
+    monkeypatch.setattr(page, "proxy_uid", lambda: PROXY_UID if user.exists() else None)
     port = free_port()
-    seen: list[str] = []
+    answers: list[str] = []
     is_over = threading.Event()
 
     def visit() -> None:
         while not is_over.is_set():
             try:
-                status, body = get(port, "/index.html", source="127.0.0.2")
-                seen.append(f"{status} {'proxy' if body == b'proxy' else 'page'}")
-            except OSError as error:
-                seen.append(repr(error))
+                status, body = get(port, "/index.html")
+                answers.append(f"{status} {'proxy' if body == b'proxy' else 'page'}")
+            except OSError:
+                answers.append("none")
 
-    visitors = [threading.Thread(target=visit) for _ in range(3)]
+    visitor = threading.Thread(target=visit)
     with page.progress_page(port, HTML, tmp_path):
-        for visitor in visitors:
-            visitor.start()
+        visitor.start()
         user.touch()
-        # As in an install, there is time between making the user and starting its service.
-        is_over.wait(0.3)
-        proxy = subprocess.Popen([sys.executable, "-c", LIKE_TRAEFIK, str(port), "34"])
-        until = time.monotonic() + 10
-        while get(port, "/")[1] != b"proxy":
-            assert time.monotonic() < until
-        assert {get(port, "/")[1] for _ in range(50)} == {b"proxy"}
-        before = list(seen)
-    is_over.wait(0.3)
-    is_over.set()
-    for visitor in visitors:
+        wait_until(lambda: answers)
+        start_proxy(port)
+        wait_until(lambda: "200 proxy" in answers)
+        count = len(answers)
+        wait_until(lambda: len(answers) > count + 20)
+        is_over.set()
         visitor.join()
-    proxy.kill()
-    proxy.wait()
-    assert set(before) == {"200 page"}
-    assert set(seen) == {"200 page", "200 proxy"}
-    assert seen[-1] == "200 proxy"
+    # The page until the proxy listens, perhaps some lost connections, and then only the proxy.
+    in_order = [answer for answer in answers if answer != "none"]
+    assert in_order == sorted(in_order)
+    assert set(in_order) == {"200 page", "200 proxy"}
+    assert answers[-20:] == ["200 proxy"] * 20
 
 
-def test_the_page_goes_with_the_installation(tmp_path: Path) -> None:
+def test_the_page_ends_with_the_installation(tmp_path: Path) -> None:
     port = free_port()
     with page.progress_page(port, HTML, tmp_path):
         assert get(port, "/")[0] == 200
     with pytest.raises(ConnectionRefusedError):
-        for _ in range(200):  # the server follows its keeper by a signal
-            with contextlib.suppress(ConnectionResetError, http.client.RemoteDisconnected):
-                get(port, "/")
+        get(port, "/")
 
 
-def run(program: bytes, packet: bytes) -> int:
-    """A small interpreter of the instructions that the program uses."""
-    a = x = at = 0
-    code = list(struct.iter_unpack("HBBI", program))
-    while True:
-        kind, if_true, if_false, value = code[at]
-        offset = value - (1 << 32) + 0x100000 if value >> 31 else value
-        at += 1
-        match kind:
-            case 0x06:
-                return value
-            case 0x20:
-                a = int.from_bytes(packet[offset : offset + 4], "big")
-            case 0x30:
-                a = packet[offset]
-            case 0x07:
-                x = a
-            case 0x74:
-                a >>= value
-            case 0x15 | 0x1D:
-                at += if_true if a == (value if kind == 0x15 else x) else if_false
-            case _:
-                raise AssertionError(hex(kind))
+def test_the_page_ends_with_a_killed_installation(tmp_path: Path) -> None:
+    port = free_port()
+    code = (
+        "import sys; from pathlib import Path; from tljh_installer.page import progress_page\n"
+        f"with progress_page({port}, '<p>', Path({str(tmp_path)!r})): sys.stdin.read()\n"
+    )
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=environ, stdin=subprocess.PIPE
+    ) as installation:
+        wait_until(lambda: is_open(port))
+        installation.send_signal(signal.SIGKILL)
+    wait_until(lambda: not is_open(port))
 
 
-def header(sender: str, receiver: str) -> bytes:
-    pair = ipaddress.ip_address(sender).packed + ipaddress.ip_address(receiver).packed
-    return (b"\x45" + bytes(11) if len(pair) == 8 else b"\x60" + bytes(7)) + pair
+def is_open(port: int) -> bool:
+    with contextlib.suppress(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port)).close()
+        return True
+    return False
 
 
-@pytest.mark.parametrize(
-    ("sender", "receiver", "socket_number"),
-    [
-        ("127.0.0.1", "127.0.0.1", 1),
-        ("10.0.0.5", "10.0.0.5", 1),
-        ("10.0.0.9", "10.0.0.5", 0),
-        ("::1", "::1", 1),
-        ("2001:db8::1", "2001:db8::1", 1),
-        ("2001:db8::1", "2001:db8::2", 0),
-        ("2001:db8:1::1", "2001:db8::1", 0),
-        ("2001:db8:0:1::1", "2001:db8::1", 0),
-        ("2001:db8::1:0:1", "2001:db8::1", 0),
-    ],
-)
-def test_only_what_this_machine_sends_itself_goes_to_the_newer_socket(
-    sender: str, receiver: str, socket_number: int
+class FakeProxy(BaseHTTPRequestHandler):
+    """Traefik without routes, until the hub has started."""
+
+    has_hub = False
+    paths: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.paths.append(self.path)
+        is_login = self.has_hub and self.path == "/hub/login"
+        body = b"<title>JupyterHub</title>" if is_login else b"404 page not found"
+        self.send_response(200 if is_login else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def fake_proxy() -> Iterator[Callable[[int], type[FakeProxy]]]:
+    servers = []
+
+    def start(port: int) -> type[FakeProxy]:
+        handler = type("Handler", (FakeProxy,), {"paths": []})
+        server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        servers.append(server)
+        return handler
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def open_page() -> Iterator[Callable[..., list[str]]]:
+    """Starts the page's script, and returns the list to which a thread adds what it shows."""
+    processes, readers = [], []
+
+    def start(port: int, *, speed: int) -> list[str]:
+        script = HTML.rpartition("<script>")[2].partition("</script>")[0]
+        command = [str(NODE), "-e", BROWSER, script, f"http://127.0.0.1:{port}", str(speed)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        lines: list[str] = []
+
+        def read() -> None:
+            assert process.stdout is not None
+            for line in process.stdout:
+                lines.append(line.strip())
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        processes.append(process)
+        readers.append(reader)
+        return lines
+
+    yield start
+    for process, reader in zip(processes, readers, strict=True):
+        process.kill()
+        process.wait()
+        reader.join()
+
+
+def test_the_pages_script_survives_refused_connections_and_moves_on_to_the_hub(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    open_page: Callable[..., list[str]],
+    fake_proxy: Callable[[int], type[FakeProxy]],
 ) -> None:
-    assert run(page.program_local_to_newer(), header(sender, receiver)) == socket_number
+    monkeypatch.setattr(page, "_FAREWELL_S", 0.0)
+    port = free_port()
+    with page.progress_page(port, HTML, tmp_path) as events:
+        events.write_text('{"event": "log", "line": "one"}\n')
+        lines = open_page(port, speed=20)
+        wait_until(lambda: lines)
+    wait_until(lambda: len(lines) > 1)  # connections are refused now
+    proxy = fake_proxy(port)
+    wait_until(lambda: len(proxy.paths) > 4)
+    assert "moves to /" not in lines
+    proxy.has_hub = True
+    wait_until(lambda: "moves to /" in lines)
+    assert lines[:2] == ["one", "Nearly there: the hub is starting."]
+
+
+def test_the_pages_script_points_to_the_terminal_when_nothing_answers(
+    open_page: Callable[..., list[str]],
+) -> None:
+    lines = open_page(free_port(), speed=200)
+    wait_until(lambda: any("has not answered for two minutes" in line for line in lines))
+    assert not any("moves to" in line for line in lines)
