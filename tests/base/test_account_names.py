@@ -1,4 +1,4 @@
-"""Login names to accounts: property tests over what people and identity providers send."""
+"""Mapping of login names to accounts: property tests with names of any kind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logins = st.text(min_size=1, max_size=60).filter(is_acceptable)
         ("a@b.org", "jupyter-a@b.org"),
         ("12345", "jupyter-12345"),
         ("x" * 17, "jupyter-" + "x" * 17),
-        # sha256 of the whole name with its prefix begins with these five digits.
+        # The sha256 of the whole name, prefix included, begins with these five digits.
         ("x" * 18, "jupyter-" + "x" * 18 + "-" + "08411"),
     ],
 )
@@ -35,33 +35,33 @@ def test_names_that_worked_under_tljh_keep_their_accounts(login, account):
     "login",
     ["", "..", "a..b", "`id`", "{x}", "a;id", "a\nb", "a/b", "-rf", "a'b", 'a"b', " a", "a ", "\0"],
 )
-def test_names_that_mean_something_to_a_shell_or_a_path_are_refused(login):
+def test_names_with_a_meaning_in_a_shell_or_a_path_are_refused(login):
     assert not is_acceptable(login)
     with pytest.raises(ValueError, match="cannot have an account"):
         account_name(login)
 
 
 @given(logins)
-def test_every_account_name_is_one_that_linux_takes(login):
+def test_every_account_name_is_valid_on_linux(login):
     account = account_name(login)
     assert re.fullmatch(r"jupyter-[a-z0-9._@+-]+", account)
     assert len(account) <= 32
 
 
 @given(logins, logins)
-def test_two_login_names_never_share_an_account(one, other):
-    assert one == other or account_name(one) != account_name(other)
+def test_two_login_names_never_share_an_account(login, other):
+    assert login == other or account_name(login) != account_name(other)
 
 
 @given(logins)
-def test_an_account_name_used_as_a_login_name_leads_elsewhere(login):
+def test_an_account_name_used_as_a_login_name_has_another_account(login):
     literal = account_name(login).removeprefix("jupyter-")
     if literal != login and is_acceptable(literal):
         assert account_name(literal) != account_name(login)
 
 
 @given(logins, st.sampled_from(["", "lab-2"]))
-def test_a_unit_name_ends_in_service_and_holds_nothing_that_systemd_reads(login, server):
+def test_a_unit_name_ends_in_service_and_has_no_special_characters(login, server):
     name = unit_name(account_name(login), server)
     assert name.endswith(".service")
     assert re.fullmatch(r"[A-Za-z0-9_.-]+", name)
@@ -72,7 +72,7 @@ def test_a_unit_name_of_an_address_has_neither_backslash_nor_at_sign():
     assert unit_name(account_name("a+b"), "lab") == "jupyter-aX2bb--lab.service"
 
 
-# Short and full of what separates, so that the search meets names that run together.
+# Short and full of separators, so that the search finds names that could be confused.
 dashed = st.text("ab-", min_size=1, max_size=6).filter(is_acceptable)
 servers = st.one_of(st.just(""), st.text("ab-X", max_size=6), st.text(max_size=20))
 pairs = st.tuples(st.one_of(dashed, logins), servers)
@@ -82,20 +82,20 @@ pairs = st.tuples(st.one_of(dashed, logins), servers)
 @example(("a--b", ""), ("a", "b"))
 @example(("a-", "b"), ("a", "-b"))
 @example(("a---b", ""), ("a-", "b"))
-def test_two_servers_never_share_a_unit(one, other):
-    units = [unit_name(account_name(login), server) for login, server in (one, other)]
-    assert one == other or units[0] != units[1]
+def test_two_servers_never_share_a_unit(pair, other):
+    units = [unit_name(account_name(login), server) for login, server in (pair, other)]
+    assert pair == other or units[0] != units[1]
 
 
 @given(dashed, dashed, st.text("ab-", max_size=6))
-def test_no_unit_of_somebodys_is_taken_for_anothers(login, other, server):
+def test_no_unit_is_taken_for_that_of_another_user(login, other, server):
     account, unit = account_name(login), unit_name(account_name(other), server)
     host = FakeHost()
     host.unit_states[unit] = UnitInfo(unit, active="active")
     assert running_units(host, account) == ([unit] if login == other else [])
 
 
-def test_units_of_ordinary_names_are_called_like_their_accounts():
+def test_units_of_ordinary_names_are_named_like_their_accounts():
     for login in ("alice", "a-b", "a.b_c", "x" * 30):
         assert unit_name(account_name(login)) == f"{account_name(login)}.service"
     assert unit_name("jupyter-alice", "lab-2") == "jupyter-alice--lab-2.service"

@@ -1,4 +1,4 @@
-"""The prefix is remembered by installed commands, and a variable wins over it."""
+"""The prefix of an installed command, and the variable that wins over it."""
 
 from pathlib import Path
 
@@ -26,11 +26,11 @@ def test_prefix_is_found_through_the_link_of_the_hub_environment(tmp_path: Path)
 
 def test_variable_wins_over_the_environment_that_runs() -> None:
     environ = {"TLJH_INSTALL_PREFIX": "/srv/elsewhere"}
-    found = paths_from_environment(environ, "/opt/tljh/versions/hub-0123abcd")
-    assert found.config_file == Path("/srv/elsewhere/config/config.yaml")
+    paths = paths_from_environment(environ, "/opt/tljh/versions/hub-0123abcd")
+    assert paths.config_file == Path("/srv/elsewhere/config/config.yaml")
 
 
-def test_everything_lies_below_the_prefix_but_traefik_and_units() -> None:
+def test_all_is_below_the_prefix_except_traefik_and_units() -> None:
     paths = Paths(Path("/p"))
     assert paths.applied_dir == Path("/p/state/applied")
     assert paths.traefik_dir == Path("/var/lib/tljh-traefik")

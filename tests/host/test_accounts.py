@@ -1,4 +1,4 @@
-"""Accounts of people: made once, found again, taken from nobody else."""
+"""Accounts of users: created once, found again, never those of another user."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def home(host: FakeHost, name: str, owner: str) -> Path:
     return path
 
 
-def test_an_existing_account_is_used_and_never_made(host):
+def test_an_existing_account_is_used_and_never_created(host):
     with pytest.raises(TljhError, match="bob has no account on this machine"):
         ensure_account(host, Account("bob", "bob", may_create=False))
     host.accounts["bob"] = UserInfo("bob", 1500, 1500, "/home/bob", "/bin/bash", "Bob")
@@ -46,16 +46,16 @@ def test_an_existing_account_is_used_and_never_made(host):
     assert "bob" in host.group("jupyterhub-users").members
 
 
-def test_an_account_of_the_system_is_nobodys(host):
+def test_an_account_of_the_system_is_given_to_no_user(host):
     host.accounts["www-data"] = UserInfo("www-data", 33, 33, "/var/www", "/bin/false")
     with pytest.raises(TljhError, match="account of the system"):
         ensure_account(host, Account("www-data", "www-data", may_create=False))
 
 
-def test_a_directory_for_homes_that_is_not_there_is_made(host):
+def test_a_missing_directory_for_homes_is_created(host):
     host.mkdir(Path("/data"), mode=0o755)
     with pytest.raises(KeyError):
-        # The machine in memory makes no homes: that comes after the directory.
+        # The fake host creates no home, so what follows the directory fails.
         ensure_account(host, Account("jupyter-a", "a", home_root=Path("/data/home")))
     assert host.info(Path("/data/home")).mode == 0o755
 
@@ -76,11 +76,11 @@ def test_an_account_that_lost_its_home_gets_a_new_one(host):
     ensure_account(host, Account("jupyter-bob", "bob"))
     host.remove(path)
     ensure_account(host, Account("jupyter-bob", "bob"))
-    found = host.info(path)
-    assert (found.mode, found.owner) == (0o700, "jupyter-bob")
+    info = host.info(path)
+    assert (info.mode, info.owner) == (0o700, "jupyter-bob")
 
 
-def test_accounts_are_known_by_their_mark_or_by_their_name(host):
+def test_accounts_of_users_have_our_mark_or_a_name_of_tljh(host):
     host.accounts["jupyter-old"] = UserInfo("jupyter-old", 1001, 1001, "/h", "/bin/bash")
     host.accounts["other"] = UserInfo("other", 1002, 1002, "/h", "/bin/bash", "JupyterHub user x")
     host.accounts["human"] = UserInfo("human", 1003, 1003, "/h", "/bin/bash", "A. Human")
@@ -99,13 +99,13 @@ def test_accounts_are_known_by_their_mark_or_by_their_name(host):
         ("a:!", False),
     ],
 )
-def test_an_account_whose_time_is_over_is_told_by_its_line_in_shadow(host, line, expected):
+def test_an_expired_account_is_recognised_by_its_line_in_shadow(host, line, expected):
     info = FileInfo("file", 0o640, "root", "shadow")
     host.files[Path("/etc/shadow")] = (info, f"root:*:1::::::\n{line}\n".encode())
     assert is_expired(host, "a") is expected
 
 
-def test_servers_of_similar_names_are_told_apart(host):
+def test_servers_of_similar_names_are_distinguished(host):
     names = [
         unit_name(account_name("a@b.org")),
         unit_name(account_name("a@b.org"), "lab-2"),
@@ -118,12 +118,12 @@ def test_servers_of_similar_names_are_told_apart(host):
 
 
 def test_only_names_that_debian_13_refuses_are_forced_on_it(monkeypatch):
-    given = []
+    commands = []
     host = RealHost()
-    monkeypatch.setattr(host, "_must", lambda *argv, **_: given.append(argv))
+    monkeypatch.setattr(host, "_run_or_raise", lambda *argv, **_: commands.append(argv))
     for name in ("jupyter-bob", "jupyter-x.mount", "jupyter-a@b.org", "jupyter-a+b"):
         host.add_user(name, home=Path("/home") / name)
-    assert ["--badname" in argv for argv in given] == [False, False, True, True]
+    assert ["--badname" in argv for argv in commands] == [False, False, True, True]
 
 
 def test_a_home_is_deleted_only_once_its_archive_was_read(host):
@@ -137,12 +137,12 @@ def test_a_home_is_deleted_only_once_its_archive_was_read(host):
 
 
 @pytest.mark.parametrize("owner", ["root", "jupyter-eve"])
-def test_a_directory_of_somebody_else_is_never_deleted(host, owner):
+def test_a_directory_of_another_user_is_never_deleted(host, owner):
     path = home(host, "jupyter-bob", owner)
     with pytest.raises(TljhError, match="not jupyter-bob's own"):
         archive_home(host, "jupyter-bob", path, Path("/opt"))
     assert host.info(path) is not None
 
 
-def test_a_home_that_is_gone_is_no_error(host):
+def test_a_missing_home_is_no_error(host):
     assert archive_home(host, "jupyter-bob", Path("/home/jupyter-bob"), Path("/opt")) is None

@@ -1,4 +1,4 @@
-"""apt-get beside the machine's own updates."""
+"""apt-get while the machine updates itself, and with connections that break."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ HELD = Result(
 def test_an_install_waits_while_another_one_downloads():
     answers = iter([HELD, HELD, Result(0)])
     host = FakeHost(answers={"apt-get": lambda argv: next(answers)})
-    told = io.StringIO()
-    apt.install(host, ["git"], LineProgress(told))
+    output = io.StringIO()
+    apt.install(host, ["git"], LineProgress(output))
     assert next(answers, None) is None
-    assert told.getvalue().count("waiting for process 7 (apt) to be done") == 1
+    assert output.getvalue().count("waiting for process 7 (apt)") == 1
     assert "run apt-get update" not in " ".join(host.effects)
 
 
-def test_the_wait_has_an_end_and_says_what_held_the_lock():
+def test_the_wait_has_a_deadline_and_the_error_names_the_holder():
     host = FakeHost(answers={"apt-get": HELD})
     with pytest.raises(TljhError, match=r"process 7 \(apt\) has held"):
         apt.install(host, ["git"], LineProgress(io.StringIO()))
@@ -39,10 +39,10 @@ UNKNOWN = Result(100, "", "E: Unable to locate package gti")
 
 
 def verbs_of(host: FakeHost) -> list[str]:
-    """What apt-get was asked for, without the options that every call has."""
-    known = ("--no-download", "--download-only", "update")
+    """Return the verb of each call of apt-get."""
+    verbs = ("--no-download", "--download-only", "update")
     calls = [effect for effect in host.effects if effect.startswith("run apt-get")]
-    return [word for call in calls for word in call.split() if word in known]
+    return [word for call in calls for word in call.split() if word in verbs]
 
 
 def test_what_was_downloaded_before_is_installed_without_the_network():
@@ -51,7 +51,7 @@ def test_what_was_downloaded_before_is_installed_without_the_network():
     assert verbs_of(host) == ["--no-download"]
 
 
-def test_a_download_that_comes_to_no_end_is_given_up_and_tried_again():
+def test_a_download_that_hangs_is_stopped_and_tried_again():
     hang = TljhError("apt-get did not end within 240 s")
     answers = {
         "--no-download": iter([NOTHING_HERE, Result(0)]),
@@ -60,10 +60,10 @@ def test_a_download_that_comes_to_no_end_is_given_up_and_tried_again():
     }
 
     def answer(argv):
-        found = next(next(answers[word] for word in argv if word in answers))
-        if isinstance(found, TljhError):
-            raise found
-        return found
+        result = next(next(answers[word] for word in argv if word in answers))
+        if isinstance(result, TljhError):
+            raise result
+        return result
 
     host = FakeHost(answers={"apt-get": answer})
     apt.install(host, ["git"], LineProgress(io.StringIO()))
@@ -75,7 +75,7 @@ def test_a_download_that_comes_to_no_end_is_given_up_and_tried_again():
     ]
 
 
-def test_a_network_without_an_end_is_told_after_some_attempts():
+def test_a_network_that_always_hangs_is_reported_after_some_attempts():
     def answer(argv):
         if "--no-download" in argv:
             return NOTHING_HERE
@@ -87,7 +87,7 @@ def test_a_network_without_an_end_is_told_after_some_attempts():
     assert verbs_of(host).count("--download-only") == apt.DOWNLOAD_ATTEMPTS
 
 
-def test_a_package_that_no_fresh_list_knows_is_not_asked_for_again():
+def test_a_package_that_is_unknown_to_fresh_lists_is_not_tried_again():
     host = FakeHost(answers={"apt-get": lambda argv: Result(0) if "update" in argv else UNKNOWN})
     with pytest.raises(TljhError, match="Unable to locate package gti"):
         apt.install(host, ["gti"], LineProgress(io.StringIO()))

@@ -1,4 +1,4 @@
-"""The password file: nobody's password is lost, whatever happens to somebody else's."""
+"""The password file: no password is lost when another one is written."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ import resource, signal, sys
 from pathlib import Path
 from tljh.base.errors import TljhError
 from tljh.host.password_store import read_logins, store_hash, store_hashes, read_hash
-path, made = Path(sys.argv[1]), b"$2b$12$" + b"x" * 53
-store_hashes(path, {f"pupil{number}": made for number in range(60)})
+path, new_hash = Path(sys.argv[1]), b"$2b$12$" + b"x" * 53
+store_hashes(path, {f"pupil{number}": new_hash for number in range(60)})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 room = max(file.stat().st_size for file in path.parent.iterdir()) // 2
 resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 refused = 0
 for number in range(40):
     try:
-        store_hash(path, f"new{number}", made)
+        store_hash(path, f"new{number}", new_hash)
     except TljhError:
         refused += 1
-assert all(read_hash(path, f"pupil{number}") == made for number in range(60)), read_logins(path)
+assert all(read_hash(path, f"pupil{n}") == new_hash for n in range(60)), read_logins(path)
 assert refused == 40, refused
 assert [file.name for file in path.parent.iterdir() if file.is_dir()] == []
 """
@@ -56,12 +56,12 @@ ENV = {"PYTHONPATH": str(Path(tljh.__file__).parents[1])}
 
 
 @pytest.mark.parametrize("python", [sys.executable, SYSTEM])
-def test_a_full_disk_costs_nobody_a_password(tmp_path, python):
+def test_a_full_disk_loses_no_password(tmp_path, python):
     if python == SYSTEM and not can_run(python):
         pytest.skip("the system's Python has no ndbm")
     command = [python, "-c", FULL_DISK, str(tmp_path / "passwords.dbm")]
-    done = subprocess.run(command, env=ENV, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    result = subprocess.run(command, env=ENV, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
 
 
 def _write_some(path: Path, name: str) -> None:
@@ -70,7 +70,7 @@ def _write_some(path: Path, name: str) -> None:
         assert read_hash(path, "pupil0") == HASH
 
 
-def test_who_writes_at_the_same_time_loses_nothing(tmp_path):
+def test_processes_that_write_at_the_same_time_lose_nothing(tmp_path):
     path = tmp_path / "passwords.dbm"
     store_hashes(path, CLASS)
     fork = multiprocessing.get_context("fork")
@@ -83,7 +83,7 @@ def test_who_writes_at_the_same_time_loses_nothing(tmp_path):
     assert len(read_logins(path)) == 60 + 75
 
 
-def test_the_library_reads_what_we_write_and_we_what_it_wrote(tmp_path):
+def test_the_library_reads_our_entries_and_we_read_its_entries(tmp_path):
     path = tmp_path / "passwords.dbm"
     with dbm.open(str(path), "c", 0o600) as theirs:
         theirs["old"] = HASH
@@ -103,26 +103,25 @@ def test_a_first_password_is_set_once(tmp_path):
 
 
 def busy(times: int, error: int = errno.EAGAIN):
-    """dbm.open of a gdbm that somebody else has open, so many times."""
-    real, left = dbm.open, [times]
+    """Return a dbm.open that fails some times, as gdbm's does while another process writes."""
+    real_open, failures = dbm.open, [OSError(error, "Resource temporarily unavailable")] * times
 
-    def opened(*arguments):
-        if left[0]:
-            left[0] -= 1
-            raise OSError(error, "Resource temporarily unavailable")
-        return real(*arguments)
+    def fake_open(*arguments):
+        if failures:
+            raise failures.pop()
+        return real_open(*arguments)
 
-    return opened
+    return fake_open
 
 
-def test_a_file_that_somebody_has_open_is_waited_for(tmp_path, monkeypatch):
+def test_a_file_that_another_process_writes_is_waited_for(tmp_path, monkeypatch):
     path = tmp_path / "passwords.dbm"
     store_hash(path, "ann", HASH)
     monkeypatch.setattr(dbm, "open", busy(3))
     assert read_hash(path, "ann") == HASH
 
 
-def test_a_file_that_cannot_be_read_is_told_and_not_written_anew(tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_read_is_reported_and_not_replaced(tmp_path, monkeypatch):
     path = tmp_path / "passwords.dbm"
     store_hash(path, "ann", HASH)
     with monkeypatch.context() as patched:

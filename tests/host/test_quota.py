@@ -1,4 +1,4 @@
-"""Disk quotas: which file system counts, and what is asked of it."""
+"""Disk quotas: which file system a path is on, and one without quotas."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ broken line
 """
 
 
-def test_the_nearest_mount_counts_and_of_one_place_the_last():
+def test_a_path_is_on_its_innermost_mount_and_on_the_last_of_one_directory():
     home = file_system_of(Path("/home/jupyter-a"), MOUNTINFO)
     assert home == FileSystem("ext4", "/dev/vdd", Path("/home"))
     assert file_system_of(Path("/homework"), MOUNTINFO) == FileSystem(
         "ext4", "/dev/vda1", Path("/")
     )
-    there = file_system_of(Path("/data/big disk/a"), MOUNTINFO)
-    assert there is not None
-    assert there.device == "/dev/vdc"
+    data = file_system_of(Path("/data/big disk/a"), MOUNTINFO)
+    assert data is not None
+    assert data.device == "/dev/vdc"
     assert file_system_of(Path("/x"), "") is None
 
 
-def test_a_file_system_that_counts_nobody_has_no_quota_to_tell():
+def test_a_file_system_without_quotas_has_none_to_read():
     assert read_quota(Path("/proc"), 0) is None

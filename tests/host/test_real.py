@@ -1,4 +1,4 @@
-"""What the real host says of addresses where nobody answers."""
+"""The real host: unanswered requests, odd files, full disks and killed runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from tljh.host.real import RealHost
 
 
-def test_a_closed_port_is_told_in_two_words():
+def test_a_closed_port_is_reported_in_two_words():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -24,7 +24,7 @@ def test_a_closed_port_is_told_in_two_words():
     assert answer.text == "Connection refused"
 
 
-def test_a_port_that_never_answers_is_told_with_the_time_it_had():
+def test_a_port_that_never_answers_is_reported_with_the_deadline():
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -33,8 +33,8 @@ def test_a_port_that_never_answers_is_told_with_the_time_it_had():
     assert answer.text == "no answer within 0.2 s"
 
 
-def test_programs_find_nothing_of_the_directory_that_a_command_is_called_in(tmp_path, monkeypatch):
-    (tmp_path / "json.py").write_text("raise SystemExit('the code of somebody else')")
+def test_programs_do_not_run_in_the_callers_directory(tmp_path, monkeypatch):
+    (tmp_path / "json.py").write_text("raise SystemExit('the code of another user')")
     monkeypatch.chdir(tmp_path)
     argv = [sys.executable, "-m", "json.tool", "--help"]
     assert RealHost().query(argv).ok
@@ -42,36 +42,36 @@ def test_programs_find_nothing_of_the_directory_that_a_command_is_called_in(tmp_
     assert RealHost().run(argv, timeout_s=30, on_line=lambda line: None).ok
 
 
-def test_what_dies_with_us_ends_when_a_run_is_killed(tmp_path):
-    asked = f"""
+def test_a_command_that_dies_with_us_ends_when_a_run_is_killed(tmp_path):
+    code = f"""
 from tljh.host.interface import DIES_WITH_US
 from tljh.host.real import RealHost
 RealHost().run([*DIES_WITH_US, "sh", "-c", "echo $$ > {tmp_path}/pid; exec sleep 60"], timeout_s=60)
 """
-    run = subprocess.Popen([sys.executable, "-c", asked])
-    pid = int(until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text()))
+    run = subprocess.Popen([sys.executable, "-c", code])
+    pid = int(wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text()))
     run.kill()
     run.wait()
-    assert until(lambda: has_ended(pid))
+    assert wait_for(lambda: has_ended(pid))
 
 
 def has_ended(pid: int) -> bool:
-    """Also where nobody collects what has ended."""
+    """Return whether a process ended; its parent may have left it as a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
         return True
 
 
-def until(condition):
-    end = time.monotonic() + 10
-    while not (found := condition()):
-        assert time.monotonic() < end
+def wait_for(condition):
+    deadline_s = time.monotonic() + 30
+    while not (result := condition()):
+        assert time.monotonic() < deadline_s
         time.sleep(0.01)
-    return found
+    return result
 
 
-def test_what_is_no_regular_file_is_not_read_and_nobody_waits_for_it(tmp_path):
+def test_what_is_not_a_regular_file_is_neither_read_nor_waited_for(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "loop").symlink_to("loop")
     with socket.socket(socket.AF_UNIX) as listening:
@@ -82,7 +82,7 @@ def test_what_is_no_regular_file_is_not_read_and_nobody_waits_for_it(tmp_path):
     assert RealHost().read(Path("/proc/self/cmdline"))
 
 
-def test_file_that_is_larger_than_wanted_is_not_read(tmp_path):
+def test_a_file_over_the_size_limit_is_not_read(tmp_path):
     (tmp_path / "file").write_bytes(b"12345")
     assert RealHost().read(tmp_path / "file", most_bytes=5) == b"12345"
     assert RealHost().read(tmp_path / "file", most_bytes=4) is None
@@ -97,11 +97,11 @@ def test_a_link_is_followed_on_demand_only(tmp_path):
     assert RealHost().info(tmp_path / "loop", follow=True) is None
 
 
-def test_an_append_that_does_not_fit_is_an_error_and_leaves_what_was_there(tmp_path: Path):
+def test_an_append_that_does_not_fit_fails_and_leaves_the_file_unchanged(tmp_path: Path):
     path = tmp_path / "steps.jsonl"
     RealHost().append(path, b"one\n")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # What a full disk does: a part is taken without an error, the rest is refused.
+    # As on a full disk: a part is written without an error, the rest is refused.
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
         with pytest.raises(OSError, match="too large"):

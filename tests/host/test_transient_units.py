@@ -1,9 +1,10 @@
-"""Transient units: what systemd is told, and how the end of one is noticed."""
+"""Transient units: the command line of systemd-run, states, and the end of a process."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import time
 
 import pytest
 
@@ -17,7 +18,7 @@ from tljh.host.transient_units import (
 )
 
 
-def test_a_property_with_several_values_is_given_several_times():
+def test_a_property_with_several_values_is_set_once_for_each():
     unit = TransientUnit(
         "jupyter-a.service",
         ["/bin/server", "--port=1"],
@@ -43,30 +44,34 @@ def test_states_are_read_as_systemd_shows_them():
     assert not parse_state("").runs
 
 
-def test_a_command_runs_beside_the_event_loop_and_its_words_come_back():
-    done = asyncio.run(run([sys.executable, "-c", "print('out'); raise SystemExit('bad')"]))
-    assert (done.code, done.out, done.err) == (1, "out\n", "bad\n")
+def test_a_command_returns_its_code_and_output():
+    result = asyncio.run(run([sys.executable, "-c", "print('out'); raise SystemExit('bad')"]))
+    assert (result.code, result.out, result.err) == (1, "out\n", "bad\n")
 
 
-def test_a_start_that_is_called_off_has_done_what_it_began_before_it_ends(tmp_path, monkeypatch):
-    up = tmp_path / "up"
-    (tmp_path / "systemd-run").write_text(f"#!/bin/sh\nsleep 0.5; touch {up}\n")
+def test_a_cancelled_start_ends_only_after_systemd_has_started_the_unit(tmp_path, monkeypatch):
+    begun, up = tmp_path / "begun", tmp_path / "up"
+    script = f"#!/bin/sh\ntouch {begun}; sleep 0.3; touch {up}\n"
+    (tmp_path / "systemd-run").write_text(script)
     (tmp_path / "systemd-run").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
-    async def called_off() -> bool:
-        begun = asyncio.ensure_future(start(TransientUnit("a.service", ["true"], {}, "/")))
-        await asyncio.sleep(0.1)
-        begun.cancel()
+    async def cancel() -> bool:
+        starting = asyncio.ensure_future(start(TransientUnit("a.service", ["true"], {}, "/")))
+        deadline_s = time.monotonic() + 30
+        while not begun.exists():
+            assert time.monotonic() < deadline_s
+            await asyncio.sleep(0.01)
+        starting.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await begun
-        # Whoever stops the unit now finds it.
+            await starting
+        # A stop that follows now finds the unit.
         return up.exists()
 
-    assert asyncio.run(called_off())
+    assert asyncio.run(cancel())
 
 
-def test_the_end_of_a_process_is_noticed_without_looking():
+def test_the_end_of_a_process_is_noticed_without_polling():
     async def watched() -> bool:
         process = await asyncio.create_subprocess_exec("sleep", "60")
         ended = asyncio.Event()
@@ -80,7 +85,7 @@ def test_the_end_of_a_process_is_noticed_without_looking():
     assert asyncio.run(watched())
 
 
-def test_a_process_that_is_gone_already_has_ended():
+def test_a_process_that_ended_before_is_noticed_at_once():
     async def watched() -> bool:
         process = await asyncio.create_subprocess_exec("true")
         await process.wait()
