@@ -51,7 +51,7 @@ def configure(hub, *names, **more):
 
 @pytest.fixture
 def secure(hub, authority):
-    """The hub over HTTPS, with a certificate of the running authority."""
+    """Return the hub over HTTPS, with a certificate of the running authority."""
     configure(hub, NAME)
     hub.run("tljh-config reload", timeout_s=120)
     if trusted_status(hub, NAME) != "200":

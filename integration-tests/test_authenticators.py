@@ -44,7 +44,7 @@ def configure(hub):
 
 @pytest.fixture
 def accounts(hub, cleanup):
-    """Linux accounts maria, in the group students, and mallory."""
+    """Add the Linux accounts maria, in the group students, and mallory."""
     for name in ("maria", "mallory"):
         hub.run(f"useradd -m {name} && echo {name}:{PASSWORD} | chpasswd")
         cleanup.callback(hub.run, f"userdel -r {name}", check=False)
@@ -87,7 +87,7 @@ def sign_up(hub, name: str, password: str) -> None:
 
 @pytest.fixture
 def directory(hub, cleanup):
-    """An LDAP directory with alice and eve, at 127.0.0.1."""
+    """Run an LDAP directory with alice and eve at 127.0.0.1."""
     # Machines share the package cache, and another one may hold apt's lock there.
     hub.run(
         "mkdir -p /var/tmp/archives/partial && DEBIAN_FRONTEND=noninteractive "

@@ -110,7 +110,7 @@ def pair(hub, address, tmp_path_factory):
 
 @pytest.fixture
 def secured(hub, address, pair):
-    """The hub with an admin's own certificate, whatever the test before has left."""
+    """Set up an admin's own certificate, whatever the test before has left."""
     # Only a changed file is written: each write starts tljh-cert.service.
     if hub.run(["cat", CERT], check=False).stdout.encode() != pair.chain:
         copy_pair(hub, pair)
@@ -122,7 +122,7 @@ def secured(hub, address, pair):
 
 @pytest.fixture
 def internal(hub):
-    """The hub with a certificate of the machine's local authority."""
+    """Set up a certificate of the machine's local authority."""
     hub.run("systemctl reset-failed tljh-cert.service", check=False)
     configure(hub, "https: {enabled: true, mode: internal}\n")
     return hub

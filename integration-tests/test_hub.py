@@ -18,7 +18,7 @@ PASSWORD = "correct-horse-7"
 
 @pytest.fixture(scope="module")
 def hub(installed_shared):
-    """A machine with a hub; `hub.url` is its address for this computer."""
+    """Return a machine with a hub; `hub.url` is its address for this computer."""
     machine = installed_shared
     machine.url = f"http://{machine.address()}"
     return machine
@@ -26,7 +26,7 @@ def hub(installed_shared):
 
 @pytest.fixture(scope="module")
 def admin(hub):
-    """The admin, logged in with a claimed account."""
+    """Claim the admin's account and log in."""
     user = claim_account(hub, hub.url, "admin", PASSWORD)
     user.login(PASSWORD)
     return user
@@ -34,7 +34,7 @@ def admin(hub):
 
 @pytest.fixture(scope="module")
 def learner(hub, admin):
-    """A plain user, added by the admin, with a running server."""
+    """Add a plain user as the admin, and start the user's server."""
     assert admin.hub_api("POST", "/users/learner").status_code == 201
     user = HubUser(hub.url, "learner")
     user.login(PASSWORD)

@@ -44,7 +44,7 @@ class Installation:
 
 @pytest.fixture(scope="module")
 def fresh(release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """A machine that has nothing of tljh but the release."""
+    """Boot a machine that has nothing of tljh but the release."""
     directory: Path = tmp_path_factory.mktemp("dist")
     build = [sys.executable, str(CHECKOUT / "installer" / "build.py"), "--out", str(directory)]
     subprocess.run(build, check=True, capture_output=True, timeout=120)
@@ -55,7 +55,7 @@ def fresh(release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ma
 
 @pytest.fixture(scope="module")
 def plan(fresh: Machine) -> tuple[str, str]:
-    """The plan of the installation, and what it left on the machine."""
+    """Plan the installation; return the plan and what it left on the machine."""
     output = fresh.run(f"{RELEASE} --plan", timeout_s=600).stdout
     return output, fresh.run(f"ls -d {TRACES}; getent passwd traefik", check=False).stdout
 

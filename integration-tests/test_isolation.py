@@ -66,7 +66,7 @@ Server((host, port), Answer).serve_forever()
 
 @pytest.fixture(scope="module")
 def hub(installed_shared):
-    """A hub with the users ann and bob, and the admin that the installation made."""
+    """Return a hub with the users ann and bob, and the admin of the installation."""
     return add_attackers(installed_shared)
 
 
@@ -472,7 +472,7 @@ def test_other_tables_of_nftables_are_left_alone(hub, cleanup):
 
 @pytest.fixture
 def rebooted(installed):
-    """A machine for one test, rebooted after ann and bob have got their accounts."""
+    """Reboot a machine after ann and bob have got their accounts."""
     add_attackers(installed)
     for name in ("ann", "bob"):
         with_server(installed, name)

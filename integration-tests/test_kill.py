@@ -40,7 +40,7 @@ print(json.loads(seen[number - 1])["kind"])
 
 @pytest.fixture(scope="module")
 def bare(release: str) -> Iterator[Machine]:
-    """A machine with the checkout and the channel, and nothing installed."""
+    """Boot a machine with the checkout and the channel, and nothing installed."""
     with Machine.boot(release, options=channel_mount(local_channel(release))) as machine:
         machine.copy_checkout(CHECKOUT)
         machine.run(f"cat > /srv/killer.py <<'END'\n{KILLER}\nEND")

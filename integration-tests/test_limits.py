@@ -232,7 +232,7 @@ def unit_properties(limits: ServerLimits) -> str:
 
 @pytest.fixture
 def capped(virtual: VirtualMachine) -> VirtualMachine:
-    """A machine with swap, whose servers may use 300 MB together."""
+    """Give the machine swap, and its servers 300 MB together."""
     text = render_unit("jupyter.slice", memory_max_bytes=300 << 20, tasks_max=400).decode()
     virtual.run("cat > /etc/systemd/system/jupyter.slice && systemctl daemon-reload", input=text)
     swap = "fallocate -l 1G /swap && chmod 600 /swap && mkswap -q /swap && swapon /swap"

@@ -53,7 +53,7 @@ reload_component("proxy")
 
 @pytest.fixture(scope="module")
 def hub(installed_shared):
-    """A hub after a second run of the bootstrap, with a plugin and an admin's password."""
+    """Run the bootstrap a second time, with a plugin and an admin's password."""
     machine = installed_shared
     machine.url = f"http://{machine.address()}"
     machine.copy_in(Path(__file__).parent / "plugin", "/srv/course")
@@ -115,6 +115,6 @@ def test_a_plugin_is_removed_with_its_hub_packages_in_one_reload(hub):
 
 
 def test_an_admins_short_password_from_the_command_line_works(hub):
-    assert "Log in there as the administrator: boss" in hub.output
+    assert "Log in there as boss." in hub.output
     HubUser(hub.url, "boss").login("wrong", expected=403)
     HubUser(hub.url, "boss").login("boss")

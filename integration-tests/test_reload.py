@@ -23,7 +23,7 @@ def hub(installed_shared):
 
 @pytest.fixture(scope="module")
 def user(hub):
-    """The admin, with a running server."""
+    """Return the admin, with a running server."""
     return admin_of(hub)
 
 
@@ -119,7 +119,7 @@ def test_a_port_that_is_taken_leaves_the_old_one_serving(hub, user, taken_port, 
     assert done.code == 1
     assert "config.yaml, line" in done.stderr
     assert "cannot listen on :8081: address already in use (held by python3" in done.stderr
-    assert "undo" not in done.stderr
+    assert "rolled back" not in done.stderr
     assert user.http.get(f"{user.url}/hub/login").status_code == 200
 
 

@@ -29,7 +29,7 @@ def hub(installed_shared):
 
 @pytest.fixture(scope="module")
 def user(hub):
-    """The admin with a running server, over HTTPS: the hub has every kind of secret then."""
+    """Start the admin's server and HTTPS: the hub then has every kind of secret."""
     url = f"http://{hub.address()}"
     admin = claim_account(hub, url, "admin", PASSWORD)
     admin.login(PASSWORD)
@@ -104,7 +104,7 @@ def test_a_rule_that_sudo_cannot_read_is_never_written(hub, broken_sudo_rule):
     before = hub.run("cat /etc/sudoers.d/jupyterhub-admins").stdout
     done = hub.run("tljh-config reload", check=False, timeout_s=180)
     assert done.code == 1
-    assert "sudo would not take" in done.stderr
+    assert "sudo would refuse" in done.stderr
     assert hub.run("cat /etc/sudoers.d/jupyterhub-admins").stdout == before
 
 

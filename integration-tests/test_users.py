@@ -21,7 +21,7 @@ NAMES = ("anna", "bert", "cora", "dora", "fred", "gina", "hugo", "ines", "jan", 
 
 @pytest.fixture(scope="module")
 def hub(installed_shared):
-    """A hub with the users NAMES; `hub.url` is its address for this computer."""
+    """Return a hub with the users NAMES; `hub.url` is its address for this computer."""
     machine = installed_shared
     machine.url = f"http://{machine.address()}"
     import_users(machine, NAMES, PASSWORD)
