@@ -255,7 +255,7 @@ def test_status_tells_of_a_replacement_that_was_refused_while_the_old_one_is_fin
     place(host, CERT, b"rubbish")
     told = shown(host)
     assert "contains no certificate" in told.as_json()["last_error"]["what"]
-    assert "still is" in told.as_text() and told.exit_code == 0
+    assert "still served" in told.as_text() and told.exit_code == 0
 
 
 @pytest.mark.parametrize(

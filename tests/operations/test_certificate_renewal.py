@@ -19,7 +19,7 @@ from tests.operations.test_converge import PATHS, install, reload
 from tljh.base.errors import TljhError
 from tljh.base.findings import Severity
 from tljh.base.progress import SilentProgress
-from tljh.certificates.acme_preflight import Seen, limit_notes, name_notes, server_errors
+from tljh.certificates.acme_preflight import NameProbe, limit_notes, name_notes, server_errors
 from tljh.certificates.acme_request import (
     PRODUCTION,
     STAGING,
@@ -247,7 +247,7 @@ def test_the_fix_for_a_renewal_that_failed_asks_again_whatever_was_tried(
         renew(secure, PATHS, SilentProgress())
     found = [one.fix for _, one in certificate_results(secure, PATHS) if "renewed" in one.what]
     assert [*found, failed.value.findings[-1].fix] == [
-        "mend what it says; then: " + ISSUE_COMMAND
+        "correct the cause above; then: " + ISSUE_COMMAND
     ] * 2
     assert ISSUE_COMMAND == "sudo tljh cert issue"
     secure.refusal, asked = None, len(secure.asked)
@@ -375,14 +375,17 @@ MARKED = Response(200, "OK", {"X-Tljh-Instance": "me"})
 @pytest.mark.parametrize(
     ("seen", "words"),
     [
-        (Seen("a.org", (), Response(0, "")), ["does not resolve"]),
-        (Seen("a.org", ("10.0.0.5",), MARKED), []),
-        (Seen("a.org", ("10.0.0.5", "2001:db8::7"), MARKED), ["2001:db8::7", "AAAA"]),
-        (Seen("a.org", ("203.0.113.9",), MARKED), []),
-        (Seen("a.org", ("203.0.113.9",), Response(0, "timed out")), ["203.0.113.9", "timed out"]),
-        (Seen("a.org", ("10.0.0.5",), Response(404, "")), ["something else than this hub"]),
+        (NameProbe("a.org", (), Response(0, "")), ["does not resolve"]),
+        (NameProbe("a.org", ("10.0.0.5",), MARKED), []),
+        (NameProbe("a.org", ("10.0.0.5", "2001:db8::7"), MARKED), ["2001:db8::7", "AAAA"]),
+        (NameProbe("a.org", ("203.0.113.9",), MARKED), []),
         (
-            Seen("a.org", ("203.0.113.9",), Response(200, "", {"x-tljh-instance": "other"})),
+            NameProbe("a.org", ("203.0.113.9",), Response(0, "timed out")),
+            ["203.0.113.9", "timed out"],
+        ),
+        (NameProbe("a.org", ("10.0.0.5",), Response(404, "")), ["something else than this hub"]),
+        (
+            NameProbe("a.org", ("203.0.113.9",), Response(200, "", {"x-tljh-instance": "other"})),
             ["203.0.113.9", "something else"],
         ),
     ],

@@ -1,4 +1,4 @@
-"""Certificates by ACME: the one that is at hand, a new one, and what came of earlier attempts."""
+"""Certificates by ACME: the stored one, a new one, and the outcome of earlier attempts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tljh.base.clock import utc_now
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
+from tljh.base.well_known import PROXY_UNIT
 from tljh.certificates.acme_preflight import ANSWER_S, check_ahead
 from tljh.certificates.acme_request import (
     CHALLENGE_PORT,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AcmeSource:
-    """One request of this machine, and where challenges are answered without Traefik."""
+    """One ACME request of this machine; `http` answers its challenges if Traefik does not run."""
 
     request: AcmeRequest
     paths: Paths
@@ -55,7 +56,7 @@ class AcmeSource:
         return self.request.authority
 
     def valid_pair(self, host: HostReader, now: datetime) -> TlsPair | None:
-        """The one to serve: obtained from the authority, or taken over from Traefik's own ACME."""
+        """Return the pair to serve: obtained for this request, or by Traefik's own ACME client."""
         return self.obtained_pair(host, now) or self._taken_over(host, now)
 
     def _taken_over(
@@ -70,28 +71,29 @@ class AcmeSource:
         Without the expired one, no change of any kind could be applied while the certificate
         authority is down. The timer renews it, and `tljh status` reports that it is overdue.
         """
-        found = self.valid_pair(host, now)
-        if found is None:
-            kept = read_pair(host, self.paths, self.request.key)
-            if kept and kept.chain == served:
-                return kept
-            found = self._taken_over(host, now, served)
-        return found
+        pair = self.valid_pair(host, now)
+        if pair is None:
+            expired = read_pair(host, self.paths, self.request.key)
+            if expired and expired.chain == served:
+                return expired
+            pair = self._taken_over(host, now, served)
+        return pair
 
     def obtained_pair(self, host: HostReader, now: datetime) -> TlsPair | None:
-        """The one that this request was answered with; nobody else's."""
+        """Return the valid pair that was obtained for this request, and not taken over."""
         return read_valid_pair(host, self.paths, self.request.key, now)
 
     def obtain(self, host: Host, progress: Progress, timeout_s: float | None = None) -> TlsPair:
+        """Obtain a new pair and store it. Raises TljhError; the attempt is recorded in any case."""
         attempts = self._attempts(host, utc_now())
         was_asked = False
         try:
-            for doubt in self.preflight(host, timeout_s):
-                progress.note(doubt)
+            for note in self.preflight(host, timeout_s):
+                progress.note(note)
             was_asked = True
-            certificate = self._certbot.obtain(
-                host, self.request, self._listener(host), timeout_s or self.request.deadline_s
-            )
+            listen = self._challenge_address(host)
+            deadline_s = timeout_s or self.request.deadline_s
+            certificate = self._certbot.obtain(host, self.request, listen, deadline_s)
         except TljhError as error:
             first = error.findings[0].as_json()
             failed = attempts.after_failure(utc_now(), first, was_asked=was_asked)
@@ -103,9 +105,9 @@ class AcmeSource:
         return certificate
 
     def preflight(self, host: HostReader, timeout_s: float | None = None) -> list[str]:
-        """What looks as if a certificate would be refused; raises TljhError for what is sure."""
+        """Return notes on what may fail. Raises TljhError for what cannot succeed."""
         attempts = self._attempts(host, utc_now())
-        instance = (host.read(self.paths.state_dir / "instance") or b"").decode().strip()
+        instance = (host.read(self.paths.instance) or b"").decode().strip()
         is_proxied = bool(kept_proxies(host, self.paths))
         return check_ahead(
             host,
@@ -121,26 +123,29 @@ class AcmeSource:
     def _certbot(self) -> Certbot:
         return Certbot(self.hub / "bin" / "certbot", self.paths)
 
-    def _listener(self, host: HostReader) -> ChallengeAddress:
-        """Behind Traefik; at the public port itself while no Traefik runs, as in an install."""
-        if host.unit("traefik.service").is_active:
+    def _challenge_address(self, host: HostReader) -> ChallengeAddress:
+        """Return an address behind Traefik, or the public one before Traefik is installed."""
+        if host.unit(PROXY_UNIT).is_active:
             return ChallengeAddress("127.0.0.1", CHALLENGE_PORT)
         return self.http
 
-    def renewal_time(self, about: CertificateDetails) -> datetime:
-        """When a new one is due."""
-        return renewal_time(about.not_before, about.not_after)
+    def renewal_time(self, details: CertificateDetails) -> datetime:
+        """Return when a certificate is due for renewal."""
+        return renewal_time(details.not_before, details.not_after)
 
     def retry_time(
-        self, host: HostReader, about: CertificateDetails | None, now: datetime
+        self, host: HostReader, details: CertificateDetails | None, now: datetime
     ) -> datetime | None:
-        """Until when to leave the authority alone after failures; None for not at all."""
+        """Return when to retry after failures; None for at once.
+
+        Without a certificate (`details` is None), users wait for one: the backoff stays short.
+        """
         failed = self._attempts(host, now).failed
-        left = about.not_after - now if about else timedelta(hours=10)
+        left = details.not_after - now if details else timedelta(hours=10)
         return retry_time(failed, left)
 
     def last_error(self, host: HostReader) -> dict[str, object] | None:
-        """The finding of the last attempt, if it failed, and when that was (`at`)."""
+        """Return the finding of the last attempt with its time (`at`), if that attempt failed."""
         return read_ledger(host, self.paths).of(self.request).error
 
     def _attempts(self, host: HostReader, now: datetime) -> Attempts:
@@ -148,6 +153,7 @@ class AcmeSource:
 
 
 def acme_source(config: Config, paths: Paths, hub_environment: Path) -> AcmeSource:
+    """Return the source for `https.letsencrypt`, with the certbot of a hub environment."""
     return AcmeSource(
         acme_request(config),
         paths,

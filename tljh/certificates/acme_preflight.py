@@ -1,7 +1,7 @@
-"""What can be known before an authority is asked, so that no attempt is wasted.
+"""Checks before a CA is asked for a certificate: each failed attempt counts against its limits.
 
-Errors are what cannot work; notes are what only looks wrong from here: behind NAT or a CDN a
-name rightly leads elsewhere.
+An error is certain: the request cannot succeed. A note is only likely, as seen from this machine:
+behind NAT or a CDN, a name correctly resolves to another address.
 """
 
 from __future__ import annotations
@@ -21,22 +21,24 @@ from tljh.certificates.acme_request import (
     SAME_NAMES_A_WEEK,
     AcmeRequest,
 )
-from tljh.certificates.acme_store import Attempts
+from tljh.certificates.acme_store import Attempts, count_recent
 from tljh.certificates.certbot import read_eab
 from tljh.certificates.dns_providers import missing_lines
 from tljh.certificates.x509 import CLOCK_SKEW
 from tljh.host.interface import HostReader, Response
 from tljh.settings.sections.https import WAITS_ITSELF
 
+# For an answer of the CA, which may be slow.
 ANSWER_S = 15.0
 
 
+# For an answer of this hub under its public name.
 REACH_S = 5.0
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What was found out about one name from here."""
+class NameProbe:
+    """What this machine sees of one name: its addresses, and the answer at port 80."""
 
     name: str
     addresses: tuple[str, ...]
@@ -53,10 +55,10 @@ def check_ahead(
     is_proxied: bool = False,
     timeout_s: float | None = None,
 ) -> list[str]:
-    """Notes on what looks doubtful. Raises TljhError for what cannot work.
+    """Return notes on what may fail. Raises TljhError for what cannot succeed.
 
-    `instance` is the mark by which this hub's answers are known. Behind a proxy of the
-    installation's own the authority is not looked at from here: certbot is told of the proxy.
+    `instance` is the mark in this hub's answers. If the installation went through an HTTP proxy
+    (`is_proxied`), the CA is not probed, as only certbot is set up to use that proxy.
     """
     errors = [*file_errors(host, request)]
     if not errors and not is_proxied:
@@ -66,20 +68,20 @@ def check_ahead(
         raise TljhError(errors)
     notes = limit_notes(request, attempts, now)
     if request.dns_provider is None:
-        own = host.query(["hostname", "-I"]).out.split()
+        own_addresses = host.query(["hostname", "-I"]).out.split()
         for name in request.names:
             url = f"http://{name}{REACH_PATH}"
-            seen = Seen(
+            probe = NameProbe(
                 name,
                 tuple(host.addresses_of(name)),
                 host.http("GET", url, timeout_s=REACH_S, verify=False),
             )
-            notes += name_notes(seen, own, instance)
+            notes += name_notes(probe, own_addresses, instance)
     return notes
 
 
 def file_errors(host: HostReader, request: AcmeRequest) -> list[Finding]:
-    """What is wrong with files that hold the secrets of an account or a provider."""
+    """Check the files with the secrets of an ACME account or a DNS provider."""
     errors = []
     if request.eab is not None:
         errors += _secret_file(host, "https.letsencrypt.eab", request.eab)
@@ -96,8 +98,7 @@ def file_errors(host: HostReader, request: AcmeRequest) -> list[Finding]:
                     Finding(
                         f"{key} names a file that lacks {', '.join(lacking)}",
                         Place(path),
-                        fix=f"see what certbot-dns-{request.dns_provider} asks for in its "
-                        "documentation",
+                        fix=f"see the documentation of certbot-dns-{request.dns_provider}",
                     )
                 )
         elif request.dns_provider not in WAITS_ITSELF:
@@ -111,26 +112,26 @@ def file_errors(host: HostReader, request: AcmeRequest) -> list[Finding]:
 
 
 def _secret_file(host: HostReader, key: str, path: str) -> list[Finding]:
-    # Of a link, what it leads to counts.
+    # Of a link, its target matters.
     info = host.info(Path(path), follow=True)
     if info is None or host.read(Path(path)) is None:
-        fix = f"make it: sudo install -m 600 /dev/stdin {path}"
+        fix = f"create it: sudo install -m 600 /dev/stdin {path}"
         return [Finding(f"{key} names a file that is not there: {path}", fix=fix)]
     if info.mode & 0o077 or info.owner != "root":
         what = f"{key} names a file that others than root can read: {path}"
-        why = f"it is {info.owner}'s, with mode {info.mode:04o}"
+        why = f"its owner is {info.owner}, its mode {info.mode:04o}"
         return [Finding(what, None, why, f"sudo chown root: {path} && sudo chmod 600 {path}")]
     return []
 
 
 def server_errors(request: AcmeRequest, answer: Response, now: datetime) -> list[Finding]:
-    """Whether the authority answers at all, and whether our clock is that of the world."""
+    """Check that the CA answers, and by its answer that this machine's clock is right."""
     if answer.status == 0:
         return [
             Finding(
                 f"{request.authority} does not answer",
                 why=f"{request.server}: {answer.text}",
-                fix="see whether this machine reaches it (proxy, firewall), and whether it is up",
+                fix="check that this machine can reach it (proxy, firewall), and that it is up",
             )
         ]
     if answer.status >= 400:
@@ -138,12 +139,12 @@ def server_errors(request: AcmeRequest, answer: Response, now: datetime) -> list
             Finding(
                 f"{request.authority} does not give its directory",
                 why=f"{request.server} answers with status {answer.status}",
-                fix="see whether https.letsencrypt.server is its directory's URL",
+                fix="check that https.letsencrypt.server is the URL of its directory",
             )
         ]
-    told = {name.lower(): value for name, value in answer.headers.items()}.get("date", "")
+    date = {name.lower(): value for name, value in answer.headers.items()}.get("date", "")
     try:
-        difference = parsedate_to_datetime(told) - now
+        difference = parsedate_to_datetime(date) - now
     except (ValueError, TypeError):
         return []
     if abs(difference) < CLOCK_SKEW:
@@ -151,24 +152,24 @@ def server_errors(request: AcmeRequest, answer: Response, now: datetime) -> list
     return [
         Finding(
             "the clock of this machine is wrong",
-            why=f"it says {now:%Y-%m-%d %H:%M} UTC, {request.authority} says {told}",
+            why=f"it shows {now:%Y-%m-%d %H:%M} UTC, that of {request.authority} shows {date}",
             fix="sudo timedatectl set-ntp true",
         )
     ]
 
 
 def limit_notes(request: AcmeRequest, attempts: Attempts, now: datetime) -> list[str]:
-    """What of Let's Encrypt's limits was used up from here."""
+    """Return a note for each of Let's Encrypt's limits that our own attempts have reached."""
     if request.server != PRODUCTION:
         return []
     notes = []
-    failures = attempts.recent(attempts.failed, now, timedelta(hours=1))
+    failures = count_recent(attempts.failed, now, timedelta(hours=1))
     if failures >= FAILURES_AN_HOUR:
         notes.append(
             f"{failures} attempts failed within the hour, and {request.authority} allows "
             f"{FAILURES_AN_HOUR}: it may refuse until an hour has passed"
         )
-    issued = attempts.recent(attempts.issued, now, timedelta(days=7))
+    issued = count_recent(attempts.issued, now, timedelta(days=7))
     if issued >= SAME_NAMES_A_WEEK:
         notes.append(
             f"{issued} certificates for these names were issued within a week, and "
@@ -177,38 +178,45 @@ def limit_notes(request: AcmeRequest, attempts: Attempts, now: datetime) -> list
     return notes
 
 
-def name_notes(seen: Seen, own: Sequence[str], instance: str) -> list[str]:
-    """Whether a name seems to lead here, and whether this hub answers at it."""
-    if not seen.addresses:
+def name_notes(probe: NameProbe, own_addresses: Sequence[str], instance: str) -> list[str]:
+    """Return notes on a name that may not lead to this hub."""
+    if not probe.addresses:
         return [
-            f"{seen.name} does not resolve from here; the authority asks the public DNS, "
-            "where it must lead to this machine"
+            f"{probe.name} does not resolve on this machine; in the public DNS, which the CA asks, "
+            "it must lead to this machine"
         ]
-    elsewhere = [one for one in seen.addresses if one not in own and not _is_loopback(one)]
-    if elsewhere and len(elsewhere) < len(seen.addresses):
+    foreign = [
+        address
+        for address in probe.addresses
+        if address not in own_addresses and not _is_loopback(address)
+    ]
+    if foreign and len(foreign) < len(probe.addresses):
         return [
-            f"{seen.name} resolves to this machine and to {', '.join(elsewhere)}, too, where the "
-            "authority may ask: an old entry (AAAA for IPv6, often)?"
+            f"{probe.name} resolves to this machine and also to {', '.join(foreign)}, where the "
+            "CA may ask; is that an old record (often AAAA, for IPv6)?"
         ]
-    marks = {name.lower(): value for name, value in seen.answer.headers.items()}
-    mark = marks.get(INSTANCE_HEADER.lower())
+    headers = {name.lower(): value for name, value in probe.answer.headers.items()}
+    mark = headers.get(INSTANCE_HEADER.lower())
     if mark is not None and mark == instance:
-        return []  # whatever the address is, it reaches us
+        # This hub has answered. So the name leads here, although the address is not ours.
+        return []
     notes = []
-    if elsewhere:
+    if foreign:
         notes.append(
-            f"{seen.name} resolves to {', '.join(elsewhere)}, which is no address of this machine "
-            f"({', '.join(own) or 'none'}): right behind NAT that forwards port 80, or a CDN"
+            f"{probe.name} resolves to {', '.join(foreign)}, which is not an address of this "
+            f"machine ({', '.join(own_addresses) or 'none'}); behind a CDN, or NAT that forwards "
+            "port 80, that is right"
         )
-    if seen.answer.status:
+    if probe.answer.status:
         notes.append(
-            f"something else than this hub answers at port 80 of {seen.name} "
-            f"(status {seen.answer.status}), seen from here"
+            f"something else than this hub answers at port 80 of {probe.name} "
+            f"(status {probe.answer.status}), seen from this machine"
         )
     else:
         notes.append(
-            f"port 80 of {seen.name} does not answer, seen from here ({seen.answer.text}); "
-            "a firewall, or a router that leads no traffic back inside"
+            f"port 80 of {probe.name} does not answer, seen from this machine "
+            f"({probe.answer.text}); the cause may be a firewall, or a router that does not send "
+            "traffic from inside back inside"
         )
     return notes
 

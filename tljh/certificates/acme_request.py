@@ -1,4 +1,4 @@
-"""What is asked of an ACME authority: pure values that follow from the configuration."""
+"""The request to an ACME server, as the configuration describes it, and the times to repeat it."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ PRODUCTION = "https://acme-v02.api.letsencrypt.org/directory"
 STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
 
 
-# Whoever can listen here can get a certificate for this machine's names: below 1024, where
-# only root can. Traefik passes challenges on to it; nothing listens but while certbot asks.
+# Where certbot answers the CA's challenges, behind Traefik. A program that listens here can get a
+# certificate for this machine's names. So the port is below 1024, where only root can listen.
 CHALLENGE_PORT = 402
 
 
-# certbot waits 90 s for the validation and 90 s for the certificate, and 45 s for one answer.
+# certbot waits 90 s for the validation, 90 s for the certificate, and 45 s for any one answer.
 DEADLINE_S = 270.0
 
 
-# Let's Encrypt's limits, which others share in kind: what reaches them is refused for hours.
+# Let's Encrypt's rate limits; other CAs have similar ones. Beyond them, it refuses for hours.
 FAILURES_AN_HOUR = 5
 
 
@@ -39,7 +39,7 @@ SAME_NAMES_A_WEEK = 5
 
 @dataclass(frozen=True)
 class AcmeRequest:
-    """A certificate as an authority is asked for it."""
+    """A certificate to request: its names, the CA, and the account and challenge to use."""
 
     names: tuple[str, ...]
     server: str = PRODUCTION
@@ -54,19 +54,19 @@ class AcmeRequest:
 
     @property
     def key(self) -> str:
-        """Differs with everything that makes a certificate another one.
+        """Return a digest of all that makes a certificate a different one.
 
-        So what was asked for before is found again when it is asked for once more: after
-        HTTPS was off, after a rollback, after a look at the staging authority.
+        A certificate is stored under the key of its request. So it is found again when the same
+        request returns: after HTTPS was off, after a rollback, after a test with the staging CA.
         """
         parts = [self.server, self.key_type, self.profile or "", *sorted(self.names)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     @property
     def authority(self) -> str:
-        """Whom people know it as."""
-        known = {PRODUCTION: "Let's Encrypt", STAGING: "Let's Encrypt (staging)"}
-        return known.get(self.server) or urlsplit(self.server).netloc
+        """Return the CA's name for messages."""
+        names = {PRODUCTION: "Let's Encrypt", STAGING: "Let's Encrypt (staging)"}
+        return names.get(self.server) or urlsplit(self.server).netloc
 
     @property
     def challenge(self) -> str:
@@ -74,11 +74,12 @@ class AcmeRequest:
 
     @property
     def deadline_s(self) -> float:
+        """Return how long certbot may take for this request."""
         return DEADLINE_S + (self.dns_propagation_s if self.dns_provider else 0)
 
 
 def acme_request(config: Config) -> AcmeRequest:
-    """What `https.letsencrypt` asks for."""
+    """Return the request that `https.letsencrypt` describes."""
     acme = config.https.letsencrypt
     return AcmeRequest(
         names=tuple(dict.fromkeys(acme.domains)),
@@ -99,7 +100,7 @@ def acme_dir(paths: Paths) -> Path:
 
 
 def certificate_path(paths: Paths, key: str) -> Path:
-    """Key and chain in one file, so that neither is ever without the other."""
+    """Return the file of a request's certificate. It has key and chain, so both always match."""
     return acme_dir(paths) / "certificates" / f"{key}.pem"
 
 
@@ -109,13 +110,14 @@ def renewal_time(not_before: datetime, not_after: datetime) -> datetime:
 
 
 def retry_time(failed: Sequence[datetime], left: timedelta) -> datetime | None:
-    """When to ask again after failures in a row; None for at once.
+    """Return when to retry after failures in a row, the last one last; None for at once.
 
-    Twice as long each time, but often enough that a short life is not slept through.
+    The backoff doubles from 30 minutes to 12 hours. It is at most a tenth of the time `left` until
+    the current certificate expires, so that a short-lived one is renewed in time.
     """
     if not failed:
         return None
     longest = max(min(timedelta(hours=12), left / 10), timedelta(minutes=1))
-    doubled = 1 << min(len(failed) - 1, 8)
-    pause = min(timedelta(minutes=30) * doubled, longest)
-    return failed[-1] + pause
+    doublings = min(len(failed) - 1, 8)
+    backoff = min(timedelta(minutes=30) * (1 << doublings), longest)
+    return failed[-1] + backoff

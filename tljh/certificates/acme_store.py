@@ -1,7 +1,7 @@
-"""What was obtained and what was tried: files below state/acme, root's only.
+"""Certificates and attempts by request: files in state/acme, which only root may read.
 
-A certificate is kept for as long as it is valid, whatever the configuration says meanwhile:
-authorities give out few of them a week.
+A certificate is stored until it expires, also while the configuration does not use it: a CA issues
+only a few for the same names each week.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tljh.certificates.acme_request import AcmeRequest, acme_dir, certificate_pa
 from tljh.certificates.x509 import TlsPair, Unreadable, read_details
 from tljh.host.interface import Host, HostReader
 
+# More than the backoff counts (tljh/certificates/acme_request.py).
 KEPT_FAILURES = 20
 
 
@@ -24,22 +25,24 @@ _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
 def to_one_file(certificate: TlsPair) -> bytes:
+    """Join key and chain into one text."""
     return certificate.key.rstrip() + b"\n" + certificate.chain.rstrip() + b"\n"
 
 
 def from_one_file(data: bytes) -> TlsPair:
+    """Split a text of `to_one_file`."""
     start = data.index(_BEGIN)
     return TlsPair(chain=data[start:], key=data[:start])
 
 
 def read_pair(host: HostReader, paths: Paths, key: str) -> TlsPair | None:
-    """The certificate of a request, if it was obtained, whether or not it is still valid."""
+    """Read the certificate that was obtained for a request, also an expired one."""
     data = host.read(certificate_path(paths, key))
     return from_one_file(data) if data and _BEGIN in data else None
 
 
 def read_valid_pair(host: HostReader, paths: Paths, key: str, now: datetime) -> TlsPair | None:
-    """The certificate of a request, if it was obtained and has not expired."""
+    """Read the certificate that was obtained for a request, unless it has expired."""
     certificate = read_pair(host, paths, key)
     return certificate if certificate and is_valid(certificate, now) else None
 
@@ -76,10 +79,10 @@ def remove_pair(host: Host, paths: Paths, key: str) -> None:
 
 @dataclass(frozen=True)
 class Attempts:
-    """What was tried for one request: failures since the last success, and successes.
+    """Attempts for one request: failures since the last success, and the last week's successes.
 
-    `failed` are those that the authority was asked in; `error` is of the last one of all, and
-    when that was (`at`).
+    `failed` has only the attempts in which the CA was asked. `error` is the finding of the last
+    failure of any kind, with its time (`at`).
     """
 
     failed: tuple[datetime, ...] = ()
@@ -87,7 +90,7 @@ class Attempts:
     error: dict[str, Any] | None = None
 
     def after_success(self, now: datetime) -> Attempts:
-        week = [one for one in self.issued if now - one < timedelta(days=7)]
+        week = [time for time in self.issued if now - time < timedelta(days=7)]
         return Attempts(issued=(*week, now))
 
     def after_failure(self, now: datetime, error: dict[str, Any], *, was_asked: bool) -> Attempts:
@@ -95,17 +98,22 @@ class Attempts:
         return replace(self, failed=failed, error={**error, "at": now.isoformat("T", "seconds")})
 
     def as_of(self, now: datetime) -> Attempts:
-        """Without what is yet to come: the clock was wrong then."""
-        failed = tuple(one for one in self.failed if one <= now)
-        return replace(self, failed=failed, issued=tuple(one for one in self.issued if one <= now))
+        """Leave out attempts from the future, which were recorded while the clock was wrong."""
+        return replace(
+            self,
+            failed=tuple(time for time in self.failed if time <= now),
+            issued=tuple(time for time in self.issued if time <= now),
+        )
 
-    def recent(self, times: Sequence[datetime], now: datetime, span: timedelta) -> int:
-        return sum(now - one < span for one in times)
+
+def count_recent(times: Sequence[datetime], now: datetime, span: timedelta) -> int:
+    """Count the times that are at most `span` ago."""
+    return sum(now - time < span for time in times)
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """All attempts by the key of the request; the file is state/acme/attempts.json."""
+    """The attempts of all requests, by the request's key: state/acme/attempts.json."""
 
     entries: dict[str, Attempts] = field(default_factory=dict)
 
@@ -114,33 +122,35 @@ class Ledger:
 
 
 def read_ledger(host: HostReader, paths: Paths) -> Ledger:
+    """Read the attempts; a file that cannot be read counts as empty."""
     data = host.read(acme_dir(paths) / "attempts.json")
     try:
-        told = json.loads(data or b"{}")
-        return Ledger({key: _attempts(one) for key, one in told.items()})
+        entries = json.loads(data or b"{}")
+        return Ledger({key: _attempts(entry) for key, entry in entries.items()})
     except (ValueError, TypeError, AttributeError, KeyError):
-        return Ledger()  # what was tried is worth less than a command that works
+        # Without the record of attempts only the backoff is lost, so no command fails for it.
+        return Ledger()
 
 
 def write_ledger(host: Host, paths: Paths, request: AcmeRequest, attempts: Attempts) -> None:
+    """Record the attempts of one request; those of other requests stay."""
     make_directories(host, paths)
     entries = {**read_ledger(host, paths).entries, request.key: attempts}
-    told = {
+    content = {
         key: {
-            "failed": [one.isoformat() for one in entry.failed],
-            "issued": [one.isoformat() for one in entry.issued],
+            "failed": [time.isoformat() for time in entry.failed],
+            "issued": [time.isoformat() for time in entry.issued],
             "error": entry.error,
         }
         for key, entry in entries.items()
     }
-    host.write(
-        acme_dir(paths) / "attempts.json", json.dumps(told, indent=2).encode() + b"\n", mode=0o600
-    )
+    text = json.dumps(content, indent=2) + "\n"
+    host.write(acme_dir(paths) / "attempts.json", text.encode(), mode=0o600)
 
 
-def _attempts(told: dict[str, Any]) -> Attempts:
+def _attempts(entry: dict[str, Any]) -> Attempts:
     return Attempts(
-        failed=tuple(datetime.fromisoformat(one) for one in told["failed"]),
-        issued=tuple(datetime.fromisoformat(one) for one in told["issued"]),
-        error=told.get("error"),
+        failed=tuple(datetime.fromisoformat(text) for text in entry["failed"]),
+        issued=tuple(datetime.fromisoformat(text) for text in entry["issued"]),
+        error=entry.get("error"),
     )

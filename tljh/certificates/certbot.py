@@ -1,8 +1,8 @@
-"""Running certbot: a key and a request for it go in, a certificate or the authority's words out.
+"""certbot as a client of the ACME protocol: it gets a signing request and returns a certificate.
 
-certbot only talks to the authority. The key is made here and certbot sees a signing request, so
-there are no lineages of its own that could be half renewed; it keeps its accounts below
-state/acme/certbot. Secrets reach it in files.
+The key is made here. So certbot has no lineages (its own stored certificates), which could be half
+renewed. Its accounts are in state/acme/certbot. Secrets are passed in files, not on the command
+line.
 """
 
 from __future__ import annotations
@@ -30,18 +30,19 @@ _PROBLEM = re.compile(
 )
 
 
-# How certbot's log ends where the authority refused; it prints the words, and not the type.
+# How certbot's log ends if the CA refused. certbot prints only the message, not the type.
 _ERROR_TYPE = re.compile(r"^acme\.messages\.Error: urn:ietf:params:acme:error:(\w+)", re.M)
 
 
-# Let's Encrypt calls a deactivated account unauthorized, as it does a failed challenge.
+# For a deactivated account, Let's Encrypt reports "unauthorized", as for a failed challenge. So the
+# message decides.
 _ACCOUNT_GONE = re.compile(
     r"^An unexpected error occurred:\n(?:.* :: )?Account (?:\S+ not found|is not valid)\b", re.M
 )
 
 
-# certbot asks a second time by itself, which was not enough in some 60 of 500 runs with 15 % of
-# all nonces rejected.
+# certbot retries once by itself, which is too few: with 15 % of all nonces rejected, some 60 of 500
+# runs failed.
 _BAD_NONCE = re.compile(r"badNonce|anti-replay nonce", re.I)
 
 
@@ -69,32 +70,30 @@ _NOISE = (
 
 @dataclass(frozen=True)
 class ChallengeAddress:
-    """Where certbot answers HTTP challenges; an empty address stands for all."""
+    """Where certbot answers HTTP challenges; an empty address means all interfaces."""
 
     address: str
     port: int
 
 
 @dataclass(frozen=True)
-class Answer(Result):
-    """What certbot left, and the kind of error that it was if the authority named one."""
+class CertbotResult(Result):
+    """The result of a run, with the type of the CA's error, if there was one."""
 
     error_type: str | None = None
 
 
 @dataclass(frozen=True)
 class Certbot:
-    """certbot of one hub environment, with this machine's accounts."""
+    """The certbot of a hub environment, with this machine's accounts."""
 
     binary: Path
     paths: Paths
 
     def obtain(
-        self, host: Host, request: AcmeRequest, at: ChallengeAddress, timeout_s: float
+        self, host: Host, request: AcmeRequest, listen: ChallengeAddress, timeout_s: float
     ) -> TlsPair:
-        """Ask for a certificate. Raises TljhError with what the authority said."""
-        from tljh.certificates.certbot import new_key, signing_request
-
+        """Request a certificate. Raises TljhError with the CA's message."""
         scratch = self._scratch(host)
         try:
             key = new_key(request.key_type)
@@ -106,7 +105,7 @@ class Certbot:
                 *("--csr", str(csr), "--fullchain-path", str(chain)),
                 *("--cert-path", str(scratch / "leaf.pem")),
                 *("--chain-path", str(scratch / "above.pem")),
-                *self._challenge(request, at),
+                *self._challenge(request, listen),
             ]
             failure = f"{request.authority} gave no certificate"
             done = self._run_patiently(host, argv, request, scratch, timeout_s, failure)
@@ -125,7 +124,7 @@ class Certbot:
         reason: str,
         timeout_s: float,
     ) -> None:
-        """Have the authority revoke a certificate, proven by its key."""
+        """Make the CA revoke a certificate; its key proves the right to. Raises TljhError."""
         scratch = self._scratch(host)
         try:
             host.write(scratch / "leaf.pem", certificate.chain, mode=0o600)
@@ -137,17 +136,20 @@ class Certbot:
             ]
             failure = f"{request.authority} did not revoke the certificate"
             done = self._run_patiently(host, argv, request, scratch, timeout_s, failure)
-            # Of a run that was killed before it could take note.
+            # An earlier run may have been killed after the CA revoked the certificate. So this
+            # error is a success.
             if not done.ok and done.error_type != "alreadyRevoked":
-                fix = "mend what it says, then: sudo tljh cert revoke"
-                raise TljhError(failure, why=said(done), fix=fix)
+                fix = "correct the cause above, then: sudo tljh cert revoke"
+                raise TljhError(failure, why=error_text(done), fix=fix)
         finally:
             host.remove(scratch)
 
     def _scratch(self, host: Host) -> Path:
+        """Make an empty directory for one run; the caller removes it."""
         make_directories(host, self.paths)
         scratch = acme_dir(self.paths) / "scratch"
-        host.remove(scratch)  # of a run that was killed
+        # A run that was killed left its own.
+        host.remove(scratch)
         host.mkdir(scratch, mode=0o700)
         return scratch
 
@@ -164,13 +166,13 @@ class Certbot:
             *("--logs-dir", str(own / "logs"), "--max-log-backups", "20"),
         ]
 
-    def _challenge(self, request: AcmeRequest, at: ChallengeAddress) -> list[str]:
+    def _challenge(self, request: AcmeRequest, listen: ChallengeAddress) -> list[str]:
         profile = ["--required-profile", request.profile] if request.profile else []
         if request.dns_provider is None:
-            address = ["--http-01-address", at.address] if at.address else []
+            address = ["--http-01-address", listen.address] if listen.address else []
             return [
                 *("--standalone", "--preferred-challenges", "http"),
-                *("--http-01-port", str(at.port), *address, *profile),
+                *("--http-01-port", str(listen.port), *address, *profile),
             ]
         from tljh.certificates.dns_providers import plugin_options
 
@@ -184,10 +186,10 @@ class Certbot:
         scratch: Path,
         timeout_s: float,
         failure: str,
-    ) -> Answer:
-        """Run it, again after what is no refusal; all of it within `timeout_s`.
+    ) -> CertbotResult:
+        """Run certbot, and retry after errors that are not refusals, all within `timeout_s`.
 
-        Raises TljhError, as the `failure` to do this within that time.
+        Raises TljhError after that time, with `failure` as its message.
         """
         end_s = host.monotonic_s() + timeout_s
         for _ in range(MOST_RUNS):
@@ -198,29 +200,30 @@ class Certbot:
                 raise TljhError(
                     f"{failure} within {timeout_s:g} s",
                     why=f"certbot was waiting for {request.server}",
-                    fix="see whether the authority has a disturbance",
+                    fix="try again later: the CA may have an outage",
                 ) from error
-            said_now = f"{done.out}\n{done.err}"
-            is_gone = done.error_type == "accountDoesNotExist" or _ACCOUNT_GONE.search(said_now)
-            if done.ok or not (is_gone or _BAD_NONCE.search(said_now)):
+            output = f"{done.out}\n{done.err}"
+            is_gone = done.error_type == "accountDoesNotExist" or _ACCOUNT_GONE.search(output)
+            if done.ok or not (is_gone or _BAD_NONCE.search(output)):
                 break
             if is_gone:
-                # Test authorities forget accounts, and one's own starts over some day.
+                # A CA can lose accounts (Let's Encrypt's staging CA, a private one that is set up
+                # again). certbot registers a new one if the old one is not stored.
                 host.remove(self._own / "config" / "accounts" / urlsplit(request.server).netloc)
         return done
 
     @property
     def _own(self) -> Path:
-        """certbot's own directory: accounts and logs."""
+        """Return certbot's own directory, with accounts and logs."""
         return acme_dir(self.paths) / "certbot"
 
     def _log(self, host: HostReader) -> str:
-        """What certbot wrote in its last run; it begins a new file each time."""
+        """Read the log of certbot's last run; each run starts a new file."""
         return (host.read(self._own / "logs" / "letsencrypt.log") or b"").decode(errors="replace")
 
     def _run(
         self, host: Host, argv: list[str], request: AcmeRequest, scratch: Path, timeout_s: float
-    ) -> Answer:
+    ) -> CertbotResult:
         from tljh.certificates.dns_providers import plugin_environment
 
         env = {
@@ -232,28 +235,28 @@ class Certbot:
         if trusted:
             host.write(scratch / "trusted.pem", trusted, mode=0o600)
             env["REQUESTS_CA_BUNDLE"] = str(scratch / "trusted.pem")
-        # Who goes on asking for a run that was killed is in the way of the next one.
-        before = self._log(host)
+        old_log = self._log(host)
+        # If this process is killed, certbot ends too. It would block the next run otherwise.
         done = host.run([*DIES_WITH_US, *argv], timeout_s=timeout_s, env=env)
         log = self._log(host)
-        types = _ERROR_TYPE.findall(log) if log != before and not done.ok else []
-        return Answer(done.code, done.out, done.err, error_type=types[-1] if types else None)
+        types = _ERROR_TYPE.findall(log) if log != old_log and not done.ok else []
+        return CertbotResult(done.code, done.out, done.err, error_type=types[-1] if types else None)
 
 
 def _trusted(host: HostReader, request: AcmeRequest) -> bytes:
-    """Authorities to trust: the system's, as a DNS provider may be asked too, and one's own."""
+    """Return the CAs to trust: the system's, which DNS providers need, and the configured one."""
     own = host.read(Path(request.ca_bundle)) if request.ca_bundle else None
     return (host.read(SYSTEM_BUNDLE) or b"").rstrip() + b"\n" + (own or b"")
 
 
 def kept_proxies(host: HostReader, paths: Paths) -> dict[str, str]:
-    """The way to the Internet that the installation took; sudo and timers know of none."""
+    """Return the HTTP proxies of the installation, which sudo and timers do not pass on."""
     kept = json.loads(host.read(paths.state_dir / "environment.json") or b"{}")
     return {name: value for name, value in kept.items() if name.lower().endswith("_proxy")}
 
 
 def _secret_options(host: Host, request: AcmeRequest) -> bytes:
-    """What must not be on a command line, as certbot's configuration file."""
+    """Return the options that must not be on a command line, as certbot's configuration file."""
     if request.eab is None:
         return b""
     kid, hmac_key = read_eab(host.read(Path(request.eab)) or b"", request.eab)
@@ -261,28 +264,28 @@ def _secret_options(host: Host, request: AcmeRequest) -> bytes:
 
 
 def read_eab(data: bytes, path: str) -> tuple[str, str]:
-    """Identifier and key of an external account: `kid` and `hmac_key`, a line each."""
-    found = {}
+    """Parse identifier and key of an external account: lines `kid = …` and `hmac_key = …`."""
+    values = {}
     for line in data.decode(errors="replace").splitlines():
         name, _, value = re.sub(r"\s*[=:]\s*", "=", line.strip(), count=1).partition("=")
-        found[name.lower().replace("-", "_").removeprefix("eab_")] = value.strip("\"' ")
-    kid, hmac_key = found.get("kid", ""), found.get("hmac_key", "")
+        values[name.lower().replace("-", "_").removeprefix("eab_")] = value.strip("\"' ")
+    kid, hmac_key = values.get("kid", ""), values.get("hmac_key", "")
     if not re.fullmatch(r"[\x21-\x7e]+", kid) or not re.fullmatch(r"[A-Za-z0-9_=+/-]+", hmac_key):
         raise TljhError(
             f"https.letsencrypt.eab names a file without an external account: {path}",
-            why="it needs two lines, kid = … and hmac_key = …, as the authority gives them",
+            why="it needs two lines, kid = … and hmac_key = …, with the values from the CA",
             fix=f"sudo install -m 600 /dev/stdin {path}",
         )
     return kid, hmac_key
 
 
 def refusals(done: Result, request: AcmeRequest) -> list[Finding]:
-    """What certbot printed as findings: one for each name that the authority complained of."""
+    """Return a finding for each name that the CA refused, or else one for certbot's last lines."""
     text = f"{done.out}\n{done.err}"
-    found = [_refusal(match, request) for match in _PROBLEM.finditer(text)]
-    if found:
-        return list(dict.fromkeys(found))
-    why = said(done)
+    findings = [_refusal(match, request) for match in _PROBLEM.finditer(text)]
+    if findings:
+        return list(dict.fromkeys(findings))
+    why = error_text(done)
     return [
         Finding(
             f"{request.authority} gave no certificate for {', '.join(request.names)}",
@@ -292,8 +295,8 @@ def refusals(done: Result, request: AcmeRequest) -> list[Finding]:
     ]
 
 
-def said(done: Result) -> str:
-    """What certbot ended with, without what it always says."""
+def error_text(done: Result) -> str:
+    """Return the last lines of certbot's output, without those that every run has."""
     lines = [
         line.strip()
         for line in f"{done.out}\n{done.err}".splitlines()
@@ -312,29 +315,29 @@ def _refusal(match: re.Match[str], request: AcmeRequest) -> Finding:
     )
 
 
-def _fix(said: str, request: AcmeRequest, domain: str = "the name") -> str:
-    low = said.lower()
+def _fix(message: str, request: AcmeRequest, domain: str = "the name") -> str:
+    low = message.lower()
     if "ratelimited" in low.replace(" ", "") or "too many" in low:
-        return "wait as long as it says; try with https.letsencrypt.staging true meanwhile"
-    if _UNTRUSTED.search(said):
-        return "name the authority's own CA: sudo tljh-config set https.letsencrypt.ca_bundle FILE"
+        return "wait as long as it says; test with https.letsencrypt.staging true meanwhile"
+    if _UNTRUSTED.search(message):
+        return "name its root certificate: sudo tljh-config set https.letsencrypt.ca_bundle FILE"
     if request.dns_provider:
-        return f"see whether the credentials may change the zone of {domain}"
+        return f"check that the credentials may change the zone of {domain}"
     if "nxdomain" in low or "no valid ip" in low or low.startswith("dns"):
         return f"have the DNS of {domain} lead to this machine"
     if "connection" in low or "timeout" in low or low.startswith("unauthorized"):
         return (
             f"port 80 of {domain} must reach this hub from the Internet "
-            "(firewall, NAT, a CDN in between); look with: sudo tljh cert check"
+            "(firewall, NAT, a CDN in between); check with: sudo tljh cert check"
         )
-    return "mend what it says"
+    return "correct the cause above"
 
 
 RSA_BITS = 2048
 
 
 def new_key(kind: str) -> bytes:
-    """A private key as PEM: `ecdsa` (P-256) or `rsa`."""
+    """Make a private key as PEM: `ecdsa` (P-256) or `rsa`."""
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.hazmat.primitives.serialization import (
         Encoding,
@@ -351,7 +354,7 @@ def new_key(kind: str) -> bytes:
 
 
 def signing_request(key: bytes, names: Sequence[str]) -> bytes:
-    """A request for a certificate of these names, as PEM."""
+    """Make a signing request for a certificate of these names, as PEM."""
     from cryptography import x509
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key

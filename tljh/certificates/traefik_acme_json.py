@@ -1,4 +1,4 @@
-"""Certificates in the file that Traefik's own ACME client kept (acme.json)."""
+"""Certificates in acme.json, the file of Traefik's own ACME client, which TLJH uses."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ FILE = "acme.json"
 def certificate_from(
     data: bytes | None, names: Sequence[str], now: datetime, served: bytes | None = None
 ) -> TlsPair | None:
-    """The one that covers all names and lasts longest; None where none does.
+    """Return the pair that covers all names and expires last, or None.
 
-    Expired ones don't count, but for that whose chain is `served`.
+    An expired pair is used only if its chain is `served`.
     """
     fitting = []
     for certificate in _certificates(data or b""):
         try:
-            about = read_details(certificate.chain)
+            details = read_details(certificate.chain)
         except Unreadable:
             continue
-        is_usable = about.is_valid(now) or certificate.chain == served
-        if is_usable and all(covers(name, about.names) for name in names):
-            fitting.append((about.not_after, certificate))
-    return max(fitting, key=lambda one: one[0])[1] if fitting else None
+        is_usable = details.is_valid(now) or certificate.chain == served
+        if is_usable and all(covers(name, details.names) for name in names):
+            fitting.append((details.not_after, certificate))
+    return max(fitting, key=lambda entry: entry[0])[1] if fitting else None
 
 
 def _certificates(data: bytes) -> Iterator[TlsPair]:
     try:
-        told = json.loads(data)
-        # Traefik 1 had one resolver's content at the top.
-        resolvers: list[Any] = [told, *told.values()]
+        content = json.loads(data)
+        # Newer versions have a map of resolvers; Traefik 1 had one resolver at the top.
+        resolvers: list[Any] = [content, *content.values()]
     except (ValueError, AttributeError):
         return
     for resolver in resolvers:
         for entry in (resolver.get("Certificates") if isinstance(resolver, dict) else None) or ():
-            # Traefik 1 wrote these names with a capital letter.
+            # Traefik 1 wrote these keys with a capital letter.
             entry = {str(name).lower(): value for name, value in entry.items()}
             try:
                 yield TlsPair(
