@@ -9,14 +9,14 @@ from tljh.base.progress import SilentProgress
 from tljh.host.interface import Result
 from tljh.hub.running_limits import RunningLimits, RunningLimitsChange
 from tljh.settings.load import load
-from tljh.singleuser.limits import MachineSize, limits_in
+from tljh.singleuser.limits import MachineSize, limit_policy
 
 SIZE = MachineSize(16 << 30, 4, 32_768)
 
 
 def limits(text: str) -> RunningLimits:
     return RunningLimits(
-        limits_in(load(text.encode()), SIZE), "http://127.0.0.1/hub/api", Path("/token")
+        limit_policy(load(text.encode()), SIZE), "http://127.0.0.1/hub/api", Path("/token")
     )
 
 

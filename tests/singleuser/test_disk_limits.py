@@ -11,7 +11,7 @@ from tljh.host.interface import FileInfo, UserInfo
 from tljh.host.quota import DiskQuota
 from tljh.settings.load import load
 from tljh.singleuser.disk_limits import DiskLimits, DiskLimitsChange, quota_findings
-from tljh.singleuser.limits import MachineSize, as_json, limits_in
+from tljh.singleuser.limits import MachineSize, limit_policy, policy_as_json
 
 SIZE = MachineSize(16 << 30, 4, 32_768)
 APPLIED = Path("/opt/limits.json")
@@ -38,7 +38,7 @@ def limited(host: FakeHost, text: str) -> dict[str, int | None]:
 
 
 def resource(text: str) -> DiskLimits:
-    return DiskLimits(limits_in(load(text.encode()), SIZE), APPLIED)
+    return DiskLimits(limit_policy(load(text.encode()), SIZE), APPLIED)
 
 
 def test_each_account_gets_the_limit_of_its_person():
@@ -55,7 +55,7 @@ def test_without_any_limit_others_quotas_are_left_alone():
 def test_limits_that_are_gone_from_the_settings_are_taken_back():
     host = machine()
     host.disk_quotas[1001] = DiskQuota(0, 7 * MIB)
-    before = as_json(load(b"limits: {users: {alice: {disk: 7M}}}"))
+    before = policy_as_json(load(b"limits: {users: {alice: {disk: 7M}}}"))
     host.files[APPLIED] = (FileInfo("file", 0o600, "root", "root"), before)
     assert limited(host, "") == {"jupyter-alice": None}
 
@@ -81,10 +81,10 @@ def test_a_file_system_that_limits_nobody_is_said_and_changes_nothing():
     )
     config = load(b"limits: {disk: 100M}")
     assert limited(host, "limits: {disk: 100M}") == {}
-    (finding,) = quota_findings(host, config, limits_in(config, SIZE))
+    (finding,) = quota_findings(host, config, limit_policy(config, SIZE))
     assert "limits nobody" in finding.what
     assert finding.why == "ext4 on /dev/vda1, mounted at /"
     assert finding.fix
     assert "tune2fs -O quota" in finding.fix
     assert finding.fix.index("modprobe quota_v2") < finding.fix.index("tune2fs")
-    assert list(quota_findings(host, load(b""), limits_in(load(b""), SIZE))) == []
+    assert list(quota_findings(host, load(b""), limit_policy(load(b""), SIZE))) == []

@@ -11,14 +11,14 @@ from tljh.settings.load import check, load
 from tljh.singleuser.limits import (
     MachineSize,
     ServerLimits,
-    as_json,
     auto_memory_bytes,
     caps,
-    computed_here,
     concurrent_starts,
-    limits_in,
+    describe_defaults,
+    limit_policy,
     machine_size,
-    parse,
+    parse_policy,
+    policy_as_json,
 )
 
 GIB = 1 << 30
@@ -26,7 +26,7 @@ SIZE = MachineSize(16 * GIB, 4, 32_768)
 
 
 def limits(text: str, login: str = "alice", groups: tuple[str, ...] = ()) -> ServerLimits:
-    return limits_in(load(text.encode()), SIZE).of(login, groups)
+    return limit_policy(load(text.encode()), SIZE).of(login, groups)
 
 
 def test_without_settings_a_server_may_have_half_of_what_all_may_have():
@@ -115,9 +115,9 @@ def test_the_hub_reads_what_reload_wrote():
         b"limits: {memory: 1G, users: {alice: {memory: null, cpu: 2}}}\n"
         b"users: {extra_user_groups: {a: [alice]}, groups: [b]}\n"
     )
-    assert parse(as_json(config), SIZE) == limits_in(config, SIZE)
-    assert parse(as_json(config), SIZE).of("alice").memory_bytes is None
-    assert parse(None, SIZE).of("alice") == limits("")
+    assert parse_policy(policy_as_json(config), SIZE) == limit_policy(config, SIZE)
+    assert parse_policy(policy_as_json(config), SIZE).of("alice").memory_bytes is None
+    assert parse_policy(None, SIZE).of("alice") == limits("")
 
 
 @given(st.integers(1 << 28, 1 << 44), st.integers(1, 512), st.integers(1024, 4_194_304))
@@ -151,7 +151,7 @@ def test_the_size_of_a_machine_is_read_from_it():
 
 
 def test_what_the_defaults_come_to_can_be_told():
-    assert computed_here(SIZE)["limits.memory"].startswith("auto is 7.5G; all servers together")
+    assert describe_defaults(SIZE)["limits.memory"].startswith("auto is 7.5G; all servers together")
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,14 @@ from tljh.singleuser.network_isolation import (
     SUBORDINATES,
     UNIT,
     admit,
-    dismiss,
+    forget_server,
+    isolated_users,
     load,
-    people,
-    problem_of,
-    running_servers,
+    load_problem,
+    server_ports,
     subordinates,
 )
-from tljh.singleuser.nftables_rules import IsolatedUser, ServerPort, removal, rules
+from tljh.singleuser.nftables_rules import IsolatedUser, ServerPort, removal_script, table_script
 
 RULES = Path("/opt/rules.nft")
 SHOWN = """\
@@ -81,12 +81,12 @@ def host(nft) -> Machine:
     put(made, SUBORDINATES, "jupyter-ann:100000:65536\ncarl:1001:5\nbad\ncarl:165536:10\n")
     environment = "A=1\nJUPYTERHUB_SERVICE_URL=http://127.0.0.1:4711/user/ann/\n"
     put(made, "/run/jupyter-ann.service/jupyter-ann.service.env", environment)
-    put(made, RULES, rules(proxy="traefik", api_port=8099))
+    put(made, RULES, table_script(proxy="traefik", api_port=8099))
     return made
 
 
 def test_people_are_the_hubs_accounts_and_those_that_the_hub_uses(host):
-    assert [person.uid for person in people(host)] == [1000, 1001, 1002]
+    assert [person.uid for person in isolated_users(host)] == [1000, 1001, 1002]
 
 
 def test_a_range_that_overlaps_an_account_is_nobodys(host):
@@ -97,29 +97,29 @@ def test_a_range_that_overlaps_an_account_is_nobodys(host):
 
 
 def test_servers_that_run_are_found_by_what_they_were_started_with(host):
-    assert running_servers(host) == [ServerPort(4711, 1000)]
+    assert server_ports(host) == [ServerPort(4711, 1000)]
 
 
 def test_a_server_that_the_littlest_jupyterhub_started_stays_reachable(host):
     del host.files[Path("/run/jupyter-ann.service/jupyter-ann.service.env")]
     line = "JUPYTERHUB_SERVICE_URL=http://127.0.0.1:5000/user/ann/\n"
     put(host, "/run/jupyter-ann/jupyter-ann.env", line)
-    assert running_servers(host) == [ServerPort(5000, 1000)]
+    assert server_ports(host) == [ServerPort(5000, 1000)]
 
 
 def test_loading_replaces_the_table_with_everybody_in_one_script(host):
     assert load(host, RULES) is None
     (script,) = host.scripts
-    assert script.startswith(removal())
+    assert script.startswith(removal_script())
     assert "servers { 4711 . 1000 }" in script
     assert "1002 : 1002" in script
-    assert problem_of(host) is None
+    assert load_problem(host) is None
 
 
 def test_where_no_rules_are_wanted_the_table_goes(host):
-    put(host, RULES, removal())
+    put(host, RULES, removal_script())
     assert load(host, RULES) is None
-    assert host.scripts == [removal()]
+    assert host.scripts == [removal_script()]
 
 
 def test_a_kernel_without_nftables_is_told_and_stops_nothing(host, nft):
@@ -143,9 +143,9 @@ def test_a_table_that_was_flushed_is_loaded_again_at_the_next_start(host, nft):
 
 
 def test_a_server_that_stops_gives_its_port_up(host):
-    dismiss(host, "jupyter-ann", 4711)
+    forget_server(host, "jupyter-ann", 4711)
     assert "delete element" in host.scripts[0]
-    dismiss(host, "nobody", 4711)
+    forget_server(host, "nobody", 4711)
     assert len(host.scripts) == 1
 
 

@@ -19,7 +19,7 @@ from tljh.plugins.manager import Contributions
 from tljh.proxy.resources import api_secret_file, secret_file
 from tljh.settings.derived import api_url
 from tljh.singleuser.facts import ServerFacts
-from tljh.singleuser.limits import limits_in
+from tljh.singleuser.limits import limit_policy
 from tljh.systemd.templates import render_unit
 from tljh.systemd.unit_resource import Unit
 from tljh.users.declared_access import declared_in
@@ -113,5 +113,5 @@ def declared_users(config: Config, paths: Paths, sources: tuple[Resource, ...] =
 
 def running_limits(config: Config, facts: Facts, paths: Paths) -> RunningLimits:
     """Return the limits of servers that already run."""
-    limits = limits_in(config, facts.of(ServerFacts).size)
+    limits = limit_policy(config, facts.of(ServerFacts).size)
     return RunningLimits(limits, api_url(config.base_url), paths.hub_token)

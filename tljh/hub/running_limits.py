@@ -20,7 +20,7 @@ from tljh.host.interface import Host, HostReader
 from tljh.host.secret_files import read_token
 from tljh.hub.api_client import HubApi
 from tljh.singleuser.limit_properties import MEMORY_MAX
-from tljh.singleuser.limits import LimitsOfEverybody
+from tljh.singleuser.limits import LimitPolicy
 from tljh.singleuser.running_servers import running_servers
 
 
@@ -28,7 +28,7 @@ from tljh.singleuser.running_servers import running_servers
 class RunningLimits(Wish):
     """Limits of every running server as configured for its user."""
 
-    limits: LimitsOfEverybody
+    limits: LimitPolicy
     url: str
     token_file: Path
 

@@ -20,7 +20,7 @@ from tljh.settings.rules.logins import login_warnings
 from tljh.singleuser.checks import isolation_findings
 from tljh.singleuser.disk_limits import quota_findings
 from tljh.singleuser.facts import ServerFacts
-from tljh.singleuser.limits import limits_in
+from tljh.singleuser.limits import limit_policy
 from tljh.users.claims import claim_file
 
 
@@ -96,7 +96,7 @@ def _applied(host: HostReader, paths: Paths, outcome: Outcome) -> Applied:
     ]
     warnings += outcome.warnings
     warnings += isolation_findings(host, outcome.config)
-    limits = limits_in(outcome.config, outcome.facts.of(ServerFacts).size)
+    limits = limit_policy(outcome.config, outcome.facts.of(ServerFacts).size)
     warnings += quota_findings(host, outcome.config, limits)
     return Applied(
         outcome.plan,

@@ -10,7 +10,7 @@ from tljh.settings.config_file import ConfigFile
 from tljh.settings.declaration import KeyPath
 from tljh.settings.reference import Described, all_settings, described_trait
 from tljh.settings.root import Config
-from tljh.singleuser.limits import computed_here, machine_size
+from tljh.singleuser.limits import describe_defaults, machine_size
 
 
 def describe_settings(file: ConfigFile, key: str, host: HostReader) -> Sequence[Described]:
@@ -25,7 +25,7 @@ def describe_settings(file: ConfigFile, key: str, host: HostReader) -> Sequence[
     exact = [item for item in settings if item.key == key and not item.is_section]
     below = [item for item in settings if item.key.startswith(f"{key}.")]
     if exact or below:
-        computed = computed_here(machine_size(host))
+        computed = describe_defaults(machine_size(host))
         return [replace(item, here=computed.get(item.key, item.here)) for item in exact or below]
     traits = _traits(file, path)
     if traits:

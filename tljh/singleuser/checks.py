@@ -12,9 +12,9 @@ from tljh.host.interface import HostReader
 from tljh.plugins.checks import Check, Result, Subject
 from tljh.singleuser.disk_limits import quota_findings
 from tljh.singleuser.facts import ServerFacts
-from tljh.singleuser.limits import limits_in
+from tljh.singleuser.limits import limit_policy
 from tljh.singleuser.memory_kills import memory_findings
-from tljh.singleuser.network_isolation import UNIT, is_loaded, problem_of
+from tljh.singleuser.network_isolation import UNIT, is_loaded, load_problem
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -24,7 +24,7 @@ def isolation_findings(host: HostReader, config: Config) -> Iterator[Finding]:
     """What is wrong with the rules; nothing where they are not wanted."""
     if not config.isolation.network:
         return
-    problem = problem_of(host)
+    problem = load_problem(host)
     if problem:
         yield Finding(
             "people's ports on this machine are not kept apart",
@@ -66,7 +66,7 @@ def disk_findings(host: HostReader, config: Config, paths: Paths) -> Iterator[Fi
 
 def _disk_limits(subject: Subject) -> Iterator[Result]:
     if subject.config and subject.facts:
-        limits = limits_in(subject.config, subject.facts.of(ServerFacts).size)
+        limits = limit_policy(subject.config, subject.facts.of(ServerFacts).size)
         for finding in quota_findings(subject.host, subject.config, limits):
             yield Severity.DEGRADED, finding
 

@@ -15,7 +15,7 @@ from tljh.engine.resource import Difference, Record, Resource, Stage, Wish
 from tljh.host.accounts import login_of, managed_accounts
 from tljh.host.interface import Host, HostReader, UserInfo
 from tljh.host.quota import FileSystem, file_system_of
-from tljh.singleuser.limits import LimitsOfEverybody
+from tljh.singleuser.limits import LimitPolicy
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -32,7 +32,7 @@ class Quota:
     limit_bytes: int | None
 
 
-def has_disk_limits(limits: LimitsOfEverybody) -> bool:
+def has_disk_limits(limits: LimitPolicy) -> bool:
     """Whether anybody's disk space is limited."""
     settings = limits.settings
     own = (*settings.groups.values(), *settings.users.values())
@@ -47,7 +47,7 @@ class DiskLimits(Wish):
     is what was.
     """
 
-    limits: LimitsOfEverybody
+    limits: LimitPolicy
     applied: Path
 
     kind: ClassVar[str] = "disk-limits-of-people"
@@ -125,9 +125,7 @@ class DiskLimitsChange(Resource):
             host.set_disk_quota(Path(home), uid, limit_bytes)
 
 
-def quota_findings(
-    host: HostReader, config: Config, limits: LimitsOfEverybody
-) -> Iterator[Finding]:
+def quota_findings(host: HostReader, config: Config, limits: LimitPolicy) -> Iterator[Finding]:
     """What keeps disk limits from holding."""
     homes = Path(config.users.home_root)
     if not has_disk_limits(limits) or host.disk_quota(homes, 0) is not None:

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from tljh.host.interface import HostReader
     from tljh.settings.root import Config
 
-# What the hub reads at every start of a server, so that a change of limits restarts nothing.
-LIMITS_FILE = "limits.json"
-
-
 # The hub, Traefik and a shell over ssh, measured together below 300 MB, with room to work; a
 # larger machine has more people, whose logins and files in the cache take more.
 LEAST_RESERVE_BYTES = 512 << 20
@@ -138,7 +134,7 @@ def concurrent_starts(wanted: int | None, size: MachineSize) -> int:
     return wanted or 2 * size.processors
 
 
-def computed_here(size: MachineSize) -> dict[str, str]:
+def describe_defaults(size: MachineSize) -> dict[str, str]:
     """What the defaults that depend on the machine come to, by the key of the setting."""
     everybodys = caps(size)
     return {
@@ -204,7 +200,7 @@ def groups_of(login: str, members: Mapping[str, Iterable[str]]) -> set[str]:
     }
 
 
-def as_json(config: Config) -> bytes:
+def policy_as_json(config: Config) -> bytes:
     """What the hub reads: limits, and who is in which group."""
     content = {
         "limits": config.limits.model_dump(mode="json", exclude_unset=True),
@@ -215,7 +211,7 @@ def as_json(config: Config) -> bytes:
 
 
 @dataclass(frozen=True)
-class LimitsOfEverybody:
+class LimitPolicy:
     """The applied limits, to ask for somebody's."""
 
     settings: LimitsSettings
@@ -229,17 +225,15 @@ class LimitsOfEverybody:
         return limits_of(self.settings, login, sorted(groups), self.size)
 
 
-def limits_in(config: Config, size: MachineSize) -> LimitsOfEverybody:
+def limit_policy(config: Config, size: MachineSize) -> LimitPolicy:
     """The limits of a configuration."""
-    return LimitsOfEverybody(
-        config.limits, config.users.extra_user_groups, config.users.groups, size
-    )
+    return LimitPolicy(config.limits, config.users.extra_user_groups, config.users.groups, size)
 
 
-def parse(data: bytes | None, size: MachineSize) -> LimitsOfEverybody:
+def parse_policy(data: bytes | None, size: MachineSize) -> LimitPolicy:
     """Read back what `as_json` wrote; without a file there are the defaults."""
     content = json.loads(data or b"{}")
-    return LimitsOfEverybody(
+    return LimitPolicy(
         LimitsSettings.model_validate(content.get("limits", {})),
         content.get("groups", {}),
         content.get("everybody", ()),

@@ -19,9 +19,9 @@ from tljh.singleuser.nftables_rules import (
     TABLE,
     IsolatedUser,
     ServerPort,
-    elements,
-    removal,
-    without,
+    add_script,
+    forget_script,
+    removal_script,
 )
 
 # What the last `reload` asked for; the unit loads it at boot.
@@ -57,9 +57,9 @@ def load(host: Host, rules: Path) -> str | None:
     Returns why that could not be done; the machine is then as it was.
     """
     with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):
-        script = (host.read(rules) or removal().encode()).decode()
+        script = (host.read(rules) or removal_script().encode()).decode()
         if has_table(script):
-            script += elements(people(host), running_servers(host))
+            script += add_script(isolated_users(host), server_ports(host))
         problem = _nft(host, script)
         host.write(PROBLEM, json.dumps({"problem": problem}).encode(), mode=0o644)
     return problem
@@ -81,20 +81,20 @@ def admit(host: Host, account: str, port: int | None = None) -> str | None:
     person = IsolatedUser(user.uid, subordinates(host).get(account, ()))
     servers = [ServerPort(port, user.uid)] if port else []
     with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):
-        problem = _nft(host, elements([person], servers))
+        problem = _nft(host, add_script([person], servers))
     if problem is None or is_loaded(host):
         return problem
     host.systemctl("restart", UNIT)
     with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):
-        return _nft(host, elements([person], servers))
+        return _nft(host, add_script([person], servers))
 
 
-def dismiss(host: Host, account: str, port: int) -> None:
+def forget_server(host: Host, account: str, port: int) -> None:
     """Forget the port of a server that is gone; fine if it was never known."""
     user = host.user(account)
     if user is not None:
         with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):
-            _nft(host, without(ServerPort(port, user.uid)))
+            _nft(host, forget_script(ServerPort(port, user.uid)))
 
 
 def is_loaded(host: HostReader) -> bool | None:
@@ -103,7 +103,7 @@ def is_loaded(host: HostReader) -> bool | None:
     return None if answer.code in (CANNOT_RUN, NOT_FOUND) else answer.ok
 
 
-def problem_of(host: HostReader) -> str | None:
+def load_problem(host: HostReader) -> str | None:
     """Why the table could not be loaded the last time, if it could not."""
     try:
         found = json.loads(host.read(PROBLEM) or b"{}").get("problem")
@@ -112,7 +112,7 @@ def problem_of(host: HostReader) -> str | None:
     return str(found) if found else None
 
 
-def people(host: HostReader) -> list[IsolatedUser]:
+def isolated_users(host: HostReader) -> list[IsolatedUser]:
     """All who have an account for the hub: made by it, or the machine's own and used by it."""
     group = host.group(USERS_GROUP)
     names = {user.name for user in managed_accounts(host)} | set(group.members if group else ())
@@ -144,7 +144,7 @@ def _overlaps(span: tuple[int, int], others: Iterable[tuple[int, int]]) -> bool:
     return any(span[0] <= last and first <= span[1] for first, last in others)
 
 
-def running_servers(host: HostReader) -> list[ServerPort]:
+def server_ports(host: HostReader) -> list[ServerPort]:
     """Ports and accounts of all servers that run, from what systemd started them with."""
     shown = host.query(["systemctl", "show", "-p", "Id,UID,ActiveState", "jupyter-*.service"])
     found = []

@@ -53,12 +53,12 @@ class ServerPort:
     uid: int
 
 
-def removal() -> str:
+def removal_script() -> str:
     """A script that leaves no table, whether or not there is one."""
     return f"table {NAME}\ndelete table {NAME}\n"
 
 
-def rules(
+def table_script(
     *, proxy: str, api_port: int, open_ports: Iterable[int] = (), metadata: bool = True
 ) -> str:
     """A script that replaces the table by one that knows nobody yet, in one transaction.
@@ -92,7 +92,7 @@ def rules(
         f"th dport != {DNS} counter reject"
         for family, number in (("", 4), ("6", 6))
     ]
-    return removal() + (
+    return removal_script() + (
         f"table {NAME} {{\n"
         "  map people { type uid : mark; flags interval; }\n"
         "  set uids { type uid; flags interval; }\n"
@@ -119,7 +119,7 @@ def _chain(name: str, lines: Iterable[str]) -> str:
     return f"  chain {name} {{\n" + "".join(f"    {line}\n" for line in lines) + "  }\n"
 
 
-def elements(people: Collection[IsolatedUser], servers: Collection[ServerPort] = ()) -> str:
+def add_script(people: Collection[IsolatedUser], servers: Collection[ServerPort] = ()) -> str:
     """A script that adds people and ports of their servers to the table's sets.
 
     Adding who is there already is fine.
@@ -141,6 +141,6 @@ def _add(name: str, members: Collection[str]) -> str:
     return f"add element {NAME} {name} {{ {', '.join(members)} }}\n" if members else ""
 
 
-def without(server: ServerPort) -> str:
+def forget_script(server: ServerPort) -> str:
     """A script that forgets the port of a server that is gone."""
     return f"delete element {NAME} servers {{ {server.port} . {server.uid} }}\n"

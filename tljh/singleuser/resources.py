@@ -16,9 +16,9 @@ from tljh.host.interface import HostReader
 from tljh.plugins.manager import Contributions
 from tljh.singleuser.disk_limits import DiskLimits
 from tljh.singleuser.facts import ServerFacts
-from tljh.singleuser.limits import as_json, caps, limits_in
-from tljh.singleuser.network_isolation import RULES_FILE, UNIT, is_loaded, problem_of
-from tljh.singleuser.nftables_rules import removal, rules
+from tljh.singleuser.limits import caps, limit_policy, policy_as_json
+from tljh.singleuser.network_isolation import RULES_FILE, UNIT, is_loaded, load_problem
+from tljh.singleuser.nftables_rules import removal_script, table_script
 from tljh.singleuser.sandbox import launcher
 from tljh.systemd.templates import render_unit
 from tljh.systemd.unit_resource import LiveUnit, Unit
@@ -38,7 +38,7 @@ class LoadedRules(Unit):
 
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
         must_have_table = self.keeps_table and host.unit(self.unit).is_active
-        if must_have_table and not problem_of(host) and is_loaded(host) is False:
+        if must_have_table and not load_problem(host) and is_loaded(host) is False:
             restarted = replace(self, keeps_table=False, force_restart=True)
             return restarted.planned(host, changed)
         return super().planned(host, changed)
@@ -57,11 +57,11 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
         File(launcher(paths), inside.joinpath("launcher.py").read_bytes()),
         # Next to the launcher, where the import of the user environment's Python finds it.
         File(paths.kernel_deaths, inside.joinpath("kernel_deaths.py").read_bytes()),
-        File(paths.applied_limits, as_json(config), mode=0o600),
+        File(paths.applied_limits, policy_as_json(config), mode=0o600),
         *isolation_resources(config, paths),
         slice_file,
         LiveUnit(SLICE, slice_file),
-        DiskLimits(limits_in(config, size), paths.applied_limits),
+        DiskLimits(limit_policy(config, size), paths.applied_limits),
     ]
 
 
@@ -71,9 +71,9 @@ def isolation_resources(config: Config, paths: Paths) -> list[Resource]:
     Without `isolation.network` the rules remove the table.
     """
     settings = config.isolation
-    script = removal()
+    script = removal_script()
     if settings.network:
-        script = rules(
+        script = table_script(
             proxy=TRAEFIK_GROUP,
             api_port=config.traefik_api.port,
             open_ports=settings.open_ports,

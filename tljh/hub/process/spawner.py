@@ -28,7 +28,7 @@ from tljh.hub.process.load_config import applied_directory
 from tljh.hub.process.server_start import Start, retry_after_restart
 from tljh.hub.process.start_queue import Closed, StartQueue, Turn
 from tljh.singleuser import network_isolation as network
-from tljh.singleuser.limits import LIMITS_FILE, ServerLimits, concurrent_starts, machine_size, parse
+from tljh.singleuser.limits import ServerLimits, concurrent_starts, machine_size, parse_policy
 from tljh.singleuser.sandbox import unit_properties
 
 # JupyterHub's start_timeout includes the time in the queue, tljh's does not. So JupyterHub's is
@@ -190,7 +190,7 @@ class UserCreatingSpawner(SystemdSpawner):
         if self.isolation.get("network") and self.server and not self.dynamic_users:
             account, port = self._account().name, self.server.port
             with contextlib.suppress(TljhError, OSError):
-                await asyncio.to_thread(network.dismiss, RealHost(), account, port)
+                await asyncio.to_thread(network.forget_server, RealHost(), account, port)
 
     def _free_port(self) -> int:
         while (port := int(random_port())) in self._ports_of_starts:
@@ -206,9 +206,10 @@ class UserCreatingSpawner(SystemdSpawner):
     def _limits(self) -> ServerLimits:
         """Return the user's limits from the applied file, overridden by the spawner's traits."""
         host = RealHost()
-        data = host.read(applied_directory(paths_from_environment()) / LIMITS_FILE)
+        paths = paths_from_environment()
+        data = host.read(applied_directory(paths) / paths.applied_limits.name)
         groups = [group.name for group in self.user.groups]
-        limits = parse(data, machine_size(host)).of(self.user.name, groups)
+        limits = parse_policy(data, machine_size(host)).of(self.user.name, groups)
         # Traits come from drop-ins, plugins and pre-spawn hooks, which are more specific.
         return limits.with_traits(self.mem_limit, self.mem_guarantee, self.cpu_limit)
 
