@@ -161,7 +161,7 @@ def test_a_rejected_nonce_is_no_refusal_of_a_revocation(host):
 def test_without_a_replacement_it_is_served_until_the_timer_fetches_a_new_one(host):
     old = served(host)
     said = cert.revoke(replace=False, as_json=True)
-    assert "until a new one comes, within the hour" in said.as_text() and served(host) == old
+    assert "until a new one comes, within an hour" in said.as_text() and served(host) == old
     assert renew(host, PATHS, SilentProgress()).obtained and served(host) != old
 
 

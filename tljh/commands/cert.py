@@ -1,4 +1,4 @@
-"""`tljh cert`: how the hub's certificate is, and getting, exchanging or revoking one."""
+"""`tljh cert`: the state of the hub's certificate; requesting, serving and revoking one."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from tljh.base.clock import utc_now
-from tljh.base.errors import Exit, Finding, TljhError
-from tljh.base.paths import Paths, paths_from_environment
+from tljh.base.errors import Exit, TljhError
+from tljh.base.paths import paths_from_environment
 from tljh.commands.parameters import Option, Summary, progress_on_stderr
 from tljh.host.real import RealHost
 from tljh.operations.certificate_renewal import (
     CertificateState,
     Renewed,
-    read_applied,
     read_certificate_state,
     renew,
 )
+from tljh.operations.certificate_requests import Preflight, preflight
+from tljh.operations.certificate_requests import issue as issue_certificate
 from tljh.operations.certificate_revocation import UNSPECIFIED
 from tljh.operations.certificate_revocation import revoke as revoke_certificate
-from tljh.operations.installed_config import configuration_bytes, load_configuration
 
+# The reasons of RFC 5280 that an authority accepts from the owner of a certificate.
 REASONS = (
     UNSPECIFIED,
     "keycompromise",
@@ -31,15 +32,14 @@ REASONS = (
 )
 
 
-Timeout = Annotated[float | None, Option("--timeout", "Seconds that the authority may take.")]
+Timeout = Annotated[float | None, Option("--timeout", "Seconds to wait for the authority.")]
 
 
 @dataclass(frozen=True)
 class CertificateStatus:
-    """How the certificate stands; the exit code is 1 when people would be warned of it."""
+    """The state of the served certificate; the exit code is 1 if browsers would warn of it."""
 
     state: CertificateState
-    notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -49,106 +49,111 @@ class CertificateStatus:
         return 0 if is_good else 1
 
     def as_json(self) -> dict[str, Any]:
-        now, about = self.state, self.state.about
-        found: dict[str, Any] = {"mode": now.mode}
-        if now.mode is None:
-            return found
-        found |= {"names": list(now.names), "authority": now.authority}
-        if about is not None:
-            found |= {
-                "certificate": {
-                    "names": list(about.names),
-                    "issuer": about.issuer,
-                    "not_before": about.not_before.isoformat(),
-                    "not_after": about.not_after.isoformat(),
-                    "days_left": round(about.days_left(utc_now()), 2),
-                    "serial": about.serial,
-                    "fingerprint": about.fingerprint,
-                }
+        state = self.state
+        if state.mode is None:
+            return {"mode": None}
+        return {
+            "mode": state.mode,
+            "names": list(state.names),
+            "authority": state.authority,
+            **self._details_as_json(),
+            "served": state.problem is None,
+            "problem": state.problem,
+            "complaints": list(state.complaints),
+            "next_renewal": state.renewal.isoformat(timespec="seconds") if state.renewal else None,
+            "next_try": state.next_try.isoformat(timespec="seconds") if state.next_try else None,
+            "last_error": state.last_error,
+            "trust": state.trust.as_json() if state.trust else None,
+        }
+
+    def _details_as_json(self) -> dict[str, Any]:
+        details = self.state.about
+        if details is None:
+            return {}
+        return {
+            "certificate": {
+                "names": list(details.names),
+                "issuer": details.issuer,
+                "not_before": details.not_before.isoformat(),
+                "not_after": details.not_after.isoformat(),
+                "days_left": round(details.days_left(utc_now()), 2),
+                "serial": details.serial,
+                "fingerprint": details.fingerprint,
             }
-        return found | {
-            "served": now.problem is None,
-            "problem": now.problem,
-            "complaints": list(now.complaints),
-            "next_renewal": now.renewal.isoformat(timespec="seconds") if now.renewal else None,
-            "next_try": now.next_try.isoformat(timespec="seconds") if now.next_try else None,
-            "last_error": now.last_error,
-            "trust": now.trust.as_json() if now.trust else None,
         }
 
     def as_text(self) -> str:
-        now, about = self.state, self.state.about
-        if now.mode is None:
-            return "HTTPS is off; how to have it: tljh-config describe https"
-        lines = [f"mode          {now.mode}"]
-        if about is not None:
+        state, details = self.state, self.state.about
+        if state.mode is None:
+            return "HTTPS is off; to switch it on, see: tljh-config describe https"
+        lines = [f"mode          {state.mode}"]
+        if details is not None:
+            days = f"{details.days_left(utc_now()):.1f} days"
+            by = f", by {state.authority}" if state.mode == "letsencrypt" else ""
             lines += [
-                f"names         {', '.join(about.names)}",
-                f"issuer        {about.issuer}"
-                + (f", by {now.authority}" if now.mode == "letsencrypt" else ""),
-                f"valid until   {_when(about.not_after)} ({about.days_left(utc_now()):.1f} days)",
+                f"names         {', '.join(details.names)}",
+                f"issuer        {details.issuer}{by}",
+                f"valid until   {_minute(details.not_after)} ({days})",
             ]
-        if now.renewal:
-            lines.append(f"next renewal  {_next(now)}")
-        lines.append(f"served        {'yes, seen at the port' if not now.problem else now.problem}")
-        if now.complaints:
-            lines.append(f"browsers      warn: {', '.join(now.complaints)}")
-        if now.last_error:
-            at = f" ({now.last_error['at']})" if now.last_error["at"] else ""
-            lines.append(f"last error    {now.last_error['what']}{at}")
-            why = str(now.last_error["why"] or "")
+        if state.renewal:
+            lines.append(f"next renewal  {_next_renewal(state, state.renewal)}")
+        lines.append(f"served        {state.problem or 'yes, seen at the port'}")
+        if state.complaints:
+            lines.append(f"browsers      warn: {', '.join(state.complaints)}")
+        if state.last_error:
+            time = f" ({state.last_error['at']})" if state.last_error["at"] else ""
+            lines.append(f"last error    {state.last_error['what']}{time}")
+            why = str(state.last_error["why"] or "")
             lines += [f"              {line}" for line in why.splitlines()]
-        if now.trust:
-            lines += ["", now.trust.as_text()]
+        if state.trust:
+            lines += ["", state.trust.as_text()]
         return "\n".join(lines)
 
 
-def _when(time: datetime) -> str:
+def _minute(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
-def _next(now: CertificateState) -> str:
-    assert now.renewal is not None
-    if not now.is_due:
-        return _when(now.renewal)
-    if now.next_try:
-        return f"is due; after failures it is tried again at {_when(now.next_try)}"
+def _next_renewal(state: CertificateState, renewal: datetime) -> str:
+    if not state.is_due:
+        return _minute(renewal)
+    if state.next_try:
+        return f"is due; after failures, the next attempt is at {_minute(state.next_try)}"
     return "is due"
 
 
 def status() -> CertificateStatus:
-    """Names, issuer, days left, next renewal, last error, and what the port really serves."""
+    """Print names, issuer, days left, next renewal, last error, and what the port serves."""
     return CertificateStatus(read_certificate_state(RealHost(), paths_from_environment()))
 
 
 def issue(*, timeout_s: Timeout = None, as_json: bool = False) -> CertificateStatus:
-    """Get a new certificate now, whether or not one is due, and serve it."""
-    paths, host = paths_from_environment(), RealHost()
-    _must_be_acme(host, paths)
-    renew(host, paths, progress_on_stderr(as_json), at_once=True, timeout_s=timeout_s)
-    return CertificateStatus(read_certificate_state(host, paths))
+    """Request a new certificate now, whether or not one is due, and serve it."""
+    host, paths = RealHost(), paths_from_environment()
+    progress = progress_on_stderr(as_json)
+    return CertificateStatus(issue_certificate(host, paths, progress, timeout_s=timeout_s))
 
 
 def renew_if_due(*, timeout_s: Timeout = None, as_json: bool = False) -> Summary:
-    """Get a new certificate if a third of its life or less is left; a timer runs this hourly."""
-    paths, host = paths_from_environment(), RealHost()
-    done = renew(host, paths, progress_on_stderr(as_json), timeout_s=timeout_s)
+    """Request a new certificate if a third of the lifetime or less is left."""
+    host, paths = RealHost(), paths_from_environment()
+    renewed = renew(host, paths, progress_on_stderr(as_json), timeout_s=timeout_s)
     data = {
-        "obtained": done.obtained,
-        "exchanged": done.exchanged,
-        "waits_until": done.waits_until.isoformat() if done.waits_until else None,
+        "obtained": renewed.obtained,
+        "exchanged": renewed.exchanged,
+        "waits_until": renewed.waits_until.isoformat() if renewed.waits_until else None,
     }
-    return Summary((_told(done),), data)
+    return Summary((_renewed_line(renewed),), data)
 
 
-def _told(done: Renewed) -> str:
-    if done.obtained:
+def _renewed_line(renewed: Renewed) -> str:
+    if renewed.obtained:
         return "a new certificate is served"
-    if done.exchanged:
-        return "the certificate that is at hand is served now"
-    if done.waits_until:
-        return "a new certificate is due; after failures it is asked for again at " + _when(
-            done.waits_until
+    if renewed.exchanged:
+        return "the newest available certificate is served now"
+    if renewed.waits_until:
+        return "a new certificate is due; after failures, the next attempt is at " + _minute(
+            renewed.waits_until
         )
     return "nothing to do: no certificate is due"
 
@@ -156,87 +161,56 @@ def _told(done: Renewed) -> str:
 def revoke(
     *,
     reason: Annotated[str, Option("--reason", f"Why: {', '.join(REASONS)}.")] = UNSPECIFIED,
-    replace: Annotated[bool, Option("--replace/--no-replace", "Serve a new one first.")] = True,
+    replace: Annotated[
+        bool, Option("--replace/--no-replace", "Request and serve a new one first.")
+    ] = True,
     timeout_s: Timeout = None,
     as_json: bool = False,
 ) -> Summary:
-    """Have the authority revoke the certificate; a new one, with another key, is served first.
+    """Request and serve a certificate with a new key, then revoke the old one.
 
-    Where it fails, the next run goes on with the same certificate.
+    If that fails, run the command again: it continues with the same certificate.
     """
-    paths, host = paths_from_environment(), RealHost()
     if reason not in REASONS:
         raise TljhError(
             f"there is no reason {reason} to revoke a certificate",
-            why=f"there are {', '.join(REASONS)}",
+            why=f"the reasons are {', '.join(REASONS)}",
             fix="sudo tljh cert revoke --reason keycompromise",
             exit_code=Exit.USAGE,
         )
-    done = revoke_certificate(
-        host, paths, progress_on_stderr(as_json), reason, replace=replace, timeout_s=timeout_s
+    host, paths, progress = RealHost(), paths_from_environment(), progress_on_stderr(as_json)
+    revoked = revoke_certificate(
+        host, paths, progress, reason, replace=replace, timeout_s=timeout_s
     )
-    after = "it is not served any more"
-    if done.is_served:
-        after = "it is served until a new one comes, within the hour; now: sudo tljh cert issue"
+    after = "it is no longer served"
+    if revoked.is_served:
+        after = "it is served until a new one comes, within an hour; now: sudo tljh cert issue"
     return Summary(
-        (f"the certificate {done.about.serial} is revoked; {after}",),
+        (f"the certificate {revoked.about.serial} is revoked; {after}",),
         {
-            "serial": done.about.serial,
-            "names": list(done.about.names),
-            "replaced": not done.is_served,
+            "serial": revoked.about.serial,
+            "names": list(revoked.about.names),
+            "replaced": not revoked.is_served,
         },
     )
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What was looked at before asking an authority; errors are raised instead."""
+class PreflightReport:
+    """Doubts that a request for a certificate would succeed."""
 
-    names: tuple[str, ...]
-    doubts: tuple[str, ...]
+    preflight: Preflight
 
     def as_json(self) -> dict[str, Any]:
-        return {"names": list(self.names), "doubts": list(self.doubts)}
+        return {"names": list(self.preflight.names), "doubts": list(self.preflight.doubts)}
 
     def as_text(self) -> str:
-        if not self.doubts:
-            return f"nothing stands against a certificate for {', '.join(self.names)}"
-        return "\n".join(f"doubtful: {one}" for one in self.doubts)
+        if not self.preflight.doubts:
+            names = ", ".join(self.preflight.names)
+            return f"a request for a certificate for {names} should succeed"
+        return "\n".join(f"doubtful: {doubt}" for doubt in self.preflight.doubts)
 
 
-def check() -> Checked:
-    """Look at what config.yaml asks for (names, DNS, port 80, clock, files); asks for nothing."""
-    from tljh.certificates.acme import acme_source
-
-    paths, host = paths_from_environment(), RealHost()
-    config = load_configuration(host, paths, configuration_bytes(host, paths))
-    acme = config.https.letsencrypt
-    mode = config.https.effective_mode
-    if mode not in (None, "letsencrypt"):
-        raise TljhError(
-            f"there is nothing to check: https.mode is {mode}, which asks no authority",
-            why="this looks at what stands against a certificate by Let's Encrypt",
-            fix="what is served: tljh cert status",
-        )
-    if not acme.domains:
-        raise TljhError(
-            "there is nothing to check: https.letsencrypt.domains is empty",
-            fix="sudo tljh-config add-item https.letsencrypt.domains hub.example.org",
-        )
-    environment = paths.prefix / (host.readlink(paths.hub) or "hub")
-    source = acme_source(config, paths, environment)
-    return Checked(source.names, tuple(source.preflight(host)))
-
-
-def _must_be_acme(host: RealHost, paths: Paths) -> None:
-    if read_applied(host, paths).source is None:
-        raise TljhError(
-            [
-                Finding(
-                    "no certificate comes from Let's Encrypt here",
-                    why="https.mode, as it was applied, is another one, or HTTPS is off",
-                    fix="set https.letsencrypt.domains and https.enabled, then: "
-                    "sudo tljh-config reload",
-                )
-            ]
-        )
+def check() -> PreflightReport:
+    """Check names, DNS, port 80, clock and files; the authority is not asked for a certificate."""
+    return PreflightReport(preflight(RealHost(), paths_from_environment()))

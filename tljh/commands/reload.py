@@ -14,7 +14,7 @@ from tljh.engine.plan import Plan
 from tljh.host.real import RealHost
 from tljh.operations import reload as operations
 from tljh.operations.converge import HEALTH_DEADLINE_S
-from tljh.operations.reload import Applied
+from tljh.operations.reload import AppliedChange
 
 COMPONENTS = ("hub", "proxy")
 
@@ -44,7 +44,7 @@ class PlannedChange:
 class ReloadReport:
     """What a reload or a rollback changed, with warnings and advice."""
 
-    applied: Applied
+    applied: AppliedChange
 
     def as_json(self) -> dict[str, Any]:
         applied = self.applied

@@ -25,7 +25,7 @@ from tljh.users.claims import claim_file
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedChange:
     """A change that was applied.
 
     `number` is its state in the history; None if there was nothing to do. `kept` is the state
@@ -51,7 +51,7 @@ def reload(
     *,
     force: frozenset[str] = frozenset(),
     timeout_s: float = HEALTH_DEADLINE_S,
-) -> Applied:
+) -> AppliedChange:
     """Apply every change of the configuration, or roll back and raise TljhError.
 
     `force` names `hub` or `proxy`, which restart even if nothing of theirs changed. The hub has
@@ -66,7 +66,7 @@ def history(host: HostReader, paths: Paths) -> tuple[Entry, ...]:
     return tuple(Journal(paths.journal_dir).entries(host))
 
 
-def rollback(host: Host, paths: Paths, number: int | None, progress: Progress) -> Applied:
+def rollback(host: Host, paths: Paths, number: int | None, progress: Progress) -> AppliedChange:
     """Apply state `number` of the history again; by default, the one before the current.
 
     Raises TljhError if there is no such state, and if the change was rolled back.
@@ -86,7 +86,7 @@ def rollback(host: Host, paths: Paths, number: int | None, progress: Progress) -
     return _applied(host, paths, converge(host, paths, request, progress))
 
 
-def _applied(host: HostReader, paths: Paths, outcome: Outcome) -> Applied:
+def _applied(host: HostReader, paths: Paths, outcome: Outcome) -> AppliedChange:
     warnings = [
         Finding(problem.what, why=problem.why, fix=problem.fix)
         for problem in (
@@ -98,7 +98,7 @@ def _applied(host: HostReader, paths: Paths, outcome: Outcome) -> Applied:
     warnings += isolation_findings(host, outcome.config)
     limits = limit_policy(outcome.config, outcome.facts.of(ServerFacts).size)
     warnings += quota_findings(host, outcome.config, limits)
-    return Applied(
+    return AppliedChange(
         outcome.plan,
         outcome.number,
         outcome.kept,
