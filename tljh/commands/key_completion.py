@@ -1,4 +1,4 @@
-"""Completion of keys and values, shared by the verbs that take them."""
+"""Keys and values as parameters of several verbs, with their completion."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from tljh.commands.parameters import Argument
 
 
 def complete_key(_: Any, incomplete: str) -> list[str]:
-    """Keys that begin with what was typed, one level at a time as in a path."""
+    """Return the keys that begin with the typed text, one level at a time as in a path."""
     from tljh.operations.installed_config import installed_file
     from tljh.settings.keys import setting_keys
     from tljh.settings.root import Config
 
-    known = list(setting_keys(Config))
+    keys = list(setting_keys(Config))
     catalogue = installed_file().catalogue
     if catalogue is not None:
         head, dot, _ = incomplete.rpartition(".")
         if head.startswith("auth.") or head[:1].isupper():
             name = head.removeprefix("auth.")
             if name in catalogue.classes:
-                known += [f"{head}{dot}{trait}" for trait in catalogue.trait_names(name)]
+                keys += [f"{head}{dot}{trait}" for trait in catalogue.trait_names(name)]
         elif head == "auth":
             paths = catalogue.authenticator_paths.values()
-            known += [f"auth.{name}." for name in sorted(set(paths))]
+            keys += [f"auth.{name}." for name in sorted(set(paths))]
         elif not head:
-            known += [f"{name}." for name in catalogue.classes]
-    offered = dict.fromkeys(_one_level(key, incomplete) for key in known)
-    return [key for key in offered if key.startswith(incomplete)]
+            keys += [f"{name}." for name in catalogue.classes]
+    offers = dict.fromkeys(_one_level(key, incomplete) for key in keys)
+    return [key for key in offers if key.startswith(incomplete)]
 
 
 def _one_level(key: str, incomplete: str) -> str:
-    """`users.admin` is offered as `users.` until the dot is typed."""
+    """Return a key up to its next dot: `users.admin` is `users.` until that dot is typed."""
     if not key.startswith(incomplete):
         return key
     dot = key.find(".", len(incomplete))
@@ -40,7 +40,7 @@ def _one_level(key: str, incomplete: str) -> str:
 
 
 def complete_value(ctx: Any, incomplete: str) -> list[str]:
-    """Values that the key before it can take, as far as they can be listed."""
+    """Return the values that the typed key can take, if they can be listed."""
     from tljh.operations.installed_config import installed_file
 
     key = str(ctx.params.get("key") or "")
@@ -63,7 +63,7 @@ def complete_value(ctx: Any, incomplete: str) -> list[str]:
 
 
 def complete_item(ctx: Any, incomplete: str) -> list[str]:
-    """Items that the list at the key has now; nothing for somebody who cannot read it."""
+    """Return the items of the list at the typed key; none for users who may not read the file."""
     from tljh.operations.installed_config import installed_file
 
     file = installed_file(_config_path(ctx))
@@ -82,7 +82,7 @@ def _config_path(ctx: Any) -> Any:
     return getattr(ctx.find_root().obj, "config_path", None)
 
 
-KeyArgument = Annotated[str, Argument("KEY", "Like users.admin.", complete_key)]
+KeyArgument = Annotated[str, Argument("KEY", "A setting, such as users.admin.", complete_key)]
 
 
 ValueArgument = Annotated[str | None, Argument("VALUE", "The value.", complete_value)]

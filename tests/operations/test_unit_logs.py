@@ -1,0 +1,39 @@
+"""Logs of the hub, the proxy and users' servers, on a machine in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tljh.base.errors import Exit, TljhError
+from tljh.host.fake import FakeHost
+from tljh.host.interface import Result
+from tljh.operations.unit_logs import read_server_log, read_unit_logs, units_of
+
+
+def test_the_log_of_all_parts_is_one_query_for_both_units() -> None:
+    host = FakeHost()
+    expected = "journalctl --no-pager -q -o short-iso -n 7 -u jupyterhub.service -u traefik.service"
+    host.answers[expected] = Result(0, "first\nlast\n")
+    assert read_unit_logs(host, units_of(""), 7) == "first\nlast"
+
+
+def test_an_unknown_part_is_refused() -> None:
+    with pytest.raises(TljhError, match="there is no log of hup") as caught:
+        units_of("hup")
+    assert caught.value.exit_code is Exit.USAGE
+
+
+def test_an_empty_log_is_reported_only_for_a_user_without_an_account() -> None:
+    host = FakeHost()
+    with pytest.raises(TljhError, match="there is no log of ann"):
+        read_server_log(host, "ann", 10)
+    host.add_user("jupyter-ann", home=Path("/home/jupyter-ann"))
+    assert read_server_log(host, "ann", 10) == ""
+
+
+def test_the_log_of_a_removed_user_is_still_printed() -> None:
+    host = FakeHost()
+    host.answers["journalctl"] = Result(0, "bye\n")
+    assert read_server_log(host, "ann", 10) == "bye"

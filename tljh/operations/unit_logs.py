@@ -1,0 +1,55 @@
+"""The last lines that the hub, the proxy or a user's server wrote to systemd's journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tljh.base.account_names import account_name, unit_name
+from tljh.base.errors import Exit, TljhError
+from tljh.base.well_known import HUB_UNIT, PROXY_UNIT
+from tljh.host.interface import HostReader
+
+PARTS = {"hub": HUB_UNIT, "proxy": PROXY_UNIT}
+
+
+def units_of(part: str) -> tuple[str, ...]:
+    """Return the unit of a part; all units for an empty name. Raises TljhError for another."""
+    if not part:
+        return tuple(PARTS.values())
+    if part not in PARTS:
+        raise TljhError(
+            f"there is no log of {part}",
+            why=f"there are {' and '.join(PARTS)}",
+            fix="tljh logs hub, or for a user's server: tljh logs --user NAME",
+            exit_code=Exit.USAGE,
+        )
+    return (PARTS[part],)
+
+
+def unit_of_user(user: str) -> str:
+    """Return the unit of a user's server. Raises TljhError for a name that has no account."""
+    try:
+        return unit_name(account_name(user))
+    except ValueError as error:
+        raise TljhError(str(error), exit_code=Exit.USAGE) from error
+
+
+def read_unit_logs(host: HostReader, units: Sequence[str], lines: int) -> str:
+    """Return the last lines of all units together, oldest first."""
+    argv = ["journalctl", "--no-pager", "-q", "-o", "short-iso", "-n", str(lines)]
+    for unit in units:
+        argv += ["-u", unit]
+    return host.query(argv).out.rstrip()
+
+
+def read_server_log(host: HostReader, user: str, lines: int) -> str:
+    """Return the last lines of a user's server. Raises TljhError for a user who never had one."""
+    text = read_unit_logs(host, [unit_of_user(user)], lines)
+    # A removed user has no account, but the journal may still have lines.
+    if not text and host.user(account_name(user)) is None:
+        raise TljhError(
+            f"there is no log of {user}",
+            why=f"no server ran under that name, and there is no account {account_name(user)}",
+            fix="list all users: sudo tljh user list",
+        )
+    return text
