@@ -15,7 +15,7 @@ from tljh.operations.certificate_renewal import (
     read_certificate_state,
     renew,
 )
-from tljh.operations.installed_config import configuration_bytes, load_configuration
+from tljh.operations.installed_config import installed_configuration, load_configuration
 
 
 def issue(
@@ -49,7 +49,7 @@ def preflight(host: HostReader, paths: Paths) -> Preflight:
     It works on config.yaml, applied or not. Raises TljhError for what would certainly fail, and
     if the configuration has nothing to request.
     """
-    config = load_configuration(host, paths, configuration_bytes(host, paths))
+    config = load_configuration(host, paths, installed_configuration(host, paths))
     mode = config.https.effective_mode
     if mode not in (None, "letsencrypt"):
         raise TljhError(

@@ -16,7 +16,7 @@ from tljh.engine.journal import Journal
 from tljh.host.interface import HostReader
 from tljh.operations.facts import read_facts
 from tljh.operations.hub_environment import BOOTSTRAP, python_of_hub_environment
-from tljh.operations.installed_config import load_configuration, standing_configuration
+from tljh.operations.installed_config import current_configuration, load_configuration
 from tljh.operations.parts import PARTS
 from tljh.plugins.checks import Check, Result, Subject
 
@@ -74,7 +74,7 @@ def worst(reported: list[Reported]) -> Severity:
 def subject_of(host: HostReader, paths: Paths) -> Subject:
     """Read configuration and facts; an invalid configuration is part of what is reported."""
     try:
-        config = load_configuration(host, paths, standing_configuration(host, paths))
+        config = load_configuration(host, paths, current_configuration(host, paths))
     except TljhError as error:
         return Subject(host, paths, None, None, error.findings)
     return Subject(host, paths, config, read_facts(host, config, paths))

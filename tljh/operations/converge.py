@@ -25,7 +25,7 @@ from tljh.host.interface import Host, HostReader
 from tljh.operations.desired import desired, in_order
 from tljh.operations.facts import admins_directories, files_below, files_of, read_facts, with_files
 from tljh.operations.hub_environment import Rebuild, build, rebuild_needed
-from tljh.operations.installed_config import config_lock, load_configuration, standing_configuration
+from tljh.operations.installed_config import config_lock, current_configuration, load_configuration
 from tljh.plugins.manager import Contributions, contributions, contributions_of
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def work_out(host: HostReader, paths: Paths, request: Request) -> Outcome:
     # Read config.yaml only once: an edit between two reads would look like our own change
     # and be overwritten.
     if request.files is None:
-        current = standing_configuration(host, paths)
+        current = current_configuration(host, paths)
     else:
         current = host.read(paths.config_file) or b""
     config_bytes = request.configuration(current)

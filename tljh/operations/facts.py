@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tljh.base.paths import Paths
 from tljh.engine.facts import AdminsDirectory, Facts
 from tljh.host.interface import HostReader
-from tljh.operations.installed_config import config_place
+from tljh.operations.installed_config import resolved_config_file
 from tljh.operations.parts import PARTS
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def read_facts(
     parts = (part.read(host, config, paths) for part in PARTS)
     return Facts(
         hub_environment=hub_environment or (paths.prefix / link if link else paths.hub),
-        config_file=config_place(host, paths),
+        config_file=resolved_config_file(host, paths),
         config_bytes=config_bytes,
         admins_files={
             directory.name: _files(host, directory.place(paths), directory)

@@ -18,7 +18,7 @@ from tljh.host.interface import HostReader
 from tljh.host.password_store import hash_password
 from tljh.operations.converge import HEALTH_DEADLINE_S, Request, unchanged
 from tljh.operations.install_answers import Answers, configuration_with
-from tljh.operations.installed_config import configuration_bytes
+from tljh.operations.installed_config import installed_configuration
 from tljh.plugins.manager import Contributions, plugin_names
 from tljh.plugins.post_install import PluginInstallations
 from tljh.settings.derived import uses_claims, uses_first_use
@@ -126,7 +126,7 @@ def request_for(
             for resource in resources
         ]
 
-    configuration_bytes(host, paths)
+    installed_configuration(host, paths)
     restored = (files or {}).get("config.yaml", b"")
     return Request(
         command=command,

@@ -29,7 +29,7 @@ def installed_file(config_path: Path | None = None) -> ConfigFile:
         from tljh.host.real import RealReader
 
         # Raises if the file was lost; before a first installation there is none.
-        standing_configuration(RealReader(), paths)
+        current_configuration(RealReader(), paths)
     return ConfigFile(
         config_path or paths.config_file, catalogue=paths.traits, file_problems=_file_problems
     )
@@ -64,17 +64,17 @@ def edited_configuration(
     return configuration
 
 
-def configuration_bytes(host: HostReader, paths: Paths) -> bytes:
+def installed_configuration(host: HostReader, paths: Paths) -> bytes:
     """Return the current config.yaml. Raises TljhError if no hub is installed."""
     if host.readlink(paths.hub) is None:
         raise TljhError(
             f"there is no hub installed at {paths.prefix}",
             fix="install one: sudo python3 bootstrap.py --admin NAME",
         )
-    return standing_configuration(host, paths)
+    return current_configuration(host, paths)
 
 
-def standing_configuration(host: HostReader, paths: Paths) -> bytes:
+def current_configuration(host: HostReader, paths: Paths) -> bytes:
     """Return the current config.yaml; empty before the first installation.
 
     Raises TljhError if the file is missing although the history has states: an empty file would
@@ -94,7 +94,7 @@ def standing_configuration(host: HostReader, paths: Paths) -> bytes:
     )
 
 
-def config_place(host: HostReader, paths: Paths) -> Path:
+def resolved_config_file(host: HostReader, paths: Paths) -> Path:
     """Return the path of config.yaml with symbolic links followed; admins may keep it elsewhere."""
     place = paths.config_file
     # A circle of links ends after 40 steps, as in the kernel; reading the file reports it.
@@ -108,7 +108,7 @@ def config_place(host: HostReader, paths: Paths) -> Path:
 
 def config_lock(host: HostReader, paths: Paths) -> Path:
     """Return the lock that every writer of config.yaml holds."""
-    return edit_lock(config_place(host, paths))
+    return edit_lock(resolved_config_file(host, paths))
 
 
 def load_configuration(

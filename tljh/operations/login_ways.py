@@ -97,9 +97,9 @@ def check_login(host: Host, paths: Paths) -> LoginCheck:
     """Try the configured way to log in as far as possible without a user's password."""
     from tljh.hub.login_trial import Try, try_login
     from tljh.operations.facts import read_facts
-    from tljh.operations.installed_config import configuration_bytes, load_configuration
+    from tljh.operations.installed_config import installed_configuration, load_configuration
 
-    config = load_configuration(host, paths, configuration_bytes(host, paths))
+    config = load_configuration(host, paths, installed_configuration(host, paths))
     tries = try_login(host, paths, config, read_facts(host, config, paths))
     callback = callback_url(config)
     if callback and not any(callback in item.what for item in tries):

@@ -18,8 +18,8 @@ from tljh.hub.user_directory import Person, Register, read_register
 from tljh.operations.converge import Outcome, converge
 from tljh.operations.install_and_reload import request_for
 from tljh.operations.installed_config import (
-    configuration_bytes,
     edited_configuration,
+    installed_configuration,
     load_configuration,
 )
 from tljh.plugins.manager import Contributions
@@ -53,7 +53,7 @@ class HubUsers:
 
 def read_users(host: Host, paths: Paths) -> HubUsers:
     """Read the configuration and all users. Raises TljhError if no hub is installed."""
-    config = load_configuration(host, paths, configuration_bytes(host, paths))
+    config = load_configuration(host, paths, installed_configuration(host, paths))
     return HubUsers(host, paths, config, read_register(host, config, paths))
 
 

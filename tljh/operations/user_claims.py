@@ -10,7 +10,7 @@ from tljh.base.paths import Paths
 from tljh.host.interface import Host
 from tljh.hub.user_directory import read_register
 from tljh.operations.converge import LOCK_TIMEOUT_S
-from tljh.operations.installed_config import configuration_bytes, load_configuration
+from tljh.operations.installed_config import installed_configuration, load_configuration
 from tljh.operations.public_address import claim_link
 from tljh.settings.derived import uses_claims
 from tljh.users.claims import Claim, claim_file, new_claim
@@ -26,7 +26,7 @@ def renew_claim(host: Host, paths: Paths, login: str) -> tuple[Claim, str]:
     Raises TljhError for a user who may not log in or has a password, and if the authenticator
     has no claims.
     """
-    config = load_configuration(host, paths, configuration_bytes(host, paths))
+    config = load_configuration(host, paths, installed_configuration(host, paths))
     _refuse_without_need(host, paths, login, config, login in logins_with_password(config, paths))
     claim = new_claim(login)
     with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
