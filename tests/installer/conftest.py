@@ -1,4 +1,4 @@
-"""A package index on loopback that misbehaves on demand, and a bootstrap that carries little."""
+"""A package index on loopback that misbehaves on demand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def make_wheel(
     requires: tuple[str, ...] = (),
     tag: str = "py3-none-any",
 ) -> tuple[str, bytes]:
-    """File name and bytes of a small, real wheel."""
+    """Return file name and bytes of a small, real wheel."""
     info = f"{name}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     metadata += "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
@@ -49,8 +49,11 @@ def make_wheel(
 
 @dataclass
 class FakeIndex:
-    """Serves PEP 503 pages of `files`. `tamper` holds what is sent in place of a
-    file; `cut` and `broken` name files that are sent by half, or answered with 500."""
+    """Serves PEP 503 pages of `files`.
+
+    `tamper` maps names to what is sent instead of the file; files in `cut` are sent by half, and
+    those in `broken` are answered with 500.
+    """
 
     files: dict[str, bytes] = field(default_factory=dict)
     tamper: dict[str, bytes] = field(default_factory=dict)
@@ -147,9 +150,9 @@ def uv_wheel() -> tuple[str, bytes]:
 
         uv = find_uv_bin()
     except (ImportError, FileNotFoundError):
-        found = shutil.which("uv")
-        if found is None:
-            pytest.skip("there is no uv to test with")
-        uv = found
+        command = shutil.which("uv")
+        if command is None:
+            pytest.skip("uv is not installed")
+        uv = command
     tag = f"py3-none-manylinux_2_17_{platform.machine()}"
     return make_wheel("uv", "0.0.1", {"uv-0.0.1.data/scripts/uv": Path(uv).read_bytes()}, tag=tag)

@@ -1,3 +1,5 @@
+"""Builds of real hub environments from a small index that misbehaves on demand."""
+
 from __future__ import annotations
 
 import io
@@ -22,7 +24,7 @@ from tests.installer.conftest import CHECKOUT, FakeIndex, make_wheel
 from tljh.base.errors import TljhError
 from tljh.base.package_indexes import Sources
 
-# Stands for tljh.operations.hub_packages: what config.yaml and plugins ask for, one spec a line.
+# A stub of tljh.operations.hub_packages, which prints what config.yaml and plugins ask for.
 PACKAGES = b"""
 import os, pathlib, sys
 file = pathlib.Path(os.environ["TLJH_INSTALL_PREFIX"]) / "specs"
@@ -46,7 +48,7 @@ TLJH = make_wheel(
 
 @dataclass
 class Workshop:
-    """A builder in a temporary place, with the index that it reads."""
+    """A builder in a temporary directory, with the index that it reads."""
 
     index: FakeIndex
     root: Path
@@ -74,11 +76,12 @@ class Workshop:
         return replace(builder, **changes)  # type: ignore[arg-type]
 
     def use(self, path: Path) -> None:
-        """Flip the link, as `tljh install` does."""
+        """Point the link `hub` at the environment, as `tljh install` does."""
         (self.prefix / "hub").unlink(missing_ok=True)
         (self.prefix / "hub").symlink_to(path)
 
-    def left(self) -> list[str]:
+    def names(self) -> list[str]:
+        """Return everything in versions/."""
         return sorted(path.name for path in self.versions.glob("*"))
 
 
@@ -106,7 +109,7 @@ def imports(path: Path, code: str) -> bool:
 def test_an_environment_has_what_is_locked_and_tljh_and_its_own_builder(workshop: Workshop) -> None:
     hub = workshop.builder().build([])
     assert hub.built
-    assert workshop.left() == [hub.path.name]
+    assert workshop.names() == [hub.path.name]
     assert imports(hub.path, "import tljh, tiny; assert tiny.value == 1")
     assert (hub.path / "bin" / "uv").exists()
     assert (hub.path / "share" / "tljh" / "bootstrap.py").read_text() == "# bootstrap\n"
@@ -116,7 +119,7 @@ def test_an_environment_has_what_is_locked_and_tljh_and_its_own_builder(workshop
     assert stamp.spec == hub.spec
 
 
-def test_building_again_finds_it_and_asks_no_index(workshop: Workshop) -> None:
+def test_a_second_build_finds_the_environment_and_asks_no_index(workshop: Workshop) -> None:
     first = workshop.builder().build([])
     workshop.use(first.path)
     workshop.index.asked.clear()
@@ -125,25 +128,25 @@ def test_building_again_finds_it_and_asks_no_index(workshop: Workshop) -> None:
     assert workshop.index.asked == []
 
 
-def test_a_finished_environment_that_nobody_uses_yet_is_found_too(workshop: Workshop) -> None:
+def test_a_finished_environment_that_is_not_used_yet_is_found_too(workshop: Workshop) -> None:
     first = workshop.builder().build([])
     assert workshop.builder().build([]).path == first.path
 
 
-def test_an_unfinished_environment_is_removed_and_built_anew(workshop: Workshop) -> None:
+def test_an_unfinished_environment_is_removed_and_built_again(workshop: Workshop) -> None:
     first = workshop.builder().build([])
     (first.path / STAMP).unlink()
     (workshop.versions / "hub-other").mkdir()
     again = workshop.builder().build([])
     assert again.built
-    assert workshop.left() == [first.path.name]
+    assert workshop.names() == [first.path.name]
 
 
-def test_a_tampered_package_stops_it_and_leaves_nothing(workshop: Workshop) -> None:
+def test_a_tampered_package_stops_the_build_and_leaves_nothing(workshop: Workshop) -> None:
     workshop.index.tamper[TINY[0]] = EVIL
     with pytest.raises(TljhError, match="not the file that was locked"):
         workshop.builder().build([])
-    assert workshop.left() == []
+    assert workshop.names() == []
     workshop.index.tamper.clear()
     assert workshop.builder().build([]).built
 
@@ -152,33 +155,33 @@ def test_a_tampered_uv_is_never_run(workshop: Workshop, uv_wheel: tuple[str, byt
     workshop.index.tamper[uv_wheel[0]] = EVIL
     with pytest.raises(TljhError, match="not the file that was locked"):
         workshop.builder().build([])
-    assert workshop.left() == []
+    assert workshop.names() == []
 
 
 def test_a_tampered_copy_of_uv_in_the_cache_is_not_used(workshop: Workshop) -> None:
     workshop.builder().build([])
-    (kept,) = (workshop.root / "cache").glob("uv-*.whl")
-    good = kept.read_bytes()
-    kept.write_bytes(b"#!/bin/sh\nfalse\n")
+    (cached,) = (workshop.root / "cache").glob("uv-*.whl")
+    good = cached.read_bytes()
+    cached.write_bytes(b"#!/bin/sh\nfalse\n")
     workshop.builder(versions=workshop.root / "elsewhere").build([])
-    assert kept.read_bytes() == good
+    assert cached.read_bytes() == good
 
 
-@pytest.mark.parametrize("what", ["broken", "cut"])
+@pytest.mark.parametrize("fault", ["broken", "cut"])
 def test_an_index_that_fails_half_way_is_named_and_leaves_nothing(
-    workshop: Workshop, what: str
+    workshop: Workshop, fault: str
 ) -> None:
-    getattr(workshop.index, what).add(TINY[0])
+    getattr(workshop.index, fault).add(TINY[0])
     with pytest.raises(TljhError) as failed:
         workshop.builder().build([])
     assert "127.0.0.1" in str(failed.value)
     assert "PIP_INDEX_URL" in str(failed.value)
-    assert workshop.left() == []
-    getattr(workshop.index, what).clear()
+    assert workshop.names() == []
+    getattr(workshop.index, fault).clear()
     assert workshop.builder().build([]).built
 
 
-def test_plugins_come_along_and_locked_versions_stay(workshop: Workshop) -> None:
+def test_plugins_are_installed_and_locked_versions_stay(workshop: Workshop) -> None:
     hub = workshop.builder().build(["plugin"])
     assert imports(hub.path, "import plugin, tiny; assert tiny.value == 1")
     assert hub.spec.specs == ("plugin",)
@@ -189,10 +192,10 @@ def test_a_plugin_that_needs_another_version_than_the_locked_is_refused(workshop
         workshop.builder().build(["greedy"])
     assert "greedy" in refused.value.findings[0].what
     assert "tiny" in str(refused.value.findings[0].why)
-    assert workshop.left() == []
+    assert workshop.names() == []
 
 
-def test_what_admins_added_comes_along_when_it_is_rebuilt(workshop: Workshop) -> None:
+def test_a_rebuilt_environment_keeps_what_admins_added(workshop: Workshop) -> None:
     first = workshop.builder().build([])
     workshop.use(first.path)
     (workshop.prefix / "specs").write_text("plugin==2.0\n")
@@ -212,7 +215,7 @@ def test_what_a_new_plugin_asks_for_is_installed_in_the_same_build(workshop: Wor
     assert imports(hub.path, "import plugin")
 
 
-def test_an_environment_whose_python_is_gone_is_rebuilt_with_what_it_had(
+def test_an_environment_whose_python_is_gone_is_rebuilt_with_its_packages(
     workshop: Workshop,
 ) -> None:
     first = workshop.builder().build(["plugin"])
@@ -225,7 +228,7 @@ def test_an_environment_whose_python_is_gone_is_rebuilt_with_what_it_had(
     assert imports(second.path, "import plugin")
 
 
-def test_another_python_of_the_system_means_another_environment(workshop: Workshop) -> None:
+def test_another_python_of_the_system_gives_another_environment(workshop: Workshop) -> None:
     builder = workshop.builder()
     other = replace(builder.python, path="/usr/bin/python3.99", tag="cpython-399")
     assert builder.spec_with([]).digest != replace(builder, python=other).spec_with([]).digest
@@ -245,7 +248,7 @@ def test_pythonpath_of_the_caller_does_not_leak_in(workshop: Workshop, tmp_path:
 
 
 def test_killed_at_any_moment_the_next_run_converges(workshop: Workshop, tmp_path: Path) -> None:
-    """SIGKILL for the builder's process only: what it started has to die with it."""
+    """SIGKILL for the builder's process only: its child processes have to end with it."""
     lock = tmp_path / "hub.lock"
     lock.write_text(workshop.payload.lock)
     wheel = tmp_path / TLJH[0]
@@ -261,7 +264,7 @@ from tljh_installer.environment import Builder
 from tljh_installer.facts import find_python
 from tljh_installer.index import PackagePages
 from tljh_installer.release import Payload
-from tljh.sources import Sources
+from tljh.base.package_indexes import Sources
 from tljh_installer.steps import Steps
 from tljh_installer.wheel import Wheel
 wheel = Wheel({TLJH[0]!r}, Path({str(wheel)!r}).read_bytes())
@@ -277,7 +280,7 @@ Builder(Steps(io.StringIO()), payload, PackagePages(Sources(index={workshop.inde
             [sys.executable, script], env=dict(workshop.environ), stdout=subprocess.PIPE
         )
         assert process.stdout is not None
-        process.stdout.readline()
+        assert process.stdout.readline() == b"ready\n"
         try:
             process.wait(delay_s)
         except subprocess.TimeoutExpired:
@@ -288,11 +291,11 @@ Builder(Steps(io.StringIO()), payload, PackagePages(Sources(index={workshop.inde
         for path in finished:
             assert imports(path, "import tljh, tiny")
     hub = workshop.builder().build([])
-    assert workshop.left() == [hub.path.name]
+    assert workshop.names() == [hub.path.name]
     assert imports(hub.path, "import tljh, tiny")
 
 
-def test_byte_code_is_there_when_an_environment_is_finished(workshop: Workshop) -> None:
+def test_a_finished_environment_has_byte_code(workshop: Workshop) -> None:
     script = CHECKOUT / "tljh" / "conda" / "worker" / "bytecode.py"
     wheel = make_wheel(
         "tljh",
@@ -303,11 +306,11 @@ def test_byte_code_is_there_when_an_environment_is_finished(workshop: Workshop) 
             "tljh/conda/worker/bytecode.py": script.read_bytes(),
         },
     )
-    built = workshop.builder(payload=replace(workshop.payload, wheel=Wheel(*wheel))).build([])
-    assert list(built.path.glob("lib/python3*/site-packages/__pycache__/tiny.*.pyc"))
+    hub = workshop.builder(payload=replace(workshop.payload, wheel=Wheel(*wheel))).build([])
+    assert list(hub.path.glob("lib/python3*/site-packages/__pycache__/tiny.*.pyc"))
 
 
-def test_told_what_to_add_it_does_not_ask_the_configuration(workshop: Workshop) -> None:
+def test_a_build_with_explicit_specs_does_not_ask_the_configuration(workshop: Workshop) -> None:
     """A rollback builds for a configuration that is not the one on disk."""
     first = workshop.builder().build([])
     workshop.use(first.path)
@@ -315,7 +318,7 @@ def test_told_what_to_add_it_does_not_ask_the_configuration(workshop: Workshop) 
     assert workshop.builder().build([], specs=[]).spec.specs == ()
 
 
-def test_two_builds_at_once_make_one_environment(workshop: Workshop) -> None:
+def test_two_builds_at_the_same_time_make_one_environment(workshop: Workshop) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(2) as pool:
@@ -330,9 +333,9 @@ def test_the_internal_mode_answers_in_json(
     from tljh_installer import rebuild
 
     builder = workshop.builder()
-    question = json.dumps({"prefix": str(workshop.prefix), "specs": ["plugin"], "env": {}})
-    code = rebuild.rebuild(question, workshop.payload, builder.pages, workshop.environ)
-    told = json.loads(capsys.readouterr().out)
+    request = json.dumps({"prefix": str(workshop.prefix), "specs": ["plugin"], "env": {}})
+    code = rebuild.rebuild(request, workshop.payload, builder.pages, workshop.environ)
+    answer = json.loads(capsys.readouterr().out)
     assert code == 0
-    assert told["built"] is True
-    assert imports(Path(told["environment"]), "import plugin")
+    assert answer["built"] is True
+    assert imports(Path(answer["environment"]), "import plugin")

@@ -1,3 +1,5 @@
+"""Facts about the machine that the preflight judges."""
+
 from __future__ import annotations
 
 import os
@@ -24,9 +26,9 @@ def test_a_listener_is_found_with_its_process() -> None:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         port = listening.getsockname()[1]
-        (found,) = read_listeners([port])
-    assert (found.port, found.pid, found.is_ours) == (port, os.getpid(), False)
-    assert found.process
+        (listener,) = read_listeners([port])
+    assert (listener.port, listener.pid, listener.is_ours) == (port, os.getpid(), False)
+    assert listener.process
 
 
 def test_os_release_is_read_with_and_without_quotes() -> None:
@@ -50,20 +52,20 @@ def test_our_own_installation_is_recognised(tmp_path: Path) -> None:
     assert read_previous(tmp_path)[0] == "ours"
 
 
-def test_what_a_killed_first_run_left_is_taken_up(tmp_path: Path) -> None:
+def test_what_a_killed_first_run_left_is_an_unfinished_install(tmp_path: Path) -> None:
     (tmp_path / "versions" / "hub-0123").mkdir(parents=True)
     (tmp_path / "installer.log").touch()
     assert read_previous(tmp_path)[0] == "unfinished"
 
 
-@pytest.mark.parametrize("left", ["state/jupyterhub.sqlite", "config/config.yaml"])
-def test_people_and_settings_without_their_hub_are_no_unfinished_install(
-    tmp_path: Path, left: str
+@pytest.mark.parametrize("file", ["state/jupyterhub.sqlite", "config/config.yaml"])
+def test_users_and_settings_without_their_hub_are_no_unfinished_install(
+    tmp_path: Path, file: str
 ) -> None:
     for name in ("state", "config", "versions"):
         (tmp_path / name).mkdir()
     assert read_previous(tmp_path)[0] == "unfinished"
-    (tmp_path / left).touch()
+    (tmp_path / file).touch()
     assert read_previous(tmp_path)[0] == "tljh"
 
 
@@ -79,25 +81,25 @@ def test_an_old_littlest_jupyterhub_without_metadata_is_recognised(tmp_path: Pat
     assert read_previous(tmp_path) == ("tljh", "")
 
 
-def test_any_other_directory_is_somebody_elses(tmp_path: Path) -> None:
+def test_any_other_directory_is_foreign(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     assert read_previous(tmp_path) == ("foreign", "photos")
 
 
-def test_a_file_in_place_of_the_prefix_is_somebody_elses(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_prefix_is_foreign(tmp_path: Path) -> None:
     (tmp_path / "tljh").touch()
     assert read_previous(tmp_path / "tljh")[0] == "foreign"
 
 
-def test_free_space_is_told_once_for_each_file_system(tmp_path: Path) -> None:
-    found = read_free_bytes([tmp_path / "a" / "b", tmp_path])
-    assert list(found) == [str(tmp_path / "a" / "b")]
+def test_free_space_is_reported_once_for_each_file_system(tmp_path: Path) -> None:
+    free = read_free_bytes([tmp_path / "a" / "b", tmp_path])
+    assert list(free) == [str(tmp_path / "a" / "b")]
 
 
-def test_the_python_underneath_is_a_real_path_of_a_new_enough_version() -> None:
-    found = find_python()
-    assert not Path(found.path).is_symlink()
-    assert found.version >= (3, 10)
+def test_the_python_is_a_real_path_of_a_new_enough_version() -> None:
+    python = find_python()
+    assert not Path(python.path).is_symlink()
+    assert python.version >= (3, 10)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+"""Downloads of locked wheels, also from an index that misbehaves."""
+
 from __future__ import annotations
 
 import json
@@ -58,7 +60,7 @@ def test_a_lock_is_read_with_markers_and_hashes() -> None:
         ("uv-1.0.tar.gz", False),
     ],
 )
-def test_the_wheel_for_this_kind_of_machine_is_chosen(name: str, is_fitting: bool) -> None:
+def test_the_wheel_for_this_architecture_is_chosen(name: str, is_fitting: bool) -> None:
     assert fits(name, LOCKED, "x86_64") is is_fitting
 
 
@@ -75,7 +77,7 @@ def test_both_formats_of_an_index_give_the_same_files() -> None:
     assert from_html[0].url == f"https://mirror/f/{NAME}"
 
 
-def test_a_page_that_is_no_json_is_an_error_of_the_index() -> None:
+def test_a_page_that_is_not_json_is_an_error_of_the_index() -> None:
     with pytest.raises(FetchError, match="cannot be read"):
         parse_index_page("https://m/simple/uv/", "application/json", b"<html>login</html>")
 
@@ -102,14 +104,14 @@ def test_a_download_that_is_cut_every_time_names_the_host(index: FakeIndex) -> N
     assert "PIP_INDEX_URL" in str(failed.value)
 
 
-def test_a_server_error_is_tried_again_and_then_told(index: FakeIndex) -> None:
+def test_a_server_error_is_tried_again_and_then_reported(index: FakeIndex) -> None:
     index.is_down = True
     problems = pages(index.url).problems("uv")
     assert problems == {f"{index.url}/uv/": "answered 500 Internal Server Error"}
     assert len(index.asked) == 3
 
 
-def test_a_file_that_is_not_there_is_not_asked_for_again(index: FakeIndex) -> None:
+def test_a_missing_page_is_not_tried_again(index: FakeIndex) -> None:
     assert "404" in pages(index.url).problems("uv")[f"{index.url}/uv/"]
     assert len(index.asked) == 1
 
@@ -133,8 +135,8 @@ def test_an_index_that_cannot_be_reached_is_named() -> None:
 
 def test_find_links_in_a_directory_serve_as_well(tmp_path, index: FakeIndex) -> None:
     (tmp_path / NAME).write_bytes(DATA)
-    found = PackagePages(Sources(index=None, find_links=(str(tmp_path),)))
-    assert download_locked(found, LOCKED, "x86_64") == DATA
+    links = PackagePages(Sources(index=None, find_links=(str(tmp_path),)))
+    assert download_locked(links, LOCKED, "x86_64") == DATA
 
 
 def test_an_index_on_disk_serves_as_well(tmp_path) -> None:
@@ -171,6 +173,6 @@ def test_a_redirect_to_a_file_of_this_machine_is_refused(index: FakeIndex) -> No
 
 def test_the_clock_of_the_server_is_noted(index: FakeIndex) -> None:
     index.files[NAME] = DATA
-    found = pages(index.url)
-    found.problems("uv")
-    assert abs(found.offsets_s[0]) < 5
+    index_pages = pages(index.url)
+    index_pages.problems("uv")
+    assert abs(index_pages.offsets_s[0]) < 5

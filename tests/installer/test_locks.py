@@ -1,3 +1,5 @@
+"""The lock of all installers, and those of other package managers."""
+
 from __future__ import annotations
 
 import fcntl
@@ -6,6 +8,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,21 +34,21 @@ sys.stdin.read()
 """
 
 
-def holder(path: Path) -> subprocess.Popen[str]:
-    """A process that holds a record lock on `path`, as dpkg does."""
-    process = subprocess.Popen(
+@contextmanager
+def record_lock(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Hold a record lock on `path` in another process, as dpkg does."""
+    with subprocess.Popen(
         [sys.executable, "-c", HOLD, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
-    return process
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.communicate()
 
 
-def release(process: subprocess.Popen[str]) -> None:
-    process.communicate()
-
-
-def test_a_second_installer_is_told_who_runs_and_leaves_with_4(tmp_path: Path) -> None:
+def test_a_second_installer_names_the_first_and_ends_with_4(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with run_lock(path):
         with pytest.raises(TljhError) as refused, run_lock(path):
@@ -67,7 +72,7 @@ def test_children_do_not_inherit_the_lock(tmp_path: Path) -> None:
         child.wait()
 
 
-def test_a_lock_that_was_taken_on_a_removed_file_holds_nobody_off(tmp_path: Path) -> None:
+def test_a_lock_on_a_removed_file_excludes_no_installer(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with path.open("w") as old:
         fcntl.flock(old, fcntl.LOCK_EX)
@@ -83,39 +88,39 @@ def test_the_lock_follows_no_link(tmp_path: Path) -> None:
     assert not (tmp_path / "victim").exists()
 
 
-def test_who_holds_a_package_managers_lock_is_found(tmp_path: Path) -> None:
+def test_the_holder_of_a_package_managers_lock_is_found(tmp_path: Path) -> None:
     path = tmp_path / "lock-frontend"
     assert record_lock_holder(path) is None
     path.touch()
     assert record_lock_holder(path) is None
-    process = holder(path)
-    assert record_lock_holder(path) == process.pid
-    release(process)
+    with record_lock(path) as process:
+        assert record_lock_holder(path) == process.pid
     assert record_lock_holder(path) is None
 
 
 def test_a_held_lock_is_waited_for_with_a_message(tmp_path: Path) -> None:
     path = tmp_path / "lock-frontend"
-    process = holder(path)
     out = io.StringIO()
     waiter = threading.Thread(
-        target=wait_for_dpkg, args=(Steps(out),), kwargs={"locks": (path,), "poll_s": 0.01}
+        target=wait_for_dpkg,
+        args=(Steps(out),),
+        kwargs={"locks": (path,), "poll_s": 0.01, "deadline_s": 30},
     )
-    waiter.start()
-    while "waiting for" not in out.getvalue():
-        waiter.join(0.01)
-    release(process)
-    waiter.join(10)
+    with record_lock(path) as process:
+        waiter.start()
+        deadline_s = time.monotonic() + 30
+        while "waiting for" not in out.getvalue():
+            assert time.monotonic() < deadline_s
+            waiter.join(0.01)
+    waiter.join(30)
     assert not waiter.is_alive()
     assert f"(process {process.pid})" in out.getvalue()
 
 
-def test_waiting_has_an_end_that_says_who_and_what_to_do(tmp_path: Path) -> None:
+def test_waiting_has_a_deadline_and_the_error_names_the_holder_and_a_fix(tmp_path: Path) -> None:
     path = tmp_path / "lock-frontend"
-    process = holder(path)
-    with pytest.raises(TljhError) as failed:
+    with record_lock(path) as process, pytest.raises(TljhError) as failed:
         wait_for_dpkg(Steps(io.StringIO()), locks=(path,), deadline_s=0.05, poll_s=0.01)
-    release(process)
     assert str(process.pid) in str(failed.value)
     assert failed.value.findings[0].fix
 
@@ -127,15 +132,15 @@ def test_an_interrupted_dpkg_is_recognised(tmp_path: Path) -> None:
     assert dpkg_was_interrupted(tmp_path)
 
 
-def test_lists_and_packages_are_fetched_meanwhile_and_a_mirror_that_fails_stops_nothing(
+def test_lists_and_packages_are_downloaded_in_the_background_and_a_failure_is_ignored(
     tmp_path: Path,
 ) -> None:
     apt_get = tmp_path / "apt-get"
-    apt_get.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nexit 100\n')
+    apt_get.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\nexit 100\n')
     apt_get.chmod(0o755)
     steps = Steps(io.StringIO())
     with downloading_packages(steps, {"PATH": f"{tmp_path}:/usr/bin:/bin"}):
         pass
-    update, install = (tmp_path / "asked").read_text().splitlines()
+    update, install = (tmp_path / "calls").read_text().splitlines()
     assert update == "-q update"
     assert "--download-only install sudo git" in install

@@ -1,3 +1,5 @@
+"""A run of the bootstrap with stubs of the build and of `tljh install`."""
+
 from __future__ import annotations
 
 import json
@@ -11,17 +13,17 @@ from tljh_installer.environment import Builder, EnvironmentSpec, HubEnvironment
 from tljh_installer.facts import MachineFacts
 
 FINE = MachineFacts(free_bytes={"/opt/tljh": 20 << 30})
-# Stands for the new environment's python: notes what it was told, and ends as it is told.
+# A stub of the new environment's Python: records its arguments and input, ends with a given code.
 PYTHON = """#!/bin/sh
 echo "$@" > {root}/arguments
-cat > {root}/given
+cat > {root}/answers
 exit $(cat {root}/code)
 """
 
 
 @pytest.fixture
 def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine that qualifies, on which building is quick and `tljh install` a stand-in."""
+    """A machine that qualifies, with stubs of the build and of `tljh install`."""
     monkeypatch.setenv("TLJH_INSTALL_PREFIX", str(tmp_path / "opt"))
     monkeypatch.setattr(bootstrap, "run_lock", lambda: machine_lock(tmp_path))
     monkeypatch.setattr(bootstrap, "prepare_dpkg", lambda steps, environ: None)
@@ -49,9 +51,9 @@ def machine_lock(directory: Path):
 
 def test_the_new_environment_gets_the_answers_and_no_secret_in_its_arguments(prefix: Path) -> None:
     assert bootstrap.main(["--admin", "ada:hunter22"], None) == 0
-    given = json.loads((prefix.parent / "given").read_text())
-    assert given["admins"] == ["ada:hunter22"]
-    assert given["hub_environment"] == str(prefix / "versions" / "hub-0")
+    answers = json.loads((prefix.parent / "answers").read_text())
+    assert answers["admins"] == ["ada:hunter22"]
+    assert answers["hub_environment"] == str(prefix / "versions" / "hub-0")
     assert (prefix.parent / "arguments").read_text() == "-I -m tljh install --answers -\n"
     log = (prefix / "installer.log").read_text()
     assert "hunter22" not in log
@@ -62,9 +64,9 @@ def test_a_password_on_the_command_line_is_warned_about(
     prefix: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bootstrap.main(["--admin", "ada:hunter22"], None)
-    told = capsys.readouterr().out
-    assert "visible" in told
-    assert "hunter22" not in told
+    output = capsys.readouterr().out
+    assert "visible" in output
+    assert "hunter22" not in output
 
 
 @pytest.mark.parametrize("code", [1, 4])
@@ -76,7 +78,7 @@ def test_a_failed_install_leaves_only_the_log_and_passes_its_code_on(
     assert [path.name for path in prefix.iterdir()] == ["installer.log"]
 
 
-def test_an_environment_that_came_to_be_used_stays_after_a_failure(
+def test_an_environment_that_is_used_already_stays_after_a_failure(
     prefix: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prefix.mkdir()
@@ -103,21 +105,21 @@ def test_refusals_come_as_json_for_programs(
     facts = MachineFacts(os_id="arch")
     monkeypatch.setattr(machine, "read_local", lambda prefix, ports: facts)
     assert bootstrap.main(["--json"], None) == 3
-    told = json.loads(capsys.readouterr().out)
-    assert "not supported" in told["errors"][0]["what"]
+    output = json.loads(capsys.readouterr().out)
+    assert "not supported" in output["errors"][0]["what"]
 
 
 def test_a_plan_leaves_nothing_behind(prefix: Path) -> None:
     before = {path.name for path in prefix.parent.iterdir()}
     assert bootstrap.main(["--plan", "--admin", "ada"], None) == 0
-    given = json.loads((prefix.parent / "given").read_text())
-    assert given["plan"] is True
-    assert not Path(given["hub_environment"]).exists()
-    after = {path.name for path in prefix.parent.iterdir()} - {"given", "arguments"}
+    answers = json.loads((prefix.parent / "answers").read_text())
+    assert answers["plan"] is True
+    assert not Path(answers["hub_environment"]).exists()
+    after = {path.name for path in prefix.parent.iterdir()} - {"answers", "arguments"}
     assert after == before
 
 
-def test_a_second_installer_leaves_with_4(prefix: Path) -> None:
+def test_a_second_installer_ends_with_4(prefix: Path) -> None:
     with machine_lock(prefix.parent):
         assert bootstrap.main(["--admin", "ada"], None) == 4
     assert not prefix.exists()
@@ -135,7 +137,7 @@ def test_a_first_run_that_fails_while_building_leaves_only_the_log(
     assert "no space left" in capsys.readouterr().err
 
 
-def test_being_asked_to_stop_unwinds(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_removes_what_was_begun(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import os
     import signal
 

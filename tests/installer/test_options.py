@@ -1,3 +1,5 @@
+"""The command line of the bootstrap."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -21,7 +23,7 @@ def test_admins_and_plugins_may_be_repeated_and_listed() -> None:
     assert options.passwords == ("pw",)
 
 
-def test_names_of_administrators_are_those_that_the_hub_knows_them_by() -> None:
+def test_names_of_admins_are_in_lower_case_as_in_the_hub() -> None:
     assert parsed("--admin", "Ada", "BOB:Secret").admins == ("ada", "bob:Secret")
 
 
@@ -75,7 +77,7 @@ def test_channels_come_from_the_option_then_the_environment_then_conda_forge() -
         ["stray"],
     ],
 )
-def test_usage_errors_leave_with_2(arguments: list[str]) -> None:
+def test_usage_errors_end_with_2(arguments: list[str]) -> None:
     with pytest.raises(TljhError) as refused:
         parsed(*arguments)
     assert refused.value.exit_code == 2
@@ -99,7 +101,7 @@ def test_a_version_that_it_does_not_carry_is_a_usage_error() -> None:
         ([], {"TLJH_INSTALL_PREFIX": "/"}, "TLJH_INSTALL_PREFIX"),
     ],
 )
-def test_what_cannot_be_is_a_usage_error_that_names_it(
+def test_an_impossible_value_is_a_usage_error_that_names_it(
     arguments: list[str], environ: dict[str, str], word: str
 ) -> None:
     with pytest.raises(TljhError) as refused:
@@ -108,20 +110,22 @@ def test_what_cannot_be_is_a_usage_error_that_names_it(
     assert word in str(refused.value)
 
 
-def test_version_tells_which_and_where_others_come_from(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_printed_and_how_to_get_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(SystemExit) as stopped:
         parsed("--version")
     assert stopped.value.code == 0
-    told = capsys.readouterr().out
-    assert "1.2.3" in told
-    assert "to install another version" in told
+    output = capsys.readouterr().out
+    assert "1.2.3" in output
+    assert "to install another version" in output
 
 
 def test_the_version_that_it_carries_may_be_asked_for() -> None:
     assert parsed("--version", "1.2.3", "--admin", "ada").admins == ("ada",)
 
 
-def test_what_was_needed_to_reach_an_index_is_kept_and_nothing_else() -> None:
+def test_only_variables_for_reaching_an_index_are_kept() -> None:
     kept = kept_environment(
         {
             "PIP_INDEX_URL": "https://mirror/simple",
@@ -136,10 +140,10 @@ def test_what_was_needed_to_reach_an_index_is_kept_and_nothing_else() -> None:
     assert sorted(kept) == ["HTTPS_PROXY", "PIP_INDEX_URL", "SSL_CERT_FILE", "UV_DEFAULT_INDEX"]
 
 
-def test_answers_hold_what_tljh_install_reads() -> None:
+def test_answers_have_what_tljh_install_reads() -> None:
     options = parsed("--admin", "ada:pw", "--http-port", "8080", "--yes", PIP_CERT="/ca.pem")
-    given = answers(options, Path("/opt/tljh/versions/hub-1"), 7)
-    assert given == {
+    answered = answers(options, Path("/opt/tljh/versions/hub-1"), 7)
+    assert answered == {
         "admins": ["ada:pw"],
         "plugins": [],
         "user_requirements": None,

@@ -1,3 +1,5 @@
+"""The check whether a machine qualifies."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -62,27 +64,27 @@ def test_each_refusal_names_what_is_wrong_and_has_a_fix(facts: MachineFacts, wor
     assert finding.fix
 
 
-def test_a_certificate_that_is_not_valid_at_this_time_makes_the_clock_suspect() -> None:
+def test_a_certificate_that_is_not_valid_yet_raises_doubts_about_the_clock() -> None:
     reason = "certificate verify failed: certificate is not yet valid"
     facts = replace(FINE, index_problems={"https://m.example/simple": reason})
     assert "the clock of this machine may be wrong" in whats(facts)
 
 
-def test_everything_that_is_wrong_is_told_at_once() -> None:
+def test_all_reasons_are_reported_at_once() -> None:
     facts = replace(
         FINE, os_id="arch", uid=1000, memory_bytes=1, listeners=(Listener(443, "nginx", 1),)
     )
     assert len(whats(facts)) == 4
 
 
-def test_a_held_port_is_refused_with_the_option_that_chooses_another() -> None:
+def test_a_used_port_is_refused_with_the_option_to_choose_another() -> None:
     facts = replace(FINE, listeners=(Listener(80, "nginx", 612), Listener(443, "nginx", 612)))
     fixes = [str(finding.fix) for finding in refusals(facts, PLAIN)]
     assert "--http-port" in fixes[0]
     assert "--https-port" in fixes[1]
 
 
-def test_chosen_ports_are_checked_instead_of_the_usual_ones() -> None:
+def test_chosen_ports_are_checked_instead_of_the_defaults() -> None:
     facts = replace(FINE, listeners=(Listener(80, "nginx", 612), Listener(8080, "java", 5)))
     assert whats(facts, Options(http_port=8000)) == []
     assert len(whats(facts, Options(http_port=8080))) == 1
@@ -95,7 +97,7 @@ def test_ports_of_our_own_services_are_fine_on_a_second_run() -> None:
     assert whats(facts, Options(http_port=80)) == []
 
 
-def test_a_second_run_needs_less_room_than_the_first() -> None:
+def test_a_second_run_needs_less_disk_space_than_the_first() -> None:
     facts = replace(FINE, free_bytes={"/opt/tljh": 2 << 30})
     assert len(whats(facts)) == 1
     assert whats(replace(facts, previous="ours")) == []

@@ -1,3 +1,5 @@
+"""The single file of a release: complete, cut off, and on an old Python."""
+
 from __future__ import annotations
 
 import ast
@@ -28,13 +30,13 @@ def text(payload: Payload) -> str:
 
 
 def calls_when_run(source: str) -> list[str]:
-    """Names of the functions of `source` that run when it does; none where it cannot compile."""
-    called: list[str] = []
+    """Return the functions of `source` that it calls when run; empty if it does not compile."""
+    calls: list[str] = []
 
     def note(frame: FrameType, event: str, argument: Any) -> None:
         code = frame.f_code
         if event == "call" and code.co_filename == "<cut>" and code.co_name != "<module>":
-            called.append(code.co_name)
+            calls.append(code.co_name)
             raise SystemExit
 
     try:
@@ -48,23 +50,23 @@ def calls_when_run(source: str) -> list[str]:
         pass
     finally:
         sys.setprofile(None)
-    return called
+    return calls
 
 
-def test_the_whole_of_it_runs(text: str) -> None:
+def test_a_complete_release_runs(text: str) -> None:
     assert calls_when_run(text) == ["start"]
     assert calls_when_run(text.rstrip("\n")) == ["start"]
 
 
-def test_cut_off_anywhere_it_does_nothing_at_all(text: str) -> None:
-    """Every byte of the code before the payload and of the end, and samples of the payload."""
+def test_a_release_that_is_cut_off_anywhere_does_nothing(text: str) -> None:
+    """At every byte before the payload and at the end, and at samples of the payload."""
     begin = text.index('start("""')
     near = [*range(begin + 200), *range(len(text) - 200, len(text) - 1)]
     far = range(begin + 200, len(text) - 200, max(1, len(text) // 40))
     assert [cut for cut in (*near, *far) if calls_when_run(text[:cut])] == []
 
 
-def test_cut_off_inside_the_payload_python_itself_says_so(text: str, tmp_path: Path) -> None:
+def test_python_reports_a_release_that_is_cut_off_in_its_payload(text: str, tmp_path: Path) -> None:
     cut = text[: len(text) // 2]
     ended = subprocess.run(
         [sys.executable, "-", "--version"], input=cut, capture_output=True, text=True, cwd=tmp_path
@@ -92,7 +94,7 @@ def test_a_release_runs_from_standard_input_without_a_checkout(text: str, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_release_can_write_itself_down_again(text: str, tmp_path: Path) -> None:
+def test_a_release_can_reproduce_itself(text: str, tmp_path: Path) -> None:
     (tmp_path / "bootstrap.py").write_text(text)
     script = (
         "import sys; sys.path.insert(0, '.'); import bootstrap, ast\n"
@@ -109,7 +111,7 @@ def test_a_release_can_write_itself_down_again(text: str, tmp_path: Path) -> Non
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_old_pythons_can_read_it_as_far_as_the_message(text: str) -> None:
+def test_old_pythons_can_parse_a_release(text: str) -> None:
     ast.parse(text, feature_version=(3, 8))
 
 
@@ -122,9 +124,9 @@ def test_an_old_python_is_refused_with_the_fix(
     with pytest.raises(SystemExit) as stopped:
         names["start"]("")
     assert stopped.value.code == 3
-    told = capsys.readouterr().err
-    assert "Python 3.10 or newer is needed, this is Python 3.8" in told
-    assert "fix:" in told
+    output = capsys.readouterr().err
+    assert "Python 3.10 or newer is needed, this is Python 3.8" in output
+    assert "fix:" in output
 
 
 def test_a_read_only_checkout_is_left_as_it_was(tmp_path: Path) -> None:
@@ -152,11 +154,11 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
     assert "prefers-color-scheme: dark" in html
 
 
-def test_all_that_the_installer_shares_with_tljh_is_carried() -> None:
-    used = {
+def test_a_release_has_all_modules_that_the_installer_shares_with_tljh() -> None:
+    imported = {
         node.module
         for path in (CHECKOUT / "installer" / "tljh_installer").glob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tljh.")
     }
-    assert {name.replace(".", "/") + ".py" for name in used} <= set(release.SHARED)
+    assert {name.replace(".", "/") + ".py" for name in imported} <= set(release.SHARED)

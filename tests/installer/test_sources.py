@@ -1,3 +1,5 @@
+"""Package indexes as pip's configuration and the environment set them."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -11,16 +13,16 @@ from tljh.base.package_indexes import (
 )
 
 
-def test_without_any_setting_it_is_pypi() -> None:
+def test_the_default_index_is_pypi() -> None:
     assert sources_from({}, {}) == Sources(index="https://pypi.org/simple")
 
 
 def test_the_environment_wins_over_pips_files_and_uvs_own_over_both() -> None:
     files = {"index-url": "https://file/simple", "cert": "/file.pem", "find-links": "/a /b"}
-    found = sources_from({"PIP_INDEX_URL": "https://env/simple"}, files)
-    assert found.index == "https://env/simple"
-    assert found.certificate == "/file.pem"
-    assert found.find_links == ("/a", "/b")
+    sources = sources_from({"PIP_INDEX_URL": "https://env/simple"}, files)
+    assert sources.index == "https://env/simple"
+    assert sources.certificate == "/file.pem"
+    assert sources.find_links == ("/a", "/b")
     assert (
         sources_from({"UV_DEFAULT_INDEX": "u=https://uv/simple"}, files).index
         == "https://uv/simple"
@@ -31,11 +33,11 @@ def test_pips_files_are_read_in_pips_order(tmp_path: Path) -> None:
     first, second = tmp_path / "a.conf", tmp_path / "b.conf"
     first.write_text("[global]\nindex-url = https://one/simple\ntimeout = 60\n")
     second.write_text("[install]\nindex_url = https://two/simple\n")
-    found = read_pip_configuration([first, tmp_path / "missing.conf", second])
-    assert found == {"index-url": "https://two/simple", "timeout": "60"}
+    settings = read_pip_configuration([first, tmp_path / "missing.conf", second])
+    assert settings == {"index-url": "https://two/simple", "timeout": "60"}
 
 
-def test_an_unreadable_pip_file_is_passed_over(tmp_path: Path) -> None:
+def test_an_unreadable_pip_file_is_skipped(tmp_path: Path) -> None:
     bad = tmp_path / "bad.conf"
     bad.write_bytes(b"\xff\xfe no section")
     assert read_pip_configuration([bad]) == {}
@@ -47,12 +49,12 @@ def test_pips_files_can_be_switched_off() -> None:
 
 
 def test_no_index_leaves_find_links_only() -> None:
-    found = sources_from({"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}, {})
-    assert (found.indexes, found.find_links) == ((), ("/wheels",))
+    sources = sources_from({"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}, {})
+    assert (sources.indexes, sources.find_links) == ((), ("/wheels",))
 
 
 def test_uv_gets_what_pip_would_use() -> None:
-    found = environment_for_uv(
+    variables = environment_for_uv(
         Sources(
             index="https://mirror/simple",
             extra_indexes=("https://extra/simple",),
@@ -63,12 +65,12 @@ def test_uv_gets_what_pip_would_use() -> None:
         ),
         {},
     )
-    assert found["UV_DEFAULT_INDEX"] == "https://mirror/simple"
-    assert found["UV_INDEX"] == "https://extra/simple"
-    assert found["UV_FIND_LINKS"] == "/wheels"
-    assert found["SSL_CERT_FILE"] == "/ca.pem"
-    assert found["HTTPS_PROXY"] == "http://proxy:3128"
-    assert found["UV_INSECURE_HOST"] == "mirror"
+    assert variables["UV_DEFAULT_INDEX"] == "https://mirror/simple"
+    assert variables["UV_INDEX"] == "https://extra/simple"
+    assert variables["UV_FIND_LINKS"] == "/wheels"
+    assert variables["SSL_CERT_FILE"] == "/ca.pem"
+    assert variables["HTTPS_PROXY"] == "http://proxy:3128"
+    assert variables["UV_INSECURE_HOST"] == "mirror"
 
 
 def test_uv_trusts_what_the_machine_trusts() -> None:
@@ -76,5 +78,6 @@ def test_uv_trusts_what_the_machine_trusts() -> None:
 
 
 def test_uvs_own_variables_are_left_alone() -> None:
-    found = environment_for_uv(Sources(index="https://a/simple"), {"UV_DEFAULT_INDEX": "https://b"})
-    assert found["UV_DEFAULT_INDEX"] == "https://b"
+    environ = {"UV_DEFAULT_INDEX": "https://b"}
+    variables = environment_for_uv(Sources(index="https://a/simple"), environ)
+    assert variables["UV_DEFAULT_INDEX"] == "https://b"

