@@ -117,7 +117,7 @@ def _handler(index: FakeIndex) -> type[BaseHTTPRequestHandler]:
 
 @pytest.fixture
 def new_index() -> Iterator[object]:
-    """Starts an index with the given files."""
+    """Return a function that starts an index with the given files."""
     servers = []
 
     def start(**files: bytes) -> FakeIndex:
@@ -142,7 +142,7 @@ def index(new_index) -> FakeIndex:
 
 @pytest.fixture(scope="session")
 def uv_wheel() -> tuple[str, bytes]:
-    """The uv that runs these tests, as a wheel that an index can offer."""
+    """Return this machine's uv as a wheel that an index can offer."""
     import platform
 
     try:

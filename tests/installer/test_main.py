@@ -23,7 +23,7 @@ exit $(cat {root}/code)
 
 @pytest.fixture
 def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine that qualifies, with stubs of the build and of `tljh install`."""
+    """Return the prefix on a machine that qualifies; build and `tljh install` are stubs."""
     monkeypatch.setenv("TLJH_INSTALL_PREFIX", str(tmp_path / "opt"))
     monkeypatch.setattr(bootstrap, "run_lock", lambda: machine_lock(tmp_path))
     monkeypatch.setattr(bootstrap, "prepare_dpkg", lambda steps, environ: None)

@@ -101,8 +101,8 @@ def get(port: int, path: str, source: str = "127.0.0.1") -> tuple[int, bytes]:
 
 
 @pytest.fixture
-def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, Path]]:
-    """A page that is up, and where its events go. There is no proxy's user yet."""
+def progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, Path]]:
+    """Show a page, without a user of the proxy; return its port and its file of events."""
     monkeypatch.setattr(page, "_FAREWELL_S", 0.0)
     user = tmp_path / "proxy-uid"
     monkeypatch.setattr(
@@ -113,15 +113,15 @@ def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int
         yield port, events
 
 
-def test_the_page_is_served_and_other_addresses_say_not_yet(shown: tuple[int, Path]) -> None:
-    port, _ = shown
+def test_the_page_is_served_and_other_addresses_say_not_yet(progress: tuple[int, Path]) -> None:
+    port, _ = progress
     assert get(port, "/index.html") == (200, HTML.encode())
     assert get(port, "/")[0] == 200
     assert get(port, "/hub/login")[0] == 503
 
 
-def test_events_are_served_from_where_the_browser_left_off(shown: tuple[int, Path]) -> None:
-    port, events = shown
+def test_events_are_served_from_where_the_browser_left_off(progress: tuple[int, Path]) -> None:
+    port, events = progress
     with events.open("a") as file:
         file.write('{"event": "log", "line": "one"}\nnot json\n{"event": "log", "line": "two"}\n')
         file.write('{"event": "log", "li')
@@ -134,14 +134,14 @@ def test_events_are_served_from_where_the_browser_left_off(shown: tuple[int, Pat
     assert json.loads(get(port, "/.tljh-progress?from=junk")[1])["next"] == 3
 
 
-def test_nothing_of_the_machines_files_is_served(shown: tuple[int, Path]) -> None:
-    port, _ = shown
+def test_nothing_of_the_machines_files_is_served(progress: tuple[int, Path]) -> None:
+    port, _ = progress
     for path in ("/etc/passwd", "/../../etc/passwd", "/%2e%2e/etc/passwd", "/events.jsonl"):
         assert get(port, path) == (503, HTML.encode())
 
 
-def test_visitors_that_say_nothing_or_nonsense_hold_nobody_up(shown: tuple[int, Path]) -> None:
-    port, _ = shown
+def test_visitors_that_say_nothing_or_nonsense_hold_nobody_up(progress: tuple[int, Path]) -> None:
+    port, _ = progress
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(5)]
     silent[0].sendall(b"\x00\xff\r\n\r\n")
     assert get(port, "/")[0] == 200
@@ -150,8 +150,8 @@ def test_visitors_that_say_nothing_or_nonsense_hold_nobody_up(shown: tuple[int, 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving up rights needs root")
-def test_the_server_has_no_rights(shown: tuple[int, Path]) -> None:
-    port, _ = shown
+def test_the_server_has_no_rights(progress: tuple[int, Path]) -> None:
+    port, _ = progress
     get(port, "/")
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     statuses = [Path(f"/proc/{pid}/status").read_text() for pid in children]
@@ -278,7 +278,7 @@ def fake_proxy() -> Iterator[Callable[[int], type[FakeProxy]]]:
 
 @pytest.fixture
 def open_page() -> Iterator[Callable[..., list[str]]]:
-    """Starts the page's script, and returns the list to which a thread adds what it shows."""
+    """Return a function that runs the page's script, and returns a growing list of its texts."""
     processes, readers = [], []
 
     def start(port: int, *, speed: int) -> list[str]:
