@@ -63,7 +63,6 @@ class UserEnvironment:
 
     conda: Mapping[str, str] = field(default_factory=dict)
     distributions: Mapping[str, str] = field(default_factory=dict)
-    commands: frozenset[str] = frozenset()
     generation: int = 0
     requirements: frozenset[str] = frozenset()
 
@@ -96,7 +95,6 @@ def read_environment(host: HostReader, prefix: Path) -> UserEnvironment | None:
     return UserEnvironment(
         conda,
         python_packages,
-        frozenset(host.listdir(prefix / "bin")),
         int(marker.get("generation", 0)),
         frozenset(marker.get("requirements", ())),
     )
