@@ -34,7 +34,7 @@ def limited(host: FakeHost, text: str) -> dict[str, int | None]:
     if found is None:
         return {}
     assert isinstance(found[0], DiskLimitsChange)
-    return {name: one.limit_bytes for name, one in found[0].wanted.items()}
+    return {name: one.limit_bytes for name, one in found[0].new.items()}
 
 
 def resource(text: str) -> DiskLimits:
@@ -82,7 +82,7 @@ def test_a_file_system_that_limits_nobody_is_said_and_changes_nothing():
     config = load(b"limits: {disk: 100M}")
     assert limited(host, "limits: {disk: 100M}") == {}
     (finding,) = quota_findings(host, config, limit_policy(config, SIZE))
-    assert "limits nobody" in finding.what
+    assert "has no quotas" in finding.what
     assert finding.why == "ext4 on /dev/vda1, mounted at /"
     assert finding.fix
     assert "tune2fs -O quota" in finding.fix

@@ -24,8 +24,8 @@ def test_a_server_in_which_memory_ended_something_is_named(path, text):
     host = machine()
     host.files[Path(path)] = (FileInfo("file", 0o444, "root", "root"), text.encode())
     (finding,) = memory_findings(host)
-    assert finding.what.startswith("memory ended 2 processes in jupyter-bob.service")
-    assert finding.why == "it has no limit of its own"
+    assert finding.what.startswith("the kernel killed 2 processes of jupyter-bob.service")
+    assert finding.why == "it has no limit"
 
 
 def test_servers_that_had_enough_are_not_mentioned():

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 def isolation_findings(host: HostReader, config: Config) -> Iterator[Finding]:
-    """What is wrong with the rules; nothing where they are not wanted."""
+    """Report that users' ports are not kept apart, unless the configuration says so."""
     if not config.isolation.network:
         return
     problem = load_problem(host)
     if problem:
         yield Finding(
-            "people's ports on this machine are not kept apart",
+            "users' ports on this machine are not kept apart",
             why=problem,
             fix="a kernel with nftables and connection tracking is needed; to do without: "
             "sudo tljh-config set isolation.network false",
@@ -40,26 +40,27 @@ def isolation_findings(host: HostReader, config: Config) -> Iterator[Finding]:
         )
     elif not is_table_loaded:
         yield Finding(
-            "people's ports on this machine are not kept apart any more",
-            why="something removed the table `inet tljh` of nftables",
+            "users' ports on this machine are not kept apart any more",
+            why="another program removed the table `inet tljh` of nftables",
             fix=f"sudo systemctl restart {UNIT}",
         )
 
 
 def disk_findings(host: HostReader, config: Config, paths: Paths) -> Iterator[Finding]:
-    """Whether people can fill the file system that the hub writes its database to."""
+    """Report that users can fill the file system of the hub's database."""
     homes = config.users.home_root
-    shown = host.query(["stat", "--format=%d", str(paths.state_dir), homes])
-    devices = shown.out.split()
-    if not shown.ok or len(set(devices)) != 1 or config.limits.disk:
+    result = host.query(["stat", "--format=%d", str(paths.state_dir), homes])
+    devices = result.out.split()
+    if not result.ok or len(set(devices)) != 1 or config.limits.disk:
         return
     free = host.query(["stat", "--file-system", "--format=%f %a", str(paths.state_dir)])
+    # Blocks that are free, and free for others than root: equal without a reserve for root.
     blocks = free.out.split()
     if free.ok and len(blocks) == 2 and blocks[0] == blocks[1]:
         yield Finding(
-            f"who fills {homes} stops the hub",
-            why="its database is on the same file system, which keeps nothing back for root",
-            fix="on ext4: sudo tune2fs -m 5 DEVICE; else a file system of its own for the homes, "
+            f"a user who fills {homes} stops the hub",
+            why="its database is on the same file system, which has no reserve for root",
+            fix="on ext4: sudo tune2fs -m 5 DEVICE; else a separate file system for the homes, "
             "or quotas: tljh-config describe limits.disk",
         )
 

@@ -1,4 +1,4 @@
-"""Disk limits of people as a resource, and what to say where a file system can't hold them."""
+"""Disk limits of users as a resource, and a finding for a file system that cannot enforce them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOUNTS = Path("/proc/self/mountinfo")
 
 @dataclass(frozen=True)
 class Quota:
-    """The limit of one account on the file system of its home."""
+    """The disk limit of one account, on the file system of its home."""
 
     home: str
     uid: int
@@ -33,18 +33,18 @@ class Quota:
 
 
 def has_disk_limits(limits: LimitPolicy) -> bool:
-    """Whether anybody's disk space is limited."""
+    """Return whether any user's disk space is limited."""
     settings = limits.settings
-    own = (*settings.groups.values(), *settings.users.values())
-    return settings.disk is not None or any(one.disk is not None for one in own)
+    own_limits = (*settings.groups.values(), *settings.users.values())
+    return settings.disk is not None or any(limits.disk is not None for limits in own_limits)
 
 
 @dataclass(frozen=True)
 class DiskLimits(Wish):
-    """Everybody's account has the disk limit of its person, where the file system counts.
+    """Every account has its user's disk limit, where the file system has quotas.
 
-    Without any limit in the settings nothing is touched, but for what these set before: `applied`
-    is what was.
+    Quotas that an admin set without tljh stay: without any limit in the settings, nothing changes,
+    unless the previous settings had one. `applied` is the file with the previous settings.
     """
 
     limits: LimitPolicy
@@ -55,7 +55,7 @@ class DiskLimits(Wish):
 
     @property
     def name(self) -> str:
-        return "of people"
+        return "of users"
 
     @property
     def key(self) -> str:
@@ -64,60 +64,60 @@ class DiskLimits(Wish):
     def planned(self, host: HostReader, changed: object) -> tuple[Resource, Difference] | None:
         if not has_disk_limits(self.limits) and not _had_disk_limits(host.read(self.applied)):
             return None
-        wanted: dict[str, Quota] = {}
-        was: dict[str, Quota] = {}
+        new: dict[str, Quota] = {}
+        old: dict[str, Quota] = {}
         for user in managed_accounts(host):
-            now = host.disk_quota(Path(user.home), user.uid)
+            current = host.disk_quota(Path(user.home), user.uid)
             limit = self.limits.of(_login(user)).disk_bytes
-            if now is not None and now.limit_bytes != limit:
-                wanted[user.name] = Quota(user.home, user.uid, limit)
-                was[user.name] = Quota(user.home, user.uid, now.limit_bytes)
-        if not wanted:
+            if current is not None and current.limit_bytes != limit:
+                new[user.name] = Quota(user.home, user.uid, limit)
+                old[user.name] = Quota(user.home, user.uid, current.limit_bytes)
+        if not new:
             return None
         lines = tuple(
-            f"{name}: {_shown(was[name].limit_bytes)} -> {_shown(quota.limit_bytes)}"
-            for name, quota in list(wanted.items())[:20]
+            f"{name}: {_size_text(old[name].limit_bytes)} -> {_size_text(quota.limit_bytes)}"
+            for name, quota in list(new.items())[:20]
         )
-        return DiskLimitsChange(wanted, was), Difference("~", f"{len(wanted)} accounts", lines)
+        return DiskLimitsChange(new, old), Difference("~", f"{len(new)} accounts", lines)
 
 
 def _had_disk_limits(applied: bytes | None) -> bool:
     settings = json.loads(applied or b"{}").get("limits", {})
-    own = [*settings.get("groups", {}).values(), *settings.get("users", {}).values()]
-    return any(one.get("disk") for one in (settings, *own))
+    own_limits = [*settings.get("groups", {}).values(), *settings.get("users", {}).values()]
+    return any(limits.get("disk") for limits in (settings, *own_limits))
 
 
 def _login(user: UserInfo) -> str:
-    # An account that TLJH made has no mark; its name is the login's where that was short.
+    # An account that TLJH created has no mark. Its name has the login in it, unless that was long.
     return login_of(user) or user.name.removeprefix(PREFIX)
 
 
-def _shown(size_bytes: int | None) -> str:
+def _size_text(size_bytes: int | None) -> str:
     return "none" if size_bytes is None else f"{size_bytes / (1 << 20):.0f}M"
 
 
 @dataclass(frozen=True)
 class DiskLimitsChange(Resource):
-    """What a plan changes about disk limits, by account, and what they were."""
+    """New and old disk limits by account, for those accounts where they differ."""
 
-    wanted: Mapping[str, Quota]
-    was: Mapping[str, Quota] = field(repr=False)
+    new: Mapping[str, Quota]
+    old: Mapping[str, Quota] = field(repr=False)
 
     kind: ClassVar[str] = "disk"
 
     @property
     def name(self) -> str:
-        return "of people"
+        return "of users"
 
     def difference(self, host: HostReader) -> Difference | None:
-        return Difference("~", f"{len(self.wanted)} accounts")
+        return Difference("~", f"{len(self.new)} accounts")
 
     def before(self, host: HostReader) -> Record:
-        return {"was": [[one.home, one.uid, one.limit_bytes] for one in self.was.values()]}
+        return {"was": [[quota.home, quota.uid, quota.limit_bytes] for quota in self.old.values()]}
 
     def apply(self, host: Host, progress: Progress) -> None:
-        for one in self.wanted.values():
-            host.set_disk_quota(Path(one.home), one.uid, one.limit_bytes)
+        for quota in self.new.values():
+            host.set_disk_quota(Path(quota.home), quota.uid, quota.limit_bytes)
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
@@ -126,28 +126,29 @@ class DiskLimitsChange(Resource):
 
 
 def quota_findings(host: HostReader, config: Config, limits: LimitPolicy) -> Iterator[Finding]:
-    """What keeps disk limits from holding."""
+    """Report a file system of the homes that does not enforce disk limits."""
     homes = Path(config.users.home_root)
     if not has_disk_limits(limits) or host.disk_quota(homes, 0) is not None:
         return
     mounted = file_system_of(homes, (host.read(MOUNTS) or b"").decode(errors="replace"))
     place = f"{mounted.kind} on {mounted.device}, mounted at {mounted.mount}" if mounted else "?"
     yield Finding(
-        f"limits.disk does not hold: the file system of {homes} limits nobody",
+        f"limits.disk has no effect: the file system of {homes} has no quotas",
         why=place,
-        fix=_how_to_count(mounted),
+        fix=_how_to_enable_quotas(mounted),
     )
 
 
-def _how_to_count(mounted: FileSystem | None) -> str:
+def _how_to_enable_quotas(mounted: FileSystem | None) -> str:
     if mounted and mounted.kind == "ext4":
-        # Seen: an Ubuntu whose root file system got the feature did not boot any more.
+        # A kernel without quota_v2 cannot mount a file system with quotas. An Ubuntu VM whose root
+        # file system had got them did not boot. So the module comes first.
         return (
-            "first see that sudo modprobe quota_v2 succeeds (Ubuntu's kernels for VMs need "
-            "linux-modules-extra-$(uname -r) for it): what has quotas can't be mounted without it. "
-            f"Then, while it is not mounted: tune2fs -O quota -Q usrquota {mounted.device}; and "
-            "mount it with usrquota. Until then tljh user show NAME tells what somebody has"
+            "first check that sudo modprobe quota_v2 succeeds (Ubuntu's kernels for VMs need "
+            "linux-modules-extra-$(uname -r) for it): without it, a file system with quotas cannot "
+            f"be mounted. Then unmount it, run: tune2fs -O quota -Q usrquota {mounted.device} and "
+            "mount it with usrquota. Until then, tljh user show NAME prints the size of a home"
         )
     if mounted and mounted.kind == "xfs":
         return "mount it with uquota (the root file system: rootflags=uquota for the kernel)"
-    return "put homes on ext4 or XFS with quotas of users, and name the place in users.home_root"
+    return "put the homes on ext4 or XFS with user quotas, and set users.home_root to that place"

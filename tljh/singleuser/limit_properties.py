@@ -84,7 +84,7 @@ SHOWN_NAMES = tuple(limit.shown_name or limit.name for limit in LIMIT_PROPERTIES
 
 
 def properties_to_set(limits: object) -> dict[str, str]:
-    """Return every property for some `ServerLimits`, so that a limit that ended is reset."""
+    """Return every property for some `ServerLimits`, so that a removed limit is reset."""
     return {limit.name: limit.written(limits) for limit in LIMIT_PROPERTIES}
 
 

@@ -1,6 +1,6 @@
-"""From the configuration, somebody's groups and the machine to what their server may take.
+"""The limits of a user's server, from the configuration, the user's groups and the machine's size.
 
-Pure. The hub asks at every start, `reload` for every server that runs, and both get the same.
+The hub computes them when a server starts, `reload` for every running server. Both get the same.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tljh.host.interface import HostReader
     from tljh.settings.root import Config
 
-# The hub, Traefik and a shell over ssh, measured together below 300 MB, with room to work; a
-# larger machine has more people, whose logins and files in the cache take more.
+# For the hub, Traefik and a shell over ssh, which together used less than 300 MB when measured. A
+# larger machine has more users, and needs more memory for their logins and for cached files.
 LEAST_RESERVE_BYTES = 512 << 20
 
 
@@ -34,7 +34,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class MachineSize:
-    """What there is to share out. `tasks` is how many processes and threads can be."""
+    """The resources of the machine; `tasks` is the largest number of processes and threads."""
 
     memory_bytes: int
     processors: int
@@ -43,7 +43,7 @@ class MachineSize:
 
 @dataclass(frozen=True)
 class Caps:
-    """What all servers together may take, so that the hub, Traefik and sshd keep their share."""
+    """The limit of all servers together, which leaves the rest to the hub, Traefik and sshd."""
 
     memory_bytes: int
     tasks: int
@@ -51,7 +51,7 @@ class Caps:
 
 @dataclass(frozen=True)
 class ServerLimits:
-    """What one server may take; None stands for no limit of its own."""
+    """The limits of one server; None means no limit but that of all servers together."""
 
     memory_bytes: int | None = None
     memory_guarantee_bytes: int | None = None
@@ -66,18 +66,18 @@ class ServerLimits:
         return properties_to_set(self)
 
     def as_environment(self) -> dict[str, str]:
-        """What the server tells its user: JupyterHub's names, which extensions look at."""
-        given = {
+        """Return the variables of JupyterHub from which extensions learn the limits."""
+        limits = {
             "MEM_LIMIT": self.memory_bytes,
             "MEM_GUARANTEE": self.memory_guarantee_bytes,
             "CPU_LIMIT": self.cpu,
         }
-        return {name: str(value) for name, value in given.items() if value is not None}
+        return {name: str(value) for name, value in limits.items() if value is not None}
 
     def with_traits(
         self, memory_bytes: int | None, guarantee_bytes: int | None, cpu: float | None
     ) -> ServerLimits:
-        """The same where JupyterHub's own traits say nothing else."""
+        """Override limits by JupyterHub's own traits, where these are set."""
         return replace(
             self,
             memory_bytes=memory_bytes or self.memory_bytes,
@@ -87,24 +87,24 @@ class ServerLimits:
 
 
 def machine_size(host: HostReader) -> MachineSize:
-    """Read memory, processors and the kernel's bounds of tasks."""
+    """Read memory, processors and the kernel's limits of tasks."""
     memory = 2 << 30
     for line in _text(host, "/proc/meminfo").splitlines():
         if line.startswith("MemTotal:"):
             memory = int(line.split()[1]) * 1024
     processors = _text(host, "/proc/cpuinfo").count("processor\t") or 1
-    bounds = [
+    task_limits = [
         int(text)
         for name in (
             "/proc/sys/kernel/pid_max",
             "/proc/sys/kernel/threads-max",
-            # A container's own.
+            # Those of a container, with cgroup v2 and v1.
             "/sys/fs/cgroup/pids.max",
             "/sys/fs/cgroup/pids/pids.max",
         )
         if (text := _text(host, name).strip()).isdigit()
     ]
-    return MachineSize(memory, processors, min(bounds, default=32_768))
+    return MachineSize(memory, processors, min(task_limits, default=32_768))
 
 
 def _text(host: HostReader, path: str) -> str:
@@ -112,36 +112,39 @@ def _text(host: HostReader, path: str) -> str:
 
 
 def caps(size: MachineSize) -> Caps:
-    """What all servers together may take of a machine."""
+    """Return the limit of all servers together: the machine's size without a reserve."""
     reserve = min(max(size.memory_bytes // 16, LEAST_RESERVE_BYTES), MOST_RESERVE_BYTES)
     memory = max(size.memory_bytes - reserve, size.memory_bytes // 2)
     return Caps(memory // MIB * MIB, max(size.tasks * 3 // 4, LEAST_TASKS))
 
 
 def auto_memory_bytes(size: MachineSize) -> int:
-    """What `limits.memory: auto` stands for."""
-    everybodys = caps(size).memory_bytes
-    return max(everybodys // 2, min(everybodys, 1 << 30)) // MIB * MIB
+    """Return the value of `limits.memory: auto`: half of all servers' memory, at least 1 GiB."""
+    all_servers = caps(size).memory_bytes
+    return max(all_servers // 2, min(all_servers, 1 << 30)) // MIB * MIB
 
 
 def auto_tasks(size: MachineSize) -> int:
-    """What no `limits.tasks` stands for."""
+    """Return the limit of tasks where `limits.tasks` is null."""
     return min(max(caps(size).tasks // 8, LEAST_TASKS), 32_768)
 
 
-def concurrent_starts(wanted: int | None, size: MachineSize) -> int:
-    """How many servers start at a time: each is busy with one processor nearly all its start."""
-    return wanted or 2 * size.processors
+def concurrent_starts(setting: int | None, size: MachineSize) -> int:
+    """Return how many servers may start at the same time.
+
+    A starting server uses one processor for most of the time. So more starts at once take longer.
+    """
+    return setting or 2 * size.processors
 
 
 def describe_defaults(size: MachineSize) -> dict[str, str]:
-    """What the defaults that depend on the machine come to, by the key of the setting."""
-    everybodys = caps(size)
+    """Describe the defaults that depend on the machine, by the key of the setting."""
+    all_servers = caps(size)
     return {
         "limits.memory": f"auto is {_gib(auto_memory_bytes(size))}; all servers together may have "
-        f"{_gib(everybodys.memory_bytes)} of {_gib(size.memory_bytes)}",
+        f"{_gib(all_servers.memory_bytes)} of {_gib(size.memory_bytes)}",
         "limits.tasks": f"null is {auto_tasks(size)}; all servers together may have "
-        f"{everybodys.tasks}",
+        f"{all_servers.tasks}",
         "limits.concurrent_starts": f"null is {concurrent_starts(None, size)}",
     }
 
@@ -153,37 +156,45 @@ def _gib(size_bytes: int) -> str:
 def limits_of(
     settings: LimitsSettings, login: str, groups: Iterable[str], size: MachineSize
 ) -> ServerLimits:
-    """The limits of somebody's server: their own, else their groups' largest, else everybody's."""
-    own = next(
-        (one for name, one in settings.users.items() if name.lower() == login.lower()), OwnLimits()
+    """Return a user's limits: the user's own, else the largest of the groups, else the default."""
+    users_limits = next(
+        (limits for name, limits in settings.users.items() if name.lower() == login.lower()),
+        OwnLimits(),
     )
-    theirs = [settings.groups[group] for group in groups if group in settings.groups]
-    return ServerLimits(**{name: _one(name, settings, own, theirs, size) for name in _SOURCES})
+    group_limits = [settings.groups[group] for group in groups if group in settings.groups]
+    return ServerLimits(
+        **{name: _limit(name, settings, users_limits, group_limits, size) for name in _SETTINGS}
+    )
 
 
-# Fields of ServerLimits and the settings that they come from.
-_SOURCES = {one.name: one.name.removesuffix("_bytes") for one in fields(ServerLimits)}
+# The setting of each field of ServerLimits.
+_SETTINGS = {limit.name: limit.name.removesuffix("_bytes") for limit in fields(ServerLimits)}
 
 
-def _one(
+def _limit(
     name: str,
     settings: LimitsSettings,
-    own: OwnLimits,
-    groups: Sequence[OwnLimits],
+    users_limits: OwnLimits,
+    group_limits: Sequence[OwnLimits],
     size: MachineSize,
 ) -> Any:
-    key = _SOURCES[name]
-    if key in own.model_fields_set:
-        return _value(name, getattr(own, key), size)
-    found = [_value(name, getattr(one, key), size) for one in groups if key in one.model_fields_set]
-    if found:
-        # No limit is the largest; of a guarantee none is the smallest.
-        none = 0 if key == "memory_guarantee" else float("inf")
-        return max(found, key=lambda value: none if value is None else value)
+    key = _SETTINGS[name]
+    if key in users_limits.model_fields_set:
+        return _value(name, getattr(users_limits, key), size)
+    values = [
+        _value(name, getattr(limits, key), size)
+        for limits in group_limits
+        if key in limits.model_fields_set
+    ]
+    if values:
+        # None means no limit, which is the largest; but no guarantee, which is the smallest.
+        rank_of_none = 0 if key == "memory_guarantee" else float("inf")
+        return max(values, key=lambda value: rank_of_none if value is None else value)
     return _value(name, getattr(settings, key), size)
 
 
 def _value(name: str, value: Any, size: MachineSize) -> Any:
+    """Convert the value of a setting into that of a field of ServerLimits."""
     if value == AUTO:
         return auto_memory_bytes(size)
     if value is None:
@@ -192,7 +203,7 @@ def _value(name: str, value: Any, size: MachineSize) -> Any:
 
 
 def groups_of(login: str, members: Mapping[str, Iterable[str]]) -> set[str]:
-    """The groups that the configuration puts somebody in."""
+    """Return the groups of a login, from the groups' members in the configuration."""
     return {
         group
         for group, names in members.items()
@@ -201,7 +212,10 @@ def groups_of(login: str, members: Mapping[str, Iterable[str]]) -> set[str]:
 
 
 def policy_as_json(config: Config) -> bytes:
-    """What the hub reads: limits, and who is in which group."""
+    """Render limits and groups for the hub, which reads them when a server starts.
+
+    So a change of limits needs no restart of the hub.
+    """
     content = {
         "limits": config.limits.model_dump(mode="json", exclude_unset=True),
         "groups": config.users.extra_user_groups,
@@ -212,26 +226,27 @@ def policy_as_json(config: Config) -> bytes:
 
 @dataclass(frozen=True)
 class LimitPolicy:
-    """The applied limits, to ask for somebody's."""
+    """The settings, members and machine from which the limits of any user follow."""
 
     settings: LimitsSettings
     members: Mapping[str, Sequence[str]]
+    # The groups of all users.
     everybody: Sequence[str]
     size: MachineSize
 
     def of(self, login: str, more_groups: Iterable[str] = ()) -> ServerLimits:
-        """`more_groups` are those that the hub itself knows somebody to be in."""
+        """Return a user's limits; `more_groups` are those from the hub's database."""
         groups = groups_of(login, self.members) | set(self.everybody) | set(more_groups)
         return limits_of(self.settings, login, sorted(groups), self.size)
 
 
 def limit_policy(config: Config, size: MachineSize) -> LimitPolicy:
-    """The limits of a configuration."""
+    """Return the policy of a configuration."""
     return LimitPolicy(config.limits, config.users.extra_user_groups, config.users.groups, size)
 
 
 def parse_policy(data: bytes | None, size: MachineSize) -> LimitPolicy:
-    """Read back what `as_json` wrote; without a file there are the defaults."""
+    """Parse what `policy_as_json` rendered; without a file, return the defaults."""
     content = json.loads(data or b"{}")
     return LimitPolicy(
         LimitsSettings.model_validate(content.get("limits", {})),

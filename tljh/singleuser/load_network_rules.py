@@ -1,4 +1,4 @@
-"""What tljh-isolation.service runs, at boot and when the rules have changed."""
+"""The program of tljh-isolation.service, which runs at boot and when the rules have changed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from tljh.singleuser.network_isolation import RULES_FILE, load
 def main() -> None:
     problem = load(RealHost(), paths_from_environment().state_dir / RULES_FILE)
     if problem:
-        # Not a failure of the unit: the hub is worth more than these rules, and `status` tells.
-        print(f"people's ports are not kept apart: {problem}", file=sys.stderr)
+        # The unit does not fail: the hub must start without these rules, too. `tljh status` reports
+        # the problem.
+        print(f"users' ports are not kept apart: {problem}", file=sys.stderr)
 
 
 if __name__ == "__main__":

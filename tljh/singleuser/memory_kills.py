@@ -1,4 +1,4 @@
-"""In which servers memory has ended something: their limits may be too small for their work."""
+"""Running servers in which the kernel killed processes for lack of memory."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from tljh.singleuser.running_servers import running_servers
 CGROUPS = Path("/sys/fs/cgroup")
 
 
-_COUNTED_IN = ("{unit}/memory.events", "memory/{unit}/memory.oom_control")
+# The files that count it, with cgroup v2 and v1.
+_COUNTERS = ("{unit}/memory.events", "memory/{unit}/memory.oom_control")
 
 
-def ended_for_memory(host: HostReader, unit: str) -> int:
-    """How many processes of a unit that runs were ended because memory was used up."""
-    for name in _COUNTED_IN:
+def count_memory_kills(host: HostReader, unit: str) -> int:
+    """Return how many processes of a running unit the kernel killed for memory."""
+    for name in _COUNTERS:
         text = host.read(CGROUPS / name.format(unit=f"{SLICE}/{unit}"))
         for line in (text or b"").decode(errors="replace").splitlines():
             word, _, number = line.partition(" ")
@@ -29,16 +30,14 @@ def ended_for_memory(host: HostReader, unit: str) -> int:
 
 
 def memory_findings(host: HostReader) -> Iterator[Finding]:
-    """A finding for each server that runs and in which memory has ended something."""
+    """Report each running server in which the kernel killed a process for memory."""
     for server in running_servers(host):
-        count = ended_for_memory(host, server.unit)
+        count = count_memory_kills(host, server.unit)
         if count:
             limit = server.properties[MEMORY_MAX.name]
-            shown = (
-                f"a limit of {int(limit) >> 20} MB" if limit.isdigit() else "no limit of its own"
-            )
+            noun = "process" if count == 1 else "processes"
             yield Finding(
-                f"memory ended {count} processes in {server.unit} since it was started",
-                why=f"it has {shown}",
+                f"the kernel killed {count} {noun} of {server.unit} for lack of memory",
+                why=f"its limit is {int(limit) >> 20} MB" if limit.isdigit() else "it has no limit",
                 fix="if its work needs more: sudo tljh-config set limits.users.NAME.memory 4G",
             )

@@ -1,7 +1,7 @@
-"""The table of nftables on this machine: loaded, and kept in step with people and servers.
+"""The nftables table on this machine: loading it, and adding users and servers to it.
 
-Everything here takes a lock of its own: between looking at who is there and replacing the
-table, nobody else may add to it.
+All changes hold one lock. Otherwise a user that the hub adds would be lost when `load` has already
+listed the users and then replaces the table.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tljh.singleuser.nftables_rules import (
     removal_script,
 )
 
-# What the last `reload` asked for; the unit loads it at boot.
+# The rules of the last `reload`, which the unit loads at boot.
 RULES_FILE = "isolation.nft"
 
 
@@ -52,9 +52,9 @@ _SERVICE_URL = re.compile(r"^JUPYTERHUB_SERVICE_URL='?https?://[^/\s]*:(\d+)/", 
 
 
 def load(host: Host, rules: Path) -> str | None:
-    """Bring the table to what `rules` says, people and running servers included.
+    """Replace the table by that of the file `rules`, with all users and running servers.
 
-    Returns why that could not be done; the machine is then as it was.
+    Returns the reason if that failed. The table is then unchanged.
     """
     with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):
         script = (host.read(rules) or removal_script().encode()).decode()
@@ -66,31 +66,31 @@ def load(host: Host, rules: Path) -> str | None:
 
 
 def has_table(script: str) -> bool:
-    """Whether rules keep anything apart, or only remove what did."""
+    """Return whether rules create the table; without isolation they only remove it."""
     return "chain " in script
 
 
 def admit(host: Host, account: str, port: int | None = None) -> str | None:
-    """Add a person, and the port of the own server, to a table that is loaded.
+    """Add a user, and the port of the user's server, to the table.
 
-    A table that somebody flushed is loaded again. Returns why it could not be done.
+    A table that another program removed is loaded again. Returns the reason if that failed.
     """
     user = host.user(account)
     if user is None:
         return f"{account} has no account"
-    person = IsolatedUser(user.uid, subordinates(host).get(account, ()))
+    member = IsolatedUser(user.uid, subordinates(host).get(account, ()))
     servers = [ServerPort(port, user.uid)] if port else []
     with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):
-        problem = _nft(host, add_script([person], servers))
+        problem = _nft(host, add_script([member], servers))
     if problem is None or is_loaded(host):
         return problem
     host.systemctl("restart", UNIT)
     with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):
-        return _nft(host, add_script([person], servers))
+        return _nft(host, add_script([member], servers))
 
 
 def forget_server(host: Host, account: str, port: int) -> None:
-    """Forget the port of a server that is gone; fine if it was never known."""
+    """Remove the port of a server that has ended; a port that is not in the table is no error."""
     user = host.user(account)
     if user is not None:
         with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):
@@ -104,16 +104,16 @@ def is_loaded(host: HostReader) -> bool | None:
 
 
 def load_problem(host: HostReader) -> str | None:
-    """Why the table could not be loaded the last time, if it could not."""
+    """Return why the last load of the table failed; None if it succeeded."""
     try:
-        found = json.loads(host.read(PROBLEM) or b"{}").get("problem")
+        problem = json.loads(host.read(PROBLEM) or b"{}").get("problem")
     except ValueError:
         return None
-    return str(found) if found else None
+    return str(problem) if problem else None
 
 
 def isolated_users(host: HostReader) -> list[IsolatedUser]:
-    """All who have an account for the hub: made by it, or the machine's own and used by it."""
+    """Return the users of the hub: accounts that it created, and others that have used it."""
     group = host.group(USERS_GROUP)
     names = {user.name for user in managed_accounts(host)} | set(group.members if group else ())
     ranges = subordinates(host)
@@ -125,8 +125,11 @@ def isolated_users(host: HostReader) -> list[IsolatedUser]:
 
 
 def subordinates(host: HostReader) -> dict[str, tuple[tuple[int, int], ...]]:
-    """Ranges of user ids that belong to accounts; none that overlaps an earlier one."""
-    found: dict[str, tuple[tuple[int, int], ...]] = {}
+    """Return the ranges of subordinate user ids by account, without those that overlap others.
+
+    A user id in two ranges would have two owners, and nftables refuses overlapping intervals.
+    """
+    ranges: dict[str, tuple[tuple[int, int], ...]] = {}
     taken: list[tuple[int, int]] = [(user.uid, user.uid) for user in host.all_users()]
     for line in (host.read(SUBORDINATES) or b"").decode(errors="replace").splitlines():
         name, _, rest = line.partition(":")
@@ -136,8 +139,8 @@ def subordinates(host: HostReader) -> dict[str, tuple[tuple[int, int], ...]]:
         span = (int(first), int(first) + int(count) - 1)
         if not _overlaps(span, taken):
             taken.append(span)
-            found[name] = (*found.get(name, ()), span)
-    return found
+            ranges[name] = (*ranges.get(name, ()), span)
+    return ranges
 
 
 def _overlaps(span: tuple[int, int], others: Iterable[tuple[int, int]]) -> bool:
@@ -145,26 +148,27 @@ def _overlaps(span: tuple[int, int], others: Iterable[tuple[int, int]]) -> bool:
 
 
 def server_ports(host: HostReader) -> list[ServerPort]:
-    """Ports and accounts of all servers that run, from what systemd started them with."""
-    shown = host.query(["systemctl", "show", "-p", "Id,UID,ActiveState", "jupyter-*.service"])
-    found = []
-    for unit in parse_units(shown.out):
+    """Return the ports of all running servers, from the environment files of their units."""
+    result = host.query(["systemctl", "show", "-p", "Id,UID,ActiveState", "jupyter-*.service"])
+    ports = []
+    for unit in parse_units(result.out):
         name, uid = unit.get("Id", ""), unit.get("UID", "")
         if unit.get("ActiveState") not in ("active", "activating") or not uid.isdigit():
             continue
-        # Servers that The Littlest JupyterHub started have their file under the shorter name.
-        for known_as in (name, name.removesuffix(".service")):
-            environment = host.read(Path("/run") / known_as / f"{known_as}.env") or b""
+        # For servers that The Littlest JupyterHub started, the file has the shorter name.
+        for file_name in (name, name.removesuffix(".service")):
+            environment = host.read(Path("/run") / file_name / f"{file_name}.env") or b""
             port = _SERVICE_URL.search(environment.decode(errors="replace"))
             if port:
-                found.append(ServerPort(int(port[1]), int(uid)))
+                ports.append(ServerPort(int(port[1]), int(uid)))
                 break
-    return found
+    return ports
 
 
 def _nft(host: Host, script: str) -> str | None:
-    done = host.run(["nft", "-f", "-"], timeout_s=30, stdin=script)
-    if done.ok:
+    """Run a script as one transaction. Return the reason if it failed."""
+    result = host.run(["nft", "-f", "-"], timeout_s=30, stdin=script)
+    if result.ok:
         return None
-    # nft shows the line and marks the place below it; the first line has the reason.
-    return (done.err.strip() or "nft failed").splitlines()[0]
+    # The first line has the reason; below it, nft prints the script's line and marks the place.
+    return (result.err.strip() or "nft failed").splitlines()[0]

@@ -1,9 +1,9 @@
-"""The rules of nftables that keep people apart, as text; a table of our own, nobody else's.
+"""The nftables rules that keep users' ports apart, as scripts for a table that only tljh uses.
 
-Each connection within the machine that one of the hub's people opens is marked with who opened
-it. What answers, does so with a packet that is the listener's: where the listener is another of
-them, the answer is dropped, so that no connection comes about. So everybody has the whole of
-localhost for their own programs, on any port and under any address of the machine.
+A connection within the machine that a user of the hub opens is marked with that user's id. The
+answer is a packet of the listening program. If that program belongs to another user, the answer is
+rejected, and there is no connection. So every user has all of localhost for own programs, on any
+port and under any address of the machine.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ TABLE = "tljh"
 NAME = f"{FAMILY} {TABLE}"
 
 
-# Marks of connections that no account can have: what was refused, and what the proxy opened.
+# Marks that are no user ids: of refused connections, and of those that the proxy opened.
 REFUSED = "0xffffffff"
 
 
 OF_PROXY = "0xfffffffe"
 
 
-# Where clouds hand out what identifies a machine, its credentials included.
+# The metadata services of clouds, which give a machine's credentials to any program on it.
 METADATA_V4 = ("169.254.0.0/16", "100.100.100.200", "168.63.129.16", "192.0.0.192")
 
 
@@ -39,7 +39,7 @@ DNS = 53
 
 @dataclass(frozen=True)
 class IsolatedUser:
-    """An account, and the ranges of subordinate user ids that are its own (first, last)."""
+    """A user id, and the ranges of subordinate ids of that user (first, last)."""
 
     uid: int
     ranges: tuple[tuple[int, int], ...] = ()
@@ -47,23 +47,23 @@ class IsolatedUser:
 
 @dataclass(frozen=True)
 class ServerPort:
-    """The port of a person's server."""
+    """The port of a user's server."""
 
     port: int
     uid: int
 
 
 def removal_script() -> str:
-    """A script that leaves no table, whether or not there is one."""
+    """Return a script that removes the table; a missing table is no error."""
     return f"table {NAME}\ndelete table {NAME}\n"
 
 
 def table_script(
     *, proxy: str, api_port: int, open_ports: Iterable[int] = (), metadata: bool = True
 ) -> str:
-    """A script that replaces the table by one that knows nobody yet, in one transaction.
+    """Return a script that replaces the table by one without users, in one transaction.
 
-    `proxy` is the account that Traefik runs as, `api_port` where its API listens.
+    `proxy` is the account that Traefik runs as, `api_port` the port of its API.
     """
     opened = ", ".join(str(port) for port in sorted(set(open_ports)))
     within = [
@@ -72,12 +72,12 @@ def table_script(
         "ct state new ct mark set meta skuid map @people",
         f'ct state new meta skuid "{proxy}" ct mark set {OF_PROXY}',
         f"meta skuid @uids tcp dport {api_port} counter reject with tcp reset",
-        # What the kernel itself sends, such as a reset, has no user.
+        # Packets of the kernel itself, such as a reset, have no user.
         "ct direction reply ct mark != 0 meta skuid @uids goto answers",
     ]
     answers = [
-        # By way of the packet's mark: nft 1.0.2 (Ubuntu 22.04) refuses, or takes for others,
-        # ranges of accounts that stand in a pair.
+        # nft 1.0.2 (Ubuntu 22.04) refuses or misreads ranges of user ids within a pair. So the
+        # packet's mark gets the listener's user, and the pair has two marks.
         "meta mark set meta skuid map @people",
         "meta mark . ct mark @own meta mark set 0 accept",
         "meta mark set 0",
@@ -119,20 +119,20 @@ def _chain(name: str, lines: Iterable[str]) -> str:
     return f"  chain {name} {{\n" + "".join(f"    {line}\n" for line in lines) + "  }\n"
 
 
-def add_script(people: Collection[IsolatedUser], servers: Collection[ServerPort] = ()) -> str:
-    """A script that adds people and ports of their servers to the table's sets.
+def add_script(users: Collection[IsolatedUser], servers: Collection[ServerPort] = ()) -> str:
+    """Return a script that adds users and the ports of their servers to the table's sets.
 
-    Adding who is there already is fine.
+    Elements that are in the sets already are no error.
     """
     spans = [
-        (str(first) if first == last else f"{first}-{last}", person.uid)
-        for person in people
-        for first, last in ((person.uid, person.uid), *person.ranges)
+        (str(first) if first == last else f"{first}-{last}", user.uid)
+        for user in users
+        for first, last in ((user.uid, user.uid), *user.ranges)
     ]
     return (
         _add("people", [f"{span} : {uid}" for span, uid in spans])
         + _add("uids", [span for span, _ in spans])
-        + _add("own", [f"{person.uid} . {person.uid}" for person in people])
+        + _add("own", [f"{user.uid} . {user.uid}" for user in users])
         + _add("servers", [f"{server.port} . {server.uid}" for server in servers])
     )
 
@@ -142,5 +142,5 @@ def _add(name: str, members: Collection[str]) -> str:
 
 
 def forget_script(server: ServerPort) -> str:
-    """A script that forgets the port of a server that is gone."""
+    """Return a script that removes the port of a server that has ended."""
     return f"delete element {NAME} servers {{ {server.port} . {server.uid} }}\n"

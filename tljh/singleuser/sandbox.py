@@ -1,4 +1,4 @@
-"""What a user's server may do: properties of its unit, and how its program is called."""
+"""The sandbox of a user's server: properties of its unit, and the command that starts it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from typing import Any
 from tljh.base.paths import Paths
 from tljh.settings.sections.isolation import IsolationSettings
 
-# A mount of its own: what lies in it counts as the server's memory, and ends with it.
+# A separate mount: its files count as the server's memory, and are removed when the server ends.
 _OWN_SHARED_MEMORY = "/dev/shm:rw,nosuid,nodev,mode=1777"
 
 
-# Jupyter ends its kernels in less, JupyterHub gives up on waiting after 10.
+# Jupyter needs less to end its kernels, and JupyterHub stops waiting after 10 s.
 STOP_TIMEOUT_S = 15
 
 
-# What notebooks never do. Without @mount and @keyring: containers that need no root use them.
+# System calls that notebooks never need. @mount and @keyring stay allowed, as rootless containers
+# use them.
 _SYSTEM_CALLS = "~@clock @cpu-emulation @module @obsolete @raw-io @reboot @swap bpf userfaultfd"
 
 
 def unit_properties(closed: Mapping[str, bool], *, is_admin: bool, prefix: Path) -> dict[str, str]:
-    """Properties of a server's unit, given the settings that are on by their names.
+    """Return the properties of a server's unit; `closed` has the settings of section `isolation`.
 
-    An administrator becomes root by sudo in the own terminal, which takes the same system calls,
-    capabilities and writable paths as root elsewhere; what would take them away is left out.
+    An admin uses sudo in the server's terminal, and then needs all system calls, capabilities and
+    writable paths of root. So an admin's server has none of the properties that restrict these.
     """
-    # A fork bomb outruns the signal that asks it to end; the one that ends all at once it doesn't.
+    # A fork bomb starts new processes faster than SIGTERM ends them. SIGKILL, which follows after
+    # this time, ends all at once.
     properties = {"TimeoutStopSec": f"{STOP_TIMEOUT_S}"}
     if closed.get("processes"):
         properties["ProtectProc"] = "invisible"
@@ -35,7 +37,7 @@ def unit_properties(closed: Mapping[str, bool], *, is_admin: bool, prefix: Path)
         properties |= {"PrivateIPC": "yes", "TemporaryFileSystem": _OWN_SHARED_MEMORY}
     if is_admin:
         return properties
-    # systemd keeps each of these for somebody without new privileges.
+    # Each of the following makes systemd set NoNewPrivileges for a user who is not root.
     properties["ReadOnlyPaths"] = f"-{prefix}"
     if closed.get("kernel"):
         properties |= {
@@ -57,12 +59,12 @@ def unit_properties(closed: Mapping[str, bool], *, is_admin: bool, prefix: Path)
 
 
 def traits(settings: IsolationSettings, paths: Paths) -> dict[str, dict[str, Any]]:
-    """Traits of the spawner."""
+    """Return the traits of the spawner for section `isolation`."""
     program = f"{paths.user}/bin/jupyterhub-singleuser"
     return {
         "Spawner": {
-            # -s: without the packages of the owner's home, which come before all others. Kernels
-            # and terminals are called without it.
+            # With -s, Python ignores the packages in the owner's home, which otherwise come before
+            # all others. Kernels and terminals start without it.
             "cmd": [f"{paths.user}/bin/python", "-s", str(launcher(paths))]
             if settings.server_code
             else [program]
@@ -75,5 +77,5 @@ def traits(settings: IsolationSettings, paths: Paths) -> dict[str, dict[str, Any
 
 
 def launcher(paths: Paths) -> Path:
-    """Where the program lies that starts a server without its owner's configuration."""
+    """Return the path of the program that starts a server without its owner's configuration."""
     return paths.prefix / "singleuser.py"

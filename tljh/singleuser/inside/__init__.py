@@ -1,3 +1,6 @@
-"""Keeping the hub's people apart from each other, and the machine from them."""
+"""Programs that run inside users' servers, in the Python of the user environment.
+
+They are copied to where every user can read them, and import nothing of tljh.
+"""
 
 from __future__ import annotations
