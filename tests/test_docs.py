@@ -452,11 +452,9 @@ REFUSED_WORDS = re.compile(
     r"|persons?|undo|undone|undoes|taken back|puts? back|brought back|administrators?)\b",
     re.I,
 )
-# Generated from the declarations of settings, whose texts have their own test.
-PROSE = [page for page in PAGES if page.name != "configuration.md"]
 
 
-@pytest.mark.parametrize("page", PROSE, ids=name_of)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_prose_has_one_word_for_one_thing(page):
     text = re.sub(r"^(?:    |\t)[^\n]*$|^```.*?^```", "", page.read_text(), flags=re.M | re.S)
     text = re.sub(r"`[^`]*`|\]\([^)]*\)", "", text)

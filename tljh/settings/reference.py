@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 _COSTS = {
     Cost.NOTHING: "nothing restarts",
-    Cost.LIVE: "nothing restarts, and servers that run have it at once",
-    Cost.PROXY_RELOAD: "the proxy takes it over without losing a connection",
+    Cost.LIVE: "nothing restarts; running servers have it at once",
+    Cost.PROXY_RELOAD: "the proxy hands over without losing a connection",
     Cost.HUB_RESTART: "the hub restarts, servers and requests live through it",
-    Cost.NEXT_SPAWN: "servers that start from then on have it",
-    Cost.REBUILD: "the hub's environment is built anew beside the old one",
-    Cost.ENVIRONMENT: "the users' shared environment is changed",
+    Cost.NEXT_SPAWN: "it applies to servers that start from then on",
+    Cost.REBUILD: "a new hub environment is built next to the old one",
+    Cost.ENVIRONMENT: "the user environment is changed",
 }
 
 
@@ -152,15 +152,15 @@ _HEAD = """\
 <!-- Made from the declarations by `make reference`; a test fails when it is stale. -->
 
 Everything that `config.yaml` can hold. Show what is set with `sudo tljh-config show`, change it
-with `sudo tljh-config set KEY VALUE` (`add-item` and `remove-item` for lists), and make it count
-with `sudo tljh-config reload`. `tljh-config describe KEY` tells the same as this page, and
+with `sudo tljh-config set KEY VALUE` (`add-item` and `remove-item` for lists), and apply it with
+`sudo tljh-config reload`. `tljh-config describe KEY` prints the same as this page, and
 `tljh-config schema` prints the [JSON Schema](config.schema.json) for editors.
 
-Besides these, `auth.<Class>.<trait>` and sections named after a class, such as
+In addition to these, `auth.<Class>.<trait>` and sections named after a class, such as
 `JupyterHub: {active_server_limit: 50}` at the top level, set traits of the classes that are
-installed in the hub's environment; unknown classes, unknown traits and values that a trait does
+installed in the hub environment. Unknown classes, unknown traits and values that a trait does
 not take are refused. In the place of a secret, `{file: /path}` names a file that holds it.
-A section of a plugin's own is allowed by `plugins.sections`.
+`plugins.sections` allows the sections of plugins.
 """
 
 

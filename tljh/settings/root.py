@@ -29,7 +29,7 @@ class UpgradeSettings(Section):
 
     url: Annotated[Url, AfterValidator(_upgrade_url)] | None = setting(
         None,
-        help="URL of the bootstrap.py that an upgrade downloads; null for the place of releases.",
+        help="URL of the bootstrap.py that an upgrade downloads; null for the releases' own.",
         cost=Cost.NOTHING,
         example="https://example.org/tljh/bootstrap.py",
     )
@@ -61,13 +61,13 @@ class Config(Section):
         cost=Cost.HUB_RESTART,
         example="/hub/",
     )
-    auth: AuthSettings = section(AuthSettings, help="How people log in.")
-    users: UsersSettings = section(UsersSettings, help="Who may log in, and who may do more.")
-    limits: LimitsSettings = section(
-        LimitsSettings, help="What each person's server may take of the machine."
+    auth: AuthSettings = section(AuthSettings, help="How users log in.")
+    users: UsersSettings = section(
+        UsersSettings, help="Users, admins, groups, accounts and home directories."
     )
+    limits: LimitsSettings = section(LimitsSettings, help="Limits of users' servers.")
     isolation: IsolationSettings = section(
-        IsolationSettings, help="What keeps people from each other and from the machine."
+        IsolationSettings, help="What isolates users from each other and from the machine."
     )
     http: HttpSettings = section(HttpSettings, help="Plain HTTP.")
     https: HttpsSettings = section(HttpsSettings, help="Encrypted HTTP.")
@@ -78,14 +78,14 @@ class Config(Section):
         example="10.0.0.0/8",
     )
     traefik_api: TraefikApiSettings = section(TraefikApiSettings, help="Traefik's own API.")
-    proxy: ProxySettings = section(ProxySettings, help="How the proxy hands over.")
+    proxy: ProxySettings = section(ProxySettings, help="The proxy's handover and logs.")
     user_environment: UserEnvironmentSettings = section(
-        UserEnvironmentSettings, help="What people find when their server has started."
+        UserEnvironmentSettings, help="What users have in their servers."
     )
     services: ServicesSettings = section(
-        ServicesSettings, help="Services that the hub runs beside itself."
+        ServicesSettings, help="Services that the hub runs in addition."
     )
-    hub: HubSettings = section(HubSettings, help="The hub's own environment.")
+    hub: HubSettings = section(HubSettings, help="The hub environment.")
     plugins: PluginsSettings = section(PluginsSettings, help="Plugins and their sections.")
     upgrade: UpgradeSettings = section(UpgradeSettings, help="Where newer versions come from.")
 

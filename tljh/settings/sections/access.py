@@ -75,35 +75,34 @@ Directory = Annotated[str, AfterValidator(_directory)]
 class ThrottleSettings(Section):
     """How many bad logins are let through before the hub answers 'wait' (429)."""
 
-    enabled: bool = setting(
-        True, help="Whether bad logins are counted at all.", cost=Cost.HUB_RESTART
-    )
+    enabled: bool = setting(True, help="Whether failed logins are counted.", cost=Cost.HUB_RESTART)
     attempts: int = setting(
         5,
-        help="Bad logins of one name from one address within the window, after which it waits.",
+        help="Failed logins of one name from one address within the window, after which it has "
+        "to wait.",
         cost=Cost.HUB_RESTART,
         ge=1,
         le=1000,
     )
     attempts_anywhere: int = setting(
         30,
-        help="The same from all addresses together; who has logged in from an address before "
-        "goes on there.",
+        help="The same from all addresses together; a user who logged in from an address before "
+        "is not blocked there.",
         cost=Cost.HUB_RESTART,
         ge=1,
         le=100_000,
     )
     names_per_address: int = setting(
         50,
-        help="Different names with bad logins from one address, after which names that never "
-        "logged in from there wait; a classroom shares one address.",
+        help="Different names with failed logins from one address, after which names that never "
+        "logged in from there have to wait; a classroom shares one address.",
         cost=Cost.HUB_RESTART,
         ge=1,
         le=100_000,
     )
     window_s: int = setting(
         600,
-        help="Seconds for which a bad login counts.",
+        help="Seconds for which a failed login counts.",
         cost=Cost.HUB_RESTART,
         ge=1,
         le=86_400,
@@ -137,28 +136,26 @@ class AuthSettings(Section):
     )
     allow_all: bool | None = setting(
         None,
-        help="Whether everybody who can prove who they are may log in; null for what is usual "
-        "with the authenticator: only those who are listed, added or members of allowed groups.",
+        help="Whether every user who can authenticate may log in; null for the authenticator's "
+        "default: only users who are listed, added or members of allowed groups.",
         cost=Cost.HUB_RESTART,
         example="true",
     )
     allow_strangers: bool = setting(
         False,
-        help="Whether allow_all may mean everybody in the world who has an account at a public "
-        "provider such as GitHub.",
+        help="Whether allow_all may admit every account in the world at a public provider such "
+        "as GitHub.",
         cost=Cost.HUB_RESTART,
     )
     session_days: float = setting(
         7.0,
-        help="Days after which somebody has to log in again.",
+        help="Days after which a user has to log in again.",
         cost=Cost.HUB_RESTART,
         example="1",
         ge=0.01,
         le=365,
     )
-    throttle: ThrottleSettings = section(
-        ThrottleSettings, help="What happens to somebody who guesses passwords."
-    )
+    throttle: ThrottleSettings = section(ThrottleSettings, help="How failed logins are throttled.")
 
     @property
     def classes(self) -> dict[str, dict[str, Any]]:
@@ -171,53 +168,53 @@ class UsersSettings(Section):
 
     allowed: list[Login] = setting(
         [],
-        help="People who may log in, besides the administrators.",
+        help="Users who may log in, in addition to the admins.",
         cost=Cost.HUB_RESTART,
         example="alice",
     )
     banned: list[Login] = setting(
-        [], help="People who may never log in.", cost=Cost.HUB_RESTART, example="mallory"
+        [], help="Users who may never log in.", cost=Cost.HUB_RESTART, example="mallory"
     )
     admin: list[Login] = setting(
         [],
-        help="Administrators: they manage the hub, and have sudo in their terminals.",
+        help="Admins: they manage the hub, and have sudo in their terminals.",
         cost=Cost.HUB_RESTART,
         example="alice",
     )
     extra_user_groups: dict[GroupName, list[Login]] = setting(
         {},
-        help="Linux groups, each with the people whose accounts are in it.",
+        help="Linux groups, each with the users whose accounts are in it.",
         cost=Cost.NEXT_SPAWN,
         example="{docker: [alice, bob]}",
     )
     accounts: Literal["managed", "existing"] = setting(
         "managed",
-        help="managed makes an account jupyter-NAME for each person; existing uses the machine's "
+        help="managed makes an account jupyter-NAME for each user; existing uses the machine's "
         "own account NAME, and never makes, locks or removes one.",
         cost=Cost.HUB_RESTART,
         example="existing",
     )
     home_root: Directory = setting(
         "/home",
-        help="Directory in which homes of new accounts are made; those that are there stay.",
+        help="Directory for home directories of new accounts; existing ones stay where they are.",
         cost=Cost.NEXT_SPAWN,
         example="/data/home",
     )
     skeleton: Directory | None = setting(
         None,
-        help="Directory whose content a new home begins with; null for the system's, /etc/skel.",
+        help="Directory that a new home directory is a copy of; null for the system's, /etc/skel.",
         cost=Cost.NEXT_SPAWN,
         example="/srv/skeleton",
     )
     groups: list[GroupName] = setting(
         [],
-        help="Linux groups that everybody's account joins.",
+        help="Linux groups that every user's account is in.",
         cost=Cost.NEXT_SPAWN,
         example="video",
     )
     shared_folders: dict[FolderName, GroupName] = setting(
         {},
-        help="Folders below /srv/shared, each with the Linux group that edits it together.",
+        help="Folders below /srv/shared, each with the Linux group whose members edit it.",
         cost=Cost.NOTHING,
         example="{course: pupils}",
     )

@@ -41,7 +41,7 @@ MOST_FILE_BYTES = 1 << 20
 
 
 class TlsSettings(Section):
-    """A certificate of your own."""
+    """Your own certificate."""
 
     cert: FilePath = setting(
         "",
@@ -62,20 +62,20 @@ class DnsSettings(Section):
 
     provider: Provider | None = setting(
         None,
-        help="Who serves the names' DNS; null to prove them over HTTP.",
+        help="Provider of the names' DNS; null to prove the names over HTTP.",
         cost=Cost.REBUILD,
         example="rfc2136",
     )
     credentials: FilePath | None = setting(
         None,
-        help="File with what the provider asks for, as certbot's plugin for it documents; "
-        "readable by root alone.",
+        help="File with the provider's credentials, as certbot's plugin documents it; readable "
+        "by root only.",
         cost=Cost.PROXY_RELOAD,
         example="/root/rfc2136.ini",
     )
     propagation_s: int = setting(
         60,
-        help="Seconds until a change has reached all of the provider's servers.",
+        help="Seconds until a change has reached all of the provider's name servers.",
         cost=Cost.NOTHING,
         ge=1,
         le=3600,
@@ -87,20 +87,20 @@ class LetsencryptSettings(Section):
 
     email: Email = setting(
         "",
-        help="Address that the authority writes to when a certificate is in trouble.",
+        help="E-mail address that the authority writes to when a certificate has a problem.",
         cost=Cost.PROXY_RELOAD,
         example="admin@example.org",
     )
     domains: list[AcmeName] = setting(
         [],
-        help="Host names of this hub, which the certificate is for; "
-        "*.example.org too, with letsencrypt.dns.",
+        help="Host names of this hub, for the certificate; *.example.org too, with "
+        "letsencrypt.dns.",
         cost=Cost.PROXY_RELOAD,
         example="hub.example.org",
     )
     staging: bool = setting(
         False,
-        help="Whether to ask the test authority, whose certificates browsers do not trust.",
+        help="Whether to use the test authority, whose certificates browsers do not trust.",
         cost=Cost.PROXY_RELOAD,
     )
     server: Url | None = setting(
@@ -111,14 +111,14 @@ class LetsencryptSettings(Section):
     )
     ca_bundle: FilePath | None = setting(
         None,
-        help="File with the certificates to trust when talking to that authority, PEM.",
+        help="File with the certificates to trust for connections to that authority, PEM.",
         cost=Cost.PROXY_RELOAD,
         example="/etc/ssl/our-ca.pem",
     )
     eab: FilePath | None = setting(
         None,
-        help="File with the external account that some authorities ask for: two lines, "
-        "kid = … and hmac_key = …; readable by root alone.",
+        help="File with the external account that some authorities need: two lines, kid = … and "
+        "hmac_key = …; readable by root only.",
         cost=Cost.PROXY_RELOAD,
         example="/root/eab.txt",
     )
@@ -127,11 +127,11 @@ class LetsencryptSettings(Section):
     )
     profile: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] | None = setting(
         None,
-        help="Kind of certificate, of those that the authority offers; null for its default.",
+        help="Kind of certificate, one of those that the authority offers; null for its default.",
         cost=Cost.PROXY_RELOAD,
         example="shortlived",
     )
-    dns: DnsSettings = section(DnsSettings, help="Proving names by DNS.")
+    dns: DnsSettings = section(DnsSettings, help="Proof of names by DNS.")
 
 
 class HttpsSettings(Section):
@@ -148,25 +148,25 @@ class HttpsSettings(Section):
     port: Port = setting(443, help="Port to listen on.", cost=Cost.PROXY_RELOAD, example="8443")
     mode: HttpsMode | None = setting(
         None,
-        help="Where certificates come from: letsencrypt, tls (your own files) or internal "
-        "(an authority of this machine's own); null for whichever is configured.",
+        help="Where certificates come from: letsencrypt, tls (your own files) or internal (the "
+        "machine's own CA); null for the one that is configured.",
         cost=Cost.PROXY_RELOAD,
     )
     hsts: Annotated[int, Field(ge=0, le=63_072_000)] | None = setting(
         None,
-        help="Seconds for which browsers shall come by HTTPS only (HSTS); 0 for none, null for "
-        "180 days where that is safe: on port 443, and not in mode internal.",
+        help="Seconds for which browsers use HTTPS only (HSTS); 0 for none, null for 180 days "
+        "where that is safe: on port 443, and not in mode internal.",
         cost=Cost.PROXY_RELOAD,
         example="31536000",
     )
     domains: list[Host] = setting(
         [],
-        help="Host names or addresses by which people reach the hub; the first is in links. "
-        "Let's Encrypt has a list of its own, https.letsencrypt.domains.",
+        help="Host names or addresses by which users reach the hub; the first is in links. Let's "
+        "Encrypt has a separate list, https.letsencrypt.domains.",
         cost=Cost.PROXY_RELOAD,
         example="hub.example.org",
     )
-    tls: TlsSettings = section(TlsSettings, help="A certificate of your own.")
+    tls: TlsSettings = section(TlsSettings, help="Your own certificate.")
     letsencrypt: LetsencryptSettings = section(
         LetsencryptSettings, help="Certificates from Let's Encrypt."
     )

@@ -7,11 +7,9 @@ from tljh.settings.value_types import Requirement
 
 
 class CullSettings(Section):
-    """Stopping servers that nobody uses."""
+    """Stopping of idle servers."""
 
-    enabled: bool = setting(
-        True, help="Whether idle servers are stopped at all.", cost=Cost.HUB_RESTART
-    )
+    enabled: bool = setting(True, help="Whether idle servers are stopped.", cost=Cost.HUB_RESTART)
     timeout: int = setting(
         3600,
         help="Seconds without activity after which a server is stopped.",
@@ -22,21 +20,21 @@ class CullSettings(Section):
     )
     every: int = setting(
         60,
-        help="Seconds between two looks for idle servers.",
+        help="Seconds between two checks for idle servers.",
         cost=Cost.HUB_RESTART,
         ge=1,
         le=86_400,
     )
     concurrency: int = setting(
         5,
-        help="How many requests to the hub the culler has under way at once.",
+        help="How many requests to the hub the culler makes at the same time.",
         cost=Cost.HUB_RESTART,
         ge=1,
         le=100,
     )
     users: bool = setting(
         False,
-        help="Whether idle people are removed from the hub too; their accounts and files stay.",
+        help="Whether idle users are removed from the hub too; their accounts and files stay.",
         cost=Cost.HUB_RESTART,
     )
     max_age: int = setting(
@@ -48,23 +46,24 @@ class CullSettings(Section):
     )
     remove_named_servers: bool = setting(
         False,
-        help="Whether a named server that is stopped for idling is forgotten, too.",
+        help="Whether a named server that is stopped because it was idle is removed, too.",
         cost=Cost.HUB_RESTART,
     )
 
 
 class ServicesSettings(Section):
-    """Services that the hub runs beside itself."""
+    """Services that the hub runs in addition."""
 
-    cull: CullSettings = section(CullSettings, help="Stopping servers that nobody uses.")
+    cull: CullSettings = section(CullSettings, help="Stopping of idle servers.")
 
 
 class HubSettings(Section):
-    """The hub's own environment."""
+    """The hub environment."""
 
     packages: list[Requirement] = setting(
         [],
-        help="Python packages (pip's specifiers) that the hub's environment has besides its own.",
+        help="Python packages (pip's specifiers) that the hub environment has in addition to its "
+        "own.",
         cost=Cost.REBUILD,
         example="jupyterhub-ltiauthenticator",
     )

@@ -125,25 +125,25 @@ class OwnLimits(Section):
 
 
 class LimitsSettings(Section):
-    """What each person's server may take of the machine."""
+    """Limits of users' servers."""
 
     memory: MemoryOrAuto = setting(
         AUTO,
-        help="Most memory for one person's server, like 512M or 2G; null for no limit but that "
-        "of all servers together; auto for half of that, and at least 1G of it.",
+        help="Most memory of a user's server, like 512M or 2G; null for no limit but the cap of "
+        "all servers; auto for half of that cap, and at least 1G of it.",
         cost=Cost.LIVE,
         example="2G",
     )
     memory_guarantee: Memory = setting(
         None,
-        help="Memory of a server that others' servers cannot take away when all of it is used; "
-        "needs cgroup v2.",
+        help="Memory of a server that other servers cannot take when all memory is in use; needs "
+        "cgroup v2.",
         cost=Cost.LIVE,
         example="512M",
     )
     cpu: Cpu = setting(
         None,
-        help="Most processor cores for one person's server, like 0.5 or 2; null for no limit.",
+        help="Most processor cores of a user's server, like 0.5 or 2; null for no limit.",
         cost=Cost.LIVE,
         example="1.5",
         ge=0.01,
@@ -151,16 +151,16 @@ class LimitsSettings(Section):
     )
     cpu_weight: int = setting(
         100,
-        help="Share of the processors while more is asked for than there is: a server with 200 "
-        "gets twice as much as one with 100.",
+        help="Share of the processors while all are busy: a server with 200 gets twice as much "
+        "as one with 100.",
         cost=Cost.LIVE,
         example="50",
         **_WEIGHT,
     )
     tasks: int | None = setting(
         None,
-        help="Most processes and threads of one person's server; null for an eighth of what all "
-        "servers together may have, and at least 512.",
+        help="Most processes and threads of a user's server; null for an eighth of the cap of "
+        "all servers, and at least 512.",
         cost=Cost.LIVE,
         example="1000",
         **_TASKS,
@@ -174,27 +174,28 @@ class LimitsSettings(Section):
     )
     disk: Disk = setting(
         None,
-        help="Most disk space of one person on the file system of the homes; null for no limit. "
-        "Needs a file system that counts it.",
+        help="Most disk space of a user on the file system of the home directories; null for no "
+        "limit. Needs a file system with quotas.",
         cost=Cost.LIVE,
         example="10G",
     )
     groups: dict[GroupName, OwnLimits] = setting(
         {},
-        help="Limits of groups' members, by the names above; who is in several has the largest.",
+        help="Limits of groups' members, by the names above; a user in several groups has the "
+        "largest.",
         cost=Cost.LIVE,
         example="{staff: {memory: 8G, cpu: 4}}",
     )
     users: Annotated[dict[UserName, OwnLimits], AfterValidator(_no_name_twice)] = setting(
         {},
-        help="Limits of single people, by the names above; they come before those of groups.",
+        help="Limits of single users, by the names above; they win over those of groups.",
         cost=Cost.LIVE,
         example="{alice: {memory: 8G}}",
     )
     concurrent_starts: int | None = setting(
         None,
-        help="How many servers start at the same time while the others wait for their turn; "
-        "null for two for each processor.",
+        help="How many servers start at the same time while the others wait in the queue; null "
+        "for two for each processor.",
         cost=Cost.HUB_RESTART,
         example="8",
         ge=1,

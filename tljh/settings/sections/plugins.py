@@ -25,13 +25,13 @@ class PluginsSettings(Section):
 
     packages: list[Requirement] = setting(
         [],
-        help="Python packages (pip's specifiers) of the plugins in the hub's environment.",
+        help="Python packages (pip's specifiers) of the plugins in the hub environment.",
         cost=Cost.REBUILD,
         example="tljh-repo2docker",
     )
     sections: list[SectionName] = setting(
         [],
-        help="Names at the top level of this file that are a plugin's and are not checked.",
+        help="Names at the top level of this file that belong to plugins and are not checked.",
         cost=Cost.HUB_RESTART,
         example="my_plugin",
     )

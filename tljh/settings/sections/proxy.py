@@ -36,7 +36,7 @@ class TraefikApiSettings(Section):
     )
     password: str = setting(
         "",
-        help="Password for basic authentication; empty for one that is made up and kept.",
+        help="Password for basic authentication; empty for a generated one that is kept.",
         cost=Cost.PROXY_RELOAD,
         secret=True,
     )
@@ -47,7 +47,7 @@ class ProxySettings(Section):
 
     drain_timeout_s: int = setting(
         86_400,
-        help="Seconds that open web sockets live on after a change of the proxy's listeners.",
+        help="Seconds that open web sockets live on after a handover of the proxy.",
         cost=Cost.PROXY_RELOAD,
         ge=0,
         le=604_800,

@@ -40,7 +40,7 @@ Channel = Annotated[str, AfterValidator(_channel)]
 
 
 class UserEnvironmentSettings(Section):
-    """What people find when their server has started."""
+    """What users have in their servers."""
 
     default_app: DefaultApp = setting(
         "jupyterlab",
@@ -50,7 +50,7 @@ class UserEnvironmentSettings(Section):
     )
     channels: list[Channel] = setting(
         ["conda-forge"],
-        help="Conda channels of the shared environment, the first one wins.",
+        help="Conda channels of the user environment; the first one wins.",
         cost=Cost.NOTHING,
         example="conda-forge",
         min_length=1,
