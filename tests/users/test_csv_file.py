@@ -68,7 +68,7 @@ def test_each_bad_line_says_what_is_wrong_with_it(line, problem):
         (b"", "has no names in it"),
         (b"name,admin\n", "has no names in it"),
         (b"name,colour\nalice,red\n", "unknown column: colour"),
-        (b"Vorname;Nachname\nAnna;Muster\n", "no column called name"),
+        (b"Vorname;Nachname\nAnna;Muster\n", "no column of login names"),
         ("name\nal\u00efce\n".encode("latin-1"), "line 2 of the file is not in UTF-8"),
         (b"PK\x03\x04\0\0", "is not text"),
         (b"x" * 3_000_000, "more than a class list"),
@@ -94,3 +94,70 @@ def test_what_is_exported_can_be_imported():
     rows = [("alice", True, ("video", "docker")), ("b@c.org", False, ())]
     entries = read_roster(as_csv(rows).encode(), ())
     assert [(entry.name, entry.is_admin, entry.groups) for entry in entries] == rows
+
+
+CANVAS = """Student,ID,SIS User ID,SIS Login ID,Section,Homework 1
+    Points Possible,,,,,10
+"Muster, Anna",17,s17,amuster,A,9
+"Student, Test",99,,,A,
+"""
+MOODLE = """First name,Surname,ID number,Email address,Groups
+Anna,Muster,17,anna@example.org,A
+"""
+CLASSROOM = """identifier,github_username,github_id,name
+s17,annamuster,4711,Anna Muster
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("email\nann@example.org\nbob@example.org\n", ["ann@example.org", "bob@example.org"]),
+        ("E-Mail-Adresse\nann@example.org\n", ["ann@example.org"]),
+        ("Benutzername\nann\nbob\n", ["ann", "bob"]),
+        ("nom d'utilisateur\nann\n", ["ann"]),
+        ("ユーザー名\nann\n", ["ann"]),
+        ("sep=;\nname;admin\nann;yes\n", ["ann"]),
+        ("sep=,\nann\nbob\n", ["ann", "bob"]),
+        ("\ufeffusername\nann\n", ["ann"]),
+        (CANVAS, ["amuster"]),
+        (MOODLE, ["anna@example.org"]),
+        (CLASSROOM, ["annamuster"]),
+        ("Vorname;Nachname;Anmeldename\nAnna;Muster;amuster\n", ["amuster"]),
+        ("ann\nbob\n", ["ann", "bob"]),
+        ("Ann\nBob\nCarl\n", ["Ann", "Bob", "Carl"]),
+    ],
+)
+def test_a_heading_makes_no_user_and_exports_are_read_as_they_are(text, names):
+    entries = read_roster(text.encode(), [])
+    assert [(entry.name, entry.state) for entry in entries] == [(name, "new") for name in names]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Students\nann\nbob\ncarl\n",
+        "Schüler:innen 7b\nann\nbob\ncarl\n",
+        "Die Klasse\nann@example.org\nbob@example.org\n",
+        "Kennwort\ns001\ns002\ns003\n",
+        "Matrikelnummer\n1001\n",
+    ],
+)
+def test_a_first_line_that_may_be_a_heading_is_refused(text):
+    with pytest.raises(TljhError, match="looks like a heading"):
+        read_roster(text.encode(), [])
+
+
+def test_several_columns_that_can_be_it_are_refused_and_one_can_be_named():
+    text = b"username,login id\nann,a1\n"
+    with pytest.raises(TljhError, match="several columns"):
+        read_roster(text, [])
+    assert [entry.name for entry in read_roster(text, [], column="Login ID")] == ["a1"]
+    with pytest.raises(TljhError, match="no column 'email'"):
+        read_roster(text, [], column="email")
+
+
+def test_a_named_column_of_a_foreign_file_gives_no_admins():
+    text = b"who,admin\nann,yes\n"
+    (entry,) = read_roster(text, [], column="who")
+    assert not entry.is_admin

@@ -66,6 +66,9 @@ def import_users(
     dry_run: Annotated[
         bool, Option("--dry-run", "Print what would happen to each line; change nothing.")
     ] = False,
+    column: Annotated[
+        str | None, Option("--column", "Heading of the column with the login names.")
+    ] = None,
     skip_invalid: Annotated[
         bool, Option("--skip-invalid", "Import the valid lines of a file with invalid ones.")
     ] = False,
@@ -73,7 +76,7 @@ def import_users(
 ) -> Imported:
     """Add every user of a CSV file (`-` is standard input), and apply it."""
     users = read_users(RealHost(), paths_from_environment())
-    entries = read_entries(users, _read(file))
+    entries = read_entries(users, _read(file), column)
     is_refused = any(entry.state == "invalid" for entry in entries) and not skip_invalid
     if dry_run or is_refused:
         return Imported(entries, dry_run, was_done=False)

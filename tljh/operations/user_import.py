@@ -18,8 +18,10 @@ from tljh.users.first_passwords import FirstPasswords
 from tljh.users.list_edits import ADMINS, ALLOWED, GROUPS, add_names
 
 
-def read_entries(users: HubUsers, data: bytes) -> tuple[Entry, ...]:
-    """Parse a CSV file and say for each line whether its user is new, known or invalid.
+def read_entries(users: HubUsers, data: bytes, column: str | None = None) -> tuple[Entry, ...]:
+    """Parse a CSV file and return for each line whether its user is new, known or invalid.
+
+    `column` is the heading of the column with the login names, where several can be it.
 
     Raises TljhError for passwords that the configured authenticator cannot be given.
     """
@@ -27,7 +29,8 @@ def read_entries(users: HubUsers, data: bytes) -> tuple[Entry, ...]:
     listed = [name for name, user in users.register.people.items() if user.access == "listed"]
     shortest_password = SHORTEST_PASSWORD if uses_first_use(config) else 0
     entries = [
-        _without_banned(users, entry) for entry in read_roster(data, listed, shortest_password)
+        _without_banned(users, entry)
+        for entry in read_roster(data, listed, shortest_password, column)
     ]
     if any(entry.password for entry in entries) and not uses_first_use(config):
         raise no_passwords_here(config)

@@ -1,7 +1,8 @@
 """Class lists as CSV files: parsing, checking line by line, and writing.
 
-The columns are `name` and, optionally, `admin`, `groups` and `password`. A file whose first line
-has none of these words is a plain list of names. Nothing here changes the machine.
+The columns are `name` and, optionally, `admin`, `groups` and `password`; exports of Canvas, Moodle
+and GitHub Classroom are read as they are (`roster_columns`). A file whose first line is no heading
+is a plain list of names. Nothing here changes the machine.
 """
 
 from __future__ import annotations
@@ -15,12 +16,7 @@ from typing import Literal
 
 from tljh.base.account_names import is_acceptable
 from tljh.base.errors import TljhError
-
-NAME_COLUMNS = ("name", "username", "user", "login")
-
-
-COLUMNS = ("name", "admin", "groups", "password")
-
+from tljh.users.roster_columns import NO_STUDENTS, SEPARATOR_LINE, Columns, columns_of
 
 YES = ("1", "true", "yes", "y", "x")
 
@@ -60,17 +56,21 @@ class Entry:
 
 
 def read_roster(
-    data: bytes, existing_names: Iterable[str], shortest_password: int = 0
+    data: bytes,
+    existing_names: Iterable[str],
+    shortest_password: int = 0,
+    column: str | None = None,
 ) -> list[Entry]:
     """Parse a class list and return its entries, in the order of the file, each with its state.
 
-    `existing_names` are the users who may log in already. Names are compared in lower case, as
-    JupyterHub does. Raises TljhError for a file that is not a class list.
+    `existing_names` are the users who may log in already; `column` is the heading of the column
+    with the login names, where the file has several that can be it. Names are compared in lower
+    case, as JupyterHub does. Raises TljhError for a file that is not a class list.
     """
     entries = []
     first_lines: dict[str, int] = {}
     existing = {name.lower() for name in existing_names}
-    for entry in _parse(_decode(data)):
+    for entry in _parse(_decode(data), column):
         problem = entry.problem or _problem(entry, shortest_password)
         name = entry.name.lower()
         if not problem and name in first_lines:
@@ -103,63 +103,51 @@ def _decode(data: bytes) -> str:
     return text
 
 
-def _parse(text: str) -> Iterable[Entry]:
-    first_line = next((line for line in text.splitlines() if line.strip()), "")
+def _parse(text: str, column: str | None = None) -> Iterable[Entry]:
+    lines = [line for line in text.splitlines() if line.strip()]
     # Spreadsheet programs write semicolons where the locale's decimal mark is a comma.
-    delimiter = max(",;\t", key=first_line.count)
-    header: list[str] | None = None
+    delimiter = max(",;\t", key=(lines or [""])[0].count)
+    separator = SEPARATOR_LINE.fullmatch(lines[0].strip()) if lines else None
+    if separator:
+        delimiter = separator[1]
     reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    rows: list[tuple[int, list[str]]] = []
     try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if not any(cells) or cells[0].startswith("#"):
-                continue
-            if header is None:
-                header = _header(cells)
-                if header is not None:
-                    continue
-                header = ["name"]
-            yield _entry(reader.line_num, dict(zip(header, cells, strict=False)), cells, header)
+        for cells in reader:
+            row = [cell.strip() for cell in cells]
+            is_separator = separator and delimiter.join(cells).strip() == lines[0].strip()
+            if any(row) and not row[0].startswith("#") and not is_separator:
+                rows.append((reader.line_num, row))
     except csv.Error as error:
         raise TljhError(f"line {reader.line_num} of the file is not CSV", why=str(error)) from error
+    if not rows:
+        return
+    columns = columns_of([row for _, row in rows], column)
+    for line, row in rows[1:] if columns.has_heading else rows:
+        if columns.is_strict or not NO_STUDENTS.search(row[0]):
+            yield _entry(line, row, columns)
 
 
-def _header(cells: list[str]) -> list[str] | None:
-    """Return the columns' names; None if the first line is already a user's name.
+def _entry(line: int, row: list[str], columns: Columns) -> Entry:
+    def cell(name: str) -> str:
+        index = columns.own.get(name)
+        return row[index] if index is not None and index < len(row) else ""
 
-    Raises TljhError for a table without a column of names, or with an unknown column.
-    """
-    names = ["name" if cell.lower() in NAME_COLUMNS else cell.lower() for cell in cells]
-    if "name" not in names:
-        if len([name for name in names if name]) > 1:
-            raise TljhError(
-                "the first line of the file has no column called name",
-                why=f"it has {', '.join(cells)}",
-                fix=f"name the columns in the first line: {', '.join(COLUMNS)}",
-            )
-        return None
-    unknown = [name for name in names if name and name not in COLUMNS]
-    if unknown:
-        raise TljhError(
-            f"the file has an unknown column: {unknown[0]}",
-            fix=f"the columns are {', '.join(COLUMNS)}; remove or rename it",
-        )
-    return names
-
-
-def _entry(line: int, cells: dict[str, str], row: list[str], header: list[str]) -> Entry:
-    admin = cells.get("admin", "").lower()
+    login = row[columns.login] if columns.login < len(row) else ""
+    admin = cell("admin").lower()
     problem = ""
-    if any(row[len(header) :]):
-        problem = f"has {len(row)} cells, but the file has {len(header)} columns"
+    if columns.is_strict and any(row[columns.width :]):
+        problem = f"has {len(row)} cells, but the file has {columns.width} columns"
     elif admin not in (*YES, *NO):
         problem = f"has {admin!r} in the column admin; write yes or no"
+    elif not login and columns.has_heading and not columns.is_strict:
+        problem = f"has nothing in the column {columns.heading}"
     return Entry(
         line,
-        cells.get("name", ""),
+        login,
         admin in YES,
-        tuple(part for part in re.split(r"[;,|\s]+", cells.get("groups", "")) if part),
-        cells.get("password") or None,
+        tuple(part for part in re.split(r"[;,|\s]+", cell("groups")) if part),
+        cell("password") or None,
         problem=problem,
     )
 

@@ -1,0 +1,190 @@
+"""Which column of a class list holds the login names.
+
+Lists come from Canvas, Moodle, GitHub Classroom and spreadsheets, with headings in the language
+of the school. A heading that is taken for a name is a security hole: anybody could log in as
+`email`. So a first line that is no known heading, but looks unlike all lines below, is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tljh.base.errors import TljhError
+
+OWN_COLUMNS = ("name", "admin", "groups", "password")
+
+LOGIN_HEADINGS = frozenset(
+    {
+        *("username", "user name", "user", "users", "userid", "user id", "login", "logins"),
+        *("login name", "login id", "loginname", "sis login id", "sis login", "account"),
+        *("account name", "netid", "net id", "unix name", "hub user", "github username"),
+        *("github login", "github user", "github handle", "github"),
+        *("benutzername", "benutzer", "nutzername", "nutzer", "anmeldename", "kennung"),
+        *("benutzerkennung", "nutzerkennung", "unikennung", "rz kennung", "uid", "matrikelkennung"),
+        *("identifiant", "identifiants", "nom d'utilisateur", "nom utilisateur", "utilisateur"),
+        *("nombre de usuario", "usuario", "usuarios", "nome de usuário", "nome de utilizador"),
+        *("utilizador", "usuário", "nome utente", "utente", "gebruikersnaam", "gebruiker"),
+        *("användarnamn", "brukernavn", "brugernavn", "käyttäjätunnus", "nazwa użytkownika"),
+        *("uživatelské jméno", "používateľské meno", "felhasználónév", "nume de utilizator"),
+        *("kullanıcı adı", "имя пользователя", "логин", "ім'я користувача", "όνομα χρήστη"),
+        *("用户名", "使用者名稱", "ユーザー名", "ユーザ名", "사용자 이름", "アカウント"),
+    }
+)
+EMAIL_HEADINGS = frozenset(
+    {
+        *("email", "emails", "e mail", "e mails", "mail", "email address", "e mail address"),
+        *("mail address", "email adresse", "e mail adresse", "mailadresse", "mail adresse"),
+        *("adresse e mail", "adresse email", "adresse mail", "courriel", "adresse de courriel"),
+        *("adresse électronique", "correo", "correo electrónico", "dirección de correo"),
+        *("dirección de correo electrónico", "endereço de email", "endereço de e mail"),
+        *("correio eletrônico", "indirizzo email", "indirizzo e mail", "posta elettronica"),
+        *("e mailadres", "emailadres", "e postadress", "epost", "e post", "e postadresse"),
+        *("sähköposti", "adres e mail", "e posta", "электронная почта", "邮箱", "メールアドレス"),
+    }
+)
+# Headings of columns that hold something else; alone in a file they are refused as names.
+OTHER_HEADINGS = frozenset(
+    {
+        *("student", "students", "student name", "full name", "first name", "last name"),
+        *("surname", "given name", "family name", "display name", "id", "ids", "student id"),
+        *("sis id", "sis user id", "identifier", "roster identifier", "number", "section"),
+        *("course", "class", "group", "role", "roles", "id number", "institution", "department"),
+        *("participant", "participants", "member", "members", "people", "person", "names"),
+        *("name", "namen", "vorname", "nachname", "familienname", "schüler", "schülerin"),
+        *("schülerinnen", "studierende", "studierender", "studentin", "teilnehmer"),
+        *("teilnehmerin", "teilnehmende", "matrikelnummer", "klasse", "kurs", "gruppe"),
+        *("prénom", "nom", "nom de famille", "étudiant", "étudiants", "élève", "élèves"),
+        *("nombre", "apellido", "apellidos", "alumno", "alumnos", "estudiante", "estudiantes"),
+        *("nome", "cognome", "studente", "studenti", "aluno", "alunos", "sobrenome", "naam"),
+        *("voornaam", "achternaam", "leerling", "namn", "navn", "imię", "nazwisko", "фамилия"),
+        *("имя", "студент", "学生", "姓名", "名前", "氏名"),
+    }
+)
+OWN_NAME_HEADINGS = ("name", "username", "user", "login")
+SEPARATOR_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
+# Lines of Canvas' gradebook that are no students.
+NO_STUDENTS = re.compile(r"points possible|student, test|test student", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a file: `login` is the index of the names, `own` those of our format.
+
+    `has_heading` is false for a plain list; `is_strict` for our own format, where every column
+    must be known.
+    """
+
+    login: int
+    own: dict[str, int]
+    has_heading: bool
+    is_strict: bool
+    heading: str = ""
+    width: int = 1
+
+
+def normalized(heading: str) -> str:
+    """Return a heading in lower case, with spaces for the other ways to part words."""
+    words = re.sub(r"[\s_\-./:()*]+", " ", heading).strip().casefold()
+    return words.replace("ß", "ss")
+
+
+def is_heading(cell: str) -> bool:
+    return normalized(cell) in LOGIN_HEADINGS | EMAIL_HEADINGS | OTHER_HEADINGS
+
+
+def columns_of(rows: Sequence[Sequence[str]], column: str | None = None) -> Columns:
+    """Return the columns of a file with these rows; `column` is the heading that the admin chose.
+
+    Raises TljhError where the file has no column of login names, or several.
+    """
+    first = list(rows[0])
+    if column is not None:
+        matches = [
+            index for index, cell in enumerate(first) if normalized(cell) == normalized(column)
+        ]
+        if len(matches) != 1:
+            raise TljhError(
+                f"the file has no column {column!r}" if not matches else
+                f"the file has {len(matches)} columns {column!r}",
+                why=f"its first line is: {', '.join(first)}",
+                fix="give a heading of the first line to --column",
+            )  # fmt: skip
+        return Columns(matches[0], {}, True, False, first[matches[0]], len(first))
+    names = [normalized(cell) for cell in first]
+    own = {name: names.index(name) for name in OWN_COLUMNS if name in names}
+    if len([cell for cell in first if cell]) == 1:
+        return _of_one_column(rows, first)
+    logins = [index for index, name in enumerate(names) if name in OWN_NAME_HEADINGS]
+    # Moodle has a column of groups too: without a name it is not our format.
+    if own.keys() & {"admin", "groups", "password"} and len(logins) == 1:
+        return _of_our_own(first, names, own, logins[0])
+    for headings in (LOGIN_HEADINGS, EMAIL_HEADINGS):
+        matches = [index for index, name in enumerate(names) if name in headings]
+        if len(matches) == 1:
+            return Columns(matches[0], {}, True, False, first[matches[0]], len(first))
+        if matches:
+            raise TljhError(
+                "the file has several columns that can hold the login names",
+                why=", ".join(first[index] for index in matches),
+                fix=f'say which one: --column "{first[matches[0]]}"',
+            )
+    if "name" in own:
+        _refuse_unknown(
+            [name for name in names if name and name != "name" and not is_heading(name)]
+        )
+        return Columns(own["name"], {}, True, False, first[own["name"]], len(first))
+    raise TljhError(
+        "the first line of the file has no column of login names",
+        why=f"it has {', '.join(first)}",
+        fix=f"name the column in the first line ({', '.join(OWN_COLUMNS)}), or give its heading: "
+        f'--column "{first[0]}"',
+    )
+
+
+def _of_our_own(
+    first: Sequence[str], names: Sequence[str], own: dict[str, int], login: int
+) -> Columns:
+    known = ("", *own)
+    _refuse_unknown(
+        [name for index, name in enumerate(names) if name not in known and index != login]
+    )
+    return Columns(login, own, True, True, first[login], len(first))
+
+
+def _refuse_unknown(headings: Sequence[str]) -> None:
+    """Raise TljhError for a column that may be a misspelled one of ours."""
+    if headings:
+        raise TljhError(
+            f"the file has an unknown column: {headings[0]}",
+            fix=f"the columns are {', '.join(OWN_COLUMNS)}; remove or rename it",
+        )
+
+
+def _of_one_column(rows: Sequence[Sequence[str]], first: list[str]) -> Columns:
+    index = next(number for number, cell in enumerate(first) if cell)
+    cell = first[index]
+    if normalized(cell) in LOGIN_HEADINGS | EMAIL_HEADINGS | {"name", "names"}:
+        return Columns(index, {}, True, False, cell, len(first))
+    below = [row[index] for row in rows[1:] if len(row) > index and row[index]]
+    if normalized(cell) in OTHER_HEADINGS or _looks_unlike(cell, below):
+        raise TljhError(
+            f"the first line of the file looks like a heading: {cell!r}",
+            why="as a login name, anybody could log in by it",
+            fix=f'if it is a heading: --column "{cell}"; if it is a user, move it below the others',
+        )
+    return Columns(index, {}, False, True, "", len(first))
+
+
+def _looks_unlike(first: str, below: Sequence[str]) -> bool:
+    """Return whether a first line is of another kind than all lines below."""
+    if len(below) < 2:
+        return False
+    kinds = (
+        lambda text: "@" in text,
+        lambda text: any(character.isdigit() for character in text),
+        lambda text: not re.search(r"[\s:]", text),
+        lambda text: text == text.lower(),
+    )
+    return any(all(map(kind, below)) and not kind(first) for kind in kinds)
