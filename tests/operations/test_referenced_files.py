@@ -17,9 +17,9 @@ from tljh.settings.load import load
 def problems(text: str, *severities: str) -> list[str]:
     config = load(text.encode())
     return [
-        one.what
-        for one in referenced_file_problems(config, RealReader())
-        if not severities or one.severity in severities
+        problem.what
+        for problem in referenced_file_problems(config, RealReader())
+        if not severities or problem.severity in severities
     ]
 
 
@@ -52,7 +52,7 @@ def test_certificate_and_its_key_are_fine(pair: tuple[Path, Path]) -> None:
 
 def test_missing_certificate_is_named(pair: tuple[Path, Path]) -> None:
     assert problems(https("/none.crt", pair[1])) == [
-        "https.tls.cert names a file that is not there: /none.crt"
+        "https.tls.cert names a file that does not exist: /none.crt"
     ]
 
 
@@ -60,7 +60,7 @@ def test_file_that_is_no_certificate_is_named(pair: tuple[Path, Path], tmp_path:
     wrong = tmp_path / "wrong.crt"
     wrong.write_text("hello\n")
     assert problems(https(wrong, pair[1])) == [
-        f"https.tls.cert names a file that holds no certificate in PEM form: {wrong}"
+        f"https.tls.cert names a file without a certificate in PEM form: {wrong}"
     ]
     (problem,) = referenced_file_problems(load(https(wrong, pair[1]).encode()), RealReader())
     assert problem.fix
@@ -86,7 +86,7 @@ def test_file_of_a_secret_must_be_there_and_private(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     text = f"auth: {{type: github, GitHubOAuthenticator: {{client_secret: {{file: {secret}}}}}}}\n"
     (missing,) = problems(text)
-    assert "names a file that is not there" in missing
+    assert "names a file that does not exist" in missing
     secret.write_text("hush")
     secret.chmod(0o644)
     (warning,) = problems(text)
@@ -116,5 +116,5 @@ def test_what_is_no_ordinary_file_is_refused_as_a_certificate(
         odd.symlink_to(odd)
     else:
         odd.write_bytes(pair[0].read_bytes() + b"\n" * (1 << 20))
-    what = "a file that is not there" if kind == "loop" else "no file, or a huge one"
+    what = "a file that does not exist" if kind == "loop" else "no file, or a huge one"
     assert problems(https(odd, pair[1])) == [f"https.tls.cert names {what}: {odd}"]

@@ -1,4 +1,4 @@
-"""The scripts by which bash completes both commands."""
+"""The scripts that complete both commands in bash."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 COMMANDS = ("tljh", "tljh-config")
 
 
-# Where bash-completion looks; Debian's base packages have the directory even without it.
+# bash-completion reads this directory; Debian's base packages create it even without that package.
 DIRECTORY = Path("/usr/share/bash-completion/completions")
 
 
-# Keys hold dots and quotes but no spaces, so words may be split at lines only. Where nothing is
-# offered, bash goes on with file names.
+# Keys contain dots and quotes but no spaces, so words are split at line breaks only. Without
+# offers, bash completes file names.
 _SCRIPT = """\
 # Completion of {command}; made by `tljh completion`.
 _{function}_complete() {{
@@ -40,7 +40,7 @@ esac
 
 
 def completion_script(command: str) -> str:
-    """What belongs into `DIRECTORY` under the command's name."""
+    """Return the content of the file in `DIRECTORY` that has the command's name."""
     function = command.replace("-", "_")
     return _SCRIPT.format(
         command=command, function=function, variable=f"_{function.upper()}_COMPLETE"

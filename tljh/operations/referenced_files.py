@@ -1,4 +1,4 @@
-"""Files that the configuration names: are they there, readable, and what they should be?"""
+"""Check the files that the configuration names: certificates, keys, and files of secrets."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tljh.settings.sections.https import MOST_FILE_BYTES
 
 
 def referenced_file_problems(config: Config, host: HostReader) -> Iterator[Problem]:
-    """What is wrong with certificates and files of secrets, as far as one can see by reading."""
+    """Yield a problem for each file that is missing, unreadable, too open or of another kind."""
     yield from _certificates(config, host)
     for path, name in secret_files(config):
         info = host.info(Path(name), follow=True)
         if info is None or info.kind != "file":
             yield Problem(
                 path,
-                f"{key_text(path)} names a file that is not there: {name}",
-                fix=f"make it: sudo install -m 600 /dev/stdin {name}",
+                f"{key_text(path)} names a file that does not exist: {name}",
+                fix=f"create it: sudo install -m 600 /dev/stdin {name}",
             )
         elif info.mode & 0o077:
             yield Problem(
@@ -34,34 +34,36 @@ def referenced_file_problems(config: Config, host: HostReader) -> Iterator[Probl
 
 
 def secret_files(config: Config) -> Iterator[tuple[KeyPath, str]]:
-    """Every `{file: /path}` in the place of a trait."""
+    """Yield each trait whose value is `{file: /path}`, with that path."""
     sections: list[tuple[KeyPath, Mapping[str, Any]]] = [
         (("auth", name), traits) for name, traits in config.auth.classes.items()
     ]
     sections += [((name,), traits) for name, traits in config.traitlets.items()]
-    for where, traits in sections:
+    for section, traits in sections:
         for trait, value in traits.items():
             if isinstance(value, dict) and set(value) == {"file"}:
-                yield (*where, trait), str(value["file"])
+                yield (*section, trait), str(value["file"])
 
 
 def _certificates(config: Config, host: HostReader) -> Iterator[Problem]:
     https = config.https
-    named: list[tuple[KeyPath, str | None]] = [(("https", "letsencrypt", "ca_bundle"), None)]
-    named[0] = (named[0][0], https.letsencrypt.ca_bundle)
-    named += [(("https", "tls", name), getattr(https.tls, name)) for name in ("cert", "key")]
-    good = []
-    for path, name in named:
+    files: tuple[tuple[KeyPath, str | None], ...] = (
+        (("https", "letsencrypt", "ca_bundle"), https.letsencrypt.ca_bundle),
+        (("https", "tls", "cert"), https.tls.cert),
+        (("https", "tls", "key"), https.tls.key),
+    )
+    readable = []
+    for path, name in files:
         if not name:
             continue
         problem = _pem_problem(path, name, host)
         if problem is not None:
             yield problem
         elif path[1] == "tls":
-            good.append(name)
-    # While HTTPS is off, a certificate may still be on its way.
-    if len(good) == 2 and https.effective_mode == "tls":
-        # Reads certificates, and knows what makes units of them: much for who sets a limit.
+            readable.append(name)
+    # While HTTPS is off, the admin may not have the certificate yet.
+    if len(readable) == 2 and https.effective_mode == "tls":
+        # Imported here: it takes long, and most edits do not need it.
         from tljh.certificates.own_files import pair_problems, read_files
 
         yield from pair_problems(https, read_files(host, https))
@@ -74,26 +76,26 @@ def _pem_problem(path: KeyPath, name: str, host: HostReader) -> Problem | None:
     except PermissionError:
         return Problem(path, f"{key} names a file that cannot be read: {name}", fix="use sudo")
     if data is None:
-        is_there = host.info(Path(name), follow=True) is not None
-        what = "no file, or a huge one" if is_there else "a file that is not there"
+        exists = host.info(Path(name), follow=True) is not None
+        what = "no file, or a huge one" if exists else "a file that does not exist"
         return Problem(
             path,
             f"{key} names {what}: {name}",
-            fix=f"put the file there, or: sudo tljh-config set {key} /its/path",
+            fix=f"copy the file there, or: sudo tljh-config set {key} /its/path",
         )
-    wanted = b"PRIVATE KEY-----" if path[-1] == "key" else b"CERTIFICATE-----"
-    if wanted not in data:
+    label = b"PRIVATE KEY-----" if path[-1] == "key" else b"CERTIFICATE-----"
+    if label not in data:
         noun = "private key" if path[-1] == "key" else "certificate"
         tool = "pkey" if noun == "private key" else "x509"
         return Problem(
             path,
-            f"{key} names a file that holds no {noun} in PEM form: {name}",
+            f"{key} names a file without a {noun} in PEM form: {name}",
             fix=f"if it is in DER form: openssl {tool} -inform DER -in {name} -out {name}.pem",
         )
     if path[-1] == "key" and (b"ENCRYPTED" in data):
         return Problem(
             path,
             f"{key} names a private key with a passphrase: {name}",
-            fix=f"take it off: sudo openssl pkey -in {name} -out {name}.plain",
+            fix=f"remove the passphrase: sudo openssl pkey -in {name} -out {name}.plain",
         )
     return None
