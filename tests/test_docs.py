@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tljh.cli import typer_app
-from tljh.cli.verbs import CONFIG, TLJH, Group, Invocation, function_of
+from tljh.cli.verbs import CONFIG, TLJH, Invocation, VerbGroup, function_of
 from tljh.plugins import hookspecs as hooks
 from tljh.settings.keys import setting_keys
 from tljh.settings.root import Config
@@ -40,9 +40,9 @@ def code_of(page: Path) -> str:
     return "\n".join([blocks_of(page), *re.findall(r"`([^`\n]+)`", text)]).replace("\\|", "|")
 
 
-def commands_of(group: Group, *before: str) -> Iterator[tuple[str, ...]]:
+def commands_of(group: VerbGroup, *before: str) -> Iterator[tuple[str, ...]]:
     for name, verb in group.verbs.items():
-        if not isinstance(verb, Group):
+        if not isinstance(verb, VerbGroup):
             yield (*before, name)
         elif verb is not CONFIG:
             yield from commands_of(verb, *before, name)
@@ -198,7 +198,7 @@ def test_commands_in_the_docs_exist(page):
     for first, second in re.findall(r"(?:^|sudo |&& |; )tljh ([a-z]+)(?: ([a-z][a-z-]*))?", code):
         if first == "config":
             assert not second or second in CONFIG.verbs
-        elif isinstance(TLJH.verbs.get(first), Group):
+        elif isinstance(TLJH.verbs.get(first), VerbGroup):
             assert not second or f"{first} {second}" in known
         else:
             assert first in known, f"tljh {first}"

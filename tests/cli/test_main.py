@@ -18,7 +18,7 @@ from tests.configurations import TLJH_CONFIG, make_installation
 from tljh import __version__
 from tljh.base.errors import Exit, TljhError
 from tljh.cli.main import run
-from tljh.cli.verbs import CONFIG, TLJH, Group
+from tljh.cli.verbs import CONFIG, TLJH, VerbGroup
 from tljh.host.real import RealHost
 from tljh.settings.load import load
 
@@ -50,10 +50,10 @@ def config(file: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     return run_config
 
 
-def verbs(group: Group, above: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], str]]:
+def verbs(group: VerbGroup, above: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], str]]:
     found = []
     for name, verb in group.verbs.items():
-        if isinstance(verb, Group):
+        if isinstance(verb, VerbGroup):
             found += verbs(verb, (*above, name))
         else:
             found.append(((*above, name), verb))

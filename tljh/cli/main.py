@@ -16,7 +16,7 @@ from typing import Any
 
 from tljh import __version__
 from tljh.base.errors import Exit, Finding, TljhError
-from tljh.cli.verbs import CONFIG, TLJH, Group, Invocation, function_of
+from tljh.cli.verbs import CONFIG, TLJH, Invocation, VerbGroup, function_of
 
 
 def _print_error(findings: tuple[Finding, ...], code: int, invocation: Invocation) -> int:
@@ -49,7 +49,7 @@ def _print_result(result: Any, invocation: Invocation) -> int:
     return int(getattr(result, "exit_code", 0))
 
 
-def run(name: str, group: Group, arguments: list[str] | None = None) -> int:
+def run(name: str, group: VerbGroup, arguments: list[str] | None = None) -> int:
     """Run a command line, print its result or its error, and return the exit code."""
     invocation = Invocation()
     _start_fast()
@@ -92,7 +92,7 @@ _DIRECT = {
 }
 
 
-def _direct_call(group: Group, words: list[str]) -> Callable[[], Any] | None:
+def _direct_call(group: VerbGroup, words: list[str]) -> Callable[[], Any] | None:
     """Return the call for `set KEY VALUE` and similar words without options; None for others.
 
     Typer takes as long to load as the whole rest of these commands.
@@ -104,7 +104,7 @@ def _direct_call(group: Group, words: list[str]) -> Callable[[], Any] | None:
     has_options = any(value.startswith("-") for value in values)
     is_common = fewest <= len(values) <= most and not has_options
     reference = CONFIG.verbs[verb]
-    if not is_common or "_TLJH_CONFIG_COMPLETE" in os.environ or isinstance(reference, Group):
+    if not is_common or "_TLJH_CONFIG_COMPLETE" in os.environ or isinstance(reference, VerbGroup):
         return None
     return lambda: function_of(reference)(*values)
 

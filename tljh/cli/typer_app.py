@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from tljh.base.errors import Exit, TljhError
 from tljh.base.paths import paths_from_environment
-from tljh.cli.verbs import Group, Invocation, Verbs, function_of
+from tljh.cli.verbs import Invocation, VerbGroup, Verbs, function_of
 from tljh.commands.parameters import Argument, Option
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
@@ -52,7 +52,7 @@ class _LazyGroup(TyperGroup):
         verb = self.verbs.get(cmd_name)
         if verb is None:
             return None
-        return _group(cmd_name, verb) if isinstance(verb, Group) else _command(cmd_name, verb)
+        return _group(cmd_name, verb) if isinstance(verb, VerbGroup) else _command(cmd_name, verb)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         # The parent class imports every verb to suggest a name; the names alone are enough.
@@ -75,7 +75,7 @@ def _store(ctx: typer.Context, **options: Any) -> None:
             setattr(ctx.obj, name, value)
 
 
-def _group(name: str, group: Group) -> Any:
+def _group(name: str, group: VerbGroup) -> Any:
     def callback(
         ctx: typer.Context,
         config_path: PathOption = None,
@@ -190,7 +190,7 @@ def _typer_info(description: Argument | Option) -> Any:
     )
 
 
-def call(name: str, group: Group, words: list[str] | None, invocation: Invocation) -> Any:
+def call(name: str, group: VerbGroup, words: list[str] | None, invocation: Invocation) -> Any:
     """Call the verb that `words` name and return its result. Raises Click's usage errors."""
     if f"_{name.upper().replace('-', '_')}_COMPLETE" in os.environ:
         # Typer registers bash here; otherwise only its own `Typer.__call__` does that.

@@ -11,18 +11,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-Verbs = Mapping[str, "str | Group"]
+Verbs = Mapping[str, "str | VerbGroup"]
 
 
 @dataclass(frozen=True)
-class Group:
+class VerbGroup:
     """A word with verbs below it: `tljh user …`."""
 
     help: str
     verbs: Verbs
 
 
-CONFIG = Group(
+CONFIG = VerbGroup(
     "Read, change and apply the configuration.",
     {
         "show": "tljh.commands.config_show:show",
@@ -43,14 +43,14 @@ CONFIG = Group(
 )
 
 
-TLJH = Group(
+TLJH = VerbGroup(
     "Look after the JupyterHub on this machine.",
     {
         "install": "tljh.commands.install:install_with",
         "status": "tljh.commands.status:status",
         "doctor": "tljh.commands.status:doctor",
         "logs": "tljh.commands.logs:logs",
-        "auth": Group(
+        "auth": VerbGroup(
             "Ways to log in.",
             {
                 "list": "tljh.commands.auth:ways",
@@ -58,7 +58,7 @@ TLJH = Group(
                 "check": "tljh.commands.auth:check",
             },
         ),
-        "user": Group(
+        "user": VerbGroup(
             "The users of the hub.",
             {
                 "list": "tljh.commands.user_list:list_users",
@@ -73,7 +73,7 @@ TLJH = Group(
                 "claim": "tljh.commands.user_claim:claim",
             },
         ),
-        "share": Group(
+        "share": VerbGroup(
             "Folders that the members of a group edit together.",
             {
                 "list": "tljh.commands.share:list_shares",
@@ -81,7 +81,7 @@ TLJH = Group(
                 "remove": "tljh.commands.share:remove",
             },
         ),
-        "cert": Group(
+        "cert": VerbGroup(
             "The hub's certificate.",
             {
                 "status": "tljh.commands.cert:status",
