@@ -252,7 +252,7 @@ def test_limits_hold_with_cgroup_v2(capped: VirtualMachine) -> None:
     module = copy_module(capped, kernel_deaths)
     program = (
         "import subprocess, sys; sys.path.insert(0, '/srv'); import kernel_deaths as k; "
-        "w = k.Watch(k.Ended(), '62914560'); "
+        "w = k.DeathReasons(k.MemoryKills(), '62914560'); "
         "subprocess.run([sys.executable, '-c', 'bytearray(200 << 20)']); print(w.reason())"
     )
     limits = ServerLimits(60 << 20)

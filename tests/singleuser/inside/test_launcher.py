@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from tljh.singleuser.inside.launcher import put_back
+from tljh.singleuser.inside.launcher import search_home
 
 PATHS = SimpleNamespace(
     jupyter_data_dir=lambda: "/home/ann/.local/share/jupyter",
@@ -25,7 +25,7 @@ def kernelspec(monkeypatch) -> ModuleType:
 
 
 def test_kernels_of_the_own_home_come_first(kernelspec):
-    put_back(PATHS)
+    search_home(PATHS)
     assert kernelspec.jupyter_path("kernels") == [
         "/home/ann/.local/share/jupyter/kernels",
         "/opt/tljh/user/share/jupyter/kernels",
@@ -33,12 +33,12 @@ def test_kernels_of_the_own_home_come_first(kernelspec):
 
 
 def test_nothing_else_of_the_home_is_found(kernelspec):
-    put_back(PATHS)
+    search_home(PATHS)
     assert kernelspec.jupyter_path() == ["/opt/tljh/user/share/jupyter"]
     assert kernelspec.jupyter_path("templates") == ["/opt/tljh/user/share/jupyter/templates"]
 
 
 def test_an_environment_without_jupyterlab_starts_all_the_same(kernelspec, monkeypatch):
     monkeypatch.setitem(sys.modules, "jupyterlab_server.config", None)
-    put_back(PATHS)
+    search_home(PATHS)
     assert len(kernelspec.jupyter_path("kernels")) == 2

@@ -1,7 +1,8 @@
-"""Tells whose kernel was ended for its memory why, in the cell that was running.
+"""An explanation for a kernel that was killed for lack of memory, in the cell that was running.
 
-Jupyter says that 'the kernel appears to have died'. The kernel of Linux knows more: it counts, for
-the unit of each server, what it ended because memory was used up, and whose limit that was.
+Jupyter reports only that 'the kernel appears to have died'. Linux knows more: for the cgroup of
+each server it counts the processes that it killed for lack of memory, and how often the server's
+own limit was reached.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from typing import Any
 CGROUPS = Path("/sys/fs/cgroup")
 
 
-NAME = "TellingConnection"
+NAME = "ExplainingConnection"
 
 
-# All pages that show a kernel hear of its death within this time.
+# All pages that show a kernel report its death within this time.
 SAME_DEATH_S = 5.0
 
 
-class Ended:
-    """How often memory ended something in our own cgroup, of either version."""
+class MemoryKills:
+    """The counters of processes killed for lack of memory in our own cgroup, of version 1 or 2."""
 
     def __init__(self, root: Path = CGROUPS, membership: str | None = None) -> None:
         text = Path("/proc/self/cgroup").read_text() if membership is None else membership
@@ -35,15 +36,15 @@ class Ended:
         self.directory = root / ("memory" if self.is_old else "") / places.get(key, "/").lstrip("/")
 
     def counts(self) -> tuple[int, int]:
-        """Processes ended, and how often our own limit was reached."""
+        """Return the number of killed processes, and how often our own limit was reached."""
         if not self.is_old:
             events = self._numbers("memory.events")
             return events.get("oom_kill", 0), events.get("max", 0)
-        ended = self._numbers("memory.oom_control").get("oom_kill", 0)
+        killed = self._numbers("memory.oom_control").get("oom_kill", 0)
         try:
-            return ended, int((self.directory / "memory.failcnt").read_text())
+            return killed, int((self.directory / "memory.failcnt").read_text())
         except (OSError, ValueError):
-            return ended, 0
+            return killed, 0
 
     def _numbers(self, name: str) -> dict[str, int]:
         try:
@@ -54,38 +55,44 @@ class Ended:
         return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
 
 
-class Watch:
-    """Says, after a death, whether it was for memory that something of this server was ended."""
+class DeathReasons:
+    """The reasons for deaths of this server's kernels, as far as memory was one.
 
-    def __init__(self, ended: Ended, limit: str | None) -> None:
-        self.ended, self.limit = ended, limit
-        self.before = ended.counts()
-        self._at_work: dict[str, tuple[int, int]] = {}
-        self._told: dict[str, tuple[float, str]] = {}
+    The counters are those of the whole server. So a death is explained by memory if a process was
+    killed since the kernel began its work, and no earlier death has been explained by that.
+    """
 
-    def begins(self, kernel: str) -> None:
-        """A kernel that was at rest is asked to do something: it lives, whatever ended before."""
-        self._at_work[kernel] = self.ended.counts()
+    def __init__(self, kills: MemoryKills, limit: str | None) -> None:
+        self.kills, self.limit = kills, limit
+        self.last_counts = kills.counts()
+        self._counts_at_work: dict[str, tuple[int, int]] = {}
+        self._last_reasons: dict[str, tuple[float, str]] = {}
+
+    def note_work(self, kernel: str) -> None:
+        """Note that an idle kernel gets work: it is alive, whatever was killed before."""
+        self._counts_at_work[kernel] = self.kills.counts()
 
     def reason_for(self, kernel: str) -> str | None:
-        """The reason for the death of a kernel; each page that shows it may ask."""
-        told_s, told = self._told.get(kernel, (0.0, None))
-        if told is not None and time.monotonic() - told_s < SAME_DEATH_S:
-            return told
-        reason = self.reason(self._at_work.get(kernel, self.before))
+        """Return the reason for a kernel's death, the same for each page that shows the kernel."""
+        time_s, reason = self._last_reasons.get(kernel, (0.0, None))
+        if reason is not None and time.monotonic() - time_s < SAME_DEATH_S:
+            return reason
+        reason = self.reason(self._counts_at_work.get(kernel, self.last_counts))
         if reason is not None:
-            self._told[kernel] = time.monotonic(), reason
+            self._last_reasons[kernel] = time.monotonic(), reason
         return reason
 
-    def reason(self, at_work: tuple[int, int] = (0, 0)) -> str | None:
-        """Why, if memory has ended anything since then, and since this was last asked."""
-        now = self.ended.counts()
-        (ended, reached), (ended_before, reached_before) = now, max(self.before, at_work)
-        self.before = now
-        if ended <= ended_before:
+    def reason(self, counts_at_work: tuple[int, int] = (0, 0)) -> str | None:
+        """Return a reason if a process was killed since these counts and since the last call."""
+        current = self.kills.counts()
+        killed, reached = current
+        killed_before, reached_before = max(self.last_counts, counts_at_work)
+        self.last_counts = current
+        if killed <= killed_before:
             return None
         if reached > reached_before and self.limit and self.limit.isdigit():
-            what = f"your server used all of the {shown(int(self.limit))} of memory that it may use"
+            size = size_text(int(self.limit))
+            what = f"your server used all of the {size} of memory that it may use"
         else:
             what = "all servers on this machine together used up its memory"
         return (
@@ -94,61 +101,62 @@ class Watch:
         )
 
 
-def shown(size_bytes: int) -> str:
-    """An amount of memory as people say it."""
+def size_text(size_bytes: int) -> str:
+    """Return an amount of memory in MB or GB."""
     if size_bytes < 1 << 30:
         return f"{size_bytes >> 20} MB"
     return f"{size_bytes / (1 << 30):.1f} GB"
 
 
 class Cells:
-    """Which cell a kernel works on, by the messages that pass between it and one page.
+    """The cell on which a kernel works, from the messages between it and one page.
 
-    A cell is known by the header of the request that asks to execute it. The kernel's word that it
-    has begun (`execute_input`) leaves by another thread than the one that executes, and never
-    comes if the cell takes all memory at once: then it was the first that waits for an answer.
+    A cell is identified by the header of its `execute_request`. The kernel reports the begin
+    (`execute_input`) from another thread than the one that executes. If a cell takes all memory at
+    once, that report never comes. Then the running cell is the first one without an answer.
     """
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        self._asked: dict[str, dict[str, Any]] = {}
-        self._begun: dict[str, Any] | None = None
-        self._done: dict[str, Any] | None = None
+        self._waiting: dict[str, dict[str, Any]] = {}
+        self._running: dict[str, Any] | None = None
+        self._last: dict[str, Any] | None = None
 
     def to_kernel(self, header: dict[str, Any]) -> bool:
-        """Note what a kernel is asked; true for a cell while no other waits for its answer."""
+        """Note a request to the kernel. Return whether it gives work to an idle kernel."""
         if header["msg_type"] != "execute_request":
             return False
-        is_first = not self._asked
-        self._asked[header["msg_id"]] = header
+        is_first = not self._waiting
+        self._waiting[header["msg_id"]] = header
         return is_first
 
     def from_kernel(self, header: dict[str, Any], parent: dict[str, Any]) -> None:
+        """Note a message from the kernel; `parent` is the header of the request it answers."""
         if header["msg_type"] == "execute_input":
-            self._begun = parent
+            self._running = parent
         elif header["msg_type"] == "execute_reply":
-            self._asked.pop(parent["msg_id"], None)
-            self._done = parent
-            if self._begun is not None and self._begun["msg_id"] == parent["msg_id"]:
-                self._begun = None
+            self._waiting.pop(parent["msg_id"], None)
+            self._last = parent
+            if self._running is not None and self._running["msg_id"] == parent["msg_id"]:
+                self._running = None
 
     def take(self) -> dict[str, Any] | None:
-        """The cell to show a word in, once: what was asked of a kernel that died is over."""
-        found = self._begun or next(iter(self._asked.values()), self._done)
+        """Return the cell in which to explain a death, and forget all requests to that kernel."""
+        cell = self._running or next(iter(self._waiting.values()), self._last)
         self.forget()
-        return found
+        return cell
 
 
 def connection_class() -> type:
-    """jupyter_server's connection of a page to a kernel, with a word more at the end."""
+    """Return jupyter_server's connection of a page to a kernel, with an explanation at the end."""
     base = import_module("jupyter_server.services.kernels.connection.base")
     channels = import_module("jupyter_server.services.kernels.connection.channels")
     connection: Any = channels.ZMQChannelsWebsocketConnection
-    watch = Watch(Ended(), os.environ.get("MEM_LIMIT"))
+    deaths = DeathReasons(MemoryKills(), os.environ.get("MEM_LIMIT"))
 
-    class TellingConnection(connection):  # type: ignore[misc]
+    class ExplainingConnection(connection):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self._cells = Cells()
@@ -156,8 +164,9 @@ def connection_class() -> type:
         def handle_incoming_message(self, incoming_msg: Any) -> None:
             try:
                 if self._cells.to_kernel(self._header_of(incoming_msg)):
-                    watch.begins(self.kernel_id)
-            except Exception as error:  # a message that we cannot read is for others to refuse
+                    deaths.note_work(self.kernel_id)
+            except Exception as error:
+                # jupyter_server refuses a bad message. Here it must not end the connection.
                 self.log.debug("not noted: %s", error)
             super().handle_incoming_message(incoming_msg)
 
@@ -178,25 +187,25 @@ def connection_class() -> type:
             super().handle_outgoing_message(stream, outgoing_msg)
 
         def on_kernel_restarted(self) -> None:
-            self._tell()
+            self._explain()
             super().on_kernel_restarted()
 
         def on_restart_failed(self) -> None:
-            self._tell()
+            self._explain()
             super().on_restart_failed()
 
-        def _tell(self) -> None:
-            reason, cell = watch.reason_for(self.kernel_id), self._cells.take()
+        def _explain(self) -> None:
+            reason, cell = deaths.reason_for(self.kernel_id), self._cells.take()
             if reason is not None and cell is not None:
                 self.write_stderr(reason, cell)
             elif reason is not None:
                 self.log.warning(reason)
 
-    return TellingConnection
+    return ExplainingConnection
 
 
 def install(argv: list[str]) -> None:
-    """Have the server use it; kernels behind a gateway are not on this machine."""
+    """Make the server use the connection, unless its kernels run elsewhere, behind a gateway."""
     if "JUPYTER_GATEWAY_URL" not in os.environ:
         setattr(sys.modules[__name__], NAME, connection_class())
         argv.append(f"--ServerApp.kernel_websocket_connection_class={__name__}.{NAME}")

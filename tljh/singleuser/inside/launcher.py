@@ -1,8 +1,8 @@
-"""Starts somebody's server without the configuration and packages of the own home.
+"""The program that starts a user's server without the configuration and packages of the home.
 
-Copied to where the shared environment's Python can read it, and run by that with `-s`. JupyterHub
-leaves out all of the home, kernels and prebuilt extensions included; those run nothing in the
-server, and are put back here.
+It is copied to where the user environment's Python can read it, and is run with `-s`. JupyterHub
+then ignores all of the home, also kernels and prebuilt extensions. These run no code in the server.
+So this program makes them available again.
 """
 
 from __future__ import annotations
@@ -14,33 +14,40 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-# Who asks for what may come from the own home.
-OPEN = (("jupyter_client.kernelspec", "kernels"), ("jupyterlab_server.config", "labextensions"))
+# Modules, and the directory of the home that each may search.
+ALLOWED_IN_HOME = (
+    ("jupyter_client.kernelspec", "kernels"),
+    ("jupyterlab_server.config", "labextensions"),
+)
 
 
-def put_back(paths: Any) -> None:
-    """Have kernels and looks of the own home found again; `paths` is jupyter_core's module."""
-    own = paths.jupyter_data_dir()
-    for module, wanted in OPEN:
+def search_home(paths: Any) -> None:
+    """Make modules search the home for kernels and extensions; `paths` is jupyter_core's module."""
+    home = paths.jupyter_data_dir()
+    for name, directory in ALLOWED_IN_HOME:
         with contextlib.suppress(ImportError):
-            found = import_module(module)
-            found.jupyter_path = _with_own(own, wanted, paths)  # type: ignore[attr-defined]
+            module = import_module(name)
+            module.jupyter_path = _path_with_home(home, directory, paths)  # type: ignore[attr-defined]
 
 
-def _with_own(own: str, wanted: str, paths: Any) -> Any:
+def _path_with_home(home: str, directory: str, paths: Any) -> Any:
     def jupyter_path(*parts: str) -> list[str]:
-        # JupyterHub takes the home out of what this answers, when the server is configured.
+        # JupyterHub removes the home from the answer later, when it configures the server. So the
+        # answer is computed at each call.
         shared = list(paths.jupyter_path(*parts))
-        mine = str(Path(own, *parts))
-        return [mine, *shared] if parts[:1] == (wanted,) and mine not in shared else shared
+        in_home = str(Path(home, *parts))
+        if parts[:1] == (directory,) and in_home not in shared:
+            return [in_home, *shared]
+        return shared
 
     return jupyter_path
 
 
 def main() -> None:
     os.environ["JUPYTERHUB_DISABLE_USER_CONFIG"] = "1"
-    put_back(import_module("jupyter_core.paths"))
-    # Lies beside this; says in the notebook why a kernel was ended. Nice to have.
+    search_home(import_module("jupyter_core.paths"))
+    # kernel_deaths.py is next to this file. It explains a killed kernel in the notebook; the server
+    # starts without it, too.
     with contextlib.suppress(ImportError, AttributeError, OSError):
         import_module("kernel_deaths").install(sys.argv)
     import_module("jupyterhub.singleuser").main()
