@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -242,3 +243,17 @@ def test_stopped_before_any_effect_it_is_rolled_back_or_complete(
             reload(host)
         outcomes.add(is_whole(host, command))
     assert False in outcomes
+
+
+@pytest.mark.parametrize("group", ["sudo", "docker", "jupyterhub-admins", "lxd", "disk"])
+def test_a_group_that_gives_root_is_refused_unless_it_is_said(group: str) -> None:
+    host = installed()
+    before = config(host)
+    addition = Addition(names=("ann",), groups=(group,))
+    with pytest.raises(TljhError, match="can become root"):
+        add_users(read_users(host, PATHS), addition, SilentProgress())
+    (entry,) = read_entries(read_users(host, PATHS), f"name,groups\nann,{group}\n".encode())
+    assert entry.state == "invalid" and "--gives-root" in entry.problem
+    assert config(host) == before
+    add_users(read_users(host, PATHS), replace(addition, gives_root=True), SilentProgress())
+    assert group.encode() in config(host)

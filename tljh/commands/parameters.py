@@ -36,6 +36,10 @@ class Option:
 NameArgument = Annotated[str, Argument("NAME", "A login name.")]
 
 
+GivesRootOption = Annotated[
+    bool, Option("--gives-root", "Allow a group whose members can become root.")
+]
+
 NamesArgument = Annotated[list[str], Argument("NAME", "Login names.")]
 
 

@@ -10,6 +10,7 @@ from tljh.base.errors import Exit, TljhError
 from tljh.base.paths import paths_from_environment
 from tljh.base.well_known import SHORTEST_PASSWORD
 from tljh.commands.parameters import (
+    GivesRootOption,
     NameArgument,
     NamesArgument,
     Option,
@@ -53,6 +54,7 @@ def add(
         bool, Option("--generate", "Generate first passwords and print them.")
     ] = False,
     stdin: StdinOption = False,
+    gives_root: GivesRootOption = False,
     as_json: bool = False,
 ) -> Summary:
     """Add users to users.allowed or users.admin, and apply it."""
@@ -64,6 +66,7 @@ def add(
         groups=tuple(group or ()),
         generates_passwords=generate and not stdin,
         password=_read_password() if stdin else None,
+        gives_root=gives_root,
     )
     added = add_users(_users(), addition, progress_on_stderr(as_json))
     data = [

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from tljh.base.errors import Exit, TljhError
 from tljh.base.paths import paths_from_environment
-from tljh.commands.parameters import Argument, Option, progress_on_stderr
+from tljh.commands.parameters import Argument, GivesRootOption, Option, progress_on_stderr
 from tljh.host.real import RealHost
 from tljh.operations.user_changes import read_users
 from tljh.operations.user_import import import_entries, read_entries
@@ -72,11 +72,12 @@ def import_users(
     skip_invalid: Annotated[
         bool, Option("--skip-invalid", "Import the valid lines of a file with invalid ones.")
     ] = False,
+    gives_root: GivesRootOption = False,
     as_json: bool = False,
 ) -> Imported:
     """Add every user of a CSV file (`-` is standard input), and apply it."""
     users = read_users(RealHost(), paths_from_environment())
-    entries = read_entries(users, _read(file), column)
+    entries = read_entries(users, _read(file), column, gives_root=gives_root)
     is_refused = any(entry.state == "invalid" for entry in entries) and not skip_invalid
     if dry_run or is_refused:
         return Imported(entries, dry_run, was_done=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from tljh.hub.user_directory import Person, Register
 from tljh.operations.user_changes import HubUsers, read_users
 from tljh.operations.user_details import UserDetails, user_details
 from tljh.users.csv_file import as_csv
+from tljh.users.power_groups import power_groups
 
 ACCESS = {
     "listed": "in the configuration",
@@ -88,7 +90,7 @@ class UserPage:
             ("access", ACCESS[person.access]),
             ("password", password[person.has_password]),
             ("servers", servers or "none running"),
-            ("groups", ", ".join(person.groups) or "none in the configuration"),
+            ("groups", _as_text(person.groups) or "none in the configuration"),
             ("last seen", person.last_activity or "never"),
             ("account", (person.account or "not created yet") + " (locked)" * person.is_locked),
             ("home", self._home(person) if person.home else "not created yet"),
@@ -147,3 +149,8 @@ def export() -> UserExport:
     """Print every user who may log in as a CSV file for `tljh user import`, without passwords."""
     people = _users().register.people.values()
     return UserExport(tuple(person for person in people if person.access in ("listed", "added")))
+
+
+def _as_text(groups: Iterable[str]) -> str:
+    powerful = power_groups(groups)
+    return ", ".join(f"{name} (gives root)" if name in powerful else name for name in groups)

@@ -14,6 +14,7 @@ from tljh.operations.user_notes import notes_on_adding, notes_on_sign_ups
 from tljh.operations.user_passwords import first_passwords, new_password
 from tljh.users.claims import claim_file, read_claim
 from tljh.users.list_edits import ADMINS, ALLOWED, GROUPS, add_names
+from tljh.users.power_groups import refuse_power_groups
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Addition:
     groups: tuple[str, ...] = ()
     generates_passwords: bool = False
     password: str | None = None
+    gives_root: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,10 @@ class Added:
 def add_users(users: HubUsers, addition: Addition, progress: Progress) -> Added:
     """Add users to users.allowed or users.admin and to groups, and apply it.
 
-    Raises TljhError if a user is banned, or has a password already where one is given.
+    Raises TljhError if a user is banned, has a password already where one is given, or would get
+    a group that gives root without `gives_root`.
     """
+    refuse_power_groups(addition.groups, allowed=addition.gives_root)
     config, names = users.config, addition.names
     people = users.register.people
     for name in names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,12 +17,16 @@ from tljh.settings.derived import uses_first_use
 from tljh.users.csv_file import Entry, read_roster
 from tljh.users.first_passwords import FirstPasswords
 from tljh.users.list_edits import ADMINS, ALLOWED, GROUPS, add_names
+from tljh.users.power_groups import OPTION, power_groups
 
 
-def read_entries(users: HubUsers, data: bytes, column: str | None = None) -> tuple[Entry, ...]:
+def read_entries(
+    users: HubUsers, data: bytes, column: str | None = None, *, gives_root: bool = False
+) -> tuple[Entry, ...]:
     """Parse a CSV file and return for each line whether its user is new, known or invalid.
 
-    `column` is the heading of the column with the login names, where several can be it.
+    `column` is the heading of the column with the login names, where several can be it. Without
+    `gives_root`, a user with a group that gives root is invalid.
 
     Raises TljhError for passwords that the configured authenticator cannot be given.
     """
@@ -29,7 +34,7 @@ def read_entries(users: HubUsers, data: bytes, column: str | None = None) -> tup
     listed = [name for name, user in users.register.people.items() if user.access == "listed"]
     shortest_password = SHORTEST_PASSWORD if uses_first_use(config) else 0
     entries = [
-        _without_banned(users, entry)
+        _checked(users, entry, gives_root)
         for entry in read_roster(data, listed, shortest_password, column)
     ]
     if any(entry.password for entry in entries) and not uses_first_use(config):
@@ -37,11 +42,14 @@ def read_entries(users: HubUsers, data: bytes, column: str | None = None) -> tup
     return tuple(entries)
 
 
-def _without_banned(users: HubUsers, entry: Entry) -> Entry:
-    if entry.name.lower() not in users.config.users.banned:
-        return entry
-    problem = f"is banned; first: sudo tljh user enable {entry.name}"
-    return replace(entry, state="invalid", problem=problem)
+def _checked(users: HubUsers, entry: Entry, gives_root: bool) -> Entry:
+    problem = ""
+    powerful = power_groups(entry.groups)
+    if entry.name.lower() in users.config.users.banned:
+        problem = f"is banned; first: sudo tljh user enable {shlex.quote(entry.name)}"
+    elif powerful and not gives_root:
+        problem = f"would become root by the group {powerful[0]}; if that is intended: {OPTION}"
+    return replace(entry, state="invalid", problem=problem) if problem else entry
 
 
 def import_entries(
