@@ -1,4 +1,4 @@
-"""The engine: plan, journalled apply, undo, recovery after a kill at every effect."""
+"""The engine: plan, journalled apply, rollback, recovery after a kill at every effect."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def run(host: FakeHost, resources=None, health=lambda: None):
     )
 
 
-def seen(host: FakeHost):
-    """What matters of a machine: everything but the journal and packages, which stay."""
+def state_of(host: FakeHost):
+    """Return a machine's state, without the journal and Debian packages: a rollback keeps those."""
     files = {
         path: (info.kind, info.mode, info.owner, content)
         for path, (info, content) in host.files.items()
@@ -86,21 +86,21 @@ def test_a_changed_file_restarts_the_unit_that_reads_it_and_says_why():
     assert step.difference.summary == "restart: /opt/tljh/etc/settings changed"
 
 
-def test_a_failed_health_check_brings_everything_back_and_says_why():
+def test_a_failed_health_check_rolls_everything_back_and_says_why():
     host = fresh()
     run(host)
-    before = seen(host)
+    before = state_of(host)
 
     def sick():
-        raise TljhError("the hub does not answer", why="its last words")
+        raise TljhError("the hub does not answer", why="last lines of its log")
 
     with pytest.raises(TljhError, match="the hub does not answer") as caught:
         run(host, desired(b"two"), health=sick)
     assert "every change was rolled back" in str(caught.value)
-    assert seen(host) == before
+    assert state_of(host) == before
     assert JOURNAL.numbers(host) == [1]
-    acted = [effect for effect in host.effects if effect.startswith("systemctl")]
-    assert acted[-1] == "systemctl restart hub.service"
+    systemctl = [effect for effect in host.effects if effect.startswith("systemctl")]
+    assert systemctl[-1] == "systemctl restart hub.service"
 
 
 def test_a_trigger_that_is_not_planned_is_an_error():
@@ -114,7 +114,7 @@ def test_a_failed_first_install_leaves_no_account_no_file_and_no_unit():
     host.answers["systemctl start"] = Result(1, "", "boom")
     with pytest.raises(TljhError, match=r"systemctl start hub\.service failed"):
         run(host)
-    files, accounts, groups, units = seen(host)
+    files, accounts, groups, units = state_of(host)
     assert accounts == {}
     assert groups == set()
     assert units["hub.service"] == ("inactive", False)
@@ -127,7 +127,7 @@ def without_the_hub():
     return [*desired()[:6], Unit("hub.service", is_wanted=False), Absent(unit)]
 
 
-def test_a_unit_that_is_not_wanted_stops_before_its_file_goes():
+def test_a_unit_that_is_not_wanted_stops_before_its_file_is_removed():
     host = fresh()
     run(host)
     run(host, without_the_hub())
@@ -136,17 +136,17 @@ def test_a_unit_that_is_not_wanted_stops_before_its_file_goes():
     assert run(host, without_the_hub()) is None
 
 
-def test_a_unit_that_was_ended_runs_and_starts_at_boot_again_after_an_undo():
+def test_a_unit_that_was_stopped_runs_and_starts_at_boot_again_after_a_rollback():
     host = fresh()
     run(host)
-    before = seen(host)
+    before = state_of(host)
 
     def sick():
         raise TljhError("the hub does not answer")
 
     with pytest.raises(TljhError):
         run(host, without_the_hub(), health=sick)
-    assert seen(host) == before
+    assert state_of(host) == before
 
 
 def effects_of_a_full_run() -> int:
@@ -165,21 +165,21 @@ def test_killed_before_any_effect_of_an_install_the_next_run_converges(number):
         run(host)
     host.die_before = None
     run(host)
-    assert seen(host)[0] == seen(whole)[0]
-    assert seen(host)[2:] == seen(whole)[2:]
+    assert state_of(host)[0] == state_of(whole)[0]
+    assert state_of(host)[2:] == state_of(whole)[2:]
     assert run(host) is None
 
 
 @pytest.mark.parametrize("number", range(effects_of_a_full_run()))
-def test_a_full_disk_before_any_effect_is_undone_or_finished(number):
+def test_a_full_disk_before_any_effect_is_rolled_back_or_finished(number):
     host = fresh()
-    before = seen(host)
+    before = state_of(host)
     host.fail_before = number
     try:
         run(host)
     except (TljhError, OSError):
         recover(host, JOURNAL, SilentProgress())
-        files, accounts, groups, units = seen(host)
+        files, accounts, groups, units = state_of(host)
         files.pop(Path("/opt/tljh"), None)
         assert (files, accounts, groups) == before[:3]
         assert all(state == ("inactive", False) for state in units.values())
@@ -187,10 +187,10 @@ def test_a_full_disk_before_any_effect_is_undone_or_finished(number):
     assert run(host) is None
 
 
-def test_an_undo_that_is_killed_is_taken_up_by_the_next_run():
+def test_a_rollback_that_is_killed_is_resumed_by_the_next_run():
     reference = fresh()
     run(reference)
-    undo_begins = len(reference.effects)
+    rollback_begins = len(reference.effects)
 
     def sick():
         raise TljhError("sick")
@@ -198,14 +198,14 @@ def test_an_undo_that_is_killed_is_taken_up_by_the_next_run():
     probe = fresh()
     with pytest.raises(TljhError):
         run(probe, health=sick)
-    for number in range(undo_begins, len(probe.effects)):
+    for number in range(rollback_begins, len(probe.effects)):
         host = fresh()
         host.die_before = number
         with pytest.raises(Killed):
             run(host, health=sick)
         host.die_before = None
         run(host)
-        assert seen(host)[0] == seen(reference)[0]
+        assert state_of(host)[0] == state_of(reference)[0]
 
 
 def test_history_keeps_the_first_state_and_a_limited_number_of_others():
@@ -230,5 +230,5 @@ def test_a_secret_stays_out_of_the_plan():
     host = fresh()
     secret = File(Path("/opt/secret"), b"hunter2", mode=0o600, secret=True)
     run(host, [secret])
-    shown = plan([replace(secret, data=b"hunter3")], host)
-    assert "hunter" not in shown.as_text() + str(shown.as_json())
+    printed = plan([replace(secret, data=b"hunter3")], host)
+    assert "hunter" not in printed.as_text() + str(printed.as_json())

@@ -17,7 +17,7 @@ PLACE = Path("/etc/sudoers.d/jupyterhub-admins")
 RULES = Sudoers(PLACE, SUDOERS.encode())
 
 
-def test_rules_are_written_once_visudo_took_them():
+def test_rules_are_written_after_visudo_accepted_them():
     host = FakeHost()
     RULES.apply(host, SilentProgress())
     info = host.info(PLACE)
@@ -33,8 +33,8 @@ def test_rules_that_visudo_refuses_are_not_written():
     assert host.info(PLACE) is None
 
 
-@pytest.mark.skipif(shutil.which("visudo") is None, reason="sudo is not here")
-@pytest.mark.parametrize(("rules", "is_taken"), [(SUDOERS, True), (SUDOERS + "%x ALL\n", False)])
-def test_visudo_itself_tells_good_rules_from_bad_ones(rules, is_taken):
-    tried = RealReader().query(["visudo", "--check", "--file=-"], stdin=rules)
-    assert tried.ok is is_taken
+@pytest.mark.skipif(shutil.which("visudo") is None, reason="sudo is not installed")
+@pytest.mark.parametrize(("rules", "is_accepted"), [(SUDOERS, True), (SUDOERS + "%x ALL\n", False)])
+def test_visudo_itself_distinguishes_good_rules_from_bad_ones(rules, is_accepted):
+    check = RealReader().query(["visudo", "--check", "--file=-"], stdin=rules)
+    assert check.ok is is_accepted

@@ -1,4 +1,4 @@
-"""What `tljh status` and `tljh doctor` find, on machines in memory."""
+"""Checks of `tljh status` and `tljh doctor`, on machines in memory."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def no_conda(monkeypatch):
 
 @pytest.fixture
 def host(monkeypatch):
-    found = machine()
-    install(found)
+    host = machine()
+    install(host)
     python = PATHS.prefix / "versions/hub-0123456789ab/bin/python"
     for directory in (python.parent.parent, python.parent):
-        found.mkdir(directory, mode=0o755)
-    found.write(python, b"", mode=0o755)
+        host.mkdir(directory, mode=0o755)
+    host.write(python, b"", mode=0o755)
     monkeypatch.setattr("tljh.users.facts.read_logins", lambda path: ["ada"])
-    return found
+    return host
 
 
 def reported(host, *, quick_only=False):
@@ -46,7 +46,7 @@ def test_a_sound_hub_has_no_findings(host):
     assert worst([]) is Severity.FINE
 
 
-def test_another_python_of_the_system_is_told_with_the_way_to_rebuild(host):
+def test_another_python_of_the_system_is_reported_with_the_command_to_rebuild(host):
     stamp = PATHS.prefix / "versions/hub-0123456789ab/share/tljh/environment.json"
     for directory in (stamp.parent.parent, stamp.parent):
         host.mkdir(directory, mode=0o755)
@@ -55,45 +55,45 @@ def test_another_python_of_the_system_is_told_with_the_way_to_rebuild(host):
     host.answers["/usr/bin/python3"] = Result(0, "/usr/bin/python3.11 3 11\n")
     assert reported(host) == []
     host.answers["/usr/bin/python3"] = Result(0, "/usr/bin/python3.13 3 13\n")
-    (found,) = reported(host)
-    assert found.severity is Severity.BROKEN
+    (result,) = reported(host)
+    assert result.severity is Severity.BROKEN
     assert "built on /usr/bin/python3.11, /usr/bin/python3 is /usr/bin/python3.13" in str(
-        found.finding.why
+        result.finding.why
     )
-    assert "share/tljh/bootstrap.py" in str(found.finding.fix)
+    assert "share/tljh/bootstrap.py" in str(result.finding.fix)
 
 
 def test_every_finding_has_a_fix(host):
     host.unit_states.clear()
     host.write(PATHS.config_file, b"usres: {}\n", mode=0o644)
     host.mkdir(PATHS.journal_dir / "pending", mode=0o700)
-    found = reported(host)
-    assert len(found) >= 4
-    assert [item.finding.what for item in found if not item.finding.fix] == []
+    results = reported(host)
+    assert len(results) >= 4
+    assert [item.finding.what for item in results if not item.finding.fix] == []
 
 
 def test_a_stopped_unit_is_broken_and_shows_its_last_lines(host):
     host.unit_states["jupyterhub.service"] = replace(
         host.unit("jupyterhub.service"), active="failed"
     )
-    found = reported(host)
-    assert worst(found) is Severity.BROKEN
-    (unit,) = [item for item in found if item.check == "units"]
+    results = reported(host)
+    assert worst(results) is Severity.BROKEN
+    (unit,) = [item for item in results if item.check == "units"]
     assert unit.finding.why == "last lines of jupyterhub.service"
 
 
-def test_an_answer_of_somebody_else_on_the_port_is_not_taken_for_the_hub(host):
+def test_an_answer_of_another_server_on_the_port_is_not_taken_for_the_hub(host):
     host.responses["http://127.0.0.1:80/hub/login"] = Response(200, "nginx", {})
     assert any("through the proxy does not answer" in what for what in whats(host))
 
 
-def test_an_administrator_without_a_password_is_told_and_a_fault_once_no_link_opens(
+def test_an_admin_without_a_password_is_reported_and_a_fault_without_a_valid_link(
     host, monkeypatch
 ):
     monkeypatch.setattr("tljh.users.facts.read_logins", lambda path: [])
     path = PATHS.state_dir / "claims/ada.json"
     host.write(path, new_claim("ada").as_bytes(), mode=0o600)
-    assert whats(host) == ["administrator ada has not set a password yet"]
+    assert whats(host) == ["admin ada has not set a password yet"]
     assert worst(reported(host)) is Severity.FINE
     host.write(
         path, new_claim("ada", datetime(2020, 1, 1, tzinfo=timezone.utc)).as_bytes(), mode=0o600
@@ -112,7 +112,7 @@ def test_an_invalid_configuration_is_degraded_with_its_line(host):
 
 def test_dummy_authentication_is_reported(host):
     host.write(PATHS.config_file, b"auth: {type: dummy}\n", mode=0o600)
-    assert "auth.type is dummy, which lets anyone in under any name" in whats(host)
+    assert "auth.type is dummy, which allows a login under any name" in whats(host)
 
 
 def test_a_refused_handover_of_the_proxy_is_reported(host):
@@ -122,11 +122,11 @@ def test_a_refused_handover_of_the_proxy_is_reported(host):
     assert any("could not load its last configuration" in what for what in whats(host))
 
 
-def test_a_hub_without_an_administrator_is_told_so_unless_a_drop_in_may_name_one(host):
+def test_a_hub_without_an_admin_is_reported_unless_a_drop_in_may_name_one(host):
     host.write(PATHS.config_file, b"users: {allowed: [ada]}\n", mode=0o600)
-    (found,) = reported(host)
-    assert found.finding.what == "nobody administers the hub"
-    assert found.severity is Severity.FINE
+    (result,) = reported(host)
+    assert result.finding.what == "the hub has no admin"
+    assert result.severity is Severity.FINE
     own = PATHS.hub_drop_ins / "own.py"
     host.write(own, b"c.Authenticator.admin_users = {'ada'}\n", mode=0o600)
     assert reported(host) == []

@@ -1,4 +1,4 @@
-"""A whole hub on a machine in memory: install, reload, refusals, kills, rollback."""
+"""A whole hub on a machine in memory: installs, reloads, refused changes, kills, rollbacks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ANSWERS = Answers(hub_environment=ENVIRONMENT, admins=("ada",))
 
 
 def machine() -> FakeHost:
-    """A fresh machine whose hub, once its unit runs, answers with its mark."""
+    """Return a fresh machine; its hub answers with its mark while its unit runs."""
     host = FakeHost()
     host.answers[f"{ENVIRONMENT}/bin/python -I -m tljh.plugins.manager"] = Result(0, "{}")
 
@@ -46,7 +46,7 @@ def machine() -> FakeHost:
 
 @pytest.fixture(autouse=True)
 def no_conda(monkeypatch):
-    """The shared environment has its own tests; its engine works on a real disk only."""
+    """Leave out the user environment: it needs a real disk, and has its own tests."""
     monkeypatch.setattr("tljh.conda.resources.resources", lambda *_, **__: [])
 
 
@@ -78,7 +78,7 @@ def effects_of_an_install() -> int:
     return len(host.effects)
 
 
-def test_an_install_ends_with_a_running_hub_and_a_claim_for_its_administrator():
+def test_an_install_ends_with_a_running_hub_and_a_claim_for_its_admin():
     host = machine()
     assert install(host).number == 1
     assert host.unit("jupyterhub.service").is_active
@@ -99,14 +99,14 @@ def test_a_second_install_changes_nothing():
     assert len(host.effects) == effects
 
 
-def test_another_administrator_is_added_and_nobody_is_replaced():
+def test_another_admin_is_added_and_none_is_replaced():
     host = machine()
     install(host)
     outcome = install(host, Answers(hub_environment=ENVIRONMENT, admins=("bob",)))
     assert outcome.config.users.admin == ["ada", "bob"]
 
 
-def test_an_administrator_written_with_capitals_can_open_the_claim():
+def test_an_admin_written_with_capitals_can_open_the_claim():
     host = machine()
     install(
         host, read_answers(json.dumps({"hub_environment": str(ENVIRONMENT), "admins": ["Ada"]}))
@@ -215,10 +215,10 @@ def test_an_invalid_configuration_is_refused_with_its_line_and_nothing_changes()
     assert host.effects[since:] == []
 
 
-def test_what_the_hub_cannot_load_is_refused_before_anything_running_is_touched():
+def test_a_configuration_that_the_hub_cannot_load_is_refused_before_anything_changes():
     host = machine()
     install(host)
-    finding = {"what": "no such class", "where": None, "why": None, "fix": "mend it"}
+    finding = {"what": "no such class", "where": None, "why": None, "fix": "correct it"}
     host.answers[f"{ENVIRONMENT}/bin/python -I -m tljh.hub.config_check"] = Result(
         1, json.dumps([finding]), ""
     )
@@ -246,11 +246,11 @@ def test_a_hub_that_does_not_answer_is_rolled_back_and_the_old_one_serves():
     assert "last lines of jupyterhub" in str(caught.value)
     assert host.read(PATHS.applied_dir / "hub.json") == applied
     assert host.unit("jupyterhub.service").is_active
-    # What the admin wrote stays, to be mended.
+    # The admin's edit stays, so that it can be corrected.
     assert host.read(PATHS.config_file) == data
 
 
-def test_a_state_of_the_history_comes_back_with_its_drop_ins():
+def test_a_rollback_restores_the_drop_ins_of_its_state():
     host = machine()
     install(host)
     drop_in = PATHS.hub_drop_ins / "mine.py"
@@ -276,7 +276,7 @@ def test_a_hand_edited_rendered_file_shows_in_the_plan():
     assert "-# by hand" in outcome.plan.as_text()
 
 
-def test_an_edit_during_a_reload_is_not_written_over():
+def test_an_edit_during_a_reload_is_not_overwritten():
     host = machine()
     install(host)
     newer = b"users: {admin: [ada]}\nlimits: {memory: 4G}\n"
@@ -291,7 +291,7 @@ def test_an_edit_during_a_reload_is_not_written_over():
     assert host.read(PATHS.config_file) == newer
 
 
-def test_a_configuration_that_others_can_read_is_closed_without_being_rewritten():
+def test_a_configuration_that_other_users_can_read_is_closed_without_a_write():
     host = machine()
     install(host)
     info, data = host.files[PATHS.config_file]
@@ -302,7 +302,7 @@ def test_a_configuration_that_others_can_read_is_closed_without_being_rewritten(
     assert f"write {PATHS.config_file}" not in host.effects[since:]
 
 
-def test_a_plugin_that_is_added_brings_its_packages_at_the_same_reload():
+def test_the_packages_of_an_added_plugin_are_installed_by_the_same_reload():
     host = machine()
     install(host)
     rebuilt = Path("/opt/tljh/versions/hub-new")
@@ -326,7 +326,7 @@ def test_a_plugin_that_is_added_brings_its_packages_at_the_same_reload():
 
 
 class WrittenBetween(FakeHost):
-    """A machine on which somebody's `set` lands right after each look at config.yaml."""
+    """A machine on which another process changes config.yaml right after each read."""
 
     def read(self, path: Path) -> bytes | None:
         data = super().read(path)
@@ -336,7 +336,7 @@ class WrittenBetween(FakeHost):
         return data
 
 
-def test_an_edit_between_two_looks_at_the_configuration_is_not_written_over():
+def test_an_edit_between_two_reads_of_the_configuration_is_not_overwritten():
     host = machine()
     install(host)
     host.__class__ = WrittenBetween
@@ -352,10 +352,10 @@ def test_a_configuration_behind_a_link_is_left_there_and_a_second_reload_changes
     info, data = host.files[PATHS.config_file]
     host.files[place] = (replace(info, mode=0o644), data)
     host.symlink(PATHS.config_file, str(place))
-    reload_what_stands = Request("reload")
-    converge(host, PATHS, reload_what_stands, SilentProgress())
+    reload_current = Request("reload")
+    converge(host, PATHS, reload_current, SilentProgress())
     assert host.files[place][0].mode == 0o600
-    assert not converge(host, PATHS, reload_what_stands, SilentProgress()).plan
+    assert not converge(host, PATHS, reload_current, SilentProgress()).plan
     rolled_back(host, 1)
     install(host, Answers(hub_environment=ENVIRONMENT, admins=("bob",)))
     assert host.readlink(PATHS.config_file) == str(place)
@@ -363,7 +363,7 @@ def test_a_configuration_behind_a_link_is_left_there_and_a_second_reload_changes
 
 
 def rolled_back(host: FakeHost, number: int):
-    """What `tljh-config rollback N` does."""
+    """Apply a state of the history, as `tljh-config rollback N` does."""
     files = Journal(PATHS.journal_dir).entry(host, number).files
     request = Request(
         f"rollback {number}", configuration=lambda _: files["config.yaml"], files=files
@@ -376,7 +376,7 @@ def write(host: FakeHost, path: Path, data: bytes) -> None:
 
 
 def with_two_states() -> FakeHost:
-    """Two states in the history, and a second one in use that has a drop-in."""
+    """Return a machine with two states in its history; the current one has a drop-in."""
     host = machine()
     install(host)
     write(host, PATHS.hub_drop_ins / "mine.py", b"c.Spawner.debug = True\n")
@@ -395,7 +395,7 @@ def effects_of_a_rollback() -> int:
 
 
 @pytest.mark.parametrize("number", range(effects_of_a_rollback()))
-def test_what_is_written_after_a_killed_rollback_outlives_its_undo(number):
+def test_what_is_written_after_a_killed_rollback_is_not_overwritten_by_its_recovery(number):
     host = with_two_states()
     host.die_before = len(host.effects) + number
     with pytest.raises(Killed):
@@ -411,7 +411,7 @@ def test_what_is_written_after_a_killed_rollback_outlives_its_undo(number):
 
 
 @pytest.mark.parametrize("number", range(effects_of_a_rollback()))
-def test_what_a_killed_rollback_replaced_comes_back_where_nobody_wrote_since(number):
+def test_recovery_restores_what_a_killed_rollback_replaced_unless_it_was_edited(number):
     host = with_two_states()
     before = {path: host.read(path) for path in (PATHS.config_file, PATHS.hub_drop_ins / "mine.py")}
     host.die_before = len(host.effects) + number
@@ -423,7 +423,7 @@ def test_what_a_killed_rollback_replaced_comes_back_where_nobody_wrote_since(num
         assert {path: host.read(path) for path in before} == before
 
 
-def test_an_undo_waits_for_whoever_edits_the_configuration():
+def test_a_rollback_waits_for_an_edit_of_the_configuration():
     host = with_two_states()
     host.die_before = len(host.effects) + 8
     with pytest.raises(Killed):
@@ -440,7 +440,7 @@ def test_an_undo_waits_for_whoever_edits_the_configuration():
 def test_a_restart_that_was_asked_for_is_refused_when_the_hub_could_not_start_again():
     host = machine()
     install(host)
-    finding = {"what": "no such class", "where": None, "why": None, "fix": "mend it"}
+    finding = {"what": "no such class", "where": None, "why": None, "fix": "correct it"}
     host.answers[f"{ENVIRONMENT}/bin/python -I -m tljh.hub.config_check"] = Result(
         1, json.dumps([finding]), ""
     )
@@ -503,7 +503,7 @@ def test_a_configuration_from_which_nothing_follows_is_a_state_of_the_history_to
     assert reload(host, data).number is None
 
 
-def test_a_lost_configuration_is_told_and_brought_back_and_shuts_nobody_out():
+def test_a_lost_configuration_is_reported_and_restored_by_a_rollback():
     host = machine()
     install(host)
     data = host.read(PATHS.config_file)

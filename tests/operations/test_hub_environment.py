@@ -22,11 +22,11 @@ def rebuild(text: str, from_plugins: list[str], built_with: list[str]):
     return rebuild_needed(host, PATHS, load(text.encode()), from_plugins)
 
 
-def test_what_was_built_with_what_is_asked_for_stays():
+def test_an_environment_that_was_built_with_the_packages_asked_for_stays():
     assert rebuild("plugins: {packages: [tljh-a]}\n", ["there"], ["there", "tljh-a"]) is None
 
 
-def test_a_plugin_that_is_removed_takes_along_what_it_asked_for():
+def test_a_plugin_that_is_removed_removes_the_packages_it_asked_for():
     needed = rebuild("", ["there"], ["there", "tljh-a"])
     assert needed.specs == ()
     assert str(needed) == "the hub environment is rebuilt without tljh-a"

@@ -1,4 +1,4 @@
-"""The convention of parts: what a folder has to hold so that everything uses it."""
+"""The convention of parts: which modules a folder needs to be planned, applied and checked."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ CHECKS = (Check("clock", slow),)
 
 @pytest.fixture
 def clock(tmp_path: Path, monkeypatch):
-    """A new part: one folder, and its line in the list."""
+    """Add a part: one folder, and its line in the list."""
     package = tmp_path / "clock"
     package.mkdir()
     files = {"__init__.py": "", "facts.py": FACTS, "resources.py": RESOURCES, "checks.py": CHECKS}

@@ -25,7 +25,7 @@ def problems(text: str, *severities: str) -> list[str]:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> tuple[Path, Path]:
-    """A certificate and its key, made by openssl."""
+    """Make a certificate and its key with openssl."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     cert, key = tmp_path / "hub.crt", tmp_path / "hub.key"

@@ -48,12 +48,12 @@ limits: {memory: 2G}
 
 @pytest.fixture(autouse=True)
 def no_password_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file of passwords has its own tests; it is on a real disk only."""
+    """Leave out the password file: it needs a real disk, and has its own tests."""
     monkeypatch.setattr("tljh.operations.user_passwords.store_hash", lambda *_: None)
 
 
 def installed() -> FakeHost:
-    """A machine with a hub whose config.yaml is indented by four and applied."""
+    """Return a machine with a hub, whose config.yaml is indented by four."""
     host = machine()
     host.mkdir(Path("/srv"), mode=0o755)
     install(host, ANSWERS)

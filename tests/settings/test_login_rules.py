@@ -75,7 +75,7 @@ def test_administrators_alone_are_somebody_but_worth_a_word(refusals):
 
 
 def test_dummy_is_warned_of_every_time():
-    expected = "auth.type is dummy, which lets anyone in under any name"
+    expected = "auth.type is dummy, which allows a login under any name"
     text = "auth: {type: dummy}\nusers: {admin: [boss]}\n"
     assert warnings(text) == [expected]
     assert [problem.what for problem in login_warnings(examine(text.encode()).config)] == [expected]

@@ -1,4 +1,4 @@
-"""What certificates need on the machine: the local CA's files, and units that renew in time."""
+"""Resources of certificates: the files of the local CA, and the units that renew."""
 
 from __future__ import annotations
 

@@ -21,12 +21,12 @@ T = TypeVar("T")
 class AdminsDirectory:
     """A directory where admins keep files that belong to each state of the history.
 
-    `name` is the directory's name in the history, `place` its path; files with other endings, and
-    hidden ones, are ignored.
+    `name` is the directory's name in the history, `path` computes its path. Files with other
+    endings are ignored, hidden ones as well.
     """
 
     name: str
-    place: Callable[[Paths], Path]
+    path: Callable[[Paths], Path]
     endings: tuple[str, ...]
 
     def includes(self, file_name: str) -> bool:

@@ -16,7 +16,7 @@ def _answers(subject: Subject) -> Iterator[Result]:
     if subject.config is None or subject.facts is None:
         return
     if not subject.is_installed:
-        return  # another check reports it, and nothing can answer
+        return  # the check "installed" reports it
     at = doors(subject.config, subject.facts.of(ProxyFacts).instance)
     for what, url in (("the hub", at.hub), ("the hub through the proxy", at.public)):
         problem = problem_of(subject.host.http("GET", url, verify=False), at.instance)
@@ -31,22 +31,23 @@ def _answers(subject: Subject) -> Iterator[Result]:
             )
 
 
-def _administrators(subject: Subject) -> Iterator[Result]:
+def _admins(subject: Subject) -> Iterator[Result]:
     config, facts = subject.config, subject.facts
     if config is None or facts is None or config.users.admin:
         return
     traits = [*config.auth.classes.values(), *config.traitlets.values()]
-    named = any(name.startswith("admin_") for section in traits for name in section)
-    # What a drop-in or a plugin does cannot be told from here.
-    if not named and not any(b"admin" in data for data in facts.files_in(DROP_INS).values()):
+    has_trait = any(name.startswith("admin_") for section in traits for name in section)
+    # A drop-in is a program: it may name admins if it has the word.
+    has_drop_in = any(b"admin" in data for data in facts.files_in(DROP_INS).values())
+    if not has_trait and not has_drop_in:
         yield (
             Severity.FINE,
             Finding(
-                "nobody administers the hub",
-                why="users.admin is empty; who has sudo on this machine can still do everything",
+                "the hub has no admin",
+                why="users.admin is empty; a user with sudo on this machine can do everything",
                 fix="sudo tljh user add NAME --admin",
             ),
         )
 
 
-CHECKS = (Check("answers", _answers), Check("administrators", _administrators))
+CHECKS = (Check("answers", _answers), Check("admins", _admins))

@@ -1,9 +1,10 @@
-"""Loading a hub configuration without a hub: what would stop it from starting is said before.
+"""Load a hub configuration without starting a hub, to find what would stop one from starting.
 
     TLJH_APPLIED=DIR <hub environment>/bin/python -m tljh.hub.config_check
 
-prints findings as JSON: what would stop the hub with exit code 1, what it would overlook with 0.
-`try_hub_configuration` runs it on a candidate in a private directory.
+prints findings as JSON: errors that would stop the hub with exit code 1, settings that the hub
+would ignore with exit code 0. `try_hub_configuration` runs it on a candidate in a private
+directory.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from tljh.hub.trait_layers import Traits
 if TYPE_CHECKING:
     from tljh.settings.root import Config
 
-# 3 s on two quiet cores; on an emulated one, under load, 60 were not enough.
+# It takes 3 s on two idle cores; on an emulated, busy one 60 s were not enough.
 TIMEOUT_S = 180.0
 
 
 @contextmanager
 def candidate(host: Host, paths: Paths, config: Config, facts: Facts) -> Iterator[Path]:
-    """A private directory that holds what a hub would load, for as long as it is looked at."""
+    """Write what the hub would load to a private directory; remove that on exit."""
     directory = Path(f"/run/tljh-candidate-{os.getpid()}")
     try:
         host.mkdir(directory, mode=0o700)
@@ -55,9 +56,9 @@ def candidate(host: Host, paths: Paths, config: Config, facts: Facts) -> Iterato
 
 
 def try_hub_configuration(host: Host, paths: Paths, config: Config, facts: Facts) -> list[Finding]:
-    """Have the hub's own Python load the candidate; returns what the hub would overlook.
+    """Have the hub's own Python load the candidate; return the settings that the hub would ignore.
 
-    Raises TljhError with all that is wrong.
+    Raises TljhError with every error that would stop the hub.
     """
     with candidate(host, paths, config, facts) as applied:
         answer = host.query(
@@ -78,14 +79,14 @@ def _findings(out: str, err: str, candidate: Path, paths: Paths) -> list[Finding
             Finding(
                 "the hub cannot load this configuration",
                 why="\n".join(err.strip().splitlines()[-12:]),
-                fix="mend what the last line says; the running hub is untouched",
+                fix="correct what the last line reports; the running hub is not affected",
             )
         ]
     findings = []
     for item in items:
         where = item["where"]
         if where is not None:
-            # The admin's file, not our copy of it.
+            # The process read our copy; the admin edits the original.
             path = where["path"].replace(str(candidate), str(paths.config_dir))
             where = Place(path, where["line"], where["column"])
         findings.append(Finding(item["what"], where, item["why"], item["fix"]))
@@ -93,7 +94,7 @@ def _findings(out: str, err: str, candidate: Path, paths: Paths) -> list[Finding
 
 
 def findings_of(paths: Paths) -> tuple[list[Finding], list[Finding]]:
-    """What is wrong with the configuration that `TLJH_APPLIED` names, and what is overlooked."""
+    """Return the errors of the configuration in `TLJH_APPLIED`, and what the hub would ignore."""
     from traitlets.config import Config as TraitletsConfig
 
     from tljh.hub.process.load_config import applied_drop_ins, apply_to
@@ -118,8 +119,8 @@ def _trait_findings(
     from tljh.hub.process.authenticator_choice import ours_for
 
     findings: list[Finding] = []
-    # __new__ alone makes a valid object without running anybody's __init__, which may open
-    # password files or talk to services.
+    # The __init__ of an authenticator may open its password file or call a service. A trait can
+    # be validated without it, so the objects are created by __new__ alone.
     hub = Hub.__new__(Hub)
     classes = []
     for name in ("authenticator_class", "spawner_class", "proxy_class"):
@@ -158,9 +159,9 @@ def classes_of_catalogue(paths: Paths) -> set[str]:
 
 
 def _unknown(classes: Sequence[Any], c: Any, paths: Paths) -> list[Finding]:
-    """Names in drop-ins that their class does not have: JupyterHub only logs that it ignores them.
+    """Report names in drop-ins that their class does not have; JupyterHub ignores them.
 
-    What config.yaml names was held against the catalogue of classes before.
+    Those of config.yaml were checked with the catalogue of classes before.
     """
     from tljh.hub.process.load_config import applied_drop_ins
 
@@ -169,34 +170,34 @@ def _unknown(classes: Sequence[Any], c: Any, paths: Paths) -> list[Finding]:
     for cls in classes:
         traits = cls.class_traits(config=True)
         for section in cls.section_names():
-            # What begins with a capital is a section within this one.
+            # A name that begins with a capital is a nested section.
             for name in sorted(c[section]) if section in c else ():
                 if name not in traits and not name[:1].isupper():
-                    findings += _overlooked(f"{section}.{name}", cls, traits, drop_ins)
+                    findings += _ignored(f"{section}.{name}", cls, traits, drop_ins)
     return findings
 
 
-def _overlooked(
+def _ignored(
     key: str, cls: Any, traits: Iterable[str], drop_ins: Sequence[tuple[Path, str]]
 ) -> Iterator[Finding]:
-    """`Section.name` where a drop-in says it first; nothing where none does."""
+    """Report `Section.name` at its first place in a drop-in, if one of them has it."""
     from difflib import get_close_matches
 
     section, _, name = key.partition(".")
     for path, text in drop_ins:
-        at = text.find(key)
-        if at >= 0:
-            near = get_close_matches(name, traits, 1)
+        offset = text.find(key)
+        if offset >= 0:
+            similar = get_close_matches(name, traits, 1)
             yield Finding(
-                f"{key} is no setting of {cls.__name__}: it does nothing",
-                Place(str(path), text.count("\n", 0, at) + 1),
-                fix=f"did you mean {section}.{near[0]}?" if near else "take it out",
+                f"{cls.__name__} has no setting {key}: it does nothing",
+                Place(str(path), text.count("\n", 0, offset) + 1),
+                fix=f"did you mean {section}.{similar[0]}?" if similar else "remove it",
             )
             return
 
 
 def _refused_names(authenticator: Any, c: Any) -> list[Finding]:
-    """Names in the lists that this class takes from nobody: the hub would not start with them."""
+    """Report names in the lists that the authenticator refuses: the hub would not start."""
     names: set[str] = set()
     for section in authenticator.section_names():
         for trait in ("admin_users", "allowed_users"):
@@ -209,20 +210,20 @@ def _refused_names(authenticator: Any, c: Any) -> list[Finding]:
         try:
             is_valid = instance.validate_username(instance.normalize_username(name))
         except Exception:
-            # A class that cannot say so before it was set up has to say so in the hub.
+            # The class needs its __init__ for this, so the hub itself has to report such a name.
             return []
         if not is_valid:
             findings.append(
                 Finding(
-                    f"{authenticator.__name__} takes no login name like {name!r}",
-                    fix="correct it, or take it out of users.allowed and users.admin",
+                    f"{authenticator.__name__} refuses the login name {name!r}",
+                    fix="correct it, or remove it from users.allowed and users.admin",
                 )
             )
     return findings
 
 
 def _login_findings(authenticator: Any, c: Any) -> list[Finding]:
-    """What would leave people outside, or let the world in, with everything taken together."""
+    """Report settings by which no user could log in, or any stranger could, drop-ins included."""
     from urllib.parse import urlparse
 
     from tljh.settings.login_providers import provider_of
@@ -230,7 +231,7 @@ def _login_findings(authenticator: Any, c: Any) -> list[Finding]:
 
     classes = tuple(base.__name__ for base in authenticator.__mro__)
     providers = (provider_of(name) for name in classes)
-    provider = next((found for found in providers if found is not None), None)
+    provider = next((provider for provider in providers if provider is not None), None)
     if provider is None:
         return []
     site = Site(urlparse(str(c.JupyterHub.get("bind_url", ""))).scheme == "https")
@@ -248,7 +249,8 @@ def _login_findings(authenticator: Any, c: Any) -> list[Finding]:
 def _plain_values(section: Any) -> dict[str, Any]:
     from traitlets.config.loader import LazyConfigValue
 
-    # What a drop-in adds to a list (`c.Authenticator.allowed_users.add(…)`) waits for the class.
+    # An addition by a drop-in (`c.Authenticator.allowed_users.add(…)`) is a lazy value until the
+    # class is created. It names a user all the same, so it counts as a list that is not empty.
     return {
         name: [value] if isinstance(value, LazyConfigValue) else value
         for name, value in section.items()
@@ -274,19 +276,18 @@ def _bad_values(cls: Any, c: Any) -> list[Finding]:
             except TraitError as error:
                 findings.append(
                     Finding(
-                        f"{section}.{name} has a value that it cannot take",
+                        f"{section}.{name} has an invalid value",
                         why=str(error),
-                        fix="correct it; what it takes: "
-                        f"sudo tljh-config describe {section}.{name}",
+                        fix=f"correct it; valid values: sudo tljh-config describe {section}.{name}",
                     )
                 )
     return findings
 
 
 def main() -> int:
-    wrong, overlooked = findings_of(paths_from_environment())
-    print(json.dumps([asdict(finding) for finding in wrong or overlooked]))
-    return 1 if wrong else 0
+    errors, ignored = findings_of(paths_from_environment())
+    print(json.dumps([asdict(finding) for finding in errors or ignored]))
+    return 1 if errors else 0
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What can be tried of a way to log in without anybody logging in.
+"""Test the configured login as far as possible without a user: `tljh auth check` runs this.
 
     TLJH_APPLIED=DIR <hub environment>/bin/python -m tljh.hub.login_trial
 
-loads the configuration as the hub would, reaches out to what is behind it, and prints what came
-of it as JSON. `try_login` runs it on a candidate.
+loads the configuration as the hub would, connects to the configured provider, directory or PAM
+service, and prints the results as JSON. `try_login` runs it on a candidate.
 """
 
 from __future__ import annotations
@@ -30,17 +30,15 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 90.0
 
-
-# What a provider says of a code that it never gave: only after it has accepted the client.
+# A provider checks the client first and the code second. So an answer about the code, which it
+# never issued, proves that it accepts the client.
 CLIENT_IS_KNOWN = ("invalid_grant", "bad_verification_code")
-
-
 CLIENT_IS_REFUSED = ("invalid_client", "incorrect_client_credentials", "unauthorized_client")
 
 
 @dataclass(frozen=True)
 class Try:
-    """One thing that was tried; `why` and `fix` belong to what failed."""
+    """The result of one test; `why` and `fix` are for a test that failed."""
 
     what: str
     is_fine: bool
@@ -49,7 +47,7 @@ class Try:
 
 
 def try_login(host: Host, paths: Paths, config: Config, facts: Facts) -> list[Try]:
-    """Have the hub's own Python try what can be tried."""
+    """Have the hub's own Python test the login of a candidate configuration."""
     from tljh.hub.config_check import candidate
 
     with candidate(host, paths, config, facts) as applied:
@@ -62,18 +60,18 @@ def try_login(host: Host, paths: Paths, config: Config, facts: Facts) -> list[Tr
         return [Try(**item) for item in json.loads(answer.out.strip().splitlines()[-1])]
     except (ValueError, IndexError, TypeError):
         last_lines = "\n".join(answer.err.strip().splitlines()[-8:])
-        raise TljhError("the login could not be tried", why=last_lines) from None
+        raise TljhError("the login could not be tested", why=last_lines) from None
 
 
 def tries(c: Any, paths: Paths, host: HostReader) -> Iterator[Try]:
-    """Everything that is tried for the configuration `c`."""
+    """Test the login of the configuration `c`; stop at errors that the hub would not start with."""
     from tljh.hub.config_check import findings_of
     from tljh.hub.process.authenticator_choice import chosen_authenticator
 
-    wrong, _ = findings_of(paths)
-    for finding in wrong:
+    errors, _ = findings_of(paths)
+    for finding in errors:
         yield Try(finding.what, False, finding.why, finding.fix)
-    if wrong:
+    if errors:
         return
     yield Try("the settings are complete", True)
     chosen: Any = chosen_authenticator(c)
@@ -94,8 +92,8 @@ def tries(c: Any, paths: Paths, host: HostReader) -> Iterator[Try]:
 
 
 def _open_to_all(provider: Provider) -> Try:
-    what = "anyone gets in under any name"
-    return Try(what, False, fix=f"{provider.name} is for a try only: tljh auth describe")
+    what = "a login is allowed under any name"
+    return Try(what, False, fix=f"{provider.name} is for tests only: tljh auth describe")
 
 
 def _oauth(authenticator: Any, host: HostReader) -> Iterator[Try]:
@@ -106,7 +104,7 @@ def _oauth(authenticator: Any, host: HostReader) -> Iterator[Try]:
     if authenticator.token_url:
         yield _client(authenticator, host)
     if authenticator.oauth_callback_url:
-        yield Try(f"people come back to {authenticator.oauth_callback_url}", True)
+        yield Try(f"users return to {authenticator.oauth_callback_url}", True)
 
 
 def _reached(name: str, url: str, answer: Response) -> Try:
@@ -115,12 +113,12 @@ def _reached(name: str, url: str, answer: Response) -> Try:
         return Try(f"{place} cannot be reached", False, answer.text, "check the address, and "
                    "whether this machine reaches it")  # fmt: skip
     if answer.status == 404:
-        return Try(f"{place} is not there", False, f"{url} answered 404", "check the address")
+        return Try(f"{place} does not exist", False, f"{url} answered 404", "check the address")
     return Try(f"{place} answers", True)
 
 
 def _client(authenticator: Any, host: HostReader) -> Try:
-    """Ask for a token with a code that was never given: a wrong secret is told first."""
+    """Ask for a token with a code that was never issued; see CLIENT_IS_KNOWN."""
     body = {
         "grant_type": "authorization_code",
         "code": "tljh-auth-check",
@@ -142,7 +140,7 @@ def _client(authenticator: Any, host: HostReader) -> Try:
         )
     if any(word in answer.text for word in CLIENT_IS_KNOWN):
         return Try("the provider knows client_id and client_secret", True)
-    return Try("whether client_id and client_secret are right cannot be told before a login", True)
+    return Try("client_id and client_secret can only be checked by a login", True)
 
 
 def _ldap(authenticator: Any) -> Iterator[Try]:
@@ -164,7 +162,7 @@ def _ldap(authenticator: Any) -> Iterator[Try]:
     yield Try(f"{place} answers", True)
     if connection is None:
         yield Try(
-            f"it refuses {name or 'a look without a name'}",
+            f"it refuses {name or 'an anonymous connection'}",
             name is None and not authenticator.lookup_dn,
             fix="check lookup_dn_search_user and lookup_dn_search_password",
         )
@@ -182,11 +180,11 @@ def _search(authenticator: Any, connection: Any) -> Try:
             size_limit=1,
         )
     if connection.entries:
-        return Try(f"there are people below {base}", True)
+        return Try(f"there are users below {base}", True)
     return Try(
-        f"nobody with {authenticator.user_attribute} is found below {base}",
+        f"no user with {authenticator.user_attribute} is found below {base}",
         False,
-        fix="check user_search_base and user_attribute, and what the lookup user may see",
+        fix="check user_search_base and user_attribute, and what the lookup user may read",
     )
 
 
@@ -198,7 +196,7 @@ def _pam(authenticator: Any, host: HostReader) -> Iterator[Try]:
         yield Try(
             f"PAM has no service {authenticator.service}",
             False,
-            f"{service} is not there, so PAM would use /etc/pam.d/other, which refuses by default",
+            f"{service} does not exist, so PAM uses /etc/pam.d/other, which refuses by default",
             "sudo tljh-config set auth.PAMAuthenticator.service NAME, one of /etc/pam.d",
         )
     for name in sorted({*authenticator.allowed_groups, *authenticator.admin_groups}):
@@ -211,10 +209,10 @@ def _pam(authenticator: Any, host: HostReader) -> Iterator[Try]:
 
 def _lti(url: Any, host: HostReader) -> Iterator[Try]:
     answer = host.http("GET", str(url))
-    found = _reached("jwks_endpoint", str(url), answer)
-    if found.is_fine and '"keys"' not in answer.text:
-        found = Try("jwks_endpoint gives no keys", False, answer.text[:200], "check jwks_endpoint")
-    yield found
+    result = _reached("jwks_endpoint", str(url), answer)
+    if result.is_fine and '"keys"' not in answer.text:
+        result = Try("jwks_endpoint has no keys", False, answer.text[:200], "check jwks_endpoint")
+    yield result
 
 
 def main() -> int:
@@ -223,10 +221,10 @@ def main() -> int:
 
     paths = paths_from_environment()
     try:
-        found = list(tries(new_configuration(paths), paths, RealHost()))
+        results = list(tries(new_configuration(paths), paths, RealHost()))
     except TljhError as error:
-        found = [Try(one.what, False, one.why, one.fix) for one in error.findings]
-    print(json.dumps([asdict(one) for one in found]))
+        results = [Try(each.what, False, each.why, each.fix) for each in error.findings]
+    print(json.dumps([asdict(result) for result in results]))
     return 0
 
 

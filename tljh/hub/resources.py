@@ -1,4 +1,4 @@
-"""What the hub needs on the machine: its secrets, what it loads, its database and its unit."""
+"""Resources of the hub: its secrets, its configuration, its database and its unit."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 # Older releases warn of the keys at each start.
 FIRST_WITH_RESTART_STEPS = 254
-NOTICE = "users notice nothing: requests wait, servers live on"
+NOTICE = "users notice nothing: requests wait, servers keep running"
 
 
 def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions) -> list[Resource]:
-    """Return the hub's files, its database, its unit, and what the running hub is asked to do."""
+    """Return the hub's files, database and unit, and the changes that its running process makes."""
     hub = facts.of(HubFacts)
     cookie_secret = secret_file(paths.cookie_secret, hub.cookie_secret)
     token = secret_file(paths.hub_token, hub.token)
@@ -51,7 +51,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
             has_restart_steps=hub.systemd_version >= FIRST_WITH_RESTART_STEPS,
         ),
     )
-    # Not the limits: those are read at each start of a server.
+    # Not the limits: the hub reads them at each start of a server.
     unit = Unit(
         HUB_UNIT,
         restart_on=(
@@ -98,7 +98,7 @@ def _applied_drop_ins(facts: Facts, paths: Paths) -> list[Resource]:
 
 
 def declared_users(config: Config, paths: Paths, sources: tuple[Resource, ...] = ()) -> People:
-    """Return who may log in and do what, applied without a login."""
+    """Return the users and admins of config.yaml, for the database of the running hub."""
     return People(
         declared_in(config),
         paths.ledger,
@@ -112,6 +112,6 @@ def declared_users(config: Config, paths: Paths, sources: tuple[Resource, ...] =
 
 
 def running_limits(config: Config, facts: Facts, paths: Paths) -> RunningLimits:
-    """Return the limits of servers that already run."""
+    """Return the limits, for servers that already run."""
     limits = limit_policy(config, facts.of(ServerFacts).size)
     return RunningLimits(limits, api_url(config.base_url), paths.hub_token)

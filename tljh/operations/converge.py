@@ -1,6 +1,6 @@
-"""Bring a machine to what a configuration asks for: the one path of every command.
+"""Bring a machine to its desired state: the path that every command that changes it takes.
 
-Install, reload and rollback differ in where the configuration comes from, in nothing else.
+Install, reload and rollback differ only in where the configuration comes from.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ class Request:
 class Outcome:
     """The result: the plan, and the number of the history entry if anything changed.
 
-    `resources` is all that the machine is asked to have. `previous_files` is what admins wrote,
-    as it was before the change; `kept` is the number of the entry that has it, where it was never
-    applied and something else replaced it. `warnings` are what rehearsals reported.
+    `resources` is everything that the machine is asked to have. `previous_files` are the files of
+    admins before the change; if they were never applied and the change replaced them, `kept` is
+    the number of the history entry that has them. `warnings` come from rehearsals.
     """
 
     plan: Plan
@@ -94,7 +94,7 @@ def caller_name() -> str:
 
 
 def work_out(host: HostReader, paths: Paths, request: Request) -> Outcome:
-    """Read, validate and plan; changes nothing. Raises TljhError with every finding."""
+    """Read, validate and plan, without a change. Raises TljhError with every finding."""
     # Read config.yaml only once: an edit between two reads would look like our own change
     # and be overwritten.
     if request.files is None:
@@ -109,7 +109,7 @@ def work_out(host: HostReader, paths: Paths, request: Request) -> Outcome:
     if request.files is not None:
         restored = restored_files(request.files, facts, paths)
         facts = with_files(facts, request.files)
-    # After a rebuild the plugins of the new environment count.
+    # After a rebuild the plugins of the new environment are asked, not those of this process.
     environment = request.hub_environment
     plugins = contributions_of(host, environment) if environment else contributions()
     declared = desired(config, facts, paths, plugins, writes_configuration=config_bytes != current)
@@ -133,7 +133,7 @@ def converge(host: Host, paths: Paths, request: Request, progress: Progress) -> 
         edits = config_lock(host, paths)
         recover(host, journal, progress, edits)
         if request.configuration is not unchanged and host.info(edits.parent):
-            # An edit that the admin makes meanwhile must not be overwritten.
+            # This change writes config.yaml: an edit that the admin makes meanwhile must wait.
             held.enter_context(host.lock(edits, timeout_s=LOCK_TIMEOUT_S))
         outcome = work_out(host, paths, request)
         if outcome.rebuild:
@@ -142,7 +142,8 @@ def converge(host: Host, paths: Paths, request: Request, progress: Progress) -> 
         planned = held.enter_context(started_early(outcome.plan, host, progress))
         warnings = rehearse(host, outcome, progress)
         files = files_of(outcome.facts, outcome.config_bytes)
-        # A rollback replaces what admins wrote; what no state has becomes a state of its own.
+        # A rollback replaces the admins' files. If no state has them, an edit would be lost, so
+        # they become a state, too.
         is_replaced = request.files is not None and outcome.previous_files != files
         is_new = is_replaced and outcome.previous_files != journal.last_files(host)
         unapplied = outcome.previous_files if is_new else None
@@ -159,13 +160,16 @@ def converge(host: Host, paths: Paths, request: Request, progress: Progress) -> 
 
 
 def wait_until_healthy(host: HostReader, outcome: Outcome, deadline_s: float) -> None:
-    """Return once every resource works. Raises TljhError for one that does not in time."""
+    """Return once every resource works. Raises TljhError for one that does not in time.
+
+    All resources are asked, not only the changed ones: an unchanged hub may fail with a new proxy.
+    """
     for resource in outcome.resources:
         resource.healthy(host, deadline_s)
 
 
 def rehearse(host: Host, outcome: Outcome, progress: Progress) -> list[Finding]:
-    """Try the planned changes before anything running is touched; return warnings.
+    """Try the planned changes on copies, before anything on the machine changes; return warnings.
 
     Raises TljhError for a change that would fail.
     """
@@ -178,15 +182,15 @@ def rehearse(host: Host, outcome: Outcome, progress: Progress) -> list[Finding]:
 
 
 def restored_files(files: Mapping[str, bytes], facts: Facts, paths: Paths) -> list[Resource]:
-    """Return the admins' drop-ins of a state; files that were added since are removed."""
+    """Return resources that restore a state's drop-ins, and remove the ones added since."""
     resources: list[Resource] = []
     for directory in admins_directories():
-        place, contents = directory.place(paths), files_below(files, directory.name)
+        path, contents = directory.path(paths), files_below(files, directory.name)
         resources += [
-            File(place / name, data, mode=0o600, is_admins=True) for name, data in contents.items()
+            File(path / name, data, mode=0o600, is_admins=True) for name, data in contents.items()
         ]
         resources += [
-            Absent(place / name, is_admins=True)
+            Absent(path / name, is_admins=True)
             for name in facts.files_in(directory)
             if name not in contents
         ]

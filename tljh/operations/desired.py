@@ -1,6 +1,6 @@
 """Compute the list of resources that a machine is asked to have, from configuration and facts.
 
-Pure: the same input gives the same list, and nothing here touches the machine.
+Pure: the same input gives the same list, and this module has no access to the machine.
 """
 
 from __future__ import annotations

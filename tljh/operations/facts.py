@@ -1,4 +1,4 @@
-"""Read everything that a plan needs to know of the machine, part by part."""
+"""Read the facts of all parts, and the admins' files that the history keeps."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def read_facts(
     hub_environment: Path | None = None,
     config_bytes: bytes | None = None,
 ) -> Facts:
-    """Read the machine, as far as this configuration needs it.
+    """Read what a plan for this configuration needs to know of the machine.
 
-    Without `hub_environment` the one that the hub's link points at counts, without
-    `config_bytes` config.yaml as it is.
+    By default `hub_environment` is the target of the hub's link, and `config_bytes` the current
+    config.yaml.
     """
     link = host.readlink(paths.hub)
     if config_bytes is None:
@@ -38,7 +38,7 @@ def read_facts(
         config_file=resolved_config_file(host, paths),
         config_bytes=config_bytes,
         admins_files={
-            directory.name: _files(host, directory.place(paths), directory)
+            directory.name: _files(host, directory.path(paths), directory)
             for directory in admins_directories()
         },
         parts=tuple(part for part in parts if part is not None),
@@ -46,12 +46,12 @@ def read_facts(
 
 
 def admins_directories() -> list[AdminsDirectory]:
-    """Return the directories of all parts where admins keep files of their own."""
+    """Return the directories of all parts in which admins keep files."""
     return [directory for part in PARTS for directory in part.admins_directories]
 
 
 def files_of(facts: Facts, config_bytes: bytes) -> dict[str, bytes]:
-    """Return what the history keeps of a state: config.yaml and every file of the admins."""
+    """Return what the history keeps of a state, by path: config.yaml and all files of admins."""
     files = {"config.yaml": config_bytes}
     for name, contents in facts.admins_files.items():
         files |= {f"{name}/{file}": data for file, data in contents.items()}
@@ -59,7 +59,7 @@ def files_of(facts: Facts, config_bytes: bytes) -> dict[str, bytes]:
 
 
 def with_files(facts: Facts, files: Mapping[str, bytes]) -> Facts:
-    """Return the facts as if the admins' files were those of a state of the history."""
+    """Return the facts with the admins' files of a state in place of the current ones."""
     return replace(
         facts,
         admins_files={
@@ -69,17 +69,17 @@ def with_files(facts: Facts, files: Mapping[str, bytes]) -> Facts:
 
 
 def files_below(files: Mapping[str, bytes], directory: str) -> dict[str, bytes]:
-    """Return a state's files of one admins' directory, by name."""
+    """Return those of a state's files that are in one admins' directory, by name."""
     start = f"{directory}/"
     return {
         path.removeprefix(start): data for path, data in files.items() if path.startswith(start)
     }
 
 
-def _files(host: HostReader, place: Path, directory: AdminsDirectory) -> dict[str, bytes]:
+def _files(host: HostReader, path: Path, directory: AdminsDirectory) -> dict[str, bytes]:
     contents = {}
-    for name in host.listdir(place):
-        data = host.read(place / name)
+    for name in host.listdir(path):
+        data = host.read(path / name)
         if directory.includes(name) and data is not None:
             contents[name] = data
     return contents

@@ -5,10 +5,11 @@ A part is a package with up to three modules:
     facts.py      read(host, config, paths) -> its own frozen facts;
                   ADMINS_DIRECTORIES: directories of admins' files that the history keeps
     resources.py  resources(config, facts, paths, plugins) -> what the machine is asked to have
-    checks.py     CHECKS: what `status` and `doctor` look at
+    checks.py     CHECKS: the checks of `status` and `doctor`
 
-A part may use the facts of the parts above it in this list, never of those below. Importing this
-module imports every part's resources, so that a rollback finds every kind that a journal names.
+A part may use the facts of the parts before it in PARTS, never of those after it. A rollback looks
+up each kind of change that a journal names among the imported classes, and this module imports
+every part's resources. So what applies or rolls back must import it.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ MODULES = ("facts", "resources", "checks")
 
 @dataclass(frozen=True)
 class Part:
-    """A package that keeps to the convention; each of its modules may be missing."""
+    """A package that follows the convention; it may lack any of the modules."""
 
     name: str
     modules: dict[str, ModuleType]
 
     def _value(self, module: str, name: str) -> Any:
-        # Looked up at each use, so that a test can replace what a module declares.
+        # Looked up at each use: a test can replace a module's attribute.
         return getattr(self.modules.get(module), name, None)
 
     def read(self, host: HostReader, config: Config, paths: Paths) -> object | None:
@@ -58,7 +59,7 @@ class Part:
     def resources(
         self, config: Config, facts: Facts, paths: Paths, plugins: Contributions
     ) -> Sequence[Resource]:
-        """Return what this part asks the machine to have."""
+        """Return the part's resources."""
         resources = self._value("resources", "resources")
         return resources(config, facts, paths, plugins) if resources else ()
 

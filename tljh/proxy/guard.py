@@ -1,4 +1,4 @@
-"""Rehearse a change of the proxy before anything is touched, and check what it serves after."""
+"""Try a change of the proxy before anything on the machine changes; check what it serves after."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ class ProxyGuard(Guard):
             taken = self._taken_addresses(host)
             if taken:
                 raise TljhError(taken)
-        # Traefik knows what we render from the schema alone; it may not know what admins wrote.
+        # What we render from the schema is tested with Traefik. What admins wrote may be wrong, and
+        # a mistake would make Traefik drop all file configuration: have it tried first.
         has_foreign = any(
             (
                 self.facts.files_in(RULES),

@@ -1,4 +1,4 @@
-"""What the proxy needs on the machine: Traefik's files, its account and its unit."""
+"""Resources of the proxy: Traefik's files, its account and its unit."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ NOTICE = "users notice nothing: connections are handed over"
 
 
 def proxy_configuration(config: Config, facts: Facts, paths: Paths) -> ProxyConfiguration:
-    """Return what follows from the configuration and the admins' files.
+    """Render Traefik's configuration from config.yaml and the admins' files.
 
     Raises TljhError with every finding that does not need a running Traefik.
     """
@@ -56,11 +56,11 @@ def proxy_configuration(config: Config, facts: Facts, paths: Paths) -> ProxyConf
         static_configuration(static_inputs(config, paths)),
         parse_static_drop_ins(facts.files_in(STATIC_DROP_INS), paths.traefik_drop_ins),
     )
-    written = facts.files_in(RULES)
-    findings = rules_findings(written, paths.rules_dir)
+    sources = facts.files_in(RULES)
+    findings = rules_findings(sources, paths.rules_dir)
     if findings:
         raise TljhError(findings)
-    rules = {name: written[name] for name in admins_files(written)}
+    rules = {name: sources[name] for name in admins_files(sources)}
     files = dynamic_files(dynamic_inputs(config, facts, paths), rules)
     return ProxyConfiguration(static, tuple(files))
 
@@ -124,7 +124,7 @@ def _dynamic_resources(
     stale = stale_files(proxy.dynamic_files, planned.files)
     if awaits_certificate(config, facts):
         stale = [name for name in stale if name != TLS_FILE]
-    # Copies of a key have no purpose where nothing is served with it.
+    # Without HTTPS Traefik needs no copy of a private key, so none stays readable to it.
     copies = proxy.certificate_copies if config.https.effective_mode is None else ()
     return [
         *(

@@ -31,7 +31,7 @@ PUBLIC_HOSTS = {"github.com", "accounts.google.com", "gitlab.com", "login.live.c
 
 @dataclass(frozen=True)
 class Site:
-    """What is said of the hub's address: whether it is HTTPS, and where people come back to."""
+    """What is said of the hub's address: whether it is HTTPS, and where users return to."""
 
     is_https: bool
     callback: str | None = None
@@ -62,7 +62,7 @@ def login_problems(
     if provider.name == "dummy":
         yield Problem(
             ("auth", "type"),
-            "auth.type is dummy, which lets anyone in under any name",
+            "auth.type is dummy, which allows a login under any name",
             fix="choose another: tljh auth list",
             severity="warning",
         )

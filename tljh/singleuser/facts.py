@@ -1,4 +1,4 @@
-"""Facts about users' servers: the machine that they share."""
+"""Facts about users' servers: the size of the machine that they share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users' servers need on the machine: their launcher, slice, limits and isolation."""
+"""Resources of users' servers: their launcher, slice, limits and isolation."""
 
 from __future__ import annotations
 

@@ -18,15 +18,15 @@ from tljh.users.power_groups import POWER_GROUPS
 def _first_passwords(subject: Subject) -> Iterator[Result]:
     if subject.config is None or subject.facts is None or not uses_claims(subject.config):
         return
-    now, users = utc_now(), subject.facts.of(UserFacts)
+    users = subject.facts.of(UserFacts)
     for name in sorted({*subject.config.users.admin, *users.admins}):
         claim = users.claims.get(name)
         if name in users.logins_with_password:
             continue
-        what = f"administrator {name} has not set a password yet"
+        what = f"admin {name} has not set a password yet"
         fix = f"sudo tljh user claim {name} makes a new link"
-        if claim is not None and claim.is_valid(now):
-            # As it should be after an installation: nothing is the matter with the hub.
+        if claim is not None and claim.is_valid(utc_now()):
+            # Normal after an installation, so not a fault of the hub.
             until = f"the claim link is good until {claim.expires:%Y-%m-%d %H:%M} UTC"
             yield Severity.FINE, Finding(what, why=until, fix=f"open it; {fix}")
         else:
@@ -42,7 +42,7 @@ def _dummy(subject: Subject) -> Iterator[Result]:
         yield (
             Severity.DEGRADED,
             Finding(
-                "auth.type is dummy, which lets anyone in under any name",
+                "auth.type is dummy, which allows a login under any name",
                 fix="choose another: tljh-config describe auth.type",
             ),
         )

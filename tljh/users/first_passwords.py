@@ -1,4 +1,4 @@
-"""First passwords as a resource."""
+"""First passwords of new users as a resource: written to the authenticator's password store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from tljh.base.progress import Progress
+from tljh.base.progress import Progress, counted
 from tljh.engine.resource import Difference, Record, Resource
 from tljh.host.interface import Host, HostReader
 from tljh.host.password_store import read_logins, store_hashes
@@ -15,9 +15,9 @@ from tljh.host.password_store import read_logins, store_hashes
 
 @dataclass(frozen=True)
 class FirstPasswords(Resource):
-    """First passwords by login name, as bcrypt hashes; a password that exists stays.
+    """First passwords by login name, as bcrypt hashes; an existing password stays.
 
-    One resource for a whole class: each step of a plan is written to the disk twice.
+    One resource holds those of all new users: the journal syncs the disk twice for each step.
     """
 
     path: Path
@@ -27,7 +27,7 @@ class FirstPasswords(Resource):
 
     @property
     def name(self) -> str:
-        return ", ".join(self.hashes) if len(self.hashes) < 5 else f"of {len(self.hashes)} people"
+        return ", ".join(self.hashes) if len(self.hashes) < 5 else f"of {len(self.hashes)} users"
 
     def _missing(self) -> dict[str, bytes]:
         existing = set(read_logins(self.path))
@@ -37,7 +37,7 @@ class FirstPasswords(Resource):
         missing = self._missing()
         if not missing:
             return None
-        return Difference("+", "first password" if len(missing) == 1 else f"{len(missing)} first")
+        return Difference("+", counted(len(missing), "first password"))
 
     def before(self, host: HostReader) -> Record:
         return {"path": str(self.path), "new": sorted(self._missing())}

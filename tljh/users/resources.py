@@ -1,4 +1,4 @@
-"""What users need on the machine: claim links of admins without a password, shared folders."""
+"""Resources of users: claim links of admins without a password, and shared folders."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def test_a_class_that_cannot_be_imported_is_a_finding(applied, paths):
 def test_a_value_that_a_trait_cannot_take_is_a_finding_in_its_own_words(applied, paths):
     drop_in(applied, "bad.py", "c.Spawner.start_timeout = 'soon'\n")
     (finding,), _ = findings_of(paths)
-    assert finding.what == "Spawner.start_timeout has a value that it cannot take"
+    assert finding.what == "Spawner.start_timeout has an invalid value"
     assert "int" in (finding.why or "")
 
 
@@ -103,7 +103,7 @@ def test_a_listed_name_that_the_authenticator_takes_from_nobody_is_a_finding(app
         "c.Authenticator.allowed_users = {'anna', 'max'}\n",
     )
     (finding,), _ = findings_of(paths)
-    assert finding.what == "Picky takes no login name like 'max'"
+    assert finding.what == "Picky refuses the login name 'max'"
 
 
 def test_names_of_two_words_are_fine_for_those_who_keep_passwords(applied, paths):

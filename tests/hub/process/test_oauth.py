@@ -87,7 +87,7 @@ def test_auth_check_reaches_the_provider_and_says_where_people_come_back_to(tmp_
     assert "the settings are complete" in told
     for name in ("authorize_url", "token_url", "userdata_url"):
         assert any(what.startswith(f"{name} at localhost") for what in told)
-    assert "people come back to https://hub.example.org/hub/oauth_callback" in told
+    assert "users return to https://hub.example.org/hub/oauth_callback" in told
 
 
 def test_auth_check_tells_an_address_that_nobody_answers_at(tmp_path, provider):
