@@ -8,7 +8,7 @@ import pytest
 
 from tljh.base.paths import Paths
 from tljh.settings.load import load
-from tljh.singleuser.sandbox import launcher, traits, unit_properties
+from tljh.singleuser.sandbox import spawner_traits, unit_properties
 
 ALL = dict.fromkeys(("processes", "temporary_files", "kernel", "namespaces"), True)
 OF_ALL = {"TimeoutStopSec"}
@@ -50,13 +50,15 @@ def test_without_the_kernel_setting_no_system_call_is_filtered():
 
 
 def test_a_server_runs_without_packages_and_configuration_of_its_owner_unless_told_otherwise():
-    closed = traits(load(b"").isolation, Paths())
-    assert closed["Spawner"]["cmd"][1:] == ["-s", str(launcher(Paths()))]
-    opened = traits(load(b"isolation: {server_code: false}").isolation, Paths())
+    closed = spawner_traits(load(b"").isolation, Paths())
+    assert closed["Spawner"]["cmd"][1:] == ["-s", str(Paths().launcher)]
+    opened = spawner_traits(load(b"isolation: {server_code: false}").isolation, Paths())
     assert opened["Spawner"]["cmd"] == ["/opt/tljh/user/bin/jupyterhub-singleuser"]
 
 
 def test_what_needs_no_restart_is_no_trait():
-    before = traits(load(b"").isolation, Paths())
-    after = traits(load(b"isolation: {open_ports: [8786], metadata: false}").isolation, Paths())
+    before = spawner_traits(load(b"").isolation, Paths())
+    after = spawner_traits(
+        load(b"isolation: {open_ports: [8786], metadata: false}").isolation, Paths()
+    )
     assert before == after

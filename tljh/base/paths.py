@@ -135,6 +135,11 @@ class Paths:
         return self.state_dir / "post-install"
 
     @property
+    def launcher(self) -> Path:
+        """The program that starts a user's server without the configuration of the home."""
+        return self.prefix / "singleuser.py"
+
+    @property
     def kernel_deaths(self) -> Path:
         """The module by which a user's server reports a kernel that was killed."""
         return self.prefix / "kernel_deaths.py"

@@ -15,7 +15,7 @@ from tljh.base.paths import Paths
 from tljh.base.well_known import HUB_PORT, SHORTEST_PASSWORD, SLICE
 from tljh.hub.trait_layers import overlay
 from tljh.settings.derived import authenticator_class, callback_url, who_is_let_in
-from tljh.singleuser.sandbox import traits as isolation_traits
+from tljh.singleuser.sandbox import spawner_traits
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -40,7 +40,7 @@ def hub_configuration(config: Config, paths: Paths) -> Traits:
     for part in (_hub(config, paths), _proxy(config, paths), _authenticator(config, paths)):
         _merge(traits, part)
     _merge(traits, _spawner(config, paths))
-    _merge(traits, isolation_traits(config.isolation, paths))
+    _merge(traits, spawner_traits(config.isolation, paths))
     _merge(traits, _culler(config, paths))
     for theirs in (config.auth.classes, config.traitlets):
         merged, _ = overlay(traits, theirs)

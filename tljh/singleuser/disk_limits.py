@@ -50,7 +50,7 @@ class DiskLimits(Wish):
     limits: LimitPolicy
     applied: Path
 
-    kind: ClassVar[str] = "disk-limits-of-people"
+    kind: ClassVar[str] = "disk-limits"
     stage: ClassVar[Stage] = Stage.RUNNING
 
     @property

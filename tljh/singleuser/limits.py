@@ -230,13 +230,13 @@ class LimitPolicy:
 
     settings: LimitsSettings
     members: Mapping[str, Sequence[str]]
-    # The groups of all users.
-    everybody: Sequence[str]
+    # The groups that every user is in.
+    common_groups: Sequence[str]
     size: MachineSize
 
     def of(self, login: str, more_groups: Iterable[str] = ()) -> ServerLimits:
         """Return a user's limits; `more_groups` are those from the hub's database."""
-        groups = groups_of(login, self.members) | set(self.everybody) | set(more_groups)
+        groups = groups_of(login, self.members) | set(self.common_groups) | set(more_groups)
         return limits_of(self.settings, login, sorted(groups), self.size)
 
 

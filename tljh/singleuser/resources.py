@@ -19,7 +19,6 @@ from tljh.singleuser.facts import ServerFacts
 from tljh.singleuser.limits import caps, limit_policy, policy_as_json
 from tljh.singleuser.network_isolation import RULES_FILE, UNIT, is_loaded, load_problem
 from tljh.singleuser.nftables_rules import removal_script, table_script
-from tljh.singleuser.sandbox import launcher
 from tljh.systemd.templates import render_unit
 from tljh.systemd.unit_resource import LiveUnit, Unit
 
@@ -54,7 +53,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
         render_unit(SLICE, memory_max_bytes=total.memory_bytes, tasks_max=total.tasks),
     )
     return [
-        File(launcher(paths), inside.joinpath("launcher.py").read_bytes()),
+        File(paths.launcher, inside.joinpath("launcher.py").read_bytes()),
         # Next to the launcher, where the import of the user environment's Python finds it.
         File(paths.kernel_deaths, inside.joinpath("kernel_deaths.py").read_bytes()),
         File(paths.applied_limits, policy_as_json(config), mode=0o600),

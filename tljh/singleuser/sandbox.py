@@ -58,14 +58,14 @@ def unit_properties(closed: Mapping[str, bool], *, is_admin: bool, prefix: Path)
     return properties
 
 
-def traits(settings: IsolationSettings, paths: Paths) -> dict[str, dict[str, Any]]:
+def spawner_traits(settings: IsolationSettings, paths: Paths) -> dict[str, dict[str, Any]]:
     """Return the traits of the spawner for section `isolation`."""
     program = f"{paths.user}/bin/jupyterhub-singleuser"
     return {
         "Spawner": {
             # With -s, Python ignores the packages in the owner's home, which otherwise come before
             # all others. Kernels and terminals start without it.
-            "cmd": [f"{paths.user}/bin/python", "-s", str(launcher(paths))]
+            "cmd": [f"{paths.user}/bin/python", "-s", str(paths.launcher)]
             if settings.server_code
             else [program]
         },
@@ -74,8 +74,3 @@ def traits(settings: IsolationSettings, paths: Paths) -> dict[str, dict[str, Any
             "isolation": settings.model_dump(exclude={"open_ports", "metadata"})
         },
     }
-
-
-def launcher(paths: Paths) -> Path:
-    """Return the path of the program that starts a server without its owner's configuration."""
-    return paths.prefix / "singleuser.py"
