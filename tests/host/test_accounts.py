@@ -146,3 +146,26 @@ def test_a_directory_of_another_user_is_never_deleted(host, owner):
 
 def test_a_missing_home_is_no_error(host):
     assert archive_home(host, "jupyter-bob", Path("/home/jupyter-bob"), Path("/opt")) is None
+
+
+def test_an_account_gets_the_uid_of_the_home_that_bears_its_name(host):
+    home(host, "jupyter-zoe", owner="1007")
+    ensure_account(host, Account("jupyter-zoe", "zoe"))
+    assert host.user("jupyter-zoe").uid == 1007
+
+
+def test_no_account_gets_a_uid_that_owns_the_home_of_another(host):
+    home(host, "jupyter-zoe", owner="1000")
+    home(host, "jupyter-yan", owner="1002")
+    home(host, "jupyter-ann", owner="root")
+    ensure_account(host, Account("jupyter-ann", "ann"))
+    assert host.user("jupyter-ann").uid not in (1000, 1002)
+
+
+def test_a_home_of_another_account_is_not_given_away(host):
+    host.add_user("ann", home=Path("/home/ann"))
+    home(host, "jupyter-zoe", owner="ann")
+    with pytest.raises(TljhError, match="belongs to ann") as caught:
+        ensure_account(host, Account("jupyter-zoe", "zoe"))
+    assert "sudo mv" in str(caught.value)
+    assert host.user("jupyter-zoe") is None

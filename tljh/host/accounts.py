@@ -24,6 +24,9 @@ FIRST_USER_UID = 1000
 
 ADD_USER_ATTEMPTS = 5
 
+# Debian and Ubuntu give uids up to here to users (UID_MAX).
+LAST_USER_UID = 60000
+
 
 @dataclass(frozen=True)
 class Account:
@@ -93,8 +96,51 @@ def account_of_server(host: Host, account: Account) -> bool:
     return is_new
 
 
+def owners_without_account(host: HostReader, home_root: Path) -> dict[str, int]:
+    """Return uid by name of each home in `home_root` whose owner has no account here.
+
+    Such homes come from another machine: a disk that was attached, NFS, a restored backup.
+    """
+    owners = {}
+    for name in host.listdir(home_root):
+        info = host.info(home_root / name)
+        # The owner is a name where the machine knows one, else a number.
+        if info is not None and info.kind == "directory" and info.owner.isdigit():
+            owners[name] = int(info.owner)
+    return owners
+
+
+def _uid_for(host: HostReader, account: Account) -> int | None:
+    """Return the uid that a new account has to get; None where any free one is right.
+
+    The home that bears the account's name may be there already: the account then gets the uid of
+    its owner. No other account may get a uid that owns a home: its user would own the files.
+    Raises TljhError for a home that belongs to another account.
+    """
+    home = account.home_root / account.name
+    info = host.info(home)
+    owners = owners_without_account(host, account.home_root)
+    if account.name in owners and owners[account.name] >= FIRST_USER_UID:
+        return owners[account.name]
+    if info is not None and info.owner not in ("root", account.name):
+        raise TljhError(
+            f"{home} belongs to {info.owner}, so {account.login} cannot have it",
+            why="the home came from another machine, or was moved by hand",
+            fix=f"if it is {account.login}'s: sudo chown -R root: {home}; "
+            f"else move it away: sudo mv {home} {home}.old",
+        )
+    reserved = {uid for uid in owners.values() if uid >= FIRST_USER_UID}
+    if not reserved:
+        return None
+    lines = host.query(["getent", "passwd"]).out.splitlines()
+    uids = {int(fields[2]) for line in lines if len(fields := line.split(":")) > 2}
+    taken = {uid for uid in uids if uid <= LAST_USER_UID}
+    return max({FIRST_USER_UID - 1, *reserved, *taken}) + 1
+
+
 def _create(host: Host, account: Account) -> None:
     home = account.home_root / account.name
+    uid = _uid_for(host, account)
     if host.info(account.home_root) is None:
         host.mkdir(account.home_root, mode=0o755)
     for attempt in range(1, ADD_USER_ATTEMPTS + 1):
@@ -104,6 +150,7 @@ def _create(host: Host, account: Account) -> None:
                 home=home,
                 comment=mark_of(account.login),
                 skeleton=account.skeleton,
+                uid=uid,
             )
             break
         except TljhError:

@@ -301,9 +301,10 @@ class FakeHost:
         comment: str = "",
         create_home: bool = True,
         skeleton: Path | None = None,
+        uid: int | None = None,
     ) -> None:
         self._record_effect(f"add user {name}")
-        number = 1000 + len(self.accounts)
+        number = 1000 + len(self.accounts) if uid is None else uid
         self.accounts[name] = UserInfo(name, number, number, str(home), shell, comment)
         self.group_entries[name] = GroupInfo(name, number)
 

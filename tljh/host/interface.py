@@ -236,6 +236,7 @@ class Host(HostReader, Protocol):
         comment: str = "",
         create_home: bool = True,
         skeleton: Path | None = None,
+        uid: int | None = None,
     ) -> None: ...
     def remove_user(self, name: str) -> None:
         """Remove an account, but not its home."""

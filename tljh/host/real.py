@@ -426,9 +426,11 @@ class RealHost(RealReader):
         comment: str = "",
         create_home: bool = True,
         skeleton: Path | None = None,
+        uid: int | None = None,
     ) -> None:
         self._run_or_raise(
             "useradd",
+            *(["--uid", str(uid)] if uid is not None else []),
             "--home-dir",
             str(home),
             "--shell",

@@ -101,7 +101,7 @@ def test_a_record_that_is_older_than_the_change_stays_when_it_is_rolled_back(hub
 
 
 def test_the_hub_writes_the_lists_that_it_loaded_wherever_they_came_from(hub):
-    hub.restart(FIRST_USE, 'c.Authenticator.admin_users.append("Frank")')
+    hub.restart(FIRST_USE, 'c.Authenticator.admin_users.add("Frank")')
     lists = read_effective(hub.paths.hub_lists.read_bytes())
     assert lists is not None
     assert lists.admins == {"boss", "frank"}
