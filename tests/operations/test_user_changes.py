@@ -46,12 +46,6 @@ limits: {memory: 2G}
 """
 
 
-@pytest.fixture(autouse=True)
-def no_password_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the password file: it needs a real disk, and has its own tests."""
-    monkeypatch.setattr("tljh.operations.user_passwords.store_hash", lambda *_: None)
-
-
 def installed() -> FakeHost:
     """Return a machine with a hub, whose config.yaml is indented by four."""
     host = machine()

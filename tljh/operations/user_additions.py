@@ -72,9 +72,7 @@ def add_users(users: HubUsers, addition: Addition, progress: Progress) -> Added:
         return text
 
     notes = notes_on_sign_ups(config, users.paths, names, is_admin=addition.is_admin)
-    outcome = change_users(
-        users, f"user add {' '.join(names)}", edit, progress, passwords=resources
-    )
+    outcome = change_users(users, f"user add {' '.join(names)}", edit, progress, more=resources)
     generated = passwords if addition.generates_passwords else {}
     added = []
     for name in names:

@@ -64,13 +64,13 @@ def change_users(
     progress: Progress,
     *,
     removing: Iterable[str] = (),
-    passwords: Sequence[Resource] = (),
+    more: Sequence[Resource] = (),
 ) -> Outcome:
     """Edit the text of config.yaml and apply it, as one change that is kept or rolled back.
 
-    `command` is the entry of the history. Users in `removing` lose their access even if no list
-    ever named them. Raises TljhError with what the edit would make wrong, or why it was rolled
-    back; config.yaml is then as it was.
+    `command` is the entry of the history; `more` are further resources of the same change. Users
+    in `removing` lose their access even if no list ever named them. Raises TljhError with what
+    the edit would make wrong, or why it was rolled back; config.yaml is then as it was.
     """
     host, paths = users.host, users.paths
     removed = frozenset(removing)
@@ -83,7 +83,7 @@ def change_users(
                 replace(resource, removing=removed) if isinstance(resource, People) else resource
                 for resource in resources
             ),
-            *passwords,
+            *more,
         ]
 
     request = replace(

@@ -62,7 +62,7 @@ def import_entries(
         f"user import {file_name}",
         lambda text: _with_entries(text, valid),
         progress,
-        passwords=_first_passwords(users, valid, progress),
+        more=_first_passwords(users, valid, progress),
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
+from tljh.engine.file_resources import Absent
+from tljh.engine.resource import Resource
 from tljh.host.interface import Host
 from tljh.host.password_store import hash_password, store_hash
 from tljh.host.secret_files import read_token
@@ -16,6 +18,7 @@ from tljh.operations.user_changes import HubUsers
 from tljh.settings.derived import api_url, uses_claims, uses_first_use, uses_native
 from tljh.users.claims import claim_file
 from tljh.users.first_passwords import FirstPasswords
+from tljh.users.forgotten_passwords import ForgottenPasswords
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -79,17 +82,22 @@ def reset_password(users: HubUsers, name: str, password: str, *, log_out: bool) 
     return person.name
 
 
-def forget_password(users: HubUsers, config: Config, name: str) -> None:
-    """Delete password and claim link of a removed user.
+def forgotten_passwords(users: HubUsers, names: Sequence[str]) -> list[Resource]:
+    """Return the resources that delete claim links and passwords on this machine.
 
-    The next user with this name must not be able to log in with the old password.
+    The next user with one of these names must not be able to log in with the old password.
     """
-    host, paths = users.host, users.paths
-    host.remove(claim_file(paths.state_dir, name))
-    if uses_first_use(config):
-        store_hash(paths.passwords, name, None)
-    else:
-        hub_api(host, paths, config).act("forget", name)
+    paths = users.paths
+    claims = [Absent(claim_file(paths.state_dir, name)) for name in names]
+    if not uses_first_use(users.config):
+        return [*claims]
+    return [*claims, ForgottenPasswords(paths.passwords, tuple(names))]
+
+
+def forget_in_hub(users: HubUsers, config: Config, name: str) -> None:
+    """Have the running hub delete a password that its authenticator keeps itself."""
+    if not uses_first_use(config):
+        hub_api(users.host, users.paths, config).act("forget", name)
 
 
 def hub_api(host: Host, paths: Paths, config: Config) -> HubApi:

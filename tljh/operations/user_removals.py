@@ -12,7 +12,7 @@ from tljh.host.home_archive import archive_home
 from tljh.hub.user_directory import Person
 from tljh.operations.user_changes import HubUsers, change_users
 from tljh.operations.user_notes import notes_on_removing
-from tljh.operations.user_passwords import forget_password
+from tljh.operations.user_passwords import forget_in_hub, forgotten_passwords
 from tljh.settings.login_providers import provider_of
 from tljh.users.list_edits import (
     ADMINS,
@@ -66,10 +66,11 @@ def remove_users(
         lambda text: remove_from_lists(text, logins),
         progress,
         removing=logins,
+        more=forgotten_passwords(users, logins),
     )
     removed = []
     for person in people:
-        forget_password(users, outcome.config, person.name)
+        forget_in_hub(users, outcome.config, person.name)
         archive = _archive(users, person) if delete_home else None
         removed.append(RemovedUser(person, archive, is_managed))
     return Removed(tuple(removed), notes_on_removing(outcome.config))

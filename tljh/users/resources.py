@@ -15,6 +15,7 @@ from tljh.settings.derived import uses_claims
 from tljh.users.claims import claim_file, new_claim
 from tljh.users.facts import UserFacts
 from tljh.users.first_passwords import FirstPasswords as FirstPasswords
+from tljh.users.forgotten_passwords import ForgottenPasswords as ForgottenPasswords
 from tljh.users.shared_folders import shared_folder_resources
 
 if TYPE_CHECKING:
