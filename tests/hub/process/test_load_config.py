@@ -78,6 +78,13 @@ def test_a_sound_configuration_has_no_findings(applied, paths):
     assert findings_of(paths) == ([], [])
 
 
+def test_the_generated_password_of_traefiks_api_is_not_taken_for_a_plugins(applied, paths):
+    paths.state_dir.mkdir()
+    (paths.state_dir / "traefik-api.secret").write_text("s3cret\n")
+    assert findings_of(paths) == ([], [])
+    assert new_configuration(paths).TraefikProxy.traefik_api_password == "s3cret"
+
+
 def test_a_misspelled_name_in_a_drop_in_is_told_with_its_line_and_stops_nothing(applied, paths):
     drop_in(applied, "own.py", "c.Spawner.debug = True\nc.Spawner.start_timeuot = 90\n")
     wrong, (finding,) = findings_of(paths)

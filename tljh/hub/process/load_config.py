@@ -55,10 +55,11 @@ def apply_to(c: Any, paths: Paths | None = None) -> Loaded:
     for name, values in json.loads((applied / HUB_FILE).read_text()).items():
         for trait, value in values.items():
             c[name][trait] = _as_loaded(trait, resolved(value))
-    ours = {name: deepcopy(dict(c[name])) for name in c}
     secret = paths.state_dir / API_SECRET
     if secret.is_file() and "traefik_api_password" not in c.TraefikProxy:
         c.TraefikProxy.traefik_api_password = secret.read_text().strip()
+    # After the password: whatever differs from this copy counts as a plugin's or a drop-in's.
+    ours = {name: deepcopy(dict(c[name])) for name in c}
     chosen, allow_all = _authenticator(c), c.Authenticator.get("allow_all")
     call(installed_plugins(), "tljh_custom_jupyterhub_config", c=c)
     for drop_in in applied_drop_ins(paths):
