@@ -203,7 +203,7 @@ def _hand_over(listening: socket.socket, stop: int, is_over: Event) -> None:
 
 
 def _serve_as_nobody(listening: socket.socket, html: str, events_file: int, stop: int) -> None:
-    # Ctrl-C is for the installation; the page shows what comes of it.
+    # Signals are for the installation; the page shows the result until its pipe is closed.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     if os.geteuid() == 0:
