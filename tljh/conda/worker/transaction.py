@@ -79,7 +79,7 @@ async def build(request: dict[str, Any]) -> dict[str, Any]:
         _pip_install(request, prefix, other)
     _compile(prefix, other)
     _mark(request, other)
-    trees.publish_modes(other)
+    trees.publish_modes(other, prefix if prefix.exists() else None)
     trees.flush(other)
     return {}
 

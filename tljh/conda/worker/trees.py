@@ -80,16 +80,22 @@ def _copy_owner(path: Path, info: os.stat_result) -> None:
         os.chown(path, info.st_uid, info.st_gid, follow_symlinks=False)
 
 
-def publish_modes(prefix: Path) -> None:
-    """Make everything owned by root, readable by all users and writable by root alone.
+def publish_modes(prefix: Path, previous: Path | None = None) -> None:
+    """Make what a build wrote owned by root, readable by all users and writable by root alone.
 
     rattler writes some files 0600, and a directory that a user could write to would let that
     user change what the others run. setuid and setgid bits go too.
+
+    What was the same in the `previous` environment stays as it is: a licence that only a group
+    may read, or a folder of a group, is the admin's. Many of its files are hard links: a change
+    of their mode would change the environment in use, and the snapshots, too.
     """
     is_root = os.geteuid() == 0
     for folder, _, files in os.walk(prefix):
         for path in (Path(folder), *(Path(folder, name) for name in files)):
             info = path.lstat()
+            if previous is not None and _is_same(info, previous / path.relative_to(prefix)):
+                continue
             if is_root and (info.st_uid or info.st_gid):
                 os.chown(path, 0, 0, follow_symlinks=False)
             if stat.S_ISLNK(info.st_mode):
@@ -98,6 +104,20 @@ def publish_modes(prefix: Path) -> None:
             least = 0o755 if stat.S_ISDIR(info.st_mode) or mode & 0o100 else 0o644
             if mode != (mode | least) & ~0o6022:
                 path.chmod((mode | least) & ~0o6022)
+
+
+def _is_same(info: os.stat_result, previous: Path) -> bool:
+    """Return whether an entry of the new tree is that of the previous one, or its exact copy."""
+    try:
+        old = previous.lstat()
+    except OSError:
+        return False
+    if (info.st_dev, info.st_ino) == (old.st_dev, old.st_ino):
+        return True
+    if (info.st_mode, info.st_uid, info.st_gid) != (old.st_mode, old.st_uid, old.st_gid):
+        return False
+    is_directory = stat.S_ISDIR(info.st_mode)
+    return is_directory or (info.st_mtime_ns, info.st_size) == (old.st_mtime_ns, old.st_size)
 
 
 def flush(path: Path) -> None:
