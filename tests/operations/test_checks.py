@@ -82,6 +82,39 @@ def test_a_stopped_unit_is_broken_and_shows_its_last_lines(host):
     assert unit.finding.why == "last lines of jupyterhub.service"
 
 
+@pytest.mark.parametrize("unit", ["jupyterhub.service", "traefik.service"])
+@pytest.mark.parametrize("quick_only", [True, False])
+def test_a_unit_that_does_not_start_at_boot_is_degraded(host, unit, quick_only):
+    host.unit_states[unit] = replace(host.unit(unit), enabled="disabled")
+    (result,) = reported(host, quick_only=quick_only)
+    assert result.severity is Severity.DEGRADED
+    assert result.finding.what == f"{unit} will not start at boot"
+    assert result.finding.fix == f"sudo systemctl enable {unit}"
+
+
+@pytest.mark.parametrize("path", ["/", "/home", str(PATHS.prefix)])
+def test_doctor_reports_a_file_system_that_is_nearly_full(host, path):
+    free = dict.fromkeys(("/", "/home", str(PATHS.prefix)), 1 << 30)
+    host.answers["df --output=avail -B1"] = lambda argv: Result(0, f"Avail\n{free[argv[-1]]}\n")
+    assert reported(host) == []
+    free[path] = 5 << 20
+    (result,) = reported(host)
+    assert result.severity is Severity.DEGRADED
+    assert result.finding.what == f"the file system of {path} is nearly full: 5 MiB left"
+    assert reported(host, quick_only=True) == []
+
+
+@pytest.mark.parametrize("path", [PATHS.config_dir, PATHS.config_file, PATHS.state_dir], ids=str)
+@pytest.mark.parametrize("bit", [0o040, 0o004, 0o010, 0o002])
+def test_doctor_reports_a_path_that_is_open_to_other_users(host, path, bit):
+    mode = host.info(path).mode | bit
+    host.chmod(path, mode=mode, owner="root", group="root")
+    (result,) = reported(host)
+    assert result.severity is Severity.DEGRADED
+    assert result.finding.what == f"{path} can be read by other users than root"
+    assert result.finding.why == f"its mode is {mode:04o}"
+
+
 def test_an_answer_of_another_server_on_the_port_is_not_taken_for_the_hub(host):
     host.responses["http://127.0.0.1:80/hub/login"] = Response(200, "nginx", {})
     assert any("through the proxy does not answer" in what for what in whats(host))

@@ -194,6 +194,19 @@ def test_a_change_of_the_port_hands_the_proxy_over_and_restarts_the_hub_for_its_
     assert "systemctl restart traefik.service" not in units_acted_on(host, since)
 
 
+def test_another_hub_environment_restarts_the_hub_and_hands_the_proxy_over():
+    host = machine()
+    install(host)
+    environment = ENVIRONMENT.with_name("hub-ba9876543210")
+    host.answers[f"{environment}/bin/python -I -m tljh.plugins.manager"] = Result(0, "{}")
+    since = len(host.effects)
+    install(host, replace(ANSWERS, hub_environment=environment))
+    assert units_acted_on(host, since) == [
+        "systemctl reload traefik.service",
+        "systemctl restart jupyterhub.service",
+    ]
+
+
 def test_a_comment_in_the_configuration_restarts_nothing():
     host = machine()
     install(host)
