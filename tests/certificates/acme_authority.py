@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -99,6 +100,16 @@ def secure_machine() -> CertbotHost:
 
     host.served = served
     return host
+
+
+@contextlib.contextmanager
+def authority_down(host: CertbotHost) -> Iterator[None]:
+    """Make the authority unreachable within the block."""
+    answer = host.responses.pop(DIRECTORY)
+    try:
+        yield
+    finally:
+        host.responses[DIRECTORY] = answer
 
 
 def configuration(*names: str, more: str = "", enabled: bool = True) -> bytes:

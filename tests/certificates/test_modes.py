@@ -9,6 +9,7 @@ import pytest
 
 from tests.certificates.acme_authority import secure_machine
 from tests.certificates.authority import NOW, Issued, issue
+from tests.certificates.clock import set_clock
 from tests.operations.test_converge import PATHS, install, reload
 from tljh.base.clock import utc_now
 from tljh.base.errors import TljhError
@@ -96,7 +97,7 @@ def test_it_is_renewed_by_the_timer_under_the_same_authority(host, monkeypatch):
     authority, before = host.read(AUTHORITY / "ca.crt"), configured_chain(host, PATHS)
     assert not renew(host, PATHS, SilentProgress()).exchanged
     later = utc_now() + timedelta(days=300)
-    monkeypatch.setattr("tljh.certificates.local_authority.utc_now", lambda: later)
+    set_clock(monkeypatch, later)
     effects = len(host.effects)
     assert renew(host, PATHS, SilentProgress()).exchanged
     after = configured_chain(host, PATHS)
@@ -225,8 +226,7 @@ def test_rules_that_were_edited_since_the_reload_are_no_matter_of_a_renewal(host
 def test_own_certificate_that_expired_hinders_no_other_change_and_no_rollback(host, monkeypatch):
     put(host, valid_for(80))
     reload(host, TLS)
-    for module in ("tljh.proxy.facts", "tljh.certificates.own_files"):
-        monkeypatch.setattr(f"{module}.utc_now", lambda: utc_now() + timedelta(days=100))
+    set_clock(monkeypatch, utc_now() + timedelta(days=100))
     assert reload(host, TLS + b"limits: {memory: 1G}\n").number
     assert not renew(host, PATHS, SilentProgress()).exchanged
     with pytest.raises(TljhError, match="has expired"):

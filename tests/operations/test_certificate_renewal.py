@@ -11,10 +11,12 @@ import pytest
 
 from tests.certificates.acme_authority import (
     DIRECTORY,
+    authority_down,
     configuration,
     secure_machine,
 )
 from tests.certificates.authority import NOW, issue
+from tests.certificates.clock import set_clock
 from tests.operations.test_converge import PATHS, install, reload
 from tljh.base.errors import TljhError
 from tljh.base.findings import Severity
@@ -62,13 +64,7 @@ def secure(host):
 @pytest.fixture
 def seventy_days_later(monkeypatch):
     """Move the clock, so that less than a third of a certificate for ninety days is left."""
-    later = datetime.now(timezone.utc) + timedelta(days=70)
-    for module in (
-        "operations.certificate_renewal",
-        "certificates.acme",
-        "operations.certificate_checks",
-    ):
-        monkeypatch.setattr(f"tljh.{module}.utc_now", lambda: later)
+    set_clock(monkeypatch, datetime.now(timezone.utc) + timedelta(days=70))
 
 
 def state(host):
@@ -255,47 +251,35 @@ def test_the_fix_for_a_renewal_that_failed_asks_again_whatever_was_tried(
     assert len(secure.asked) == asked + 1
 
 
-def at(monkeypatch, when):
-    for module in (
-        "operations.certificate_renewal",
-        "certificates.acme",
-        "operations.certificate_checks",
-    ):
-        monkeypatch.setattr(f"tljh.{module}.utc_now", lambda: when)
-
-
 def test_a_failure_under_a_wrong_clock_keeps_nobody_waiting_for_that_time(secure, monkeypatch):
-    at(monkeypatch, datetime.now(timezone.utc) + timedelta(days=365))
+    set_clock(monkeypatch, datetime.now(timezone.utc) + timedelta(days=365))
     secure.refusal = REFUSED
     with pytest.raises(TljhError):
         renew(secure, PATHS, SilentProgress())
-    at(monkeypatch, datetime.now(timezone.utc) + timedelta(days=70))
+    set_clock(monkeypatch, datetime.now(timezone.utc) + timedelta(days=70))
     secure.refusal = None
     assert renew(secure, PATHS, SilentProgress()).obtained
 
 
 def test_what_never_reached_the_authority_is_told_and_costs_no_wait(secure, seventy_days_later):
     secure.unit_states["tljh-cert.timer"] = replace(secure.unit("tljh-cert.timer"), active="active")
-    answer = secure.responses.pop(DIRECTORY)
-    with pytest.raises(TljhError, match="does not answer"):
-        renew(secure, PATHS, SilentProgress())
-    ((_, finding),) = certificate_results(secure, PATHS)
-    assert "could not be renewed" in finding.what and "does not answer" in finding.why
-    secure.responses[DIRECTORY] = answer
+    with authority_down(secure):
+        with pytest.raises(TljhError, match="does not answer"):
+            renew(secure, PATHS, SilentProgress())
+        ((_, finding),) = certificate_results(secure, PATHS)
+        assert "could not be renewed" in finding.what and "does not answer" in finding.why
     assert renew(secure, PATHS, SilentProgress()).obtained
     assert state(secure).last_error is None
 
 
 def test_a_certificate_from_the_future_is_found(secure, monkeypatch):
-    at(monkeypatch, datetime.now(timezone.utc) - timedelta(days=2))
+    set_clock(monkeypatch, datetime.now(timezone.utc) - timedelta(days=2))
     assert "the certificate is not valid yet" in broken(secure)
     assert any("not valid before" in one for one in state(secure).complaints)
 
 
 def test_an_expired_certificate_hinders_no_other_change(secure, monkeypatch):
-    later = datetime.now(timezone.utc) + timedelta(days=100)
-    for module in ("tljh.proxy.facts", "tljh.operations.certificate_checks"):
-        monkeypatch.setattr(f"{module}.utc_now", lambda: later)
+    set_clock(monkeypatch, datetime.now(timezone.utc) + timedelta(days=100))
     secure.refusal = REFUSED
     more = "limits: {memory: 1G}"
     assert reload(secure, configuration("hub.example.org", more=more)).number
@@ -452,8 +436,7 @@ def test_a_taken_over_certificate_that_expired_hinders_no_other_change(host, mon
     old = issue("hub.example.org", ["hub.example.org"], to_day=365)
     host.write(PATHS.state_dir / "acme.json", acme_json(old), mode=0o600)
     reload(host, configuration("hub.example.org"))
-    for module in ("tljh.proxy.facts", "tljh.proxy.certificate_resources"):
-        monkeypatch.setattr(f"{module}.utc_now", lambda: NOW + timedelta(days=400))
+    set_clock(monkeypatch, NOW + timedelta(days=400))
     host.refusal = REFUSED
     assert reload(host, configuration("hub.example.org", more="limits: {memory: 1G}")).number
     assert served(host) == leaf_as_der(old.pem)

@@ -66,7 +66,7 @@ class AcmeSource:
         return certificate_from(data, self.request.names, now, served) if data else None
 
     def available(self, host: HostReader, now: datetime, served: bytes | None) -> TlsPair | None:
-        """Return the pair of `held`, or an expired one whose chain `served` is served now.
+        """Return the pair of `valid_pair`, or an expired one whose chain `served` is served now.
 
         Without the expired one, no change of any kind could be applied while the certificate
         authority is down. The timer renews it, and `tljh status` reports that it is overdue.
