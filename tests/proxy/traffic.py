@@ -38,6 +38,8 @@ TRAEFIK = Path(sys.executable).with_name("traefik")
 PROBE_EVERY_S = 0.02
 SLOW_S = 0.5
 KEPT_CONNECTIONS = 3
+# So many end before and after what is tested: some of each kind.
+FURTHER_PROBES = 20
 
 
 class Quick(tornado.web.RequestHandler):
@@ -60,7 +62,7 @@ class Echo(tornado.websocket.WebSocketHandler):
 
 
 class FileName(tornado.web.RequestHandler):
-    """Gives back the path as it arrived, still encoded."""
+    """Answers with the path as it arrived, still encoded."""
 
     def get(self) -> None:
         self.write(self.request.path)
@@ -73,15 +75,15 @@ def free_port() -> int:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write a file as the host layer does: Traefik must never see half of it."""
-    beside = path.with_suffix(".new")
-    beside.write_bytes(content)
-    beside.replace(path)
+    """Write a file as the host layer does: Traefik must never read half of it."""
+    new_file = path.with_suffix(".new")
+    new_file.write_bytes(content)
+    new_file.replace(path)
 
 
 @dataclass
 class Setup:
-    """A supervised Traefik of its own, with its files in a scratch directory."""
+    """A supervised Traefik with its files in a scratch directory."""
 
     directory: Path
     backend_port: int
@@ -195,7 +197,7 @@ class Outcome:
 
 
 async def request(port: int, line: str, body: bytes = b"") -> tuple[int, bytes]:
-    """One request on a connection of its own; status and body."""
+    """Send a request on a new connection. Return status and body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         head = f"{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}"
@@ -210,13 +212,14 @@ async def request(port: int, line: str, body: bytes = b"") -> tuple[int, bytes]:
 
 
 class Traffic:
-    """Requests on new and on kept connections and held web sockets, until told to stop."""
+    """Requests on new and on kept connections, and held web sockets, until `is_stopping`."""
 
     def __init__(self, port: int, websockets: int = 3) -> None:
         self.port = port
         self.websocket_count = websockets
         self.outcome = Outcome()
-        self.stopping = False
+        self.websockets_opened = 0
+        self.is_stopping = False
 
     async def probe(self, number: int) -> None:
         lines = (("GET /quick", b""), ("POST /quick", b"x" * 20000), ("GET /slow", b""))
@@ -233,7 +236,8 @@ class Traffic:
 
     async def hold_websocket(self) -> None:
         connection = await tornado.websocket.websocket_connect(f"ws://127.0.0.1:{self.port}/ws")
-        while not self.stopping:
+        self.websockets_opened += 1
+        while not self.is_stopping:
             try:
                 await connection.write_message("still there?")
                 is_there = await connection.read_message() is not None
@@ -246,9 +250,9 @@ class Traffic:
         connection.close()
 
     async def keep_connection(self) -> None:
-        """A client with one request after the other on a connection, and a new one when told."""
+        """Send one request after the other on a connection; open a new one when it is closed."""
         reader = writer = None
-        while not self.stopping:
+        while not self.is_stopping:
             begun = time.monotonic()
             try:
                 if reader is None or reader.at_eof():
@@ -265,11 +269,19 @@ class Traffic:
             self.outcome.seconds.append(time.monotonic() - begun)
             await asyncio.sleep(PROBE_EVERY_S)
 
+    async def flow(self) -> None:
+        """Wait until all web sockets have been open, and until further probes have ended."""
+        deadline = time.monotonic() + 30
+        enough = len(self.outcome.seconds) + FURTHER_PROBES
+        while len(self.outcome.seconds) < enough or self.websockets_opened < self.websocket_count:
+            assert time.monotonic() < deadline, self.outcome
+            await asyncio.sleep(PROBE_EVERY_S)
+
     async def run(self) -> None:
         holding = [asyncio.create_task(self.hold_websocket()) for _ in range(self.websocket_count)]
         keeping = [asyncio.create_task(self.keep_connection()) for _ in range(KEPT_CONNECTIONS)]
         probes: list[asyncio.Task[None]] = []
-        while not self.stopping:
+        while not self.is_stopping:
             probes.append(asyncio.create_task(self.probe(len(probes))))
             await asyncio.sleep(PROBE_EVERY_S)
         await asyncio.gather(*probes, *keeping)
@@ -280,7 +292,7 @@ class Traffic:
 
 @contextlib.asynccontextmanager
 async def backend() -> AsyncIterator[int]:
-    """The server behind Traefik; its port."""
+    """Run the server behind Traefik during the block; yield its port."""
     application = tornado.web.Application(
         [("/quick", Quick), ("/slow", Slow), ("/ws", Echo), ("/files/.*", FileName)]
     )
@@ -294,20 +306,20 @@ async def backend() -> AsyncIterator[int]:
 
 @contextlib.asynccontextmanager
 async def traffic(port: int, websockets: int = 3) -> AsyncIterator[Outcome]:
-    """Probes that run for the length of the block; the outcome is whole after it."""
+    """Send probes before, during and after the block. Then the outcome is complete."""
     probes = Traffic(port, websockets)
     running = asyncio.create_task(probes.run())
-    await asyncio.sleep(0.2)
     try:
+        await probes.flow()
         yield probes.outcome
-        await asyncio.sleep(0.2)
+        await probes.flow()
     finally:
-        probes.stopping = True
+        probes.is_stopping = True
         await running
 
 
 async def reload(setup: Setup) -> tuple[int, str]:
-    """Exit code and message of a reload, waited for."""
+    """Reload, and return exit code and message."""
     process = await asyncio.create_subprocess_exec(
         *setup.reload_argv(), stderr=asyncio.subprocess.PIPE
     )

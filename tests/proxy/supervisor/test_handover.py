@@ -20,7 +20,7 @@ import pytest
 import tornado.websocket
 
 from tljh.certificates.x509 import TlsPair
-from tljh.proxy.supervisor.sockets import connections_migrate
+from tljh.proxy.supervisor.sockets import Listener, connections_migrate
 
 from .. import traffic
 from ..traffic import Setup
@@ -190,7 +190,7 @@ def test_restart_of_the_service_refuses_no_connection(tmp_path: Path) -> None:
             try:
                 await asyncio.to_thread(setup.stop)
                 waiting = asyncio.create_task(traffic.request(setup.http_port, "GET /quick"))
-                await asyncio.sleep(0.2)
+                await until(lambda: connections_at(stored, setup.http_port) == 1)
                 assert not waiting.done()
                 setup.process = started_with(setup, stored)
                 assert (await asyncio.wait_for(waiting, 15))[0] == 200
@@ -212,6 +212,13 @@ def received(systemd: socket.socket) -> dict[str, int]:
         fields = dict(line.split("=", 1) for line in message.decode().splitlines())
         if "FDSTORE" in fields:
             stored[fields["FDNAME"]] = array.array("i", control[0][2])[0]
+
+
+def connections_at(stored: dict[str, int], port: int) -> int:
+    """Return how many connections wait at the stored socket of a port."""
+    fd = next(fd for name, fd in stored.items() if name.endswith(f"!{port}"))
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        return Listener("", sock).waiting()
 
 
 def started_with(setup: Setup, stored: dict[str, int]) -> subprocess.Popen[bytes]:
