@@ -172,22 +172,23 @@ def test_stop_does_not_wait_for_websockets(play: Callable[[Scenario], None]) -> 
 
 
 @needs_migration
-def test_restart_of_the_service_refuses_no_connection(tmp_path: Path) -> None:
+def test_restart_of_the_service_refuses_no_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A stand-in for systemd keeps the sockets and hands them to the next supervisor."""
 
     async def scenario() -> None:
         async with traffic.backend() as port:
             setup = Setup(tmp_path, port)
             setup.write()
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-                systemd.bind(str(tmp_path / "notify"))
-                os.environ["NOTIFY_SOCKET"] = str(tmp_path / "notify")
-                try:
-                    await asyncio.to_thread(setup.start)
-                finally:
-                    del os.environ["NOTIFY_SOCKET"]
-                stored = received(systemd)
+            stored: dict[str, int] = {}
             try:
+                with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+                    systemd.bind(str(tmp_path / "notify"))
+                    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+                    await asyncio.to_thread(setup.start)
+                    monkeypatch.delenv("NOTIFY_SOCKET")
+                    stored = received(systemd)
                 await asyncio.to_thread(setup.stop)
                 waiting = asyncio.create_task(traffic.request(setup.http_port, "GET /quick"))
                 await until(lambda: connections_at(stored, setup.http_port) == 1)
@@ -196,6 +197,8 @@ def test_restart_of_the_service_refuses_no_connection(tmp_path: Path) -> None:
                 assert (await asyncio.wait_for(waiting, 15))[0] == 200
             finally:
                 setup.clean_up()
+                for fd in stored.values():
+                    os.close(fd)
 
     asyncio.run(scenario())
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import socket
+from collections.abc import Iterator
 
 import pytest
 
 from tljh.proxy.supervisor.sockets import (
+    Listener,
     ListenerGroup,
     Unavailable,
     bind,
@@ -28,67 +31,69 @@ def test_addresses_are_read_as_traefik_writes_them(address, parts):
     assert split_address(address) == parts
 
 
-def connect(port: int, count: int) -> list[socket.socket]:
-    return [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+@pytest.fixture
+def stack() -> Iterator[contextlib.ExitStack]:
+    """What is opened in a test, closed at its end."""
+    with contextlib.ExitStack() as stack:
+        yield stack
 
 
-def test_new_connections_go_where_they_are_steered():
-    group, older = ListenerGroup(), bind("127.0.0.1:0")
-    group.join(older)
-    newer = bind(f"127.0.0.1:{older.port}")
-    group.join(newer)
-    held = connect(older.port, 20)
+def members(stack: contextlib.ExitStack, count: int) -> tuple[ListenerGroup, list[Listener]]:
+    """Return a group of listeners on one free port of loopback."""
+    group, listeners = ListenerGroup(), [bind("127.0.0.1:0")]
+    listeners += [bind(f"127.0.0.1:{listeners[0].port}") for _ in range(count - 1)]
+    for listener in listeners:
+        stack.callback(listener.close)
+        group.join(listener)
+    return group, listeners
+
+
+def connect(stack: contextlib.ExitStack, port: int, count: int) -> None:
+    for _ in range(count):
+        stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+
+
+def test_new_connections_go_where_they_are_steered(stack):
+    group, (older, newer) = members(stack, 2)
+    connect(stack, older.port, 20)
     assert (older.waiting(), newer.waiting()) == (20, 0)
     group.steer_to(newer)
-    held += connect(older.port, 20)
+    connect(stack, older.port, 20)
     assert (older.waiting(), newer.waiting()) == (20, 20)
-    for end in (*held, older, newer):
-        end.close()
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4)))[::3])
-def test_whoever_leaves_the_others_are_still_found(order):
-    group, first = ListenerGroup(), bind("127.0.0.1:0")
-    port = first.port
-    members = [first, *(bind(f"127.0.0.1:{port}") for _ in range(3))]
-    for member in members:
-        group.join(member)
-    copies = [os.dup(member.sock.fileno()) for member in members]  # as draining Traefiks hold
-    held: list[socket.socket] = []
-    for gone in order[:3]:
-        group.leave(members[gone])
+def test_remaining_members_get_connections_after_any_has_left(stack, order):
+    group, listeners = members(stack, 4)
+    port = listeners[0].port
+    for listener in listeners:
+        # A draining Traefik has such a copy.
+        stack.callback(os.close, os.dup(listener.sock.fileno()))
+    for index in order[:3]:
+        group.leave(listeners[index])
         for target in group.members:
             group.steer_to(target)
             before = target.waiting()
-            held += connect(port, 5)
+            connect(stack, port, 5)
             assert target.waiting() == before + 5
-    for end in (*held, *members):
-        end.close()
-    for copy in copies:
-        os.close(copy)
 
 
 @pytest.mark.skipif(not connections_migrate(), reason="net.ipv4.tcp_migrate_req is off")
-def test_what_waits_at_a_socket_that_leaves_moves_to_the_one_that_stays():
-    group, older = ListenerGroup(), bind("127.0.0.1:0")
-    group.join(older)
-    newer = bind(f"127.0.0.1:{older.port}")
-    group.join(newer)
-    held = connect(older.port, 20)
+def test_what_waits_at_a_socket_that_leaves_moves_to_the_one_that_stays(stack):
+    group, (older, newer) = members(stack, 2)
+    connect(stack, older.port, 20)
     group.steer_to(newer)
     group.leave(older)
     assert newer.waiting() == 20
-    for end in (*held, newer):
-        end.close()
 
 
-def test_address_without_a_host_listens_on_both_families():
+def test_address_without_a_host_listens_on_both_families(stack):
     listener = bind(":0")
+    stack.callback(listener.close)
     listener.listen()
     socket.create_connection(("127.0.0.1", listener.port)).close()
     if listener.sock.family == socket.AF_INET6:
         socket.create_connection(("::1", listener.port)).close()
-    listener.close()
 
 
 def test_taken_port_names_the_process_that_has_it():
