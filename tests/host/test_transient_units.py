@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 
@@ -11,6 +12,7 @@ import pytest
 from tljh.host.transient_units import (
     TransientUnit,
     UnitState,
+    last_lines,
     parse_state,
     run,
     start,
@@ -95,3 +97,22 @@ def test_a_process_that_ended_before_is_noticed_at_once():
         return ended.is_set()
 
     assert asyncio.run(watched())
+
+
+JOURNALCTL = """#!/bin/sh
+# As journalctl before systemd 254: with --since, -n takes the first lines in the order asked for.
+case "$*" in
+    *--sync*) exit 0 ;;
+    *--reverse*) seq 30 | tac | head -n 3 ;;
+    *) seq 30 | head -n 3 ;;
+esac
+"""
+
+
+def test_the_reason_of_a_failed_start_is_the_end_of_the_log(tmp_path, monkeypatch):
+    program = tmp_path / "journalctl"
+    program.write_text(JOURNALCTL)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    lines = asyncio.run(last_lines("jupyter-ann.service", 3, 0))
+    assert lines == "28\n29\n30"

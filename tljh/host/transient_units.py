@@ -113,8 +113,11 @@ async def last_lines(name: str, count: int, since_s: float) -> str:
     """Return the last lines of a unit's log since a Unix time, in seconds."""
     # journald may not have stored a process's last lines yet when the process has ended.
     await run(["journalctl", "--sync"])
-    argv = ["journalctl", "-q", "--no-pager", "-o", "cat", "-n", str(count)]
-    return (await run([*argv, "-u", name, "--since", f"@{int(since_s)}"])).out.strip()
+    # With --since, journalctl before systemd 254 takes the first lines of the span for `-n`, not
+    # the last. In reverse order they are the last with every release.
+    argv = ["journalctl", "-q", "--no-pager", "-o", "cat", "--reverse", "-n", str(count)]
+    newest_first = (await run([*argv, "-u", name, "--since", f"@{int(since_s)}"])).out
+    return "\n".join(reversed(newest_first.strip().splitlines()))
 
 
 @contextmanager
