@@ -9,7 +9,6 @@ import pytest
 from tljh.base.errors import TljhError
 from tljh.base.progress import SilentProgress
 from tljh.host.fake import FakeHost
-from tljh.host.interface import Result
 from tljh.settings.load import load
 from tljh.users.shared_folders import ROOT, SharedFolder, shared_folder_resources
 
@@ -22,7 +21,6 @@ def host():
     host.mkdir(Path("/srv"), mode=0o755)
     host.mkdir(ROOT, mode=0o755)
     host.add_group("pupils")
-    host.answers["getfacl"] = Result(0, "group:pupils:rwx\ndefault:group:pupils:rwx\n")
     return host
 
 
@@ -30,10 +28,9 @@ def test_without_shared_folders_nothing_is_needed():
     assert shared_folder_resources({}) == []
 
 
-def test_a_shared_folder_brings_its_group_and_the_acl_package():
+def test_a_shared_folder_brings_its_group():
     keys = [resource.key for resource in shared_folder_resources({"course": "pupils"})]
     assert keys == [
-        "apt acl",
         "directory /srv/shared",
         "group pupils",
         "shared /srv/shared/course",
@@ -50,7 +47,7 @@ def test_a_second_time_nothing_changes(host):
 
 def test_a_folder_that_lost_its_acl_gets_it_again(host):
     FOLDER.apply(host, SilentProgress())
-    host.answers["getfacl"] = Result(0, "group:pupils:rwx\n")
+    host.shares.clear()
     assert FOLDER.difference(host)
 
 
@@ -70,7 +67,7 @@ def test_a_rollback_keeps_a_folder_that_has_files(host):
 
 
 def test_a_file_system_without_acls_is_named(host):
-    host.answers["setfacl"] = Result(1, "", "setfacl: course: Operation not supported")
+    host.refuses_acls = True
     with pytest.raises(TljhError, match="cannot be shared") as caught:
         FOLDER.apply(host, SilentProgress())
     assert "not supported" in str(caught.value)
@@ -80,3 +77,31 @@ def test_a_file_system_without_acls_is_named(host):
 def test_a_folder_name_that_leads_elsewhere_is_refused(name):
     with pytest.raises(TljhError):
         load(f"users: {{shared_folders: {{'{name}': pupils}}}}".encode())
+
+
+def test_another_group_takes_the_place_of_the_first(host):
+    host.add_group("staff2")
+    FOLDER.apply(host, SilentProgress())
+    other = SharedFolder(FOLDER.path, "staff2")
+    assert other.difference(host)
+    other.apply(host, SilentProgress())
+    assert host.groups_sharing(FOLDER.path) == {"staff2"}
+
+
+def test_a_rollback_gives_the_folder_back_to_its_group(host):
+    host.add_group("staff2")
+    FOLDER.apply(host, SilentProgress())
+    other = SharedFolder(FOLDER.path, "staff2")
+    record = other.before(host)
+    other.apply(host, SilentProgress())
+    SharedFolder.revert(host, record)
+    assert host.groups_sharing(FOLDER.path) == {"pupils"}
+    assert host.info(FOLDER.path).group == "pupils"
+
+
+def test_a_rollback_takes_the_access_of_the_group_from_a_folder_that_existed(host):
+    host.mkdir(FOLDER.path, mode=0o755)
+    record = FOLDER.before(host)
+    FOLDER.apply(host, SilentProgress())
+    SharedFolder.revert(host, record)
+    assert not host.groups_sharing(FOLDER.path)

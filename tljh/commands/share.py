@@ -63,12 +63,13 @@ def add(
     name: FolderArgument,
     *,
     group: Annotated[
-        str, Option("--group", "The group; without it, every user of the hub is a member.")
-    ] = USERS_GROUP,
+        str | None,
+        Option("--group", "The group. Without it: the current one, or all users for a new folder."),
+    ] = None,
     as_json: bool = False,
 ) -> Summary:
     """Make a folder in which members of a group read and change each other's files."""
-    linked = add_share(_users(), name, group, progress_on_stderr(as_json))
+    group, linked = add_share(_users(), name, group, progress_on_stderr(as_json))
     path = ROOT / name
     lines = [f"{path} is shared by {group}"]
     if linked:

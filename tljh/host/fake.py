@@ -6,6 +6,7 @@ before a given effect: tests of an apply kill it once before every effect.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -86,6 +87,9 @@ class FakeHost:
     locks: set[Path] = field(default_factory=set)
     expired: set[str] = field(default_factory=set)
     clock_s: float = 0.0
+    # By folder, the groups that share it.
+    shares: dict[Path, frozenset[str]] = field(default_factory=dict)
+    refuses_acls: bool = False
     # By user id; if empty, the file systems have no quotas.
     disk_quotas: dict[int, DiskQuota] = field(default_factory=dict)
 
@@ -137,8 +141,19 @@ class FakeHost:
         )
         return replace(account, groups=groups)
 
+    def groups_sharing(self, path: Path) -> frozenset[str] | None:
+        return self.shares.get(path)
+
     def disk_quota(self, path: Path, uid: int) -> DiskQuota | None:
         return self.disk_quotas.get(uid, DiskQuota(0)) if self.disk_quotas else None
+
+    def share_tree(self, path: Path, group: str | None, *, revoked: frozenset[str]) -> None:
+        self._record_effect(f"share {path}")
+        if self.refuses_acls:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        self.shares[path] = self.shares.get(path, frozenset()) - revoked | (
+            {group} if group else set()
+        )
 
     def set_disk_quota(self, path: Path, uid: int, limit_bytes: int | None) -> None:
         self._record_effect(f"quota {uid} {limit_bytes}")

@@ -130,6 +130,13 @@ class HostReader(Protocol):
         """Return every entry of passwd, without `groups`: they are slow to collect."""
 
     def group(self, name: str) -> GroupInfo | None: ...
+    def groups_sharing(self, path: Path) -> frozenset[str] | None:
+        """Return the groups with full access to a directory by ACL; None without ACLs.
+
+        A group that has no name any more is returned as its number.
+        """
+        ...
+
     def disk_quota(self, path: Path, uid: int) -> DiskQuota | None:
         """Return a user's quota on the file system of `path`; None if it enforces none."""
 
@@ -247,6 +254,15 @@ class Host(HostReader, Protocol):
     def unlock_user(self, name: str) -> None: ...
     def add_to_group(self, user: str, group: str) -> None: ...
     def remove_from_group(self, user: str, group: str) -> None: ...
+    def share_tree(self, path: Path, group: str | None, *, revoked: frozenset[str]) -> None:
+        """Give a group access to all in `path`, and take it from the groups in `revoked`.
+
+        Without `group` only the access of `revoked` ends.
+
+        No path in the tree is followed: users may change it meanwhile. Raises OSError where the
+        file system has no ACLs.
+        """
+
     def set_disk_quota(self, path: Path, uid: int, limit_bytes: int | None) -> None:
         """Limit a user on the file system of `path`. Raises OSError if it has no quotas."""
 

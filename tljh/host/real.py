@@ -33,6 +33,7 @@ from tljh.host.interface import (
     UserInfo,
 )
 from tljh.host.quota import DiskQuota, read_quota, write_quota
+from tljh.host.shared_tree import groups_with_access, share_tree
 from tljh.host.systemctl_output import parse_unit, parse_units
 
 _ORDINARY_NAME = re.compile(r"[a-z_][a-z0-9._-]*")
@@ -51,6 +52,14 @@ def _owner_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+def _gid_or_none(name: str) -> int | None:
+    """Return the id of a group; a group without a name is given as its number."""
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return int(name) if name.isdigit() else None
 
 
 def _group_name(gid: int) -> str:
@@ -155,6 +164,13 @@ class RealReader:
         except KeyError:
             return None
         return GroupInfo(entry.gr_name, entry.gr_gid, tuple(entry.gr_mem))
+
+    def groups_sharing(self, path: Path) -> frozenset[str] | None:
+        try:
+            gids = groups_with_access(path)
+        except OSError:
+            return None
+        return None if gids is None else frozenset(map(_group_name, gids))
 
     def disk_quota(self, path: Path, uid: int) -> DiskQuota | None:
         return read_quota(path, uid)
@@ -468,6 +484,11 @@ class RealHost(RealReader):
         info = self.group(group)
         if info and user in info.members:
             self._run_or_raise("gpasswd", "--delete", user, group)
+
+    def share_tree(self, path: Path, group: str | None, *, revoked: frozenset[str]) -> None:
+        gids = {_gid_or_none(name) for name in revoked}
+        gid = None if group is None else _gid_or_none(group)
+        share_tree(path, gid, frozenset(each for each in gids if each is not None))
 
     def set_disk_quota(self, path: Path, uid: int, limit_bytes: int | None) -> None:
         write_quota(path, uid, limit_bytes)

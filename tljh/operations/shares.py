@@ -9,7 +9,7 @@ from pathlib import Path
 from tljh.base.account_names import account_name, is_acceptable
 from tljh.base.errors import TljhError
 from tljh.base.progress import Progress
-from tljh.host.accounts import managed_accounts
+from tljh.host.accounts import USERS_GROUP, managed_accounts
 from tljh.host.interface import Host
 from tljh.operations.user_changes import HubUsers, change_users
 from tljh.settings.declaration import KeyPath
@@ -43,15 +43,21 @@ def shares(users: HubUsers) -> Mapping[str, SharingGroup]:
     return groups
 
 
-def add_share(users: HubUsers, name: str, group: str, progress: Progress) -> list[str]:
-    """Share a folder with a group, and return the accounts in whose home it is linked now."""
+def add_share(
+    users: HubUsers, name: str, group: str | None, progress: Progress
+) -> tuple[str, list[str]]:
+    """Share a folder with a group; return the group and the accounts whose home links it now.
+
+    Without `group`, a folder that exists keeps its group; a new one is for every user.
+    """
+    group = group or users.config.users.shared_folders.get(name, USERS_GROUP)
     change_users(
         users,
         f"share add {name}",
         lambda text: set_value(text, (*FOLDERS, name), group),
         progress,
     )
-    return _link(users.host, ROOT / name, group)
+    return group, _link(users.host, ROOT / name, group)
 
 
 def _link(host: Host, folder: Path, group: str) -> list[str]:

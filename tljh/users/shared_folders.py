@@ -10,7 +10,6 @@ from typing import ClassVar
 from tljh.base.errors import TljhError
 from tljh.base.progress import Progress
 from tljh.engine.account_resources import Group
-from tljh.engine.apt_resource import AptPackages
 from tljh.engine.file_resources import Directory, read_image, restore_image
 from tljh.engine.resource import Difference, Record, Resource, Stage
 from tljh.host.interface import Host, HostReader
@@ -22,15 +21,11 @@ ROOT = Path("/srv/shared")
 MODE = 0o2770
 
 
-SETFACL_TIMEOUT_S = 600.0
-
-
 def shared_folder_resources(folders: Mapping[str, str]) -> list[Resource]:
-    """Return the resources for folder name -> group, with the groups and packages they need."""
+    """Return the resources for folder name -> group, with the groups they need."""
     if not folders:
         return []
     return [
-        AptPackages(("acl",)),
         Directory(ROOT, 0o755),
         *(Group(group) for group in sorted(set(folders.values()))),
         *(SharedFolder(ROOT / name, group) for name, group in sorted(folders.items())),
@@ -51,10 +46,6 @@ class SharedFolder(Resource):
     def name(self) -> str:
         return str(self.path)
 
-    @property
-    def _entries(self) -> tuple[str, ...]:
-        return (f"group:{self.group}:rwx", f"default:group:{self.group}:rwx")
-
     def difference(self, host: HostReader) -> Difference | None:
         info = host.info(self.path)
         if info is None:
@@ -66,29 +57,43 @@ class SharedFolder(Resource):
             )
         if info.group != self.group or info.mode != MODE:
             return Difference("~", f"group {info.group} -> {self.group}, mode {MODE:04o}")
-        answer = host.query(["getfacl", "--absolute-names", "--omit-header", str(self.path)])
-        missing = [entry for entry in self._entries if entry not in answer.out.splitlines()]
-        return Difference("~", f"access for {self.group}") if missing else None
+        sharing = host.groups_sharing(self.path)
+        if sharing == frozenset({self.group}):
+            return None
+        others = ", ".join(sorted((sharing or frozenset()) - {self.group}))
+        text = f"access for {self.group}" + (f", no longer for {others}" if others else "")
+        return Difference("~", text)
 
     def before(self, host: HostReader) -> Record:
-        return read_image(host, self.path)
+        sharing = sorted(host.groups_sharing(self.path) or ())
+        return {**read_image(host, self.path), "sharing": sharing, "new": self.group}
 
     def apply(self, host: Host, progress: Progress) -> None:
+        info = host.info(self.path)
+        revoked = {info.group} if info is not None else set()
+        revoked |= host.groups_sharing(self.path) or frozenset()
         host.mkdir(self.path, mode=MODE, owner="root", group=self.group)
-        # Existing files get the entry too, because a default ACL counts for new ones only. The
-        # capital X makes directories searchable, and no file executable that is not so already.
-        for arguments in (
-            ["-R", "-P", "-m", f"g:{self.group}:rwX"],
-            ["-R", "-P", "-d", "-m", f"u::rwX,g::rwX,g:{self.group}:rwX,o::-,m::rwX"],
-        ):
-            result = host.run(["setfacl", *arguments, str(self.path)], timeout_s=SETFACL_TIMEOUT_S)
-            if not result.ok:
-                raise TljhError(
-                    f"{self.path} cannot be shared",
-                    why=result.err.strip() or None,
-                    fix="mount its file system with POSIX ACLs: see `man 5 acl`",
-                )
+        _share(host, self.path, self.group, frozenset(revoked - {self.group, "root"}))
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
         restore_image(host, record)
+        path = Path(record["path"])
+        if host.info(path) is None:
+            return
+        # The ACLs of everything inside go back too, to the group that the folder had.
+        before = [group for group in record["sharing"] if host.group(group) is not None]
+        revoked = frozenset({record["new"]} - set(before))
+        for group in before or (None,):
+            _share(host, path, group, revoked)
+
+
+def _share(host: Host, path: Path, group: str | None, revoked: frozenset[str]) -> None:
+    try:
+        host.share_tree(path, group, revoked=revoked)
+    except OSError as error:
+        raise TljhError(
+            f"{path} cannot be shared",
+            why=error.strerror,
+            fix="mount its file system with POSIX ACLs: see `man 5 acl`",
+        ) from error

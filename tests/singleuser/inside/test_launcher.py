@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from tljh.singleuser.inside.launcher import search_home
+from tljh.singleuser.inside.launcher import link_shared_folders, search_home
 
 PATHS = SimpleNamespace(
     jupyter_data_dir=lambda: "/home/ann/.local/share/jupyter",
@@ -42,3 +42,15 @@ def test_an_environment_without_jupyterlab_starts_all_the_same(kernelspec, monke
     monkeypatch.setitem(sys.modules, "jupyterlab_server.config", None)
     search_home(PATHS)
     assert len(kernelspec.jupyter_path("kernels")) == 2
+
+
+def test_shared_folders_are_linked_in_the_home_when_a_server_starts(tmp_path):
+    home, shared = tmp_path / "home", tmp_path / "shared"
+    for path in (home, shared / "course", shared / "notes"):
+        path.mkdir(parents=True)
+    (home / "notes").write_text("a file of the user")
+    (home / "gone").symlink_to(shared / "gone")
+    link_shared_folders(home, shared)
+    assert (home / "course").readlink() == shared / "course"
+    assert (home / "notes").read_text() == "a file of the user"
+    assert not (home / "gone").is_symlink()

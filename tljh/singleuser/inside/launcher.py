@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+SHARED_FOLDERS = Path("/srv/shared")
+
 # Modules, and the directory of the home that each may search.
 ALLOWED_IN_HOME = (
     ("jupyter_client.kernelspec", "kernels"),
@@ -43,7 +45,23 @@ def _path_with_home(home: str, directory: str, paths: Any) -> Any:
     return jupyter_path
 
 
+def link_shared_folders(home: Path, shared: Path = SHARED_FOLDERS) -> None:
+    """Link in the home the shared folders that the user may write to; remove broken links.
+
+    Runs as the user. A file or directory of that name in the home stays.
+    """
+    for link in home.iterdir():
+        if link.is_symlink() and link.readlink().parent == shared and not link.exists():
+            link.unlink()
+    for folder in shared.iterdir() if shared.is_dir() else ():
+        link = home / folder.name
+        if os.access(folder, os.W_OK | os.X_OK) and not os.path.lexists(link):
+            link.symlink_to(folder)
+
+
 def main() -> None:
+    with contextlib.suppress(OSError):
+        link_shared_folders(Path.home())
     os.environ["JUPYTERHUB_DISABLE_USER_CONFIG"] = "1"
     search_home(import_module("jupyter_core.paths"))
     # kernel_deaths.py is next to this file. It explains a killed kernel in the notebook; the server
