@@ -74,12 +74,7 @@ def own_certificate(https: HttpsSettings, files: Files, served: TlsPair | None =
     if fatal and (pair is None or pair != served):
         raise TljhError(
             [
-                Finding(
-                    problem.what,
-                    Place(getattr(https.tls, str(problem.path[-1]))),
-                    problem.why,
-                    problem.fix,
-                )
+                problem.as_finding(Place(getattr(https.tls, str(problem.path[-1]))))
                 for problem in fatal
             ]
         )
@@ -149,7 +144,7 @@ def file_findings(
     yield from unserved_findings(https, files, served)
     for problem in pair_problems(https, files, now):
         if "expires" in problem.what:
-            yield Finding(problem.what, Place(https.tls.cert), problem.why, problem.fix)
+            yield problem.as_finding(Place(https.tls.cert))
 
 
 def certificate_warnings(https: HttpsSettings, files: Files) -> list[Problem]:

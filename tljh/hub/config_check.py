@@ -238,7 +238,7 @@ def _login_findings(authenticator: Any, c: Any) -> list[Finding]:
     view = {name: _plain_values(c[name]) for name in classes if name in c}
     strangers = bool(c.LoginGuard.get("allow_strangers", False))
     return [
-        Finding(problem.what, why=problem.why, fix=problem.fix)
+        problem.as_finding()
         for problem in login_problems(
             provider, view, site, strangers_are_fine=strangers, classes=classes
         )

@@ -88,7 +88,7 @@ def rollback(host: Host, paths: Paths, number: int | None, progress: Progress) -
 
 def _applied(host: HostReader, paths: Paths, outcome: Outcome) -> AppliedChange:
     warnings = [
-        Finding(problem.what, why=problem.why, fix=problem.fix)
+        problem.as_finding()
         for problem in (
             *login_warnings(outcome.config),
             *certificate_warnings(outcome.config.https, outcome.facts.of(CertificateFacts).files),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tljh.base.errors import Finding, Place, TljhError
+from tljh.base.errors import Finding, TljhError
 from tljh.base.files import edit_lock, permission_error, read_file
 from tljh.settings.keys import key_text, parse_key
 from tljh.settings.yaml_tree import Document, parse
@@ -120,12 +120,7 @@ class ConfigFile:
         document = parse(data)
         if document.root is not None or not document.problems:
             return document
-        findings = [
-            Finding(
-                problem.what, Place(str(self.path), problem.line, problem.column), fix=problem.fix
-            )
-            for problem in document.problems
-        ]
+        findings = [problem.as_finding(str(self.path)) for problem in document.problems]
         raise TljhError([*findings, Finding("nothing was changed", fix="sudo tljh-config edit")])
 
     def parse_key(self, key: str) -> KeyPath:
@@ -297,18 +292,13 @@ class ConfigFile:
         findings = [
             _refused(problem)
             if problem.path[: len(key_path)] == key_path
-            else Finding(
-                problem.what,
-                new.place(problem.path, at_key=problem.at_key),
-                problem.why,
-                problem.fix,
-            )
+            else problem.as_finding(new.place(problem.path, at_key=problem.at_key))
             for problem in added
             if problem.severity == "error"
         ]
         if findings:
             raise TljhError(findings)
-        return tuple(Finding(problem.what, None, problem.why, problem.fix) for problem in added)
+        return tuple(problem.as_finding() for problem in added)
 
 
 def _added(old: list[Problem], new: list[Problem]) -> list[Problem]:
@@ -335,8 +325,9 @@ def _refused(problem: Problem) -> Finding:
     the setting, because the value in the file may be right.
     """
     path, _ = _identity(problem)
-    fix = f"see: tljh-config describe {key_text(path)}" if problem.fix_resets else problem.fix
-    return Finding(problem.what, None, problem.why, fix)
+    if not problem.fix_resets:
+        return problem.as_finding()
+    return replace(problem, fix=f"see: tljh-config describe {key_text(path)}").as_finding()
 
 
 def _own_ids() -> tuple[str, str]:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tljh.base.errors import Finding, Place
+
 # The steps to a place in the configuration: names, and positions in lists from 0.
 KeyPath = tuple[str | int, ...]
 
@@ -88,3 +90,6 @@ class Problem:
     severity: Literal["error", "incomplete", "warning"] = "error"
     at_key: bool = False
     fix_resets: bool = False
+
+    def as_finding(self, where: Place | None = None) -> Finding:
+        return Finding(self.what, where, self.why, self.fix)

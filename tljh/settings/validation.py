@@ -34,22 +34,12 @@ class Examined(Generic[M]):
     def findings(self, *severities: str) -> list[Finding]:
         """Return the problems of these severities with their places, in the order of the file."""
         findings = [
-            Finding(
-                problem.what,
-                self.place(problem.path, at_key=problem.at_key),
-                problem.why,
-                problem.fix,
-            )
+            problem.as_finding(self.place(problem.path, at_key=problem.at_key))
             for problem in self.problems
             if problem.severity in severities
         ]
         if "error" in severities:
-            findings += [
-                Finding(
-                    problem.what, Place(self.path, problem.line, problem.column), fix=problem.fix
-                )
-                for problem in self.document.problems
-            ]
+            findings += [problem.as_finding(self.path) for problem in self.document.problems]
         return sorted(findings, key=_position)
 
     def place(self, path: KeyPath, *, at_key: bool = False) -> Place:

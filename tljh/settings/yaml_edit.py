@@ -176,10 +176,7 @@ def _checked(text: str, wanted: Any, path: KeyPath, before: str) -> str:
     stood: Document = parse(before)
     if read.problems and stood.problems:
         # In the text that stays: a name that is there twice, for example, wherever it is.
-        findings = [
-            Finding(one.what, Place(FILE, one.line, one.column), fix=one.fix)
-            for one in stood.problems
-        ]
+        findings = [problem.as_finding(FILE) for problem in stood.problems]
         raise TljhError([*findings, Finding("nothing was changed", fix="sudo tljh-config edit")])
     found = read.root.value() if read.root is not None and not read.root.is_null else {}
     if read.problems or _exact(found) != _exact(wanted):

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from tljh.base.errors import Finding, Place
+
 if TYPE_CHECKING:
     from tljh.settings.declaration import KeyPath
 
@@ -71,6 +73,9 @@ class YamlProblem:
     line: int | None = None
     column: int | None = None
     fix: str | None = None
+
+    def as_finding(self, file: str) -> Finding:
+        return Finding(self.what, Place(file, self.line, self.column), fix=self.fix)
 
 
 @dataclass
