@@ -1,4 +1,4 @@
-"""A machine in memory with a hub, and a certbot that asks an authority of the tests' own."""
+"""A machine in memory with a hub, and a certbot that asks a CA of the tests."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ CERTBOT = f"{ENVIRONMENT}/bin/certbot"
 
 
 @dataclass
-class Asked:
-    """One run of certbot: its command line, environment, and the files it was given."""
+class CertbotRun:
+    """One run of certbot: its command line, environment, and the files that it names."""
 
     argv: list[str]
     env: Mapping[str, str]
@@ -37,9 +37,9 @@ class Asked:
 
 @dataclass
 class CertbotHost(FakeHost):
-    """`refusal` is what the authority says from now on; None for a certificate."""
+    """`refusal` is the CA's answer to all further requests; None for a certificate."""
 
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[CertbotRun] = field(default_factory=list)
     refusal: Result | None = None
     life: timedelta = timedelta(days=90)
     root = issue("test root", is_authority=True, from_day=-1000, to_day=10_000)
@@ -50,14 +50,14 @@ class CertbotHost(FakeHost):
         assert tuple(argv[: argv.index(CERTBOT)]) == DIES_WITH_US
         argv = argv[argv.index(CERTBOT) :]
         self._record_effect(f"certbot {argv[1]}")
-        given = {word: self.read(Path(word)) or b"" for word in argv if self.info(Path(word))}
-        self.asked.append(Asked(list(argv), dict(env or {}), given))
+        files = {word: self.read(Path(word)) or b"" for word in argv if self.info(Path(word))}
+        self.asked.append(CertbotRun(list(argv), dict(env or {}), files))
         if self.refusal is not None:
             return self.refusal
         if argv[1] == "certonly":
-            asked = self.asked[-1]
-            request = x509.load_pem_x509_csr(given[asked.option("--csr")])
-            self.write(Path(asked.option("--fullchain-path")), signed(self, request), mode=0o644)
+            run = self.asked[-1]
+            request = x509.load_pem_x509_csr(files[run.option("--csr")])
+            self.write(Path(run.option("--fullchain-path")), signed(self, request), mode=0o644)
         return Result(0)
 
 
@@ -78,7 +78,7 @@ def signed(host: CertbotHost, request: x509.CertificateSigningRequest) -> bytes:
 
 
 def secure_machine() -> CertbotHost:
-    """A fresh machine whose proxy serves what its files name, as Traefik does."""
+    """Return a fresh machine whose proxy serves what its files name, as Traefik does."""
     plain = machine()
     host = CertbotHost(answers=plain.answers)
 

@@ -56,7 +56,7 @@ def issue(
     is_authority: bool = False,
     has_aia: bool = False,
 ) -> Issued:
-    """A certificate for `names`, valid from and to so many days from NOW."""
+    """Issue a certificate for `names`, valid from and to so many days from NOW."""
     key = ec.generate_private_key(ec.SECP256R1())
     builder = (
         x509.CertificateBuilder()
@@ -69,7 +69,7 @@ def issue(
         .add_extension(x509.BasicConstraints(is_authority, None), critical=True)
     )
     if names:
-        san = x509.SubjectAlternativeName([alternative(one) for one in names])
+        san = x509.SubjectAlternativeName([alternative(name) for name in names])
         builder = builder.add_extension(san, critical=False)
     if has_aia:
         where = x509.UniformResourceIdentifier("http://ca.example.org/ca.crt")

@@ -1,4 +1,4 @@
-"""Another time for all modules that look at the clock."""
+"""Another time for all modules that read the clock."""
 
 from __future__ import annotations
 

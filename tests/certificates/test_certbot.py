@@ -1,4 +1,4 @@
-"""What certbot is told, and what is made of its words."""
+"""The command line of certbot, and the findings from its output."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ Ask for help or search for solutions at https://community.letsencrypt.org.
 
 @pytest.fixture
 def host():
-    found = CertbotHost()
+    machine = CertbotHost()
     for path in (PATHS.prefix, PATHS.state_dir):
-        found.mkdir(path, mode=0o700)
-    return found
+        machine.mkdir(path, mode=0o700)
+    return machine
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def test_what_comes_back_belongs_to_the_key_that_was_made(host, certbot):
     from tljh.base.clock import utc_now
     from tljh.certificates.audit import judge
 
-    found = certbot.obtain(host, REQUEST, BEHIND, 60)
-    assert judge(found.chain, found.key, REQUEST.names, utc_now()) == []
+    pair = certbot.obtain(host, REQUEST, BEHIND, 60)
+    assert judge(pair.chain, pair.key, REQUEST.names, utc_now()) == []
 
 
 def test_nothing_is_left_in_the_scratch_directory_whatever_happens(host, certbot):
@@ -96,8 +96,8 @@ def test_challenges_are_answered_where_only_root_can_listen(host, certbot):
 @pytest.mark.parametrize(("kind", "size"), [("ecdsa", 256), ("rsa", 2048)])
 def test_the_key_is_of_the_kind_that_is_set(host, certbot, kind, size):
     request = AcmeRequest(("hub.example.org",), DIRECTORY, key_type=kind)
-    found = certbot.obtain(host, request, BEHIND, 60)
-    leaf = x509.load_pem_x509_certificates(found.chain)[0]
+    pair = certbot.obtain(host, request, BEHIND, 60)
+    leaf = x509.load_pem_x509_certificates(pair.chain)[0]
     assert leaf.public_key().key_size == size
 
 
@@ -167,7 +167,7 @@ def accounts(host) -> list[str]:
         ("no idea who you are", FORGOTTEN),
     ],
 )
-def test_only_the_account_that_is_gone_is_made_anew(host, certbot, said, log):
+def test_only_an_account_that_the_ca_lost_is_registered_again(host, certbot, said, log):
     accounts(host)
     host.mkdir(acme_dir(PATHS) / "certbot/logs", mode=0o700)
     run = host.run
@@ -205,7 +205,7 @@ def test_account_in_the_name_or_the_words_of_others_costs_no_account(host, certb
 
 
 class Refusing(BaseHTTPRequestHandler):
-    """An authority that knows nobody."""
+    """A CA that knows no account."""
 
     def do_GET(self) -> None:
         here = f"http://{self.headers['Host']}"
@@ -248,11 +248,11 @@ def test_kind_of_error_is_found_in_the_log_of_the_real_certbot(tmp_path):
 
 def test_ssl_in_a_name_is_no_authority_that_is_not_trusted():
     failed = FAILED_CHALLENGE.replace("bad.example.org", "ssl.example.org")
-    fixes = [one.fix or "" for one in refusals(Result(1, "", failed), REQUEST)]
+    fixes = [finding.fix or "" for finding in refusals(Result(1, "", failed), REQUEST)]
     assert not any("ca_bundle" in fix for fix in fixes)
     untrusted = "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] x'))"
-    (one,) = refusals(Result(1, "", untrusted), REQUEST)
-    assert "ca_bundle" in (one.fix or "")
+    (finding,) = refusals(Result(1, "", untrusted), REQUEST)
+    assert "ca_bundle" in (finding.fix or "")
 
 
 def test_a_nonce_that_is_rejected_again_and_again_is_no_refusal_yet(host, certbot):
@@ -274,26 +274,26 @@ def test_a_nonce_that_is_rejected_again_and_again_is_no_refusal_yet(host, certbo
 
 
 def test_every_name_that_failed_is_told_with_its_challenge_and_the_authoritys_words():
-    found = refusals(Result(1, "", FAILED_CHALLENGE), REQUEST)
-    assert [one.what.split(": ")[0].split()[-1] for one in found] == [
+    findings = refusals(Result(1, "", FAILED_CHALLENGE), REQUEST)
+    assert [finding.what.split(": ")[0].split()[-1] for finding in findings] == [
         "bad.example.org",
         "worse.example.org",
     ]
-    assert "http-01" in found[0].what
-    assert "192.0.2.1:80: connect: connection refused" in (found[0].why or "")
-    assert "port 80 of bad.example.org" in (found[0].fix or "")
+    assert "http-01" in findings[0].what
+    assert "192.0.2.1:80: connect: connection refused" in (findings[0].why or "")
+    assert "port 80 of bad.example.org" in (findings[0].fix or "")
 
 
 def test_a_rate_limit_says_how_long_to_wait():
-    (found,) = refusals(Result(1, RATE_LIMITED), REQUEST)
-    assert "2026-11-22" in (found.why or "") and "wait" in (found.fix or "")
-    assert "community" not in (found.why or "")
+    (finding,) = refusals(Result(1, RATE_LIMITED), REQUEST)
+    assert "2026-11-22" in (finding.why or "") and "wait" in (finding.fix or "")
+    assert "community" not in (finding.why or "")
 
 
 @given(st.text())
 def test_whatever_certbot_says_there_is_a_finding_with_a_reason(text):
-    found = refusals(Result(1, text), REQUEST)
-    assert found and all(one.what and one.why for one in found)
+    findings = refusals(Result(1, text), REQUEST)
+    assert findings and all(finding.what and finding.why for finding in findings)
 
 
 @pytest.mark.parametrize(
@@ -306,15 +306,15 @@ def test_an_external_account_is_read_as_authorities_write_it(text):
 @given(st.binary())
 def test_what_is_no_external_account_is_refused_or_fits_on_one_line(data):
     try:
-        found = read_eab(data, "/eab")
+        parts = read_eab(data, "/eab")
     except TljhError:
         return
-    assert all(part and not set(part) & set("\n\r ") for part in found)
+    assert all(part and not set(part) & set("\n\r ") for part in parts)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_every_dns_provider_is_given_its_credentials_by_a_file(host, certbot, provider):
-    lines = "\n".join(f"{one.split('|')[0]} = s3cret" for one in NEEDED_LINES[provider])
+    lines = "\n".join(f"{line.split('|')[0]} = s3cret" for line in NEEDED_LINES[provider])
     host.write(Path("/dns.ini"), lines.encode(), mode=0o600)
     request = AcmeRequest(
         ("*.example.org",), DIRECTORY, dns_provider=provider, dns_credentials="/dns.ini"

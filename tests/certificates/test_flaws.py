@@ -25,7 +25,7 @@ def flaws(chain: bytes, key: bytes, *names: str) -> list[str]:
 
 
 def fatal(chain: bytes, key: bytes) -> list[str]:
-    return [f"{one.part} {one.what}" for one in judge(chain, key, (), NOW) if one.is_fatal]
+    return [f"{flaw.part} {flaw.what}" for flaw in judge(chain, key, (), NOW) if flaw.is_fatal]
 
 
 def test_a_certificate_with_its_chain_and_key_has_no_flaw():
@@ -94,7 +94,7 @@ def test_certificate_that_soon_expires_is_a_warning_but_a_short_lived_one_is_not
 
 
 @pytest.mark.parametrize(
-    ("chain", "key", "told"),
+    ("chain", "key", "expected"),
     [
         (b"hello", HUB.key_pem(), "cert contains no certificate in PEM form"),
         (b"", HUB.key_pem(), "cert contains no certificate in PEM form"),
@@ -105,10 +105,10 @@ def test_certificate_that_soon_expires_is_a_warning_but_a_short_lived_one_is_not
     ],
     ids=["text", "nothing", "cut-short", "text-as-key", "key-cut-short", "passphrase"],
 )
-def test_files_that_are_something_else_are_refused(chain, key, told):
+def test_files_that_are_something_else_are_refused(chain, key, expected):
     if key.startswith(b"-----BEGIN PRIVATE") and b"-----END" not in key:
-        told = "key contains a private key that cannot be read"
-    assert fatal(chain, key) == [told]
+        expected = "key contains a private key that cannot be read"
+    assert fatal(chain, key) == [expected]
 
 
 BOM = b"\xef\xbb\xbf"
@@ -147,7 +147,9 @@ def self_signed(key, serial=7):
 @pytest.mark.parametrize("curve", [ec.SECP256K1(), ec.BrainpoolP256R1(), ec.SECP224R1()])
 def test_curve_that_the_proxy_does_not_know_is_refused_by_its_name(curve):
     (flaw,) = [
-        one for one in judge(*self_signed(ec.generate_private_key(curve)), (), NOW) if one.is_fatal
+        flaw
+        for flaw in judge(*self_signed(ec.generate_private_key(curve)), (), NOW)
+        if flaw.is_fatal
     ]
     assert flaw.part == "cert" and curve.name in (flaw.why or "")
 
@@ -167,10 +169,10 @@ def test_fix_for_a_passphrase_prints_no_private_key():
 def test_negative_serial_number_is_refused(tmp_path):
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
-    made = (
+    options = (
         "req -x509 -newkey rsa:2048 -nodes -subj /CN=hub -days 90 -set_serial -5 -out c -keyout k"
     )
-    subprocess.run(["openssl", *made.split()], cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(["openssl", *options.split()], cwd=tmp_path, check=True, capture_output=True)
     pair = [(tmp_path / name).read_bytes() for name in "ck"]
-    told = [one.what for one in judge(*pair, (), utc_now()) if one.is_fatal]
-    assert told == ["has a negative serial number, which the proxy refuses"]
+    flaws = [flaw.what for flaw in judge(*pair, (), utc_now()) if flaw.is_fatal]
+    assert flaws == ["has a negative serial number, which the proxy refuses"]

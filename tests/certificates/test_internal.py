@@ -44,18 +44,18 @@ def test_what_is_good_stays(authority):
 def test_what_is_from_the_future_is_made_anew(authority):
     wrong = NOW + timedelta(days=1500)
     early = kept(make_authority({}, NAMES, NAMES[:1], wrong))
-    made = make_authority(early, NAMES, NAMES[:1], NOW)
-    assert read_details(made.certificate).is_valid(NOW) and read_details(made.hub).is_valid(NOW)
+    result = make_authority(early, NAMES, NAMES[:1], NOW)
+    assert read_details(result.certificate).is_valid(NOW) and read_details(result.hub).is_valid(NOW)
     hub = kept(make_authority(kept(authority), NAMES, NAMES[:1], NOW + timedelta(days=300)))
-    made = make_authority(hub, NAMES, NAMES[:1], NOW)
-    assert made.certificate == authority.certificate and read_details(made.hub).is_valid(NOW)
+    result = make_authority(hub, NAMES, NAMES[:1], NOW)
+    assert result.certificate == authority.certificate and read_details(result.hub).is_valid(NOW)
 
 
 def test_hub_is_certified_for_all_its_names_for_a_year_at_most(authority):
-    told = read_details(authority.hub)
-    assert set(told.names) == set(NAMES)
-    assert told.not_after - NOW <= timedelta(days=365)
-    assert not told.is_self_signed
+    details = read_details(authority.hub)
+    assert set(details.names) == set(NAMES)
+    assert details.not_after - NOW <= timedelta(days=365)
+    assert not details.is_self_signed
 
 
 def test_certificate_is_renewed_under_the_same_authority_with_a_third_of_its_life_left(authority):
@@ -82,17 +82,17 @@ def test_public_address_that_changes_is_left_out_as_it_would_take_a_new_authorit
 
 def test_configured_name_that_the_authority_may_not_vouch_for_makes_a_new_one(authority):
     names = ("lab.example.com", *NAMES)
-    made = make_authority(kept(authority), names, names[:1], NOW)
-    assert made.certificate != authority.certificate
-    assert "lab.example.com" in read_details(made.hub).names
+    result = make_authority(kept(authority), names, names[:1], NOW)
+    assert result.certificate != authority.certificate
+    assert "lab.example.com" in read_details(result.hub).names
 
 
 @pytest.mark.parametrize("name", ["ca.crt", "ca.key", "hub.crt", "hub.key"])
 @pytest.mark.parametrize("content", [None, b"", b"hello", issue("other").key_pem()])
 def test_damaged_files_are_made_anew(authority, name, content):
-    made = make_authority({**kept(authority), name: content}, NAMES, NAMES[:1], NOW)
-    assert (made.certificate == authority.certificate) == (name.startswith("hub"))
-    assert made.hub != authority.hub
+    result = make_authority({**kept(authority), name: content}, NAMES, NAMES[:1], NOW)
+    assert (result.certificate == authority.certificate) == (name.startswith("hub"))
+    assert result.hub != authority.hub
 
 
 def test_authority_is_constrained_and_can_make_no_other_authorities(authority):
@@ -131,35 +131,35 @@ def speak_tls(authority: Authority, chain: bytes, key: bytes, name: str, tmp_pat
 
 @pytest.mark.parametrize("name", NAMES)
 def test_client_that_trusts_the_authority_trusts_the_hub(name, tmp_path):
-    made = make_authority({}, NAMES, NAMES[:1], utc_now())
-    assert speak_tls(made, made.hub, made.hub_key, name, tmp_path) == "TLSv1.3"
+    result = make_authority({}, NAMES, NAMES[:1], utc_now())
+    assert speak_tls(result, result.hub, result.hub_key, name, tmp_path) == "TLSv1.3"
 
 
 def test_hub_that_is_an_address_only_is_trusted_too(tmp_path):
-    made = make_authority({}, ["10.1.2.3"], [], utc_now())
-    assert speak_tls(made, made.hub, made.hub_key, "10.1.2.3", tmp_path) == "TLSv1.3"
+    result = make_authority({}, ["10.1.2.3"], [], utc_now())
+    assert speak_tls(result, result.hub, result.hub_key, "10.1.2.3", tmp_path) == "TLSv1.3"
 
 
 @pytest.mark.parametrize("name", ["bank.example.com", "198.51.100.1"])
 def test_stolen_authority_cannot_vouch_for_others(name, tmp_path):
-    made = make_authority({}, NAMES, NAMES[:1], utc_now())
+    result = make_authority({}, NAMES, NAMES[:1], utc_now())
     forged = issue("forged", [name])
-    signer = load_pem_private_key(made.key, password=None)
-    now = utc_now()
+    signer = load_pem_private_key(result.key, password=None)
+    time = utc_now()
     certificate = (
         x509.CertificateBuilder()
         .subject_name(named("forged"))
-        .issuer_name(certificates_of(made.certificate)[0].subject)
+        .issuer_name(certificates_of(result.certificate)[0].subject)
         .public_key(forged.key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(time - timedelta(hours=1))
+        .not_valid_after(time + timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([alternative(name)]), critical=False)
         .sign(signer, hashes.SHA256())
     )
     forged.certificate = certificate
     with pytest.raises(ssl.SSLCertVerificationError, match="permitted subtree violation"):
-        speak_tls(made, forged.pem, forged.key_pem(), name, tmp_path)
+        speak_tls(result, forged.pem, forged.key_pem(), name, tmp_path)
 
 
 def test_names_of_a_machine_are_those_that_last():

@@ -1,4 +1,4 @@
-"""HTTPS without ACME, on a machine in memory: own files, an authority of its own, off and on."""
+"""HTTPS without ACME, on a machine in memory: own files, the machine's own CA, off and on."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from tljh.proxy.served_certificate import (
     swap_certificate,
 )
 
-PEOPLE = b"users: {admin: [ada]}\n"
-INTERNAL = PEOPLE + b"https: {enabled: true, mode: internal, domains: [hub.lan]}\n"
+PLAIN = b"users: {admin: [ada]}\n"
+INTERNAL = PLAIN + b"https: {enabled: true, mode: internal, domains: [hub.lan]}\n"
 CERT, KEY = Path("/etc/hub.crt"), Path("/etc/hub.key")
-TLS = PEOPLE + b"https: {enabled: true, tls: {cert: /etc/hub.crt, key: /etc/hub.key}}\n"
+TLS = PLAIN + b"https: {enabled: true, tls: {cert: /etc/hub.crt, key: /etc/hub.key}}\n"
 AUTHORITY = PATHS.state_dir / "internal-ca"
 
 
@@ -46,13 +46,13 @@ def host():
 
 
 def installed() -> FakeHost:
-    found = secure_machine()
-    install(found)
-    trial = f"{found.readlink(PATHS.hub)}/bin/python".replace("versions", "/opt/tljh/versions")
-    found.answers[f"{trial} -I -m tljh.proxy.supervisor.trial"] = Result(
+    machine = secure_machine()
+    install(machine)
+    trial = f"{machine.readlink(PATHS.hub)}/bin/python".replace("versions", "/opt/tljh/versions")
+    machine.answers[f"{trial} -I -m tljh.proxy.supervisor.trial"] = Result(
         0, '{"ready": true, "lines": []}'
     )
-    return found
+    return machine
 
 
 def put(host: FakeHost, pair: Issued) -> None:
@@ -65,17 +65,17 @@ def place(host: FakeHost, path: Path, data: bytes) -> None:
 
 
 def valid_for(days: float) -> Issued:
-    """A certificate that is valid as seen from the clock of whoever runs this test."""
+    """Issue a certificate that is valid by the real clock."""
     offset = (utc_now() - NOW).total_seconds() / 86400
     return issue("hub", ["hub.lan"], from_day=offset - 10, to_day=offset + days)
 
 
 def test_certificate_of_the_machines_own_authority_is_served(host):
     reload(host, INTERNAL)
-    now = read_certificate_state(host, PATHS)
-    assert now.problem is None and now.about is not None
-    assert "hub.lan" in now.about.names
-    assert now.trust is not None and now.trust.url == "http://hub.lan/hub/ca.crt"
+    state = read_certificate_state(host, PATHS)
+    assert state.problem is None and state.about is not None
+    assert "hub.lan" in state.about.names
+    assert state.trust is not None and state.trust.url == "http://hub.lan/hub/ca.crt"
     for name in ("ca.crt", "ca.key", "hub.crt", "hub.key"):
         assert host.files[AUTHORITY / name][0].mode == 0o600
     effects = len(host.effects)
@@ -86,7 +86,7 @@ def test_certificate_of_the_machines_own_authority_is_served(host):
 def test_off_and_on_again_nobody_has_to_trust_anything_anew(host):
     reload(host, INTERNAL)
     before = configured_chain(host, PATHS)
-    reload(host, PEOPLE)
+    reload(host, PLAIN)
     assert configured_chain(host, PATHS) is None
     reload(host, INTERNAL)
     assert configured_chain(host, PATHS) == before
@@ -104,7 +104,7 @@ def test_it_is_renewed_by_the_timer_under_the_same_authority(host, monkeypatch):
     assert after is not None and after != before
     assert read_details(after).days_left(later) > 360
     assert host.read(AUTHORITY / "ca.crt") == authority
-    assert not [one for one in host.effects[effects:] if one.startswith("systemctl")]
+    assert not [effect for effect in host.effects[effects:] if effect.startswith("systemctl")]
 
 
 def test_a_name_outside_its_limits_takes_a_new_authority(host):
@@ -143,7 +143,7 @@ def test_own_certificate_is_watched_for_its_replacement_and_only_then(host):
     reload(host, TLS)
     assert host.unit(WATCH).is_active
     assert b"PathChanged=/etc/hub.crt\n" in (host.read(PATHS.units_dir / WATCH) or b"")
-    reload(host, PEOPLE)
+    reload(host, PLAIN)
     assert not host.unit(WATCH).is_active
     assert host.info(PATHS.units_dir / WATCH) is None
 
@@ -156,7 +156,7 @@ def test_replacement_is_taken_up_without_a_restart(host):
     effects = len(host.effects)
     assert renew(host, PATHS, SilentProgress()).exchanged
     assert configured_chain(host, PATHS) == new.pem
-    assert not [one for one in host.effects[effects:] if one.startswith("systemctl")]
+    assert not [effect for effect in host.effects[effects:] if effect.startswith("systemctl")]
 
 
 def test_bad_replacement_changes_nothing(host):
@@ -205,7 +205,9 @@ def test_replacement_that_traefik_refuses_is_never_served(host):
     put(host, old)
     reload(host, TLS)
     line = '2026-11-25T10:00:00Z ERR Unable to load certificate error=\\"tls: no\\"'
-    trial = next(one for one in host.answers if one.endswith("tljh.proxy.supervisor.trial"))
+    trial = next(
+        command for command in host.answers if command.endswith("tljh.proxy.supervisor.trial")
+    )
     host.answers[trial] = Result(0, f'{{"ready": true, "lines": ["{line}"]}}')
     put(host, valid_for(90))
     effects = len(host.effects)
@@ -238,24 +240,24 @@ def test_no_copy_of_a_key_stays_when_https_is_switched_off(host):
     put(host, valid_for(80))
     reload(host, TLS)
     assert copies(host)
-    reload(host, PEOPLE)
+    reload(host, PLAIN)
     assert copies(host) == {}
     reload(host, TLS)
     assert len(copies(host)) == 2
 
 
-def shown(host: FakeHost) -> CertificateStatus:
+def status_of(host: FakeHost) -> CertificateStatus:
     return CertificateStatus(read_certificate_state(host, PATHS))
 
 
 def test_status_tells_of_a_replacement_that_was_refused_while_the_old_one_is_fine(host):
     put(host, signed_for("hub.lan"))
     reload(host, TLS)
-    assert shown(host).as_json()["last_error"] is None
+    assert status_of(host).as_json()["last_error"] is None
     place(host, CERT, b"rubbish")
-    told = shown(host)
-    assert "contains no certificate" in told.as_json()["last_error"]["what"]
-    assert "still served" in told.as_text() and told.exit_code == 0
+    status = status_of(host)
+    assert "contains no certificate" in status.as_json()["last_error"]["what"]
+    assert "still served" in status.as_text() and status.exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -269,9 +271,9 @@ def test_status_tells_of_a_replacement_that_was_refused_while_the_old_one_is_fin
 def test_status_ends_with_1_where_browsers_would_warn_and_says_of_what(host, own, words):
     put(host, own())
     reload(host, TLS.replace(b"enabled: true", b"enabled: true, domains: [hub.lan]"))
-    told = shown(host)
-    assert told.exit_code == 1 and words in told.as_text()
-    assert any(words in one for one in told.as_json()["complaints"])
+    status = status_of(host)
+    assert status.exit_code == 1 and words in status.as_text()
+    assert any(words in complaint for complaint in status.as_json()["complaints"])
 
 
 def signed_for(*names: str) -> Issued:
@@ -282,4 +284,4 @@ def signed_for(*names: str) -> Issued:
 
 def test_internal_authority_is_no_complaint(host):
     reload(host, INTERNAL)
-    assert shown(host).exit_code == 0
+    assert status_of(host).exit_code == 0

@@ -45,12 +45,12 @@ def put(host: FakeHost, cert: Issued | None = None, key: Issued | None = None) -
     return host
 
 
-def pair(one: Issued) -> TlsPair:
-    return TlsPair(one.pem, one.key_pem())
+def pair(issued: Issued) -> TlsPair:
+    return TlsPair(issued.pem, issued.key_pem())
 
 
 def whats(https: HttpsSettings, host: FakeHost, served: Issued) -> list[str]:
-    return [one.what for one in file_findings(https, read_files(host, https), pair(served))]
+    return [finding.what for finding in file_findings(https, read_files(host, https), pair(served))]
 
 
 def test_good_pair_is_what_is_served():
@@ -75,7 +75,7 @@ def test_file_that_is_gone_is_named():
 def test_what_is_served_already_goes_on_though_it_has_expired_and_is_told():
     files = read_files(put(FakeHost(), OLD, OLD), HTTPS)
     assert own_certificate(HTTPS, files, pair(OLD)) == pair(OLD)
-    assert any("has expired" in one.what for one in certificate_warnings(HTTPS, files))
+    assert any("has expired" in problem.what for problem in certificate_warnings(HTTPS, files))
     with pytest.raises(TljhError, match="has expired"):
         own_certificate(HTTPS, files, pair(GOOD))
 
@@ -88,7 +88,9 @@ def test_mismatch_leaves_room_for_the_edit_that_brings_the_other_file():
 def test_name_that_does_not_fit_is_told_at_a_reload():
     https = HTTPS.model_copy(update={"domains": ["other.example.org"]})
     files = read_files(put(FakeHost(), GOOD, GOOD), https)
-    assert ["is not for other" in one.what for one in certificate_warnings(https, files)] == [True]
+    assert [
+        "is not for other" in problem.what for problem in certificate_warnings(https, files)
+    ] == [True]
     off = https.model_copy(update={"enabled": False})
     assert certificate_warnings(off, files) == []
 
@@ -130,7 +132,7 @@ def test_certificate_that_nobody_took_up_is_told():
 def test_certificate_that_ends_soon_is_told():
     soon = issue("hub", ["hub.example.org"], by=ROOT, from_day=-80, to_day=3)
     host = put(FakeHost(), soon, soon)
-    assert ["expires on 2026-11-24" in one for one in whats(HTTPS, host, soon)] == [True]
+    assert ["expires on 2026-11-24" in what for what in whats(HTTPS, host, soon)] == [True]
 
 
 def test_both_files_are_watched_whatever_their_names_hold():

@@ -12,11 +12,11 @@ CHAIN = HUB.pem + MIDDLE.pem
 
 
 def test_details_say_what_people_want_to_know():
-    told = read_details(CHAIN)
-    assert told.names == ("hub.example.org", "192.0.2.7")
-    assert told.issuer == "Middle"
-    assert told.days_left(NOW) == pytest.approx(80)
-    assert not told.is_self_signed
+    details = read_details(CHAIN)
+    assert details.names == ("hub.example.org", "192.0.2.7")
+    assert details.issuer == "Middle"
+    assert details.days_left(NOW) == pytest.approx(80)
+    assert not details.is_self_signed
     with pytest.raises(Unreadable):
         read_details(b"nothing")
 

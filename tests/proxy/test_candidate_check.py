@@ -70,11 +70,11 @@ def test_wrong_static_value_is_found_with_its_line():
     ],
 )
 def test_bad_dynamic_file_is_found_with_its_line(rule, what, line):
-    ((told, where),) = findings(rule=rule)
-    assert what in told
+    ((message, where),) = findings(rule=rule)
+    assert what in message
     assert where == f"/rules/mine.toml, line {line}"
 
 
 def test_certificate_that_is_none_is_found():
-    told = findings(https_port=443, certificates=(TlsPair(b"no", b"key"),))
-    assert any("failed to find any PEM data in certificate" in what for what, _ in told)
+    errors = findings(https_port=443, certificates=(TlsPair(b"no", b"key"),))
+    assert any("failed to find any PEM data in certificate" in what for what, _ in errors)

@@ -1,4 +1,4 @@
-"""Addresses that somebody else has are told before the proxy is touched."""
+"""Addresses that another program has are reported before the proxy is changed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tljh.proxy.port_trial import unavailable_addresses
 
 HUB = Path("/opt/tljh/hub")
 USER = "nobody"
-NOW = {"http": ":80", "auth_api": "127.0.0.1:8099"}
+CURRENT = {"http": ":80", "auth_api": "127.0.0.1:8099"}
 
 
 @pytest.fixture
 def host():
-    """A machine whose kernel is the real one."""
+    """Return a fake machine that runs the trial on the real kernel."""
     host = FakeHost()
 
     def ask(argv):
@@ -39,11 +39,11 @@ def place_of(section: str, key: str) -> Place:
     return Place(f"{section}.{key}")
 
 
-def test_a_port_that_another_program_has_is_told_with_its_process(host):
+def test_a_port_that_another_program_has_is_reported_with_its_process(host):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        wanted = {**NOW, "http": f"127.0.0.1:{port}"}
-        (finding,) = unavailable_addresses(host, HUB, USER, NOW, wanted, place_of)
+        planned = {**CURRENT, "http": f"127.0.0.1:{port}"}
+        (finding,) = unavailable_addresses(host, HUB, USER, CURRENT, planned, place_of)
     assert f"cannot listen on 127.0.0.1:{port}" in finding.what
     assert f"process {os.getpid()}" in finding.what
     assert str(finding.where) == "http.port"
@@ -52,8 +52,8 @@ def test_a_port_that_another_program_has_is_told_with_its_process(host):
 def test_a_free_port_is_no_finding_and_is_free_afterwards(host):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    wanted = {**NOW, "https": f"127.0.0.1:{port}"}
-    assert unavailable_addresses(host, HUB, USER, NOW, wanted, place_of) == []
+    planned = {**CURRENT, "https": f"127.0.0.1:{port}"}
+    assert unavailable_addresses(host, HUB, USER, CURRENT, planned, place_of) == []
     socket.create_server(("127.0.0.1", port)).close()
 
 
@@ -64,18 +64,18 @@ def test_a_port_that_the_proxys_user_shares_is_free_for_it(host):
         page.bind(("127.0.0.1", 0))
         os.fchown(page.fileno(), pwd.getpwnam(USER).pw_uid, -1)
         page.listen()
-        wanted = {**NOW, "https": f"127.0.0.1:{page.getsockname()[1]}"}
-        assert unavailable_addresses(host, HUB, USER, NOW, wanted, place_of) == []
+        planned = {**CURRENT, "https": f"127.0.0.1:{page.getsockname()[1]}"}
+        assert unavailable_addresses(host, HUB, USER, CURRENT, planned, place_of) == []
 
 
-def test_what_the_proxy_has_itself_is_not_asked_for(host):
+def test_a_port_that_the_proxy_has_already_is_not_tried(host):
     host.answers = {f"{HUB}/bin/python": Result(0, json.dumps({":80": "taken"}))}
-    wanted = {**NOW, "http": "192.0.2.1:80"}
-    assert unavailable_addresses(host, HUB, USER, NOW, wanted, place_of) == []
+    planned = {**CURRENT, "http": "192.0.2.1:80"}
+    assert unavailable_addresses(host, HUB, USER, CURRENT, planned, place_of) == []
 
 
-def test_an_address_of_a_drop_in_is_told_by_its_entry_point(host):
-    wanted = {**NOW, "metrics": "192.0.2.7:9100"}
-    (finding,) = unavailable_addresses(host, HUB, USER, NOW, wanted, place_of)
+def test_an_address_of_a_drop_in_is_reported_by_its_entry_point(host):
+    planned = {**CURRENT, "metrics": "192.0.2.7:9100"}
+    (finding,) = unavailable_addresses(host, HUB, USER, CURRENT, planned, place_of)
     assert "cannot listen on 192.0.2.7:9100" in finding.what
     assert finding.where is None and "metrics" in (finding.why or "")

@@ -18,9 +18,9 @@ def refused(name, text):
     return [(f.what, f.where.line if f.where else None, f.fix) for f in caught.value.findings]
 
 
-def found(**files):
-    given = {f"{name}.toml": text.encode() for name, text in files.items()}
-    return [(f.what, f.where.line if f.where else None) for f in rules_findings(given, RULES)]
+def problems_of(**files):
+    contents = {f"{name}.toml": text.encode() for name, text in files.items()}
+    return [(f.what, f.where.line if f.where else None) for f in rules_findings(contents, RULES)]
 
 
 def test_drop_ins_come_in_the_order_of_their_names():
@@ -88,18 +88,18 @@ def test_entry_point_of_ours_needs_no_address_in_a_drop_in():
 
 def test_template_code_in_a_dynamic_file_is_refused_with_its_place():
     text = "[http.routers.a]\nrule = 'Host(`{{ env \"X\" }}`)'\n"
-    assert found(mine=text) == [("{{ begins template code, which Traefik would run", 2)]
+    assert problems_of(mine=text) == [("{{ begins template code, which Traefik would run", 2)]
 
 
 def test_name_defined_in_two_files_is_reported():
     text = "[http.routers.a]\nrule = 'Path(`/a`)'\n"
-    ((what, line),) = found(one=text, two="\n" + text)
+    ((what, line),) = problems_of(first=text, second="\n" + text)
     assert what == "http.routers.a is defined twice; Traefik would drop both"
     assert line == 2
 
 
 def test_names_of_ours_are_reserved():
-    assert found(mine="[http.middlewares.tljh-retry.retry]\nattempts=1\n") == [
+    assert problems_of(mine="[http.middlewares.tljh-retry.retry]\nattempts=1\n") == [
         ("http.middlewares.tljh-retry belongs to tljh", 1)
     ]
 

@@ -87,8 +87,8 @@ def test_browsers_are_told_to_insist_on_https_where_that_locks_nobody_out(text, 
 def test_ipv6_addresses_with_a_port_are_led_to_https_by_a_route_of_their_own():
     inputs = replace(SECURE, https_port=8443)
     http = trees(inputs)["tljh.yaml"]["http"]
-    made = http["middlewares"]["tljh-ipv6-to-https"]["redirectRegex"]
-    pattern = made["replacement"].replace("${", "\\g<").replace("}", ">")
-    led = re.sub(made["regex"], pattern, "http://[2001:db8::1]:8080/hub/?a=b")
-    assert led == "https://[2001:db8::1]:8443/hub/?a=b"
+    redirect = http["middlewares"]["tljh-ipv6-to-https"]["redirectRegex"]
+    pattern = redirect["replacement"].replace("${", "\\g<").replace("}", ">")
+    target = re.sub(redirect["regex"], pattern, "http://[2001:db8::1]:8080/hub/?a=b")
+    assert target == "https://[2001:db8::1]:8443/hub/?a=b"
     assert "tljh-ipv6-to-https" not in trees(PLAIN)["tljh.yaml"]["http"]["routers"]

@@ -1,4 +1,4 @@
-"""Disk limits of people."""
+"""Disk limits of users."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def machine() -> FakeHost:
 
 
 def limited(host: FakeHost, text: str) -> dict[str, int | None]:
-    found = resource(text).planned(host, frozenset())
-    if found is None:
+    planned = resource(text).planned(host, frozenset())
+    if planned is None:
         return {}
-    assert isinstance(found[0], DiskLimitsChange)
-    return {name: one.limit_bytes for name, one in found[0].new.items()}
+    assert isinstance(planned[0], DiskLimitsChange)
+    return {name: quota.limit_bytes for name, quota in planned[0].new.items()}
 
 
 def resource(text: str) -> DiskLimits:
     return DiskLimits(limit_policy(load(text.encode()), SIZE), APPLIED)
 
 
-def test_each_account_gets_the_limit_of_its_person():
-    found = limited(machine(), "limits: {disk: 100M, users: {bob: {disk: 1G}}}")
-    assert found == {"jupyter-alice": 100 * MIB, "jupyter-bob": 1024 * MIB}
+def test_each_account_gets_its_users_limit():
+    limits = limited(machine(), "limits: {disk: 100M, users: {bob: {disk: 1G}}}")
+    assert limits == {"jupyter-alice": 100 * MIB, "jupyter-bob": 1024 * MIB}
 
 
 def test_without_any_limit_others_quotas_are_left_alone():
@@ -52,7 +52,7 @@ def test_without_any_limit_others_quotas_are_left_alone():
     assert limited(host, "limits: {memory: 1G}") == {}
 
 
-def test_limits_that_are_gone_from_the_settings_are_taken_back():
+def test_limits_that_were_removed_from_the_settings_are_reset():
     host = machine()
     host.disk_quotas[1001] = DiskQuota(0, 7 * MIB)
     before = policy_as_json(load(b"limits: {users: {alice: {disk: 7M}}}"))
@@ -60,19 +60,19 @@ def test_limits_that_are_gone_from_the_settings_are_taken_back():
     assert limited(host, "") == {"jupyter-alice": None}
 
 
-def test_an_undo_brings_the_old_limits_back():
+def test_a_rollback_sets_the_old_limits():
     host = machine()
-    found = resource("limits: {disk: 100M}").planned(host, frozenset())
-    assert found is not None
-    record = found[0].before(host)
-    found[0].apply(host, SilentProgress())
+    planned = resource("limits: {disk: 100M}").planned(host, frozenset())
+    assert planned is not None
+    record = planned[0].before(host)
+    planned[0].apply(host, SilentProgress())
     assert host.disk_quotas[1001].limit_bytes == 100 * MIB
     assert limited(host, "limits: {disk: 100M}") == {}
     DiskLimitsChange.revert(host, record)
     assert host.disk_quotas[1001].limit_bytes is None
 
 
-def test_a_file_system_that_limits_nobody_is_said_and_changes_nothing():
+def test_a_file_system_without_quotas_is_reported_and_changes_nothing():
     host = machine()
     host.disk_quotas.clear()
     host.files[Path("/proc/self/mountinfo")] = (

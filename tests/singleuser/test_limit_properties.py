@@ -32,11 +32,11 @@ LIMITS = st.builds(
 
 
 def as_systemd_shows(properties: dict[str, str]) -> dict[str, str]:
-    """The properties as `systemctl show` prints them after they were set (systemd 252)."""
-    shown = dict(properties)
-    quota = shown.pop("CPUQuota")
-    shown["CPUQuotaPerSecUSec"] = as_span(int(quota.rstrip("%")) * 10) if quota else "infinity"
-    return shown
+    """Return the properties as `systemctl show` prints them after they were set (systemd 252)."""
+    output = dict(properties)
+    quota = output.pop("CPUQuota")
+    output["CPUQuotaPerSecUSec"] = as_span(int(quota.rstrip("%")) * 10) if quota else "infinity"
+    return output
 
 
 def as_span(milliseconds: int) -> str:
@@ -66,7 +66,7 @@ def test_every_limit_but_that_of_the_disk_has_a_property():
 
 
 def test_what_systemctl_shows_is_read_as_it_would_be_written():
-    shown = """\
+    output = """\
 CPUWeight=[not set]
 CPUQuotaPerSecUSec=1.500000s
 IOWeight=20
@@ -75,7 +75,7 @@ MemoryMax=2147483648
 TasksMax=infinity
 """
     written = properties_to_set(ServerLimits(2 << 30, cpu=1.5, io_weight=20))
-    assert properties_in_effect(parse_unit(shown)) == written
+    assert properties_in_effect(parse_unit(output)) == written
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Limits: whose count, what they come to on a machine, and what systemd is told."""
+"""Limits: which apply to a user, their values on a machine, and their properties."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def limits(text: str, login: str = "alice", groups: tuple[str, ...] = ()) -> Ser
 
 
 def test_without_settings_a_server_may_have_half_of_what_all_may_have():
-    found = limits("")
-    assert found.memory_bytes == caps(SIZE).memory_bytes // 2
-    assert found.cpu is None
-    assert found.tasks == 3072
+    result = limits("")
+    assert result.memory_bytes == caps(SIZE).memory_bytes // 2
+    assert result.cpu is None
+    assert result.tasks == 3072
 
 
 def test_null_is_no_limit_of_memory():
@@ -62,9 +62,9 @@ limits:
   memory: 1G
   groups: {a: {memory: 2G, cpu: 1}, b: {memory: 4G, cpu: null}, c: {memory: 3G}}
 """
-    found = limits(text, groups=("a", "b", "c"))
-    assert found.memory_bytes == 4 * GIB
-    assert found.cpu is None
+    result = limits(text, groups=("a", "b", "c"))
+    assert result.memory_bytes == 4 * GIB
+    assert result.cpu is None
     assert limits(text, groups=("a", "c")).cpu == 1
 
 
@@ -79,7 +79,7 @@ def test_no_guarantee_is_smaller_than_any():
     assert limits(text, groups=("a", "b")).memory_guarantee_bytes == GIB
 
 
-def test_systemd_is_told_every_property_so_that_each_can_be_taken_back():
+def test_every_property_is_written_so_that_each_can_be_reset():
     assert ServerLimits(GIB, 1024, 0.5, 20, 99, 30).as_properties() == {
         "MemoryMax": str(GIB),
         "MemoryLow": "1024",
@@ -99,11 +99,11 @@ def test_a_share_of_a_processor_below_a_hundredth_is_never_none():
 
 
 def test_a_trait_that_a_drop_in_sets_has_the_last_word():
-    found = limits("limits: {memory: 1G, cpu: 1}").with_traits(GIB * 2, None, None)
-    assert (found.memory_bytes, found.cpu) == (2 * GIB, 1)
+    result = limits("limits: {memory: 1G, cpu: 1}").with_traits(GIB * 2, None, None)
+    assert (result.memory_bytes, result.cpu) == (2 * GIB, 1)
 
 
-def test_the_server_tells_its_user_what_it_may_take():
+def test_the_environment_of_a_server_has_its_limits():
     assert ServerLimits(GIB, None, 1.5).as_environment() == {
         "MEM_LIMIT": str(GIB),
         "CPU_LIMIT": "1.5",
@@ -123,12 +123,12 @@ def test_the_hub_reads_what_reload_wrote():
 @given(st.integers(1 << 28, 1 << 44), st.integers(1, 512), st.integers(1024, 4_194_304))
 def test_any_machine_keeps_memory_and_processes_for_the_rest_of_it(memory, processors, tasks):
     size = MachineSize(memory, processors, tasks)
-    found = caps(size)
-    assert memory // 2 - (1 << 20) <= found.memory_bytes < memory
-    assert auto_memory_bytes(size) <= found.memory_bytes
-    assert found.tasks < tasks
+    result = caps(size)
+    assert memory // 2 - (1 << 20) <= result.memory_bytes < memory
+    assert auto_memory_bytes(size) <= result.memory_bytes
+    assert result.tasks < tasks
     if memory >= GIB:
-        assert memory - found.memory_bytes >= 512 << 20
+        assert memory - result.memory_bytes >= 512 << 20
     assert concurrent_starts(None, size) == 2 * processors
     assert concurrent_starts(3, size) == 3
 
@@ -150,7 +150,7 @@ def test_the_size_of_a_machine_is_read_from_it():
     assert machine_size(host) == MachineSize(2048000 * 1024, 2, 2048)
 
 
-def test_what_the_defaults_come_to_can_be_told():
+def test_defaults_are_described_with_their_values():
     assert describe_defaults(SIZE)["limits.memory"].startswith("auto is 7.5G; all servers together")
 
 

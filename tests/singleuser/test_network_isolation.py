@@ -1,4 +1,4 @@
-"""Who is in the table, and what happens where it cannot be loaded."""
+"""The users and servers in the table, and a table that cannot be loaded."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ActiveState=failed
 
 
 class Nft:
-    """Stands for nft: keeps what it is told, and refuses what it shall refuse."""
+    """A stand-in for nft that keeps the scripts, and refuses those that a test wants refused."""
 
     def __init__(self, refuses: str | None = None) -> None:
         self.refuses = refuses
@@ -52,7 +52,7 @@ class Nft:
 
 
 class Machine(FakeHost):
-    """A fake machine that remembers the scripts nft was given."""
+    """A fake machine that keeps the scripts for nft."""
 
     def run(self, argv, *, timeout_s, env=None, stdin=None, on_line=None):
         if argv[:1] == ["nft"]:
@@ -71,22 +71,22 @@ def nft() -> Nft:
 
 @pytest.fixture
 def host(nft) -> Machine:
-    made = Machine()
-    made.scripts = []
-    made.answers = {"nft": nft, "systemctl show": Result(0, SHOWN)}
+    machine = Machine()
+    machine.scripts = []
+    machine.answers = {"nft": nft, "systemctl show": Result(0, SHOWN)}
     for number, name in enumerate(("jupyter-ann", "jupyter-bob", "carl", "dora")):
         comment = mark_of(name) if name.startswith("jupyter-") else ""
-        made.accounts[name] = UserInfo(name, 1000 + number, 1000, f"/home/{name}", "", comment)
-    made.group_entries[USERS_GROUP] = GroupInfo(USERS_GROUP, 900, ("jupyter-ann", "carl"))
-    put(made, SUBORDINATES, "jupyter-ann:100000:65536\ncarl:1001:5\nbad\ncarl:165536:10\n")
+        machine.accounts[name] = UserInfo(name, 1000 + number, 1000, f"/home/{name}", "", comment)
+    machine.group_entries[USERS_GROUP] = GroupInfo(USERS_GROUP, 900, ("jupyter-ann", "carl"))
+    put(machine, SUBORDINATES, "jupyter-ann:100000:65536\ncarl:1001:5\nbad\ncarl:165536:10\n")
     environment = "A=1\nJUPYTERHUB_SERVICE_URL=http://127.0.0.1:4711/user/ann/\n"
-    put(made, "/run/jupyter-ann.service/jupyter-ann.service.env", environment)
-    put(made, RULES, table_script(proxy="traefik", api_port=8099))
-    return made
+    put(machine, "/run/jupyter-ann.service/jupyter-ann.service.env", environment)
+    put(machine, RULES, table_script(proxy="traefik", api_port=8099))
+    return machine
 
 
 def test_people_are_the_hubs_accounts_and_those_that_the_hub_uses(host):
-    assert [person.uid for person in isolated_users(host)] == [1000, 1001, 1002]
+    assert [user.uid for user in isolated_users(host)] == [1000, 1001, 1002]
 
 
 def test_a_range_that_overlaps_an_account_is_nobodys(host):
@@ -178,8 +178,8 @@ def test_rules_that_vanished_are_loaded_by_a_reload_that_changes_nothing_else(ho
     host.unit_states[UNIT] = UnitInfo(UNIT, "loaded", "active", enabled="enabled")
     assert LoadedRules(UNIT).planned(host, frozenset()) is None
     nft.loaded = False
-    _, found = LoadedRules(UNIT).planned(host, frozenset())
-    assert found.summary.startswith("restart")
+    _, difference = LoadedRules(UNIT).planned(host, frozenset())
+    assert difference.summary.startswith("restart")
     assert LoadedRules(UNIT, keeps_table=False).planned(host, frozenset()) is None
 
 

@@ -1,4 +1,4 @@
-"""What a server's unit is kept from, by setting and by who its owner is."""
+"""What the unit of a server may not do, by setting, for a user and for an admin."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def properties(**closed: bool) -> dict[str, str]:
 
 def test_an_administrators_unit_has_nothing_that_sudo_would_feel():
     """systemd before 256 implies no new privileges by each of those that filter system calls."""
-    found = unit_properties(ALL, is_admin=True, prefix=PREFIX)
-    assert set(found) == {*OF_ALL, "ProtectProc", "PrivateIPC", "TemporaryFileSystem"}
+    properties_of_admin = unit_properties(ALL, is_admin=True, prefix=PREFIX)
+    assert set(properties_of_admin) == {*OF_ALL, "ProtectProc", "PrivateIPC", "TemporaryFileSystem"}
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def test_each_setting_opens_its_own_way_and_no_other(setting, gone):
 
 
 def test_without_the_kernel_setting_no_system_call_is_filtered():
-    left = set(properties(kernel=False))
-    assert left == {
+    remaining = set(properties(kernel=False))
+    assert remaining == {
         *OF_ALL,
         "ProtectProc",
         "PrivateIPC",

@@ -73,7 +73,7 @@ def test_replaced_traefik_ends_once_its_last_websocket_closes(
 
 
 def traffic_listens(setup: Setup, pid: int) -> bool:
-    """Whether a process is still asked to take connections: its static file is then kept."""
+    """Return whether a process still gets connections: its static file exists until then."""
     return (setup.runtime / "static-1.yaml").exists()
 
 
@@ -204,7 +204,7 @@ def test_restart_of_the_service_refuses_no_connection(
 
 
 def received(systemd: socket.socket) -> dict[str, int]:
-    """Sockets by the name they were stored under, from the messages so far."""
+    """Return the sockets that were stored so far, by their names in the store."""
     systemd.setblocking(False)
     stored = {}
     while True:
@@ -225,7 +225,7 @@ def connections_at(stored: dict[str, int], port: int) -> int:
 
 
 def started_with(setup: Setup, stored: dict[str, int]) -> subprocess.Popen[bytes]:
-    """The supervisor with sockets passed as systemd passes them."""
+    """Start the supervisor with sockets, passed as systemd passes them."""
     announce = (
         "import os, sys\n"
         f"fds = {list(stored.values())}\n"
@@ -259,7 +259,7 @@ def test_api_asks_for_its_password(play: Callable[[Scenario], None]) -> None:
         line = "GET /api/overview"
         assert (await traffic.request(setup.api_port, line))[0] == 401
         basic = "\r\nAuthorization: Basic YXBpOnNlY3JldA=="
-        # The rest of the request line becomes a header of its own.
+        # The rest of the request line becomes a separate header.
         status, _ = await traffic.request(setup.api_port, f"{line} HTTP/1.1{basic}\r\nX-Rest:")
         assert status == 200
 
@@ -281,7 +281,7 @@ def self_signed(directory: Path) -> TlsPair:
 
 
 async def over_tls(setup: Setup, certificate: TlsPair) -> str:
-    """The head of an answer to a request over HTTPS that trusts one certificate only."""
+    """Request over HTTPS, trusting one certificate only. Return the answer."""
     context = ssl.create_default_context(cadata=certificate.chain.decode())
     reader, writer = await asyncio.open_connection(
         "127.0.0.1", setup.https_port, ssl=context, server_hostname="localhost"

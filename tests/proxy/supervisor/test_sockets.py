@@ -33,7 +33,7 @@ def test_addresses_are_read_as_traefik_writes_them(address, parts):
 
 @pytest.fixture
 def stack() -> Iterator[contextlib.ExitStack]:
-    """What is opened in a test, closed at its end."""
+    """Close at the end of a test what it has opened."""
     with contextlib.ExitStack() as stack:
         yield stack
 

@@ -18,7 +18,7 @@ OLD = (
 
 
 def counted(root: Path, version: str, killed: int, reached: int) -> MemoryKills:
-    """A control group with these counts."""
+    """Make a cgroup with these counts."""
     base = root / "memory" if version == "old" else root
     directory = base / "jupyter.slice/jupyter-alice.service"
     directory.mkdir(parents=True, exist_ok=True)
