@@ -90,7 +90,7 @@ def admit(host: Host, account: str, port: int | None = None) -> str | None:
 
 
 def forget_server(host: Host, account: str, port: int) -> None:
-    """Remove the port of a server that has ended; a port that is not in the table is no error."""
+    """Remove the port of a server that has ended, if it is in the table."""
     user = host.user(account)
     if user is not None:
         with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):

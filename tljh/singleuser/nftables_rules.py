@@ -2,7 +2,7 @@
 
 A connection within the machine that a user of the hub opens is marked with that user's id. The
 answer is a packet of the listening program. If that program belongs to another user, the answer is
-rejected, and there is no connection. So every user has all of localhost for own programs, on any
+rejected, and there is no connection. So every user can use all of localhost for programs, on any
 port and under any address of the machine.
 """
 
@@ -20,7 +20,7 @@ TABLE = "tljh"
 NAME = f"{FAMILY} {TABLE}"
 
 
-# Marks that are no user ids: of refused connections, and of those that the proxy opened.
+# Marks that cannot be user ids: of refused connections, and of those that the proxy opened.
 REFUSED = "0xffffffff"
 
 
@@ -54,7 +54,7 @@ class ServerPort:
 
 
 def removal_script() -> str:
-    """Return a script that removes the table; a missing table is no error."""
+    """Return a script that removes the table; a missing table is not an error."""
     return f"table {NAME}\ndelete table {NAME}\n"
 
 
@@ -122,7 +122,7 @@ def _chain(name: str, lines: Iterable[str]) -> str:
 def add_script(users: Collection[IsolatedUser], servers: Collection[ServerPort] = ()) -> str:
     """Return a script that adds users and the ports of their servers to the table's sets.
 
-    Elements that are in the sets already are no error.
+    Elements that are in the sets already are not an error.
     """
     spans = [
         (str(first) if first == last else f"{first}-{last}", user.uid)
