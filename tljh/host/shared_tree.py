@@ -30,8 +30,8 @@ def groups_with_access(root: Path) -> frozenset[int] | None:
 def share_tree(root: Path, gid: int | None, revoked: frozenset[int]) -> None:
     """Give the group `gid` read and write access to everything in `root`; take it from `revoked`.
 
-    Without `gid` only the access of `revoked` ends. New files get it by default ACLs. Files that belong to a revoked group change to `gid`. Raises
-    OSError where the file system has no ACLs.
+    Without `gid` only the access of `revoked` ends. New files get it by default ACLs. Files that
+    belong to a revoked group change to `gid`. Raises OSError where the file system has no ACLs.
     """
     for opened in walk(root):
         if gid is not None and opened.status.st_gid in revoked:
