@@ -60,7 +60,7 @@ def verbs(group: VerbGroup, above: tuple[str, ...] = ()) -> list[tuple[tuple[str
     return found
 
 
-def test_both_commands_tell_their_version(capsys):
+def test_both_commands_print_their_version(capsys):
     for name, group in (("tljh", TLJH), ("tljh-config", CONFIG)):
         assert run(name, group, ["--version"]) == 0
         assert capsys.readouterr().out == f"tljh {__version__}\n"
@@ -195,7 +195,7 @@ def test_items_are_added_once_and_removed_once(config: Run, file: Path) -> None:
     assert file.read_text() == "# ours\nusers:\n  admin:\n  - alice\n"
 
 
-def test_item_for_what_is_no_list_is_refused(config: Run) -> None:
+def test_an_item_for_a_setting_that_takes_no_list_is_refused(config: Run) -> None:
     assert "is not a list" in config("add-item", "http.port", "81").err
 
 
@@ -288,7 +288,7 @@ def test_without_validation_it_is_written_with_a_warning(config: Run, file: Path
     assert config("check").code == 1
 
 
-def test_check_tells_everything_and_changes_nothing(config: Run, file: Path) -> None:
+def test_check_prints_every_mistake_and_changes_nothing(config: Run, file: Path) -> None:
     file.write_text("http: {prot: 1}\nusers: {admin: bob}\n")
     done = config("check", "--json")
     assert done.code == 1
@@ -315,7 +315,7 @@ def test_another_file_is_refused_where_it_would_be_ignored(
     assert "takes no other file" not in config("--config-path", str(file), verb).err
 
 
-def test_describe_tells_of_settings_sections_and_traits(config: Run) -> None:
+def test_describe_covers_settings_sections_and_traits(config: Run) -> None:
     text = config("describe", "http.port").out
     assert "default: 80" in text
     assert "whole number between 1 and 65535" in text
@@ -357,7 +357,7 @@ def test_edit_saves_what_is_right_and_refuses_what_is_not(
     assert config("edit").out == "nothing was changed\n"
 
 
-def test_edit_does_not_overwrite_what_somebody_else_wrote_meanwhile(
+def test_edit_does_not_overwrite_what_another_process_wrote(
     config: Run, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("VISUAL", raising=False)
@@ -423,7 +423,7 @@ def refusing(error: BaseException) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("name", ["/nosuch/editor", "vim 'unclosed"])
-def test_an_editor_that_cannot_be_started_is_told_in_a_sentence(
+def test_an_editor_that_cannot_be_started_is_reported_in_a_sentence(
     config: Run, file: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("VISUAL", name)
@@ -526,7 +526,7 @@ def test_bash_completes_verbs_keys_and_values(
 
 
 def test_key_press_of_tab_in_a_real_bash_completes(file: Path, tmp_path: Path) -> None:
-    """An interactive bash on a terminal, as people have it."""
+    """An interactive bash on a terminal, as users have it."""
     import pty
     import time
 

@@ -1,4 +1,4 @@
-"""An installation on a machine in memory: its lock, and what it tells the admins."""
+"""An installation on a machine in memory: its lock, and what it prints for the admins."""
 
 from __future__ import annotations
 
