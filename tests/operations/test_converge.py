@@ -232,9 +232,7 @@ def test_a_configuration_that_the_hub_cannot_load_is_refused_before_anything_cha
     host = machine()
     install(host)
     finding = {"what": "no such class", "where": None, "why": None, "fix": "correct it"}
-    host.answers[f"{ENVIRONMENT}/bin/python -I -m tljh.hub.config_check"] = Result(
-        1, json.dumps([finding]), ""
-    )
+    host.answers["systemd-run"] = Result(1, json.dumps([finding]), "")
     before = dict(host.files)
     with pytest.raises(TljhError, match="no such class"):
         reload(host, b"users: {admin: [ada]}\nservices: {cull: {timeout: 60}}\n")
@@ -278,6 +276,46 @@ def test_a_rollback_restores_the_drop_ins_of_its_state():
     request = Request("rollback 2", files=entry.files)
     converge(host, PATHS, request, SilentProgress())
     assert host.read(drop_in) == b"c.Spawner.debug = True\n"
+
+
+def test_all_files_next_to_a_drop_in_belong_to_the_state():
+    host = machine()
+    install(host)
+    own, applied = PATHS.hub_drop_ins, PATHS.applied_drop_ins
+    host.mkdir(own / "templates", mode=0o700)
+    host.mkdir(own / "__pycache__", mode=0o700)
+    files = {"a.py": b"c.a\n", "teachers.txt": b"ann\n", "templates/page.html": b"<p>"}
+    backups = dict.fromkeys(("a.py~", ".a.py.swp", "#a.py#", "__pycache__/a.pyc"), b"x")
+    for name, data in {**files, **backups, "hook.sh": b"#!/bin/sh\n"}.items():
+        host.write(own / name, data, mode=0o600)
+    host.symlink(own / "whole", "/")
+    assert reload(host).number == 2
+    for name, data in files.items():
+        assert host.read(applied / name) == data
+    assert [name for name in (*backups, "whole") if host.info(applied / name)] == []
+    assert host.files[applied / "hook.sh"][0].mode == 0o700
+    host.write(own / "teachers.txt", b"ann\nbob\n", mode=0o600)
+    assert "file /opt/tljh/state/applied/jupyterhub_config.d/teachers.txt" in str(
+        [step.resource.key for step in work_out(host, PATHS, Request("plan")).plan.steps]
+    )
+    assert reload(host).number == 3
+    for number, content in ((1, None), (2, b"ann\n"), (3, b"ann\nbob\n")):
+        entry = Journal(PATHS.journal_dir).entry(host, number)
+        converge(host, PATHS, Request("rollback", files=entry.files), SilentProgress())
+        assert host.read(own / "teachers.txt") == content
+        assert host.read(applied / "teachers.txt") == content
+        assert (host.read(applied / "templates" / "page.html") is None) == (number == 1)
+
+
+@pytest.mark.parametrize(("size", "match"), [(5 << 20, "big.csv is too large"), (1, "d is too")])
+def test_too_much_data_next_to_a_drop_in_is_refused_with_its_name(size, match):
+    host = machine()
+    install(host)
+    host.write(PATHS.hub_drop_ins / "big.csv", b"x" * size, mode=0o600)
+    for number in range(1001 if size == 1 else 0):
+        host.write(PATHS.hub_drop_ins / f"{number}.txt", b"", mode=0o600)
+    with pytest.raises(TljhError, match=match):
+        work_out(host, PATHS, Request("plan"))
 
 
 def test_a_hand_edited_rendered_file_shows_in_the_plan():
@@ -454,9 +492,7 @@ def test_a_restart_that_was_asked_for_is_refused_when_the_hub_could_not_start_ag
     host = machine()
     install(host)
     finding = {"what": "no such class", "where": None, "why": None, "fix": "correct it"}
-    host.answers[f"{ENVIRONMENT}/bin/python -I -m tljh.hub.config_check"] = Result(
-        1, json.dumps([finding]), ""
-    )
+    host.answers["systemd-run"] = Result(1, json.dumps([finding]), "")
     since = len(host.effects)
     with pytest.raises(TljhError, match="no such class"):
         request = request_for(host, PATHS, "reload", force=frozenset({"hub"}))

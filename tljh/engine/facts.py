@@ -6,9 +6,9 @@ declares; `Facts` holds one value of each class.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from tljh.base.paths import Paths
@@ -16,21 +16,49 @@ from tljh.engine.file_resources import Symlink
 
 T = TypeVar("T")
 
+# Names in an admins' directory that are no part of the configuration.
+LEFT_OUT = ("__pycache__",)
+BACKUP_ENDINGS = (
+    *("~", ".bak", ".swp", ".swo", ".orig", ".rej", ".tmp", ".pyc"),
+    *(".dpkg-old", ".dpkg-new", ".dpkg-dist", ".ucf-old", ".ucf-dist"),
+)
+
 
 @dataclass(frozen=True)
 class AdminsDirectory:
     """A directory where admins keep files that belong to each state of the history.
 
     `name` is the directory's name in the history, `path` computes its path. Files with other
-    endings are ignored, hidden ones as well.
+    endings are ignored; without `endings` all files of the directory and of those in it belong
+    to the state. Hidden files, backups of editors and compiled Python are always left out.
     """
 
     name: str
     path: Callable[[Paths], Path]
-    endings: tuple[str, ...]
+    endings: tuple[str, ...] | None = None
 
-    def includes(self, file_name: str) -> bool:
-        return file_name.endswith(self.endings) and not file_name.startswith(".")
+    @property
+    def is_nested(self) -> bool:
+        return self.endings is None
+
+    def includes(self, name: str) -> bool:
+        """Return whether a file or directory of this name belongs to the state."""
+        if name.startswith((".", "#")) or name in LEFT_OUT:
+            return False
+        if self.endings is not None:
+            return name.endswith(self.endings)
+        return not name.endswith(BACKUP_ENDINGS)
+
+
+def parent_directories(names: Iterable[str]) -> list[str]:
+    """Return the directories in which files of an admins' directory are, outer ones first."""
+    parents = (parent for name in names for parent in PurePosixPath(name).parents)
+    return sorted({str(parent) for parent in parents} - {"."})
+
+
+def mode_of(data: bytes) -> int:
+    """Return the mode of a copy of an admin's file: a script stays executable."""
+    return 0o700 if data.startswith(b"#!") else 0o600
 
 
 @dataclass(frozen=True)
@@ -55,7 +83,7 @@ class Facts:
         raise LookupError(f"no part has read {kind.__name__}")
 
     def files_in(self, directory: AdminsDirectory) -> Mapping[str, bytes]:
-        """Return the files of an admins' directory by name."""
+        """Return the files of an admins' directory by path below it."""
         return self.admins_files.get(directory.name, {})
 
     def with_part(self, part: object) -> Facts:

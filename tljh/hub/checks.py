@@ -38,7 +38,9 @@ def _admins(subject: Subject) -> Iterator[Result]:
     traits = [*config.auth.classes.values(), *config.traitlets.values()]
     has_trait = any(name.startswith("admin_") for section in traits for name in section)
     # A drop-in is a program: it may name admins if it has the word.
-    has_drop_in = any(b"admin" in data for data in facts.files_in(DROP_INS).values())
+    has_drop_in = any(
+        b"admin" in data for name, data in facts.files_in(DROP_INS).items() if name.endswith(".py")
+    )
     if not has_trait and not has_drop_in:
         yield (
             Severity.FINE,

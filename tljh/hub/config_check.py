@@ -10,10 +10,8 @@ directory.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +20,13 @@ from tljh.base.errors import Finding, Place, TljhError
 from tljh.base.paths import Paths, paths_from_environment
 from tljh.engine.facts import Facts
 from tljh.host.interface import Host
-from tljh.hub.configuration import as_json, hub_configuration
+from tljh.hub.candidate import candidate, run_like_the_hub
 from tljh.hub.drop_in_checks import (
     DropIns,
     emptied_findings,
     reserved_findings,
     unknown_sections,
 )
-from tljh.hub.facts import DROP_INS
 from tljh.hub.trait_layers import Traits
 
 if TYPE_CHECKING:
@@ -39,39 +36,21 @@ if TYPE_CHECKING:
 TIMEOUT_S = 180.0
 
 
-@contextmanager
-def candidate(host: Host, paths: Paths, config: Config, facts: Facts) -> Iterator[Path]:
-    """Write what the hub would load to a private directory; remove that on exit."""
-    directory = Path(f"/run/tljh-candidate-{os.getpid()}")
-    try:
-        host.mkdir(directory, mode=0o700)
-        host.mkdir(directory / "jupyterhub_config.d", mode=0o700)
-        traits = as_json(hub_configuration(config, paths))
-        host.write(directory / "hub.json", traits, mode=0o600)
-        for name, data in facts.files_in(DROP_INS).items():
-            host.write(directory / "jupyterhub_config.d" / name, data, mode=0o600)
-        yield directory
-    finally:
-        host.remove(directory)
-
-
 def try_hub_configuration(host: Host, paths: Paths, config: Config, facts: Facts) -> list[Finding]:
     """Have the hub's own Python load the candidate; return the settings that the hub would ignore.
 
     Raises TljhError with every error that would stop the hub.
     """
     with candidate(host, paths, config, facts) as applied:
-        answer = host.query(
-            [f"{facts.hub_environment}/bin/python", "-I", "-m", "tljh.hub.config_check"],
-            timeout_s=TIMEOUT_S,
-            env={"TLJH_APPLIED": str(applied), "TLJH_INSTALL_PREFIX": str(paths.prefix)},
+        answer = run_like_the_hub(
+            host, paths, facts, applied, "tljh.hub.config_check", timeout_s=TIMEOUT_S
         )
     if answer.code == 0:
-        return _findings(answer.out, answer.err, applied, paths) if answer.out else []
-    raise TljhError(_findings(answer.out, answer.err, applied, paths))
+        return _findings(answer.out, answer.err) if answer.out else []
+    raise TljhError(_findings(answer.out, answer.err))
 
 
-def _findings(out: str, err: str, candidate: Path, paths: Paths) -> list[Finding]:
+def _findings(out: str, err: str) -> list[Finding]:
     try:
         items = json.loads(out.strip().splitlines()[-1])
     except (ValueError, IndexError):
@@ -86,9 +65,7 @@ def _findings(out: str, err: str, candidate: Path, paths: Paths) -> list[Finding
     for item in items:
         where = item["where"]
         if where is not None:
-            # The process read our copy; the admin edits the original.
-            path = where["path"].replace(str(candidate), str(paths.config_dir))
-            where = Place(path, where["line"], where["column"])
+            where = Place(where["path"], where["line"], where["column"])
         findings.append(Finding(item["what"], where, item["why"], item["fix"]))
     return findings
 
@@ -104,7 +81,7 @@ def findings_of(paths: Paths) -> tuple[list[Finding], list[Finding]]:
         loaded = apply_to(c, paths)
     except TljhError as error:
         return list(error.findings), []
-    drop_ins = [(path, path.read_text(errors="replace")) for path in applied_drop_ins(paths)]
+    drop_ins = [(drop_in.path, drop_in.text) for drop_in in applied_drop_ins(paths)]
     refused = list(reserved_findings(c, loaded.ours, drop_ins))
     errors, warnings = _trait_findings(c, paths, loaded.ours, drop_ins)
     return [*refused, *errors], [*warnings, *emptied_findings(loaded.emptied, drop_ins)]
@@ -165,7 +142,7 @@ def _unknown(classes: Sequence[Any], c: Any, paths: Paths) -> list[Finding]:
     """
     from tljh.hub.process.load_config import applied_drop_ins
 
-    drop_ins = [(path, path.read_text(errors="replace")) for path in applied_drop_ins(paths)]
+    drop_ins = [(drop_in.path, drop_in.text) for drop_in in applied_drop_ins(paths)]
     findings: list[Finding] = []
     for cls in classes:
         traits = cls.class_traits(config=True)

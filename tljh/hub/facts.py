@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tljh.base.paths import Paths
@@ -14,13 +16,17 @@ from tljh.systemd.version import systemd_version
 if TYPE_CHECKING:
     from tljh.settings.root import Config
 
-DROP_INS = AdminsDirectory("jupyterhub_config.d", lambda paths: paths.hub_drop_ins, (".py",))
+# All files, not only *.py: drop-ins read files next to them.
+DROP_INS = AdminsDirectory("jupyterhub_config.d", lambda paths: paths.hub_drop_ins)
 ADMINS_DIRECTORIES = (DROP_INS,)
 
 
 @dataclass(frozen=True)
 class HubFacts:
-    """Secrets (new ones in memory until a plan writes them), and names of applied drop-ins."""
+    """Secrets (new ones in memory until a plan writes them), and the applied drop-ins.
+
+    `applied_drop_ins` are paths below their directory, of files only.
+    """
 
     cookie_secret: str
     token: str
@@ -33,6 +39,15 @@ def read(host: HostReader, config: Config, paths: Paths) -> HubFacts:
     return HubFacts(
         cookie_secret=secret(host, paths.cookie_secret),
         token=secret(host, paths.hub_token),
-        applied_drop_ins=tuple(host.listdir(paths.applied_drop_ins)),
+        applied_drop_ins=tuple(_files_below(host, paths.applied_drop_ins)),
         systemd_version=systemd_version(host),
     )
+
+
+def _files_below(host: HostReader, directory: Path, below: str = "") -> Iterator[str]:
+    for name in host.listdir(directory / below):
+        info = host.info(directory / below / name)
+        if info is not None and info.kind == "directory":
+            yield from _files_below(host, directory, f"{below}{name}/")
+        else:
+            yield f"{below}{name}"

@@ -48,13 +48,11 @@ class Try:
 
 def try_login(host: Host, paths: Paths, config: Config, facts: Facts) -> list[Try]:
     """Have the hub's own Python test the login of a candidate configuration."""
-    from tljh.hub.config_check import candidate
+    from tljh.hub.candidate import candidate, run_like_the_hub
 
     with candidate(host, paths, config, facts) as applied:
-        answer = host.query(
-            [f"{facts.hub_environment}/bin/python", "-I", "-m", "tljh.hub.login_trial"],
-            timeout_s=TIMEOUT_S,
-            env={"TLJH_APPLIED": str(applied), "TLJH_INSTALL_PREFIX": str(paths.prefix)},
+        answer = run_like_the_hub(
+            host, paths, facts, applied, "tljh.hub.login_trial", timeout_s=TIMEOUT_S
         )
     try:
         return [Try(**item) for item in json.loads(answer.out.strip().splitlines()[-1])]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tljh.base.paths import Paths
 from tljh.base.well_known import HUB_UNIT
-from tljh.engine.facts import Facts
+from tljh.engine.facts import Facts, mode_of, parent_directories
 from tljh.engine.file_resources import Absent, Directory, File
 from tljh.engine.resource import Resource
 from tljh.hub.configuration import as_json, hub_configuration
@@ -48,6 +48,8 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
             hub=paths.hub,
             prefix=paths.prefix,
             state_dir=paths.state_dir,
+            applied_drop_ins=paths.applied_drop_ins,
+            hub_drop_ins=paths.hub_drop_ins,
             has_restart_steps=hub.systemd_version >= FIRST_WITH_RESTART_STEPS,
         ),
     )
@@ -89,8 +91,9 @@ def _applied_drop_ins(facts: Facts, paths: Paths) -> list[Resource]:
     contents = facts.files_in(DROP_INS)
     stale = [name for name in facts.of(HubFacts).applied_drop_ins if name not in contents]
     return [
+        *(Directory(paths.applied_drop_ins / name, 0o700) for name in parent_directories(contents)),
         *(
-            File(paths.applied_drop_ins / name, data, mode=0o600)
+            File(paths.applied_drop_ins / name, data, mode=mode_of(data))
             for name, data in sorted(contents.items())
         ),
         *(Absent(paths.applied_drop_ins / name) for name in stale),

@@ -75,9 +75,10 @@ def subject_of(host: HostReader, paths: Paths) -> Subject:
     """Read configuration and facts; an invalid configuration is part of what is reported."""
     try:
         config = load_configuration(host, paths, current_configuration(host, paths))
+        facts = read_facts(host, config, paths)
     except TljhError as error:
         return Subject(host, paths, None, None, error.findings)
-    return Subject(host, paths, config, read_facts(host, config, paths))
+    return Subject(host, paths, config, facts)
 
 
 def _installed(subject: Subject) -> Iterator[Result]:

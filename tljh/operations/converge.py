@@ -16,8 +16,8 @@ from tljh.base.errors import Finding
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.engine.apply import Occasion, apply, recover, started_early
-from tljh.engine.facts import Facts
-from tljh.engine.file_resources import Absent, File
+from tljh.engine.facts import Facts, mode_of, parent_directories
+from tljh.engine.file_resources import Absent, Directory, File
 from tljh.engine.journal import Journal
 from tljh.engine.plan import Plan, plan
 from tljh.engine.resource import Resource
@@ -186,8 +186,10 @@ def restored_files(files: Mapping[str, bytes], facts: Facts, paths: Paths) -> li
     resources: list[Resource] = []
     for directory in admins_directories():
         path, contents = directory.path(paths), files_below(files, directory.name)
+        resources += [Directory(path / name, 0o700) for name in parent_directories(contents)]
         resources += [
-            File(path / name, data, mode=0o600, is_admins=True) for name, data in contents.items()
+            File(path / name, data, mode=mode_of(data), is_admins=True)
+            for name, data in contents.items()
         ]
         resources += [
             Absent(path / name, is_admins=True)

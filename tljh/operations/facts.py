@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.engine.facts import AdminsDirectory, Facts
 from tljh.host.interface import HostReader
@@ -15,6 +16,12 @@ from tljh.operations.parts import PARTS
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
+
+# Each state of the history has all files of admins, so their size is limited.
+MOST_FILE_BYTES = 4 << 20
+MOST_BYTES = 16 << 20
+MOST_FILES = 1000
+MOST_LEVELS = 16
 
 
 def read_facts(
@@ -77,9 +84,45 @@ def files_below(files: Mapping[str, bytes], directory: str) -> dict[str, bytes]:
 
 
 def _files(host: HostReader, path: Path, directory: AdminsDirectory) -> dict[str, bytes]:
-    contents = {}
-    for name in host.listdir(path):
-        data = host.read(path / name)
-        if directory.includes(name) and data is not None:
-            contents[name] = data
+    """Read the files of an admins' directory. Raises TljhError for one that has too much in it."""
+    contents: dict[str, bytes] = {}
+    size_bytes = 0
+    for name in _names(host, path, directory):
+        data = host.read(path / name, most_bytes=MOST_FILE_BYTES)
+        if data is None:
+            info = host.info(path / name, follow=True)
+            if info is not None and info.kind == "file" and info.size_bytes > MOST_FILE_BYTES:
+                raise _too_large(path / name, f"the limit is {MOST_FILE_BYTES >> 20} MiB a file")
+            continue
+        contents[name] = data
+        size_bytes += len(data)
+        if size_bytes > MOST_BYTES or len(contents) > MOST_FILES:
+            limit = f"the limit is {MOST_FILES} files and {MOST_BYTES >> 20} MiB"
+            raise _too_large(path, limit)
     return contents
+
+
+def _names(
+    host: HostReader, path: Path, directory: AdminsDirectory, below: str = ""
+) -> Iterator[str]:
+    """Yield the paths below an admins' directory of what may be its files.
+
+    A link to a directory is not followed: it may lead to a huge tree, or into itself.
+    """
+    for name in host.listdir(path / below):
+        if not directory.includes(name):
+            continue
+        info = host.info(path / below / name)
+        if info is not None and info.kind == "directory":
+            if directory.is_nested and below.count("/") < MOST_LEVELS:
+                yield from _names(host, path, directory, f"{below}{name}/")
+        else:
+            yield f"{below}{name}"
+
+
+def _too_large(path: Path, limit: str) -> TljhError:
+    return TljhError(
+        f"{path} is too large for the configuration",
+        why=f"each state of the history keeps a copy of it; {limit}",
+        fix="keep data in another directory, for example /srv, and name it by its whole path",
+    )

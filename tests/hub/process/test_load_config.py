@@ -53,6 +53,34 @@ def test_an_exception_is_named_with_the_line_of_the_drop_in(applied, paths):
     assert caught.value.findings[0].where.line == 3
 
 
+def test_a_drop_in_has_the_admins_path_in_file_and_in_every_message(applied, paths):
+    drop_in(applied, "where.py", "c.Spawner.environment = {'F': __file__}\n")
+    own = paths.config_dir / "jupyterhub_config.d"
+    assert new_configuration(paths).Spawner.environment["F"] == str(own / "where.py")
+    drop_in(applied, "where.py", "c.Spawner.start_timeuot = 1\n")
+    _, (finding,) = findings_of(paths)
+    assert str(finding.where) == f"{own / 'where.py'}, line 1"
+    drop_in(applied, "where.py", "x = 1\nraise ValueError(__file__)\n")
+    (finding,), _ = findings_of(paths)
+    assert str(applied / "jupyterhub_config.d") not in finding.as_text()
+    assert str(finding.where) == f"{own / 'where.py'}, line 2"
+
+
+def test_a_drop_in_loads_the_applied_copy_of_another_one(applied, paths):
+    (applied / "jupyterhub_config.d" / "parts").mkdir()
+    drop_in(applied, "parts/more.py", "c.Spawner.debug = True\nload_subconfig('last.py')\n")
+    drop_in(applied, "parts/last.py", "c.Spawner.cmd = [__file__]\n")
+    drop_in(applied, "own.py", "load_subconfig('parts/more.py')\n")
+    own = paths.config_dir / "jupyterhub_config.d"
+    c = new_configuration(paths)
+    assert c.Spawner.debug is True
+    assert c.Spawner.cmd == [str(own / "parts" / "last.py")]
+    drop_in(applied, "parts/last.py", "x = 1\n1 / 0\n")
+    with pytest.raises(TljhError, match="ZeroDivisionError") as caught:
+        new_configuration(paths)
+    assert str(caught.value.findings[0].where) == f"{own / 'parts' / 'last.py'}, line 2"
+
+
 def test_a_file_in_place_of_a_secret_is_read_when_the_hub_loads(applied, paths, tmp_path):
     (tmp_path / "secret").write_text("hunter2\n")
     value = {"GitHubOAuthenticator": {"client_secret": {"file": str(tmp_path / "secret")}}}

@@ -32,9 +32,26 @@ def applied_directory(paths: Paths) -> Path:
     return Path(os.environ.get("TLJH_APPLIED") or paths.applied_dir)
 
 
-def applied_drop_ins(paths: Paths) -> list[Path]:
-    """Admins' own Python files, in the order in which they run."""
-    return sorted((applied_directory(paths) / DROP_INS).glob("*.py"))
+@dataclass(frozen=True)
+class DropIn:
+    """The applied copy of a drop-in, and the admin's path of it, for messages and `__file__`.
+
+    In the hub's unit the applied copies are mounted at the admin's directory. So a drop-in that
+    reads a file next to `__file__` gets the applied one, whatever the admin has edited since.
+    """
+
+    copy: Path
+    path: Path
+
+    @property
+    def text(self) -> str:
+        return self.copy.read_text(errors="replace")
+
+
+def applied_drop_ins(paths: Paths) -> list[DropIn]:
+    """Return the admins' Python files, in the order in which they run."""
+    copies = applied_directory(paths) / DROP_INS
+    return [DropIn(copy, paths.hub_drop_ins / copy.name) for copy in sorted(copies.glob("*.py"))]
 
 
 @dataclass(frozen=True)
@@ -146,13 +163,13 @@ def resolved(value: Any) -> Any:
     return value
 
 
-def run_drop_in(path: Path, c: Any) -> None:
+def run_drop_in(drop_in: DropIn, c: Any) -> None:
     """Run one drop-in as JupyterHub runs a configuration file."""
 
     def load_subconfig(name: str, path: str | None = None) -> None:
-        run_drop_in(Path(path or own.parent) / name, c)
+        run_drop_in(_next_to(drop_in, Path(path or drop_in.path.parent) / name), c)
 
-    own = path
+    path = drop_in.path
     namespace = {
         "c": c,
         "get_config": lambda: c,
@@ -161,19 +178,30 @@ def run_drop_in(path: Path, c: Any) -> None:
         "__name__": "jupyterhub_config",
     }
     try:
-        exec(compile(path.read_bytes(), str(path), "exec"), namespace)
+        exec(compile(drop_in.copy.read_bytes(), str(path), "exec"), namespace)
     except SyntaxError as error:
         raise TljhError(
             f"{path.name} is not valid Python: {error.msg}",
             where=Place(str(path), error.lineno, error.offset),
-            fix="mend the line",
+            fix="correct the line",
         ) from error
+    except TljhError:
+        # Of a drop-in that this one loads: it names the file and line already.
+        raise
     except Exception as error:
         raise TljhError(
             f"{path.name} failed: {type(error).__name__}: {error}",
             where=Place(str(path), _line_in(path, error)),
-            fix="mend the line, or move the file away",
+            fix="correct the line, or move the file away",
         ) from error
+
+
+def _next_to(drop_in: DropIn, path: Path) -> DropIn:
+    """Return the file that a drop-in loads: the applied copy if it is in the same directory."""
+    own = drop_in.path.parent
+    if not path.is_relative_to(own):
+        return DropIn(path, path)
+    return DropIn(drop_in.copy.parent / path.relative_to(own), path)
 
 
 def _line_in(path: Path, error: Exception) -> int | None:
