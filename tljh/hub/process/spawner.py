@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import pwd
+import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from pathlib import Path
+from string import Formatter
 from typing import Any, ClassVar
 
-from jupyterhub.utils import random_port
+from jupyterhub.utils import maybe_future, random_port
 from systemdspawner import SystemdSpawner
 from systemdspawner.systemd import make_environment_file
 from tornado import web
 from traitlets import Bool, Dict, Enum, Integer, List, Unicode
 
-from tljh.base.account_names import account_name, unit_name
+from tljh.base.account_names import PREFIX, account_name, unit_name
 from tljh.base.errors import TljhError
 from tljh.base.paths import paths_from_environment
 from tljh.host import transient_units as transient
@@ -105,10 +107,10 @@ class UserCreatingSpawner(SystemdSpawner):
             account = account_name(self.user.name)
         except ValueError:
             account = ""
-        return (
-            string.replace("{USERNAME}", account)
-            .replace("{LOGIN}", self.user.name)
-            .replace("{USERID}", str(self.user.id))
+        return expand(
+            # TLJH's own template: its {USERNAME} is the login name.
+            string.replace(f"{PREFIX}{{USERNAME}}", "{USERNAME}"),
+            {"USERNAME": account, "LOGIN": self.user.name, "USERID": str(self.user.id)},
         )
 
     def _account(self) -> Account:
@@ -124,6 +126,12 @@ class UserCreatingSpawner(SystemdSpawner):
             skeleton=Path(self.skeleton) if self.skeleton else None,
             may_create=is_own,
         )
+
+    async def run_pre_spawn_hook(self) -> None:
+        """Run the admin's hook. It may look up the account, so that exists already."""
+        if self.pre_spawn_hook:
+            await self._ensure_account()
+            await maybe_future(super().run_pre_spawn_hook())
 
     @property
     def queue(self) -> StartQueue:
@@ -319,6 +327,27 @@ class UserCreatingSpawner(SystemdSpawner):
                 last_message = message
                 yield {"progress": percent, "message": message}
             await asyncio.sleep(PROGRESS_EVERY_S)
+
+
+def expand(text: str, values: Mapping[str, str]) -> str:
+    """Replace `{NAME}` by its value, with doubled braces for literal ones, as str.format does.
+
+    Text that is no such template, JSON for example, keeps its braces; names are still replaced.
+    """
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError:
+        parts = [("", "", "", None)]
+    if all(
+        name is None or (name in values and not spec and not conversion)
+        for _, name, spec, conversion in parts
+    ):
+        return "".join(
+            literal + ("" if name is None else values[name]) for literal, name, _, _ in parts
+        )
+    # In one pass: a value may contain braces itself.
+    pattern = "|".join(re.escape(f"{{{name}}}") for name in values)
+    return re.sub(pattern, lambda match: values[match[0][1:-1]], text)
 
 
 def _place_in_queue(ahead: int) -> str:
