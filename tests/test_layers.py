@@ -190,3 +190,13 @@ def test_a_rollback_in_a_fresh_process_finds_every_kind_that_a_journal_can_name(
     )
     done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_class_names_are_unique():
+    """Two classes of one name are taken for each other in imports, tracebacks and reviews."""
+    places: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(name_of(path))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}

@@ -13,14 +13,14 @@ from tljh.commands.parameters import Argument, GivesRootOption, Option, progress
 from tljh.host.real import RealHost
 from tljh.operations.user_changes import read_users
 from tljh.operations.user_import import import_entries, read_entries
-from tljh.users.csv_file import Entry
+from tljh.users.csv_file import ClassListEntry
 
 
 @dataclass(frozen=True)
 class Imported:
     """The lines of a CSV file and their states; exit code 1 if invalid lines stopped the import."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ClassListEntry, ...]
     is_dry_run: bool
     was_done: bool
 

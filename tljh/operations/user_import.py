@@ -14,7 +14,7 @@ from tljh.host.password_store import hash_password
 from tljh.operations.user_changes import HubUsers, change_users
 from tljh.operations.user_passwords import no_passwords_here
 from tljh.settings.derived import uses_first_use
-from tljh.users.csv_file import Entry, read_roster
+from tljh.users.csv_file import ClassListEntry, read_roster
 from tljh.users.first_passwords import FirstPasswords
 from tljh.users.list_edits import ADMINS, ALLOWED, GROUPS, add_names
 from tljh.users.power_groups import OPTION, power_groups
@@ -22,7 +22,7 @@ from tljh.users.power_groups import OPTION, power_groups
 
 def read_entries(
     users: HubUsers, data: bytes, column: str | None = None, *, gives_root: bool = False
-) -> tuple[Entry, ...]:
+) -> tuple[ClassListEntry, ...]:
     """Parse a CSV file and return for each line whether its user is new, known or invalid.
 
     `column` is the heading of the column with the login names, where several can be it. Without
@@ -42,7 +42,7 @@ def read_entries(
     return tuple(entries)
 
 
-def _checked(users: HubUsers, entry: Entry, gives_root: bool) -> Entry:
+def _checked(users: HubUsers, entry: ClassListEntry, gives_root: bool) -> ClassListEntry:
     problem = ""
     powerful = power_groups(entry.groups)
     if entry.name.lower() in users.config.users.banned:
@@ -53,7 +53,7 @@ def _checked(users: HubUsers, entry: Entry, gives_root: bool) -> Entry:
 
 
 def import_entries(
-    users: HubUsers, entries: Sequence[Entry], file_name: str, progress: Progress
+    users: HubUsers, entries: Sequence[ClassListEntry], file_name: str, progress: Progress
 ) -> None:
     """Add the users of all valid entries to the lists, and apply it; `file_name` is for history."""
     valid = [entry for entry in entries if entry.state != "invalid"]
@@ -66,7 +66,7 @@ def import_entries(
     )
 
 
-def _with_entries(text: str, entries: Sequence[Entry]) -> str:
+def _with_entries(text: str, entries: Sequence[ClassListEntry]) -> str:
     text = add_names(text, ALLOWED, [entry.name for entry in entries if not entry.is_admin])
     text = add_names(text, ADMINS, [entry.name for entry in entries if entry.is_admin])
     for group in dict.fromkeys(group for entry in entries for group in entry.groups):
@@ -76,7 +76,7 @@ def _with_entries(text: str, entries: Sequence[Entry]) -> str:
 
 
 def _first_passwords(
-    users: HubUsers, entries: Sequence[Entry], progress: Progress
+    users: HubUsers, entries: Sequence[ClassListEntry], progress: Progress
 ) -> list[FirstPasswords]:
     """Hash the passwords of the file, on every core: each takes 0.2 s."""
     passwords = [(entry.name.lower(), entry.password) for entry in entries if entry.password]

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from tljh.settings.declaration import KeyPath
 
 
-class Absent:
+class AbsentValue:
     """A value that counts as not written."""
 
 
-ABSENT = Absent()
+ABSENT = AbsentValue()
 
 
 class TreeReader:

@@ -35,7 +35,7 @@ State = Literal["new", "known", "invalid"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class ClassListEntry:
     """One line of a class list and what its import does; `problem` says why it is invalid."""
 
     line: int
@@ -60,7 +60,7 @@ def read_roster(
     existing_names: Iterable[str],
     shortest_password: int = 0,
     column: str | None = None,
-) -> list[Entry]:
+) -> list[ClassListEntry]:
     """Parse a class list and return its entries, in the order of the file, each with its state.
 
     `existing_names` are the users who may log in already; `column` is the heading of the column
@@ -103,7 +103,7 @@ def _decode(data: bytes) -> str:
     return text
 
 
-def _parse(text: str, column: str | None = None) -> Iterable[Entry]:
+def _parse(text: str, column: str | None = None) -> Iterable[ClassListEntry]:
     lines = [line for line in text.splitlines() if line.strip()]
     # Spreadsheet programs write semicolons where the locale's decimal mark is a comma.
     delimiter = max(",;\t", key=(lines or [""])[0].count)
@@ -128,7 +128,7 @@ def _parse(text: str, column: str | None = None) -> Iterable[Entry]:
             yield _entry(line, row, columns)
 
 
-def _entry(line: int, row: list[str], columns: Columns) -> Entry:
+def _entry(line: int, row: list[str], columns: Columns) -> ClassListEntry:
     def cell(name: str) -> str:
         index = columns.own.get(name)
         return row[index] if index is not None and index < len(row) else ""
@@ -142,7 +142,7 @@ def _entry(line: int, row: list[str], columns: Columns) -> Entry:
         problem = f"has {admin!r} in the column admin; write yes or no"
     elif not login and columns.has_heading and not columns.is_strict:
         problem = f"has nothing in the column {columns.heading}"
-    return Entry(
+    return ClassListEntry(
         line,
         login,
         admin in YES,
@@ -152,7 +152,7 @@ def _entry(line: int, row: list[str], columns: Columns) -> Entry:
     )
 
 
-def _problem(entry: Entry, shortest_password: int) -> str:
+def _problem(entry: ClassListEntry, shortest_password: int) -> str:
     if not entry.name:
         return "has no name"
     if not is_acceptable(entry.name):

@@ -10,7 +10,7 @@ import sys
 import traceback
 from typing import Any
 
-from tljh.conda.worker.events import Problem, problem_of
+from tljh.conda.worker.events import CondaProblem, problem_of
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (cap_bytes, cap_bytes))
     try:
         answer = {"result": asyncio.run(_answer(request))}
-    except Problem as problem:
+    except CondaProblem as problem:
         answer = {"problem": problem.as_json()}
     except Exception as error:
         traceback.print_exc()
@@ -53,7 +53,7 @@ async def _answer(request: dict[str, Any]) -> object:
         from tljh.conda.worker.trees import revert
 
         return revert(request)
-    raise Problem("request", f"the conda worker knows no operation {operation!r}")
+    raise CondaProblem("request", f"the conda worker knows no operation {operation!r}")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ _PROBLEMS = {
 }
 
 
-class Problem(Exception):
+class CondaProblem(Exception):
     """A failure that the caller can explain; `kind` selects the fix it proposes."""
 
     def __init__(self, kind: str, what: str, why: str = "") -> None:
@@ -41,16 +41,16 @@ class Problem(Exception):
         return {"kind": self.kind, "what": self.what, "why": self.why}
 
 
-def problem_of(error: BaseException) -> Problem:
+def problem_of(error: BaseException) -> CondaProblem:
     """Translate an exception of rattler or of the operating system into a problem."""
     why = str(error).strip() or type(error).__name__
     if "No space left on device" in why or "os error 28" in why:
-        return Problem("disk", "the disk is full", why)
+        return CondaProblem("disk", "the disk is full", why)
     if specs := _NO_CANDIDATES.findall(why):
         names = ", ".join(sorted({spec.rstrip(".") for spec in specs}))
-        return Problem("missing", f"no channel has {names}", why)
+        return CondaProblem("missing", f"no channel has {names}", why)
     kind, what = _PROBLEMS.get(type(error).__name__, ("other", "the environment was not changed"))
-    return Problem(kind, what, why)
+    return CondaProblem(kind, what, why)
 
 
 def note(text: str) -> None:

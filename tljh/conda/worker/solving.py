@@ -27,7 +27,7 @@ from rattler import (
 )
 from rattler import solve as rattler_solve
 
-from tljh.conda.worker.events import Problem
+from tljh.conda.worker.events import CondaProblem
 from tljh.conda.worker.prefix import pinned_specs, prefix_records
 
 BLOCK_BYTES = 1 << 20
@@ -107,7 +107,7 @@ def _changes(installed: list[Any], solved: list[RepoDataRecord]) -> dict[str, An
 def verify_local_archives(
     locked: Sequence[RepoDataRecord], installed: Sequence[PrefixRecord]
 ) -> None:
-    """Check archives of file:// channels against their channel's hashes; raise Problem.
+    """Check archives of file:// channels against their channel's hashes; raise CondaProblem.
 
     py-rattler 0.28 checks only what it downloads, and links a damaged local file as it is.
     """
@@ -120,7 +120,7 @@ def verify_local_archives(
         if path.exists() and _sha256(path) != record.sha256:
             what = f"{path.name} is not the file that its channel lists"
             why = f"{path} has the sha256 {_sha256(path).hex()}, expected {record.sha256.hex()}"
-            raise Problem("package", what, why)
+            raise CondaProblem("package", what, why)
 
 
 def _sha256(path: Path) -> bytes:

@@ -26,7 +26,7 @@ from rattler import (
 
 from tljh.conda.environment import BUILDING, MARKER
 from tljh.conda.worker import events, trees
-from tljh.conda.worker.events import Problem
+from tljh.conda.worker.events import CondaProblem
 from tljh.conda.worker.prefix import (
     append_history,
     distribution_name,
@@ -114,7 +114,7 @@ async def _link(request: dict[str, Any], prefix: Path, other: Path) -> None:
     )
     if reporter.failed_scripts:
         names = ", ".join(reporter.failed_scripts)
-        raise Problem("package", "a package's own script failed after linking", names)
+        raise CondaProblem("package", "a package's own script failed after linking", names)
     # rattler leaves this tag, with which backup tools would skip the environment as a cache.
     (other / "CACHEDIR.TAG").unlink(missing_ok=True)
     append_history(
@@ -212,7 +212,7 @@ def _run(argv: Sequence[str], failure: str) -> None:
     )
     if done.returncode != 0:
         last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-12:])
-        raise Problem("pip", failure, last)
+        raise CondaProblem("pip", failure, last)
 
 
 def _compile(prefix: Path, other: Path) -> None:

@@ -36,7 +36,7 @@ class FirstUseLoginHandler(CustomLoginHandler):
         return LoginHandler._render(self, reason, username, **more)
 
 
-class ChangePasswordHandler(ResetPasswordHandler):
+class FirstUsePasswordHandler(ResetPasswordHandler):
     """The page on which users change their own password."""
 
     @web.authenticated
@@ -122,6 +122,6 @@ class ClaimedFirstUseAuthenticator(FirstUseAuthenticator, Claimable):
     def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
         return [
             (r"/login", FirstUseLoginHandler),
-            (r"/auth/change-password", ChangePasswordHandler),
+            (r"/auth/change-password", FirstUsePasswordHandler),
             (r"/claim", ClaimHandler),
         ]

@@ -67,7 +67,7 @@ class TooManyAttempts(web.HTTPError):
         self.headers = {"Retry-After": str(math.ceil(wait_s))}
 
 
-class Guard:
+class LoginGuardMixin:
     """A mixin that counts bad logins around an authenticator's own check."""
 
     _throttle: Throttle | None = None
@@ -176,8 +176,8 @@ def guarded(chosen: type) -> type:
     It has the same name, because traits are configured by the name of the class.
     """
     ancestors = {base.__name__ for base in chosen.__mro__}
-    mixins: tuple[type, ...] = (Guard,)
+    mixins: tuple[type, ...] = (LoginGuardMixin,)
     if ancestors & set(BLOCKING):
-        mixins = (Guard, OffTheLoop)
+        mixins = (LoginGuardMixin, OffTheLoop)
         _limit_ldap_waits()
     return type(chosen.__name__, (*mixins, chosen), {"__doc__": chosen.__doc__})

@@ -95,7 +95,7 @@ class SignUpHandler(native.SignUpHandler):
             await super().post()
 
 
-class ChangePasswordHandler(native.ChangePasswordHandler):
+class NativePasswordHandler(native.ChangePasswordHandler):
     """The page on which users change their own password."""
 
     @web.authenticated
@@ -167,7 +167,7 @@ class DiscardHandler(native.DiscardHandler):
 OUR_HANDLERS = {
     native.LoginHandler: NativeLoginHandler,
     native.SignUpHandler: SignUpHandler,
-    native.ChangePasswordHandler: ChangePasswordHandler,
+    native.ChangePasswordHandler: NativePasswordHandler,
     native.ChangePasswordAdminHandler: ChangePasswordAdminHandler,
     native.ToggleAuthorizationHandler: ToggleAuthorizationHandler,
     native.DiscardHandler: DiscardHandler,
