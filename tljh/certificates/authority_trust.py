@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrustAdvice:
-    """Where to get the CA's certificate, and the fingerprint to compare it with."""
+    """The URL of the CA's certificate, and the fingerprint to compare it with."""
 
     url: str
     fingerprint: str

@@ -70,7 +70,7 @@ _NOISE = (
 
 @dataclass(frozen=True)
 class ChallengeAddress:
-    """Where certbot answers HTTP challenges; an empty address means all interfaces."""
+    """The address at which certbot answers HTTP challenges; empty for all interfaces."""
 
     address: str
     port: int
