@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -14,7 +14,8 @@ from tljh.host.password_store import read_logins
 from tljh.host.secret_files import read_token
 from tljh.hub.api_client import HubApi
 from tljh.settings.derived import api_url, uses_first_use
-from tljh.users.declared_access import HubUser, account_or_none, declared_in
+from tljh.users.declared_access import DeclaredAccess, HubUser, account_or_none, declared_in
+from tljh.users.effective_lists import read_effective
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -54,7 +55,7 @@ class Register:
 
 def read_register(host: HostReader, config: Config, paths: Paths) -> Register:
     """Collect users from the lists, the hub, the password file and the machine's accounts."""
-    declared = declared_in(config)
+    declared = effective_access(host, config, paths)
     token = read_token(host, paths.state_dir / TOKEN_FILE)
     users = HubApi(host, api_url(config.base_url), token).users() if token else None
     in_hub = {user.name: user for user in users or ()}
@@ -89,6 +90,18 @@ def read_register(host: HostReader, config: Config, paths: Paths) -> Register:
             account.home if account else None,
         )
     return Register(people, users is not None)
+
+
+def effective_access(host: HostReader, config: Config, paths: Paths) -> DeclaredAccess:
+    """Return the lists that the hub loaded; those of config.yaml before the first start.
+
+    A section of a class, a drop-in or a plugin can add to the lists of config.yaml.
+    """
+    declared = declared_in(config)
+    lists = read_effective(host.read(paths.hub_lists))
+    if lists is None:
+        return declared
+    return replace(declared, allowed=lists.allowed, admins=lists.admins, banned=lists.banned)
 
 
 def _account(host: HostReader, login: str, is_own: bool) -> UserInfo | None:
