@@ -270,13 +270,25 @@ class Builder:
         data = download_locked(self.pages, package, self.architecture)
         # Without a writable cache, the next build downloads the wheel again.
         with contextlib.suppress(OSError):
-            kept.parent.mkdir(parents=True, exist_ok=True)
+            self._make_cache()
             partial = kept.with_name(f".{kept.name}.{os.getpid()}")
             partial.write_bytes(data)
             partial.replace(kept)
         return data
 
+    def _make_cache(self) -> None:
+        """Create the cache for root alone.
+
+        uv creates its `.lock` with mode 0666. A user who opened the file could hold the lock, and
+        every build would wait for them.
+        """
+        self.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.cache == DEFAULT_CACHE:
+            self.cache.chmod(0o700)
+
     def _run_uv(self, uv: Path, *arguments: str | Path) -> EndedCommand:
+        with contextlib.suppress(OSError):
+            self._make_cache()
         environ = {
             **self._environ(),
             **environment_for_uv(self.pages.sources, self.environ),

@@ -158,6 +158,11 @@ def test_a_tampered_uv_is_never_run(workshop: Workshop, uv_wheel: tuple[str, byt
     assert workshop.names() == []
 
 
+def test_no_user_can_open_a_lock_in_the_cache(workshop: Workshop) -> None:
+    workshop.builder().build([])
+    assert (workshop.root / "cache").stat().st_mode & 0o077 == 0
+
+
 def test_a_tampered_copy_of_uv_in_the_cache_is_not_used(workshop: Workshop) -> None:
     workshop.builder().build([])
     (cached,) = (workshop.root / "cache").glob("uv-*.whl")
