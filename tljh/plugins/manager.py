@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -41,8 +42,19 @@ def installed_plugins() -> pluggy.PluginManager:
 
     Raises TljhError for a plugin that cannot be imported.
     """
+    return load_plugins()
+
+
+def load_plugins(built_in: Iterable[ModuleType] = ()) -> pluggy.PluginManager:
+    """Register the built-in plugins, then load those that are installed as entry points.
+
+    The built-in ones come first, so that an installed plugin can change what they have set.
+    Raises TljhError for a plugin that cannot be imported.
+    """
     manager = pluggy.PluginManager("tljh")
     manager.add_hookspecs(hookspecs)
+    for plugin in built_in:
+        manager.register(plugin)
     try:
         manager.load_setuptools_entrypoints(ENTRY_POINTS)
     except Exception as error:
@@ -59,14 +71,23 @@ def plugin_names(manager: pluggy.PluginManager | None = None) -> list[str]:
     return sorted(name for name, plugin in manager.list_name_plugin() if plugin is not None)
 
 
-def call(manager: pluggy.PluginManager, hook: str, **arguments: Any) -> list[Any]:
+def call(
+    manager: pluggy.PluginManager,
+    hook: str,
+    *,
+    only: Container[ModuleType] | None = None,
+    **arguments: Any,
+) -> list[Any]:
     """Call a hook of every plugin, in order of registration, and return the results.
 
-    Raises TljhError with the plugin's name where its code fails. pluggy's own call would raise
-    the bare exception, so each implementation is called here.
+    With `only`, the other plugins are left out. Raises TljhError with the plugin's name where its
+    code fails. pluggy's own call would raise the bare exception, so each implementation is called
+    here.
     """
     results = []
     for implementation in getattr(manager.hook, hook).get_hookimpls():
+        if only is not None and implementation.plugin not in only:
+            continue
         accepted = {name: arguments[name] for name in implementation.argnames}
         try:
             result = implementation.function(**accepted)

@@ -32,7 +32,6 @@ from tljh.base.well_known import INSTANCE_HEADER
 from tljh.host.real import RealHost
 from tljh.hub.database_resource import carry_out_order
 from tljh.hub.process.access_records import effective_lists, remove_uncommitted, write_lists
-from tljh.hub.process.authenticator_choice import ours_for
 from tljh.hub.process.authority_page import HANDLERS as AUTHORITY_HANDLERS
 from tljh.hub.process.login_guard import guarded
 from tljh.hub.process.pending_starts import one_by_one
@@ -156,9 +155,7 @@ class Hub(JupyterHub):
 
     @default("authenticator")
     def _guarded_authenticator(self) -> Any:
-        return guarded(ours_for(self.authenticator_class))(
-            parent=self, _deprecated_db_session=self.db
-        )
+        return guarded(self.authenticator_class)(parent=self, _deprecated_db_session=self.db)
 
     async def init_users(self) -> None:
         host, paths = RealHost(), paths_from_environment()

@@ -1,34 +1,38 @@
-"""Which authenticator a whole configuration chooses, whoever chose it and however it is spelled."""
+"""The authenticator class that a whole configuration chooses, by any name or path of the class."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tljh.settings.derived import OUR_FIRST_USE, OUR_NATIVE
-
-# Ours keep administrators' names from whoever comes first.
-OURS = {
-    "firstuseauthenticator.firstuseauthenticator.FirstUseAuthenticator": OUR_FIRST_USE,
-    "nativeauthenticator.nativeauthenticator.NativeAuthenticator": OUR_NATIVE,
-}
-
-
-def ours_for(chosen: type) -> type:
-    """Our extension of a library's class where there is one, else the class itself."""
-    from traitlets.utils.importstring import import_item
-
-    ours = OURS.get(f"{chosen.__module__}.{chosen.__qualname__}")
-    return import_item(ours) if ours else chosen
+from traitlets import TraitError
 
 
 def chosen_authenticator(c: Any) -> type:
-    """The class of the authenticator that the hub makes of `c`.
+    """Return the authenticator class that the hub loads for the configuration `c`.
 
     Raises TraitError or ImportError for one that cannot be loaded.
     """
     from jupyterhub.app import JupyterHub
 
     trait = JupyterHub.class_traits()["authenticator_class"]
-    named = c.JupyterHub.get("authenticator_class", trait.default())
-    # __new__ alone: an application that is set up is not needed to look a name up.
-    return ours_for(trait._validate(JupyterHub.__new__(JupyterHub), named))
+    reference = c.JupyterHub.get("authenticator_class", trait.default())
+    # The trait resolves short names and paths. It needs an instance, but not its configuration:
+    # __new__ does not run JupyterHub's __init__.
+    chosen: type = trait._validate(JupyterHub.__new__(JupyterHub), reference)
+    return chosen
+
+
+def replace_authenticator(c: Any, library_class: str, adapter: str) -> None:
+    """Choose `adapter` if `c` chooses `library_class`; both are paths of classes."""
+    try:
+        chosen = chosen_authenticator(c)
+    except (TraitError, ImportError):
+        # The check of the configuration reports it.
+        return
+    if f"{chosen.__module__}.{chosen.__qualname__}" == library_class:
+        c.JupyterHub.authenticator_class = adapter
+
+
+def ours_for(chosen: type) -> type:
+    """Return `chosen`: built-in plugins have put the adapters into the configuration already."""
+    return chosen

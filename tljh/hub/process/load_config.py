@@ -1,4 +1,4 @@
-"""Putting an applied configuration into JupyterHub's configuration object."""
+"""Loading of the applied configuration, plugins and drop-ins into JupyterHub's `c`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 import os
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pluggy import PluginManager
 from traitlets import TraitError
 from traitlets.config import Config as TraitletsConfig
 from traitlets.config.loader import LazyConfigValue
@@ -22,10 +24,22 @@ from tljh.base.paths import (
     Paths,
     paths_from_environment,
 )
+from tljh.hub.process import builtin_firstuse, builtin_native
 from tljh.hub.process.authenticator_choice import chosen_authenticator
 from tljh.hub.trait_layers import USER_LISTS, Emptied, Traits, overlay
-from tljh.plugins.manager import call, installed_plugins
+from tljh.plugins.manager import call, load_plugins
 from tljh.settings.login_providers import lets_everybody_in, provider_of
+
+BUILT_IN_PLUGINS = (builtin_firstuse, builtin_native)
+
+
+CONFIG_HOOK = "tljh_custom_jupyterhub_config"
+
+
+@lru_cache(maxsize=1)
+def hub_plugins() -> PluginManager:
+    """Load the built-in plugins of the hub process and all installed ones, once a process."""
+    return load_plugins(BUILT_IN_PLUGINS)
 
 
 def applied_directory(paths: Paths) -> Path:
@@ -56,16 +70,17 @@ def applied_drop_ins(paths: Paths) -> list[DropIn]:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What loading found out: the traits before plugins and drop-ins, and what they emptied."""
+    """The traits before plugins and drop-ins changed them, and what those emptied."""
 
     ours: Traits
     emptied: tuple[Emptied, ...]
 
 
 def apply_to(c: Any, paths: Paths | None = None) -> Loaded:
-    """Fill `c`: our traits, what plugins change, and drop-ins in the order of their names.
+    """Fill `c` with the applied traits, then let plugins and drop-ins change it.
 
-    Raises TljhError that names the file and line, or the plugin, whose code failed.
+    Drop-ins run in the order of their names. Raises TljhError with the file and line of a drop-in,
+    or with the name of a plugin, whose code failed.
     """
     paths = paths or paths_from_environment()
     applied = applied_directory(paths)
@@ -77,15 +92,17 @@ def apply_to(c: Any, paths: Paths | None = None) -> Loaded:
         c.TraefikProxy.traefik_api_password = secret.read_text().strip()
     # After the password: whatever differs from this copy counts as a plugin's or a drop-in's.
     ours = {name: deepcopy(dict(c[name])) for name in c}
-    chosen, allow_all = _authenticator(c), c.Authenticator.get("allow_all")
-    call(installed_plugins(), "tljh_custom_jupyterhub_config", c=c)
+    configured, allow_all = _authenticator(c), c.Authenticator.get("allow_all")
+    call(hub_plugins(), CONFIG_HOOK, c=c)
     for drop_in in applied_drop_ins(paths):
         run_drop_in(drop_in, c)
+    # Again: an installed plugin or a drop-in may choose a class that a built-in plugin replaces.
+    call(hub_plugins(), CONFIG_HOOK, only=BUILT_IN_PLUGINS, c=c)
     emptied = lay_over(c, ours)
-    now = _authenticator(c)
-    if now != chosen and c.Authenticator.get("allow_all") is allow_all:
-        _let_in_by(c, now)
-    _let_tljh_in(c, paths)
+    chosen = _authenticator(c)
+    if chosen != configured and c.Authenticator.get("allow_all") is allow_all:
+        _set_allow_all(c, chosen)
+    _add_service(c, paths)
     return Loaded(ours, tuple(emptied))
 
 
@@ -123,15 +140,18 @@ def _default_of(value: LazyConfigValue) -> Any:
 
 
 def _authenticator(c: Any) -> Any:
-    """The class of the authenticator; what names it where that cannot be loaded."""
+    """Return the authenticator class, or its name in `c` if it cannot be loaded."""
     try:
         return chosen_authenticator(c)
     except (TraitError, ImportError):
         return c.JupyterHub.get("authenticator_class")
 
 
-def _let_in_by(c: Any, authenticator: Any) -> None:
-    """Let in whom the class of a plugin or drop-in lets in: what we said was for another one."""
+def _set_allow_all(c: Any, authenticator: Any) -> None:
+    """Set `allow_all` to the default of the authenticator that a plugin or drop-in chose.
+
+    The value in `c` was meant for the authenticator in config.yaml.
+    """
     bases = getattr(authenticator, "__mro__", ())
     provider = next(filter(None, (provider_of(base.__name__) for base in bases)), None)
     if provider is None:
@@ -141,8 +161,11 @@ def _let_in_by(c: Any, authenticator: Any) -> None:
         c.Authenticator.allow_all = lets_everybody_in(provider, has_list=has_list)
 
 
-def _let_tljh_in(c: Any, paths: Paths) -> None:
-    """Let this machine's own commands look after people; last, so that no drop-in loses it."""
+def _add_service(c: Any, paths: Paths) -> None:
+    """Add the service with which tljh's commands manage users.
+
+    This comes last, because a drop-in may replace the list of services.
+    """
     token = paths.state_dir / TOKEN_FILE
     if not token.is_file():
         return
@@ -153,7 +176,7 @@ def _let_tljh_in(c: Any, paths: Paths) -> None:
 
 
 def resolved(value: Any) -> Any:
-    """A value with every `{file: PATH}` replaced by the content of that file."""
+    """Return `value` with every `{file: PATH}` in it replaced by the content of that file."""
     if isinstance(value, dict):
         if set(value) == {"file"} and isinstance(value["file"], str):
             return Path(value["file"]).read_text().strip()
@@ -164,7 +187,10 @@ def resolved(value: Any) -> Any:
 
 
 def run_drop_in(drop_in: DropIn, c: Any) -> None:
-    """Run one drop-in as JupyterHub runs a configuration file."""
+    """Run a drop-in as JupyterHub runs a configuration file.
+
+    Raises TljhError with the line where it failed.
+    """
 
     def load_subconfig(name: str, path: str | None = None) -> None:
         run_drop_in(_next_to(drop_in, Path(path or drop_in.path.parent) / name), c)
@@ -215,7 +241,7 @@ def _line_in(path: Path, error: Exception) -> int | None:
 
 
 def new_configuration(paths: Paths) -> TraitletsConfig:
-    """The whole configuration in a fresh object."""
+    """Return the whole configuration in a new object."""
     c = TraitletsConfig()
     apply_to(c, paths)
     return c

@@ -26,9 +26,10 @@ from tljh.host import transient_units as transient
 from tljh.host.accounts import Account, account_of_server
 from tljh.host.real import RealHost
 from tljh.host.transient_units import TransientUnit
-from tljh.hub.process.load_config import applied_directory
+from tljh.hub.process.load_config import applied_directory, hub_plugins
 from tljh.hub.process.server_start import Start, retry_after_restart
 from tljh.hub.process.start_queue import Closed, StartQueue, Turn
+from tljh.plugins.manager import call
 from tljh.singleuser import network_isolation as network
 from tljh.singleuser.limits import ServerLimits, concurrent_starts, machine_size, parse_policy
 from tljh.singleuser.sandbox import unit_properties
@@ -357,6 +358,4 @@ def _place_in_queue(ahead: int) -> str:
 
 
 def _call_plugins(account: str) -> None:
-    from tljh.plugins.manager import call, installed_plugins
-
-    call(installed_plugins(), "tljh_new_user_create", username=account)
+    call(hub_plugins(), "tljh_new_user_create", username=account)
