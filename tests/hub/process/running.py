@@ -1,4 +1,4 @@
-"""A real hub process with a given config.yaml, and somebody who uses it over HTTP."""
+"""A real hub process with a given config.yaml, and a user's browser."""
 
 from __future__ import annotations
 
@@ -35,11 +35,16 @@ def free_port() -> int:
 
 @dataclass
 class RunningHub:
-    """A hub under `tljh.hub.process.app`, whose state lies in `directory`."""
+    """A hub under `tljh.hub.process.app` with its state in `directory`.
+
+    `text` and `drop_in` are the configuration that was written last.
+    """
 
     directory: Path
     port: int
     process: subprocess.Popen[bytes] | None = None
+    text: str = ""
+    drop_in: str = ""
 
     @property
     def url(self) -> str:
@@ -54,7 +59,8 @@ class RunningHub:
         return (self.directory / "hub.log").read_text()
 
     def configure(self, text: str, drop_in: str = "") -> None:
-        """Write what a reload with this config.yaml would apply, but for ports and proxy."""
+        """Write what a reload with this config.yaml would apply, except for ports and proxy."""
+        self.text, self.drop_in = text, drop_in
         applied = self.directory / "applied"
         (applied / "jupyterhub_config.d").mkdir(parents=True, exist_ok=True)
         self.paths.state_dir.mkdir(exist_ok=True)
@@ -114,7 +120,7 @@ class RunningHub:
 
 @dataclass
 class Browser:
-    """Somebody at an address, with cookies."""
+    """A user's browser at an address, with cookies."""
 
     hub: RunningHub
     address: str = "192.0.2.1"
@@ -145,15 +151,15 @@ class Browser:
 
     @property
     def name(self) -> str | None:
-        """Whom the hub takes us for."""
+        """The user that is logged in, by the hub's home page."""
         page = self.get("/home", allow_redirects=False)
-        found = re.search(r'user: "([^"]+)"', page.text)
-        return found.group(1) if page.ok and found else None
+        match = re.search(r'user: "([^"]+)"', page.text)
+        return match.group(1) if page.ok and match else None
 
 
 def _xsrf_in(html: str) -> str:
-    found = re.search(r'name="_xsrf" value="([^"]*)"', html)
-    return found.group(1) if found else ""
+    match = re.search(r'name="_xsrf" value="([^"]*)"', html)
+    return match.group(1) if match else ""
 
 
 @contextlib.contextmanager
@@ -169,9 +175,9 @@ def running_hub(directory: Path, text: str, drop_in: str = "") -> Iterator[Runni
             hub.process.wait()
 
 
-def tried(hub: RunningHub) -> list[dict[str, object]]:
-    """What `tljh auth check` finds with the configuration of this hub."""
-    done = subprocess.run(
+def tries(hub: RunningHub) -> list[dict[str, object]]:
+    """Return what `tljh auth check` tries with the configuration of this hub."""
+    result = subprocess.run(
         [sys.executable, "-m", "tljh.hub.login_trial"],
         env={
             **os.environ,
@@ -184,5 +190,5 @@ def tried(hub: RunningHub) -> list[dict[str, object]]:
         text=True,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr
-    return list(json.loads(done.stdout.splitlines()[-1]))
+    assert result.returncode == 0, result.stderr
+    return list(json.loads(result.stdout.splitlines()[-1]))

@@ -1,4 +1,4 @@
-"""The hub process under restarts: a real JupyterHub, with the test in systemd's place."""
+"""The hub process during restarts: a real JupyterHub, with the test in place of systemd."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+
+from tests.hub.process.running import free_port
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[2]
@@ -24,7 +27,7 @@ START_TIMEOUT_S = 60
 
 
 class Systemd:
-    """Keeps the hub's socket and hands it to the next hub, as the file descriptor store does."""
+    """A stand-in for systemd that keeps the hub's socket and passes it to the next hub."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -45,7 +48,7 @@ class Systemd:
         passed: tuple[int, ...] = ()
         command = [sys.executable, "-m", "tljh.hub.process.app"]
         if self.kept is not None:
-            # What systemd does: descriptor 3, its name, and the pid of the very process.
+            # As systemd does: descriptor 3, its name, and the pid of the process itself.
             passed = (self.kept,)
             go = (
                 f"import os,sys;os.dup2({self.kept},3);os.environ['LISTEN_PID']=str(os.getpid());"
@@ -53,18 +56,18 @@ class Systemd:
             )
             command = [sys.executable, "-c", go]
             environment |= {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "hub"}
-        log = (self.directory / "hub.log").open("ab")
-        self.hub = subprocess.Popen(
-            command,
-            env=environment,
-            cwd=self.directory,
-            pass_fds=passed,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+        with (self.directory / "hub.log").open("ab") as log:
+            self.hub = subprocess.Popen(
+                command,
+                env=environment,
+                cwd=self.directory,
+                pass_fds=passed,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
         self.wait_for("READY=1")
 
-    def wait_for(self, wanted: str) -> None:
+    def wait_for(self, message: str) -> None:
         while True:
             try:
                 data, ancillary, _, _ = self.messages.recvmsg(4096, socket.CMSG_SPACE(16))
@@ -73,25 +76,41 @@ class Systemd:
             for _, kind, raw in ancillary:
                 if kind == socket.SCM_RIGHTS:
                     self.kept = array.array("i", raw)[0]
-            if wanted in data.decode().splitlines():
+            if message in data.decode().splitlines():
                 return
 
     def stop(self) -> None:
+        self.begin_stop()
+        self.await_end()
+
+    def begin_stop(self) -> None:
         assert self.hub is not None
         self.hub.send_signal(signal.SIGTERM)
+        self.wait_for("STOPPING=1")
+
+    def await_end(self) -> None:
+        assert self.hub is not None
         assert self.hub.wait(START_TIMEOUT_S) is not None
 
+    def close_store(self) -> None:
+        """Close the socket that is kept, as systemd does when the unit is stopped."""
+        if self.kept is not None:
+            os.close(self.kept)
+            self.kept = None
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    def close(self) -> None:
+        if self.hub is not None and self.hub.poll() is None:
+            self.hub.kill()
+            self.hub.wait()
+        self.close_store()
+        self.messages.close()
 
 
 @pytest.fixture
 def systemd(tmp_path):
     applied = tmp_path / "applied"
     (applied / "jupyterhub_config.d").mkdir(parents=True)
+    (tmp_path / "state").mkdir()
     port = free_port()
     traits = {
         "JupyterHub": {
@@ -106,23 +125,30 @@ def systemd(tmp_path):
         "Authenticator": {"allow_all": True},
     }
     (applied / "hub.json").write_text(json.dumps(traits))
-    # A request that takes its time, to be in flight when the hub is told to stop.
+    # A request that is in flight from the file `begun` until the file `finish`.
     (applied / "jupyterhub_config.d" / "slow.py").write_text(
         "import asyncio\n"
+        "from pathlib import Path\n"
         "from jupyterhub.handlers import BaseHandler\n"
         "class Slow(BaseHandler):\n"
         "    async def get(self):\n"
-        "        await asyncio.sleep(1)\n"
+        "        Path('begun').touch()\n"
+        "        while not Path('finish').exists():\n"
+        "            await asyncio.sleep(0.02)\n"
         "        self.write('slow but done')\n"
         "c.JupyterHub.extra_handlers = [(r'/slow', Slow)]\n"
     )
-    here = Systemd(tmp_path)
-    here.port = port
-    here.start()
-    yield here
-    if here.hub and here.hub.poll() is None:
-        here.hub.kill()
-        here.hub.wait()
+    with contextlib.closing(Systemd(tmp_path)) as systemd:
+        systemd.port = port
+        systemd.start()
+        yield systemd
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
 
 
 def get(port: int, path: str) -> tuple[int, bytes]:
@@ -133,16 +159,16 @@ def get(port: int, path: str) -> tuple[int, bytes]:
         return answer.status, answer.read()
 
 
-# JupyterHub gives the token of its form to pages only.
+# JupyterHub sets the token of its form only for requests of pages.
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 
 def forwarded_for(address: str) -> dict[str, str]:
-    """The headers by which the proxy tells who asks."""
+    """Return the headers with the client's address that the proxy sends."""
     return {"X-Forwarded-For": address, "X-Real-Ip": address}
 
 
-def test_a_restart_loses_no_request_neither_in_flight_nor_new(systemd):
+def test_a_restart_loses_no_request_neither_in_flight_nor_new(systemd, tmp_path):
     outcomes: list[tuple[int, bytes] | Exception] = []
     slow: list[tuple[int, bytes] | Exception] = []
     over = threading.Event()
@@ -166,30 +192,32 @@ def test_a_restart_loses_no_request_neither_in_flight_nor_new(systemd):
     prober.start()
     in_flight = threading.Thread(target=ask, args=("/hub/slow", slow))
     in_flight.start()
-    deadline = time.monotonic() + 10
-    # The slow request is on its way once probes that were sent after it have been answered.
-    while len(outcomes) < 10 and time.monotonic() < deadline:
-        over.wait(0.02)
-    systemd.stop()
-    systemd.start()
-    in_flight.join()
-    over.set()
+    try:
+        eventually((tmp_path / "begun").exists)
+        eventually(lambda: len(outcomes) > 10)
+        systemd.begin_stop()
+        (tmp_path / "finish").touch()
+        systemd.await_end()
+        systemd.start()
+    finally:
+        (tmp_path / "finish").touch()
+        in_flight.join()
+        over.set()
     prober.join()
     assert slow == [(200, b"slow but done")]
     assert len(outcomes) > 20
     assert [outcome for outcome in outcomes if outcome[0] != 200] == []
 
 
-def test_connections_are_refused_once_the_hub_is_stopped_for_good(systemd):
+def test_connections_are_refused_once_the_unit_is_stopped(systemd):
     systemd.stop()
-    os.close(systemd.kept)
+    systemd.close_store()
     with pytest.raises(ConnectionRefusedError):
         get(systemd.port, "/hub/health")
 
 
 def test_answers_carry_the_mark_of_the_installation(systemd, tmp_path):
     systemd.stop()
-    (tmp_path / "state").mkdir()
     (tmp_path / "state" / "instance").write_text("abc123\n")
     systemd.start()
     connection = http.client.HTTPConnection("127.0.0.1", systemd.port, timeout=10)

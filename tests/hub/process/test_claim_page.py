@@ -1,4 +1,4 @@
-"""Claims: valid for a while, for one name, for whoever has the token."""
+"""Claims: valid for a limited time, for one name and one token."""
 
 from __future__ import annotations
 

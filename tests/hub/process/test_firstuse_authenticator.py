@@ -13,7 +13,7 @@ LISTED = "users: {allowed: [alice, anna, albert, astrid, arno], admin: [boss]}\n
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
-    """One hub for all: each test has names of its own."""
+    """Start one hub for all tests: each uses other names than the rest."""
     with running_hub(tmp_path_factory.mktemp("hub"), LISTED) as hub:
         yield hub
 
@@ -21,9 +21,9 @@ def hub(tmp_path_factory):
 def test_the_first_password_of_a_listed_name_is_kept_and_no_other_works(hub):
     assert Browser(hub).login("alice", "correct horse").status_code == 302
     assert Browser(hub).login("alice", "wrong horse!").status_code == 403
-    somebody = Browser(hub)
-    somebody.login("alice", "correct horse")
-    assert somebody.name == "alice"
+    alice = Browser(hub)
+    alice.login("alice", "correct horse")
+    assert alice.name == "alice"
 
 
 def test_a_short_first_password_is_refused_with_the_reason(hub):
@@ -38,7 +38,7 @@ def test_a_password_of_more_than_72_bytes_works(hub):
     assert Browser(hub).login("albert", long).status_code == 302
 
 
-def test_who_is_not_listed_is_out_and_in_once_the_admin_page_added_them(hub):
+def test_a_user_who_is_not_listed_may_log_in_while_added_on_the_admin_page(hub):
     assert Browser(hub).login("carol", "correct horse").status_code == 403
     hub.api("POST", "users/carol")
     assert Browser(hub).login("carol", "correct horse").status_code == 302
@@ -46,10 +46,10 @@ def test_who_is_not_listed_is_out_and_in_once_the_admin_page_added_them(hub):
     assert Browser(hub).login("carol", "correct horse").status_code == 403
 
 
-def test_an_administrator_sets_a_password_by_the_claim_once(hub):
+def test_an_admin_sets_a_password_with_the_claim_once(hub):
     claim = new_claim("boss")
     path = claim_file(hub.paths.state_dir, "boss")
-    path.parent.mkdir()
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(claim.as_bytes())
     boss = Browser(hub)
     assert "claim link" in boss.login("boss", "correct horse").text
@@ -64,7 +64,7 @@ def test_an_administrator_sets_a_password_by_the_claim_once(hub):
     assert boss.post("/claim", page="/login", again="my own secret", **fields).status_code == 403
 
 
-def test_somebody_changes_their_password(hub):
+def test_a_user_changes_the_password(hub):
     astrid = Browser(hub)
     astrid.login("astrid", "correct horse")
     answer = astrid.post("/auth/change-password", password="another horse")
@@ -73,7 +73,7 @@ def test_somebody_changes_their_password(hub):
 
 
 def test_a_password_of_an_older_installation_works_as_it_is(hub):
-    # Older bcrypt cut passwords at 72 bytes without a word.
+    # Older releases of bcrypt cut passwords at 72 bytes without an error.
     store_hash(hub.paths.state_dir / "passwords.dbm", "arno", hash_password("x" * 72))
     assert Browser(hub).login("arno", "x" * 100).status_code == 302
 
@@ -92,22 +92,23 @@ def test_cookies_are_for_https_alone_where_the_site_is_and_never_for_scripts(hub
     assert "Secure" not in cookies[False]
 
 
-def test_lists_that_change_while_the_hub_is_down_hold_from_its_next_start(hub):
+def test_lists_that_change_while_the_hub_is_down_hold_from_its_next_start(hub, restart_with):
     hub.api("POST", "users/dora")
-    hub.restart("users: {banned: [alice], admin: [boss]}")
-    # Added on the admin page, and not banned: still in. Never added: out, though no list is left.
+    restart_with("users: {banned: [alice], admin: [boss]}")
+    # dora was added on the admin page and is not banned. The stranger was never added, and an
+    # empty list does not allow everyone.
     assert Browser(hub).login("dora", "correct horse").status_code == 302
     assert Browser(hub).login("alice", "correct horse").status_code == 403
     assert Browser(hub).login("stranger", "correct horse").status_code == 403
 
 
-def test_allow_all_lets_anyone_choose_a_free_name_but_no_administrators(hub):
-    hub.restart("auth: {allow_all: true}\nusers: {admin: [boss, chief]}\n")
+def test_allow_all_lets_anyone_choose_a_free_name_but_not_an_admins(hub, restart_with):
+    restart_with("auth: {allow_all: true}\nusers: {admin: [boss, chief]}\n")
     assert Browser(hub).login("newcomer", "correct horse").status_code == 302
     assert "claim link" in Browser(hub).login("chief", "correct horse").text
 
 
-def test_who_comes_first_is_no_administrator_where_a_drop_in_chose_the_library_itself(tmp_path):
+def test_an_admins_name_needs_a_claim_if_a_drop_in_chooses_the_librarys_class(tmp_path):
     library = "c.JupyterHub.authenticator_class = 'firstuseauthenticator.FirstUseAuthenticator'\n"
     with running_hub(
         tmp_path, LISTED.replace("users:", "auth: {type: pam}\nusers:"), library

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.hub.process.running import Browser, RunningHub, free_port, running_hub, tried
+from tests.hub.process.running import Browser, RunningHub, free_port, running_hub, tries
 
 SLAPD = shutil.which("slapd", path="/usr/sbin:/usr/bin")
 pytestmark = pytest.mark.skipif(SLAPD is None, reason="slapd is not installed (apt install slapd)")
@@ -94,7 +94,7 @@ def hub(tmp_path_factory, directory_port):
 
 
 @pytest.mark.parametrize("name", ["alice", "bob"])
-def test_who_is_listed_or_in_an_allowed_group_logs_in(hub, name):
+def test_a_user_who_is_listed_or_in_an_allowed_group_logs_in(hub, name):
     browser = Browser(hub)
     assert browser.login(name, PEOPLE[name]).status_code == 302
     assert browser.name == name
@@ -104,7 +104,7 @@ def test_a_wrong_password_is_refused(hub):
     assert Browser(hub).login("bob", "not the builder").status_code == 403
 
 
-def test_who_is_in_the_directory_only_is_refused(hub):
+def test_a_user_who_is_in_the_directory_only_is_refused(hub):
     assert Browser(hub).login("eve", PEOPLE["eve"]).status_code == 403
 
 
@@ -114,20 +114,20 @@ def test_a_name_with_ldap_syntax_is_nobody(hub, name):
 
 
 def test_auth_check_reaches_the_directory(hub):
-    found = tried(hub)
-    assert [one["is_fine"] for one in found] == [True] * len(found)
-    assert "the directory at 127.0.0.1 answers" in [one["what"] for one in found]
+    results = tries(hub)
+    assert [result["is_fine"] for result in results] == [True] * len(results)
+    assert "the directory at 127.0.0.1 answers" in [result["what"] for result in results]
 
 
-def test_auth_check_tells_a_directory_that_is_not_there(tmp_path):
+def test_auth_check_reports_a_directory_that_does_not_answer(tmp_path):
     hub = RunningHub(tmp_path, 1)
     hub.configure(settings(free_port()))
-    (found,) = [one for one in tried(hub) if not one["is_fine"]]
-    assert found["what"] == "the directory at 127.0.0.1 cannot be reached"
-    assert "tls_strategy" in found["fix"]
+    (failure,) = [result for result in tries(hub) if not result["is_fine"]]
+    assert failure["what"] == "the directory at 127.0.0.1 cannot be reached"
+    assert "tls_strategy" in failure["fix"]
 
 
-def test_auth_check_searches_where_people_are_searched_for(tmp_path, directory_port):
+def test_auth_check_searches_below_the_base_of_the_search(tmp_path, directory_port):
     hub = RunningHub(tmp_path, 1)
     text = (
         settings(directory_port)
@@ -137,4 +137,4 @@ def test_auth_check_searches_where_people_are_searched_for(tmp_path, directory_p
     )
     for base, is_fine in (("ou=people,dc=example,dc=org", True), ("ou=nobody,dc=e", False)):
         hub.configure(text.replace("    tls_", f"    user_search_base: '{base}'\n    tls_"))
-        assert tried(hub)[-1]["is_fine"] is is_fine
+        assert tries(hub)[-1]["is_fine"] is is_fine

@@ -113,7 +113,7 @@ def test_the_generated_password_of_traefiks_api_is_not_taken_for_a_plugins(appli
     assert new_configuration(paths).TraefikProxy.traefik_api_password == "s3cret"
 
 
-def test_a_misspelled_name_in_a_drop_in_is_told_with_its_line_and_stops_nothing(applied, paths):
+def test_a_misspelled_name_in_a_drop_in_is_reported_with_its_line_and_stops_nothing(applied, paths):
     drop_in(applied, "own.py", "c.Spawner.debug = True\nc.Spawner.start_timeuot = 90\n")
     wrong, (finding,) = findings_of(paths)
     assert wrong == []
@@ -121,7 +121,7 @@ def test_a_misspelled_name_in_a_drop_in_is_told_with_its_line_and_stops_nothing(
     assert finding.fix == "did you mean Spawner.start_timeout?"
 
 
-def test_a_listed_name_that_the_authenticator_takes_from_nobody_is_a_finding(applied, paths):
+def test_a_listed_name_that_the_authenticator_never_accepts_is_a_finding(applied, paths):
     module = applied / "picky.py"
     module.write_text(
         "from jupyterhub.auth import DummyAuthenticator\n"
@@ -141,7 +141,7 @@ def test_a_listed_name_that_the_authenticator_takes_from_nobody_is_a_finding(app
     assert finding.what == "Picky refuses the login name 'max'"
 
 
-def test_names_of_two_words_are_fine_for_those_who_keep_passwords(applied, paths):
+def test_names_of_two_words_are_fine_for_authenticators_with_passwords(applied, paths):
     drop_in(applied, "names.py", "c.Authenticator.allowed_users = {'two words'}\n")
     for name in (
         "firstuse_authenticator.ClaimedFirstUseAuthenticator",
@@ -181,7 +181,7 @@ OURS = {"JupyterHub": {"authenticator_class": "ours"}, "Authenticator": {"allow_
         ),
     ],
 )
-def test_an_authenticator_of_a_drop_in_lets_in_whom_it_is_for(applied, paths, more, allow_all):
+def test_a_drop_ins_authenticator_has_its_own_default_of_allow_all(applied, paths, more, allow_all):
     (applied / "hub.json").write_text(json.dumps(OURS))
     drop_in(applied, "login.py", more)
     assert new_configuration(paths).Authenticator.get("allow_all") == allow_all
@@ -202,7 +202,7 @@ def test_an_authenticator_of_a_drop_in_lets_in_whom_it_is_for(applied, paths, mo
         ("'dummy'", "DummyAuthenticator"),
     ],
 )
-def test_a_drop_ins_choice_is_ours_where_ours_guards_administrators(applied, paths, chosen, ours):
+def test_a_drop_ins_choice_is_replaced_by_tljhs_adapter(applied, paths, chosen, ours):
     drop_in(applied, "login.py", f"c.JupyterHub.authenticator_class = {chosen}\n")
     assert chosen_authenticator(new_configuration(paths)).__name__ == ours
 

@@ -1,4 +1,4 @@
-"""Bad logins: a few are let through, a classroom is not locked out, guessers are."""
+"""The throttle of bad logins: it stops attackers and does not lock out a classroom."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SCHOOL, ELSEWHERE = "203.0.113.7", "198.51.100.9"
 
 class Clock:
     def __init__(self) -> None:
-        self.now_s = 1000.0
+        self.time_s = 1000.0
 
     def __call__(self) -> float:
-        return self.now_s
+        return self.time_s
 
 
 @pytest.fixture
@@ -39,20 +39,20 @@ def fail(throttle, name, address, times=1):
 
 def test_a_name_waits_after_a_few_bad_logins_until_the_first_is_forgotten(throttle, clock):
     fail(throttle, "a", SCHOOL)
-    clock.now_s += 100
+    clock.time_s += 100
     fail(throttle, "a", SCHOOL, 2)
     assert throttle.wait_s("a", SCHOOL) == 500
-    clock.now_s += 500
+    clock.time_s += 500
     assert throttle.wait_s("a", SCHOOL) == 0
 
 
-def test_one_pupils_mistakes_hold_up_nobody_else_in_the_room(throttle):
+def test_one_pupils_mistakes_hold_up_no_other_user_in_the_room(throttle):
     fail(throttle, "a", SCHOOL, 3)
     assert throttle.wait_s("b", SCHOOL) == 0
     assert throttle.wait_s("a", ELSEWHERE) == 0
 
 
-def test_a_class_that_mistypes_once_each_and_then_gets_it_right_is_never_held(throttle):
+def test_a_class_whose_pupils_each_mistype_once_never_waits(throttle):
     for pupil in range(200):
         assert throttle.wait_s(f"pupil{pupil}", SCHOOL) == 0
         throttle.failed(f"pupil{pupil}", SCHOOL)
@@ -60,7 +60,7 @@ def test_a_class_that_mistypes_once_each_and_then_gets_it_right_is_never_held(th
         throttle.succeeded(f"pupil{pupil}", SCHOOL)
 
 
-def test_an_address_that_tries_many_names_waits_but_not_those_at_home_there(throttle):
+def test_an_address_that_tries_many_names_waits_but_not_its_regular_users(throttle):
     throttle.succeeded("regular", SCHOOL)
     for name in range(5):
         fail(throttle, f"name{name}", SCHOOL)
@@ -69,7 +69,7 @@ def test_an_address_that_tries_many_names_waits_but_not_those_at_home_there(thro
     assert throttle.wait_s("another", ELSEWHERE) == 0
 
 
-def test_guessing_one_name_from_many_addresses_ends_but_not_for_its_owner(throttle):
+def test_guessing_one_name_from_many_addresses_ends_but_not_for_its_user(throttle):
     throttle.succeeded("victim", SCHOOL)
     for number in range(10):
         fail(throttle, "victim", f"198.51.100.{number}")
@@ -92,7 +92,7 @@ def test_spellings_of_one_name_count_together(same):
     assert throttle_key(same[0]) == throttle_key(same[1])
 
 
-def test_an_address_is_what_the_proxy_saw_and_nothing_that_a_client_made_up():
+def test_an_address_is_the_one_that_the_proxy_saw_not_one_that_a_client_sent():
     load_balancer = [ipaddress.ip_network("10.0.0.0/8")]
     assert client_address({"X-Forwarded-For": "1.1.1.1, 203.0.113.7"}) == SCHOOL
     assert client_address({"X-Forwarded-For": "1.1.1.1, 203.0.113.7, 10.1.2.3"}) == "10.1.2.3"
@@ -111,6 +111,7 @@ def test_an_ipv6_subscriber_is_one_address():
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
+    """Start one hub for all tests: each uses other names than the rest."""
     text = (
         "users: {allowed: [alice, bob, carol]}\n"
         "auth: {type: shared-password, SharedPasswordAuthenticator: {user_password: tea-time}}\n"
@@ -119,7 +120,7 @@ def hub(tmp_path_factory):
         yield hub
 
 
-def test_the_hub_answers_429_on_its_form_and_lets_the_others_in(hub):
+def test_the_hub_answers_429_on_its_form_and_other_users_log_in(hub):
     answers = [Browser(hub).login("alice", "guess").status_code for _ in range(6)]
     assert answers == [403] * 5 + [429]
     last = Browser(hub).login("alice", "tea-time")
@@ -146,5 +147,5 @@ def test_guesses_sent_all_at_once_are_counted_one_by_one(hub):
 
 
 @pytest.mark.parametrize("fields", [{}, {"username": "alice"}, {"password": "x"}])
-def test_a_form_that_lacks_something_is_the_senders_mistake(hub, fields):
+def test_a_form_without_a_name_or_password_is_a_bad_request(hub, fields):
     assert Browser(hub).post("/login", **fields).status_code == 400

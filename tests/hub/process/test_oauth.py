@@ -1,4 +1,4 @@
-"""OAuth and OpenID Connect: a login at a real provider, and what the named ones send people to."""
+"""OAuth and OpenID Connect: a login at a real provider, and the addresses of the named ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 import requests
 
-from tests.hub.process.running import Browser, RunningHub, running_hub, tried
+from tests.hub.process.running import Browser, RunningHub, running_hub, tries
 
 oidc = pytest.importorskip("oidc_provider_mock")
 
@@ -16,22 +16,22 @@ PEOPLE = ("alice@example.org", "boss@example.org", "stranger@example.org")
 
 @pytest.fixture(scope="module")
 def provider():
-    people = [oidc.User(sub=name, claims={"email": name}) for name in PEOPLE]
-    with oidc.run_server_in_thread(user_claims=people) as server:
+    users = [oidc.User(sub=name, claims={"email": name}) for name in PEOPLE]
+    with oidc.run_server_in_thread(user_claims=users) as server:
         yield f"http://localhost:{server.server_port}"
 
 
 def settings(provider: str) -> str:
-    found = requests.get(f"{provider}/.well-known/openid-configuration", timeout=10).json()
+    endpoints = requests.get(f"{provider}/.well-known/openid-configuration", timeout=10).json()
     return (
         "auth:\n"
         "  type: generic-oauth\n"
         "  GenericOAuthenticator:\n"
         "    client_id: hub\n"
         "    client_secret: '00123'\n"
-        f"    authorize_url: {found['authorization_endpoint']}\n"
-        f"    token_url: {found['token_endpoint']}\n"
-        f"    userdata_url: {found['userinfo_endpoint']}\n"
+        f"    authorize_url: {endpoints['authorization_endpoint']}\n"
+        f"    token_url: {endpoints['token_endpoint']}\n"
+        f"    userdata_url: {endpoints['userinfo_endpoint']}\n"
         "    username_claim: email\n"
         "    scope: [openid, email]\n"
         "users: {allowed: [alice@example.org], admin: [boss@example.org]}\n"
@@ -45,7 +45,7 @@ def hub(tmp_path_factory, provider):
 
 
 def sign_in(hub, name: str) -> tuple[Browser, requests.Response]:
-    """Go to the provider, be `name` there, and come back."""
+    """Log in at the provider as `name` and follow the redirect to the hub."""
     browser = Browser(hub)
     away = browser.get("/oauth_login", allow_redirects=False)
     assert away.status_code == 302
@@ -55,13 +55,13 @@ def sign_in(hub, name: str) -> tuple[Browser, requests.Response]:
 
 
 @pytest.mark.parametrize("name", PEOPLE[:2])
-def test_who_is_listed_or_an_administrator_logs_in(hub, name):
+def test_a_listed_user_or_an_admin_logs_in(hub, name):
     browser, answer = sign_in(hub, name)
     assert answer.status_code == 302, answer.text
     assert browser.name == name
 
 
-def test_who_is_known_to_the_provider_only_is_refused(hub):
+def test_a_user_who_is_known_to_the_provider_only_is_refused(hub):
     browser, answer = sign_in(hub, "stranger@example.org")
     assert answer.status_code == 403
     assert browser.name is None
@@ -71,36 +71,37 @@ def test_the_login_page_leads_to_the_provider(hub):
     assert "/hub/oauth_login" in Browser(hub).get("/login").text
 
 
-def test_an_answer_that_nobody_asked_for_is_refused(hub):
+def test_a_callback_without_a_login_is_refused(hub):
     assert Browser(hub).get("/oauth_callback?code=x&state=y").status_code == 400
 
 
 BACK = "    oauth_callback_url: https://hub.example.org/hub/oauth_callback\n"
 
 
-def test_auth_check_reaches_the_provider_and_says_where_people_come_back_to(tmp_path, provider):
+def test_auth_check_reaches_the_provider_and_prints_the_callback_url(tmp_path, provider):
     hub = RunningHub(tmp_path, 1)
     hub.configure(settings(provider).replace("    client_id", BACK + "    client_id"))
-    found = tried(hub)
-    assert all(one["is_fine"] for one in found), found
-    told = [one["what"] for one in found]
-    assert "the settings are complete" in told
+    results = tries(hub)
+    assert all(result["is_fine"] for result in results), results
+    texts = [result["what"] for result in results]
+    assert "the settings are complete" in texts
     for name in ("authorize_url", "token_url", "userdata_url"):
-        assert any(what.startswith(f"{name} at localhost") for what in told)
-    assert "users return to https://hub.example.org/hub/oauth_callback" in told
+        assert any(text.startswith(f"{name} at localhost") for text in texts)
+    assert "users return to https://hub.example.org/hub/oauth_callback" in texts
 
 
-def test_auth_check_tells_an_address_that_nobody_answers_at(tmp_path, provider):
+def test_auth_check_reports_an_address_that_does_not_answer(tmp_path, provider):
     hub = RunningHub(tmp_path, 1)
     text = settings(provider).replace("    client_id", BACK + "    client_id")
     hub.configure(text.replace("userdata_url: http://", "userdata_url: http://127.0.0.1:9/"))
-    assert any(one["what"].startswith("userdata_url") and not one["is_fine"] for one in tried(hub))
+    failures = [result["what"] for result in tries(hub) if not result["is_fine"]]
+    assert any(text.startswith("userdata_url") for text in failures)
 
 
-def test_auth_check_tells_what_is_missing(tmp_path, provider):
+def test_auth_check_reports_a_missing_setting(tmp_path, provider):
     hub = RunningHub(tmp_path, 1)
     hub.configure(settings(provider).replace("    client_secret: '00123'\n", ""))
-    assert any("client_secret is missing" in one["what"] for one in tried(hub))
+    assert any("client_secret is missing" in result["what"] for result in tries(hub))
 
 
 @pytest.mark.parametrize(
@@ -127,9 +128,7 @@ def test_auth_check_tells_what_is_missing(tmp_path, provider):
         ),
     ],
 )
-def test_the_named_providers_are_asked_to_send_people_back_to_the_hubs_domain(
-    tmp_path, name, cls, more, where
-):
+def test_the_named_providers_get_the_callback_at_the_hubs_domain(tmp_path, name, cls, more, where):
     text = (
         f"auth:\n  type: {name}\n  {cls}:\n"
         f"    client_id: our-id\n    client_secret: our-secret\n    {more}\n"

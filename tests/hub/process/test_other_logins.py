@@ -1,4 +1,4 @@
-"""Ways to log in that need no server of their own, and LTI 1.3 with the test as the platform."""
+"""Authenticators that need no other server, and LTI 1.3 with the test as the platform."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.hub.process.running import Browser, free_port, running_hub
 
 
-def test_tmp_gives_everybody_a_new_name(tmp_path):
+def test_tmp_gives_every_visitor_a_new_name(tmp_path):
     with running_hub(tmp_path, "auth: {type: tmp}\n") as hub:
         names = set()
         for _ in range(2):
@@ -26,7 +26,7 @@ def test_tmp_gives_everybody_a_new_name(tmp_path):
     assert len(names) == 2
 
 
-def test_dummy_admits_anyone_until_people_are_listed(tmp_path):
+def test_dummy_admits_anyone_until_users_are_listed(tmp_path):
     with running_hub(tmp_path, "auth: {type: dummy}\nusers: {admin: [boss]}\n") as hub:
         assert Browser(hub).login("anyone", "anything").status_code == 302
         hub.restart("auth: {type: dummy}\nusers: {allowed: [alice], admin: [boss]}\n")
@@ -41,7 +41,7 @@ def test_null_has_no_login_but_an_api(tmp_path):
 
 
 class Platform:
-    """A learning platform: it has keys, and says who launches."""
+    """A learning platform with a key, which signs who launches."""
 
     def __init__(self) -> None:
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -52,14 +52,14 @@ class Platform:
 
     def id_token(self, nonce: str, target: str, key=None) -> str:
         claims = "https://purl.imsglobal.org/spec/lti/claim/"
-        now = int(time.time())
+        issued_s = int(time.time())
         return jwt.encode(
             {
                 "iss": self.url,
                 "aud": "the-hub",
                 "sub": "17",
-                "iat": now,
-                "exp": now + 60,
+                "iat": issued_s,
+                "exp": issued_s + 60,
                 "nonce": nonce,
                 "email": "pupil@example.org",
                 claims + "message_type": "LtiResourceLinkRequest",

@@ -1,4 +1,4 @@
-"""Whose word on where a request came from is believed."""
+"""The client address of a request, believed only if the proxy or root sent it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def test_the_account_at_the_other_end_is_the_sender():
     assert uid_of_sender(parse_sockets(TABLE), ("127.0.0.1", 0xC001), HUB) == 1001
 
 
-def test_a_socket_that_its_process_has_closed_is_not_taken_for_roots():
+def test_a_socket_that_its_process_has_closed_does_not_count_as_roots():
     assert uid_of_sender(parse_sockets(TABLE), ("127.0.0.1", 0xC002), HUB) is None
     assert uid_of_sender(parse_sockets(TABLE), ("127.0.0.1", 0xC003), HUB) is None
 
 
 class Request:
-    """As much of Tornado's as is looked at."""
+    """The parts of Tornado's request that are used."""
 
     def __init__(self, connected: socket.socket) -> None:
         self.headers = {"X-Forwarded-For": "203.0.113.7"}
@@ -36,7 +36,7 @@ class Request:
         self.socket = connected
 
 
-def test_a_claim_counts_if_it_is_the_proxys_and_no_other_accounts(monkeypatch):
+def test_an_address_is_believed_from_the_proxy_and_from_no_other_account(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         with socket.create_connection(listening.getsockname()):
             request = Request(listening.accept()[0])

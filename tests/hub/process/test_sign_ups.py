@@ -1,4 +1,4 @@
-"""Who comes by a name of their own, and what whoever looks after people is told of it."""
+"""Sign-ups that count as an admin's password, and the notes about them for admins."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ NATIVE = load(b"auth: {type: Native}\nusers: {admin: [boss]}")
 def paths(tmp_path):
     paths = Paths(tmp_path)
     paths.state_dir.mkdir()
-    with closing(sqlite3.connect(paths.state_dir / "jupyterhub.sqlite")) as made:
-        made.execute("CREATE TABLE users_info (username TEXT, is_authorized BOOLEAN)")
+    with closing(sqlite3.connect(paths.state_dir / "jupyterhub.sqlite")) as database:
+        database.execute("CREATE TABLE users_info (username TEXT, is_authorized BOOLEAN)")
         rows = [("boss", 1), ("lena", 0), ("carla", 0), ("old", None)]
-        made.executemany("INSERT INTO users_info VALUES (?, ?)", rows)
-        made.commit()
+        database.executemany("INSERT INTO users_info VALUES (?, ?)", rows)
+        database.commit()
     (paths.state_dir / LEDGER).write_bytes(DeclaredAccess(allowed=frozenset({"lena"})).as_bytes())
     return paths
 
@@ -33,7 +33,7 @@ def test_a_sign_up_counts_once_it_was_authorized_or_listed(paths):
     assert logins_with_password(NATIVE, paths) == {"boss", "lena"}
 
 
-def test_whoever_adds_somebody_who_waits_is_told_what_counts(paths):
+def test_adding_a_user_with_a_waiting_sign_up_prints_what_counts(paths):
     (note,) = notes_on_sign_ups(NATIVE, paths, ["Carla", "lena", "new"], is_admin=True)
     assert "carla signed up before an admin authorized the name" in note
     assert "only the claim link" in note
@@ -41,7 +41,7 @@ def test_whoever_adds_somebody_who_waits_is_told_what_counts(paths):
     assert "tljh user reset-password carla" in note
 
 
-def test_whoever_removes_somebody_is_told_if_they_may_just_come_back():
+def test_removing_a_user_who_could_come_back_prints_a_note():
     def notes(text: str) -> str:
         return " ".join(notes_on_removing(load((text + "\nusers: {admin: [boss]}").encode())))
 

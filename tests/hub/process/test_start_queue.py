@@ -19,7 +19,7 @@ def run(test):
 
 
 class Starter:
-    """Takes a turn and holds it until told otherwise."""
+    """A start that holds its turn until `done` is set."""
 
     def __init__(self, queue: StartQueue, log: list[str], name: str) -> None:
         self.turn = Turn()
@@ -39,21 +39,21 @@ def test_so_many_start_at_a_time_and_the_rest_in_the_order_in_which_they_came():
         starters = [Starter(queue, log, name) for name in "abcde"]
         await settle()
         assert log == ["a", "b"]
-        assert [queue.ahead_of(one.turn) for one in starters] == [None, None, 0, 1, 2]
+        assert [queue.ahead_of(starter.turn) for starter in starters] == [None, None, 0, 1, 2]
         starters[1].done.set()
         await settle()
         assert log == ["a", "b", "c"]
         assert queue.ahead_of(starters[4].turn) == 1
-        for one in starters:
-            one.done.set()
-        await asyncio.gather(*(one.task for one in starters))
+        for starter in starters:
+            starter.done.set()
+        await asyncio.gather(*(starter.task for starter in starters))
         assert log == list("abcde")
         assert (queue.busy, queue.waiting) == (0, 0)
 
     run(test)
 
 
-def test_who_is_taken_out_of_the_queue_lets_the_others_move_up():
+def test_a_cancelled_start_lets_the_others_move_up():
     async def test():
         queue, log = StartQueue(1), []
         starters = [Starter(queue, log, name) for name in "abc"]
@@ -68,13 +68,13 @@ def test_who_is_taken_out_of_the_queue_lets_the_others_move_up():
     run(test)
 
 
-def test_a_turn_that_came_in_the_moment_of_a_stop_is_handed_on():
+def test_a_turn_that_came_at_the_moment_of_a_cancel_is_passed_on():
     async def test():
         queue, log = StartQueue(1), []
         starters = [Starter(queue, log, name) for name in "abc"]
         await settle()
         starters[0].done.set()
-        # The turn is given, and the one who waits for it is stopped before noticing.
+        # The turn is given, and the start that waits for it is cancelled before it runs.
         starters[0].task.add_done_callback(lambda _: starters[1].task.cancel())
         await settle()
         assert log[-1] == "c"
@@ -97,7 +97,7 @@ def test_a_start_that_fails_makes_room():
     run(test)
 
 
-def test_a_closed_queue_sends_away_who_waits_and_who_comes_and_lets_the_others_finish():
+def test_a_closed_queue_refuses_waiting_and_new_starts_and_lets_running_ones_finish():
     async def test():
         queue, log = StartQueue(1), []
         starters = [Starter(queue, log, name) for name in "abc"]
@@ -105,9 +105,9 @@ def test_a_closed_queue_sends_away_who_waits_and_who_comes_and_lets_the_others_f
         queue.close()
         starters.append(Starter(queue, log, "d"))
         await settle()
-        for one in starters[1:]:
+        for starter in starters[1:]:
             with pytest.raises(Closed):
-                await one.task
+                await starter.task
         starters[0].done.set()
         await starters[0].task
         assert (log, queue.busy) == (["a"], 0)
@@ -115,7 +115,7 @@ def test_a_closed_queue_sends_away_who_waits_and_who_comes_and_lets_the_others_f
     run(test)
 
 
-def test_the_loop_does_everything_else_between_two_that_come_through_the_gate():
+def test_the_loop_runs_other_tasks_between_two_starts_at_the_gate():
     async def test():
         gate, log = Gate(), []
 

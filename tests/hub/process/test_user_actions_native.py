@@ -1,4 +1,4 @@
-"""Passwords that native keeps in the hub's database, changed and forgotten by tljh."""
+"""Passwords that native keeps in the hub's database, changed and deleted by tljh."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from tljh.host.real import RealReader
 from tljh.hub.api_client import HubApi
 
 OLD, NEW = "an old passphrase", "a new passphrase"
-OURS = "tljh-own-token-0123456789abcdef"
+TOKEN = "tljh-own-token-0123456789abcdef"
+TEXT = "auth: {type: native}\nusers: {allowed: [lena, nora, nele]}\n"
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
     directory = tmp_path_factory.mktemp("native")
     (directory / "state").mkdir()
-    (directory / "state" / TOKEN_FILE).write_text(OURS)
-    with running_hub(directory, "auth: {type: native}\nusers: {allowed: [lena, nora]}\n") as hub:
+    (directory / "state" / TOKEN_FILE).write_text(TOKEN)
+    with running_hub(directory, TEXT) as hub:
         yield hub
 
 
 @pytest.fixture
 def api(hub):
-    return HubApi(RealReader(), f"{hub.url}/api", OURS)
+    return HubApi(RealReader(), f"{hub.url}/api", TOKEN)
 
 
 def sign_up(hub, name: str, password: str) -> None:
@@ -45,12 +46,12 @@ def test_a_password_that_is_reset_replaces_the_old_one(hub, api):
     assert can_log_in(hub, "lena", NEW)
 
 
-def test_who_never_signed_up_has_no_password_to_reset(api):
+def test_a_user_who_never_signed_up_has_no_password_to_reset(api):
     with pytest.raises(TljhError, match="did not change the password"):
         api.set_password("nobody", NEW)
 
 
-def test_who_is_forgotten_may_sign_up_anew(hub, api):
+def test_a_forgotten_user_may_sign_up_again(hub, api):
     sign_up(hub, "nora", OLD)
     api.act("forget", "nora")
     assert not can_log_in(hub, "nora", OLD)
@@ -58,19 +59,19 @@ def test_who_is_forgotten_may_sign_up_anew(hub, api):
     assert can_log_in(hub, "nora", NEW)
 
 
-def test_who_is_shut_out_is_not_authorized_any_more(hub, api):
-    hub.restart("auth: {type: native, NativeAuthenticator: {open_signup: true}}\n")
+def test_a_user_who_is_shut_out_is_not_authorized_any_more(hub, api, restart_with):
+    restart_with("auth: {type: native, NativeAuthenticator: {open_signup: true}}\n")
     sign_up(hub, "olga", OLD)
     assert can_log_in(hub, "olga", OLD)
-    hub.restart("auth: {type: native}\nusers: {allowed: [lena, nora]}\n")
+    restart_with(TEXT)
     assert can_log_in(hub, "olga", OLD)
     api.act("shut-out", "olga")
     assert not can_log_in(hub, "olga", OLD)
 
 
-def test_who_is_shut_out_keeps_the_password_for_a_way_back(hub, api):
-    sign_up(hub, "lena", OLD)
-    api.act("shut-out", "lena")
-    assert not can_log_in(hub, "lena", NEW)
-    hub.restart("auth: {type: native}\nusers: {allowed: [lena]}\n")
-    assert can_log_in(hub, "lena", NEW)
+def test_a_user_who_is_shut_out_has_the_password_when_listed_again(hub, api, restart_with):
+    sign_up(hub, "nele", OLD)
+    api.act("shut-out", "nele")
+    assert not can_log_in(hub, "nele", OLD)
+    restart_with("auth: {type: native}\nusers: {allowed: [nele]}\n")
+    assert can_log_in(hub, "nele", OLD)

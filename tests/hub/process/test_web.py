@@ -1,4 +1,4 @@
-"""What the hub's answers carry: cookies, tokens against forgery, the authority's certificate."""
+"""Cookies, tokens against forgery and the CA certificate in the hub's answers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from tests.hub.process.running import Browser, running_hub
 from tljh.certificates.local_authority import read_authority
+from tljh.host.fake import FakeHost
 from tljh.hub.process.authority_page import read_certificate
 from tljh.settings.sections.https import HttpsSettings
 
@@ -22,7 +23,7 @@ def cookies_of(answer) -> list[str]:
     return answer.raw.headers.getlist("Set-Cookie")
 
 
-def test_over_https_no_cookie_is_ever_sent_in_the_clear(hub):
+def test_over_https_every_cookie_is_secure(hub):
     browser = Browser(hub, is_https=True)
     page = cookies_of(browser.get("/login"))
     session = cookies_of(browser.login("ada", "x"))
@@ -36,7 +37,7 @@ def test_over_plain_http_cookies_still_work(hub):
     assert browser.name == "ada"
 
 
-def test_scripts_read_no_cookie_but_the_one_made_for_them(hub):
+def test_scripts_can_read_only_the_cookie_meant_for_them(hub):
     set_at_login = cookies_of(Browser(hub).login("ada", "x"))
     readable = [cookie for cookie in set_at_login if "httponly" not in cookie.lower()]
     assert [cookie.partition("=")[0] for cookie in readable] in ([], ["_xsrf"])
@@ -53,7 +54,7 @@ def test_a_form_that_another_site_sends_is_refused(hub, token):
     assert browser.name is None
 
 
-def test_an_action_of_somebody_logged_in_needs_their_token(hub):
+def test_an_action_of_a_logged_in_user_needs_the_token(hub):
     browser = Browser(hub)
     browser.login("ada", "x")
     sent = browser.session.post(f"{hub.url}/api/users/ada/server")
@@ -61,16 +62,29 @@ def test_an_action_of_somebody_logged_in_needs_their_token(hub):
     assert "_xsrf" in sent.text
 
 
-def test_authoritys_certificate_is_given_away_where_there_is_one(hub):
-    from tljh.host.fake import FakeHost
-
-    assert Browser(hub).get("/ca.crt").status_code == 404
-    https = HttpsSettings(enabled=True, mode="internal")
-    authority = read_authority(FakeHost(), hub.paths.state_dir, https)
+@pytest.fixture
+def write_authority(hub):
+    """Write the files of a certificate authority, and delete them after the test."""
+    authority = read_authority(
+        FakeHost(), hub.paths.state_dir, HttpsSettings(enabled=True, mode="internal")
+    )
     assert authority is not None
-    for path, data in authority.files(hub.paths.state_dir).items():
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(data)
+    files = authority.files(hub.paths.state_dir)
+
+    def write():
+        for path, data in files.items():
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
+        return authority
+
+    yield write
+    for path in files:
+        path.unlink(missing_ok=True)
+
+
+def test_the_ca_certificate_can_be_downloaded_once_there_is_one(hub, write_authority):
+    assert Browser(hub).get("/ca.crt").status_code == 404
+    authority = write_authority()
     answer = Browser(hub).get("/ca.crt")
     assert answer.content == authority.certificate == read_certificate(hub.paths.state_dir)
     assert answer.headers["Content-Type"] == "application/x-x509-ca-cert"
