@@ -91,7 +91,7 @@ def writing_calls(tree: ast.AST) -> set[str]:
             or (receiver == "os" and name in WRITING_FUNCTIONS_OF_OS)
             or (receiver and receiver != "os" and name in WRITING_METHODS)
             or (receiver.endswith(("path", "Path", "file", "directory")) and is_path_replace)
-            or (text == "os.open" and "os.devnull" not in ast.unparse(call))
+            or (text == "os.open" and not re.search(r"devnull|O_PATH|O_RDONLY", ast.unparse(call)))
         ):
             writing.add(text)
     return writing

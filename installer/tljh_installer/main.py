@@ -203,11 +203,14 @@ class Run:
         with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as scratch:
             versions = Path(scratch) / "versions"
             # A plan leaves nothing behind, so a missing cache is not created either.
-            environ = dict(self.environ)
+            temporary = Path(scratch) / "tmp"
+            temporary.mkdir(mode=0o700)
+            # uv and setuptools leave lock files in the directory for temporary files.
+            environ = {**self.environ, "TMPDIR": str(temporary)}
             builder = self._builder(steps, facts, versions)
             if not builder.cache.is_dir():
                 environ["UV_CACHE_DIR"] = str(Path(scratch) / "cache")
-                builder = replace(builder, environ=environ)
+            builder = replace(builder, environ=environ)
             hub = builder.build(self.options.plugins)
             return self._hand_over(steps, hub)
 

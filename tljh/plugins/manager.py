@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
-from collections.abc import Container, Iterable
+import tempfile
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -110,13 +113,32 @@ def contributions(manager: pluggy.PluginManager | None = None) -> Contributions:
     def collect(hook: str) -> tuple[str, ...]:
         return _unique(item for items in call(manager, hook) for item in items)
 
-    return Contributions(
-        collect("tljh_extra_user_conda_packages"),
-        collect("tljh_extra_user_conda_channels"),
-        collect("tljh_extra_user_pip_packages"),
-        collect("tljh_extra_hub_pip_packages"),
-        collect("tljh_extra_apt_packages"),
-    )
+    with _empty_working_directory():
+        return Contributions(
+            collect("tljh_extra_user_conda_packages"),
+            collect("tljh_extra_user_conda_channels"),
+            collect("tljh_extra_user_pip_packages"),
+            collect("tljh_extra_hub_pip_packages"),
+            collect("tljh_extra_apt_packages"),
+        )
+
+
+@contextlib.contextmanager
+def _empty_working_directory() -> Iterator[None]:
+    """Work in an empty directory that is removed: some hooks write files where they are called.
+
+    A plan calls hooks too, in whatever directory the admin is in, and must leave nothing there.
+    """
+    previous = os.open(".", os.O_PATH | os.O_DIRECTORY)
+    try:
+        with tempfile.TemporaryDirectory(prefix="tljh-plugins-") as directory:
+            os.chdir(directory)
+            try:
+                yield
+            finally:
+                os.fchdir(previous)
+    finally:
+        os.close(previous)
 
 
 def contributions_of(host: HostReader, environment: Path) -> Contributions:
