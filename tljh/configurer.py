@@ -26,12 +26,12 @@ def load_config(config_file: str | None = None) -> dict[str, Any]:
 
 def _api_secret() -> str:
     """The password that was made up for Traefik's API; empty where one may not read it."""
-    from tljh.base.paths import API_SECRET, paths_from_environment
+    from tljh.base.paths import paths_from_environment
     from tljh.host.real import RealReader
     from tljh.host.secret_files import read_token
 
     try:
-        return read_token(RealReader(), paths_from_environment().state_dir / API_SECRET) or ""
+        return read_token(RealReader(), paths_from_environment().api_secret) or ""
     except PermissionError:
         return ""
 

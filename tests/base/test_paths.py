@@ -32,5 +32,5 @@ def test_variable_wins_over_the_environment_that_runs() -> None:
 
 def test_all_is_below_the_prefix_except_traefik_and_units() -> None:
     paths = Paths(Path("/p"))
-    assert paths.applied_dir == Path("/p/state/applied")
+    assert paths.applied.directory == Path("/p/state/applied")
     assert paths.traefik_dir == Path("/var/lib/tljh-traefik")

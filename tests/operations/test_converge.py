@@ -178,7 +178,7 @@ def test_a_change_of_limits_restarts_nothing():
     since = len(host.effects)
     reload(host, b"users: {admin: [ada]}\nlimits: {memory: 2G}\n")
     assert units_acted_on(host, since) == []
-    applied = json.loads(host.read(PATHS.applied_dir / "limits.json"))
+    applied = json.loads(host.read(PATHS.applied.limits))
     assert applied["limits"] == {"memory": "2G"}
 
 
@@ -243,11 +243,11 @@ def test_a_configuration_that_the_hub_cannot_load_is_refused_before_anything_cha
 def test_a_hub_that_does_not_answer_is_rolled_back_and_the_old_one_serves():
     host = machine()
     install(host)
-    applied = host.read(PATHS.applied_dir / "hub.json")
+    applied = host.read(PATHS.applied.hub_file)
     sound = host.responses["http://127.0.0.1:15001/hub/health"]
 
     def sick_with_new() -> Response:
-        is_old = host.read(PATHS.applied_dir / "hub.json") == applied
+        is_old = host.read(PATHS.applied.hub_file) == applied
         return sound() if is_old else Response(0, "ConnectionError: refused")
 
     host.responses["http://127.0.0.1:15001/hub/health"] = sick_with_new
@@ -255,7 +255,7 @@ def test_a_hub_that_does_not_answer_is_rolled_back_and_the_old_one_serves():
     with pytest.raises(TljhError, match="does not answer") as caught:
         reload(host, data, health_deadline_s=3)
     assert "last lines of jupyterhub" in str(caught.value)
-    assert host.read(PATHS.applied_dir / "hub.json") == applied
+    assert host.read(PATHS.applied.hub_file) == applied
     assert host.unit("jupyterhub.service").is_active
     # The admin's edit stays, so that it can be corrected.
     assert host.read(PATHS.config_file) == data
@@ -271,7 +271,7 @@ def test_a_rollback_restores_the_drop_ins_of_its_state():
     request = Request("rollback 1", files=entry.files)
     converge(host, PATHS, request, SilentProgress())
     assert host.read(drop_in) is None
-    assert host.read(PATHS.applied_dir / "jupyterhub_config.d" / "mine.py") is None
+    assert host.read(PATHS.applied.drop_ins / "mine.py") is None
     entry = Journal(PATHS.journal_dir).entry(host, 2)
     request = Request("rollback 2", files=entry.files)
     converge(host, PATHS, request, SilentProgress())

@@ -30,7 +30,7 @@ from tljh.operations.user_changes import read_users
 from tljh.operations.user_import import import_entries, read_entries
 from tljh.operations.user_removals import disable_users, enable_users, remove_users
 from tljh.settings.load import load
-from tljh.users.declared_access import LEDGER, declared_in, read_declared
+from tljh.users.declared_access import declared_in, read_declared
 
 API = "http://127.0.0.1:15001/hub/api"
 USERS = f"{API}/users?offset=0&limit=200"
@@ -190,7 +190,7 @@ class Snapshot:
 def is_whole(host: FakeHost, command: str) -> bool:
     """Return whether the change is complete; fail if it is neither that nor rolled back."""
     declared = declared_in(load(config(host)))
-    applied = read_declared(host.read(PATHS.state_dir / LEDGER))
+    applied = read_declared(host.read(PATHS.ledger))
     assert applied is not None
     assert (declared.allowed, declared.banned, declared.groups) == (
         applied.allowed,

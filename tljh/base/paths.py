@@ -7,18 +7,63 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 DEFAULT_PREFIX = Path("/opt/tljh")
 
 
 @dataclass(frozen=True)
+class AppliedFiles:
+    """The files that the hub loads: the applied configuration, or a candidate for it."""
+
+    directory: Path
+
+    @property
+    def hub_file(self) -> Path:
+        """Traits for JupyterHub."""
+        return self.directory / "hub.json"
+
+    @property
+    def limits(self) -> Path:
+        """Limits of servers, which the hub reads at each start of one."""
+        return self.directory / "limits.json"
+
+    @property
+    def drop_ins(self) -> Path:
+        """Copies of `Paths.hub_drop_ins`."""
+        return self.directory / "jupyterhub_config.d"
+
+
+@dataclass(frozen=True)
 class Paths:
-    """The paths of one installation."""
+    """The paths of one installation.
+
+    What is outside the prefix is the same for every installation; those paths are attributes of
+    the class, too.
+    """
 
     prefix: Path = DEFAULT_PREFIX
     traefik_dir: Path = Path("/var/lib/tljh-traefik")
     units_dir: Path = Path("/etc/systemd/system")
     commands_dir: Path = Path("/usr/bin")
+
+    # Locks are in /run: a first install needs them before the prefix exists.
+    lock: ClassVar[Path] = Path("/run/tljh-apply.lock")
+    accounts_lock: ClassVar[Path] = Path("/run/tljh-accounts.lock")
+    isolation_lock: ClassVar[Path] = Path("/run/tljh-isolation.lock")
+    # Why the network rules could not be loaded.
+    isolation_problem: ClassVar[Path] = Path("/run/tljh-isolation.json")
+    # The RuntimeDirectory of the proxy's unit, and the supervisor's state in it.
+    proxy_runtime_dir: ClassVar[Path] = Path("/run/traefik")
+    proxy_state: ClassVar[Path] = proxy_runtime_dir / "state.json"
+    sudoers: ClassVar[Path] = Path("/etc/sudoers.d/jupyterhub-admins")
+    profile: ClassVar[Path] = Path("/etc/profile.d/tljh.sh")
+    needrestart: ClassVar[Path] = Path("/etc/needrestart/conf.d/tljh.conf")
+    completions_dir: ClassVar[Path] = Path("/usr/share/bash-completion/completions")
+    # The default of `users.home_root`.
+    homes: ClassVar[Path] = Path("/home")
+    shared_folders: ClassVar[Path] = Path("/srv/shared")
+    uv_cache: ClassVar[Path] = Path("/var/cache/tljh/uv")
 
     @property
     def hub(self) -> Path:
@@ -41,6 +86,32 @@ class Paths:
         return self.prefix / "versions"
 
     @property
+    def package_cache(self) -> Path:
+        """Conda packages. Environments have hard links to them, so the file system is the same."""
+        return self.versions / ".packages"
+
+    @property
+    def launcher(self) -> Path:
+        """The program that starts a user's server without the configuration of the home."""
+        return self.prefix / "singleuser.py"
+
+    @property
+    def kernel_deaths(self) -> Path:
+        """The module by which a user's server reports a kernel that was killed."""
+        return self.prefix / "kernel_deaths.py"
+
+    @property
+    def traits(self) -> Path:
+        """The catalogue of classes and traits in the current hub environment."""
+        return self.hub / "share" / "tljh" / "traits.json"
+
+    @property
+    def log(self) -> Path:
+        return self.prefix / "installer.log"
+
+    # The configuration, which admins edit.
+
+    @property
     def config_dir(self) -> Path:
         return self.prefix / "config"
 
@@ -54,75 +125,32 @@ class Paths:
 
     @property
     def traefik_drop_ins(self) -> Path:
+        """Drop-ins for Traefik's static configuration."""
         return self.config_dir / "traefik_config.d"
+
+    @property
+    def rules_dir(self) -> Path:
+        """Drop-ins for Traefik's dynamic configuration."""
+        return self.state_dir / "rules"
+
+    # State, which only root can read.
 
     @property
     def state_dir(self) -> Path:
         return self.prefix / "state"
 
     @property
-    def applied_dir(self) -> Path:
-        """The applied configuration, as the last apply saved it."""
-        return self.state_dir / "applied"
+    def journal_dir(self) -> Path:
+        return self.state_dir / "journal"
 
     @property
-    def rules_dir(self) -> Path:
-        """Admins' dynamic drop-ins for Traefik."""
-        return self.state_dir / "rules"
+    def applied(self) -> AppliedFiles:
+        """What the hub loads, as the last apply wrote it."""
+        return AppliedFiles(self.state_dir / "applied")
 
-    @property
-    def claims_dir(self) -> Path:
-        return self.state_dir / "claims"
-
-    @property
-    def passwords(self) -> Path:
-        """Passwords of the first-use authenticator: bcrypt hashes in a dbm file."""
-        return self.state_dir / PASSWORDS
-
-    @property
-    def hub_database(self) -> Path:
-        return self.state_dir / "jupyterhub.sqlite"
-
-    @property
-    def api_secret(self) -> Path:
-        """Password of Traefik's API, which the hub and Traefik share."""
-        return self.state_dir / "traefik-api.secret"
-
-    @property
-    def cookie_secret(self) -> Path:
-        return self.state_dir / "jupyterhub_cookie_secret"
-
-    @property
-    def instance(self) -> Path:
-        """The mark by which the hub's own answers are recognised."""
-        return self.state_dir / "instance"
-
-    @property
-    def hub_token(self) -> Path:
-        """Token of the commands for the hub's API."""
-        return self.state_dir / "hub-api.secret"
-
-    @property
-    def ledger(self) -> Path:
-        """Who was allowed by the lists that were applied last."""
-        return self.state_dir / "people.json"
-
-    @property
-    def hub_lists(self) -> Path:
-        """The lists of users that the running hub loaded; the hub writes it when it starts."""
-        return self.state_dir / "hub-lists.json"
-
-    @property
-    def applied_hub_file(self) -> Path:
-        return self.applied_dir / HUB_FILE
-
-    @property
-    def applied_limits(self) -> Path:
-        return self.applied_dir / "limits.json"
-
-    @property
-    def applied_drop_ins(self) -> Path:
-        return self.applied_dir / DROP_INS
+    def candidate(self, process_id: int) -> AppliedFiles:
+        """Return the files of a candidate that a process has tried."""
+        return AppliedFiles(Path(f"/run/tljh-candidate-{process_id}"))
 
     @property
     def kept_environment(self) -> Path:
@@ -135,40 +163,143 @@ class Paths:
         return self.state_dir / "post-install"
 
     @property
-    def launcher(self) -> Path:
-        """The program that starts a user's server without the configuration of the home."""
-        return self.prefix / "singleuser.py"
+    def isolation_rules(self) -> Path:
+        """The network rules of the last apply, which a unit loads at boot."""
+        return self.state_dir / "isolation.nft"
+
+    # Users
 
     @property
-    def kernel_deaths(self) -> Path:
-        """The module by which a user's server reports a kernel that was killed."""
-        return self.prefix / "kernel_deaths.py"
+    def claims_dir(self) -> Path:
+        return self.state_dir / "claims"
+
+    @property
+    def passwords(self) -> Path:
+        """Passwords of the first-use authenticator: bcrypt hashes in a dbm file."""
+        return self.state_dir / "passwords.dbm"
+
+    @property
+    def ledger(self) -> Path:
+        """Users, admins and groups of the lists that were applied last."""
+        return self.state_dir / "people.json"
+
+    @property
+    def hub_lists(self) -> Path:
+        """The lists of users that the running hub loaded; the hub writes it when it starts."""
+        return self.state_dir / "hub-lists.json"
+
+    @property
+    def archived_homes(self) -> Path:
+        """Archives of home directories that were deleted."""
+        return self.state_dir / "homes"
+
+    # The hub's database and secrets
+
+    @property
+    def hub_database(self) -> Path:
+        return self.state_dir / "jupyterhub.sqlite"
+
+    @property
+    def database_copies(self) -> Path:
+        """Copies of the database, made before each migration."""
+        return self.state_dir / "database-copies"
+
+    @property
+    def migration_order(self) -> Path:
+        """An order to migrate the database, which the next hub to start carries out once."""
+        return self.state_dir / "migrate-database.json"
+
+    @property
+    def cookie_secret(self) -> Path:
+        return self.state_dir / "jupyterhub_cookie_secret"
+
+    @property
+    def hub_token(self) -> Path:
+        """Token of the commands for the hub's API."""
+        return self.state_dir / "hub-api.secret"
+
+    @property
+    def api_secret(self) -> Path:
+        """Password of Traefik's API, which the hub and Traefik share."""
+        return self.state_dir / "traefik-api.secret"
+
+    @property
+    def instance(self) -> Path:
+        """The mark by which this hub's own answers are recognized."""
+        return self.state_dir / "instance"
+
+    # Certificates
+
+    @property
+    def local_ca_dir(self) -> Path:
+        """The files of the machine's own CA."""
+        return self.state_dir / "internal-ca"
+
+    @property
+    def local_ca_certificate(self) -> Path:
+        return self.local_ca_dir / "ca.crt"
+
+    @property
+    def acme_dir(self) -> Path:
+        return self.state_dir / "acme"
+
+    @property
+    def acme_certificates(self) -> Path:
+        return self.acme_dir / "certificates"
+
+    @property
+    def acme_attempts(self) -> Path:
+        """Successful and failed requests, for the backoff."""
+        return self.acme_dir / "attempts.json"
+
+    @property
+    def acme_revocation(self) -> Path:
+        """A certificate whose revocation is not finished."""
+        return self.acme_dir / "to-revoke.json"
+
+    @property
+    def certbot_dir(self) -> Path:
+        """The account, configuration and logs of certbot."""
+        return self.acme_dir / "certbot"
+
+    @property
+    def traefik_acme(self) -> Path:
+        """Certificates that Traefik obtained for The Littlest JupyterHub."""
+        return self.state_dir / "acme.json"
+
+    # What Traefik reads
+
+    @property
+    def traefik_static(self) -> Path:
+        return self.traefik_dir / "traefik.yaml"
+
+    @property
+    def traefik_entry_points(self) -> Path:
+        """Names and addresses of the entry points, which the supervisor listens on."""
+        return self.traefik_dir / "entrypoints.json"
 
     @property
     def traefik_dynamic(self) -> Path:
         return self.traefik_dir / "dynamic"
 
     @property
+    def traefik_own_file(self) -> Path:
+        """The dynamic configuration that is rendered from config.yaml."""
+        return self.traefik_dynamic / "tljh.yaml"
+
+    @property
+    def traefik_tls_file(self) -> Path:
+        """The dynamic file that names the certificate to serve."""
+        return self.traefik_dynamic / "tls.yaml"
+
+    @property
+    def traefik_routes_file(self) -> Path:
+        """The routes to users' servers, which the hub writes."""
+        return self.traefik_dynamic / "rules.toml"
+
+    @property
     def traefik_certs(self) -> Path:
         return self.traefik_dir / "certs"
-
-    @property
-    def journal_dir(self) -> Path:
-        return self.state_dir / "journal"
-
-    @property
-    def lock(self) -> Path:
-        """The lock of an apply. It is outside the prefix: the first install needs it, too."""
-        return Path("/run/tljh-apply.lock")
-
-    @property
-    def log(self) -> Path:
-        return self.prefix / "installer.log"
-
-    @property
-    def traits(self) -> Path:
-        """The catalogue of classes and traits in the current hub environment."""
-        return self.hub / "share" / "tljh" / "traits.json"
 
 
 def prefix_of_environment(environment: Path) -> Path | None:
@@ -193,16 +324,3 @@ def paths_from_environment(
         return Paths(Path(prefix).absolute())
     own_prefix = prefix_of_environment(Path(environment or sys.prefix))
     return Paths(own_prefix or DEFAULT_PREFIX)
-
-
-# Names in `Paths.state_dir`, and of the copies in `Paths.applied_dir`.
-API_SECRET = "traefik-api.secret"
-COOKIE_SECRET = "jupyterhub_cookie_secret"
-INSTANCE = "instance"
-
-# The token with which tljh calls the hub's API.
-TOKEN_FILE = "hub-api.secret"
-
-PASSWORDS = "passwords.dbm"
-HUB_FILE = "hub.json"
-DROP_INS = "jupyterhub_config.d"

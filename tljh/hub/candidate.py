@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tljh.base.errors import TljhError
-from tljh.base.paths import DROP_INS as DROP_INS_NAME
-from tljh.base.paths import HUB_FILE, Paths
+from tljh.base.paths import AppliedFiles, Paths
 from tljh.base.well_known import HUB_UNIT
 from tljh.engine.facts import Facts, mode_of, parent_directories
 from tljh.host.command_environment import SYSTEM_DIRECTORIES
@@ -25,21 +24,20 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def candidate(host: Host, paths: Paths, config: Config, facts: Facts) -> Iterator[Path]:
+def candidate(host: Host, paths: Paths, config: Config, facts: Facts) -> Iterator[AppliedFiles]:
     """Write what the hub would load to a private directory; remove that on exit."""
-    directory = Path(f"/run/tljh-candidate-{os.getpid()}")
-    drop_ins, files = directory / DROP_INS_NAME, facts.files_in(DROP_INS)
+    files, drop_ins = paths.candidate(os.getpid()), facts.files_in(DROP_INS)
     try:
-        host.mkdir(directory, mode=0o700)
-        host.mkdir(drop_ins, mode=0o700)
-        host.write(directory / HUB_FILE, as_json(hub_configuration(config, paths)), mode=0o600)
-        for name in parent_directories(files):
-            host.mkdir(drop_ins / name, mode=0o700)
-        for name, data in files.items():
-            host.write(drop_ins / name, data, mode=mode_of(data))
-        yield directory
+        host.mkdir(files.directory, mode=0o700)
+        host.mkdir(files.drop_ins, mode=0o700)
+        host.write(files.hub_file, as_json(hub_configuration(config, paths)), mode=0o600)
+        for name in parent_directories(drop_ins):
+            host.mkdir(files.drop_ins / name, mode=0o700)
+        for name, data in drop_ins.items():
+            host.write(files.drop_ins / name, data, mode=mode_of(data))
+        yield files
     finally:
-        host.remove(directory)
+        host.remove(files.directory)
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,13 @@ def _assignment(match: re.Match[str]) -> str:
 
 
 def run_like_the_hub(
-    host: HostReader, paths: Paths, facts: Facts, applied: Path, module: str, *, timeout_s: float
+    host: HostReader,
+    paths: Paths,
+    facts: Facts,
+    files: AppliedFiles,
+    module: str,
+    *,
+    timeout_s: float,
 ) -> Result:
     """Run a module of the hub environment on a candidate, as the hub's unit would run it.
 
@@ -94,7 +98,7 @@ def run_like_the_hub(
     python = f"{facts.hub_environment}/bin"
     # An upgrade tries its environment before the hub's link leads there.
     variables = [text.replace(f"{paths.hub}/bin", python) for text in unit.variables]
-    variables += [f"TLJH_APPLIED={applied}", f"TLJH_INSTALL_PREFIX={paths.prefix}"]
+    variables += [f"TLJH_APPLIED={files.directory}", f"TLJH_INSTALL_PREFIX={paths.prefix}"]
     if not any(text.startswith("PATH=") for text in variables):
         variables.append(f"PATH={os.pathsep.join((python, *SYSTEM_DIRECTORIES))}")
     properties = [
@@ -105,7 +109,7 @@ def run_like_the_hub(
         "UMask=0077",
     ]
     if host.info(paths.hub_drop_ins) is not None:
-        properties.append(f"BindReadOnlyPaths={applied / DROP_INS_NAME}:{paths.hub_drop_ins}")
+        properties.append(f"BindReadOnlyPaths={files.drop_ins}:{paths.hub_drop_ins}")
     return host.query(
         [
             *("systemd-run", "--quiet", "--wait", "--pipe", "--collect"),

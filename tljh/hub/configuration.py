@@ -55,14 +55,13 @@ def _merge(into: Traits, more: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _hub(config: Config, paths: Paths) -> Traits:
-    state = paths.state_dir
     return {
         "JupyterHub": {
             "hub_ip": "127.0.0.1",
             "hub_port": HUB_PORT,
             "base_url": config.base_url,
-            "db_url": f"sqlite:///{state}/jupyterhub.sqlite",
-            "cookie_secret_file": f"{state}/jupyterhub_cookie_secret",
+            "db_url": f"sqlite:///{paths.hub_database}",
+            "cookie_secret_file": str(paths.cookie_secret),
             # A restart of the hub must not stop servers or remove routes.
             "cleanup_servers": False,
             "cleanup_proxy": False,
@@ -102,7 +101,7 @@ def _in_url(address: str) -> str:
 
 
 def _authenticator(config: Config, paths: Paths) -> Traits:
-    users, state = config.users, paths.state_dir
+    users = config.users
     traits: Traits = {
         "JupyterHub": {
             "authenticator_class": authenticator_class(config),
@@ -115,16 +114,16 @@ def _authenticator(config: Config, paths: Paths) -> Traits:
             **who_is_let_in(config),
         },
         "FirstUseAuthenticator": {
-            "dbm_path": f"{state}/passwords.dbm",
+            "dbm_path": str(paths.passwords),
             "create_users": config.auth.allow_all is True,
             "min_password_length": SHORTEST_PASSWORD,
         },
         "NativeAuthenticator": {
             "minimum_password_length": SHORTEST_PASSWORD,
             "check_common_password": True,
-            "firstuse_db_path": f"{state}/passwords.dbm",
+            "firstuse_db_path": str(paths.passwords),
         },
-        "Claimable": {"claims_dir": f"{state}/claims"},
+        "Claimable": {"claims_dir": str(paths.claims_dir)},
         # PAM delays the answer to a bad login by seconds. With JupyterHub's default of four
         # threads, four bad logins at a time would hold up all others.
         "PAMAuthenticator": {"executor_threads": 16},

@@ -39,7 +39,7 @@ def read(host: HostReader, config: Config, paths: Paths) -> HubFacts:
     return HubFacts(
         cookie_secret=secret(host, paths.cookie_secret),
         token=secret(host, paths.hub_token),
-        applied_drop_ins=tuple(_files_below(host, paths.applied_drop_ins)),
+        applied_drop_ins=tuple(_files_below(host, paths.applied.drop_ins)),
         systemd_version=systemd_version(host),
     )
 

@@ -38,7 +38,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
     cookie_secret = secret_file(paths.cookie_secret, hub.cookie_secret)
     token = secret_file(paths.hub_token, hub.token)
     traits = as_json(hub_configuration(config, paths))
-    hub_file = File(paths.applied_hub_file, traits, mode=0o600, secret=True)
+    hub_file = File(paths.applied.hub_file, traits, mode=0o600, secret=True)
     drop_ins = _applied_drop_ins(facts, paths)
     database = HubDatabase(paths.state_dir, facts.hub_environment)
     unit_file = File(
@@ -48,7 +48,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
             hub=paths.hub,
             prefix=paths.prefix,
             state_dir=paths.state_dir,
-            applied_drop_ins=paths.applied_drop_ins,
+            applied_drop_ins=paths.applied.drop_ins,
             hub_drop_ins=paths.hub_drop_ins,
             has_restart_steps=hub.systemd_version >= FIRST_WITH_RESTART_STEPS,
         ),
@@ -70,8 +70,8 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
     )
     return [
         Directory(paths.hub_drop_ins, 0o700),
-        Directory(paths.applied_dir, 0o700),
-        Directory(paths.applied_drop_ins, 0o700),
+        Directory(paths.applied.directory, 0o700),
+        Directory(paths.applied.drop_ins, 0o700),
         cookie_secret,
         token,
         hub_file,
@@ -91,12 +91,12 @@ def _applied_drop_ins(facts: Facts, paths: Paths) -> list[Resource]:
     contents = facts.files_in(DROP_INS)
     stale = [name for name in facts.of(HubFacts).applied_drop_ins if name not in contents]
     return [
-        *(Directory(paths.applied_drop_ins / name, 0o700) for name in parent_directories(contents)),
+        *(Directory(paths.applied.drop_ins / name, 0o700) for name in parent_directories(contents)),
         *(
-            File(paths.applied_drop_ins / name, data, mode=mode_of(data))
+            File(paths.applied.drop_ins / name, data, mode=mode_of(data))
             for name, data in sorted(contents.items())
         ),
-        *(Absent(paths.applied_drop_ins / name) for name in stale),
+        *(Absent(paths.applied.drop_ins / name) for name in stale),
     ]
 
 
@@ -106,7 +106,7 @@ def declared_users(config: Config, paths: Paths, sources: tuple[Resource, ...] =
         declared_in(config),
         paths.ledger,
         paths.hub_lists,
-        paths.applied_hub_file,
+        paths.applied.hub_file,
         api_url(config.base_url),
         paths.hub_token,
         sources,

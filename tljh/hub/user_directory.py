@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from tljh.base.account_names import PREFIX
-from tljh.base.paths import PASSWORDS, TOKEN_FILE, Paths
+from tljh.base.paths import Paths
 from tljh.host.accounts import MARK, is_expired, managed_accounts
 from tljh.host.interface import HostReader, UserInfo
 from tljh.host.password_store import read_logins
@@ -56,7 +56,7 @@ class Register:
 def read_register(host: HostReader, config: Config, paths: Paths) -> Register:
     """Collect users from the lists, the hub, the password file and the machine's accounts."""
     declared = effective_access(host, config, paths)
-    token = read_token(host, paths.state_dir / TOKEN_FILE)
+    token = read_token(host, paths.hub_token)
     users = HubApi(host, api_url(config.base_url), token).users() if token else None
     in_hub = {user.name: user for user in users or ()}
     has_own_accounts = config.users.accounts == "managed"
@@ -65,7 +65,7 @@ def read_register(host: HostReader, config: Config, paths: Paths) -> Register:
     managed = managed_accounts(host) if has_own_accounts else []
     accounts = {_login_of(user): user for user in managed}
     keeps_passwords = uses_first_use(config)
-    with_password = set(read_logins(paths.state_dir / PASSWORDS)) if keeps_passwords else set()
+    with_password = set(read_logins(paths.passwords)) if keeps_passwords else set()
     names = declared.allowed | declared.admins | declared.banned | set(in_hub) | set(accounts)
     people = {}
     for name in sorted(names):

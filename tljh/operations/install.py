@@ -62,7 +62,7 @@ def installed(host: HostReader, paths: Paths, answers: Answers, outcome: Outcome
     for login in config.users.admin if uses_claims(config) else ():
         if login in with_password or login in answers.passwords:
             continue
-        claim = read_claim(host.read(claim_file(paths.state_dir, login)) or b"")
+        claim = read_claim(host.read(claim_file(paths.claims_dir, login)) or b"")
         if claim:
             claims.append(ClaimLink(claim, claim_link(config, host, claim)))
     return Installed(

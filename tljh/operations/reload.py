@@ -113,7 +113,7 @@ def advice(paths: Paths, outcome: Outcome) -> list[str]:
     lines = [
         f"{admin} has no password yet. For a link to set it: sudo tljh user claim {admin}"
         for admin in outcome.config.users.admin
-        if str(claim_file(paths.state_dir, admin)) in changed
+        if str(claim_file(paths.claims_dir, admin)) in changed
     ]
     authority = outcome.facts.of(CertificateFacts).authority
     if authority and any(name.endswith(f"/{DIRECTORY}/{AUTHORITY}") for name in changed):

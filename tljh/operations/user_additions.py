@@ -105,7 +105,7 @@ def _passwords(addition: Addition, with_password: set[str]) -> Mapping[str, str]
 
 
 def _claim_link(users: HubUsers, outcome: Outcome, name: str) -> str | None:
-    claim = read_claim(users.host.read(claim_file(users.paths.state_dir, name)) or b"")
+    claim = read_claim(users.host.read(claim_file(users.paths.claims_dir, name)) or b"")
     if claim is None or name not in outcome.config.users.admin:
         return None
     return claim_link(outcome.config, users.host, claim)

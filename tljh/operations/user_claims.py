@@ -30,7 +30,7 @@ def renew_claim(host: Host, paths: Paths, login: str) -> tuple[Claim, str]:
     _refuse_without_need(host, paths, login, config, login in logins_with_password(config, paths))
     claim = new_claim(login)
     with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
-        host.write(claim_file(paths.state_dir, login), claim.as_bytes(), mode=0o600)
+        host.write(claim_file(paths.claims_dir, login), claim.as_bytes(), mode=0o600)
     return claim, claim_link(config, host, claim)
 
 

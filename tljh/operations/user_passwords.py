@@ -76,7 +76,7 @@ def reset_password(users: HubUsers, name: str, password: str, *, log_out: bool) 
         hub_api(host, paths, config).set_password(person.name, password)
     else:
         store_hash(paths.passwords, person.name, hash_password(password))
-        host.remove(claim_file(paths.state_dir, person.name))
+        host.remove(claim_file(paths.claims_dir, person.name))
     if log_out:
         hub_api(host, paths, config).act("log-out", person.name)
     return person.name
@@ -88,7 +88,7 @@ def forgotten_passwords(users: HubUsers, names: Sequence[str]) -> list[Resource]
     The next user with one of these names must not be able to log in with the old password.
     """
     paths = users.paths
-    claims = [Absent(claim_file(paths.state_dir, name)) for name in names]
+    claims = [Absent(claim_file(paths.claims_dir, name)) for name in names]
     if not uses_first_use(users.config):
         return [*claims]
     return [*claims, ForgottenPasswords(paths.passwords, tuple(names))]

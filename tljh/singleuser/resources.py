@@ -56,11 +56,11 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
         File(paths.launcher, inside.joinpath("launcher.py").read_bytes()),
         # Next to the launcher, where the import of the user environment's Python finds it.
         File(paths.kernel_deaths, inside.joinpath("kernel_deaths.py").read_bytes()),
-        File(paths.applied_limits, policy_as_json(config), mode=0o600),
+        File(paths.applied.limits, policy_as_json(config), mode=0o600),
         *isolation_resources(config, paths),
         slice_file,
         LiveUnit(SLICE, slice_file),
-        DiskLimits(limit_policy(config, size), paths.applied_limits),
+        DiskLimits(limit_policy(config, size), paths.applied.limits),
     ]
 
 

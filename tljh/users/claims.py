@@ -21,9 +21,6 @@ from tljh.base.clock import utc_now
 LIFETIME = timedelta(hours=72)
 
 
-DIRECTORY = "claims"
-
-
 @dataclass(frozen=True)
 class Claim:
     """Permission to set the first password of one login name, until `expires`."""
@@ -67,9 +64,9 @@ def read_claim(data: bytes) -> Claim | None:
         return None
 
 
-def claim_file(state_dir: Path, login: str) -> Path:
+def claim_file(claims_dir: Path, login: str) -> Path:
     """Return the path of the claim of `login`.
 
     The name is URL-quoted, so that a name such as `../x` stays inside the directory of claims.
     """
-    return state_dir / DIRECTORY / (quote(login, safe="") + ".json")
+    return claims_dir / (quote(login, safe="") + ".json")

@@ -19,8 +19,6 @@ from tljh.host.accounts import ADMINS_GROUP
 if TYPE_CHECKING:
     from tljh.settings.root import Config
 
-LEDGER = "people.json"
-
 
 @dataclass(frozen=True)
 class HubUser:
@@ -97,10 +95,10 @@ def read_declared(data: bytes | None) -> DeclaredAccess | None:
         return None
 
 
-def listed_before(state_dir: Path) -> frozenset[str]:
+def listed_before(ledger: Path) -> frozenset[str]:
     """Return the names in users.allowed as they were last applied."""
     try:
-        declared = read_declared((state_dir / LEDGER).read_bytes())
+        declared = read_declared(ledger.read_bytes())
     except OSError:
         declared = None
     return declared.allowed if declared else frozenset()

@@ -35,7 +35,7 @@ def read(host: HostReader, config: Config, paths: Paths) -> UserFacts:
     claims = {}
     for name in host.listdir(paths.claims_dir):
         claim = read_claim(host.read(paths.claims_dir / name) or b"")
-        if claim and claim_file(paths.state_dir, claim.login).name == name:
+        if claim and claim_file(paths.claims_dir, claim.login).name == name:
             claims[claim.login] = claim
     lists = read_effective(host.read(paths.hub_lists))
     admins = read_hub_admins(paths.hub_database) | (lists.admins if lists else frozenset())
@@ -45,7 +45,7 @@ def read(host: HostReader, config: Config, paths: Paths) -> UserFacts:
 def logins_with_password(config: Config, paths: Paths) -> frozenset[str]:
     """Return the names whose password the authenticator keeps: as admins they need no claim."""
     if uses_native(config):
-        listed = listed_before(paths.state_dir)
+        listed = listed_before(paths.ledger)
         sign_ups = read_native_sign_ups(paths.hub_database)
         return frozenset(name for name, is_ours in sign_ups.items() if is_ours or name in listed)
     return frozenset(read_logins(paths.passwords))

@@ -44,7 +44,7 @@ def new_claims(
         login for login, claim in users.claims.items() if not renews or claim.is_valid(current)
     }
     return [
-        File(claim_file(paths.state_dir, login), new_claim(login).as_bytes(), 0o600, secret=True)
+        File(claim_file(paths.claims_dir, login), new_claim(login).as_bytes(), 0o600, secret=True)
         for login in sorted(admins)
         if login not in users.logins_with_password and login not in claimed
     ]

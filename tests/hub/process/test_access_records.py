@@ -37,7 +37,7 @@ def keep(hub: RunningHub, **lists: list[str]) -> None:
 
 def claimed(hub: RunningHub, login: str, password: str) -> bool:
     claim = new_claim(login)
-    path = claim_file(hub.paths.state_dir, login)
+    path = claim_file(hub.paths.claims_dir, login)
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(claim.as_bytes())
     link = claim.path("/").removeprefix("/hub")

@@ -48,7 +48,7 @@ def test_a_user_who_is_not_listed_may_log_in_while_added_on_the_admin_page(hub):
 
 def test_an_admin_sets_a_password_with_the_claim_once(hub):
     claim = new_claim("boss")
-    path = claim_file(hub.paths.state_dir, "boss")
+    path = claim_file(hub.paths.claims_dir, "boss")
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(claim.as_bytes())
     boss = Browser(hub)

@@ -7,7 +7,7 @@ import pytest
 from tests.hub.process.running import Browser, running_hub
 from tljh.settings.load import load
 from tljh.users.claims import claim_file, new_claim
-from tljh.users.declared_access import LEDGER, DeclaredAccess, declared_in
+from tljh.users.declared_access import DeclaredAccess, declared_in
 from tljh.users.facts import logins_with_password
 
 PASSWORD = "a fine password"
@@ -51,7 +51,7 @@ def sign_up(hub, name, password=PASSWORD):
 @pytest.fixture(scope="module")
 def boss(hub):
     claim = new_claim("boss")
-    path = claim_file(hub.paths.state_dir, "boss")
+    path = claim_file(hub.paths.claims_dir, "boss")
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(claim.as_bytes())
     browser = Browser(hub)
@@ -122,7 +122,7 @@ def test_one_address_signs_up_so_many_and_others_go_on_logging_in(hub, restart_w
 @pytest.fixture
 def ledger(hub):
     """Return the path of the hub's ledger, which is deleted after the test."""
-    path = hub.paths.state_dir / LEDGER
+    path = hub.paths.ledger
     yield path
     path.unlink(missing_ok=True)
 
@@ -142,7 +142,7 @@ def test_a_waiting_sign_up_is_deleted_when_its_name_becomes_an_admins(hub, resta
     assert stranger.login("carla", "the password of a stranger").status_code == 403
     assert Browser(hub).login("lotte", PASSWORD).status_code == 302
     claim = new_claim("carla")
-    path = claim_file(hub.paths.state_dir, "carla")
+    path = claim_file(hub.paths.claims_dir, "carla")
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(claim.as_bytes())
     link = claim.path("/").removeprefix("/hub")

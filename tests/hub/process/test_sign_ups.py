@@ -10,7 +10,7 @@ import pytest
 from tljh.base.paths import Paths
 from tljh.operations.user_notes import notes_on_removing, notes_on_sign_ups
 from tljh.settings.load import load
-from tljh.users.declared_access import LEDGER, DeclaredAccess
+from tljh.users.declared_access import DeclaredAccess
 from tljh.users.facts import logins_with_password
 
 NATIVE = load(b"auth: {type: Native}\nusers: {admin: [boss]}")
@@ -25,7 +25,7 @@ def paths(tmp_path):
         rows = [("boss", 1), ("lena", 0), ("carla", 0), ("old", None)]
         database.executemany("INSERT INTO users_info VALUES (?, ?)", rows)
         database.commit()
-    (paths.state_dir / LEDGER).write_bytes(DeclaredAccess(allowed=frozenset({"lena"})).as_bytes())
+    paths.ledger.write_bytes(DeclaredAccess(allowed=frozenset({"lena"})).as_bytes())
     return paths
 
 

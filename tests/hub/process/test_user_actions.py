@@ -10,7 +10,7 @@ import requests
 
 from tests.hub.process.running import running_hub
 from tljh.base.errors import TljhError
-from tljh.base.paths import TOKEN_FILE
+from tljh.base.paths import Paths
 from tljh.host.real import RealReader
 from tljh.hub.api_client import HubApi
 
@@ -55,7 +55,7 @@ def hub(tmp_path_factory):
     """Start one hub for all tests: each uses other names than the rest."""
     directory = tmp_path_factory.mktemp("hub")
     (directory / "state").mkdir()
-    (directory / "state" / TOKEN_FILE).write_text(f"{TOKEN}\n")
+    Paths(directory).hub_token.write_text(f"{TOKEN}\n")
     text = "auth: {type: dummy, allow_all: true}\nusers: {admin: [ada], banned: [eve]}\n"
     with running_hub(directory, text, DROP_IN) as hub:
         yield hub

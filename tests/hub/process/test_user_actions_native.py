@@ -6,7 +6,7 @@ import pytest
 
 from tests.hub.process.running import Browser, running_hub
 from tljh.base.errors import TljhError
-from tljh.base.paths import TOKEN_FILE
+from tljh.base.paths import Paths
 from tljh.host.real import RealReader
 from tljh.hub.api_client import HubApi
 
@@ -19,7 +19,7 @@ TEXT = "auth: {type: native}\nusers: {allowed: [lena, nora, nele]}\n"
 def hub(tmp_path_factory):
     directory = tmp_path_factory.mktemp("native")
     (directory / "state").mkdir()
-    (directory / "state" / TOKEN_FILE).write_text(TOKEN)
+    Paths(directory).hub_token.write_text(TOKEN)
     with running_hub(directory, TEXT) as hub:
         yield hub
 

@@ -27,7 +27,7 @@ from tornado.web import RequestHandler
 from traitlets import default
 
 from tljh.base.errors import TljhError
-from tljh.base.paths import INSTANCE, paths_from_environment
+from tljh.base.paths import paths_from_environment
 from tljh.base.well_known import INSTANCE_HEADER
 from tljh.host.real import RealHost
 from tljh.hub.database_resource import carry_out_order
@@ -174,7 +174,7 @@ class Hub(JupyterHub):
         # JupyterHub would wait for 10 s for a server before it shows the page with the progress.
         self.tornado_settings.setdefault("slow_spawn_timeout", 0)
         # The health check recognizes this installation's answers by this header.
-        instance = paths_from_environment().state_dir / INSTANCE
+        instance = paths_from_environment().instance
         if instance.is_file():
             headers = self.tornado_settings.setdefault("headers", {})
             headers[INSTANCE_HEADER] = instance.read_text().strip()

@@ -57,7 +57,7 @@ class Claimable(Configurable):
         return login in self.admin_users or has_admin_rights(user) or has_logged_in(user)
 
     def _claim_file(self, login: str) -> Path:
-        return claim_file(Path(self.claims_dir).parent, login)
+        return claim_file(Path(self.claims_dir), login)
 
     def claim_of(self, login: str) -> Claim | None:
         if not login:

@@ -16,14 +16,7 @@ from traitlets.config import Config as TraitletsConfig
 from traitlets.config.loader import LazyConfigValue
 
 from tljh.base.errors import Place, TljhError
-from tljh.base.paths import (
-    API_SECRET,
-    DROP_INS,
-    HUB_FILE,
-    TOKEN_FILE,
-    Paths,
-    paths_from_environment,
-)
+from tljh.base.paths import AppliedFiles, Paths, paths_from_environment
 from tljh.hub.process import builtin_firstuse, builtin_native
 from tljh.hub.process.authenticator_choice import chosen_authenticator
 from tljh.hub.trait_layers import USER_LISTS, Emptied, Traits, overlay
@@ -42,8 +35,10 @@ def hub_plugins() -> PluginManager:
     return load_plugins(BUILT_IN_PLUGINS)
 
 
-def applied_directory(paths: Paths) -> Path:
-    return Path(os.environ.get("TLJH_APPLIED") or paths.applied_dir)
+def applied_files(paths: Paths) -> AppliedFiles:
+    """Return what this process loads: a candidate if `TLJH_APPLIED` names its directory."""
+    candidate = os.environ.get("TLJH_APPLIED")
+    return AppliedFiles(Path(candidate)) if candidate else paths.applied
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,7 @@ class DropIn:
 
 def applied_drop_ins(paths: Paths) -> list[DropIn]:
     """Return the admins' Python files, in the order in which they run."""
-    copies = applied_directory(paths) / DROP_INS
+    copies = applied_files(paths).drop_ins
     return [DropIn(copy, paths.hub_drop_ins / copy.name) for copy in sorted(copies.glob("*.py"))]
 
 
@@ -83,13 +78,11 @@ def apply_to(c: Any, paths: Paths | None = None) -> Loaded:
     or with the name of a plugin, whose code failed.
     """
     paths = paths or paths_from_environment()
-    applied = applied_directory(paths)
-    for name, values in json.loads((applied / HUB_FILE).read_text()).items():
+    for name, values in json.loads(applied_files(paths).hub_file.read_text()).items():
         for trait, value in values.items():
             c[name][trait] = _as_loaded(trait, resolved(value))
-    secret = paths.state_dir / API_SECRET
-    if secret.is_file() and "traefik_api_password" not in c.TraefikProxy:
-        c.TraefikProxy.traefik_api_password = secret.read_text().strip()
+    if paths.api_secret.is_file() and "traefik_api_password" not in c.TraefikProxy:
+        c.TraefikProxy.traefik_api_password = paths.api_secret.read_text().strip()
     # After the password: whatever differs from this copy counts as a plugin's or a drop-in's.
     ours = {name: deepcopy(dict(c[name])) for name in c}
     configured, allow_all = _authenticator(c), c.Authenticator.get("allow_all")
@@ -166,7 +159,7 @@ def _add_service(c: Any, paths: Paths) -> None:
 
     This comes last, because a drop-in may replace the list of services.
     """
-    token = paths.state_dir / TOKEN_FILE
+    token = paths.hub_token
     if not token.is_file():
         return
     from tljh.hub.api_client import ROLE, SCOPES, SERVICE

@@ -32,6 +32,7 @@ from nativeauthenticator.orm import UserInfo
 from tornado import web
 from tornado.escape import url_escape
 
+from tljh.base.paths import paths_from_environment
 from tljh.host.password_store import hash_password, read_hash, read_logins, store_hash
 from tljh.hub.process.access_records import has_account
 from tljh.hub.process.claim_page import Claimable, ClaimHandler
@@ -239,7 +240,7 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
         such a sign-up counts only if the name was in users.allowed before: then it belongs to
         that user. Any other is deleted, and the admin gets a claim link.
         """
-        listed = listed_before(Path(self.claims_dir).parent)
+        listed = listed_before(paths_from_environment().ledger)
         for login in self.admin_users:
             user = self.get_user(login)
             if user is None or user.is_authorized:

@@ -26,7 +26,7 @@ from tljh.host import transient_units as transient
 from tljh.host.accounts import Account, account_of_server
 from tljh.host.real import RealHost
 from tljh.host.transient_units import TransientUnit
-from tljh.hub.process.load_config import applied_directory, hub_plugins
+from tljh.hub.process.load_config import applied_files, hub_plugins
 from tljh.hub.process.server_start import Start, retry_after_restart
 from tljh.hub.process.start_queue import Closed, StartQueue, Turn
 from tljh.plugins.manager import call
@@ -216,7 +216,7 @@ class UserCreatingSpawner(SystemdSpawner):
         """Return the user's limits from the applied file, overridden by the spawner's traits."""
         host = RealHost()
         paths = paths_from_environment()
-        data = host.read(applied_directory(paths) / paths.applied_limits.name)
+        data = host.read(applied_files(paths).limits)
         groups = [group.name for group in self.user.groups]
         limits = parse_policy(data, machine_size(host)).of(self.user.name, groups)
         # Traits come from drop-ins, plugins and pre-spawn hooks, which are more specific.
