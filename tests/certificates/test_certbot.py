@@ -18,7 +18,7 @@ from tests.certificates.acme_authority import CERTBOT, DIRECTORY, CertbotHost
 from tests.operations.test_converge import PATHS
 from tljh.base.errors import TljhError
 from tljh.certificates.acme_preflight import file_errors
-from tljh.certificates.acme_request import AcmeRequest, acme_dir
+from tljh.certificates.acme_request import AcmeRequest
 from tljh.certificates.certbot import _ERROR_TYPE, Certbot, ChallengeAddress, read_eab, refusals
 from tljh.certificates.dns_providers import NEEDED_LINES, PROVIDERS
 from tljh.host.interface import Result
@@ -83,7 +83,7 @@ def test_nothing_is_left_in_the_scratch_directory_whatever_happens(host, certbot
     host.refusal = Result(1, RATE_LIMITED)
     with pytest.raises(TljhError):
         certbot.obtain(host, REQUEST, BEHIND, 60)
-    assert host.info(acme_dir(PATHS) / "scratch") is None
+    assert host.info(PATHS.acme_dir / "scratch") is None
 
 
 def test_challenges_are_answered_where_only_root_can_listen(host, certbot):
@@ -150,7 +150,7 @@ FORGOTTEN = b"acme.messages.Error: urn:ietf:params:acme:error:accountDoesNotExis
 
 def accounts(host) -> list[str]:
     """Of two authorities, as certbot keeps them."""
-    directory = acme_dir(PATHS) / "certbot/config/accounts"
+    directory = PATHS.certbot_dir / "config/accounts"
     if host.info(directory) is None:
         for path in (*reversed(directory.parents[:4]), directory):
             host.mkdir(path, mode=0o700)
@@ -169,14 +169,14 @@ def accounts(host) -> list[str]:
 )
 def test_only_an_account_that_the_ca_lost_is_registered_again(host, certbot, said, log):
     accounts(host)
-    host.mkdir(acme_dir(PATHS) / "certbot/logs", mode=0o700)
+    host.mkdir(PATHS.certbot_dir / "logs", mode=0o700)
     run = host.run
 
     def once(argv, **options):
         host.refusal = None
         if not host.asked:
             host.refusal = Result(1, "", f"An unexpected error occurred:\n{said}\n")
-            host.write(acme_dir(PATHS) / "certbot/logs/letsencrypt.log", log, mode=0o600)
+            host.write(PATHS.certbot_dir / "logs/letsencrypt.log", log, mode=0o600)
         return run(argv, **options)
 
     host.run = once
@@ -195,9 +195,9 @@ def test_only_an_account_that_the_ca_lost_is_registered_again(host, certbot, sai
 )
 def test_account_in_the_name_or_the_words_of_others_costs_no_account(host, certbot, said):
     before = accounts(host)
-    host.mkdir(acme_dir(PATHS) / "certbot/logs", mode=0o700)
+    host.mkdir(PATHS.certbot_dir / "logs", mode=0o700)
     # Of an earlier run: this one wrote nothing.
-    host.write(acme_dir(PATHS) / "certbot/logs/letsencrypt.log", FORGOTTEN, mode=0o600)
+    host.write(PATHS.certbot_dir / "logs/letsencrypt.log", FORGOTTEN, mode=0o600)
     host.refusal = Result(1, "", f"An unexpected error occurred:\n{said}\n")
     with pytest.raises(TljhError):
         certbot.obtain(host, OURS, BEHIND, 60)

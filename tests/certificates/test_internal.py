@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,7 +30,7 @@ ADDRESSES = """[
 
 
 def kept(authority: Authority) -> dict[str, bytes]:
-    return {path.name: data for path, data in authority.files(Path("/")).items()}
+    return asdict(authority)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_configured_name_that_the_authority_may_not_vouch_for_makes_a_new_one(au
     assert "lab.example.com" in read_details(result.hub).names
 
 
-@pytest.mark.parametrize("name", ["ca.crt", "ca.key", "hub.crt", "hub.key"])
+@pytest.mark.parametrize("name", ["certificate", "key", "hub", "hub_key"])
 @pytest.mark.parametrize("content", [None, b"", b"hello", issue("other").key_pem()])
 def test_damaged_files_are_made_anew(authority, name, content):
     result = make_authority({**kept(authority), name: content}, NAMES, NAMES[:1], NOW)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.operations.test_converge import PATHS, install, machine
 from tljh.base.errors import TljhError
+from tljh.base.paths import AppliedFiles
 from tljh.host.interface import Result
 from tljh.hub.candidate import run_like_the_hub, unit_environment
 from tljh.operations.converge import Request, work_out
@@ -27,6 +28,9 @@ def host(monkeypatch):
     install(host)
     host.answers["systemctl show jupyterhub.service"] = Result(0, SHOWN)
     return host
+
+
+FILES = AppliedFiles(Path("/run/c"))
 
 
 def test_variables_files_and_directory_of_the_unit_are_read_as_systemd_prints_them(host):
@@ -51,7 +55,7 @@ def test_a_candidate_is_tried_with_the_environment_of_the_hubs_unit(host):
 
     host.answers["systemd-run"] = answer
     facts = work_out(host, PATHS, Request("plan")).facts
-    run_like_the_hub(host, PATHS, facts, Path("/run/c"), "tljh.hub.config_check", timeout_s=9)
+    run_like_the_hub(host, PATHS, facts, FILES, "tljh.hub.config_check", timeout_s=9)
     (argv,) = calls
     assert '--setenv=GREETING=two words and "quotes"' in argv
     assert f"--setenv=PATH={facts.hub_environment}/bin:/usr/bin" in argv
@@ -66,9 +70,9 @@ def test_a_candidate_is_tried_with_the_environment_of_the_hubs_unit(host):
 def test_a_missing_file_of_variables_is_reported_before_the_hub_stops(host):
     facts = work_out(host, PATHS, Request("plan")).facts
     with pytest.raises(TljhError, match="EnvironmentFile=/etc/default/hub, which does not exist"):
-        run_like_the_hub(host, PATHS, facts, Path("/run/c"), "tljh.hub.config_check", timeout_s=9)
+        run_like_the_hub(host, PATHS, facts, FILES, "tljh.hub.config_check", timeout_s=9)
 
 
 def test_the_hubs_unit_sees_the_applied_drop_ins_at_the_admins_directory(host):
     unit = (host.read(PATHS.units_dir / "jupyterhub.service") or b"").decode()
-    assert f"BindReadOnlyPaths=-{PATHS.applied_drop_ins}:{PATHS.hub_drop_ins}\n" in unit
+    assert f"BindReadOnlyPaths=-{PATHS.applied.drop_ins}:{PATHS.hub_drop_ins}\n" in unit

@@ -26,7 +26,6 @@ from tljh.certificates.acme_request import (
     PRODUCTION,
     STAGING,
     AcmeRequest,
-    acme_dir,
     renewal_time,
     retry_time,
 )
@@ -115,7 +114,7 @@ def test_a_refusal_changes_nothing_and_says_what_the_authority_said(host):
     with pytest.raises(TljhError, match="bad mood") as caught:
         reload(host, configuration("hub.example.org"))
     assert "every change was rolled back" in str(caught.value)
-    kept = (acme_dir(PATHS), PATHS.journal_dir, PATHS.config_file)
+    kept = (PATHS.acme_dir, PATHS.journal_dir, PATHS.config_file)
     for path, entry in host.files.items():
         if not any(path == one or one in path.parents for one in kept):
             assert entry == before.get(path), path
@@ -308,7 +307,7 @@ def test_serving_what_is_served_changes_nothing(secure):
 
 
 def test_a_broken_record_of_attempts_is_forgotten_not_fatal(secure):
-    secure.write(acme_dir(PATHS) / "attempts.json", b'{"x": 1}', mode=0o600)
+    secure.write(PATHS.acme_attempts, b'{"x": 1}', mode=0o600)
     assert read_ledger(secure, PATHS) == Ledger()
 
 

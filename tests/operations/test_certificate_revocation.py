@@ -10,7 +10,6 @@ from tests.certificates.acme_authority import configuration, secure_machine
 from tests.operations.test_converge import PATHS, install, reload
 from tljh.base.errors import TljhError
 from tljh.base.progress import SilentProgress
-from tljh.certificates.acme_request import acme_dir
 from tljh.certificates.x509 import read_details
 from tljh.commands import cert
 from tljh.host.fake import Killed
@@ -81,7 +80,7 @@ def test_a_revocation_that_failed_is_told_and_the_next_run_revokes_what_was_mean
     assert "sudo tljh cert revoke" in str(failed.value.findings[-1].fix)
     new = served(host)
     assert new != old and told(host) == [f"the certificate {old} is not revoked yet"]
-    assert host.info(acme_dir(PATHS) / "to-revoke.json").mode == 0o600
+    assert host.info(PATHS.acme_revocation).mode == 0o600
     cert.revoke(as_json=True)
     assert revoked(host) == [f"{old} keycompromise"] * 2
     assert served(host) == new and told(host) == []
@@ -113,7 +112,7 @@ def test_one_that_the_authority_has_revoked_already_is_done_with(host):
 
     def twice(argv, **options):
         if "revoke" in argv:
-            log = acme_dir(PATHS) / "certbot/logs/letsencrypt.log"
+            log = PATHS.certbot_dir / "logs/letsencrypt.log"
             for path in (log.parent.parent, log.parent):
                 host.mkdir(path, mode=0o700)
             kind = "urn:ietf:params:acme:error:alreadyRevoked"

@@ -35,6 +35,29 @@ class AppliedFiles:
 
 
 @dataclass(frozen=True)
+class LocalCaFiles:
+    """The files of the machine's own CA, and of the hub's certificate, which it issued."""
+
+    directory: Path
+
+    @property
+    def certificate(self) -> Path:
+        return self.directory / "ca.crt"
+
+    @property
+    def key(self) -> Path:
+        return self.directory / "ca.key"
+
+    @property
+    def hub_certificate(self) -> Path:
+        return self.directory / "hub.crt"
+
+    @property
+    def hub_key(self) -> Path:
+        return self.directory / "hub.key"
+
+
+@dataclass(frozen=True)
 class Paths:
     """The paths of one installation.
 
@@ -231,13 +254,8 @@ class Paths:
     # Certificates
 
     @property
-    def local_ca_dir(self) -> Path:
-        """The files of the machine's own CA."""
-        return self.state_dir / "internal-ca"
-
-    @property
-    def local_ca_certificate(self) -> Path:
-        return self.local_ca_dir / "ca.crt"
+    def local_ca(self) -> LocalCaFiles:
+        return LocalCaFiles(self.state_dir / "internal-ca")
 
     @property
     def acme_dir(self) -> Path:

@@ -29,7 +29,6 @@ from tljh.certificates.acme_store import (
     write_pair,
 )
 from tljh.certificates.certbot import Certbot, ChallengeAddress, kept_proxies
-from tljh.certificates.traefik_acme_json import FILE as ACME_JSON
 from tljh.certificates.traefik_acme_json import certificate_from
 from tljh.certificates.x509 import CertificateDetails, TlsPair
 from tljh.host.interface import Host, HostReader
@@ -62,7 +61,7 @@ class AcmeSource:
     def _taken_over(
         self, host: HostReader, now: datetime, served: bytes | None = None
     ) -> TlsPair | None:
-        data = host.read(self.paths.state_dir / ACME_JSON)
+        data = host.read(self.paths.traefik_acme)
         return certificate_from(data, self.request.names, now, served) if data else None
 
     def available(self, host: HostReader, now: datetime, served: bytes | None) -> TlsPair | None:

@@ -95,13 +95,9 @@ def acme_request(config: Config) -> AcmeRequest:
     )
 
 
-def acme_dir(paths: Paths) -> Path:
-    return paths.state_dir / "acme"
-
-
 def certificate_path(paths: Paths, key: str) -> Path:
     """Return the file of a request's certificate. It has key and chain, so both always match."""
-    return acme_dir(paths) / "certificates" / f"{key}.pem"
+    return paths.acme_certificates / f"{key}.pem"
 
 
 def renewal_time(not_before: datetime, not_after: datetime) -> datetime:

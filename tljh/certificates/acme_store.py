@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tljh.base.paths import Paths
-from tljh.certificates.acme_request import AcmeRequest, acme_dir, certificate_path
+from tljh.certificates.acme_request import AcmeRequest, certificate_path
 from tljh.certificates.x509 import TlsPair, Unreadable, read_details
 from tljh.host.interface import Host, HostReader
 
@@ -55,7 +55,7 @@ def is_valid(certificate: TlsPair, now: datetime) -> bool:
 
 
 def make_directories(host: Host, paths: Paths) -> None:
-    for path in (paths.state_dir / "acme", acme_dir(paths) / "certificates"):
+    for path in (paths.acme_dir, paths.acme_certificates):
         if host.info(path) is None:
             host.mkdir(path, mode=0o700)
 
@@ -123,7 +123,7 @@ class Ledger:
 
 def read_ledger(host: HostReader, paths: Paths) -> Ledger:
     """Read the attempts; a file that cannot be read counts as empty."""
-    data = host.read(acme_dir(paths) / "attempts.json")
+    data = host.read(paths.acme_attempts)
     try:
         entries = json.loads(data or b"{}")
         return Ledger({key: _attempts(entry) for key, entry in entries.items()})
@@ -145,7 +145,7 @@ def write_ledger(host: Host, paths: Paths, request: AcmeRequest, attempts: Attem
         for key, entry in entries.items()
     }
     text = json.dumps(content, indent=2) + "\n"
-    host.write(acme_dir(paths) / "attempts.json", text.encode(), mode=0o600)
+    host.write(paths.acme_attempts, text.encode(), mode=0o600)
 
 
 def _attempts(entry: dict[str, Any]) -> Attempts:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from tljh.base.errors import Finding, TljhError
 from tljh.base.paths import Paths
-from tljh.certificates.acme_request import AcmeRequest, acme_dir
+from tljh.certificates.acme_request import AcmeRequest
 from tljh.certificates.acme_store import make_directories
 from tljh.certificates.x509 import TlsPair
 from tljh.host.interface import DIES_WITH_US, Host, HostReader, Result
@@ -147,7 +147,7 @@ class Certbot:
     def _scratch(self, host: Host) -> Path:
         """Make an empty directory for one run; the caller removes it."""
         make_directories(host, self.paths)
-        scratch = acme_dir(self.paths) / "scratch"
+        scratch = self.paths.acme_dir / "scratch"
         # A run that was killed left its own.
         host.remove(scratch)
         host.mkdir(scratch, mode=0o700)
@@ -215,7 +215,7 @@ class Certbot:
     @property
     def _own(self) -> Path:
         """Return certbot's own directory, with accounts and logs."""
-        return acme_dir(self.paths) / "certbot"
+        return self.paths.certbot_dir
 
     def _log(self, host: HostReader) -> str:
         """Read the log of certbot's last run; each run starts a new file."""
@@ -251,7 +251,7 @@ def _trusted(host: HostReader, request: AcmeRequest) -> bytes:
 
 def kept_proxies(host: HostReader, paths: Paths) -> dict[str, str]:
     """Return the HTTP proxies of the installation, which sudo and timers do not pass on."""
-    kept = json.loads(host.read(paths.state_dir / "environment.json") or b"{}")
+    kept = json.loads(host.read(paths.kept_environment) or b"{}")
     return {name: value for name, value in kept.items() if name.lower().endswith("_proxy")}
 
 

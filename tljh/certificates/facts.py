@@ -28,5 +28,5 @@ def read(host: HostReader, config: Config, paths: Paths) -> CertificateFacts:
     is_own = config.https.effective_mode == "tls"
     return CertificateFacts(
         files=read_files(host, config.https) if is_own else {},
-        authority=read_authority(host, paths.state_dir, config.https),
+        authority=read_authority(host, paths.local_ca, config.https),
     )

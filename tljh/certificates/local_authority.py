@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tljh.base.clock import utc_now
+from tljh.base.paths import LocalCaFiles
 from tljh.certificates.machine_names import machine_names
 from tljh.certificates.x509 import Unreadable, certificates_of, names_of
 from tljh.host.interface import HostReader
@@ -24,15 +25,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
     from tljh.settings.sections.https import HttpsSettings
-
-DIRECTORY = "internal-ca"
-
-
-AUTHORITY, AUTHORITY_KEY = "ca.crt", "ca.key"
-
-
-HUB, HUB_KEY = "hub.crt", "hub.key"
-
 
 AUTHORITY_LIFE = timedelta(days=3650)
 
@@ -71,14 +63,13 @@ class Authority:
     hub: bytes
     hub_key: bytes
 
-    def files(self, state_dir: Path) -> dict[Path, bytes]:
+    def contents(self, files: LocalCaFiles) -> dict[Path, bytes]:
         """Return the contents by path; only root may read them."""
-        directory = state_dir / DIRECTORY
         return {
-            directory / AUTHORITY: self.certificate,
-            directory / AUTHORITY_KEY: self.key,
-            directory / HUB: self.hub,
-            directory / HUB_KEY: self.hub_key,
+            files.certificate: self.certificate,
+            files.key: self.key,
+            files.hub_certificate: self.hub,
+            files.hub_key: self.hub_key,
         }
 
     @property
@@ -96,13 +87,17 @@ def fingerprint(certificate: bytes) -> str:
 
 
 def read_authority(
-    host: HostReader, state_dir: Path, https: HttpsSettings, now: datetime | None = None
+    host: HostReader, files: LocalCaFiles, https: HttpsSettings, now: datetime | None = None
 ) -> Authority | None:
-    """Return the CA to use, made from the files in `state_dir`; None in other modes."""
+    """Return the CA to use, made from the stored files; None in other modes."""
     if https.effective_mode != "internal":
         return None
-    names = (AUTHORITY, AUTHORITY_KEY, HUB, HUB_KEY)
-    kept = {name: host.read(state_dir / DIRECTORY / name) for name in names}
+    kept = {
+        "certificate": host.read(files.certificate),
+        "key": host.read(files.key),
+        "hub": host.read(files.hub_certificate),
+        "hub_key": host.read(files.hub_key),
+    }
     return make_authority(kept, machine_names(host, https.domains), https.domains, now or utc_now())
 
 
@@ -112,7 +107,7 @@ def make_authority(
     required: Sequence[str],
     now: datetime,
 ) -> Authority:
-    """Return a usable CA and hub certificate, with what is still good of `kept` (files by name).
+    """Return a usable CA and hub certificate, with what is still good of `kept` (by field).
 
     The hub gets a new certificate if a name is missing in it, or when two thirds of its life are
     over. Every user has to trust a new CA by hand. So there is a new CA only if the old one is
@@ -125,7 +120,7 @@ def make_authority(
         kept = {}
     certificate, key = authority
     names = [name for name in names if _may_certify(certificate, name)]
-    chain, hub_key = kept.get(HUB), kept.get(HUB_KEY)
+    chain, hub_key = kept.get("hub"), kept.get("hub_key")
     if chain is None or hub_key is None or not _is_good(chain, hub_key, certificate, names, now):
         chain, hub_key = _new_hub_certificate(certificate, key, names, now)
     return Authority(_pem(certificate), _key_pem(key), chain, hub_key)
@@ -139,8 +134,8 @@ def _kept_authority(
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        certificate = certificates_of(kept.get(AUTHORITY) or b"")[0]
-        key = load_pem_private_key(kept.get(AUTHORITY_KEY) or b"", password=None)
+        certificate = certificates_of(kept.get("certificate") or b"")[0]
+        key = load_pem_private_key(kept.get("key") or b"", password=None)
     except (Unreadable, ValueError, TypeError):
         return None
     if not isinstance(key, EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from tljh.base.paths import Paths
 from tljh.certificates.facts import CertificateFacts
-from tljh.certificates.local_authority import DIRECTORY
 from tljh.certificates.units import renewal_units, watch_units
 from tljh.engine.facts import Facts
 from tljh.engine.file_resources import Directory, File
@@ -31,8 +30,8 @@ def authority_resources(facts: Facts, paths: Paths) -> list[Resource]:
     authority = facts.of(CertificateFacts).authority
     if authority is None:
         return []
-    files = authority.files(paths.state_dir)
+    contents = authority.contents(paths.local_ca)
     return [
-        Directory(paths.state_dir / DIRECTORY, 0o700),
-        *(File(path, data, mode=0o600, secret=True) for path, data in files.items()),
+        Directory(paths.local_ca.directory, 0o700),
+        *(File(path, data, mode=0o600, secret=True) for path, data in contents.items()),
     ]

@@ -11,8 +11,6 @@ from typing import Any
 
 from tljh.certificates.x509 import TlsPair, Unreadable, covers, read_details
 
-FILE = "acme.json"
-
 
 def certificate_from(
     data: bytes | None, names: Sequence[str], now: datetime, served: bytes | None = None

@@ -20,10 +20,6 @@ from tljh.host.interface import HostReader
 ALIAS = "https://conda.anaconda.org/"
 
 
-# Written at installation: the variables that pip, uv and rattler needed then.
-ENVIRONMENT_FILE = "environment.json"
-
-
 def channel_url(channel: str) -> str:
     """Return the URL of a channel that is given as a name, a URL or an absolute path."""
     if channel.startswith("/"):
@@ -62,7 +58,7 @@ def package_environment(
 
     sudo drops most variables, so those of the installation are kept; `environ` wins over them.
     """
-    kept = _read_variables(host.read(paths.state_dir / ENVIRONMENT_FILE) or b"")
+    kept = _read_variables(host.read(paths.kept_environment) or b"")
     merged = {**kept, **environ}
     configuration = read_pip_configuration(pip_configuration_files(merged))
     uv_variables = environment_for_uv(sources_from(merged, configuration), merged)

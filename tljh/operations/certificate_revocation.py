@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
-from pathlib import Path
 
 from tljh.base.clock import utc_now
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
-from tljh.certificates.acme_request import AcmeRequest, acme_dir
+from tljh.certificates.acme_request import AcmeRequest
 from tljh.certificates.acme_store import (
     from_one_file,
     is_valid,
@@ -94,13 +93,13 @@ def revoke(
         stored = read_pair(host, paths, pending.key)
         if stored and stored.chain == pending.certificate.chain:
             remove_pair(host, paths, pending.key)
-        host.remove(_file(paths))
+        host.remove(paths.acme_revocation)
     return Revoked(pending.about, configured_chain(host, paths) == pending.certificate.chain)
 
 
 def pending_revocation(host: HostReader, paths: Paths) -> Revocation | None:
     """Return the revocation that is not finished; None once its certificate has expired."""
-    data = json.loads(host.read(_file(paths)) or b"{}")
+    data = json.loads(host.read(paths.acme_revocation) or b"{}")
     if not data:
         return None
     certificate = from_one_file(data["pair"].encode())
@@ -130,7 +129,7 @@ def _register(host: Host, paths: Paths, reason: str) -> Revocation:
         "request": revocation.key,
         "pair": to_one_file(revocation.certificate).decode(),
     }
-    host.write(_file(paths), json.dumps(data, indent=2).encode() + b"\n", mode=0o600)
+    host.write(paths.acme_revocation, json.dumps(data, indent=2).encode() + b"\n", mode=0o600)
     return revocation
 
 
@@ -150,7 +149,3 @@ def _of_served(host: HostReader, paths: Paths, reason: str) -> Revocation:
         )
     request = source.request
     return Revocation(pair, request.server, request.ca_bundle, reason, request.key)
-
-
-def _file(paths: Paths) -> Path:
-    return acme_dir(paths) / "to-revoke.json"

@@ -9,7 +9,6 @@ from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.certificates.authority_trust import trust_advice
 from tljh.certificates.facts import CertificateFacts
-from tljh.certificates.local_authority import AUTHORITY, DIRECTORY
 from tljh.certificates.own_files import certificate_warnings
 from tljh.engine.journal import Entry, Journal
 from tljh.engine.plan import Plan
@@ -116,6 +115,6 @@ def advice(paths: Paths, outcome: Outcome) -> list[str]:
         if str(claim_file(paths.claims_dir, admin)) in changed
     ]
     authority = outcome.facts.of(CertificateFacts).authority
-    if authority and any(name.endswith(f"/{DIRECTORY}/{AUTHORITY}") for name in changed):
+    if authority and str(paths.local_ca.certificate) in changed:
         lines.append(trust_advice(outcome.config, authority).as_text())
     return lines

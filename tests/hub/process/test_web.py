@@ -7,7 +7,6 @@ import pytest
 from tests.hub.process.running import Browser, running_hub
 from tljh.certificates.local_authority import read_authority
 from tljh.host.fake import FakeHost
-from tljh.hub.process.authority_page import read_certificate
 from tljh.settings.sections.https import HttpsSettings
 
 USERS = "auth: {type: dummy, allow_all: true}\n"
@@ -66,10 +65,10 @@ def test_an_action_of_a_logged_in_user_needs_the_token(hub):
 def write_authority(hub):
     """Write the files of a certificate authority, and delete them after the test."""
     authority = read_authority(
-        FakeHost(), hub.paths.state_dir, HttpsSettings(enabled=True, mode="internal")
+        FakeHost(), hub.paths.local_ca, HttpsSettings(enabled=True, mode="internal")
     )
     assert authority is not None
-    files = authority.files(hub.paths.state_dir)
+    files = authority.contents(hub.paths.local_ca)
 
     def write():
         for path, data in files.items():
@@ -86,5 +85,5 @@ def test_the_ca_certificate_can_be_downloaded_once_there_is_one(hub, write_autho
     assert Browser(hub).get("/ca.crt").status_code == 404
     authority = write_authority()
     answer = Browser(hub).get("/ca.crt")
-    assert answer.content == authority.certificate == read_certificate(hub.paths.state_dir)
+    assert answer.content == authority.certificate
     assert answer.headers["Content-Type"] == "application/x-x509-ca-cert"
