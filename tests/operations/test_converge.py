@@ -281,7 +281,7 @@ def test_a_rollback_restores_the_drop_ins_of_its_state():
 def test_all_files_next_to_a_drop_in_belong_to_the_state():
     host = machine()
     install(host)
-    own, applied = PATHS.hub_drop_ins, PATHS.applied_drop_ins
+    own, applied = PATHS.hub_drop_ins, PATHS.applied.drop_ins
     host.mkdir(own / "templates", mode=0o700)
     host.mkdir(own / "__pycache__", mode=0o700)
     files = {"a.py": b"c.a\n", "teachers.txt": b"ann\n", "templates/page.html": b"<p>"}
