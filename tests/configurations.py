@@ -14,7 +14,7 @@ TLJH_CONFIG = Path(sys.executable).with_name("tljh-config")
 
 @cache
 def catalogue_bytes() -> bytes:
-    """The classes and traits of what is installed beside these tests; takes seconds, once."""
+    """Return the classes and traits of what is installed with these tests; takes seconds, once."""
     from tljh.hub.trait_scan import build
 
     return json.dumps(build()).encode()
@@ -28,7 +28,7 @@ def real_catalogue() -> Catalogue:
 
 
 def make_installation(prefix: Path, text: str = "") -> Path:
-    """A prefix with a configuration file and a catalogue; returns the file."""
+    """Make a prefix with a configuration file and a catalogue; return the file."""
     (prefix / "config").mkdir()
     traits = prefix / "hub" / "share" / "tljh" / "traits.json"
     traits.parent.mkdir(parents=True)

@@ -34,7 +34,7 @@ def name_of(page: Path) -> str:
 
 
 def code_of(page: Path) -> str:
-    """All that is set as code: indented lines, fences and spans."""
+    """Return all that is set as code: indented lines, fences and spans."""
     text = page.read_text()
     # `a\|b` is how a table writes a|b.
     return "\n".join([blocks_of(page), *re.findall(r"`([^`\n]+)`", text)]).replace("\\|", "|")

@@ -145,7 +145,7 @@ def layer_numbers() -> dict[str, int]:
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="needs tomllib")
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_string_imports_upwards(path):
-    """`import_module` and `python -m` take names that import-linter does not see."""
+    """Check the names for `import_module` and `python -m`, which import-linter does not see."""
     numbers = layer_numbers()
     own = numbers[name_of(path).split("/")[0].removesuffix(".py")] if path.parent != PACKAGE else -1
     tree = ast.parse(path.read_text())

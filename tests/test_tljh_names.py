@@ -90,7 +90,7 @@ def test_every_flat_module_is_a_promise() -> None:
 
 @pytest.mark.parametrize("module", sorted(PROMISED))
 def test_importing_a_promised_module_does_nothing_to_the_machine(module: str) -> None:
-    """It needs no installation, no root and no environment variable."""
+    """Import with no installation, no root and no environment variable."""
     code = f"import {module}"
     done = subprocess.run(
         [sys.executable, "-I", "-c", code],

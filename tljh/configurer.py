@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def load_config(config_file: str | None = None) -> dict[str, Any]:
-    """The configuration with its defaults. Raises TljhError when it is wrong."""
+    """Return the configuration with its defaults. Raises TljhError when it is wrong."""
     from tljh.base.paths import paths_from_environment
     from tljh.settings.load import load
 
@@ -25,7 +25,7 @@ def load_config(config_file: str | None = None) -> dict[str, Any]:
 
 
 def _api_secret() -> str:
-    """The password that was made up for Traefik's API; empty where one may not read it."""
+    """Return the generated password of Traefik's API; empty where the caller may not read it."""
     from tljh.base.paths import paths_from_environment
     from tljh.host.real import RealReader
     from tljh.host.secret_files import read_token

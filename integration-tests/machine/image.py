@@ -72,7 +72,7 @@ def canonical(name: str) -> str:
 
 
 def registry_answers(url: str = REGISTRY, timeout_s: float = 5) -> bool:
-    """Return whether a container registry answers: its API sends a header of its own.
+    """Return whether a container registry answers: its API sends a special header.
 
     A captive proxy may answer every URL with 200, so the status proves nothing.
     """

@@ -149,7 +149,7 @@ FORGOTTEN = b"acme.messages.Error: urn:ietf:params:acme:error:accountDoesNotExis
 
 
 def accounts(host) -> list[str]:
-    """Of two authorities, as certbot keeps them."""
+    """Write accounts of two authorities, as certbot keeps them."""
     directory = PATHS.certbot_dir / "config/accounts"
     if host.info(directory) is None:
         for path in (*reversed(directory.parents[:4]), directory):

@@ -107,7 +107,7 @@ def test_authority_is_constrained_and_can_make_no_other_authorities(authority):
 
 
 def speak_tls(authority: Authority, chain: bytes, key: bytes, name: str, tmp_path: Path) -> str:
-    """One connection to a server with this pair by a client that trusts the authority."""
+    """Connect once to a server with this pair, as a client that trusts the authority."""
     (tmp_path / "pair.pem").write_bytes(key + chain)
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     serving.load_cert_chain(tmp_path / "pair.pem")

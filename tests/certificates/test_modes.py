@@ -186,7 +186,7 @@ def test_key_that_is_written_in_another_way_changes_nothing(host):
 
 
 def test_pair_that_differs_in_its_key_file_alone_is_exchanged_and_what_is_named_stays(host):
-    """A copy that an earlier release made of the file's bytes, for example."""
+    """Remove, for example, a copy that an earlier release made of the file's bytes."""
     own = valid_for(80)
     put(host, own)
     reload(host, TLS)

@@ -371,7 +371,7 @@ def test_edit_does_not_overwrite_what_another_process_wrote(
 
 
 def kept_text(done: Done) -> bytes:
-    """What an edit that was not saved says to have kept."""
+    """Return what an edit that was not saved says to have kept."""
     found = re.search(r"your text is kept in (\S+)", done.err)
     assert found, done.err
     kept = Path(found.group(1))
@@ -481,7 +481,7 @@ tljh_config()
 
 
 def completions(words: str, prefix: Path) -> list[str]:
-    """What bash offers, by the script that the installation puts in place."""
+    """Return what bash offers, by the script that the installation writes."""
     script = f"""
     source <({TLJH_CONFIG.with_name("tljh")} completion)
     COMP_WORDS=({words})

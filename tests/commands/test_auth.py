@@ -58,7 +58,7 @@ def test_secrets_are_never_to_be_typed_on_the_command_line():
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
 def test_the_commands_of_a_description_are_settings_that_exist(provider, catalogue):
-    """What is described is what the installed class takes, with its own kind of value."""
+    """Compare what is described with what the installed class takes."""
     if provider.main_class not in catalogue.classes:
         pytest.skip(f"{provider.main_class} is not installed")
     lines = [f"auth:\n  type: '{provider.name}'\n  {provider.main_class}:"]

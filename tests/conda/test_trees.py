@@ -14,7 +14,7 @@ GROUP = 12345
 
 @pytest.fixture
 def trees(tmp_path: Path) -> tuple[Path, Path]:
-    """The environment in use, with private files of an admin, and the copy that is built on."""
+    """Return an environment with private files of an admin, and the copy that is built on."""
     prefix, other = tmp_path / "user", tmp_path / "user-2"
     for name in ("share", "etc", "lib", "course"):
         (prefix / name).mkdir(parents=True)

@@ -87,7 +87,7 @@ def test_links_and_hard_links_to_files_of_root_are_left_out(shared, tmp_path):
 
 
 def test_a_directory_that_is_swapped_for_a_link_leads_nowhere(shared, tmp_path):
-    """An attacker swaps thousands of times; nothing outside ever gets the group."""
+    """Swap thousands of times; nothing outside ever gets the group."""
     target = tmp_path / "etc"
     target.mkdir()
     names = [f"file{number}" for number in range(40)]

@@ -85,7 +85,7 @@ def alembic(path: Path, *arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def of_earlier_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with a user in it, as a hub of JupyterHub 5.0 leaves it."""
+    """Return a database with a user in it, as a hub of JupyterHub 5.0 leaves it."""
     path = tmp_path_factory.mktemp("old") / FILE
     code = (
         "import sys; from jupyterhub import orm\n"

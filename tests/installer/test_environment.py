@@ -316,7 +316,7 @@ def test_a_finished_environment_has_byte_code(workshop: Workshop) -> None:
 
 
 def test_a_build_with_explicit_specs_does_not_ask_the_configuration(workshop: Workshop) -> None:
-    """A rollback builds for a configuration that is not the one on disk."""
+    """Build, as a rollback does, for a configuration that is not the one on disk."""
     first = workshop.builder().build([])
     workshop.use(first.path)
     (workshop.prefix / "specs").write_text("plugin\n")

@@ -59,7 +59,7 @@ def test_a_complete_release_runs(text: str) -> None:
 
 
 def test_a_release_that_is_cut_off_anywhere_does_nothing(text: str) -> None:
-    """At every byte before the payload and at the end, and at samples of the payload."""
+    """Cut at every byte before the payload and at the end, and at samples of the payload."""
     begin = text.index('start("""')
     near = [*range(begin + 200), *range(len(text) - 200, len(text) - 1)]
     far = range(begin + 200, len(text) - 200, max(1, len(text) // 40))

@@ -24,7 +24,7 @@ def test_the_table_is_replaced_in_one_script_and_no_other_is_named():
 
 
 def test_what_nobody_sent_is_never_refused():
-    """A reset of the kernel has no user, and must come through."""
+    """Accept a reset of the kernel, which has no user."""
     (jump,) = [line for line in RULES.splitlines() if "goto answers" in line]
     assert "meta skuid @uids" in jump
 

@@ -110,7 +110,7 @@ def test_the_hub_writes_the_lists_that_it_loaded_wherever_they_came_from(hub):
 
 @pytest.fixture
 def native(tmp_path):
-    """A hub that had first use, and changes to native."""
+    """Start a hub that had first use, and changes to native."""
     with running_hub(tmp_path, FIRST_USE) as hub:
         assert Browser(hub).login("alice", "correct horse").status_code == 302
         store_hash(hub.paths.passwords, "stranger", hash_password("of an old list"))

@@ -25,7 +25,7 @@ servers = [{url = "http://127.0.0.1:1"}]
 
 @pytest.fixture(autouse=True)
 def loop():
-    """An event loop, which JupyterHub's proxy classes need when they are created."""
+    """Yield an event loop, which JupyterHub's proxy classes need when they are created."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     yield loop

@@ -175,7 +175,7 @@ def test_stop_does_not_wait_for_websockets(play: Callable[[Scenario], None]) -> 
 def test_restart_of_the_service_refuses_no_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stand-in for systemd keeps the sockets and hands them to the next supervisor."""
+    """Keep the sockets, as systemd does, and hand them to the next supervisor."""
 
     async def scenario() -> None:
         async with traffic.backend() as port:

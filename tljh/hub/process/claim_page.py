@@ -24,7 +24,7 @@ HAS_NO_PASSWORD = (
 
 
 class Claimable(Configurable):
-    """An authenticator with passwords of its own, where an admin's first one needs a claim."""
+    """An authenticator that keeps passwords; the first one of some users needs a claim link."""
 
     claims_dir = Unicode(help="Directory of the claims, readable by root only.", config=True)
 
