@@ -11,6 +11,7 @@ import pytest
 
 from tests.operations.test_converge import PATHS, install, machine
 from tljh.base.findings import Severity
+from tljh.engine.journal import Journal
 from tljh.host.interface import Response, Result
 from tljh.operations.checks import all_checks, run_checks, subject_of, worst
 from tljh.users.claims import new_claim
@@ -35,6 +36,17 @@ def host(monkeypatch):
 
 def reported(host, *, quick_only=False):
     return run_checks(subject_of(host, PATHS), quick_only=quick_only)
+
+
+def apply_state(host, config):
+    """Write config.yaml, and make it and the drop-ins the last state of the history."""
+    host.write(PATHS.config_file, config, mode=0o600)
+    names = host.listdir(PATHS.hub_drop_ins)
+    drop_ins = {f"jupyterhub_config.d/{n}": host.read(PATHS.hub_drop_ins / n) for n in names}
+    journal = Journal(PATHS.journal_dir)
+    files = {"config.yaml": config, **drop_ins}
+    journal.begin(host, user="ada", command="reload", changes=(), files=files)
+    journal.keep(host)
 
 
 def whats(host):
@@ -144,7 +156,7 @@ def test_an_invalid_configuration_is_degraded_with_its_line(host):
 
 
 def test_dummy_authentication_is_reported(host):
-    host.write(PATHS.config_file, b"auth: {type: dummy}\n", mode=0o600)
+    apply_state(host, b"auth: {type: dummy}\n")
     assert "auth.type is dummy, which allows a login under any name" in whats(host)
 
 
@@ -156,13 +168,31 @@ def test_a_refused_handover_of_the_proxy_is_reported(host):
 
 
 def test_a_hub_without_an_admin_is_reported_unless_a_drop_in_may_name_one(host):
-    host.write(PATHS.config_file, b"users: {allowed: [ada]}\n", mode=0o600)
+    apply_state(host, b"users: {allowed: [ada]}\n")
     (result,) = reported(host)
     assert result.finding.what == "the hub has no admin"
     assert result.severity is Severity.FINE
     own = PATHS.hub_drop_ins / "own.py"
     host.write(own, b"c.Authenticator.admin_users = {'ada'}\n", mode=0o600)
+    apply_state(host, b"users: {allowed: [ada]}\n")
     assert reported(host) == []
+
+
+def test_edits_that_are_not_applied_are_noted_and_judge_nothing(host):
+    host.write(PATHS.config_file, b"http: {port: 8081}\nusers: {admin: [ada]}\n", mode=0o600)
+    (result,) = reported(host)
+    assert result.severity is Severity.FINE
+    assert result.finding.what == "config.yaml has edits that are not applied"
+    assert result.finding.fix == "sudo tljh-config reload"
+    host.write(PATHS.hub_drop_ins / "own.py", b"x = 1\n", mode=0o600)
+    (result,) = reported(host)
+    assert "config.yaml, jupyterhub_config.d/own.py" in result.finding.what
+
+
+def test_an_edit_with_mistakes_hides_no_fault_of_the_hub_that_runs(host):
+    host.write(PATHS.config_file, b"nonsense: 1\n", mode=0o600)
+    host.responses["http://127.0.0.1:80/hub/login"] = Response(200, "nginx", {})
+    assert any("through the proxy does not answer" in what for what in whats(host))
 
 
 def test_names_of_checks_are_distinct():

@@ -564,3 +564,24 @@ def test_a_lost_configuration_is_reported_and_restored_by_a_rollback():
         install(host)
     rolled_back(host, 1)
     assert host.read(PATHS.config_file) == data
+
+
+def test_a_reload_reports_mistakes_of_settings_and_of_their_files_at_once_with_lines():
+    host = machine()
+    install(host)
+    data = (
+        b"users: {admin: [ada]}\nhttps:\n  enabled: true\n  tls:\n"
+        b"    cert: /none.crt\n    key: /none.key\nlimits: {memory: banana}\n"
+    )
+    with pytest.raises(TljhError) as caught:
+        reload(host, data)
+    findings = caught.value.findings
+    assert [finding.where.line for finding in findings if finding.where] == [5, 6, 7]
+    assert findings[0].what == "https.tls.cert names a file that does not exist: /none.crt"
+
+
+def test_files_of_an_https_mode_that_is_off_stop_no_reload():
+    host = machine()
+    install(host)
+    data = b"users: {admin: [ada]}\nhttps: {tls: {cert: /none.crt, key: /none.key}}\n"
+    assert reload(host, data).number == 2

@@ -82,6 +82,11 @@ def own_certificate(https: HttpsSettings, files: Files, served: TlsPair | None =
     return pair
 
 
+def is_served(https: HttpsSettings, files: Files, served: TlsPair) -> bool:
+    """Return whether Traefik serves exactly these files already."""
+    return _as_served(_content(https, "cert", files), _content(https, "key", files)) == served
+
+
 def _as_served(chain: bytes, key: bytes) -> TlsPair | None:
     try:
         return TlsPair(*as_pem(chain, key))

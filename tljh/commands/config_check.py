@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tljh.base.errors import Finding
+from tljh.base.paths import paths_from_environment
 from tljh.host.real import RealReader
+from tljh.operations.examined_config import add_file_problems
 from tljh.operations.installed_config import installed_file
-from tljh.operations.referenced_files import referenced_file_problems
+from tljh.operations.reload import planning_errors
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,9 @@ def check(*, config_path: Path | None = None) -> ConfigCheck:
     """Print every mistake in the configuration; change nothing."""
     file = installed_file(config_path)
     examined = file.examine()
-    examined.problems += referenced_file_problems(examined.config, RealReader())
-    return ConfigCheck(
-        file.path,
-        tuple(examined.findings("error", "incomplete")),
-        tuple(examined.findings("warning")),
-    )
+    host, paths = RealReader(), paths_from_environment()
+    add_file_problems(examined, host, paths)
+    errors = examined.findings("error", "incomplete")
+    if not errors and config_path is None and host.readlink(paths.hub) is not None:
+        errors = planning_errors(host, paths)
+    return ConfigCheck(file.path, tuple(errors), tuple(examined.findings("warning")))

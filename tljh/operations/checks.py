@@ -14,7 +14,8 @@ from tljh.base.paths import Paths
 from tljh.base.well_known import HUB_UNIT, PROXY_UNIT
 from tljh.engine.journal import Journal
 from tljh.host.interface import HostReader
-from tljh.operations.facts import read_facts
+from tljh.operations.examined_config import load_for_change
+from tljh.operations.facts import files_of, read_facts, with_files
 from tljh.operations.hub_environment import BOOTSTRAP, python_of_hub_environment
 from tljh.operations.installed_config import current_configuration, load_configuration
 from tljh.operations.parts import PARTS
@@ -72,13 +73,35 @@ def worst(reported: list[Reported]) -> Severity:
 
 
 def subject_of(host: HostReader, paths: Paths) -> Subject:
-    """Read configuration and facts; an invalid configuration is part of what is reported."""
+    """Read the applied configuration and facts; an invalid one is part of what is reported.
+
+    The hub runs with what was applied, so edits since are only listed. Before the first apply
+    the current files are read.
+    """
+    invalid: tuple[Finding, ...] = ()
+    unapplied: tuple[str, ...] = ()
+    applied = Journal(paths.journal_dir).last_files(host)
     try:
-        config = load_configuration(host, paths, current_configuration(host, paths))
+        current = current_configuration(host, paths)
+        config = load_for_change(host, paths, current)
         facts = read_facts(host, config, paths)
+        if applied is None:
+            return Subject(host, paths, config, facts)
+        files = files_of(facts, current)
+        unapplied = tuple(
+            name for name in sorted({*files, *applied}) if files.get(name) != applied.get(name)
+        )
     except TljhError as error:
-        return Subject(host, paths, None, None, error.findings)
-    return Subject(host, paths, config, facts)
+        invalid = error.findings
+    if applied is None:
+        return Subject(host, paths, None, None, invalid)
+    try:
+        data = applied.get("config.yaml", b"")
+        config = load_configuration(host, paths, data)
+        facts = with_files(read_facts(host, config, paths, config_bytes=data), applied)
+    except TljhError as error:
+        return Subject(host, paths, None, None, invalid or error.findings, unapplied)
+    return Subject(host, paths, config, facts, invalid, unapplied)
 
 
 def _installed(subject: Subject) -> Iterator[Result]:
@@ -106,6 +129,18 @@ def _installed(subject: Subject) -> Iterator[Result]:
 def _configuration(subject: Subject) -> Iterator[Result]:
     for finding in subject.invalid:
         yield Severity.DEGRADED, finding
+    if subject.unapplied:
+        names = ", ".join(subject.unapplied)
+        yield (
+            Severity.FINE,
+            Finding(
+                f"{names} has edits that are not applied"
+                if len(subject.unapplied) == 1
+                else f"there are edits that are not applied: {names}",
+                why="the hub runs with what was applied last, and this is what is checked",
+                fix="sudo tljh-config reload",
+            ),
+        )
 
 
 def _units(subject: Subject) -> Iterator[Result]:

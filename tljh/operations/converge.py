@@ -23,9 +23,10 @@ from tljh.engine.plan import Plan, plan
 from tljh.engine.resource import Resource
 from tljh.host.interface import Host, HostReader
 from tljh.operations.desired import desired, in_order
+from tljh.operations.examined_config import load_for_change
 from tljh.operations.facts import admins_directories, files_below, files_of, read_facts, with_files
 from tljh.operations.hub_environment import Rebuild, build, rebuild_needed
-from tljh.operations.installed_config import config_lock, current_configuration, load_configuration
+from tljh.operations.installed_config import config_lock, current_configuration
 from tljh.plugins.manager import Contributions, contributions, contributions_of
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def work_out(host: HostReader, paths: Paths, request: Request) -> Outcome:
     else:
         current = host.read(paths.config_file) or b""
     config_bytes = request.configuration(current)
-    config = load_configuration(host, paths, config_bytes, request.hub_environment)
+    config = load_for_change(host, paths, config_bytes, request.hub_environment)
     facts = read_facts(host, config, paths, request.hub_environment, config_bytes)
     previous_files = files_of(facts, current)
     restored: Sequence[Resource] = ()

@@ -16,6 +16,7 @@ from tljh.settings.config_file import ConfigFile
 if TYPE_CHECKING:
     from tljh.settings.declaration import KeyPath, Problem
     from tljh.settings.root import Config
+    from tljh.settings.validation import Examined
 
 
 def installed_file(config_path: Path | None = None) -> ConfigFile:
@@ -119,11 +120,22 @@ def load_configuration(
     Class sections are checked against the classes of `environment`; by default, of the current
     hub environment.
     """
-    from tljh.settings.load import load
+    examined = examine_configuration(host, paths, data, environment)
+    findings = examined.findings("error", "incomplete")
+    if findings:
+        raise TljhError(findings)
+    return examined.config
+
+
+def examine_configuration(
+    host: HostReader, paths: Paths, data: bytes, environment: Path | None = None
+) -> Examined[Config]:
+    """Return the content of config.yaml as settings, with every problem of the settings."""
+    from tljh.settings.load import examine
     from tljh.settings.trait_catalogue import Catalogue, place
 
     classes = host.read(place(environment or paths.hub))
-    return load(
+    return examine(
         data,
         path=str(paths.config_file),
         catalogue=Catalogue.parse(classes) if classes else None,

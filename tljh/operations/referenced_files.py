@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tljh.base.paths import Paths
 from tljh.host.interface import HostReader
 from tljh.settings.declaration import KeyPath, Problem
 from tljh.settings.keys import key_text
@@ -13,9 +15,15 @@ from tljh.settings.root import Config
 from tljh.settings.sections.https import MOST_FILE_BYTES
 
 
-def referenced_file_problems(config: Config, host: HostReader) -> Iterator[Problem]:
-    """Yield a problem for each file that is missing, unreadable, too open or of another kind."""
-    yield from _certificates(config, host)
+def referenced_file_problems(
+    config: Config, host: HostReader, *, served_from: Paths | None = None
+) -> Iterator[Problem]:
+    """Yield a problem for each file that is missing, unreadable, too open or of another kind.
+
+    With `served_from`, the flaws of a certificate that Traefik serves already are warnings: an
+    expired one must not block every other change.
+    """
+    yield from _certificates(config, host, served_from)
     for path, name in secret_files(config):
         info = host.info(Path(name), follow=True)
         if info is None or info.kind != "file":
@@ -45,7 +53,7 @@ def secret_files(config: Config) -> Iterator[tuple[KeyPath, str]]:
                 yield (*section, trait), str(value["file"])
 
 
-def _certificates(config: Config, host: HostReader) -> Iterator[Problem]:
+def _certificates(config: Config, host: HostReader, served_from: Paths | None) -> Iterator[Problem]:
     https = config.https
     files: tuple[tuple[KeyPath, str | None], ...] = (
         (("https", "letsencrypt", "ca_bundle"), https.letsencrypt.ca_bundle),
@@ -64,9 +72,14 @@ def _certificates(config: Config, host: HostReader) -> Iterator[Problem]:
     # While HTTPS is off, the admin may not have the certificate yet.
     if len(readable) == 2 and https.effective_mode == "tls":
         # Imported here: it takes long, and most edits do not need it.
-        from tljh.certificates.own_files import pair_problems, read_files
+        from tljh.certificates.own_files import is_served, pair_problems, read_files
+        from tljh.proxy.served_certificate import configured_pair
 
-        yield from pair_problems(https, read_files(host, https))
+        certificates = read_files(host, https)
+        served = configured_pair(host, served_from) if served_from else None
+        is_accepted = served is not None and is_served(https, certificates, served)
+        for problem in pair_problems(https, certificates):
+            yield replace(problem, severity="warning") if is_accepted else problem
 
 
 def _pem_problem(path: KeyPath, name: str, host: HostReader) -> Problem | None:

@@ -43,6 +43,15 @@ def plan_reload(host: HostReader, paths: Paths) -> Plan:
     return work_out(host, paths, request_for(host, paths, "plan")).plan
 
 
+def planning_errors(host: HostReader, paths: Paths) -> list[Finding]:
+    """Return why `reload` would refuse the configuration, mistakes in drop-ins included."""
+    try:
+        plan_reload(host, paths)
+    except TljhError as error:
+        return list(error.findings)
+    return []
+
+
 def reload(
     host: Host,
     paths: Paths,

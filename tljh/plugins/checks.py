@@ -21,13 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a check looks at. `config` and `facts` are None where the configuration is invalid."""
+    """What a check looks at: the applied state, and whether there are edits since.
+
+    `config` and `facts` are None where the applied configuration is invalid. `invalid` are the
+    mistakes in the current config.yaml, `unapplied` the paths that were edited since the last
+    apply.
+    """
 
     host: HostReader
     paths: Paths
     config: Config | None
     facts: Facts | None
     invalid: tuple[Finding, ...] = ()
+    unapplied: tuple[str, ...] = ()
 
     @property
     def is_installed(self) -> bool:

@@ -1,0 +1,51 @@
+"""Mistakes in config.yaml and in the files that it names: one list for `check` and `reload`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tljh.base.errors import TljhError
+from tljh.base.paths import Paths
+from tljh.host.interface import HostReader
+from tljh.operations.installed_config import examine_configuration
+from tljh.operations.referenced_files import referenced_file_problems
+
+if TYPE_CHECKING:
+    from tljh.settings.declaration import Problem
+    from tljh.settings.root import Config
+    from tljh.settings.validation import Examined
+
+
+def add_file_problems(examined: Examined[Config], host: HostReader, paths: Paths) -> None:
+    """Add the problems of the files that a configuration names to those of its settings."""
+    config = examined.config
+    wrong = {problem.path for problem in examined.problems}
+    examined.problems += [
+        problem if _is_in_effect(problem, config) else replace(problem, severity="warning")
+        for problem in referenced_file_problems(config, host, served_from=paths)
+        if problem.path not in wrong
+    ]
+
+
+def _is_in_effect(problem: Problem, config: Config) -> bool:
+    """Return whether a reload needs the file: not that of an HTTPS mode that is off."""
+    if problem.path[0] != "https":
+        return True
+    return config.https.effective_mode == problem.path[1]
+
+
+def load_for_change(
+    host: HostReader, paths: Paths, data: bytes, environment: Path | None = None
+) -> Config:
+    """Parse and check config.yaml and its files, for a change of the machine.
+
+    Raises TljhError with every finding.
+    """
+    examined = examine_configuration(host, paths, data, environment)
+    add_file_problems(examined, host, paths)
+    findings = examined.findings("error", "incomplete")
+    if findings:
+        raise TljhError(findings)
+    return examined.config
