@@ -142,7 +142,7 @@ class Supervisor:
             signal.signal(stopping, lambda *_: setattr(self, "is_stopping", True))
 
     def instances(self) -> list[Instance]:
-        """Return the instances of all phases but `gone`."""
+        """Return all Traefik processes that run, whatever their phase."""
         instances = (self.serving, self.candidate, *self.leaving, *self.draining)
         return [instance for instance in instances if instance is not None]
 
