@@ -118,6 +118,7 @@ def _trait_findings(
         findings += _bad_values(cls, c)
     if not findings:
         findings += _login_findings(classes[0], c)
+        findings += _header_findings(classes[0], c)
         findings += _refused_names(classes[0], c)
     known = {name for cls in (*hub.classes, Hub, *classes) for name in cls.section_names()}
     known |= {*ours, *classes_of_catalogue(paths)}
@@ -221,6 +222,22 @@ def _login_findings(authenticator: Any, c: Any) -> list[Finding]:
         )
         if problem.severity == "error"
     ]
+
+
+def _header_findings(authenticator: Any, c: Any) -> Iterator[Finding]:
+    """Report a login by a header that is believed from every client."""
+    from tljh.settings.header_logins import FIX, HEADER_TRAIT, WHY, is_header_login
+
+    names = [base.__name__ for base in authenticator.__mro__]
+    if not is_header_login(names) and not authenticator.class_traits().get(HEADER_TRAIT):
+        return
+    if not c.LoginGuard.get("trusted_proxies"):
+        yield Finding(
+            f"{authenticator.__name__} takes the user's name from a header, "
+            "but trusted_proxies is empty",
+            why=WHY,
+            fix=FIX,
+        )
 
 
 def _plain_values(section: Any) -> dict[str, Any]:

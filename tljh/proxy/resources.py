@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ from tljh.proxy.traefik_static import (
     static_file,
 )
 from tljh.settings.derived import hsts_s
+from tljh.settings.header_logins import needs_alias_headers
 from tljh.systemd.templates import render_unit
 from tljh.systemd.unit_resource import Unit
 
@@ -52,8 +53,9 @@ def proxy_configuration(config: Config, facts: Facts, paths: Paths) -> ProxyConf
 
     Raises TljhError with every finding that does not need a running Traefik.
     """
+    hub_drop_ins = facts.admins_files.get(paths.hub_drop_ins.name, {}).values()
     static = merge_all(
-        static_configuration(static_inputs(config, paths)),
+        static_configuration(static_inputs(config, paths, hub_drop_ins)),
         parse_static_drop_ins(facts.files_in(STATIC_DROP_INS), paths.traefik_drop_ins),
     )
     sources = facts.files_in(RULES)
@@ -161,7 +163,7 @@ def _file(paths: Paths, name: str, content: bytes) -> File:
     )
 
 
-def static_inputs(config: Config, paths: Paths) -> StaticInputs:
+def static_inputs(config: Config, paths: Paths, hub_drop_ins: Iterable[bytes] = ()) -> StaticInputs:
     return StaticInputs(
         http_port=config.http.port,
         http_address=config.http.address,
@@ -170,6 +172,7 @@ def static_inputs(config: Config, paths: Paths) -> StaticInputs:
         api_port=config.traefik_api.port,
         api_address=config.traefik_api.ip,
         trusted_proxies=tuple(config.trusted_proxies),
+        keeps_alias_headers=needs_alias_headers(config, hub_drop_ins),
         drain_s=config.proxy.drain_timeout_s,
         access_log=config.proxy.access_log,
         log_level=config.proxy.log_level,

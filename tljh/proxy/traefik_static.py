@@ -53,6 +53,8 @@ class StaticInputs:
     api_port: int = 8099
     api_address: str = "127.0.0.1"
     trusted_proxies: tuple[str, ...] = ()
+    # For a login by a header such as REMOTE_USER. The hub removes it from other requests.
+    keeps_alias_headers: bool = False
     drain_s: int = 24 * 3600
     # Below the supervisor's --keep-alive, or a handover loses requests.
     keep_alive_s: float = KEEP_ALIVE_S
@@ -127,7 +129,7 @@ def _public_entry_point(inputs: StaticInputs, address: str, *, has_tls: bool) ->
     middlewares = [SECURITY_HEADERS, *([HSTS] if has_tls else []), RETRY]
     http: Tree = {
         "middlewares": middlewares,
-        "aliasHeadersStrategy": "delete",
+        "aliasHeadersStrategy": "keep" if inputs.keeps_alias_headers else "delete",
         "encodedCharacters": {
             # Names of notebooks may contain any of these; no file name can contain a NUL.
             "allowEncodedSlash": True,

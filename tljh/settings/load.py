@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tljh.base.errors import Finding, TljhError
 from tljh.base.files import read_file
+from tljh.settings import header_logins
 from tljh.settings.root import Config
 from tljh.settings.rules import logins, proxy, reserved
 
@@ -31,7 +32,12 @@ def examine(
         parse(source if isinstance(source, bytes) else read_file(source)),
         Config,
         path=path or (str(source) if isinstance(source, Path) else "config.yaml"),
-        contradictions=(logins.contradictions, proxy.contradictions, reserved.contradictions),
+        contradictions=(
+            logins.contradictions,
+            header_logins.contradictions,
+            proxy.contradictions,
+            reserved.contradictions,
+        ),
         catalogue=catalogue,
         plugin_sections=plugin_sections,
     )

@@ -23,6 +23,7 @@ from traitlets.config import Configurable
 
 from tljh.hub.process.login_throttle import Limits, Throttle
 from tljh.hub.process.request_origin import address_of
+from tljh.hub.process.trusted_headers import guarded_handler
 
 # No directory has longer names. The rest is cut off, so that long ones cannot fill the memory.
 LONGEST_KEY = 256
@@ -84,6 +85,14 @@ class LoginGuardMixin:
         self._trusted = tuple(
             ipaddress.ip_network(network, strict=False) for network in settings.trusted_proxies
         )
+
+    def get_handlers(self, app: Any) -> list[Any]:
+        """Return the pages of the login, which see a user's name in a header from proxies only."""
+        handlers = super().get_handlers(app)  # type: ignore[misc]
+        return [
+            (path, guarded_handler(handler, self, self._trusted), *more)
+            for path, handler, *more in handlers
+        ]
 
     async def check_allowed(self, username: str, authentication: Any = None) -> bool:
         """Allow the users that the class allows, and all admins.

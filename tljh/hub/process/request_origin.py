@@ -26,6 +26,11 @@ def address_of(request: Any, trusted: Sequence[Network] = ()) -> str:
     return client_address(request.headers, trusted) if uid in _trusted() else f"account {uid}"
 
 
+def is_from_proxy(request: Any) -> bool:
+    """Return whether the proxy sent the request, not a user's process on this machine."""
+    return _sender(request) in _trusted()
+
+
 def _trusted() -> set[int]:
     """Return the uids of root, of the proxy, and of the hub (which tests run without a proxy)."""
     try:
