@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from tljh.base.paths import Paths
 from tljh.host.real import RealHost
 
 
@@ -12,8 +11,8 @@ def ensure_user(username: str) -> None:
     host = RealHost()
     if host.user(username) is not None:
         return
-    host.add_user(username, home=Path("/home") / username)
-    host.chmod(Path("/home") / username, mode=0o700, owner=username, group=username)
+    host.add_user(username, home=Paths.homes / username)
+    host.chmod(Paths.homes / username, mode=0o700, owner=username, group=username)
     from tljh.plugins.manager import call, installed_plugins
 
     call(installed_plugins(), "tljh_new_user_create", username=username)

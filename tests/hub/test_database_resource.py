@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tljh.base.errors import TljhError
+from tljh.base.paths import Paths
 from tljh.base.progress import SilentProgress
 from tljh.engine.apply import Occasion, apply, recover
 from tljh.engine.journal import Journal
@@ -21,12 +22,17 @@ from tljh.host.interface import Result, UnitInfo
 from tljh.host.real import RealHost
 from tljh.host.sqlite_file import copy_database, schema_of
 from tljh.hub import database_resource as database
-from tljh.hub.database_resource import COPIES, FILE, ORDER, HubDatabase, carry_out_order, schemas_of
+from tljh.hub.database_resource import HubDatabase, carry_out_order, schemas_of
 from tljh.systemd.unit_resource import Unit
 
 ENVIRONMENT = Path(sys.prefix)
 # The schema of JupyterHub 5.0 to 5.2.
 OLD = "4621fec11365"
+
+
+FILE = Paths().hub_database.name
+COPIES = Paths().database_copies.name
+ORDER = Paths().migration_order.stem
 
 
 class Killed(BaseException):
@@ -42,6 +48,10 @@ class HostWithAHub(RealHost):
     verbs: list[str] = field(default_factory=list)
     last_words: str = ""
     dies_at: str | None = None
+
+    @property
+    def paths(self) -> Paths:
+        return Paths(self.state_dir.parent)
 
     def unit(self, name: str) -> UnitInfo:
         return UnitInfo(name, load="loaded", active=self.state, enabled="enabled")
@@ -59,7 +69,7 @@ class HostWithAHub(RealHost):
         if verb == "stop":
             return Result(0)
         try:
-            carry_out_order(self, self.state_dir, ENVIRONMENT)
+            carry_out_order(self, self.paths.migration_order, ENVIRONMENT)
         except TljhError as error:
             self.last_words = str(error)
             return Result(1)
@@ -106,17 +116,17 @@ def state(tmp_path: Path, of_earlier_release: Path) -> Path:
 
 
 def planned(host: HostWithAHub) -> Plan:
-    database = HubDatabase(host.state_dir, ENVIRONMENT)
+    database = HubDatabase(host.paths, ENVIRONMENT)
     return plan([database, Unit("jupyterhub.service", restart_on=(database,))], host)
 
 
 def rehearse(host: HostWithAHub) -> None:
-    database = HubDatabase(host.state_dir, ENVIRONMENT)
+    database = HubDatabase(host.paths, ENVIRONMENT)
     database.rehearse(host, {database.key}, SilentProgress())
 
 
 def converge(host: HostWithAHub, health=lambda: None) -> int | None:
-    journal = Journal(host.state_dir / "journal")
+    journal = Journal(host.paths.journal_dir)
     recover(host, journal, SilentProgress())
     occasion = Occasion("root", "test", {})
     return apply(planned(host), host, journal, occasion, progress=SilentProgress(), health=health)

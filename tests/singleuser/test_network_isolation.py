@@ -13,7 +13,6 @@ from tljh.host.fake import FakeHost
 from tljh.host.interface import FileInfo, GroupInfo, Result, UnitInfo, UserInfo
 from tljh.singleuser.checks import disk_findings, isolation_findings
 from tljh.singleuser.network_isolation import (
-    PROBLEM,
     SUBORDINATES,
     UNIT,
     admit,
@@ -125,7 +124,7 @@ def test_where_no_rules_are_wanted_the_table_goes(host):
 def test_a_kernel_without_nftables_is_told_and_stops_nothing(host, nft):
     nft.refuses = "Error: Could not process rule: Operation not supported\ntable inet tljh {\n^^^^"
     assert load(host, RULES) == "Error: Could not process rule: Operation not supported"
-    assert json.loads(host.read(PROBLEM))["problem"].startswith("Error: Could not")
+    assert json.loads(host.read(Paths.isolation_problem))["problem"].startswith("Error: Could not")
 
 
 def test_a_start_adds_its_owner_and_port_to_what_is_loaded(host):
@@ -156,7 +155,7 @@ def test_status_reports_why_users_can_reach_each_others_ports(host, nft):
     assert list(isolation_findings(host, on)) == []
     nft.loaded = False
     assert "removed the table" in next(isolation_findings(host, on)).why
-    put(host, PROBLEM, '{"problem": "no nftables here"}')
+    put(host, Paths.isolation_problem, '{"problem": "no nftables here"}')
     assert next(isolation_findings(host, on)).why == "no nftables here"
     assert list(isolation_findings(host, off)) == []
 

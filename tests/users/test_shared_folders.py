@@ -7,19 +7,20 @@ from pathlib import Path
 import pytest
 
 from tljh.base.errors import TljhError
+from tljh.base.paths import Paths
 from tljh.base.progress import SilentProgress
 from tljh.host.fake import FakeHost
 from tljh.settings.load import load
-from tljh.users.shared_folders import ROOT, SharedFolder, shared_folder_resources
+from tljh.users.shared_folders import SharedFolder, shared_folder_resources
 
-FOLDER = SharedFolder(ROOT / "course", "pupils")
+FOLDER = SharedFolder(Paths.shared_folders / "course", "pupils")
 
 
 @pytest.fixture
 def host():
     host = FakeHost()
     host.mkdir(Path("/srv"), mode=0o755)
-    host.mkdir(ROOT, mode=0o755)
+    host.mkdir(Paths.shared_folders, mode=0o755)
     host.add_group("pupils")
     return host
 

@@ -81,7 +81,9 @@ class Paths:
     proxy_state: ClassVar[Path] = proxy_runtime_dir / "state.json"
     sudoers: ClassVar[Path] = Path("/etc/sudoers.d/jupyterhub-admins")
     profile: ClassVar[Path] = Path("/etc/profile.d/tljh.sh")
+    # needrestart reads it after its own settings, also when it is installed after tljh.
     needrestart: ClassVar[Path] = Path("/etc/needrestart/conf.d/tljh.conf")
+    # bash-completion reads it; Debian's base packages create it even without that package.
     completions_dir: ClassVar[Path] = Path("/usr/share/bash-completion/completions")
     # The default of `users.home_root`.
     homes: ClassVar[Path] = Path("/home")
@@ -226,6 +228,11 @@ class Paths:
     def database_copies(self) -> Path:
         """Copies of the database, made before each migration."""
         return self.state_dir / "database-copies"
+
+    @property
+    def database_trial(self) -> Path:
+        """A copy of the database, on which a migration is tried."""
+        return self.state_dir / ".trial.sqlite"
 
     @property
     def migration_order(self) -> Path:

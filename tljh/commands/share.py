@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from tljh.base.paths import paths_from_environment
+from tljh.base.paths import Paths, paths_from_environment
 from tljh.commands.parameters import Argument, Option, Summary, progress_on_stderr
 from tljh.host.accounts import USERS_GROUP
 from tljh.host.real import RealHost
 from tljh.operations.shares import SharingGroup, add_share, remove_share, shares
 from tljh.operations.user_changes import HubUsers, read_users
-from tljh.users.shared_folders import ROOT
 
 FolderArgument = Annotated[str, Argument("NAME", "Name of the folder.")]
 
@@ -31,7 +30,7 @@ class ShareList:
         return [
             {
                 "name": name,
-                "path": str(ROOT / name),
+                "path": str(Paths.shared_folders / name),
                 "group": group.name,
                 "members": list(group.members),
             }
@@ -46,7 +45,7 @@ class ShareList:
             members = ", ".join(group.members) or "no members"
             if len(group.members) > MAX_PRINTED_MEMBERS:
                 members = f"{len(group.members)} members"
-            lines.append(f"{ROOT / name}  {group.name}: {members}")
+            lines.append(f"{Paths.shared_folders / name}  {group.name}: {members}")
         return "\n".join(lines)
 
 
@@ -70,7 +69,7 @@ def add(
 ) -> Summary:
     """Make a folder in which members of a group read and change each other's files."""
     group, linked = add_share(_users(), name, group, progress_on_stderr(as_json))
-    path = ROOT / name
+    path = Paths.shared_folders / name
     lines = [f"{path} is shared by {group}"]
     if linked:
         lines.append(f"linked as ~/{name} for {', '.join(linked)}")
@@ -90,6 +89,6 @@ def add(
 def remove(name: FolderArgument, *, as_json: bool = False) -> Summary:
     """Stop managing a shared folder; the folder and its files stay."""
     remove_share(_users(), name, progress_on_stderr(as_json))
-    path = ROOT / name
+    path = Paths.shared_folders / name
     line = f"{path} stays as it is; to delete it: sudo rm -r {path}"
     return Summary((line,), {"name": name, "path": str(path)})

@@ -166,7 +166,7 @@ class UserEnvironmentPresent(Resource):
             prefix=self.paths.user,
             other=self._other(prepared),
             number=prepared.number,
-            cache=Path(kept_cache) if kept_cache else self.paths.versions / ".packages",
+            cache=Path(kept_cache) if kept_cache else self.paths.package_cache,
             keep_cache=kept_cache is not None,
             keep_snapshots=KEPT_SNAPSHOTS,
             lock=prepared.lock,

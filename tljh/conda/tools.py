@@ -133,7 +133,7 @@ class CondaTools(Resource):
             prefix=self.paths.conda,
             other=self._other,
             number=1,
-            cache=Path(kept_cache) if kept_cache else self.paths.versions / ".packages",
+            cache=Path(kept_cache) if kept_cache else self.paths.package_cache,
             keep_cache=kept_cache is not None,
             keep_snapshots=0,
             lock=self.lock,

@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote
 
 from tljh.base.account_names import PREFIX, unit_name
 from tljh.base.errors import TljhError
+from tljh.base.paths import Paths
 from tljh.host.interface import Host, HostReader, UserInfo
 
 USERS_GROUP = "jupyterhub-users"
@@ -16,7 +17,6 @@ ADMINS_GROUP = "jupyterhub-admins"
 # The comment field of an account that tljh created: this and the login name. See `_check_owner`.
 MARK = "JupyterHub user "
 
-LOCK = Path("/run/tljh-accounts.lock")
 LOCK_TIMEOUT_S = 60
 
 # Accounts below this user id belong to the system (UID_MIN of Debian and Ubuntu).
@@ -39,7 +39,7 @@ class Account:
     login: str
     is_admin: bool = False
     extra_groups: tuple[str, ...] = ()
-    home_root: Path = Path("/home")
+    home_root: Path = Paths.homes
     skeleton: Path | None = None
     may_create: bool = True
 
@@ -62,7 +62,7 @@ def ensure_account(host: Host, account: Account) -> bool:
     Safe to call for many users at the same time. Raises TljhError if the account belongs to
     another user or to the system, or if it cannot be created.
     """
-    with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):
+    with host.lock(Paths.accounts_lock, timeout_s=LOCK_TIMEOUT_S):
         is_new = host.user(account.name) is None
         if is_new and not account.may_create:
             raise TljhError(

@@ -18,22 +18,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from tljh.base.errors import Finding, TljhError
+from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.base.well_known import HUB_UNIT
 from tljh.engine.resource import Difference, Record, Resource, RollbackMethod, Stage
 from tljh.host.interface import Host, HostReader
 from tljh.host.sqlite_file import companion_files, copy_database, restore_database, schema_of
 from tljh.systemd.unit_resource import act
-
-FILE = "jupyterhub.sqlite"
-
-
-COPIES = "database-copies"
-
-
-# The order: a file with which the next hub to start migrates the database, once.
-ORDER = "migrate-database.json"
-
 
 KEPT_COPIES = 2
 
@@ -78,9 +69,9 @@ def _assigned(text: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class HubDatabase(Resource):
-    """The hub's database below `state_dir`, at the schema of the hub in `environment`."""
+    """The hub's database, at the schema of the hub in `environment`."""
 
-    state_dir: Path
+    paths: Paths
     environment: Path
 
     kind: ClassVar[str] = "hub-database"
@@ -89,11 +80,11 @@ class HubDatabase(Resource):
 
     @property
     def name(self) -> str:
-        return str(self.state_dir / FILE)
+        return str(self.path)
 
     @property
     def path(self) -> Path:
-        return self.state_dir / FILE
+        return self.paths.hub_database
 
     def difference(self, host: HostReader) -> Difference | None:
         current = schema_of(self.path)
@@ -108,7 +99,7 @@ class HubDatabase(Resource):
                 why=f"{self.path} has the schema {current}, which {self.environment.name} "
                 "does not know",
                 fix="restore the copy that was made before the upgrade (in "
-                f"{self.state_dir / COPIES}), or stay with the newer release",
+                f"{self.paths.database_copies}), or stay with the newer release",
             )
         text = f"schema {current or '(unmarked)'} -> {schemas.newest}; requests wait meanwhile"
         return Difference("~", text)
@@ -117,21 +108,22 @@ class HubDatabase(Resource):
         return {
             "path": str(self.path),
             "copy": str(self._copy(host)),
-            "order": str(self.state_dir / ORDER),
+            "order": str(self.paths.migration_order),
             "active": host.unit(HUB_UNIT).is_active,
         }
 
     def _copy(self, host: HostReader) -> Path:
         """Return the path of the next copy: its number, one above the highest, and its schema."""
-        numbers = [int(name.partition("-")[0]) for name in copies(host, self.state_dir)]
+        numbers = [int(name.partition("-")[0]) for name in copies(host, self.paths.database_copies)]
         number = max(numbers, default=0) + 1
-        return self.state_dir / COPIES / f"{number}-{schema_of(self.path) or 'unmarked'}.sqlite"
+        name = f"{number}-{schema_of(self.path) or 'unmarked'}.sqlite"
+        return self.paths.database_copies / name
 
     def rehearse(self, host: Host, changed: Set[str], progress: Progress) -> Sequence[Finding]:
         """Migrate a copy and remove it. Raises TljhError with the migration's own words."""
         if self.key not in changed:
             return ()
-        trial = self.state_dir / ".trial.sqlite"
+        trial = self.paths.database_trial
         try:
             with progress.step("check: the database can be migrated"):
                 copy_database(self.path, trial)
@@ -146,10 +138,10 @@ class HubDatabase(Resource):
         copy = self._copy(host)
         if host.info(copy.parent) is None:
             host.mkdir(copy.parent, mode=0o700)
-        for old_copy in copies(host, self.state_dir)[: 1 - KEPT_COPIES]:
+        for old_copy in copies(host, self.paths.database_copies)[: 1 - KEPT_COPIES]:
             host.remove(copy.parent / old_copy)
         order = json.dumps({"path": str(self.path), "copy": str(copy)})
-        host.write(self.state_dir / ORDER, order.encode(), mode=0o600)
+        host.write(self.paths.migration_order, order.encode(), mode=0o600)
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
@@ -157,13 +149,13 @@ class HubDatabase(Resource):
         try:
             # A starting hub takes the order with a rename, too. Only one of the two succeeds, so
             # a migration either never begins or is reverted below.
-            host.rename(order, order.with_name(f"{ORDER}.undone"))
+            host.rename(order, order.with_suffix(".withdrawn"))
         except FileNotFoundError:
             if host.unit(HUB_UNIT).load != "not-found":
                 act(host, "stop", HUB_UNIT)
             restore_database(Path(record["copy"]), Path(record["path"]))
-        for leftover in ("undone", "begun"):
-            host.remove(order.with_name(f"{ORDER}.{leftover}"))
+        for suffix in (".withdrawn", ".begun"):
+            host.remove(order.with_suffix(suffix))
 
     @classmethod
     def settle(cls, host: Host, record: Record) -> None:
@@ -171,12 +163,12 @@ class HubDatabase(Resource):
             act(host, "start", HUB_UNIT)
 
 
-def carry_out_order(host: Host, state_dir: Path, environment: Path) -> None:
+def carry_out_order(host: Host, order: Path, environment: Path) -> None:
     """Migrate the database if an order was left for the starting hub, and do so only once.
 
     Raises TljhError if the migration fails; the database is then as it was before.
     """
-    order, begun = state_dir / ORDER, state_dir / f"{ORDER}.begun"
+    begun = order.with_suffix(".begun")
     if host.info(order) is None:
         return
     try:
@@ -194,9 +186,9 @@ def carry_out_order(host: Host, state_dir: Path, environment: Path) -> None:
     host.remove(begun)
 
 
-def copies(host: HostReader, state_dir: Path) -> Sequence[str]:
+def copies(host: HostReader, directory: Path) -> Sequence[str]:
     """Return the file names of the copies of the database, oldest first."""
-    names = host.listdir(state_dir / COPIES)
+    names = host.listdir(directory)
     numbered = [name for name in names if re.fullmatch(r"\d+-\w+\.sqlite", name)]
     return sorted(numbered, key=lambda name: int(name.partition("-")[0]))
 

@@ -40,7 +40,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
     traits = as_json(hub_configuration(config, paths))
     hub_file = File(paths.applied.hub_file, traits, mode=0o600, secret=True)
     drop_ins = _applied_drop_ins(facts, paths)
-    database = HubDatabase(paths.state_dir, facts.hub_environment)
+    database = HubDatabase(paths, facts.hub_environment)
     unit_file = File(
         paths.units_dir / HUB_UNIT,
         render_unit(

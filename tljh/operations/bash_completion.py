@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from tljh.base.paths import Paths
 
 COMMANDS = ("tljh", "tljh-config")
-
-
-# bash-completion reads this directory; Debian's base packages create it even without that package.
-DIRECTORY = Path("/usr/share/bash-completion/completions")
-
 
 # Keys contain dots and quotes but no spaces, so words are split at line breaks only. Without
 # offers, bash completes file names.
@@ -30,9 +25,9 @@ complete -o default -F _{function}_complete {command}
 PROFILE = f"""\
 case "$-" in
     *i*)
-        if [ -n "${{BASH_VERSION-}}" ] && [ -r {DIRECTORY}/tljh-config ]; then
-            . {DIRECTORY}/tljh
-            . {DIRECTORY}/tljh-config
+        if [ -n "${{BASH_VERSION-}}" ] && [ -r {Paths.completions_dir}/tljh-config ]; then
+            . {Paths.completions_dir}/tljh
+            . {Paths.completions_dir}/tljh-config
         fi
         ;;
 esac
@@ -40,7 +35,7 @@ esac
 
 
 def completion_script(command: str) -> str:
-    """Return the content of the file in `DIRECTORY` that has the command's name."""
+    """Return the script for a command; it is the file with that name in `Paths.completions_dir`."""
     function = command.replace("-", "_")
     return _SCRIPT.format(
         command=command, function=function, variable=f"_{function.upper()}_COMPLETE"

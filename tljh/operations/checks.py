@@ -225,7 +225,7 @@ def _permissions(subject: Subject) -> Iterator[Result]:
 
 
 def _disk(subject: Subject) -> Iterator[Result]:
-    for path in ("/", "/home", str(subject.paths.prefix)):
+    for path in ("/", str(subject.paths.homes), str(subject.paths.prefix)):
         answer = subject.host.query(["df", "--output=avail", "-B1", path])
         lines = answer.out.split()
         free = lines[-1] if answer.ok and lines else ""

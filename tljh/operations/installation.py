@@ -6,8 +6,6 @@ completion.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tljh.base.apt_packages import APT_PACKAGES
 from tljh.base.paths import DEFAULT_PREFIX, Paths
 from tljh.engine.account_resources import Group
@@ -79,8 +77,8 @@ def installation_resources(
         Directory(paths.versions, 0o755),
         Directory(paths.config_dir, 0o700),
         Directory(paths.state_dir, 0o700),
-        Sudoers(Path("/etc/sudoers.d/jupyterhub-admins"), SUDOERS.encode()),
-        File(Path("/etc/profile.d/tljh.sh"), profile.encode()),
+        Sudoers(paths.sudoers, SUDOERS.encode()),
+        File(paths.profile, profile.encode()),
         facts.hub_link(paths),
         configuration,
         *needrestart_resources(),
@@ -90,16 +88,15 @@ def installation_resources(
 
 def command_resources(paths: Paths) -> list[Resource]:
     """Return both commands and their completion for bash."""
-    place = completion.DIRECTORY
     return [
         *(
             File(paths.commands_dir / name, command_script(paths, name), mode=0o755)
             for name in completion.COMMANDS
         ),
-        Directory(place.parent, 0o755),
-        Directory(place, 0o755),
+        Directory(paths.completions_dir.parent, 0o755),
+        Directory(paths.completions_dir, 0o755),
         *(
-            File(place / name, completion.completion_script(name).encode())
+            File(paths.completions_dir / name, completion.completion_script(name).encode())
             for name in completion.COMMANDS
         ),
     ]

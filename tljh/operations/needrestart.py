@@ -7,13 +7,9 @@ wait for it. A user's server would lose its kernels, and the proxy its connectio
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from tljh.base.paths import Paths
 from tljh.engine.file_resources import Directory, File
 from tljh.engine.resource import Resource
-
-# needrestart reads it after its own settings. If it is installed later, it finds the file then.
-DIRECTORY = Path("/etc/needrestart/conf.d")
 
 SETTINGS = r"""# Written by tljh: an upgrade of a library does not restart servers and the proxy.
 # They use the new library from their next start on.
@@ -25,8 +21,9 @@ $nrconf{override_rc}->{qr(^traefik\.service$)} = 0;
 
 def needrestart_resources() -> list[Resource]:
     """Return the settings' file and its directories."""
+    directory = Paths.needrestart.parent
     return [
-        Directory(DIRECTORY.parent, 0o755),
-        Directory(DIRECTORY, 0o755),
-        File(DIRECTORY / "tljh.conf", SETTINGS.encode()),
+        Directory(directory.parent, 0o755),
+        Directory(directory, 0o755),
+        File(Paths.needrestart, SETTINGS.encode()),
     ]

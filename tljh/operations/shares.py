@@ -8,13 +8,13 @@ from pathlib import Path
 
 from tljh.base.account_names import account_name, is_acceptable
 from tljh.base.errors import TljhError
+from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.host.accounts import USERS_GROUP, managed_accounts
 from tljh.host.interface import Host
 from tljh.operations.user_changes import HubUsers, change_users
 from tljh.settings.declaration import KeyPath
 from tljh.settings.yaml_edit import set_value, unset_value
-from tljh.users.shared_folders import ROOT
 
 FOLDERS: KeyPath = ("users", "shared_folders")
 
@@ -57,7 +57,7 @@ def add_share(
         lambda text: set_value(text, (*FOLDERS, name), group),
         progress,
     )
-    return group, _link(users.host, ROOT / name, group)
+    return group, _link(users.host, Paths.shared_folders / name, group)
 
 
 def _link(host: Host, folder: Path, group: str) -> list[str]:

@@ -79,7 +79,7 @@ def remove_users(
 def _archive(users: HubUsers, person: Person) -> Path | None:
     if person.account is None or person.home is None:
         return None
-    archives = users.paths.state_dir / "homes"
+    archives = users.paths.archived_homes
     return archive_home(users.host, person.account, Path(person.home), archives)
 
 

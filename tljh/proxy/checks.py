@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 from tljh.base.errors import Finding
 from tljh.base.findings import Severity
@@ -12,7 +11,7 @@ from tljh.plugins.checks import Check, Result, Subject
 
 
 def _proxy(subject: Subject) -> Iterator[Result]:
-    raw = subject.host.read(Path("/run/traefik/state.json"))
+    raw = subject.host.read(subject.paths.proxy_state)
     if raw is None:
         return
     error = json.loads(raw).get("last_error")

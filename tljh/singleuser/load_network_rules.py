@@ -6,11 +6,11 @@ import sys
 
 from tljh.base.paths import paths_from_environment
 from tljh.host.real import RealHost
-from tljh.singleuser.network_isolation import RULES_FILE, load
+from tljh.singleuser.network_isolation import load
 
 
 def main() -> None:
-    problem = load(RealHost(), paths_from_environment().state_dir / RULES_FILE)
+    problem = load(RealHost(), paths_from_environment().isolation_rules)
     if problem:
         # The unit does not fail: the hub must start without these rules, too. `tljh status` reports
         # the problem.

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from tljh.base.paths import Paths
 from tljh.host.accounts import USERS_GROUP, managed_accounts
 from tljh.host.interface import Host, HostReader
 from tljh.host.systemctl_output import parse_units
@@ -24,10 +25,6 @@ from tljh.singleuser.nftables_rules import (
     removal_script,
 )
 
-# The rules of the last `reload`, which the unit loads at boot.
-RULES_FILE = "isolation.nft"
-
-
 UNIT = "tljh-isolation.service"
 
 
@@ -35,14 +32,7 @@ UNIT = "tljh-isolation.service"
 CANNOT_RUN, NOT_FOUND = 126, 127
 
 
-LOCK = Path("/run/tljh-isolation.lock")
-
-
 LOCK_TIMEOUT_S = 20.0
-
-
-# Why the table could not be loaded; empty or missing if it could.
-PROBLEM = Path("/run/tljh-isolation.json")
 
 
 SUBORDINATES = Path("/etc/subuid")
@@ -56,12 +46,12 @@ def load(host: Host, rules: Path) -> str | None:
 
     Returns the reason if that failed. The table is then unchanged.
     """
-    with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):
+    with host.lock(Paths.isolation_lock, timeout_s=LOCK_TIMEOUT_S):
         script = (host.read(rules) or removal_script().encode()).decode()
         if has_table(script):
             script += add_script(isolated_users(host), server_ports(host))
         problem = _nft(host, script)
-        host.write(PROBLEM, json.dumps({"problem": problem}).encode(), mode=0o644)
+        host.write(Paths.isolation_problem, json.dumps({"problem": problem}).encode(), mode=0o644)
     return problem
 
 
@@ -80,12 +70,12 @@ def admit(host: Host, account: str, port: int | None = None) -> str | None:
         return f"{account} has no account"
     member = IsolatedUser(user.uid, subordinates(host).get(account, ()))
     servers = [ServerPort(port, user.uid)] if port else []
-    with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):
+    with host.lock(Paths.isolation_lock, timeout_s=LOCK_TIMEOUT_S):
         problem = _nft(host, add_script([member], servers))
     if problem is None or is_loaded(host):
         return problem
     host.systemctl("restart", UNIT)
-    with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):
+    with host.lock(Paths.isolation_lock, timeout_s=LOCK_TIMEOUT_S):
         return _nft(host, add_script([member], servers))
 
 
@@ -93,7 +83,7 @@ def forget_server(host: Host, account: str, port: int) -> None:
     """Remove the port of a server that has ended, if it is in the table."""
     user = host.user(account)
     if user is not None:
-        with host.lock(LOCK, timeout_s=LOCK_TIMEOUT_S):
+        with host.lock(Paths.isolation_lock, timeout_s=LOCK_TIMEOUT_S):
             _nft(host, forget_script(ServerPort(port, user.uid)))
 
 
@@ -106,7 +96,7 @@ def is_loaded(host: HostReader) -> bool | None:
 def load_problem(host: HostReader) -> str | None:
     """Return why the last load of the table failed; None if it succeeded."""
     try:
-        problem = json.loads(host.read(PROBLEM) or b"{}").get("problem")
+        problem = json.loads(host.read(Paths.isolation_problem) or b"{}").get("problem")
     except ValueError:
         return None
     return str(problem) if problem else None

@@ -17,7 +17,7 @@ from tljh.plugins.manager import Contributions
 from tljh.singleuser.disk_limits import DiskLimits
 from tljh.singleuser.facts import ServerFacts
 from tljh.singleuser.limits import caps, limit_policy, policy_as_json
-from tljh.singleuser.network_isolation import RULES_FILE, UNIT, is_loaded, load_problem
+from tljh.singleuser.network_isolation import UNIT, is_loaded, load_problem
 from tljh.singleuser.nftables_rules import removal_script, table_script
 from tljh.systemd.templates import render_unit
 from tljh.systemd.unit_resource import LiveUnit, Unit
@@ -78,7 +78,7 @@ def isolation_resources(config: Config, paths: Paths) -> list[Resource]:
             open_ports=settings.open_ports,
             metadata=settings.metadata,
         )
-    rules_file = File(paths.state_dir / RULES_FILE, script.encode(), mode=0o600)
+    rules_file = File(paths.isolation_rules, script.encode(), mode=0o600)
     unit_file = File(paths.units_dir / UNIT, render_unit(UNIT, hub=paths.hub, prefix=paths.prefix))
     return [
         rules_file,

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from tljh.base.errors import TljhError
+from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.engine.account_resources import Group
 from tljh.engine.file_resources import Directory, read_image, restore_image
 from tljh.engine.resource import Difference, Record, Resource, Stage
 from tljh.host.interface import Host, HostReader
-
-ROOT = Path("/srv/shared")
-
 
 # setgid: new files inside belong to the folder's group.
 MODE = 0o2770
@@ -26,9 +24,12 @@ def shared_folder_resources(folders: Mapping[str, str]) -> list[Resource]:
     if not folders:
         return []
     return [
-        Directory(ROOT, 0o755),
+        Directory(Paths.shared_folders, 0o755),
         *(Group(group) for group in sorted(set(folders.values()))),
-        *(SharedFolder(ROOT / name, group) for name, group in sorted(folders.items())),
+        *(
+            SharedFolder(Paths.shared_folders / name, group)
+            for name, group in sorted(folders.items())
+        ),
     ]
 
 

@@ -237,7 +237,7 @@ def main() -> None:
     # database and new homes must not be readable by others.
     os.umask(0o077)
     try:
-        carry_out_order(RealHost(), paths_from_environment().state_dir, Path(sys.prefix))
+        carry_out_order(RealHost(), paths_from_environment().migration_order, Path(sys.prefix))
     except TljhError as error:
         sys.exit(str(error))
     configuration = Path(__file__).with_name("jupyterhub_config.py")
