@@ -86,11 +86,18 @@ def test_certificate_without_its_intermediate_is_a_warning():
     assert flaws(alone.pem + MIDDLE.pem, alone.key_pem()) == []
 
 
+def test_certificate_of_an_own_ca_without_its_intermediate_is_a_warning_too():
+    alone = issue("hub", ["hub.example.org"], by=MIDDLE)
+    (flaw,) = judge(alone.pem, alone.key_pem(), (), NOW)
+    assert not flaw.is_fatal and "no chain" in flaw.what
+    assert flaw.why == "the certificate of its issuer Middle is missing in the file"
+
+
 def test_certificate_that_soon_expires_is_a_warning_but_a_short_lived_one_is_not():
     soon = issue("hub", ["hub.example.org"], by=MIDDLE, from_day=-80, to_day=5)
     assert "cert expires on 2026-11-26 12:00 UTC" in flaws(soon.pem, soon.key_pem())
     six_days = issue("hub", ["hub.example.org"], by=MIDDLE, from_day=-1, to_day=5)
-    assert flaws(six_days.pem, six_days.key_pem()) == []
+    assert flaws(six_days.pem + MIDDLE.pem, six_days.key_pem()) == []
 
 
 @pytest.mark.parametrize(

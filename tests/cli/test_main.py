@@ -69,7 +69,10 @@ def test_both_commands_print_their_version(capsys):
 @pytest.mark.parametrize("path", [path for path, _ in verbs(TLJH)], ids=" ".join)
 def test_every_verb_has_help(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("tljh", TLJH, [*path, "--help"]) == 0
-    assert "Usage" in capsys.readouterr().out
+    help_text = capsys.readouterr().out
+    assert "Usage" in help_text
+    # A flag takes no value.
+    assert "<bool>" not in help_text
 
 
 def test_set_and_get_and_show(config: Run, file: Path) -> None:

@@ -67,6 +67,13 @@ def test_file_that_is_no_certificate_is_named(pair: tuple[Path, Path], tmp_path:
     assert problem.fix.startswith(f"if it is in DER form: openssl x509 -inform DER -in {wrong} ")
 
 
+def test_swapped_files_are_named_as_such(pair: tuple[Path, Path]) -> None:
+    cert, key = pair
+    swapped = list(referenced_file_problems(load(https(key, cert).encode()), RealReader()))
+    assert len(swapped) == 2
+    assert all("the two files are swapped" in (problem.fix or "") for problem in swapped)
+
+
 def test_key_of_another_certificate_is_told_apart(pair: tuple[Path, Path], tmp_path: Path) -> None:
     other = tmp_path / "other.key"
     make_certificate(tmp_path / "other.crt", other)

@@ -83,6 +83,11 @@ def test_bad_dynamic_file_is_found_with_its_line(rule, what, line):
     assert where == f"/rules/mine.toml, line {line}"
 
 
+def test_entry_point_that_does_not_exist_is_named():
+    rule = "[http.routers.a]\nrule='Path(`/`)'\nservice='api@internal'\nentryPoints=['webb']\n"
+    assert findings(rule=rule)[0] == ("EntryPoint doesn't exist: webb", "/rules/mine.toml, line 4")
+
+
 def test_certificate_that_is_none_is_found():
     errors = findings(https_port=443, certificates=(TlsPair(b"no", b"key"),))
     assert any("failed to find any PEM data in certificate" in what for what, _ in errors)

@@ -35,6 +35,23 @@ def set_port(file: Path, port: int) -> None:
     ConfigFile(file).change(lambda text: set_value(text, path, port), key_path=path)
 
 
+@pytest.mark.parametrize(
+    ("key", "fix"),
+    [
+        ("c.Authenticator.admin_users", "write it without `c.`: Authenticator.admin_users"),
+        (
+            "user_environment.default_server_options.storage_limit",
+            "the setting is limits.disk",
+        ),
+    ],
+)
+def test_known_mistakes_in_keys_have_their_own_fix(file: Path, key: str, fix: str) -> None:
+    with pytest.raises(TljhError) as failed:
+        ConfigFile(file).look_up(key)
+    (finding,) = failed.value.findings
+    assert finding.fix == fix
+
+
 def test_written_file_is_for_root_only_and_keeps_its_comments(file: Path) -> None:
     set_port(file, 8080)
     assert file.read_text() == "# ours\nhttp:\n  port: 8080\n"

@@ -63,7 +63,7 @@ def judge(chain: bytes, key: bytes, names: Sequence[str], now: datetime) -> list
         *_of_trust(certificates),
     ]
     if not any(flaw.is_fatal for flaw in flaws):
-        flaws += _of_the_names(certificates[0], names)
+        flaws += [*_of_the_chain(certificates), *_of_the_names(certificates[0], names)]
     return flaws
 
 
@@ -179,7 +179,6 @@ def _of_the_time(certificates: Sequence[Certificate], now: datetime) -> Iterator
 
 
 def _of_trust(certificates: Sequence[Certificate]) -> Iterator[Flaw]:
-    from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
     leaf = certificates[0]
@@ -197,18 +196,18 @@ def _of_trust(certificates: Sequence[Certificate]) -> Iterator[Flaw]:
             "is self-signed: each browser warns of it until it is set to trust it",
             is_fatal=False,
         )
-    elif len(certificates) == 1:
-        try:
-            leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
-        except x509.ExtensionNotFound:
-            # A certificate without issuer's address is from an organization's own CA, which may
-            # sign with its root. Then no intermediate certificate is missing.
-            return
+
+
+def _of_the_chain(certificates: Sequence[Certificate]) -> Iterator[Flaw]:
+    leaf = certificates[0]
+    if leaf.issuer != leaf.subject and len(certificates) == 1:
         yield Flaw(
             "cert",
             "contains no chain: some browsers and all programs will not trust it",
             why=f"the certificate of its issuer {short_name(leaf.issuer)} is missing in the file",
-            fix="use the file that the CA calls fullchain, or append its intermediate certificate",
+            # The CA of an organization may sign with its root, which no file needs to contain. The
+            # certificate does not say so; both are appended in the same way.
+            fix="use the file that the CA calls fullchain, or append the issuer's certificate",
             is_fatal=False,
         )
 

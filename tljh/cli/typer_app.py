@@ -10,17 +10,23 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, get_type_hints
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from tljh.base.errors import Exit, TljhError
 from tljh.base.paths import paths_from_environment
 from tljh.cli.verbs import Invocation, VerbGroup, Verbs, function_of
 from tljh.commands.parameters import Argument, Option
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+# Typer shows the type of an option in its help, `<bool>` for a flag, which takes no value.
+NO_VALUE = ""
 
 
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.", metavar=NO_VALUE)]
+
+
+DebugOption = Annotated[
+    bool, typer.Option("--debug", help="Show tracebacks of errors.", metavar=NO_VALUE)
+]
 
 
 PathOption = Annotated[
@@ -40,7 +46,21 @@ _HiddenPathOption = Annotated[
 ]
 
 
-class _LazyGroup(TyperGroup):
+class _HelpFlag:
+    """A mixin for Click's commands: `--help` is shown as the flag that it is."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        option = super().get_help_option(ctx)  # type: ignore[misc]
+        if option is not None:
+            option.metavar = NO_VALUE
+        return option
+
+
+class _Command(_HelpFlag, TyperCommand):
+    """A Click command of one verb."""
+
+
+class _LazyGroup(_HelpFlag, TyperGroup):
     """A Click group that imports the module of a verb only when that verb, or help, is used."""
 
     verbs: ClassVar[Verbs]
@@ -96,7 +116,7 @@ def _command(name: str, reference: str) -> Any:
     app = typer.Typer(add_completion=False)
     # `set KEY -5`: here, an unknown option is a value.
     takes_values = name in ("set", "add-item", "remove-item")
-    app.command(name, context_settings={"ignore_unknown_options": takes_values})(
+    app.command(name, cls=_Command, context_settings={"ignore_unknown_options": takes_values})(
         _as_callback(function_of(reference))
     )
     return typer.main.get_command(app)
@@ -166,10 +186,14 @@ def _refuse_other_file(config_path: Path | None, verb: str | None) -> None:
 def _for_typer(parameter: inspect.Parameter, hint: Any) -> inspect.Parameter:
     """Return the parameter with Typer's annotation; keyword-only ones become options."""
     if hasattr(hint, "__metadata__"):
-        hint = Annotated[hint.__origin__, _typer_info(hint.__metadata__[0])]
+        info = _typer_info(hint.__metadata__[0])
+        if hint.__origin__ is bool:
+            info.metavar = NO_VALUE
+        hint = Annotated[hint.__origin__, info]
     elif parameter.kind is inspect.Parameter.KEYWORD_ONLY:
         flag = "--" + parameter.name.removesuffix("_s").replace("_", "-")
-        hint = Annotated[hint, typer.Option(flag)]
+        metavar = NO_VALUE if hint is bool else None
+        hint = Annotated[hint, typer.Option(flag, metavar=metavar)]
     else:
         hint = Annotated[hint, typer.Argument()]
     return parameter.replace(annotation=hint)

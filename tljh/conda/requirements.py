@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,13 @@ _FIX = "give a URL or a file that root can read from this machine"
 _REFERENCE = re.compile(r"^(\s*(?:-r|-c|--requirement|--constraint)[ \t=]*)([^\s=]+)", re.MULTILINE)
 
 
+_CONDA_ENVIRONMENT = re.compile(r"^dependencies:\s*(#.*)?$", re.MULTILINE)
+
+
+# `conda list --export` writes name=version=build, `conda list --explicit` a line of its own.
+_CONDA_LIST = re.compile(r"^(@EXPLICIT\s*|[\w.-]+=[^=\s]+=[^=\s]+)$", re.MULTILINE)
+
+
 def read_requirements(host: HostReader, source: str | None) -> tuple[str, ...]:
     """Return the text at `source`, a path or an HTTP(S) URL; nothing for None.
 
@@ -38,7 +46,7 @@ def read_requirements(host: HostReader, source: str | None) -> tuple[str, ...]:
     if data is None:
         raise TljhError(f"there is no requirements file {path}", fix=_FIX)
     directory = path.absolute().parent
-    text = data.decode(errors="replace")
+    text = _requirements_text(data, str(path))
     return (_make_references_absolute(text, lambda name: str(directory / name)),)
 
 
@@ -54,7 +62,52 @@ def _fetch(host: HostReader, source: str) -> str:
         # Status 0 stands for no response; its text is the reason.
         why = response.text.strip()[:300] if response.status == 0 else f"HTTP {response.status}"
         raise TljhError(f"the requirements file {source} cannot be fetched", why=why, fix=_FIX)
-    return _make_references_absolute(response.text, lambda name: urljoin(url, name))
+    text = response.text.removeprefix("\ufeff").replace("\r\n", "\n")
+    _refuse_other_kinds(text, source)
+    return _make_references_absolute(text, lambda name: urljoin(url, name))
+
+
+# The byte order marks by which editors and shells of Windows begin a file; UTF-8's comes last,
+# and is removed by its codec.
+_ENCODINGS = (
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+)
+
+
+def _requirements_text(data: bytes, source: str) -> str:
+    """Decode a requirements file as it was saved. Raises TljhError for a file of another kind."""
+    encoding = next((name for mark, name in _ENCODINGS if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise TljhError(
+            f"{source} is not a text file in UTF-8 or UTF-16",
+            fix="save it as UTF-8 text with one requirement a line, such as numpy==2.1",
+        )
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    _refuse_other_kinds(text, source)
+    return text
+
+
+def _refuse_other_kinds(text: str, source: str) -> None:
+    """Raise TljhError for files of conda, with what to give instead."""
+    if _CONDA_ENVIRONMENT.search(text):
+        raise TljhError(
+            f"{source} is an environment file of conda, not a file of pip requirements",
+            fix="install the packages that it lists under dependencies: "
+            "sudo tljh conda install NAME ..., and give those below pip: as a requirements file",
+        )
+    if _CONDA_LIST.search(text):
+        raise TljhError(
+            f"{source} is a list of conda packages, not a file of pip requirements",
+            why="a line such as numpy=2.1=py312_0 names a build of conda",
+            fix="write the packages as requirements, such as numpy==2.1; or on the machine where "
+            "the list was made: pip list --format=freeze > requirements.txt",
+        )
 
 
 def _make_references_absolute(text: str, make_absolute: Callable[[str], str]) -> str:

@@ -10,6 +10,7 @@ from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.host.interface import HostReader
 from tljh.operations.installed_config import examine_configuration
+from tljh.operations.oversized_limits import oversized_limit_problems
 from tljh.operations.referenced_files import referenced_file_problems
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def add_file_problems(examined: Examined[Config], host: HostReader, paths: Paths
         for problem in referenced_file_problems(config, host, served_from=paths)
         if problem.path not in wrong
     ]
+    examined.problems += oversized_limit_problems(config, host)
 
 
 def _is_in_effect(problem: Problem, config: Config) -> bool:

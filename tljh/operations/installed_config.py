@@ -32,15 +32,18 @@ def installed_file(config_path: Path | None = None) -> ConfigFile:
         # Raises if the file was lost; before a first installation there is none.
         current_configuration(RealReader(), paths)
     return ConfigFile(
-        config_path or paths.config_file, catalogue=paths.traits, file_problems=_file_problems
+        config_path or paths.config_file, catalogue=paths.traits, file_problems=machine_problems
     )
 
 
-def _file_problems(config: Config, host: HostReader) -> Iterator[Problem]:
+def machine_problems(config: Config, host: HostReader) -> Iterator[Problem]:
+    """Yield what is wrong with a configuration on this machine: its files, its size."""
     # Imported at the first edit: `show` and `get` do not need it.
+    from tljh.operations.oversized_limits import oversized_limit_problems
     from tljh.operations.referenced_files import referenced_file_problems
 
-    return referenced_file_problems(config, host)
+    yield from referenced_file_problems(config, host)
+    yield from oversized_limit_problems(config, host)
 
 
 def edited_configuration(
@@ -55,7 +58,7 @@ def edited_configuration(
     It raises TljhError if the edit adds a mistake; `key_path` is the setting that is edited.
     """
     file = ConfigFile(
-        paths.config_file, catalogue=paths.traits, host=host, file_problems=_file_problems
+        paths.config_file, catalogue=paths.traits, host=host, file_problems=machine_problems
     )
 
     def configuration(data: bytes) -> bytes:

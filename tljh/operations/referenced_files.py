@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tljh.base.paths import Paths
+from tljh.certificates.file_forms import LABELS, Part, describe_other_form, swap_fix
 from tljh.host.interface import HostReader
 from tljh.settings.declaration import KeyPath, Problem
 from tljh.settings.keys import key_text
 from tljh.settings.root import Config
-from tljh.settings.sections.https import MOST_FILE_BYTES
+from tljh.settings.sections.https import MOST_FILE_BYTES, HttpsSettings
 
 
 def referenced_file_problems(
@@ -65,6 +66,8 @@ def _certificates(config: Config, host: HostReader, served_from: Paths | None) -
         if not name:
             continue
         problem = _pem_problem(path, name, host)
+        if problem is not None and path[1] == "tls" and _is_swapped(https, host):
+            problem = replace(problem, fix=swap_fix(https.tls.cert, https.tls.key))
         if problem is not None:
             yield problem
         elif path[1] == "tls":
@@ -82,6 +85,21 @@ def _certificates(config: Config, host: HostReader, served_from: Paths | None) -
             yield replace(problem, severity="warning") if is_accepted else problem
 
 
+def _is_swapped(https: HttpsSettings, host: HostReader) -> bool:
+    """Return whether each of the two settings names the file that belongs to the other one."""
+
+    def has(name: str, label: bytes) -> bool:
+        return bool(name) and label in (host.read(Path(name), most_bytes=MOST_FILE_BYTES) or b"")
+
+    cert, key = https.tls.cert, https.tls.key
+    return (
+        has(cert, LABELS["key"])
+        and has(key, LABELS["cert"])
+        and not has(cert, LABELS["cert"])
+        and not has(key, LABELS["key"])
+    )
+
+
 def _pem_problem(path: KeyPath, name: str, host: HostReader) -> Problem | None:
     key = key_text(path)
     try:
@@ -96,15 +114,10 @@ def _pem_problem(path: KeyPath, name: str, host: HostReader) -> Problem | None:
             f"{key} names {what}: {name}",
             fix=f"copy the file there, or: sudo tljh-config set {key} /its/path",
         )
-    label = b"PRIVATE KEY-----" if path[-1] == "key" else b"CERTIFICATE-----"
-    if label not in data:
-        noun = "private key" if path[-1] == "key" else "certificate"
-        tool = "pkey" if noun == "private key" else "x509"
-        return Problem(
-            path,
-            f"{key} names a file without a {noun} in PEM form: {name}",
-            fix=f"if it is in DER form: openssl {tool} -inform DER -in {name} -out {name}.pem",
-        )
+    part: Part = "key" if path[-1] == "key" else "cert"
+    if LABELS[part] not in data:
+        described = describe_other_form(part, data, name)
+        return Problem(path, f"{key} names {described.what}: {name}", fix=described.fix)
     if path[-1] == "key" and (b"ENCRYPTED" in data):
         return Problem(
             path,

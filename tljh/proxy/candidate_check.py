@@ -124,6 +124,11 @@ def _finding(line: str, sources: Mapping[Path, bytes]) -> Finding:
         error = f"Traefik knows no setting {unknown[1]}"
     what = ": ".join(part for part in (message, error) if part and part != "Command error")
     names = [unknown[1]] if unknown else []
+    # Traefik puts the name next to the message, not into it.
+    entry_point = fields.get("entryPointName")
+    if entry_point and entry_point not in what:
+        what += f": {entry_point}"
+        names.append(entry_point)
     names += [
         fields[key].partition("@")[0]
         for key in ("routerName", "middlewareName", "serviceName", "entryPointName")

@@ -133,11 +133,15 @@ class ConfigFile:
         shape = self.shape_at(path)
         if shape is not None:
             return path, shape
-        guesses = self._near_keys(key, path)
-        raise TljhError(
-            f"there is no setting {key_text(path)}",
-            fix=f"did you mean {' or '.join(guesses)}?" if guesses else "see: tljh-config describe",
-        )
+        from tljh.settings.known_mistakes import fix_of_known_mistake
+
+        fix = fix_of_known_mistake(path)
+        if fix is None:
+            guesses = self._near_keys(key, path)
+            fix = (
+                f"did you mean {' or '.join(guesses)}?" if guesses else "see: tljh-config describe"
+            )
+        raise TljhError(f"there is no setting {key_text(path)}", fix=fix)
 
     def _near_keys(self, key: str, path: KeyPath) -> list[str]:
         from difflib import get_close_matches

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from tljh.settings.declaration import KeyPath, Problem
 from tljh.settings.keys import key_text, setting_keys
+from tljh.settings.known_mistakes import fix_of_known_mistake
 from tljh.settings.model_errors import show_value, typed
 from tljh.settings.shape import ANYTHING, Shape, shape_of
 from tljh.settings.trait_catalogue import Catalogue
@@ -116,7 +117,9 @@ class FileReader(TreeReader):
 
     def _add_unknown(self, path: KeyPath, section: Shape, near: list[str] | None = None) -> None:
         name = str(path[-1])
-        fix = self._nearest(path, section, near)
+        fix = fix_of_known_mistake(path) or self._nearest(path, section, near)
+        if fix is None and path == ("c",):
+            fix = "remove the c: a section has the bare name of its class, such as Authenticator"
         if fix is None and len(path) == 1:
             fix = f"if it belongs to a plugin: sudo tljh-config add-item plugins.sections {name}"
         self.problems.append(

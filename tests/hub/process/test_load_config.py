@@ -53,6 +53,15 @@ def test_an_exception_is_named_with_the_line_of_the_drop_in(applied, paths):
     assert caught.value.findings[0].where.line == 3
 
 
+def test_a_module_that_is_missing_is_added_by_its_package(applied, paths):
+    drop_in(applied, "bad.py", "import no_such_thing.inner\n")
+    with pytest.raises(TljhError) as failed:
+        new_configuration(paths)
+    (finding,) = failed.value.findings
+    assert finding.fix
+    assert finding.fix.endswith("sudo tljh-config add-item hub.packages no-such-thing")
+
+
 def test_a_drop_in_has_the_admins_path_in_file_and_in_every_message(applied, paths):
     drop_in(applied, "where.py", "c.Spawner.environment = {'F': __file__}\n")
     own = paths.config_dir / "jupyterhub_config.d"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -211,8 +212,19 @@ def run_drop_in(drop_in: DropIn, c: Any) -> None:
         raise TljhError(
             f"{path.name} failed: {type(error).__name__}: {error}",
             where=Place(str(path), _line_in(path, error)),
-            fix="correct the line, or move the file away",
+            fix=_fix_of(error),
         ) from error
+
+
+def _fix_of(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0].replace("_", "-")
+        if package != "tljh":
+            return (
+                "if a package brings it: "
+                f"sudo tljh-config add-item hub.packages {shlex.quote(package)}"
+            )
+    return "correct the line, or move the file away"
 
 
 def _next_to(drop_in: DropIn, path: Path) -> DropIn:
