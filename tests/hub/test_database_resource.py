@@ -214,7 +214,7 @@ def test_a_failed_migration_is_reported_in_its_own_words_and_reverted(host, stat
 
 def test_a_hub_that_failed_to_migrate_does_not_try_again(host, state):
     spoil(state / FILE)
-    HubDatabase(state, ENVIRONMENT).apply(host, SilentProgress())
+    HubDatabase(Paths(state.parent), ENVIRONMENT).apply(host, SilentProgress())
     assert not host.systemctl("restart", "jupyterhub.service").ok
     assert host.systemctl("restart", "jupyterhub.service").ok
     assert schema_of(state / FILE) == OLD

@@ -23,6 +23,7 @@ import tornado.httpserver
 import tornado.web
 import tornado.websocket
 
+from tljh.base.paths import Paths
 from tljh.certificates.x509 import TlsPair
 from tljh.proxy.traefik_dynamic import DynamicInputs, api_password_hash, dynamic_files
 from tljh.proxy.traefik_static import (
@@ -106,7 +107,7 @@ class Setup:
             https_port=self.https_port if self.certificate else None,
             https_address=host,
             keep_alive_s=0.5,
-            directory=self.directory,
+            paths=Paths(traefik_dir=self.directory),
         )
         merged = merge_all(static_configuration(inputs), drop_ins)
         (self.directory / "dynamic").mkdir(exist_ok=True)
@@ -118,7 +119,7 @@ class Setup:
             api_password_hash("secret"),
             (self.certificate,) if self.certificate else (),
             has_https=self.certificate is not None,
-            directory=self.directory,
+            paths=Paths(traefik_dir=self.directory),
         )
         (self.directory / "certs").mkdir(exist_ok=True)
         for file in dynamic_files(dynamic):

@@ -91,7 +91,7 @@ def _proxy(config: Config, paths: Paths) -> Traits:
             "enable_setup_dynamic_config": False,
         },
         "TraefikFileProviderProxy": {
-            "dynamic_config_file": f"{paths.traefik_dir}/dynamic/rules.toml",
+            "dynamic_config_file": str(paths.traefik_routes_file),
         },
     }
 

@@ -44,7 +44,6 @@ from tljh.proxy.served_certificate import (
     swap_certificate,
     wait_until_served,
 )
-from tljh.proxy.traefik_dynamic import TLS_FILE
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -178,7 +177,7 @@ def serve(host: Host, paths: Paths, progress: Progress) -> bool:
 
 def _swap_checked(host: Host, applied: Applied, certificate: TlsPair) -> None:
     paths = applied.paths
-    image = read_image(host, paths.traefik_dynamic / TLS_FILE)
+    image = read_image(host, paths.traefik_tls_file)
     swap_certificate(host, dynamic_inputs(applied.config, applied.facts, paths), certificate)
     if not host.unit(PROXY_UNIT).is_active:
         return  # Traefik reads the new certificate when it starts

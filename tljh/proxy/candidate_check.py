@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tljh.base.errors import Finding, Place
+from tljh.base.paths import Paths
 from tljh.host.interface import HostReader
-from tljh.proxy.supervisor.interface import STATIC_FILE
 from tljh.proxy.supervisor.trial import PLACE
 from tljh.proxy.traefik_drop_ins import line_of
 from tljh.proxy.traefik_dynamic import ProxyFile
@@ -53,7 +53,7 @@ def traefik_findings(
     question = {
         "entry_points": list(listening_addresses(static)),
         "files": {
-            STATIC_FILE: _encoded(as_yaml(_on_loopback(static)).encode()),
+            Paths().traefik_static.name: _encoded(as_yaml(_on_loopback(static)).encode()),
             **{
                 file.path.relative_to(directory).as_posix(): _encoded(
                     file.content.replace(str(directory).encode(), PLACE.encode())

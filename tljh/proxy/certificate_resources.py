@@ -19,7 +19,7 @@ from tljh.engine.file_resources import read_image, restore_image
 from tljh.engine.resource import Difference, Record, Resource, RollbackMethod
 from tljh.host.interface import Host, HostReader
 from tljh.proxy.served_certificate import swap_certificate
-from tljh.proxy.traefik_dynamic import TLS_FILE, DynamicInputs
+from tljh.proxy.traefik_dynamic import DynamicInputs
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class ServedCertificate(Resource):
 
     @property
     def _tls_file(self) -> Path:
-        return self.inputs.directory / "dynamic" / TLS_FILE
+        return self.inputs.paths.traefik_tls_file
 
     @property
     def name(self) -> str:
@@ -75,7 +75,7 @@ class ServedCertificate(Resource):
         return Difference("~" if host.info(self._tls_file) else "+", "names the new certificate")
 
     def before(self, host: HostReader) -> Record:
-        certs = self.inputs.directory / "certs"
+        certs = self.inputs.paths.traefik_certs
         return {
             "certs": str(certs),
             "pairs": host.listdir(certs),

@@ -21,10 +21,8 @@ from tljh.plugins.manager import Contributions
 from tljh.proxy.certificate_resources import ObtainedCertificate, ServedCertificate
 from tljh.proxy.facts import RULES, STATIC_DROP_INS, ProxyFacts
 from tljh.proxy.guard import ProxyConfiguration, ProxyGuard
-from tljh.proxy.supervisor.interface import ENTRY_POINTS_FILE, STATIC_FILE
 from tljh.proxy.traefik_drop_ins import admins_files, parse_static_drop_ins, rules_findings
 from tljh.proxy.traefik_dynamic import (
-    TLS_FILE,
     DynamicInputs,
     api_password_hash,
     dynamic_files,
@@ -70,8 +68,12 @@ def proxy_configuration(config: Config, facts: Facts, paths: Paths) -> ProxyConf
 def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions) -> list[Resource]:
     """Return everything in Traefik's directory but users' routes (the hub's), and its unit."""
     planned = proxy_configuration(config, facts, paths)
-    entry_points = _file(paths, ENTRY_POINTS_FILE, entry_points_file(planned.static).encode())
-    static = _file(paths, STATIC_FILE, static_file(planned.static, paths.config_dir).encode())
+    entry_points = _file(
+        paths, paths.traefik_entry_points, entry_points_file(planned.static).encode()
+    )
+    static = _file(
+        paths, paths.traefik_static, static_file(planned.static, paths.config_dir).encode()
+    )
     unit_file = File(
         paths.units_dir / PROXY_UNIT,
         render_unit(PROXY_UNIT, hub=paths.hub, traefik_dir=paths.traefik_dir),
@@ -89,9 +91,10 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
         Directory(paths.rules_dir, 0o700),
         api_secret_file(facts, paths),
         secret_file(paths.instance, facts.of(ProxyFacts).instance),
-        _directory(paths, ""),
-        _directory(paths, "dynamic"),
-        _directory(paths, "certs"),
+        _directory(paths.traefik_dir),
+        # setgid: files that the hub writes here belong to Traefik's group.
+        _directory(paths.traefik_dynamic, 0o2750),
+        _directory(paths.traefik_certs),
         *files,
         entry_points,
         static,
@@ -122,17 +125,13 @@ def _dynamic_resources(
     config: Config, facts: Facts, paths: Paths, planned: ProxyConfiguration
 ) -> list[Resource]:
     proxy = facts.of(ProxyFacts)
-    directory = paths.traefik_dir
     stale = stale_files(proxy.dynamic_files, planned.files)
     if awaits_certificate(config, facts):
-        stale = [name for name in stale if name != TLS_FILE]
+        stale = [name for name in stale if name != paths.traefik_tls_file.name]
     # Without HTTPS Traefik needs no copy of a private key, so none stays readable to it.
     copies = proxy.certificate_copies if config.https.effective_mode is None else ()
     return [
-        *(
-            _file(paths, file.path.relative_to(directory).as_posix(), file.content)
-            for file in planned.files
-        ),
+        *(_file(paths, file.path, file.content) for file in planned.files),
         *certificate_to_come(config, facts, paths),
         *(Absent(paths.traefik_dynamic / name) for name in stale),
         *(Absent(paths.traefik_certs / name) for name in copies),
@@ -150,17 +149,14 @@ def certificate_to_come(config: Config, facts: Facts, paths: Paths) -> list[Reso
     ]
 
 
-def _directory(paths: Paths, name: str) -> Directory:
-    # setgid: files that the hub writes there belong to Traefik's group.
-    mode = 0o2750 if name == "dynamic" else 0o750
-    return Directory(paths.traefik_dir / name, mode, group=TRAEFIK_GROUP)
+def _directory(path: Path, mode: int = 0o750) -> Directory:
+    return Directory(path, mode, group=TRAEFIK_GROUP)
 
 
-def _file(paths: Paths, name: str, content: bytes) -> File:
-    is_secret = name.startswith("certs/") or name == "dynamic/tljh.yaml"
-    return File(
-        paths.traefik_dir / name, content, mode=0o640, group=TRAEFIK_GROUP, secret=is_secret
-    )
+def _file(paths: Paths, path: Path, content: bytes) -> File:
+    # The dynamic file has a hash of the API's password.
+    is_secret = path.parent == paths.traefik_certs or path == paths.traefik_own_file
+    return File(path, content, mode=0o640, group=TRAEFIK_GROUP, secret=is_secret)
 
 
 def static_inputs(config: Config, paths: Paths, hub_drop_ins: Iterable[bytes] = ()) -> StaticInputs:
@@ -176,8 +172,7 @@ def static_inputs(config: Config, paths: Paths, hub_drop_ins: Iterable[bytes] = 
         drain_s=config.proxy.drain_timeout_s,
         access_log=config.proxy.access_log,
         log_level=config.proxy.log_level,
-        directory=paths.traefik_dir,
-        config_directory=paths.config_dir,
+        paths=paths,
     )
 
 
@@ -195,7 +190,7 @@ def dynamic_inputs(config: Config, facts: Facts, paths: Paths) -> DynamicInputs:
         hsts_s=hsts_s(config.https),
         authority_path=f"{config.base_url}hub/{AUTHORITY_PAGE}" if authority else None,
         instance=facts.of(ProxyFacts).instance,
-        directory=paths.traefik_dir,
+        paths=paths,
     )
 
 

@@ -18,7 +18,6 @@ from tljh.certificates.machine_names import is_address
 from tljh.certificates.x509 import TlsPair, certificates_of, read_details
 from tljh.host.interface import Host, HostReader
 from tljh.proxy.traefik_dynamic import (
-    TLS_FILE,
     DynamicInputs,
     ProxyFile,
     certificate_files,
@@ -91,7 +90,7 @@ def configured_chain(host: HostReader, paths: Paths) -> bytes | None:
 def _configured_files(host: HostReader, paths: Paths) -> tuple[Path, Path] | None:
     from ruamel.yaml import YAML
 
-    data = host.read(paths.traefik_dynamic / TLS_FILE)
+    data = host.read(paths.traefik_tls_file)
     if data is None:
         return None
     tree = YAML(typ="safe", pure=True).load(data.decode()) or {}

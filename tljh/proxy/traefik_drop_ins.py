@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from tljh.base.errors import Finding, Place, TljhError
+from tljh.base.paths import Paths
 from tljh.proxy.supervisor.interface import READY_ENTRY_POINT
 from tljh.proxy.supervisor.sockets import split_address
 from tljh.proxy.traefik_dynamic import RESERVED_FILES
@@ -64,7 +65,7 @@ RESERVED_PREFIX = "tljh-"
 
 
 # Files that TLJH wrote to the same directory: its routes, and what dynamic/ contains today.
-NOT_ADMINS_OWN = ("rules.toml", "dynamic.toml")
+NOT_ADMINS_OWN = (Paths().traefik_routes_file.name, "dynamic.toml")
 
 
 _TOML_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")

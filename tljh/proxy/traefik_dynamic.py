@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tljh.base.paths import Paths
 from tljh.base.well_known import CHALLENGE_PATH, HUB_PORT, INSTANCE_HEADER, REACH_PATH
 from tljh.certificates.acme_request import CHALLENGE_PORT
 from tljh.certificates.x509 import TlsPair
@@ -21,12 +22,6 @@ from tljh.proxy.traefik_static import REDIRECT_PRIORITY, Tree, as_yaml
 from tljh.settings.sections.https import HSTS_S
 
 HEADER = "# Written by tljh; edits are overwritten. Add files of your own to state/rules/.\n"
-
-
-ROUTES_FILE = "rules.toml"
-
-
-TLS_FILE = "tls.yaml"
 
 
 CHALLENGE_PRIORITY = 2 * REDIRECT_PRIORITY
@@ -38,7 +33,14 @@ RETRY_ATTEMPTS = 20
 RETRY_INTERVAL_MS = 250
 
 
-RESERVED_FILES = ("tljh.yaml", TLS_FILE, ROUTES_FILE)
+RESERVED_FILES = tuple(
+    path.name
+    for path in (
+        Paths().traefik_own_file,
+        Paths().traefik_tls_file,
+        Paths().traefik_routes_file,
+    )
+)
 
 
 # Other sites learn the hub's name, but no path. Without a referrer, video players that notebooks
@@ -73,7 +75,7 @@ class DynamicInputs:
     # browser does not trust HTTPS.
     authority_path: str | None = None
     instance: str = ""
-    directory: Path = Path("/var/lib/tljh-traefik")
+    paths: Paths = field(default_factory=Paths)
 
 
 @dataclass(frozen=True)
@@ -239,13 +241,12 @@ def dynamic_files(
 
     Certificates come before the file that names them. `drop_ins` are admins' files by name.
     """
-    dynamic = inputs.directory / "dynamic"
     files = certificate_files(inputs)
     if inputs.has_https and not inputs.awaits_certificate:
         files.append(tls_file(inputs))
-    files.append(_yaml_file(dynamic / "tljh.yaml", own_routes(inputs)))
+    files.append(_yaml_file(inputs.paths.traefik_own_file, own_routes(inputs)))
     for name, content in sorted((drop_ins or {}).items()):
-        files.append(ProxyFile(dynamic / name, content))
+        files.append(ProxyFile(inputs.paths.traefik_dynamic / name, content))
     return files
 
 
@@ -260,23 +261,23 @@ def certificate_files(inputs: DynamicInputs) -> list[ProxyFile]:
 
 def tls_file(inputs: DynamicInputs) -> ProxyFile:
     """Return the file that names the pairs; it must be written after them."""
-    return _yaml_file(inputs.directory / "dynamic" / TLS_FILE, tls(inputs))
+    return _yaml_file(inputs.paths.traefik_tls_file, tls(inputs))
 
 
 def stale_files(present: Sequence[str], desired: Sequence[ProxyFile]) -> list[str]:
     """Return names in dynamic/ that an earlier configuration left; never the hub's routes."""
-    keep = {file.path.name for file in desired} | {ROUTES_FILE}
+    keep = {file.path.name for file in desired} | {Paths().traefik_routes_file.name}
     return [
         name for name in present if name not in keep and name.endswith((".toml", ".yaml", ".yml"))
     ]
 
 
 def _chain_path(inputs: DynamicInputs, certificate: TlsPair) -> Path:
-    return inputs.directory / "certs" / f"{certificate.name}.pem"
+    return inputs.paths.traefik_certs / f"{certificate.name}.pem"
 
 
 def _key_path(inputs: DynamicInputs, certificate: TlsPair) -> Path:
-    return inputs.directory / "certs" / f"{certificate.name}.key"
+    return inputs.paths.traefik_certs / f"{certificate.name}.key"
 
 
 def _yaml_file(path: Path, tree: Mapping[str, Any]) -> ProxyFile:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from tljh.base.paths import Paths
 from tljh.proxy.supervisor.interface import KEEP_ALIVE_S, READY_ENTRY_POINT
 from tljh.settings.derived import join_address
 from tljh.settings.sections.proxy import LogLevel
@@ -60,8 +61,7 @@ class StaticInputs:
     keep_alive_s: float = KEEP_ALIVE_S
     access_log: bool = False
     log_level: LogLevel = "INFO"
-    directory: Path = Path("/var/lib/tljh-traefik")
-    config_directory: Path = Path("/opt/tljh/config")
+    paths: Paths = field(default_factory=Paths)
 
 
 def static_configuration(inputs: StaticInputs) -> Tree:
@@ -101,7 +101,7 @@ def static_configuration(inputs: StaticInputs) -> Tree:
         "providers": {
             # A new server's route is used at once, not after the default 2 s.
             "providersThrottleDuration": "0s",
-            "file": {"directory": str(inputs.directory / "dynamic"), "watch": True},
+            "file": {"directory": str(inputs.paths.traefik_dynamic), "watch": True},
         },
         # A server that restarts closes its idle connections, and a request that Traefik sends on
         # one at that moment is lost. So Traefik keeps no idle connections to servers.

@@ -25,11 +25,9 @@ import time
 import zlib
 from pathlib import Path
 
+from tljh.base.paths import Paths
 from tljh.proxy.supervisor.interface import (
-    ENTRY_POINTS_FILE,
     KEEP_ALIVE_LIMIT_S,
-    STATE_FILE,
-    STATIC_FILE,
 )
 from tljh.proxy.supervisor.reload_control import Control, ask_reload
 from tljh.proxy.supervisor.sockets import (
@@ -85,10 +83,11 @@ class Configuration:
     """
 
     def __init__(self, traefik: Path, directory: Path) -> None:
+        paths = Paths(traefik_dir=directory)
         try:
-            self.static = (directory / STATIC_FILE).read_text(encoding="utf-8")
+            self.static = paths.traefik_static.read_text(encoding="utf-8")
             self.entry_points: dict[str, str] = json.loads(
-                (directory / ENTRY_POINTS_FILE).read_text(encoding="utf-8")
+                paths.traefik_entry_points.read_text(encoding="utf-8")
             )
         except (OSError, ValueError) as problem:
             raise Refused(f"cannot read the configuration: {problem}") from problem
@@ -476,7 +475,7 @@ class Supervisor:
             ],
             "last_error": self.last_error,
         }
-        path = self.options.runtime / STATE_FILE
+        path = self.options.runtime / Paths.proxy_state.name
         new_file = path.with_suffix(".new")
         new_file.write_text(json.dumps(state) + "\n", encoding="utf-8")
         new_file.replace(path)
@@ -524,7 +523,7 @@ def option_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line; its defaults are what the unit runs with."""
     parser = argparse.ArgumentParser(prog="tljh.proxy.supervisor", description=__doc__)
     parser.add_argument("--traefik", type=Path, help="the Traefik binary")
-    parser.add_argument("--config", type=Path, help=f"holds {STATIC_FILE}, {ENTRY_POINTS_FILE}")
+    parser.add_argument("--config", type=Path, help="directory of Traefik's files")
     parser.add_argument("--runtime", type=Path, required=True, help="for state and control socket")
     parser.add_argument("--reload", action="store_true", help="make the running one reload")
     parser.add_argument("--ready-timeout", type=float, default=30.0, metavar="SECONDS")

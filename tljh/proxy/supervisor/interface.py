@@ -2,15 +2,6 @@
 
 from __future__ import annotations
 
-STATIC_FILE = "traefik.yaml"
-
-
-ENTRY_POINTS_FILE = "entrypoints.json"
-
-
-STATE_FILE = "state.json"
-
-
 # Traefik answers /ping on this entry point once it routes requests; the supervisor opens its
 # socket.
 READY_ENTRY_POINT = "ready"

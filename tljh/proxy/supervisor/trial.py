@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tljh.base.paths import Paths
 from tljh.proxy.supervisor.sockets import Listener, Unavailable, bind
 from tljh.proxy.supervisor.traefik_process import Instance
 
@@ -41,7 +42,7 @@ def run(traefik: str, question: dict[str, Any], scratch: Path) -> dict[str, Any]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(content).replace(PLACE.encode(), str(scratch).encode()))
     listeners = {name: _loopback() for name in question["entry_points"]}
-    argv = [traefik, f"--configFile={scratch / 'traefik.yaml'}"]
+    argv = [traefik, f"--configFile={Paths(traefik_dir=scratch).traefik_static}"]
     instance = Instance(0, argv, listeners, _loopback(), relays=False)
     instance.start()
     try:
