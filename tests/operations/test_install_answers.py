@@ -11,10 +11,11 @@ from typing import Any
 import pluggy
 import pytest
 
+from tests.configurations import real_catalogue
 from tljh.base.errors import Exit, TljhError
 from tljh.operations.install_answers import Answers, configuration_with, read_answers
 from tljh.plugins import hookspecs
-from tljh.settings.load import load
+from tljh.settings.load import check, load
 
 ENVIRONMENT = Path("/opt/tljh/versions/hub-0123456789ab")
 CONFIG_FILE = Path("/opt/tljh/config/config.yaml")
@@ -140,6 +141,24 @@ def test_a_plugin_changes_only_its_own_lines(plugin: Callable[..., None]) -> Non
         "    - course",
     ]
     assert configured(after) == after
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, "text", [1]])
+def test_a_section_that_a_plugin_wrote_is_the_plugins_whatever_its_name(
+    plugin: Callable[..., None], value: Any
+) -> None:
+    plugin(lambda config: config.update(Test=value))
+    after = configured("")
+    config = load(after.encode(), catalogue=real_catalogue())
+    assert config.plugins.sections == ["Test"]
+    assert config.plugin_sections == {"Test": value}
+
+
+def test_a_section_that_no_plugin_wrote_is_refused_with_the_way_to_allow_it() -> None:
+    (finding,) = check(b"Test: {a: 1}\n", catalogue=real_catalogue())
+    assert "sudo tljh-config add-item plugins.sections Test" in str(finding.fix)
+    allowed = b"Test: {a: 1}\nplugins: {sections: [Test]}\n"
+    assert check(allowed, catalogue=real_catalogue()) == []
 
 
 def test_a_failing_plugin_is_named(plugin: Callable[..., None]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from tests.configurations import catalogue_bytes, real_catalogue
+from tljh.settings.load import check
 from tljh.settings.redaction import looks_secret
 from tljh.settings.trait_catalogue import Catalogue
 
@@ -119,3 +121,33 @@ def test_damaged_catalogue_is_as_good_as_none(data: bytes) -> None:
 
 def test_catalogue_is_small_enough_to_be_read_at_every_set() -> None:
     assert len(catalogue_bytes()) < 400_000
+
+
+LTI = """\
+hub: {packages: [jupyterhub-courseauthenticator]}
+auth:
+  type: course13
+  Course13Authenticator: {client_id: [a]}
+"""
+
+
+def test_what_a_new_package_may_bring_is_checked_in_the_environment_that_has_it():
+    data = json.dumps({"wanted": {"specs": []}}).encode()
+    catalogue = Catalogue.parse(catalogue_bytes(), data)
+    assert catalogue is not None
+    assert check(LTI.encode(), catalogue=catalogue) == []
+    # Its environment was built, and the class is missing in it.
+    data = json.dumps({"wanted": {"specs": ["jupyterhub-courseauthenticator"]}}).encode()
+    built = Catalogue.parse(catalogue_bytes(), data)
+    assert len(check(LTI.encode(), catalogue=built)) == 2
+    # A mistake that no package mends is refused at once.
+    wrong = LTI + "FirstUseAuthenticator: {create_users: maybe}\n"
+    assert len(check(wrong.encode(), catalogue=catalogue)) == 1
+
+
+def test_the_class_of_auth_type_may_be_configured_without_an_entry_point():
+    text = "auth:\n  type: tornado.web.OwnAuthenticator\n  OwnAuthenticator: {secret: x}\n"
+    assert check(text.encode(), catalogue=real_catalogue()) == []
+    other = text.replace("  OwnAuth", "  OtherAuth")
+    (finding,) = check(other.encode(), catalogue=real_catalogue())
+    assert "no class OtherAuthenticator is installed" in finding.what

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths, paths_from_environment
 from tljh.host.interface import HostReader
 from tljh.host.real import RealReader
 from tljh.operations.hub_environment import configured_packages
-from tljh.operations.installed_config import load_configuration
 from tljh.plugins.manager import contributions
+from tljh.settings.load import load
 
 
 def required_packages(host: HostReader, paths: Paths, from_plugins: Iterable[str]) -> list[str]:
@@ -26,7 +25,8 @@ def required_packages(host: HostReader, paths: Paths, from_plugins: Iterable[str
     data = host.read(paths.config_file)
     configured: list[str] = []
     if data is not None:
-        config = load_configuration(host, paths, data, Path(sys.prefix))
+        # This environment lacks these packages, so classes that they bring are checked later.
+        config = load(data, path=str(paths.config_file))
         configured = configured_packages(config)
     return list(dict.fromkeys([*configured, *from_plugins]))
 

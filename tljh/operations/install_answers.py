@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from tljh.base.errors import Exit, TljhError
 from tljh.plugins.manager import call, installed_plugins
 from tljh.settings.config_file import ConfigFile
 from tljh.settings.declaration import KeyPath
+from tljh.settings.trait_catalogue import Catalogue, place
 from tljh.settings.yaml_changes import value_at, with_values
 from tljh.settings.yaml_edit import add_item, set_value
 from tljh.users.list_edits import ADMINS, add_names
@@ -101,7 +102,15 @@ def _with_answers(text: str, answers: Answers) -> str:
         # Setting the same value again could change how it is written, so that is left out.
         if value is not None and value_at(text, path) != value:
             text = set_value(text, path, value)
-    return _with_changes_of_plugins(text)
+    return _with_changes_of_plugins(text, _installed_classes(answers.hub_environment))
+
+
+def _installed_classes(environment: Path) -> Collection[str]:
+    """Return the names of the classes that a hub environment has; sections may configure them."""
+    catalogue = place(environment)
+    data = catalogue.read_bytes() if catalogue.is_file() else b""
+    found = Catalogue.parse(data)
+    return found.classes if found else ()
 
 
 def _with_item(text: str, path: KeyPath, item: str) -> str:
@@ -109,7 +118,7 @@ def _with_item(text: str, path: KeyPath, item: str) -> str:
     return text if isinstance(items, list) and item in items else add_item(text, path, item)
 
 
-def _with_changes_of_plugins(text: str) -> str:
+def _with_changes_of_plugins(text: str, classes: Collection[str]) -> str:
     """Return the text as plugins changed it; new sections of theirs go to plugins.sections."""
     from tljh.settings.root import Config
 
@@ -120,7 +129,7 @@ def _with_changes_of_plugins(text: str) -> str:
     call(installed_plugins(), "tljh_config_post_install", config=values)
     text = with_values(text, values)
     for name in map(str, values):
-        is_setting = name in Config.model_fields or name[:1].isupper()
+        is_setting = name in Config.model_fields or name in classes
         if name not in before and not is_setting:
             text = _with_item(text, ("plugins", "sections"), name)
     return text

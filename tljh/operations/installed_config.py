@@ -135,11 +135,12 @@ def examine_configuration(
 ) -> Examined[Config]:
     """Return the content of config.yaml as settings, with every problem of the settings."""
     from tljh.settings.load import examine
-    from tljh.settings.trait_catalogue import Catalogue, place
+    from tljh.settings.trait_catalogue import Catalogue, place, stamp_place
 
-    classes = host.read(place(environment or paths.hub))
+    catalogue = place(environment or paths.hub)
+    classes, stamp = host.read(catalogue), host.read(stamp_place(catalogue))
     return examine(
         data,
         path=str(paths.config_file),
-        catalogue=Catalogue.parse(classes) if classes else None,
+        catalogue=Catalogue.parse(classes, stamp) if classes else None,
     )

@@ -78,10 +78,13 @@ class ConfigFile:
     def catalogue(self) -> Catalogue | None:
         """The installed classes; read from the catalogue's file at the first use."""
         if isinstance(self._catalogue, Path):
-            from tljh.settings.trait_catalogue import Catalogue
+            from tljh.settings.trait_catalogue import Catalogue, stamp_place
 
+            stamp = stamp_place(self._catalogue)
             try:
-                self._catalogue = Catalogue.parse(self._catalogue.read_bytes())
+                self._catalogue = Catalogue.parse(
+                    self._catalogue.read_bytes(), stamp.read_bytes() if stamp.is_file() else None
+                )
             except OSError:
                 self._catalogue = None
         return self._catalogue

@@ -21,6 +21,19 @@ from tljh.settings.yaml_tree import Node
 PluginSections = Mapping[str, type[BaseModel] | None]
 
 
+def _chosen_classes(root: Node, catalogue: Catalogue | None) -> frozenset[str]:
+    """Return the classes that the file chooses by a path that may exist, without a catalogue."""
+    chosen = set()
+    for path in (("auth", "type"), ("JupyterHub", "authenticator_class")):
+        _, value, depth = root.find(path)
+        if catalogue is None or depth < len(path) or "." not in value.raw:
+            continue
+        problem = catalogue.authenticator_problem(value.raw, path)
+        if problem is None or problem.severity == "warning":
+            chosen.add(value.raw.replace(":", ".").rpartition(".")[2])
+    return frozenset(chosen)
+
+
 class FileReader(TreeReader):
     """One reading of a file; unknown names and wrong traits are collected as `problems`."""
 
@@ -31,14 +44,16 @@ class FileReader(TreeReader):
         self.catalogue = catalogue
         self.sections = sections
         self.problems: list[Problem] = []
+        self._chosen_classes: frozenset[str] = frozenset()
 
     def read(self, root: Node) -> dict[str, Any]:
         """Return the values of the whole file."""
         values: dict[str, Any] = {}
         shape = shape_of(self.model)
+        self._chosen_classes = _chosen_classes(root, self.catalogue)
         for key, node in root.pairs():
             name = key.raw
-            if name in self.sections and shape.at(name) is None:
+            if name in self.sections and self._is_free(name):
                 values[name] = self._plugin_section(node, name)
             # Anchors may be kept below names that begin with x-.
             elif not (node.anchor and name.startswith("x-")):
@@ -46,6 +61,11 @@ class FileReader(TreeReader):
         values = {name: value for name, value in values.items() if value is not ABSENT}
         self._check_authenticators(values)
         return values
+
+    def _is_free(self, name: str) -> bool:
+        """Return whether a section may be a plugin's: it is no setting and no installed class."""
+        is_class = self.catalogue is not None and name in self.catalogue.classes
+        return name not in shape_of(self.model).fields and not is_class
 
     def value(self, node: Node, shape: Shape, path: KeyPath = ()) -> Any:
         """Return the plain value of a node.
@@ -97,6 +117,11 @@ class FileReader(TreeReader):
                     at_key=True,
                 )
             )
+            return dict(node.value())
+        if not is_class and class_name in self._chosen_classes:
+            why = "auth.type names the class; the hub itself checks its traits at the next reload"
+            what = f"{key_text(path)} is not in the list of installed classes"
+            self.problems.append(Problem(path, what, why=why, severity="warning", at_key=True))
             return dict(node.value())
         shape = self.catalogue.shape(class_name)
         values: dict[str, Any] = {}

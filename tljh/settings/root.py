@@ -93,10 +93,20 @@ class Config(Section):
     def traitlets(self) -> dict[str, dict[str, Any]]:
         """Traits by class name, as configured at the top level."""
         extra = self.__pydantic_extra__ or {}
-        return {name: value for name, value in extra.items() if name[:1].isupper()}
+        return {
+            name: value
+            for name, value in extra.items()
+            # A plugin's section may begin with a capital, too, and hold anything.
+            if name[:1].isupper() and isinstance(value, dict)
+        }
 
     @property
     def plugin_sections(self) -> dict[str, Any]:
         """What plugins' own sections hold, by their names."""
         extra = self.__pydantic_extra__ or {}
-        return {name: value for name, value in extra.items() if not name[:1].isupper()}
+        allowed = self.plugins.sections
+        return {
+            name: value
+            for name, value in extra.items()
+            if name in allowed or not name[:1].isupper()
+        }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -44,8 +44,6 @@ class Trait:
 
     @property
     def shape(self) -> Shape:
-        from dataclasses import replace
-
         if self.kind == "choice" and all(isinstance(choice, str) for choice in self.choices):
             shape = Shape("text", choices=self.choices)
         elif self.kind == "list" and self.item in _SHAPES:
@@ -128,19 +126,39 @@ def _type_word(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The classes of a hub environment with what can be configured in them."""
+    """The classes of a hub environment with what can be configured in them.
+
+    `built_with` are the packages that the environment was built with in addition to the locked
+    ones; None if it has no stamp. With `is_partial`, the environment that a configuration is for
+    is not built yet: classes that are missing here are checked when it is.
+    """
 
     classes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     authenticators: Mapping[str, str] = field(default_factory=dict)
+    built_with: frozenset[str] | None = None
+    is_partial: bool = False
 
     @classmethod
-    def parse(cls, data: bytes) -> Catalogue | None:
-        """Read the JSON that `tljh.hub.trait_scan` wrote; None for anything else."""
+    def parse(cls, data: bytes, stamp: bytes | None = None) -> Catalogue | None:
+        """Read the JSON that `tljh.hub.trait_scan` wrote; None for anything else.
+
+        `stamp` is the content of the environment's stamp.
+        """
         try:
             content = json.loads(data)
-            return cls(content["classes"], content["authenticators"])
+            catalogue = cls(content["classes"], content["authenticators"])
         except (ValueError, KeyError, TypeError):
             return None
+        try:
+            specs = frozenset(json.loads(stamp)["wanted"]["specs"]) if stamp else None
+        except (ValueError, KeyError, TypeError):
+            specs = None
+        return replace(catalogue, built_with=specs)
+
+    def for_packages(self, packages: Iterable[str]) -> Catalogue:
+        """Return the catalogue for a configuration that asks for these packages."""
+        lacks = self.built_with is not None and not self.built_with.issuperset(packages)
+        return replace(self, is_partial=True) if lacks else self
 
     @cached_property
     def authenticator_paths(self) -> dict[str, str]:
@@ -197,13 +215,17 @@ class Catalogue:
         """What is wrong with the traits of one class; `path` ends in the class's name."""
         class_name = str(path[-1])
         if class_name not in self.classes:
+            if self.is_partial:
+                yield _not_built(path, f"{key_text(path)} is not checked yet")
+                return
             near = get_close_matches(class_name, self.classes, 1, 0.6)
             yield Problem(
                 path,
                 f"no class {class_name} is installed in the hub's environment",
                 fix=f"did you mean {near[0]}?"
                 if near
-                else "install what brings the class, or remove the section",
+                else "install what brings the class, or remove the section"
+                + _allowed_section(path),
                 at_key=True,
             )
             return
@@ -241,6 +263,8 @@ class Catalogue:
                 why="it cannot be checked before the hub loads it",
                 severity="warning",
             )
+        if self.is_partial:
+            return _not_built(path, f"{key} is not checked yet: {name}")
         shorts = ", ".join(self.short_names)
         guess = same or near
         return Problem(
@@ -248,6 +272,21 @@ class Catalogue:
             f"{key} names no authenticator that is installed: {name!r}",
             fix=f"sudo tljh-config set {key} {guess[0]}" if guess else f"one of: {shorts}",
         )
+
+
+def _allowed_section(path: KeyPath) -> str:
+    if len(path) > 1:
+        return ""
+    return f"; if it belongs to a plugin: sudo tljh-config add-item plugins.sections {path[0]}"
+
+
+def _not_built(path: KeyPath, what: str) -> Problem:
+    return Problem(
+        path,
+        what,
+        why="the hub environment is built with new packages first, which may bring it",
+        severity="warning",
+    )
 
 
 def _fix(trait: Trait, value: Any) -> str | None:
@@ -275,6 +314,11 @@ def _may_have_authenticators(module: str) -> bool:
 
 # Authenticators that have no entry point of their own, by the short name that we give them.
 NAMED_HERE = {"lti13": "ltiauthenticator.lti13.auth:LTI13Authenticator"}
+
+
+def stamp_place(catalogue: Path) -> Path:
+    """Return the stamp of the environment that has this catalogue: what it was built with."""
+    return catalogue.with_name("environment.json")
 
 
 def place(environment: Path) -> Path:

@@ -86,6 +86,8 @@ def validate(
         )
         return examined
     sections = _with_allowed(document.root, plugin_sections or {})
+    if catalogue is not None:
+        catalogue = catalogue.for_packages(_packages(document.root))
     reader = FileReader(model, catalogue, sections)
     examined.values = reader.read(document.root)
     examined.problems += reader.problems
@@ -99,6 +101,14 @@ def validate(
         if not any(problem.path[: len(path)] == path for path in wrong)
     ]
     return examined
+
+
+def _packages(root: Node) -> Iterator[str]:
+    """Yield the packages that the file asks to have in the hub environment."""
+    for path in (("hub", "packages"), ("plugins", "packages")):
+        _, names, depth = root.find(path)
+        if depth == len(path):
+            yield from (item.raw for item in names.items if item.raw)
 
 
 def _with_allowed(root: Node, declared: PluginSections) -> PluginSections:

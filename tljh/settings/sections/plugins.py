@@ -12,8 +12,8 @@ from tljh.settings.value_types import Requirement
 
 
 def _section_name(value: str) -> str:
-    if not re.match(r"^[a-z][a-z0-9_-]*$", value):
-        raise ValueError(f"must be a name in lower case like my_plugin, not {value!r}")
+    if not re.match(r"^[A-Za-z][A-Za-z0-9_-]*$", value):
+        raise ValueError(f"must be a name like my_plugin, not {value!r}")
     return value
 
 
