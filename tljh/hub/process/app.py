@@ -8,6 +8,7 @@ before it ends. It reports READY to systemd only when it listens.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -40,6 +41,9 @@ from tljh.hub.process.user_actions import HANDLERS as USER_ACTION_HANDLERS
 from tljh.systemd.notify import forget_socket, notify, store_socket, take_sockets
 
 SOCKET_NAME = "hub"
+LOOPBACK_NAME = "hub-loopback"
+SOCKET_NAMES = (SOCKET_NAME, LOOPBACK_NAME)
+LOOPBACK = "127.0.0.1"
 
 
 # Requests that take longer are cut off: one stuck request must not hold up a reload.
@@ -54,27 +58,61 @@ PENDING_SPAWN_TIMEOUT_S = 30.0
 BACKLOG = 4096
 
 
+def _addresses(address: str | None, port: int) -> dict[str, tuple[str, int]]:
+    """Return where the hub listens, by the names of the kept sockets.
+
+    The commands, the health check and Traefik ask 127.0.0.1. So the hub listens there as well
+    if `hub_ip` is another address of this machine, for containers for example.
+    """
+    # JupyterHub's own meaning of an empty hub_ip: all interfaces.
+    resolved = socket.getaddrinfo(address or "0.0.0.0", port, type=socket.SOCK_STREAM)
+    main = str(resolved[0][4][0])
+    addresses = {SOCKET_NAME: (main, port)}
+    # A socket on :: takes IPv4, too.
+    if main not in ("0.0.0.0", "::", LOOPBACK):
+        addresses[LOOPBACK_NAME] = (LOOPBACK, port)
+    return addresses
+
+
+def _give_up(name: str, listener: socket.socket) -> None:
+    """End a kept socket whose address was changed: clients must be refused, not wait.
+
+    systemd has a copy of it, and closes that only later. Until then 0.0.0.0 could not be bound to
+    the same port, so the socket is shut down: that ends the listening of all copies.
+    """
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    forget_socket(name)
+    listener.close()
+
+
+def _new_listener(place: tuple[str, int]) -> socket.socket:
+    family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(place)
+    listener.listen(BACKLOG)
+    return listener
+
+
 class InheritedServer(tornado.httpserver.HTTPServer):
     """An HTTP server on the socket that systemd kept; a new socket is given to systemd to keep."""
 
     def listen(self, port: int, address: str | None = None, *_: Any, **options: Any) -> None:
-        inherited = dict(take_sockets()).get(SOCKET_NAME)
-        if inherited is not None and inherited.getsockname()[:2] == (address, port):
-            inherited.setblocking(False)
-            self.add_socket(inherited)
-            return
-        family = socket.AF_INET6 if address and ":" in address else socket.AF_INET
-        new = socket.socket(family, socket.SOCK_STREAM)
-        new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        new.setblocking(False)
-        new.bind((address or "127.0.0.1", port))
-        new.listen(BACKLOG)
-        # The port was changed. Clients that connect to the old one must be refused, not wait.
-        if inherited is not None:
-            forget_socket(SOCKET_NAME)
-            inherited.close()
-        store_socket(SOCKET_NAME, new)
-        self.add_socket(new)
+        wanted = _addresses(address, port)
+        kept = {}
+        for name, inherited in take_sockets():
+            if name in wanted and inherited.getsockname()[:2] == wanted[name]:
+                kept[name] = inherited
+            elif name in SOCKET_NAMES:
+                _give_up(name, inherited)
+        for name, place in wanted.items():
+            listener = kept.get(name)
+            if listener is None:
+                listener = _new_listener(place)
+                store_socket(name, listener)
+            listener.setblocking(False)
+            self.add_socket(listener)
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:
         self._answering: set[object] = set()
