@@ -25,6 +25,7 @@ from pathlib import Path
 
 from tljh.base.errors import Exit, TljhError
 from tljh.base.package_indexes import environment_for_uv, split_specs
+from tljh.base.paths import HubEnvironmentFiles, Paths
 from tljh_installer.facts import PythonInterpreter
 from tljh_installer.index import (
     FIX_INDEX,
@@ -41,8 +42,6 @@ from tljh_installer.release import Payload
 from tljh_installer.steps import Step, Steps
 from tljh_installer.wheel import build_wheel
 
-STAMP = Path("share/tljh/environment.json")
-DEFAULT_CACHE = Path("/var/cache/tljh/uv")
 _DIGEST_LENGTH = 12
 # In versions/, not in /tmp: /tmp may be mounted noexec, and the next run would not find there what
 # a killed run left.
@@ -95,7 +94,7 @@ def python_key(python: PythonInterpreter) -> str:
 def read_stamp(path: Path) -> HubEnvironment | None:
     """Return the environment at `path`; None if it is not finished."""
     try:
-        stamp = json.loads((path / STAMP).read_text())
+        stamp = json.loads(HubEnvironmentFiles(path).stamp.read_text())
         spec = stamp["wanted"]
         return HubEnvironment(
             path,
@@ -148,7 +147,7 @@ class Builder:
 
     @property
     def cache(self) -> Path:
-        return Path(self.environ.get("UV_CACHE_DIR") or DEFAULT_CACHE)
+        return Path(self.environ.get("UV_CACHE_DIR") or Paths.uv_cache)
 
     def spec_with(self, specs: Sequence[str]) -> EnvironmentSpec:
         """Return the inputs of an environment with these packages in addition to the lock."""
@@ -218,7 +217,11 @@ class Builder:
         for path in self.versions.glob(f"{_SCRATCH}*"):
             shutil.rmtree(path)
         for path in self.versions.glob("hub-*"):
-            if path.is_dir() and not path.is_symlink() and not (path / STAMP).exists():
+            if (
+                path.is_dir()
+                and not path.is_symlink()
+                and not HubEnvironmentFiles(path).stamp.exists()
+            ):
                 self.steps.log(f"removing {path}, which was never finished")
                 shutil.rmtree(path)
 
@@ -283,7 +286,7 @@ class Builder:
         every build would wait for them.
         """
         self.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self.cache == DEFAULT_CACHE:
+        if self.cache == Paths.uv_cache:
             self.cache.chmod(0o700)
 
     def _run_uv(self, uv: Path, *arguments: str | Path) -> EndedCommand:
@@ -404,9 +407,9 @@ class Builder:
                 )
 
     def _finish(self, path: Path, spec: EnvironmentSpec, packages: int) -> None:
-        share = path / STAMP.parent
-        share.mkdir(parents=True, exist_ok=True)
-        (share / "bootstrap.py").write_bytes(self.payload.bootstrap())
+        files = HubEnvironmentFiles(path)
+        files.bootstrap.parent.mkdir(parents=True, exist_ok=True)
+        files.bootstrap.write_bytes(self.payload.bootstrap())
         # The files must be on disk before the stamp: otherwise a power failure could leave a
         # finished environment with empty files.
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -420,9 +423,9 @@ class Builder:
             "made": int(time.time()),
             "wanted": asdict(spec),
         }
-        partial = path / STAMP.with_suffix(".partial")
+        partial = files.stamp.with_suffix(".partial")
         partial.write_text(json.dumps(stamp, indent=1) + "\n")
-        partial.replace(path / STAMP)
+        partial.replace(files.stamp)
 
 
 def _build_failed(ended: EndedCommand, index: str) -> TljhError:

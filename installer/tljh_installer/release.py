@@ -20,6 +20,7 @@ SHARED = (
     "tljh/base/apt_packages.py",
     "tljh/base/errors.py",
     "tljh/base/package_indexes.py",
+    "tljh/base/paths.py",
     "tljh/base/tcp_sockets.py",
 )
 _MARK = 'start("""\n'

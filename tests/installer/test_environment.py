@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from tljh_installer.environment import STAMP, Builder, read_stamp
+from tljh_installer.environment import Builder, read_stamp
 from tljh_installer.facts import find_python
 from tljh_installer.index import PackagePages
 from tljh_installer.release import Payload
@@ -23,6 +23,7 @@ from tljh_installer.wheel import Wheel
 from tests.installer.conftest import CHECKOUT, FakeIndex, make_wheel
 from tljh.base.errors import TljhError
 from tljh.base.package_indexes import Sources
+from tljh.base.paths import HubEnvironmentFiles
 
 # A stub of tljh.operations.hub_packages, which prints what config.yaml and plugins ask for.
 PACKAGES = b"""
@@ -135,7 +136,7 @@ def test_a_finished_environment_that_is_not_used_yet_is_found_too(workshop: Work
 
 def test_an_unfinished_environment_is_removed_and_built_again(workshop: Workshop) -> None:
     first = workshop.builder().build([])
-    (first.path / STAMP).unlink()
+    HubEnvironmentFiles(first.path).stamp.unlink()
     (workshop.versions / "hub-other").mkdir()
     again = workshop.builder().build([])
     assert again.built
@@ -292,7 +293,11 @@ Builder(Steps(io.StringIO()), payload, PackagePages(Sources(index={workshop.inde
             process.send_signal(signal.SIGKILL)
             process.wait()
         process.stdout.close()
-        finished = [path for path in workshop.versions.glob("hub-*") if (path / STAMP).exists()]
+        finished = [
+            path
+            for path in workshop.versions.glob("hub-*")
+            if HubEnvironmentFiles(path).stamp.exists()
+        ]
         for path in finished:
             assert imports(path, "import tljh, tiny")
     hub = workshop.builder().build([])

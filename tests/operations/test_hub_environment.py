@@ -6,7 +6,7 @@ import json
 
 from tljh.base.paths import Paths
 from tljh.host.fake import FakeHost
-from tljh.operations.hub_environment import STAMP, rebuild_needed
+from tljh.operations.hub_environment import rebuild_needed
 from tljh.settings.load import load
 
 PATHS = Paths()
@@ -14,11 +14,11 @@ PATHS = Paths()
 
 def rebuild(text: str, from_plugins: list[str], built_with: list[str]):
     host = FakeHost()
-    for directory in (PATHS.prefix, PATHS.hub, *reversed((PATHS.hub / STAMP).parents)):
+    for directory in (PATHS.prefix, PATHS.hub, *reversed(PATHS.hub_files.stamp.parents)):
         if host.info(directory) is None:
             host.mkdir(directory, mode=0o755)
     stamp = json.dumps({"wanted": {"specs": built_with}}).encode()
-    host.write(PATHS.hub / STAMP, stamp, mode=0o644)
+    host.write(PATHS.hub_files.stamp, stamp, mode=0o644)
     return rebuild_needed(host, PATHS, load(text.encode()), from_plugins)
 
 

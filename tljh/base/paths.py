@@ -13,6 +13,36 @@ DEFAULT_PREFIX = Path("/opt/tljh")
 
 
 @dataclass(frozen=True)
+class HubEnvironmentFiles:
+    """The files of a hub environment that tljh itself uses."""
+
+    directory: Path
+
+    @property
+    def bin_dir(self) -> Path:
+        return self.directory / "bin"
+
+    @property
+    def python(self) -> Path:
+        return self.bin_dir / "python"
+
+    @property
+    def stamp(self) -> Path:
+        """What the environment was built with; its builder writes this file last."""
+        return self.directory / "share" / "tljh" / "environment.json"
+
+    @property
+    def bootstrap(self) -> Path:
+        """The bootstrap that built the environment, and builds the next one."""
+        return self.directory / "share" / "tljh" / "bootstrap.py"
+
+    @property
+    def traits(self) -> Path:
+        """The catalogue of the environment's classes and traits."""
+        return self.directory / "share" / "tljh" / "traits.json"
+
+
+@dataclass(frozen=True)
 class AppliedFiles:
     """The files that the hub loads: the applied configuration, or a candidate for it."""
 
@@ -96,6 +126,11 @@ class Paths:
         return self.prefix / "hub"
 
     @property
+    def hub_files(self) -> HubEnvironmentFiles:
+        """The files of the current hub environment."""
+        return HubEnvironmentFiles(self.hub)
+
+    @property
     def user(self) -> Path:
         """The user environment, a conda environment that all users share."""
         return self.prefix / "user"
@@ -124,11 +159,6 @@ class Paths:
     def kernel_deaths(self) -> Path:
         """The module by which a user's server reports a kernel that was killed."""
         return self.prefix / "kernel_deaths.py"
-
-    @property
-    def traits(self) -> Path:
-        """The catalogue of classes and traits in the current hub environment."""
-        return self.hub / "share" / "tljh" / "traits.json"
 
     @property
     def log(self) -> Path:

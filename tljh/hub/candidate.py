@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tljh.base.errors import TljhError
-from tljh.base.paths import AppliedFiles, Paths
+from tljh.base.paths import AppliedFiles, HubEnvironmentFiles, Paths
 from tljh.base.well_known import HUB_UNIT
 from tljh.engine.facts import Facts, mode_of, parent_directories
 from tljh.host.command_environment import SYSTEM_DIRECTORIES
@@ -95,12 +95,15 @@ def run_like_the_hub(
     """
     unit = unit_environment(host)
     _refuse_missing(host, unit)
-    python = f"{facts.hub_environment}/bin"
+    environment = HubEnvironmentFiles(facts.hub_environment)
     # An upgrade tries its environment before the hub's link leads there.
-    variables = [text.replace(f"{paths.hub}/bin", python) for text in unit.variables]
+    variables = [
+        text.replace(str(paths.hub_files.bin_dir), str(environment.bin_dir))
+        for text in unit.variables
+    ]
     variables += [f"TLJH_APPLIED={files.directory}", f"TLJH_INSTALL_PREFIX={paths.prefix}"]
     if not any(text.startswith("PATH=") for text in variables):
-        variables.append(f"PATH={os.pathsep.join((python, *SYSTEM_DIRECTORIES))}")
+        variables.append(f"PATH={os.pathsep.join((str(environment.bin_dir), *SYSTEM_DIRECTORIES))}")
     properties = [
         *(f"EnvironmentFile={file}" for file in unit.files),
         # "-": before the first installation is applied there is none.
@@ -115,7 +118,7 @@ def run_like_the_hub(
             *("systemd-run", "--quiet", "--wait", "--pipe", "--collect"),
             *(f"--setenv={text}" for text in variables),
             *(f"--property={text}" for text in properties),
-            *("--", f"{python}/python", "-I", "-m", module),
+            *("--", str(environment.python), "-I", "-m", module),
         ],
         timeout_s=timeout_s,
     )

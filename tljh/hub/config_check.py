@@ -132,7 +132,8 @@ def classes_of_catalogue(paths: Paths) -> set[str]:
     """Return the names of all classes that the hub environment offers."""
     from tljh.settings.trait_catalogue import Catalogue
 
-    catalogue = Catalogue.parse(paths.traits.read_bytes()) if paths.traits.is_file() else None
+    traits = paths.hub_files.traits
+    catalogue = Catalogue.parse(traits.read_bytes()) if traits.is_file() else None
     return set(catalogue.classes) if catalogue else set()
 
 

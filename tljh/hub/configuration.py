@@ -183,7 +183,7 @@ def _culler(config: Config, paths: Paths) -> Traits:
     if cull.users:
         scopes.append("admin:users")
     command = [
-        f"{paths.hub}/bin/python",
+        str(paths.hub_files.python),
         "-m",
         "jupyterhub_idle_culler",
         f"--timeout={cull.timeout}",

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from tljh.base.errors import Finding, TljhError
-from tljh.base.paths import Paths
+from tljh.base.paths import HubEnvironmentFiles, Paths
 from tljh.base.progress import Progress
 from tljh.base.well_known import HUB_UNIT
 from tljh.engine.resource import Difference, Record, Resource, RollbackMethod, Stage
@@ -198,11 +198,12 @@ def migrate(host: Host, environment: Path, path: Path) -> None:
 
     Raises TljhError with the last lines of the migration's output.
     """
+    files = HubEnvironmentFiles(environment)
     # JupyterHub runs the program `alembic`, which it looks up in PATH.
-    search_path = f"{environment}/bin:{os.environ.get('PATH', os.defpath)}"
+    search_path = f"{files.bin_dir}:{os.environ.get('PATH', os.defpath)}"
     result = host.run(
         [
-            f"{environment}/bin/python",
+            str(files.python),
             "-I",
             "-m",
             "tljh.hub.process.migrate_database",

@@ -18,7 +18,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from tljh.settings.trait_catalogue import NAMED_HERE, place
+from tljh.base.paths import HubEnvironmentFiles
+from tljh.settings.trait_catalogue import NAMED_HERE
 
 GROUPS = {
     "authenticators": "jupyterhub.authenticators",
@@ -182,7 +183,8 @@ def build() -> dict[str, Any]:
 def main() -> None:
     from tljh.host.real import RealHost
 
-    target = place(Path(sys.argv[1] if len(sys.argv) > 1 else sys.prefix))
+    environment = Path(sys.argv[1] if len(sys.argv) > 1 else sys.prefix)
+    target = HubEnvironmentFiles(environment).traits
     text = json.dumps(build(), indent=1, sort_keys=True)
     host = RealHost()
     owner = host.info(target.parent.parent)

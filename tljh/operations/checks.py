@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from tljh.base.errors import Finding, Place, TljhError
 from tljh.base.findings import Severity
-from tljh.base.paths import Paths
+from tljh.base.paths import HubEnvironmentFiles, Paths
 from tljh.base.well_known import HUB_UNIT, PROXY_UNIT
 from tljh.engine.journal import Journal
 from tljh.host.interface import HostReader
 from tljh.operations.examined_config import load_for_change
 from tljh.operations.facts import files_of, read_facts, with_files
-from tljh.operations.hub_environment import BOOTSTRAP, python_of_hub_environment
+from tljh.operations.hub_environment import python_of_hub_environment
 from tljh.operations.installed_config import current_configuration, load_configuration
 from tljh.operations.parts import PARTS
 from tljh.plugins.checks import Check, Result, Subject
@@ -114,7 +114,7 @@ def _installed(subject: Subject) -> Iterator[Result]:
                 fix="install one: sudo python3 bootstrap.py --admin NAME",
             ),
         )
-    elif subject.host.info(subject.paths.prefix / link / "bin" / "python") is None:
+    elif subject.host.info(HubEnvironmentFiles(subject.paths.prefix / link).python) is None:
         yield (
             Severity.BROKEN,
             Finding(
@@ -204,7 +204,7 @@ def _python(subject: Subject) -> Iterator[Result]:
             "the hub environment was built on another Python than the system's current one",
             where=Place(str(subject.paths.hub)),
             why=f"it was built on {current}, {SYSTEM_PYTHON} is {path} now",
-            fix=f"rebuild it: sudo python3 {subject.paths.hub / BOOTSTRAP}",
+            fix=f"rebuild it: sudo python3 {subject.paths.hub_files.bootstrap}",
         ),
     )
 

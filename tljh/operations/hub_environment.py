@@ -14,16 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tljh.base.errors import Finding, Place, TljhError
-from tljh.base.paths import Paths
+from tljh.base.paths import HubEnvironmentFiles, Paths
 from tljh.base.progress import Progress
 from tljh.host.interface import Host, HostReader
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
-
-# In a hub environment: what it was built with, and the bootstrap that built it.
-STAMP = Path("share/tljh/environment.json")
-BOOTSTRAP = Path("share/tljh/bootstrap.py")
 
 # Includes downloads on a slow connection.
 BUILD_TIMEOUT_S = 1800.0
@@ -54,7 +50,7 @@ def rebuild_needed(
 
     Returns None if they are the same, or if the environment has no stamp (a developer's own).
     """
-    stamp = host.read(paths.hub / STAMP)
+    stamp = host.read(paths.hub_files.stamp)
     if stamp is None:
         return None
     built_with: dict[str, Any] = json.loads(stamp)["wanted"]
@@ -68,7 +64,7 @@ def rebuild_needed(
 def python_of_hub_environment(host: HostReader, paths: Paths) -> str | None:
     """Return the real path of the Python that the current environment was built on."""
     link = host.readlink(paths.hub)
-    stamp = host.read(paths.prefix / link / STAMP) if link else None
+    stamp = host.read(HubEnvironmentFiles(paths.prefix / link).stamp) if link else None
     # The builder writes three words: path, tag of the byte code, architecture.
     return str(json.loads(stamp)["wanted"]["python"]).rsplit(" ", 2)[0] if stamp else None
 
@@ -86,10 +82,11 @@ def build(host: Host, paths: Paths, rebuild: Rebuild, progress: Progress) -> Pat
     Raises TljhError with the bootstrap's findings; the current environment stays as it is.
     """
     variables = json.loads(host.read(paths.kept_environment) or b"{}")
+    files = paths.hub_files
     order = {"prefix": str(paths.prefix), "specs": list(rebuild.specs), "env": variables}
     with progress.step(str(rebuild)):
         result = host.run(
-            [f"{paths.hub}/bin/python", f"{paths.hub}/{BOOTSTRAP}", "--build-hub-environment"],
+            [str(files.python), str(files.bootstrap), "--build-hub-environment"],
             timeout_s=BUILD_TIMEOUT_S,
             stdin=json.dumps(order),
         )

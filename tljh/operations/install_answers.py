@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tljh.base.errors import Exit, TljhError
+from tljh.base.paths import HubEnvironmentFiles
 from tljh.plugins.manager import call, installed_plugins
 from tljh.settings.config_file import ConfigFile
 from tljh.settings.declaration import KeyPath
-from tljh.settings.trait_catalogue import Catalogue, place
+from tljh.settings.trait_catalogue import Catalogue
 from tljh.settings.yaml_changes import value_at, with_values
 from tljh.settings.yaml_edit import add_item, set_value
 from tljh.users.list_edits import ADMINS, add_names
@@ -107,7 +108,7 @@ def _with_answers(text: str, answers: Answers) -> str:
 
 def _installed_classes(environment: Path) -> Collection[str]:
     """Return the names of the classes that a hub environment has; sections may configure them."""
-    catalogue = place(environment)
+    catalogue = HubEnvironmentFiles(environment).traits
     data = catalogue.read_bytes() if catalogue.is_file() else b""
     found = Catalogue.parse(data)
     return found.classes if found else ()

@@ -16,7 +16,6 @@ from tljh.engine.resource import Resource
 from tljh.engine.sudoers import Sudoers
 from tljh.host.accounts import ADMINS_GROUP, USERS_GROUP
 from tljh.operations import bash_completion as completion
-from tljh.operations.hub_environment import BOOTSTRAP
 from tljh.operations.needrestart import needrestart_resources
 from tljh.plugins.manager import Contributions
 
@@ -50,7 +49,7 @@ COMMAND = """\
 if [ -x {hub}/bin/python ]; then exec {hub}/bin/{name} "$@"; fi
 echo "error: {name} cannot run: the Python that {hub} was built on is gone" >&2
 echo "  why: a distribution upgrade replaces it; the hub runs until it is restarted" >&2
-echo "  fix: sudo {variable}python3 {hub}/{bootstrap}" >&2
+echo "  fix: sudo {variable}python3 {bootstrap}" >&2
 exit 1
 """
 
@@ -109,5 +108,5 @@ def command_script(paths: Paths, name: str) -> bytes:
         hub=paths.hub,
         name=name,
         variable="" if is_usual else f"TLJH_INSTALL_PREFIX={paths.prefix} ",
-        bootstrap=BOOTSTRAP,
+        bootstrap=paths.hub_files.bootstrap,
     ).encode()

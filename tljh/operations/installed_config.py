@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tljh.base.errors import TljhError
 from tljh.base.files import edit_lock
-from tljh.base.paths import Paths
+from tljh.base.paths import HubEnvironmentFiles, Paths
 from tljh.engine.journal import Journal
 from tljh.host.interface import Host, HostReader
 from tljh.settings.config_file import ConfigFile
@@ -32,7 +32,7 @@ def installed_file(config_path: Path | None = None) -> ConfigFile:
         # Raises if the file was lost; before a first installation there is none.
         current_configuration(RealReader(), paths)
     return ConfigFile(
-        config_path or paths.config_file, catalogue=paths.traits, file_problems=machine_problems
+        config_path or paths.config_file, catalogue=paths.hub_files, file_problems=machine_problems
     )
 
 
@@ -58,7 +58,7 @@ def edited_configuration(
     It raises TljhError if the edit adds a mistake; `key_path` is the setting that is edited.
     """
     file = ConfigFile(
-        paths.config_file, catalogue=paths.traits, host=host, file_problems=machine_problems
+        paths.config_file, catalogue=paths.hub_files, host=host, file_problems=machine_problems
     )
 
     def configuration(data: bytes) -> bytes:
@@ -135,10 +135,10 @@ def examine_configuration(
 ) -> Examined[Config]:
     """Return the content of config.yaml as settings, with every problem of the settings."""
     from tljh.settings.load import examine
-    from tljh.settings.trait_catalogue import Catalogue, place, stamp_place
+    from tljh.settings.trait_catalogue import Catalogue
 
-    catalogue = place(environment or paths.hub)
-    classes, stamp = host.read(catalogue), host.read(stamp_place(catalogue))
+    files = HubEnvironmentFiles(environment or paths.hub)
+    classes, stamp = host.read(files.traits), host.read(files.stamp)
     return examine(
         data,
         path=str(paths.config_file),

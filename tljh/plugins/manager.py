@@ -17,6 +17,7 @@ from typing import Any
 import pluggy
 
 from tljh.base.errors import TljhError
+from tljh.base.paths import HubEnvironmentFiles
 from tljh.host.interface import HostReader
 from tljh.plugins import hookspecs
 
@@ -148,7 +149,7 @@ def contributions_of(host: HostReader, environment: Path) -> Contributions:
     """
     if environment == Path(sys.prefix):
         return contributions()
-    argv = [f"{environment}/bin/python", "-I", "-m", "tljh.plugins.manager"]
+    argv = [str(HubEnvironmentFiles(environment).python), "-I", "-m", "tljh.plugins.manager"]
     result = host.query(argv, timeout_s=ASK_TIMEOUT_S)
     if not result.ok:
         raise TljhError(

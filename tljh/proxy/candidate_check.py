@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tljh.base.errors import Finding, Place
-from tljh.base.paths import Paths
+from tljh.base.paths import HubEnvironmentFiles, Paths
 from tljh.host.interface import HostReader
 from tljh.proxy.supervisor.trial import PLACE
 from tljh.proxy.traefik_drop_ins import line_of
@@ -63,7 +63,7 @@ def traefik_findings(
         },
     }
     argv = [
-        str(hub / "bin/python"),
+        str(HubEnvironmentFiles(hub).python),
         "-I",
         "-m",
         "tljh.proxy.supervisor.trial",

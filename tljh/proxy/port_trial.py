@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tljh.base.errors import Finding, Place
+from tljh.base.paths import HubEnvironmentFiles
 from tljh.host.interface import HostReader
 from tljh.proxy.supervisor.sockets import Unavailable, bind, split_address
 
@@ -42,7 +43,7 @@ def unavailable_addresses(
     }
     if not new:
         return []
-    program = [str(hub / "bin/python"), "-I", "-m", "tljh.proxy.port_trial", user]
+    program = [str(HubEnvironmentFiles(hub).python), "-I", "-m", "tljh.proxy.port_trial", user]
     result = host.query([*program, *new.values()], timeout_s=30)
     reasons: dict[str, str] = json.loads(result.out) if result.ok and result.out else {}
     return [

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from tljh.base.errors import Finding, TljhError
 from tljh.base.files import edit_lock, permission_error, read_file
+from tljh.base.paths import HubEnvironmentFiles
 from tljh.settings.keys import key_text, parse_key
 from tljh.settings.yaml_tree import Document, parse
 
@@ -61,7 +62,7 @@ class ConfigFile:
         self,
         path: Path,
         *,
-        catalogue: Catalogue | Path | None = None,
+        catalogue: Catalogue | HubEnvironmentFiles | None = None,
         plugin_sections: PluginSections | None = None,
         file_problems: FileProblems | None = None,
         host: Host | None = None,
@@ -77,13 +78,13 @@ class ConfigFile:
     @property
     def catalogue(self) -> Catalogue | None:
         """The installed classes; read from the catalogue's file at the first use."""
-        if isinstance(self._catalogue, Path):
-            from tljh.settings.trait_catalogue import Catalogue, stamp_place
+        if isinstance(self._catalogue, HubEnvironmentFiles):
+            from tljh.settings.trait_catalogue import Catalogue
 
-            stamp = stamp_place(self._catalogue)
+            traits, stamp = self._catalogue.traits, self._catalogue.stamp
             try:
                 self._catalogue = Catalogue.parse(
-                    self._catalogue.read_bytes(), stamp.read_bytes() if stamp.is_file() else None
+                    traits.read_bytes(), stamp.read_bytes() if stamp.is_file() else None
                 )
             except OSError:
                 self._catalogue = None

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from tljh.settings.declaration import KeyPath, Problem
@@ -314,13 +313,3 @@ def _may_have_authenticators(module: str) -> bool:
 
 # Authenticators that have no entry point of their own, by the short name that we give them.
 NAMED_HERE = {"lti13": "ltiauthenticator.lti13.auth:LTI13Authenticator"}
-
-
-def stamp_place(catalogue: Path) -> Path:
-    """Return the stamp of the environment that has this catalogue: what it was built with."""
-    return catalogue.with_name("environment.json")
-
-
-def place(environment: Path) -> Path:
-    """Where a hub environment keeps its catalogue."""
-    return environment / "share" / "tljh" / "traits.json"
