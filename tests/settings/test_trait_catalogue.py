@@ -151,3 +151,25 @@ def test_the_class_of_auth_type_may_be_configured_without_an_entry_point():
     other = text.replace("  OwnAuth", "  OtherAuth")
     (finding,) = check(other.encode(), catalogue=real_catalogue())
     assert "no class OtherAuthenticator is installed" in finding.what
+
+
+def test_the_configured_class_is_in_the_catalogue_without_an_entry_point(tmp_path, monkeypatch):
+    from tljh.hub import trait_scan
+
+    (tmp_path / "own_login.py").write_text(
+        "from jupyterhub.auth import DummyAuthenticator\nfrom traitlets import Unicode\n"
+        "class OwnLogin(DummyAuthenticator):\n"
+        "    course = Unicode().tag(config=True)\n"
+    )
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.yaml").write_text("auth: {type: own_login.OwnLogin}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("TLJH_INSTALL_PREFIX", str(tmp_path))
+    built = trait_scan.build(trait_scan._configured())
+    catalogue = Catalogue.parse(json.dumps(built).encode())
+    assert catalogue is not None
+    assert "course" in catalogue.trait_names("OwnLogin")
+    text = b"auth: {type: own_login.OwnLogin, OwnLogin: {coures: x}}\n"
+    (finding,) = check(text, catalogue=catalogue)
+    assert finding.what == "OwnLogin has no trait coures"
+    assert "own_login.OwnLogin" not in catalogue.short_names

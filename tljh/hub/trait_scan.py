@@ -12,12 +12,13 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from tljh.base.errors import TljhError
 from tljh.base.paths import HubEnvironmentFiles
 from tljh.settings.trait_catalogue import NAMED_HERE
 
@@ -140,14 +141,44 @@ def _roots() -> Iterator[tuple[str, str, Any]]:
                 print(f"not in the catalogue: {entry.value}: {error}", file=sys.stderr)
 
 
-def build() -> dict[str, Any]:
-    """Return the catalogue of classes and traits that this Python can import."""
+def _named(paths: Iterable[str]) -> Iterator[tuple[str, str, Any]]:
+    for path in paths:
+        module, _, name = path.replace(":", ".").rpartition(".")
+        try:
+            yield "authenticators", path, _import(f"{module}:{name}")
+        # The package of the class may not be installed yet, or may fail in any way.
+        except Exception as error:
+            print(f"not in the catalogue: {path}: {error}", file=sys.stderr)
+
+
+def _configured() -> Iterator[str]:
+    """Yield the path of the authenticator's class where config.yaml gives one."""
+    from tljh.base.paths import paths_from_environment
+    from tljh.settings.load import examine
+
+    try:
+        config = examine(paths_from_environment().config_file).config
+    except (OSError, TljhError):
+        return
+    for name in (
+        config.auth.type,
+        config.traitlets.get("JupyterHub", {}).get("authenticator_class"),
+    ):
+        if isinstance(name, str) and "." in name:
+            yield name
+
+
+def build(configured: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the catalogue of classes and traits that this Python can import.
+
+    `configured` are paths of authenticators, which need no entry point to be found.
+    """
     from traitlets import HasTraits
 
     names: dict[str, dict[str, str]] = {group: {} for group in GROUPS}
     classes: dict[str, dict[str, Any]] = {}
     pending: list[Any] = []
-    for group, short_name, root in _roots():
+    for group, short_name, root in (*_roots(), *_named(configured)):
         if group:
             names[group][short_name] = f"{root.__module__}.{root.__name__}"
         pending.append(root)
@@ -185,7 +216,7 @@ def main() -> None:
 
     environment = Path(sys.argv[1] if len(sys.argv) > 1 else sys.prefix)
     target = HubEnvironmentFiles(environment).traits
-    text = json.dumps(build(), indent=1, sort_keys=True)
+    text = json.dumps(build(_configured()), indent=1, sort_keys=True)
     host = RealHost()
     owner = host.info(target.parent.parent)
     for directory in (target.parent.parent, target.parent):

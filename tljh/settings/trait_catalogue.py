@@ -174,7 +174,11 @@ class Catalogue:
         return sorted(
             name
             for name in self.authenticators
-            if name != "default" and not name.startswith("local-") and "authenticator" not in name
+            if name != "default"
+            and not name.startswith("local-")
+            and "authenticator" not in name
+            # A class that config.yaml names by its path.
+            and "." not in name
         )
 
     def trait(self, class_name: str, name: str) -> Trait | None:
