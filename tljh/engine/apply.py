@@ -79,7 +79,7 @@ def apply(
                 step.resource.apply(host, progress)
             journal.mark_done(host, number)
         if plan:
-            with progress.step("health: the hub answers"):
+            with progress.step("check that the hub answers"):
                 health()
     except (Exception, KeyboardInterrupt) as error:
         raise _failure(error, roll_back(host, journal, progress)) from error

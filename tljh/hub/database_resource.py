@@ -125,7 +125,7 @@ class HubDatabase(Resource):
             return ()
         trial = self.paths.database_trial
         try:
-            with progress.step("check: the database can be migrated"):
+            with progress.step("check that the database can be migrated"):
                 copy_database(self.path, trial)
                 migrate(host, self.environment, trial)
         finally:

@@ -42,7 +42,7 @@ class HubGuard(Guard):
         # Whatever starts or restarts the hub: one that runs may have loaded something else.
         if self.unit.key not in changed:
             return ()
-        with progress.step("check: the hub can load its configuration"):
+        with progress.step("check that the hub can load its configuration"):
             return try_hub_configuration(host, self.paths, self.config, self.facts)
 
     def healthy(self, host: HostReader, deadline_s: float) -> None:

@@ -167,10 +167,10 @@ def serve(host: Host, paths: Paths, progress: Progress) -> bool:
         # admins' drop-ins may have pending edits, which are not this command's to try: leave
         # them out.
         facts = with_files(applied.facts, {})
-        with progress.step("check: Traefik can load the certificate"):
+        with progress.step("check that Traefik can load the certificate"):
             candidate = proxy_configuration(applied.config, facts, paths)
             try_traefik(host, facts, paths, candidate)
-    with progress.step("proxy: serves the new certificate"):
+    with progress.step("check that the proxy serves the new certificate"):
         _swap_checked(host, applied, certificates[0])
     return True
 

@@ -70,7 +70,7 @@ class ProxyGuard(Guard):
             )
         )
         if has_foreign and any(resource.key in changed for resource in self.files):
-            with progress.step("check: Traefik can load its configuration"):
+            with progress.step("check that Traefik can load its configuration"):
                 try_traefik(host, self.facts, self.paths, self.candidate)
         return ()
 
