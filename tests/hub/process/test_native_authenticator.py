@@ -15,10 +15,11 @@ NAMES = "lars, lena, lilo, lisa, lotte"
 TEXT = f"auth: {{type: native}}\nusers: {{allowed: [{NAMES}], admin: [boss]}}\n"
 # Writes a letter to a file for each password that is hashed.
 COUNT_HASHES = """
-import tljh.hub.process.native_authenticator as native
+import tljh.hub.process.native_authenticator as authenticator
+import tljh.hub.process.native_pages as pages
 from pathlib import Path
 
-hashed, hash_password = native.hashed, native.hash_password
+hashed, hash_password = pages.hashed, authenticator.hash_password
 
 def count():
     with Path("hashes").open("a") as file:
@@ -32,7 +33,7 @@ def count_and_hash_now(password):
     count()
     return hash_password(password)
 
-native.hashed, native.hash_password = count_and_hash, count_and_hash_now
+pages.hashed, authenticator.hash_password = count_and_hash, count_and_hash_now
 """
 
 
