@@ -46,10 +46,17 @@ def wait_until_fine(hub):
     wait_until(lambda: hub.run("tljh status", check=False).code == 0, "tljh status is fine")
 
 
-def test_a_stranger_cannot_take_the_admins_name(hub):
-    stranger = HubUser(hub.url, "admin")
-    # Holds only while the claim is open: this test comes before those that use `admin`.
-    assert "admin" in hub.run("tljh status --json", check=False).stdout
+@pytest.fixture
+def unclaimed_admin(hub):
+    """Add an admin who has not opened the claim link, and remove the user after the test."""
+    hub.run("tljh user add --admin boss")
+    yield "boss"
+    hub.run("tljh user remove boss")
+
+
+def test_a_stranger_cannot_take_an_admins_name(hub, unclaimed_admin):
+    stranger = HubUser(hub.url, unclaimed_admin)
+    assert unclaimed_admin in hub.run("tljh status --json", check=False).stdout
     page = stranger.login("stranger-pw-1", expected=403)
     assert "claim link" in page.text
 

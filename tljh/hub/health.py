@@ -70,7 +70,7 @@ def wait_until_healthy(host: HostReader, urls: Doors, deadline_s: float = DEADLI
         ("the hub", urls.hub, HUB_UNIT),
         ("the hub through the proxy", urls.public, PROXY_UNIT),
     )
-    for what, url, unit in checks:
+    for part, url, unit in checks:
         while True:
             # Requests that users sent during a restart are in the hub's queue before ours, and a
             # request that is sent again goes to its end. So each one waits for half of the
@@ -81,15 +81,15 @@ def wait_until_healthy(host: HostReader, urls: Doors, deadline_s: float = DEADLI
             if problem is None:
                 break
             if host.monotonic_s() >= end_s:
-                raise TljhError([_unhealthy(host, what, url, unit, problem, deadline_s)])
+                raise TljhError([_unhealthy(host, part, url, unit, problem, deadline_s)])
             host.pause(POLL_S)
 
 
 def _unhealthy(
-    host: HostReader, what: str, url: str, unit: str, problem: str, deadline_s: float
+    host: HostReader, part: str, url: str, unit: str, problem: str, deadline_s: float
 ) -> Finding:
     return Finding(
-        f"{what} does not answer as it should at {url} after {deadline_s:g} s",
+        f"{part} does not answer as it should at {url} after {deadline_s:g} s",
         why=f"{problem}\nlast lines of {unit}:\n{host.journal(unit)}",
         fix=f"look at the lines above; all of them: sudo journalctl -u {unit} -e",
     )

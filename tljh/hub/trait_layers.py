@@ -1,10 +1,11 @@
-"""Lay lists and maps that others give over ours, so that none of ours is lost.
+"""Merging of lists and maps of other sources with those that tljh sets, so that none is lost.
 
-JupyterHub's configuration has one value for each trait of a class: who sets it replaces it. tljh
-itself fills several lists and maps (the PATH of servers, their environment, the culler's service
-and role, the users who may log in). A list that replaced ours would silently stop the culler, or
-shut everybody out. So what config.yaml, a class section, a plugin or a drop-in gives is laid over
-ours. An empty value is a decision: it empties ours, with a warning that says what follows.
+JupyterHub's configuration has one value for each trait of a class, and the last one replaces the
+others. tljh itself fills several lists and maps (the PATH of servers, their environment, the
+culler's service and role, the users who may log in). A list that replaced one of these would
+silently stop the culler, or shut out all users. So a value of config.yaml, a class section, a
+plugin or a drop-in is merged with tljh's. An empty value is a decision: it empties tljh's, with a
+warning that names the consequence.
 """
 
 from __future__ import annotations

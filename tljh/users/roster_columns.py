@@ -1,7 +1,7 @@
-"""Which column of a class list holds the login names.
+"""The search for the column of a class list that has the login names.
 
 Lists come from Canvas, Moodle, GitHub Classroom and spreadsheets, with headings in the language
-of the school. A heading that is taken for a name is a security hole: anybody could log in as
+of the school. A heading that is taken for a name is a security hole: any visitor could log in as
 `email`. So a first line that is no known heading, but looks unlike all lines below, is refused.
 """
 

@@ -118,9 +118,9 @@ def test_a_user_who_is_shut_out_loses_session_tokens_and_servers(hub, api):
 def test_a_user_is_shut_out_at_once_while_a_server_starts(hub, api):
     mallory = visitor(hub, "slow-mallory")
     assert mallory.ask("POST", "/users/slow-mallory/server").status_code == 202
-    began_s = time.monotonic()
+    start_s = time.monotonic()
     api.act("shut-out", "slow-mallory")
-    assert time.monotonic() - began_s < 10
+    assert time.monotonic() - start_s < 10
     assert not mallory.is_logged_in()
     assert user(api, "slow-mallory") is None
     # The next login finds no server.

@@ -1,7 +1,7 @@
 """Records of users in the hub's database, kept true to the lists that the hub loads.
 
-JupyterHub only ever adds to its database: it makes a record for each name in a list, and makes
-those in a list of admins admins. It never takes anything back when a list no longer has the name.
+JupyterHub adds a record to its database for each name in a list, and makes those in the list of
+admins admins. It removes nothing when a list no longer has the name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ POWERFUL_SCOPES = ("admin:", "admin-ui", "access:servers", "servers", "tokens", 
 
 
 def has_admin_rights(user: orm.User | None) -> bool:
-    """Return whether a record gives power over other users, by whichever way it got it."""
+    """Return whether a record has power over other users: as an admin, by a role or by a group."""
     if user is None:
         return False
     roles = [*user.roles, *(role for group in user.groups for role in group.roles)]
@@ -67,7 +67,7 @@ def effective_lists(authenticator: Any, time: datetime | None = None) -> Effecti
 
 
 def remove_uncommitted(db: Any, host: Host, paths: Paths, current: EffectiveLists) -> list[str]:
-    """Take back what a hub wrote whose configuration was rolled back; return the names.
+    """Remove the records that a hub with a rolled back configuration made; return the names.
 
     A hub makes records for its lists when it starts, before anything decides whether the change
     is kept. The ledger has the lists of the last change that was kept. So a name that the hub
@@ -75,15 +75,15 @@ def remove_uncommitted(db: Any, host: Host, paths: Paths, current: EffectiveList
     allowed: its record goes, with a password that a stranger set meanwhile.
     """
     previous = read_effective(host.read(paths.hub_lists))
-    kept = read_declared(host.read(paths.ledger)) or DeclaredAccess()
+    committed = read_declared(host.read(paths.ledger)) or DeclaredAccess()
     if previous is None:
         return []
-    for name in previous.admins - current.admins - kept.admins:
+    for name in previous.admins - current.admins - committed.admins:
         user = orm.User.find(db, name)
         if user is not None and _is_newer(user, previous):
             _demote(db, user)
     removed = []
-    for name in sorted(previous.permitted - current.permitted - kept.permitted):
+    for name in sorted(previous.permitted - current.permitted - committed.permitted):
         user = orm.User.find(db, name)
         # A record that is older than the failed hub was made in another way, and stays.
         if user is None or not _is_newer(user, previous):
