@@ -441,7 +441,7 @@ def test_an_editor_that_cannot_be_started_is_reported_in_a_sentence(
 def test_without_root_there_is_one_sentence_and_the_sudo_line(file: Path, words: list[str]) -> None:
     # Loaded as root, for Python and this tree may be root's own; then it runs as nobody.
     code = f"""
-import os, sys
+import os, shlex, sys
 from tljh.cli.main import CONFIG, run, tljh_config
 import tljh.commands.config_check, tljh.commands.config_set, tljh.commands.config_show
 run("tljh-config", CONFIG, ["set", "http.port", "80"])

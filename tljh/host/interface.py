@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from tljh.host.quota import DiskQuota
+if TYPE_CHECKING:
+    from tljh.host.quota import DiskQuota
 
 # Prefix of a command line: the command is killed when the process that started it ends, even by
 # SIGKILL. For long-running commands; a quick one that writes should be left to finish.

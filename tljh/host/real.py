@@ -10,7 +10,6 @@ import os
 import pwd
 import re
 import shutil
-import socket
 import stat
 import subprocess
 import tempfile
@@ -18,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tljh.base.errors import Exit, TljhError
 from tljh.host.command_environment import command_environment
@@ -32,9 +32,13 @@ from tljh.host.interface import (
     UnitInfo,
     UserInfo,
 )
-from tljh.host.quota import DiskQuota, read_quota, write_quota
 from tljh.host.shared_tree import groups_with_access, share_tree
 from tljh.host.systemctl_output import parse_unit, parse_units
+
+if TYPE_CHECKING:
+    from tljh.host.quota import DiskQuota
+
+# socket, quota (ctypes) and others are imported where they are used: `tljh-config set` needs none.
 
 _ORDINARY_NAME = re.compile(r"[a-z_][a-z0-9._-]*")
 
@@ -173,6 +177,8 @@ class RealReader:
         return None if gids is None else frozenset(map(_group_name, gids))
 
     def disk_quota(self, path: Path, uid: int) -> DiskQuota | None:
+        from tljh.host.quota import read_quota
+
         return read_quota(path, uid)
 
     def unit(self, name: str) -> UnitInfo:
@@ -257,6 +263,7 @@ class RealReader:
     def peer_certificate(
         self, address: str, port: int, name: str | None, *, timeout_s: float = 5
     ) -> bytes | None:
+        import socket
         import ssl
 
         # The caller compares the certificate with the expected one; trust is not checked here.
@@ -273,6 +280,8 @@ class RealReader:
             return None
 
     def addresses_of(self, name: str) -> list[str]:
+        import socket
+
         try:
             entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
         except OSError:
@@ -491,6 +500,8 @@ class RealHost(RealReader):
         share_tree(path, gid, frozenset(each for each in gids if each is not None))
 
     def set_disk_quota(self, path: Path, uid: int, limit_bytes: int | None) -> None:
+        from tljh.host.quota import write_quota
+
         write_quota(path, uid, limit_bytes)
 
     def systemctl(self, verb: str, *units: str, timeout_s: float = 90) -> Result:

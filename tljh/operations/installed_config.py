@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from tljh.base.errors import TljhError
 from tljh.base.files import edit_lock
 from tljh.base.paths import HubEnvironmentFiles, Paths
-from tljh.engine.journal import Journal
-from tljh.host.interface import Host, HostReader
 from tljh.settings.config_file import ConfigFile
 
 if TYPE_CHECKING:
+    from tljh.host.interface import Host, HostReader
     from tljh.settings.declaration import KeyPath, Problem
     from tljh.settings.root import Config
     from tljh.settings.validation import Examined
@@ -87,6 +86,9 @@ def current_configuration(host: HostReader, paths: Paths) -> bytes:
     data = host.read(paths.config_file)
     if data is not None:
         return data
+    # Imported here: `show` and `set` need no journal.
+    from tljh.engine.journal import Journal
+
     states = Journal(paths.journal_dir).numbers(host)
     if not states:
         return b""

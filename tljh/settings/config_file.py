@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from tljh.base.errors import Finding, TljhError
 from tljh.base.files import edit_lock, permission_error, read_file
 from tljh.base.paths import HubEnvironmentFiles
-from tljh.settings.keys import key_text, parse_key
+from tljh.settings.keys import key_text, nearest, parse_key
 from tljh.settings.yaml_tree import Document, parse
 
 if TYPE_CHECKING:
@@ -148,18 +148,17 @@ class ConfigFile:
         raise TljhError(f"there is no setting {key_text(path)}", fix=fix)
 
     def _near_keys(self, key: str, path: KeyPath) -> list[str]:
-        from difflib import get_close_matches
-
         from tljh.settings.keys import setting_keys
         from tljh.settings.root import Config
 
         section = self.shape_at(path[:-1]) if len(path) > 1 else self.shape
         keys, last = setting_keys(Config), str(path[-1])
-        near = get_close_matches(last, section.fields if section else (), 1, 0.6)
+        near = nearest(last, section.fields if section else ())
         if near:
-            return [key_text((*path[:-1], near[0]))]
+            return [key_text((*path[:-1], near))]
         same_name = [other for other in keys if other.rpartition(".")[2] == last]
-        return get_close_matches(key, keys, 1, 0.6) or same_name[:2]
+        near = nearest(key, keys)
+        return [near] if near else same_name[:2]
 
     def shape_at(self, path: KeyPath) -> Shape | None:
         """Return the shape at a path, by the schema, the installed classes, plugins' sections."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel
 
 from tljh.settings.declaration import KeyPath, Problem
-from tljh.settings.keys import key_text, setting_keys
+from tljh.settings.keys import key_text, nearest, setting_keys
 from tljh.settings.known_mistakes import fix_of_known_mistake
 from tljh.settings.model_errors import show_value, typed
 from tljh.settings.shape import ANYTHING, Shape, shape_of
@@ -105,7 +104,7 @@ class FileReader(TreeReader):
         is_class = self.catalogue is None or class_name in self.catalogue.classes
         is_misspelled = len(path) == 1 and class_name.lower() in self.model.model_fields
         if is_misspelled and not is_class:
-            self._add_unknown(path, shape_of(self.model), near=[class_name.lower()])
+            self._add_unknown(path, shape_of(self.model), near=class_name.lower())
             return {}
         if self.catalogue is None:
             self.problems.append(
@@ -140,9 +139,9 @@ class FileReader(TreeReader):
         typed(model, values, self.problems, (name,))
         return values
 
-    def _add_unknown(self, path: KeyPath, section: Shape, near: list[str] | None = None) -> None:
+    def _add_unknown(self, path: KeyPath, section: Shape, near: str | None = None) -> None:
         name = str(path[-1])
-        fix = fix_of_known_mistake(path) or self._nearest(path, section, near)
+        fix = fix_of_known_mistake(path) or self._guess(path, section, near)
         if fix is None and path == ("c",):
             fix = "remove the c: a section has the bare name of its class, such as Authenticator"
         if fix is None and len(path) == 1:
@@ -156,15 +155,15 @@ class FileReader(TreeReader):
             )
         )
 
-    def _nearest(self, path: KeyPath, section: Shape, near: list[str] | None) -> str | None:
+    def _guess(self, path: KeyPath, section: Shape, near: str | None) -> str | None:
         """Guess what an unknown name was meant to be: in its section, then anywhere."""
         name = str(path[-1])
         # At the top level any name may be a plugin's, so only a close one is offered.
         cutoff = 0.76 if len(path) == 1 else 0.6
-        near = near or get_close_matches(name, list(section.fields), 1, cutoff)
+        near = near or nearest(name, section.fields, cutoff)
         if near:
-            return f"did you mean {key_text((*path[:-1], near[0]))}?"
+            return f"did you mean {key_text((*path[:-1], near))}?"
         keys = setting_keys(self.model)
         same_name = [key for key in keys if key.rpartition(".")[2] == name]
-        guesses = same_name or get_close_matches(key_text(path), keys, 1, 0.75)
-        return f"did you mean {' or '.join(guesses)}?" if guesses else None
+        guess = " or ".join(same_name) or nearest(key_text(path), keys, 0.75)
+        return f"did you mean {guess}?" if guess else None

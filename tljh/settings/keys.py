@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -85,9 +86,16 @@ def _is_setting(part: str, section: Shape) -> bool:
     """Whether a part of a key is a setting of a section, or a misspelled one."""
     if part in section.fields:
         return True
+    return nearest(part, section.fields) is not None
+
+
+def nearest(name: str, candidates: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the candidate that `name` was probably meant to be; None if none is similar."""
+    # Imported here: it is needed only for a mistake.
     from difflib import get_close_matches
 
-    return bool(get_close_matches(part, section.fields, 1, 0.6))
+    matches = get_close_matches(name, list(candidates), 1, cutoff)
+    return matches[0] if matches else None
 
 
 def default_at(model: type[BaseModel], path: KeyPath) -> Any:

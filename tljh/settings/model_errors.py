@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-import shlex
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from tljh.settings.declaration import KeyPath, Problem
-from tljh.settings.keys import default_at, key_text
+from tljh.settings.keys import default_at, key_text, nearest
 from tljh.settings.shape import ANYTHING, Shape, shape_at, shape_of
 from tljh.settings.tree_values import plain_value
 
@@ -98,8 +96,8 @@ def _rewritten(shape: Shape, path: KeyPath, value: Any) -> str | None:
             return f"write {value.strip()!r}"
         return None
     if shape.choices and isinstance(value, str):
-        near = get_close_matches(value, shape.choices, 1, 0.5)
-        return f"sudo tljh-config set {key_text(path)} {near[0]}" if near else None
+        near = nearest(value, shape.choices, 0.5)
+        return f"sudo tljh-config set {key_text(path)} {near}" if near else None
     if isinstance(value, str) and shape.kind in ("int", "number", "bool"):
         unquoted = plain_value(value, shape)
         is_bool = isinstance(unquoted, bool)
@@ -114,6 +112,8 @@ def _reset(model: type[BaseModel], path: KeyPath, shape: Shape, value: Any) -> s
     if path and isinstance(path[-1], int):
         if not isinstance(value, str) or not value.isprintable():
             return "remove it"
+        import shlex
+
         return f"sudo tljh-config remove-item {key_text(path[:-1])} {shlex.quote(value)}"
     if shape.choices and isinstance(value, str):
         return f"sudo tljh-config set {key_text(path)} {shape.choices[0]}"

@@ -6,12 +6,11 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
 from tljh.settings.declaration import KeyPath, Problem
-from tljh.settings.keys import key_text
+from tljh.settings.keys import key_text, nearest
 from tljh.settings.redaction import looks_secret
 from tljh.settings.shape import ANYTHING, Shape
 
@@ -221,11 +220,11 @@ class Catalogue:
             if self.is_partial:
                 yield _not_built(path, f"{key_text(path)} is not checked yet")
                 return
-            near = get_close_matches(class_name, self.classes, 1, 0.6)
+            near = nearest(class_name, self.classes)
             yield Problem(
                 path,
                 f"no class {class_name} is installed in the hub's environment",
-                fix=f"did you mean {near[0]}?"
+                fix=f"did you mean {near}?"
                 if near
                 else "install what brings the class, or remove the section"
                 + _allowed_section(path),
@@ -235,11 +234,11 @@ class Catalogue:
         for name, value in values.items():
             trait = self.trait(class_name, name)
             if trait is None:
-                near = get_close_matches(name, self.trait_names(class_name), 1, 0.6)
+                near = nearest(name, self.trait_names(class_name))
                 yield Problem(
                     (*path, name),
                     f"{class_name} has no trait {name}",
-                    fix=f"did you mean {near[0]}?" if near else "remove it",
+                    fix=f"did you mean {near}?" if near else "remove it",
                     at_key=True,
                 )
             elif (refusal := trait.refusal(value, class_name)) is not None:
@@ -250,15 +249,16 @@ class Catalogue:
         key, known = key_text(path), self.authenticator_paths
         if name in known or name.replace(":", ".") in known:
             return None
-        near = get_close_matches(name, known if "." in name else self.short_names, 1, 0.6)
-        near = near or [short for short in self.short_names if short == name.lower()]
+        near = nearest(name, known if "." in name else self.short_names)
+        if near is None and name.lower() in self.short_names:
+            near = name.lower()
         last = name.rpartition(".")[2]
         same = [path for path in known if path.rpartition(".")[2] == last]
         # `oauthenticator.GitHubOAuthenticator` is a spelling of a class that lies deeper.
         module = name.partition(".")[0]
         if "." in name and any(path.partition(".")[0] == module for path in same):
             return None
-        is_typo = "." in name and bool(get_close_matches(name, known, 1, 0.9))
+        is_typo = "." in name and nearest(name, known, 0.9) is not None
         if "." in name and not same and not is_typo and _may_have_authenticators(module):
             return Problem(
                 path,
@@ -269,11 +269,11 @@ class Catalogue:
         if self.is_partial:
             return _not_built(path, f"{key} is not checked yet: {name}")
         shorts = ", ".join(self.short_names)
-        guess = same or near
+        guess = same[0] if same else near
         return Problem(
             path,
             f"{key} names no authenticator that is installed: {name!r}",
-            fix=f"sudo tljh-config set {key} {guess[0]}" if guess else f"one of: {shorts}",
+            fix=f"sudo tljh-config set {key} {guess}" if guess else f"one of: {shorts}",
         )
 
 
