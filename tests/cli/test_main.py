@@ -275,7 +275,7 @@ def test_secret_may_be_a_file_by_either_spelling(
 def test_steps_towards_https_may_be_taken_one_by_one(config: Run) -> None:
     done = config("set", "https.enabled", "true")
     assert done.code == 0
-    assert "warning: https.enabled is true, but nothing says" in done.err
+    assert "warning: https.enabled is true, but no source of" in done.err
     assert config("check").code == 1
     assert config("set", "https.letsencrypt.email", "you@example.org").code == 0
     done = config("add-item", "https.letsencrypt.domains", "hub.example.org")

@@ -8,7 +8,7 @@ from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.hub.config_check import findings_of
 from tljh.hub.configuration import as_json, hub_configuration
-from tljh.settings.derived import callback_url, site_url, who_is_let_in
+from tljh.settings.derived import access_traits, callback_url, site_url
 from tljh.settings.load import examine, load
 from tljh.settings.login_providers import PROVIDERS, provider_of
 from tljh.settings.rules.logins import login_warnings
@@ -43,7 +43,7 @@ def test_missing_credentials_are_named_before_anything_restarts(refusals, name):
     text = f"auth: {{type: {name}}}\nusers: {{allowed: [alice]}}\n{HTTPS}"
     found = refusals(text)
     for trait in ("client_id", "client_secret"):
-        what = f"auth.GitHubOAuthenticator.{trait} is missing, without which nobody can log in"
+        what = f"auth.GitHubOAuthenticator.{trait} is not set, so no user can log in"
         assert what in found
         assert what in warnings(text)
 
@@ -62,16 +62,14 @@ def test_a_complete_provider_with_somebody_allowed_is_fine(refusals):
 
 @pytest.mark.parametrize("name", ["pam", "ldap", "github", "generic-oauth"])
 def test_nobody_allowed_is_refused(refusals, name):
-    expected = "nobody is allowed to log in with"
+    expected = "no user may log in with"
     assert any(what.startswith(expected) for what in refusals(f"auth: {{type: {name}}}\n"))
 
 
 def test_administrators_alone_are_somebody_but_worth_a_word(refusals):
     text = "auth: {type: pam}\nusers: {admin: [boss]}\n"
     assert refusals(text) == []
-    assert warnings(text) == [
-        "nobody but administrators is allowed to log in with PAM: accounts of this machine"
-    ]
+    assert warnings(text) == ["only admins may log in with PAM: accounts of this machine"]
 
 
 def test_dummy_is_warned_of_every_time():
@@ -98,7 +96,7 @@ def test_any_rule_that_allows_somebody_will_do(refusals, rule):
 def test_the_whole_world_is_refused_unless_it_is_meant(refusals):
     for way in ((", allow_all: true", ""), ("", ", allow_all: true")):
         (found,) = refusals(GITHUB % way + HTTPS)
-        assert found == "everybody in the world who has an account at GitHub could log in"
+        assert found == "anyone in the world with an account at GitHub could log in"
     assert refusals(GITHUB % ("", ", allow_all: true, allow_strangers: true") + HTTPS) == []
 
 
@@ -124,7 +122,7 @@ def test_everybody_of_ones_own_organization_is_not_the_world(refusals, name, cls
 def test_people_are_not_sent_back_over_http(refusals):
     text = GITHUB % ("", "") + "users: {allowed: [alice]}\n"
     (found,) = refusals(text)
-    assert found.endswith("which has to be served over HTTPS")
+    assert found.endswith("which must be served over HTTPS")
     plain = GITHUB % (", oauth_callback_url: 'http://hub.example.org/hub/oauth_callback'", "")
     (found,) = refusals(plain + "users: {allowed: [alice]}\n")
     assert "over http" in found
@@ -135,9 +133,7 @@ def test_people_are_not_sent_back_over_http(refusals):
 
 def test_ldap_needs_a_way_from_names_to_entries(refusals):
     text = "auth: {type: ldap, LDAPAuthenticator: {server_address: l%s}}\nusers: {allowed: [a]}\n"
-    assert refusals(text % "") == [
-        "nothing tells which entry of the directory belongs to a login name"
-    ]
+    assert refusals(text % "") == ["no setting maps a login name to an entry of the directory"]
     assert refusals(text % ", bind_dn_template: ['uid={username},dc=e']") == []
 
 
@@ -154,24 +150,24 @@ def test_every_provider_is_found_by_its_short_name_and_its_class(provider):
     assert provider_of(f"some.module.{provider.main_class}") is provider
 
 
-def test_who_is_let_in_does_not_change_with_the_length_of_a_list():
+def test_access_traits_does_not_change_with_the_length_of_a_list():
     for kind in ("firstuse", "native", "pam", "ldap", "github"):
         for users in ("", "users: {allowed: [a]}"):
             config = examine(f"auth: {{type: {kind}}}\n{users}".encode()).config
-            assert who_is_let_in(config)["allow_all"] is False
-            assert who_is_let_in(config)["allow_existing_users"] is False
+            assert access_traits(config)["allow_all"] is False
+            assert access_traits(config)["allow_existing_users"] is False
 
 
 def test_what_is_open_by_nature_stays_open_until_people_are_listed():
     for kind in ("dummy", "shared-password", "tmp"):
         config = examine(f"auth: {{type: {kind}}}\nusers: {{admin: [boss]}}".encode()).config
-        assert who_is_let_in(config)["allow_all"] is True
+        assert access_traits(config)["allow_all"] is True
     config = examine(b"auth: {type: dummy}\nusers: {allowed: [a]}").config
-    assert who_is_let_in(config)["allow_all"] is False
+    assert access_traits(config)["allow_all"] is False
 
 
 def test_a_class_of_somebody_elses_keeps_its_own_idea_of_everybody():
-    assert "allow_all" not in who_is_let_in(examine(b"auth: {type: my.own.Thing}").config)
+    assert "allow_all" not in access_traits(examine(b"auth: {type: my.own.Thing}").config)
 
 
 def test_problems_of_the_settings_stop_no_edit(refusals):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tljh.settings.keys import setting_keys
-from tljh.settings.reference import all_settings, json_schema_text, reference_page
+from tljh.settings.reference import describe_all, json_schema_text, reference_page
 from tljh.settings.root import Config
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -38,7 +38,7 @@ def test_every_example_is_a_value_that_its_setting_takes() -> None:
     from tljh.settings.yaml_edit import set_value
 
     file = ConfigFile(Paths().config_file, catalogue=real_catalogue())
-    for one in all_settings(Config):
+    for one in describe_all(Config):
         if one.is_section or one.example is None:
             continue
         path, shape = file.look_up(one.key)

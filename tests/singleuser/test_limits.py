@@ -162,8 +162,8 @@ def test_defaults_are_described_with_their_values():
         ("limits: {disk: lots}", "limits.disk must be an amount of disk space like 512M or 4G"),
         ("limits: {groups: {staff: {memroy: 1G}}}", "there is no setting limits.groups.staff"),
         ("limits: {users: {alice: 2G}}", "limits.users.alice must be a section"),
-        ("limits: {groups: {Staff: {cpu: 1}}}", "limits.groups.Staff is not the name of a Linux"),
-        ("limits: {users: {ann: {}, Ann: {}}}", "limits.users names somebody twice: ann and Ann"),
+        ("limits: {groups: {Staff: {cpu: 1}}}", "limits.groups.Staff must be a Linux group name"),
+        ("limits: {users: {ann: {}, Ann: {}}}", "limits.users names one user twice: ann and Ann"),
         ("limits: {users: {alice: {memory: auto}}}", "limits.users.alice.memory must be an amount"),
     ],
 )

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tljh.host.accounts import ADMINS_GROUP
-from tljh.settings.derived import who_is_let_in
+from tljh.settings.derived import access_traits
 from tljh.settings.load import load
 from tljh.users.declared_access import (
     DeclaredAccess,
@@ -39,7 +39,7 @@ def test_an_empty_list_allows_no_user_even_where_no_list_allows_all():
     for name in ("dummy", "shared-password"):
         for users, is_open in (("", True), ("users: {allowed: []}", False)):
             config = load(f"auth: {{type: {name}}}\n{users}".encode())
-            assert who_is_let_in(config)["allow_all"] is is_open
+            assert access_traits(config)["allow_all"] is is_open
 
 
 def test_a_user_who_was_added_in_the_hub_stays_when_the_list_changes():

@@ -79,7 +79,7 @@ class LoginPage:
                     "                      (first, HTTPS with a domain: https.letsencrypt.domains)"
                 )
         lines += [f"- {hint}" for hint in provider.hints]
-        lines += [f"- who may log in: {DEFAULT_ACCESS[provider.lets_in]}", ""]
+        lines += [f"- who may log in: {DEFAULT_ACCESS[provider.admits]}", ""]
         return "\n".join([*lines, *(f"  {command}" for command in self.description.commands)])
 
 

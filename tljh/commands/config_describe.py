@@ -16,7 +16,7 @@ from tljh.operations.installed_config import installed_file
 from tljh.operations.login_ways import describe_login
 from tljh.operations.setting_descriptions import describe_settings
 from tljh.settings.login_providers import PROVIDER_NAMES
-from tljh.settings.reference import Described, json_schema
+from tljh.settings.reference import SettingHelp, json_schema
 from tljh.settings.root import Config
 
 
@@ -24,7 +24,7 @@ from tljh.settings.root import Config
 class SettingPage:
     """One setting in detail, or a line for each of several."""
 
-    settings: Sequence[Described]
+    settings: Sequence[SettingHelp]
 
     def as_text(self) -> str:
         if len(self.settings) == 1:

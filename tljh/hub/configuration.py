@@ -14,7 +14,7 @@ from tljh.base.account_names import USERNAME_PATTERN
 from tljh.base.paths import Paths
 from tljh.base.well_known import HUB_PORT, SHORTEST_PASSWORD, SLICE
 from tljh.hub.trait_layers import overlay
-from tljh.settings.derived import authenticator_class, callback_url, who_is_let_in
+from tljh.settings.derived import access_traits, authenticator_class, callback_url
 from tljh.singleuser.sandbox import spawner_traits
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _authenticator(config: Config, paths: Paths) -> Traits:
             "username_pattern": f"(?:{USERNAME_PATTERN})\\Z",
             "admin_users": sorted(users.admin),
             "blocked_users": sorted(users.banned),
-            **who_is_let_in(config),
+            **access_traits(config),
         },
         "FirstUseAuthenticator": {
             "dbm_path": str(paths.passwords),

@@ -47,7 +47,7 @@ class LoginDescription:
             else:
                 value = examples.get(name, "…")
                 lines.append(f"sudo tljh-config set {provider.key(name)} {value}")
-        if provider.lets_in == "listed":
+        if provider.admits == "listed":
             lines.append("sudo tljh-config add-item users.allowed NAME")
         return [*lines, "sudo tljh auth check", "sudo tljh-config reload"]
 

@@ -8,17 +8,17 @@ from dataclasses import replace
 from tljh.host.interface import HostReader
 from tljh.settings.config_file import ConfigFile
 from tljh.settings.declaration import KeyPath
-from tljh.settings.reference import Described, all_settings, described_trait
+from tljh.settings.reference import SettingHelp, describe_all, describe_trait
 from tljh.settings.root import Config
 from tljh.singleuser.limits import describe_defaults, machine_size
 
 
-def describe_settings(file: ConfigFile, key: str, host: HostReader) -> Sequence[Described]:
+def describe_settings(file: ConfigFile, key: str, host: HostReader) -> Sequence[SettingHelp]:
     """Return the descriptions of a key and of all below it; of every setting for an empty key.
 
     Raises TljhError, with the nearest name, for an unknown key.
     """
-    settings = tuple(all_settings(Config))
+    settings = tuple(describe_all(Config))
     if not key:
         return settings
     path, _ = file.look_up(key)
@@ -34,10 +34,10 @@ def describe_settings(file: ConfigFile, key: str, host: HostReader) -> Sequence[
     for item in settings:
         if key.startswith(f"{item.key}.") and not item.is_section:
             return [item]
-    return [Described(key, "A setting of a plugin; it is not checked.", "anything")]
+    return [SettingHelp(key, "A setting of a plugin; it is not checked.", "anything")]
 
 
-def _traits(file: ConfigFile, path: KeyPath) -> Sequence[Described]:
+def _traits(file: ConfigFile, path: KeyPath) -> Sequence[SettingHelp]:
     """Describe the trait that a path names; all traits, if the path ends with a class."""
     catalogue = file.catalogue
     steps = path[1:] if path[0] == "auth" else path
@@ -47,4 +47,4 @@ def _traits(file: ConfigFile, path: KeyPath) -> Sequence[Described]:
     name = str(steps[0])
     names = [str(steps[1])] if len(steps) > 1 else catalogue.trait_names(name)
     traits = [(f"{prefix}{name}.{trait}", catalogue.trait(name, trait)) for trait in names]
-    return [described_trait(key, trait) for key, trait in traits if trait is not None]
+    return [describe_trait(key, trait) for key, trait in traits if trait is not None]

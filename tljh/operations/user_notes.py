@@ -40,7 +40,7 @@ def notes_on_sign_ups(
 def notes_on_adding(before: Config, after: Config) -> tuple[str, ...]:
     """Return a note if the first name in users.allowed ends the access of all others."""
     provider = provider_of(after.auth.type)
-    if provider is None or provider.lets_in != "all" or after.auth.allow_all is not None:
+    if provider is None or provider.admits != "all" or after.auth.allow_all is not None:
         return ()
     if "allowed" in before.users.model_fields_set or not after.users.allowed:
         return ()
@@ -51,7 +51,7 @@ def notes_on_removing(config: Config) -> tuple[str, ...]:
     """Return notes on rules by which removed users may still log in, and on a missing admin."""
     notes = []
     provider = provider_of(config.auth.type)
-    has_own_list = provider is not None and provider.lets_in == "own"
+    has_own_list = provider is not None and provider.admits == "own"
     if has_own_list and _accepts_any_name(config):
         notes.append(
             "note: any visitor may log in under a name of their choice, removed users too; "

@@ -99,7 +99,7 @@ def enable_users(users: HubUsers, names: Sequence[str], progress: Progress) -> t
         listed = {name.lower() for path in (ALLOWED, ADMINS) for name in names_at(text, path)}
         # The ban removed users from the hub's own list, where its admin page had added them.
         # Only these authenticators use that list; so their users return through users.allowed.
-        if provider is not None and provider.lets_in == "own":
+        if provider is not None and provider.admits == "own":
             text = add_names(text, ALLOWED, [name for name in logins if name not in listed])
         return text
 

@@ -1,4 +1,4 @@
-"""Values from the command line, read by the type that the schema gives them, never guessed."""
+"""Values from the command line, read by the type of their setting, never guessed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _NONE = ("none", "null", "~")
 
 
 class NotReadable(ValueError):
-    """A text that is no value of the wanted shape; the message ends '… must be'."""
+    """A text that does not fit the shape; the message is the reason, or empty."""
 
 
 def read_value(text: str, shape: Shape, key: str) -> Any:
-    """The value that `text` stands for where `shape` is expected.
+    """Return the value of `text` where `shape` is expected.
 
     A list takes YAML (`[a, b]`) or one item; a map takes YAML. Raises TljhError otherwise.
     """
@@ -31,16 +31,16 @@ def read_value(text: str, shape: Shape, key: str) -> Any:
     try:
         return _read(text, shape)
     except NotReadable as error:
-        shown = "what was given" if shape.secret else f"the text {text!r}"
+        shown_text = "the given value" if shape.secret else f"the text {text!r}"
         raise TljhError(
-            f"{key} must be {shape.description()}, not {shown}",
+            f"{key} must be {shape.description()}, not {shown_text}",
             why=str(error) or None,
             fix=f"see: tljh-config describe {key}",
         ) from None
 
 
 def read_item(text: str, shape: Shape, key: str) -> Any:
-    """The value of one item of a list."""
+    """Return the value of one item of a list."""
     return read_value(text, shape.item or ANYTHING, key)
 
 
@@ -81,7 +81,7 @@ def _read(text: str, shape: Shape) -> Any:
     if shape.kind in ("map", "section"):
         node = _node(text)
         if node is None or node.kind != "map":
-            raise NotReadable("it takes YAML like {name: value}")
+            raise NotReadable("it must be YAML like {name: value}")
         return _ArgumentReader().value(node, shape)
     return _anything(text)
 
@@ -99,19 +99,20 @@ def _number(text: str) -> float | int:
 def _list(text: str, shape: Shape) -> Any:
     inner = shape.item or ANYTHING
     if text.strip().lower() in _NONE:
-        # Taken for one item, it would be somebody's name.
-        raise NotReadable(f"[] is an empty list, and ['{text.strip()}'] one that holds this word")
-    begins = text.lstrip()[:2]
-    if begins[:1] == "[" or (begins == "- " and "\n" in text):
+        # As one item of a list of names it would allow a user of that name to log in.
+        word = text.strip()
+        raise NotReadable(f"an empty list is [], and a list with this word is ['{word}']")
+    start = text.lstrip()[:2]
+    if start[:1] == "[" or (start == "- " and "\n" in text):
         node = _node(text)
         if node is None or node.kind != "list":
-            raise NotReadable("it begins like a YAML list and is none")
+            raise NotReadable("it begins like a YAML list, but is not one")
         return _ArgumentReader().value(node, shape)
     return [_read(text, inner)]
 
 
 def _anything(text: str) -> Any:
-    """YAML where it is YAML; otherwise the text itself."""
+    """Read YAML; what is not YAML is text."""
     node = _node(text)
     if node is None or (node.kind == "scalar" and node.plain and text.strip() != node.raw):
         return text

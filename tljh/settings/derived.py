@@ -1,11 +1,11 @@
-"""Derived."""
+"""Values that follow from several settings: authenticator class, access, public addresses."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from tljh.base.well_known import HUB_PORT
-from tljh.settings.login_providers import lets_everybody_in, provider_of
+from tljh.settings.login_providers import admits_all, provider_of
 from tljh.settings.sections.https import HSTS_S, HttpsSettings
 from tljh.settings.trait_catalogue import NAMED_HERE
 
@@ -18,7 +18,7 @@ OUR_FIRST_USE = "tljh.hub.process.firstuse_authenticator.ClaimedFirstUseAuthenti
 OUR_NATIVE = "tljh.hub.process.native_authenticator.ClaimedNativeAuthenticator"
 
 
-# Names of the same class; ours adds claims for administrators' names.
+# Names of the same class; our subclass adds claims for the names of admins.
 # See `tljh.hub.process.authenticator_choice`.
 FIRST_USE_NAMES = (
     "firstuse",
@@ -38,7 +38,7 @@ NATIVE_NAMES = (
 
 
 def _authenticator(config: Config) -> str:
-    """What auth.type names: the path of a class, or a short name, which has no capitals."""
+    """Return auth.type as the path of a class, or as a short name in lower case."""
     named = NAMED_HERE.get(config.auth.type.lower(), config.auth.type).replace(":", ".")
     return named if "." in named else named.lower()
 
@@ -52,45 +52,45 @@ def uses_native(config: Config) -> bool:
 
 
 def uses_claims(config: Config) -> bool:
-    """Whether the authenticator keeps passwords, so that administrators need a claim."""
+    """Return whether the hub keeps passwords, so that admins need a claim to set the first."""
     return uses_first_use(config) or uses_native(config)
 
 
 def authenticator_class(config: Config) -> str:
-    """The class that the hub loads: ours where it is one of those that we extend."""
+    """Return the class that the hub loads: our subclass where there is one."""
     if uses_first_use(config):
         return OUR_FIRST_USE
     return OUR_NATIVE if uses_native(config) else _authenticator(config)
 
 
-def who_is_let_in(config: Config) -> dict[str, Any]:
-    """JupyterHub's traits for who may log in, always said explicitly.
+def access_traits(config: Config) -> dict[str, Any]:
+    """Return JupyterHub's traits for who may log in, all set explicitly.
 
-    JupyterHub's own defaults change their meaning with the length of lists: the last removed
-    name would open a hub to everybody, and the first one to all who ever logged in.
+    JupyterHub's defaults depend on the length of lists: removing the last name would open a hub
+    to every user, and adding the first one to every user who ever logged in.
     """
     traits: dict[str, Any] = {
         "allowed_users": sorted(config.users.allowed),
-        # Who is in the hub's database was let in once, which is no right to come back.
+        # A user in the hub's database logged in once, but may have been removed from the list.
         "allow_existing_users": False,
     }
     provider = provider_of(config.auth.type)
     if provider is not None:
-        # Whether anybody can log in is checked before a hub starts; JupyterHub only guesses.
+        # We check before the hub starts whether any user can log in; JupyterHub only guesses.
         traits["any_allow_config"] = True
     if config.auth.allow_all is not None:
         traits["allow_all"] = config.auth.allow_all
     elif provider is not None:
-        # A list, also one that was emptied, is a wish to restrict whoever comes.
+        # A list restricts access even when it is empty.
         has_list = "allowed" in config.users.model_fields_set
-        traits["allow_all"] = lets_everybody_in(provider, has_list=has_list)
+        traits["allow_all"] = admits_all(provider, has_list=has_list)
     return traits
 
 
 def site_url(config: Config) -> str | None:
-    """The public address of the hub, where the configuration tells it; ends in /.
+    """Return the public URL of the hub, with a / at the end; None where it is not configured.
 
-    With trusted proxies and a name, it is one of them that does HTTPS, on the usual port.
+    With trusted proxies and a name, one of them serves HTTPS, on port 443.
     """
     https = config.https
     names = [name for name in https.names if not name.startswith("*.")]
@@ -102,7 +102,7 @@ def site_url(config: Config) -> str | None:
 
 
 def callback_url(config: Config) -> str | None:
-    """Where an OAuth provider sends people back to; None where it cannot be told."""
+    """Return the URL to which an OAuth provider sends users back; None if it is not known."""
     provider, site = provider_of(config.auth.type), site_url(config)
     if provider is None or provider.callback is None or site is None:
         return None
@@ -110,23 +110,23 @@ def callback_url(config: Config) -> str | None:
 
 
 def api_url(base_url: str) -> str:
-    """Where this machine's hub has its API, by the configuration's base_url."""
+    """Return the URL of the API of this machine's hub."""
     return f"http://127.0.0.1:{HUB_PORT}{base_url}hub/api"
 
 
 def join_address(host: str, port: int) -> str:
-    """`host:port` with the brackets that an IPv6 address needs."""
+    """Return `host:port`, with an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def hsts_s(https: HttpsSettings) -> int | None:
-    """For how long browsers are told to come by HTTPS only; None for saying nothing of it.
+    """Return the seconds of HSTS, for which browsers use HTTPS only; None for no header.
 
-    It holds for a host name with all its ports, and takes away the way past a warning. So
-    nothing is said by itself where the hub is a guest beside another server on 443, which may
-    say something else; and 0, for forgetting it, with an authority that browsers do not trust by
-    themselves (Let's Encrypt's test authority is one): a LAN host has other services, and who
-    meets the hub from a new computer must be able to get at the page that explains.
+    HSTS is valid for a host name with all its ports, and browsers then offer no way past a
+    certificate warning. By default there is no header where another server has port 443, because
+    that server may set another value. It is 0, which ends HSTS, with a certificate authority that
+    browsers do not trust (ours, and Let's Encrypt's test authority): on a new computer users must
+    be able to open the page that explains how to trust it.
     """
     if https.hsts is not None:
         return https.hsts

@@ -111,7 +111,7 @@ class FileReader(TreeReader):
                 Problem(
                     path,
                     f"{key_text(path)} is not checked",
-                    why="the list of installed classes is made when the hub is installed",
+                    why="the list of installed classes is created when the hub is installed",
                     severity="warning",
                     at_key=True,
                 )

@@ -1,4 +1,4 @@
-"""Load."""
+"""The one way from config.yaml to a `Config`, and the check of a file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def examine(
     catalogue: Catalogue | None = None,
     plugin_sections: PluginSections | None = None,
 ) -> Examined[Config]:
-    """Read a configuration and tell all that is wrong with it; a missing file is an empty one."""
+    """Read a configuration and find every problem in it; a missing file counts as empty."""
     from tljh.settings.validation import validate
     from tljh.settings.yaml_tree import parse
 
@@ -65,6 +65,6 @@ def check(
     catalogue: Catalogue | None = None,
     plugin_sections: PluginSections | None = None,
 ) -> list[Finding]:
-    """All that is wrong with a configuration; empty when nothing is."""
+    """Return every finding about a configuration."""
     examined = examine(source, path=path, catalogue=catalogue, plugin_sections=plugin_sections)
     return examined.findings("error", "incomplete")

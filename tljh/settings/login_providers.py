@@ -1,6 +1,6 @@
-"""The ways to log in that we know: what each one needs, and whom it lets in by default.
+"""The supported ways to log in: what each needs, and which users it admits by default.
 
-A class that is not in this list works too; it is taken as it is, and nothing is said about it.
+An authenticator class that is not listed here works, too; it is not checked.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-# Traits by class name, whether of config.yaml or of everything that the hub loads.
+# Traits by class name: of config.yaml, or of everything that the hub loads.
 View = Mapping[str, Mapping[str, Any]]
 
 
-# By whom somebody is let in when nothing is said:
-# `listed`: users.allowed, users.admin, or groups; `own`: the authenticator has its own list of
-# people; `all`: everybody.
-LetsIn = Literal["listed", "own", "all"]
+# Users who may log in while auth.allow_all is not set: `listed`, those in users.allowed,
+# users.admin or an allowed group; `own`, those in the list that the authenticator keeps; `all`.
+Admits = Literal["listed", "own", "all"]
 
 
 OAUTH = "OAuthenticator"
@@ -25,15 +24,15 @@ OAUTH = "OAuthenticator"
 
 @dataclass(frozen=True)
 class Provider:
-    """One way to log in; `classes` begins with the most special, whose traits win."""
+    """One way to log in; `classes` begins with the most specific, whose traits have priority."""
 
     name: str
     title: str
     classes: tuple[str, ...]
-    lets_in: LetsIn = "listed"
+    admits: Admits = "listed"
     needs: tuple[str, ...] = ()
     callback: str | None = None
-    # Where the world at large has accounts, until one of these traits narrows it.
+    # Anyone in the world can have an account, unless one of the traits narrows it.
     public: bool = False
     narrowed_by: tuple[str, ...] = ()
     register: str = ""
@@ -58,23 +57,23 @@ def _oauth(name: str, title: str, cls: str, **more: Any) -> Provider:
 PROVIDERS = (
     Provider(
         "firstuse",
-        "first use: people choose their password at their first login",
+        "first use: users choose a password at their first login",
         ("FirstUseAuthenticator", "Authenticator"),
-        lets_in="own",
+        admits="own",
         hints=(
-            "add people first: sudo tljh-config add-item users.allowed NAME, or the admin page",
-            "administrators set their first password through a claim link only",
+            "add users first: sudo tljh-config add-item users.allowed NAME, or the admin page",
+            "admins set their first password through a claim link only",
         ),
     ),
     Provider(
         "native",
-        "native: people sign up, administrators authorize them",
+        "native: users sign up, admins authorize them",
         ("NativeAuthenticator", "Authenticator"),
-        lets_in="own",
+        admits="own",
         hints=(
-            "people sign up at /hub/signup; administrators authorize them at /hub/authorize",
-            "who is in users.allowed needs no authorization",
-            "administrators set their first password through a claim link only",
+            "users sign up at /hub/signup; admins authorize them at /hub/authorize",
+            "users in users.allowed need no authorization",
+            "admins set their first password through a claim link only",
         ),
         examples=(("open_signup", "true"),),
     ),
@@ -82,7 +81,7 @@ PROVIDERS = (
         "pam",
         "PAM: accounts of this machine",
         ("PAMAuthenticator", "LocalAuthenticator", "Authenticator"),
-        hints=("name who may log in: users.allowed, or groups of this machine",),
+        hints=("list the users who may log in in users.allowed, or allow groups of this machine",),
         examples=(("allowed_groups", "[students]"),),
     ),
     Provider(
@@ -91,9 +90,9 @@ PROVIDERS = (
         ("LDAPAuthenticator", "Authenticator"),
         needs=("server_address",),
         hints=(
-            "either bind_dn_template, when names are part of every person's DN, or lookup_dn "
-            "with user_search_base and user_attribute, when people have to be searched for",
-            "the connection is encrypted with StartTLS unless tls_strategy says otherwise",
+            "set bind_dn_template if the login name is part of each user's DN; otherwise lookup_dn "
+            "with user_search_base and user_attribute, which search for the user",
+            "the connection is encrypted with StartTLS unless tls_strategy is set",
         ),
         examples=(
             ("server_address", "ldap.example.org"),
@@ -142,10 +141,10 @@ PROVIDERS = (
         "GitLabOAuthenticator",
         public=True,
         narrowed_by=("gitlab_url",),
-        register="https://gitlab.com/-/user_settings/applications, or the same of your own GitLab",
+        register="https://gitlab.com/-/user_settings/applications, or the same page of your GitLab",
         hints=(
             "'Redirect URI' takes the callback URL; scope read_user (api for groups)",
-            "for your own GitLab, set gitlab_url",
+            "for your GitLab, set gitlab_url",
         ),
         examples=(
             ("gitlab_url", "https://gitlab.example.org"),
@@ -157,10 +156,10 @@ PROVIDERS = (
         "any OAuth 2 or OpenID Connect provider",
         "GenericOAuthenticator",
         needs=("authorize_url", "token_url", "userdata_url"),
-        register="your provider's page for clients or applications",
+        register="the provider's page for clients or applications",
         hints=(
-            "the three URLs stand in the provider's /.well-known/openid-configuration",
-            "username_claim names what becomes the login name, for example preferred_username",
+            "the three URLs are in the provider's /.well-known/openid-configuration",
+            "username_claim names the claim with the login name, for example preferred_username",
         ),
         examples=(
             ("authorize_url", "https://id.example.org/authorize"),
@@ -210,7 +209,7 @@ PROVIDERS = (
         hints=(
             "needs a package: sudo tljh-config add-item hub.packages jupyterhub-ltiauthenticator",
             "the platform's login URL (OIDC initiation) ends in hub/lti13/oauth_login",
-            "a course's launches come from the platform alone, so allow_all is usual here",
+            "launches come only from the platform's courses, so allow_all is usual here",
         ),
         examples=(
             ("issuer", "https://moodle.example.org"),
@@ -221,26 +220,29 @@ PROVIDERS = (
     ),
     Provider(
         "tmp",
-        "a new name for everybody who comes; nothing is kept",
+        "temporary: a new name at each login; nothing is kept",
         ("TmpAuthenticator", "Authenticator"),
-        lets_in="all",
+        admits="all",
     ),
     Provider(
         "shared-password",
-        "one password for everybody",
+        "one password for all users",
         ("SharedPasswordAuthenticator", "Authenticator"),
-        lets_in="all",
+        admits="all",
         needs=("user_password",),
-        hints=("administrators have a password of their own: admin_password",),
+        hints=("admins have another password: admin_password",),
     ),
     Provider(
         "dummy",
-        "anyone as anyone: for a try only",
+        "anyone under any name: for a trial only",
         ("DummyAuthenticator", "Authenticator"),
-        lets_in="all",
+        admits="all",
     ),
     Provider(
-        "null", "nobody: for hubs with an API only", ("NullAuthenticator", "Authenticator"), "own"
+        "null",
+        "no logins: for hubs that are used through the API only",
+        ("NullAuthenticator", "Authenticator"),
+        "own",
     ),
 )
 
@@ -263,17 +265,20 @@ _OTHER_NAMES = {
 
 
 def provider_of(auth_type: str) -> Provider | None:
-    """The provider behind `auth.type`: a short name or a class by any of its paths."""
-    # JupyterHub takes short names in any case.
+    """Return the provider of `auth.type`, a short name or any path of a class; None if unlisted."""
+    # JupyterHub accepts short names in upper and lower case.
     name = auth_type.lower().removeprefix("local-")
     name = _OTHER_NAMES.get(name, name)
     if name in _BY_NAME:
         return _BY_NAME[name]
     last = auth_type.replace(":", ".").rpartition(".")[2]
-    # Ours begin with Claimed, see `tljh.hub.process.authenticator_choice`.
+    # Our subclasses begin with Claimed, see `tljh.hub.process.authenticator_choice`.
     return _BY_CLASS.get(last) or _BY_CLASS.get(re.sub("^(Local|Claimed)", "", last))
 
 
-def lets_everybody_in(provider: Provider, *, has_list: bool) -> bool:
-    """Whether everybody whom the provider knows may log in when nothing is said."""
-    return provider.lets_in == "all" and (provider.name == "tmp" or not has_list)
+def admits_all(provider: Provider, *, has_list: bool) -> bool:
+    """Return whether every user of the provider may log in while auth.allow_all is not set.
+
+    `has_list` says that users.allowed is set.
+    """
+    return provider.admits == "all" and (provider.name == "tmp" or not has_list)

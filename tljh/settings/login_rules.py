@@ -1,7 +1,8 @@
-"""What is wrong with a way to log in: something missing, nobody let in, or the whole world.
+"""Rules for a way to log in: what is missing, and whether no user or any stranger may log in.
 
-The same rules look at config.yaml alone (`tljh.settings.sections.hub`), where they warn, because a
-drop-in may complete it, and at all that the hub loads (`tljh.hub.config_check`), where they refuse.
+They are applied twice. To config.yaml alone (`tljh.settings.rules.logins`) they give warnings,
+because a drop-in may complete it; to everything that the hub loads (`tljh.hub.config_check`) they
+give errors.
 """
 
 from __future__ import annotations
@@ -14,31 +15,31 @@ from urllib.parse import urlparse
 from tljh.settings.declaration import KeyPath, Problem
 from tljh.settings.login_providers import OAUTH, Provider, View
 
-# Traits that begin with `allow` and say nothing of who may log in.
+# Traits that begin with `allow` and do not decide who may log in.
 NO_RULES = {"allow_all", "allow_existing_users", "allow_2fa", "allow_self_approval_for"}
 
 
-# Membership in these makes an administrator, who is let in.
+# Members of these are admins, who may log in.
 ADMIN_RULES = {"admin_groups", "admin_users", "admin_google_groups"}
 
 
 ANY_TENANT = ("common", "organizations", "consumers")
 
 
-# These two are public however the class is called.
+# Any class that uses these hosts is public.
 PUBLIC_HOSTS = {"github.com", "accounts.google.com", "gitlab.com", "login.live.com"}
 
 
 @dataclass(frozen=True)
 class Site:
-    """What is said of the hub's address: whether it is HTTPS, and where users return to."""
+    """The public address of the hub: whether it is HTTPS, and the URL for OAuth callbacks."""
 
     is_https: bool
     callback: str | None = None
 
 
 def trait(view: View, classes: tuple[str, ...], name: str) -> Any:
-    """A trait as the most special of the classes has it; None where it is not set."""
+    """Return a trait of the first class that sets it; None where none does."""
     for cls in classes:
         values = view.get(cls)
         if values and name in values:
@@ -54,22 +55,22 @@ def login_problems(
     strangers_are_fine: bool = False,
     classes: tuple[str, ...] | None = None,
 ) -> Iterator[Problem]:
-    """Everything wrong with `provider` as `view` sets it up.
+    """Yield what is wrong with `provider` as the traits in `view` configure it.
 
-    `classes` are the real class and its bases, where they have been imported.
+    `classes` are the class and its bases, where they have been imported.
     """
     classes = classes or provider.classes
     if provider.name == "dummy":
         yield Problem(
             ("auth", "type"),
             "auth.type is dummy, which allows a login under any name",
-            fix="choose another: tljh auth list",
+            fix="choose another one: tljh auth list",
             severity="warning",
         )
     yield from _missing(provider, view, classes)
     if provider.callback is not None:
         yield from _callback(provider, view, classes, site)
-    yield from _let_in(provider, view, classes, strangers_are_fine)
+    yield from _access_problems(provider, view, classes, strangers_are_fine)
 
 
 def _missing(provider: Provider, view: View, classes: tuple[str, ...]) -> Iterator[Problem]:
@@ -77,8 +78,8 @@ def _missing(provider: Provider, view: View, classes: tuple[str, ...]) -> Iterat
         if not trait(view, classes, name):
             yield Problem(
                 _path(provider, name),
-                f"{provider.key(name)} is missing, without which nobody can log in",
-                why=f"{provider.title} gives it to you" if name.startswith("client_") else None,
+                f"{provider.key(name)} is not set, so no user can log in",
+                why=f"{provider.title} issues it" if name.startswith("client_") else None,
                 fix=_setting(provider, name),
             )
     if provider.name == "ldap" and trait(view, classes, "server_address"):
@@ -86,9 +87,9 @@ def _missing(provider: Provider, view: View, classes: tuple[str, ...]) -> Iterat
         if not searches and not trait(view, classes, "bind_dn_template"):
             yield Problem(
                 _path(provider, "bind_dn_template"),
-                "nothing tells which entry of the directory belongs to a login name",
-                fix=f"{_setting(provider, 'bind_dn_template')}; where people have to be "
-                "searched for, set lookup_dn, user_search_base and user_attribute",
+                "no setting maps a login name to an entry of the directory",
+                fix=f"{_setting(provider, 'bind_dn_template')}; to search for users instead, set "
+                "lookup_dn, user_search_base and user_attribute",
             )
 
 
@@ -102,20 +103,20 @@ def _setting(provider: Provider, name: str) -> str:
 def _callback(
     provider: Provider, view: View, classes: tuple[str, ...], site: Site
 ) -> Iterator[Problem]:
-    given = trait(view, classes, "oauth_callback_url")
-    if given and urlparse(str(given)).scheme == "http":
-        if urlparse(str(given)).hostname in ("localhost", "127.0.0.1", "::1"):
+    url = trait(view, classes, "oauth_callback_url")
+    if url and urlparse(str(url)).scheme == "http":
+        if urlparse(str(url)).hostname in ("localhost", "127.0.0.1", "::1"):
             return
         yield Problem(
             _path(provider, "oauth_callback_url"),
-            f"{provider.title} would send people back over http, where everybody on the way "
-            f"can read who they are: {given}",
+            f"{provider.title} would send users back over http, which exposes their logins to the "
+            f"network: {url}",
             fix=_https_fix(),
         )
-    elif not (given or site.is_https or trait(view, classes, "uri_scheme") == "https"):
+    elif not (url or site.is_https or trait(view, classes, "uri_scheme") == "https"):
         yield Problem(
             ("auth", "type"),
-            f"{provider.title} sends people back to the hub, which has to be served over HTTPS",
+            f"{provider.title} sends users back to the hub, which must be served over HTTPS",
             why="https.enabled is false",
             fix=_https_fix()
             + (
@@ -135,7 +136,7 @@ def _https_fix() -> str:
     )
 
 
-def _let_in(
+def _access_problems(
     provider: Provider, view: View, classes: tuple[str, ...], strangers_are_fine: bool
 ) -> Iterator[Problem]:
     allows_all = trait(view, classes, "allow_all")
@@ -143,12 +144,12 @@ def _let_in(
         if is_public(provider, view, classes) and not strangers_are_fine:
             yield Problem(
                 ("auth", "allow_all"),
-                f"everybody in the world who has an account at {provider.title} could log in",
+                f"anyone in the world with an account at {provider.title} could log in",
                 fix=_narrowing(provider)
-                + "; if that is meant: sudo tljh-config set auth.allow_strangers true",
+                + "; if that is intended: sudo tljh-config set auth.allow_strangers true",
             )
         return
-    if provider.lets_in != "listed" or allows_all is None:
+    if provider.admits != "listed" or allows_all is None:
         return
     rules = {
         name: value
@@ -159,14 +160,14 @@ def _let_in(
     if not rules:
         yield Problem(
             ("auth", "type"),
-            f"nobody is allowed to log in with {provider.title}",
+            f"no user may log in with {provider.title}",
             why="users.allowed and users.admin are empty, and no group or organization is allowed",
             fix="sudo tljh-config add-item users.allowed NAME; or " + _narrowing(provider),
         )
     elif set(rules) <= {"admin_users"}:
         yield Problem(
             ("auth", "type"),
-            f"nobody but administrators is allowed to log in with {provider.title}",
+            f"only admins may log in with {provider.title}",
             fix="sudo tljh-config add-item users.allowed NAME; or " + _narrowing(provider),
             severity="warning",
         )
@@ -180,11 +181,11 @@ def _narrowing(provider: Provider) -> str:
     for name, value in provider.examples:
         if name.startswith("allow") or (name in provider.narrowed_by and provider.public):
             return f"sudo tljh-config set {provider.key(name)} {value}"
-    return "everybody: sudo tljh-config set auth.allow_all true"
+    return "for every user: sudo tljh-config set auth.allow_all true"
 
 
 def is_public(provider: Provider, view: View, classes: tuple[str, ...]) -> bool:
-    """Whether the world at large has accounts there."""
+    """Return whether anyone in the world can have an account there."""
     if OAUTH in classes:
         host = urlparse(str(trait(view, classes, "authorize_url") or "")).hostname
         if host in PUBLIC_HOSTS:
@@ -206,9 +207,9 @@ def _path(provider: Provider, name: str) -> KeyPath:
 
 
 def view_of(*layers: Mapping[str, Mapping[str, Any]]) -> View:
-    """Several sources of traits as one, later ones winning."""
-    found: dict[str, dict[str, Any]] = {}
+    """Merge sources of traits; later ones override earlier ones."""
+    view: dict[str, dict[str, Any]] = {}
     for layer in layers:
         for cls, values in layer.items():
-            found.setdefault(cls, {}).update(values)
-    return found
+            view.setdefault(cls, {}).update(values)
+    return view

@@ -52,8 +52,8 @@ def _problem(model: type[BaseModel], path: KeyPath, error: Any, at: KeyPath) -> 
     whole = (*at, *path)
     key = key_text(whole)
     if error["loc"] and error["loc"][-1] == "[key]":
-        what = f"{key} {error['ctx']['error']}" if "ctx" in error else f"{key} is no name"
-        return Problem(whole, what, fix="write another name there", at_key=True)
+        what = f"{key} {error['ctx']['error']}" if "ctx" in error else f"{key} is not a name"
+        return Problem(whole, what, fix="use another name", at_key=True)
     if error["type"] == "missing":
         return Problem(whole, f"{key} is missing", at_key=True)
     if error["type"] == "extra_forbidden":
@@ -70,11 +70,11 @@ def _problem(model: type[BaseModel], path: KeyPath, error: Any, at: KeyPath) -> 
 def _refusal(shape: Shape, value: Any, error: Any) -> str:
     """Return what follows the key in the message."""
     is_hidden = shape.secret and isinstance(value, (str, int))
-    text = "what is set" if is_hidden else show_value(value)
+    text = "the current value" if is_hidden else show_value(value)
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
     if error["type"] == "string_pattern_mismatch":
-        return f"has a form that is not allowed here: {text}"
+        return f"has a form that is not allowed: {text}"
     if error["type"] == "too_short":
         return "must not be empty"
     expected = shape.description()

@@ -1,4 +1,4 @@
-"""What is written about the settings, made from their declarations: page, schema, `describe`."""
+"""Documentation of the settings from their declarations: page, JSON Schema, `describe`."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 _COSTS = {
     Cost.NOTHING: "nothing restarts",
-    Cost.LIVE: "nothing restarts; running servers have it at once",
-    Cost.PROXY_RELOAD: "the proxy hands over without losing a connection",
-    Cost.HUB_RESTART: "the hub restarts, servers and requests live through it",
-    Cost.NEXT_SPAWN: "it applies to servers that start from then on",
+    Cost.LIVE: "nothing restarts; running servers get it at once",
+    Cost.PROXY_RELOAD: "the proxy reloads without losing a connection",
+    Cost.HUB_RESTART: "the hub restarts; servers keep running, and requests wait",
+    Cost.NEXT_SPAWN: "servers get it when they start next",
     Cost.REBUILD: "a new hub environment is built next to the old one",
     Cost.ENVIRONMENT: "the user environment is changed",
 }
 
 
 @dataclass(frozen=True)
-class Described:
-    """All that can be said about one setting."""
+class SettingHelp:
+    """The documentation of one setting; `here` is what a default amounts to on this machine."""
 
     key: str
     help: str
@@ -73,7 +73,7 @@ class Described:
 
     @property
     def command(self) -> str:
-        """How to set it to the example."""
+        """The arguments of `tljh-config` that set it to the example."""
         import shlex
 
         verb = "add-item" if self.type.startswith("list") else "set"
@@ -81,7 +81,7 @@ class Described:
 
 
 def type_text(shape: Shape) -> str:
-    """The type of a setting in the words of the reference page."""
+    """Return the type of a setting for the reference page."""
     if shape.kind == "list":
         inner = type_text(shape.item) if shape.item else "anything"
         return f"list of {inner}"
@@ -94,48 +94,48 @@ def type_text(shape: Shape) -> str:
     return f"{text}, or null" if shape.nullable else text
 
 
-def described(path: tuple[str, ...], shape: Shape) -> Described:
-    """Read a description off a declaration."""
+def describe_setting(path: tuple[str, ...], shape: Shape) -> SettingHelp:
+    """Return the documentation of a setting, from its declaration."""
     key = key_text(path)
     info = shape.declaration
     assert info is not None, key
     if shape.kind == "section":
-        return Described(key, info.description or "", "section", is_section=True)
+        return SettingHelp(key, info.description or "", "section", is_section=True)
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
     examples = extra.get("examples")
-    return Described(
+    return SettingHelp(
         key,
         info.description or "",
         type_text(shape),
-        info.get_default(call_default_factory=True),
-        str(extra["cost"]),
-        str(examples[0]) if isinstance(examples, list) else None,
-        shape.secret,
+        default=info.get_default(call_default_factory=True),
+        cost=str(extra["cost"]),
+        example=str(examples[0]) if isinstance(examples, list) else None,
+        is_secret=shape.secret,
     )
 
 
-def described_trait(key: str, trait: Trait) -> Described:
-    """The same for a trait of a class in the hub's environment."""
-    return Described(
+def describe_trait(key: str, trait: Trait) -> SettingHelp:
+    """Return the documentation of a trait of an installed class."""
+    return SettingHelp(
         key,
         trait.help or f"A trait of {trait.owner}.",
         trait.info,
-        trait.default,
-        Cost.HUB_RESTART.value,
+        default=trait.default,
+        cost=Cost.HUB_RESTART.value,
         is_secret=trait.shape.secret,
     )
 
 
-def all_settings(model: type[BaseModel]) -> Iterator[Described]:
-    """Every setting and section, in the order of declaration."""
+def describe_all(model: type[BaseModel]) -> Iterator[SettingHelp]:
+    """Yield the documentation of every setting and section, in the order of declaration."""
     for path, shape in walk(shape_of(model)):
-        yield described(path, shape)
+        yield describe_setting(path, shape)
 
 
 def json_schema(model: type[BaseModel], sections: Iterable[str] = ()) -> dict[str, Any]:
-    """The JSON Schema that editors use to complete and check config.yaml.
+    """Return the JSON Schema with which editors complete and check config.yaml.
 
-    `sections` are names of plugins' sections, in which anything may stand.
+    `sections` are names of plugins' sections, which may hold anything.
     """
     schema = model.model_json_schema()
     schema["properties"] |= {name: {"description": "A plugin's section."} for name in sections}
@@ -149,49 +149,50 @@ def json_schema_text(model: type[BaseModel]) -> str:
 _HEAD = """\
 # Settings
 
-<!-- Made from the declarations by `make reference`; a test fails when it is stale. -->
+<!-- Generated from the declarations by `make reference`; a test fails when it is stale. -->
 
-Everything that `config.yaml` can hold. Show what is set with `sudo tljh-config show`, change it
-with `sudo tljh-config set KEY VALUE` (`add-item` and `remove-item` for lists), and apply it with
+All settings of `config.yaml`. Show what is set with `sudo tljh-config show`, change it with
+`sudo tljh-config set KEY VALUE` (`add-item` and `remove-item` for lists), and apply it with
 `sudo tljh-config reload`. `tljh-config describe KEY` prints the same as this page, and
 `tljh-config schema` prints the [JSON Schema](config.schema.json) for editors.
 
-In addition to these, `auth.<Class>.<trait>` and sections named after a class, such as
-`JupyterHub: {active_server_limit: 50}` at the top level, set traits of the classes that are
-installed in the hub environment. Unknown classes, unknown traits and values that a trait does
-not take are refused. In the place of a secret, `{file: /path}` names a file that holds it.
-`plugins.sections` allows the sections of plugins.
+In addition, `auth.<Class>.<trait>`, and sections at the top level that are named after a class,
+such as `JupyterHub: {active_server_limit: 50}`, set traits of the classes that are installed in
+the hub environment; unknown classes, unknown traits and values that a trait does not accept are
+refused. In place of a secret, `{file: /path}` names a file that holds it. A plugin's section is
+allowed by `plugins.sections`.
 """
 
 
 def reference_page(model: type[BaseModel]) -> str:
-    """docs/reference/configuration.md, as it should be."""
+    """Return the content of docs/reference/configuration.md."""
     parts = [_HEAD]
     section = ""
-    for one in all_settings(model):
-        top = one.key.partition(".")[0]
-        if one.is_section:
-            level = "##" if "." not in one.key else "###"
-            parts.append(f"{level} {one.key}\n\n{one.help}\n")
+    for setting in describe_all(model):
+        top = setting.key.partition(".")[0]
+        if setting.is_section:
+            level = "##" if "." not in setting.key else "###"
+            parts.append(f"{level} {setting.key}\n\n{setting.help}\n")
             section = top
             continue
-        if "." not in one.key or top != section:
+        if "." not in setting.key or top != section:
             section = top
-            parts.append(f"## {one.key}\n")
+            parts.append(f"## {setting.key}\n")
         else:
-            parts.append(f"#### `{one.key}`\n")
-        parts.append(_setting_text(one))
+            parts.append(f"#### `{setting.key}`\n")
+        parts.append(_setting_text(setting))
     return "\n".join(parts)
 
 
-def _setting_text(one: Described) -> str:
-    rows = [one.help, "", f"- Type: {one.type}", f"- Default: `{flow_text(one.default)}`"]
-    if one.cost:
-        rows.append(f"- Changing it: {_COSTS[Cost(one.cost)]}")
-    if one.is_secret:
+def _setting_text(setting: SettingHelp) -> str:
+    default = flow_text(setting.default)
+    rows = [setting.help, "", f"- Type: {setting.type}", f"- Default: `{default}`"]
+    if setting.cost:
+        rows.append(f"- Changing it: {_COSTS[Cost(setting.cost)]}")
+    if setting.is_secret:
         rows.append("- Secret: hidden by `show`; set it with `--stdin`")
-    elif one.example:
-        rows.append(f"- Example: `sudo tljh-config {one.command}`")
+    elif setting.example:
+        rows.append(f"- Example: `sudo tljh-config {setting.command}`")
     return "\n".join(rows) + "\n"
 
 

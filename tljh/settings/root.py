@@ -1,4 +1,4 @@
-"""Root."""
+"""`Config`: the sections of config.yaml, composed."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def _upgrade_url(value: str) -> str:
 
 
 class UpgradeSettings(Section):
-    """Where newer versions come from."""
+    """Source of newer versions."""
 
     url: Annotated[Url, AfterValidator(_upgrade_url)] | None = setting(
         None,
-        help="URL of the bootstrap.py that an upgrade downloads; null for the releases' own.",
+        help="URL of the bootstrap.py that an upgrade downloads; null for the official releases.",
         cost=Cost.NOTHING,
         example="https://example.org/tljh/bootstrap.py",
     )
 
 
 class Config(Section):
-    """All settings of one installation, as config.yaml holds them."""
+    """All settings of an installation."""
 
     model_config = ConfigDict(
         extra="allow",
@@ -49,7 +49,7 @@ class Config(Section):
             "patternProperties": {
                 "^[A-Z]": {
                     "type": "object",
-                    "description": "Traits of the class of this name, such as JupyterHub.",
+                    "description": "Traits of the class with this name, such as JupyterHub.",
                 }
             },
         },
@@ -57,41 +57,43 @@ class Config(Section):
 
     base_url: BaseUrl = setting(
         "/",
-        help="Path of the hub below its host name; begins with /.",
+        help="URL path of the hub; begins with /.",
         cost=Cost.HUB_RESTART,
         example="/hub/",
     )
     auth: AuthSettings = section(AuthSettings, help="How users log in.")
-    users: UsersSettings = section(
-        UsersSettings, help="Users, admins, groups, accounts and home directories."
+    users: UsersSettings = section(UsersSettings, help="Users, admins, and their Linux accounts.")
+    limits: LimitsSettings = section(
+        LimitsSettings, help="What each user's server may use of the machine."
     )
-    limits: LimitsSettings = section(LimitsSettings, help="Limits of users' servers.")
     isolation: IsolationSettings = section(
-        IsolationSettings, help="What isolates users from each other and from the machine."
+        IsolationSettings, help="Isolation of users' servers from each other and from the machine."
     )
     http: HttpSettings = section(HttpSettings, help="Plain HTTP.")
-    https: HttpsSettings = section(HttpsSettings, help="Encrypted HTTP.")
+    https: HttpsSettings = section(HttpsSettings, help="HTTPS and its certificates.")
     trusted_proxies: list[Network] = setting(
         [],
-        help="Addresses of proxies in front of this machine, whose forwarded headers are believed.",
+        help="Addresses of proxies in front of this machine whose X-Forwarded headers are trusted.",
         cost=Cost.PROXY_RELOAD,
         example="10.0.0.0/8",
     )
-    traefik_api: TraefikApiSettings = section(TraefikApiSettings, help="Traefik's own API.")
-    proxy: ProxySettings = section(ProxySettings, help="The proxy's handover and logs.")
+    traefik_api: TraefikApiSettings = section(TraefikApiSettings, help="The API of Traefik.")
+    proxy: ProxySettings = section(
+        ProxySettings, help="The proxy: how long old connections stay open, and its logs."
+    )
     user_environment: UserEnvironmentSettings = section(
-        UserEnvironmentSettings, help="What users have in their servers."
+        UserEnvironmentSettings, help="The environment in which users' servers and kernels run."
     )
-    services: ServicesSettings = section(
-        ServicesSettings, help="Services that the hub runs in addition."
-    )
+    services: ServicesSettings = section(ServicesSettings, help="Services that the hub starts.")
     hub: HubSettings = section(HubSettings, help="The hub environment.")
-    plugins: PluginsSettings = section(PluginsSettings, help="Plugins and their sections.")
-    upgrade: UpgradeSettings = section(UpgradeSettings, help="Where newer versions come from.")
+    plugins: PluginsSettings = section(
+        PluginsSettings, help="Plugins, and their sections in this file."
+    )
+    upgrade: UpgradeSettings = section(UpgradeSettings, help="Source of newer versions.")
 
     @property
     def traitlets(self) -> dict[str, dict[str, Any]]:
-        """Traits by class name, as configured at the top level."""
+        """Traits by class name, of the sections at the top level."""
         extra = self.__pydantic_extra__ or {}
         return {
             name: value
@@ -102,7 +104,7 @@ class Config(Section):
 
     @property
     def plugin_sections(self) -> dict[str, Any]:
-        """What plugins' own sections hold, by their names."""
+        """Content of plugins' sections by their names."""
         extra = self.__pydantic_extra__ or {}
         allowed = self.plugins.sections
         return {

@@ -1,4 +1,4 @@
-"""Checking traitlets sections against the classes that are installed in the hub environment."""
+"""Catalogue of the traits of installed classes, and the check of class sections against it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHAPES: dict[str, Shape] = {
 
 @dataclass(frozen=True)
 class Trait:
-    """One configurable value of a class."""
+    """One configurable value of a class; `owner` is the class that defines it."""
 
     name: str
     owner: str
@@ -58,30 +58,30 @@ class Trait:
         )
 
     def refusal(self, value: Any, owner: str) -> str | None:
-        """Why the class would not take `value`, in the words of the trait; None if it would."""
+        """Return why the class would refuse `value`; None if it would accept it."""
         if self._takes(value):
             return None
-        shown = "a value" if looks_secret(self.name) else f"the {_type_word(value)} {value!r}"
+        text = "a value" if looks_secret(self.name) else f"the {_type_word(value)} {value!r}"
         if self.kind == "function":
-            return f"the {self.name!r} trait of {owner} takes a function, which YAML cannot hold"
+            return f"the {self.name!r} trait of {owner} takes a function, which YAML cannot express"
         if self.choices:
             allowed = ", ".join(repr(choice) for choice in self.choices)
-            return f"the {self.name!r} trait of {owner} expected one of {allowed}, not {shown}"
+            return f"the {self.name!r} trait of {owner} expected one of {allowed}, not {text}"
         bounds = {"minimum": self.minimum, "maximum": self.maximum}
         if self.kind == "bytes":
-            return f"the {self.name!r} trait of {owner} expected a size like 512M, not {shown}"
+            return f"the {self.name!r} trait of {owner} expected a size like 512M, not {text}"
         if self.item and isinstance(value, list):
             nouns = {"text": "texts", "int": "whole numbers", "map": "maps"}
-            noun = nouns.get(self.item, "truth values")
-            return f"the {self.name!r} trait of {owner} expected a list of {noun}, not {shown}"
+            noun = nouns.get(self.item, "booleans")
+            return f"the {self.name!r} trait of {owner} expected a list of {noun}, not {text}"
         limits = " and ".join(f"{name} {bound:g}" for name, bound in bounds.items() if bound)
-        return f"the {self.name!r} trait of {owner} expected {self.info}, not {shown}" + (
+        return f"the {self.name!r} trait of {owner} expected {self.info}, not {text}" + (
             f" ({limits})" if limits else ""
         )
 
     def _takes(self, value: Any) -> bool:
         if value is None:
-            # TLJH skips what is null, and so do we.
+            # TLJH does not set a trait that is null, and neither do we.
             return True
         if isinstance(value, dict) and set(value) == {"file"} and self.kind != "map":
             return isinstance(value["file"], str) and value["file"].startswith("/")
@@ -108,8 +108,8 @@ class Trait:
         if self.kind == "bytes" and isinstance(value, str):
             return value[-1:] in "KMGT0123456789" and value[:1].isdigit()
         if isinstance(value, list) and self.item in ("text", "int", "bool", "map"):
-            wanted = kinds[self.item]
-            if not all(isinstance(one, wanted) for one in value):
+            types = kinds[self.item]
+            if not all(isinstance(item, types) for item in value):
                 return False
         if isinstance(value, (int, float)):
             below = self.minimum is not None and value < self.minimum
@@ -118,17 +118,17 @@ class Trait:
 
 
 def _type_word(value: Any) -> str:
-    words = {str: "text", dict: "map", bool: "truth value", int: "number", float: "number"}
+    words = {str: "text", dict: "map", bool: "boolean", int: "number", float: "number"}
     return words.get(type(value), type(value).__name__)
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The classes of a hub environment with what can be configured in them.
+    """The classes of a hub environment with their configurable traits.
 
-    `built_with` are the packages that the environment was built with in addition to the locked
+    `built_with` are the packages with which the environment was built, in addition to the locked
     ones; None if it has no stamp. With `is_partial`, the environment that a configuration is for
-    is not built yet: classes that are missing here are checked when it is.
+    is not built yet; classes that are missing here are checked when it is.
     """
 
     classes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -138,7 +138,7 @@ class Catalogue:
 
     @classmethod
     def parse(cls, data: bytes, stamp: bytes | None = None) -> Catalogue | None:
-        """Read the JSON that `tljh.hub.trait_scan` wrote; None for anything else.
+        """Return the catalogue in the JSON of `tljh.hub.trait_scan`; None for anything else.
 
         `stamp` is the content of the environment's stamp.
         """
@@ -160,16 +160,16 @@ class Catalogue:
 
     @cached_property
     def authenticator_paths(self) -> dict[str, str]:
-        """Class name by every way to write an authenticator: short name or path."""
-        found = {short: path.rpartition(".")[2] for short, path in self.authenticators.items()}
+        """Class names by every spelling of an authenticator: short name or path."""
+        names = {short: path.rpartition(".")[2] for short, path in self.authenticators.items()}
         for name, entry in self.classes.items():
             if "Authenticator" in (name, *entry["bases"]):
-                found[entry["path"]] = name
-        return found
+                names[entry["path"]] = name
+        return names
 
     @property
     def short_names(self) -> list[str]:
-        """The one short name by which each authenticator goes, without their local variants."""
+        """One short name for each authenticator, without the variants for local accounts."""
         return sorted(
             name
             for name in self.authenticators
@@ -181,22 +181,22 @@ class Catalogue:
         )
 
     def trait(self, class_name: str, name: str) -> Trait | None:
-        """A trait of a class, its own or inherited."""
+        """Return a trait of a class, its own or inherited; None if it has none of that name."""
         for owner in (class_name, *self.classes[class_name]["bases"]):
-            found = self.classes.get(owner, {}).get("traits", {}).get(name)
-            if found is not None:
+            entry = self.classes.get(owner, {}).get("traits", {}).get(name)
+            if entry is not None:
                 return Trait(
                     name,
                     owner,
-                    found["kind"],
-                    found.get("info", "a value"),
-                    found.get("help", ""),
-                    found.get("default"),
-                    found.get("none", False),
-                    tuple(found.get("choices", ())),
-                    found.get("minimum"),
-                    found.get("maximum"),
-                    found.get("item"),
+                    kind=entry["kind"],
+                    info=entry.get("info", "a value"),
+                    help=entry.get("help", ""),
+                    default=entry.get("default"),
+                    nullable=entry.get("none", False),
+                    choices=tuple(entry.get("choices", ())),
+                    minimum=entry.get("minimum"),
+                    maximum=entry.get("maximum"),
+                    item=entry.get("item"),
                 )
         return None
 
@@ -207,14 +207,14 @@ class Catalogue:
         return sorted(names)
 
     def shape(self, class_name: str) -> Shape:
-        """The shape of a section that is named after a class."""
+        """Return the shape of a section that is named after a class."""
         if class_name not in self.classes:
             return Shape("map", item=ANYTHING)
         traits = {name: self.trait(class_name, name) for name in self.trait_names(class_name)}
         return Shape("section", fields={name: t.shape for name, t in traits.items() if t})
 
     def section_problems(self, path: KeyPath, values: Mapping[str, Any]) -> Iterator[Problem]:
-        """What is wrong with the traits of one class; `path` ends in the class's name."""
+        """Yield the problems of the traits of one class; `path` ends in its name."""
         class_name = str(path[-1])
         if class_name not in self.classes:
             if self.is_partial:
@@ -223,10 +223,10 @@ class Catalogue:
             near = nearest(class_name, self.classes)
             yield Problem(
                 path,
-                f"no class {class_name} is installed in the hub's environment",
+                f"no class {class_name} is installed in the hub environment",
                 fix=f"did you mean {near}?"
                 if near
-                else "install what brings the class, or remove the section"
+                else "install the package of the class, or remove the section"
                 + _allowed_section(path),
                 at_key=True,
             )
@@ -245,20 +245,20 @@ class Catalogue:
                 yield Problem((*path, name), refusal, fix=_fix(trait, value))
 
     def authenticator_problem(self, name: str, path: KeyPath) -> Problem | None:
-        """What is wrong with `auth.type`, or with the trait that does the same."""
-        key, known = key_text(path), self.authenticator_paths
-        if name in known or name.replace(":", ".") in known:
+        """Return the problem of `auth.type`, or of the trait that does the same; None if none."""
+        key, installed = key_text(path), self.authenticator_paths
+        if name in installed or name.replace(":", ".") in installed:
             return None
-        near = nearest(name, known if "." in name else self.short_names)
+        near = nearest(name, installed if "." in name else self.short_names)
         if near is None and name.lower() in self.short_names:
             near = name.lower()
         last = name.rpartition(".")[2]
-        same = [path for path in known if path.rpartition(".")[2] == last]
-        # `oauthenticator.GitHubOAuthenticator` is a spelling of a class that lies deeper.
+        same = [path for path in installed if path.rpartition(".")[2] == last]
+        # `oauthenticator.GitHubOAuthenticator` is another path of a class in a submodule.
         module = name.partition(".")[0]
         if "." in name and any(path.partition(".")[0] == module for path in same):
             return None
-        is_typo = "." in name and nearest(name, known, 0.9) is not None
+        is_typo = "." in name and nearest(name, installed, 0.9) is not None
         if "." in name and not same and not is_typo and _may_have_authenticators(module):
             return Problem(
                 path,
@@ -272,7 +272,7 @@ class Catalogue:
         guess = same[0] if same else near
         return Problem(
             path,
-            f"{key} names no authenticator that is installed: {name!r}",
+            f"{key} names an authenticator that is not installed: {name!r}",
             fix=f"sudo tljh-config set {key} {guess}" if guess else f"one of: {shorts}",
         )
 
@@ -301,7 +301,7 @@ def _fix(trait: Trait, value: Any) -> str | None:
             if looks_secret(trait.name)
             else (f"write it as a list: [{value}]")
         )
-    return f"what it is for: {trait.help}" if trait.help else None
+    return f"its help: {trait.help}" if trait.help else None
 
 
 def _may_have_authenticators(module: str) -> bool:
@@ -315,5 +315,5 @@ def _may_have_authenticators(module: str) -> bool:
         return False
 
 
-# Authenticators that have no entry point of their own, by the short name that we give them.
+# Authenticators without an entry point, by our short names for them.
 NAMED_HERE = {"lti13": "ltiauthenticator.lti13.auth:LTI13Authenticator"}

@@ -1,4 +1,4 @@
-"""Kinds of values that settings of the proxy take: ports, addresses, names, files."""
+"""Types of values that several sections share: ports, addresses, names, files."""
 
 from __future__ import annotations
 
@@ -98,9 +98,9 @@ def _email(value: str) -> str:
 
 def _file_path(value: str) -> str:
     if value and not value.startswith("/"):
-        raise ValueError(f"must be a whole path that begins with /, not {value!r}")
+        raise ValueError(f"must be an absolute path, not {value!r}")
     if re.search(r"[\x00-\x1f\"`{}]", value):
-        raise ValueError(f"has a character that cannot be in a path here: {value!r}")
+        raise ValueError(f"has a character that is not allowed in this path: {value!r}")
     return value
 
 
@@ -111,7 +111,7 @@ def _url(value: str) -> str:
 
 
 def _acme_name(value: str) -> str:
-    """A host name, or all names one level below it."""
+    """Return a host name, or a wildcard for all names one level below it."""
     return f"*.{_host_name(value[2:])}" if value.startswith("*.") else _host_name(value)
 
 

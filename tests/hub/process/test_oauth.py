@@ -101,7 +101,7 @@ def test_auth_check_reports_an_address_that_does_not_answer(tmp_path, provider):
 def test_auth_check_reports_a_missing_setting(tmp_path, provider):
     hub = RunningHub(tmp_path, 1)
     hub.configure(settings(provider).replace("    client_secret: '00123'\n", ""))
-    assert any("client_secret is missing" in result["what"] for result in tries(hub))
+    assert any("client_secret is not set" in result["what"] for result in tries(hub))
 
 
 @pytest.mark.parametrize(

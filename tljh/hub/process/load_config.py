@@ -22,7 +22,7 @@ from tljh.hub.process import builtin_firstuse, builtin_native
 from tljh.hub.process.authenticator_choice import chosen_authenticator
 from tljh.hub.trait_layers import USER_LISTS, Emptied, Traits, overlay
 from tljh.plugins.manager import call, load_plugins
-from tljh.settings.login_providers import lets_everybody_in, provider_of
+from tljh.settings.login_providers import admits_all, provider_of
 
 BUILT_IN_PLUGINS = (builtin_firstuse, builtin_native)
 
@@ -152,7 +152,7 @@ def _set_allow_all(c: Any, authenticator: Any) -> None:
         c.Authenticator.pop("allow_all", None)
     else:
         has_list = bool(c.Authenticator.get("allowed_users"))
-        c.Authenticator.allow_all = lets_everybody_in(provider, has_list=has_list)
+        c.Authenticator.allow_all = admits_all(provider, has_list=has_list)
 
 
 def _add_service(c: Any, paths: Paths) -> None:

@@ -1,4 +1,4 @@
-"""Logins."""
+"""Contradictions between the settings of logins and users."""
 
 from __future__ import annotations
 
@@ -13,34 +13,35 @@ if TYPE_CHECKING:
 
 
 def contradictions(config: Config) -> Iterator[Problem]:
-    """What is wrong with the hub's settings taken together."""
+    """Yield what is wrong with the settings of logins and users together."""
     users = config.users
     for index, name in enumerate(users.banned):
         if name in users.admin:
             yield Problem(
                 ("users", "banned", index),
-                f"users.banned names {name}, who is an administrator as well",
+                f"users.banned names {name}, who is also an admin",
                 fix=f"sudo tljh-config remove-item users.admin {name}",
             )
     for problem in _login_problems(config):
-        # A drop-in may have what is missing here; the hub's own check sees both, and refuses.
+        # A drop-in may set what is missing here, so this is only a warning; the check of
+        # everything that the hub loads refuses it.
         yield replace(problem, severity="warning")
 
 
 def login_warnings(config: Config) -> Iterator[Problem]:
-    """What works as it is configured, and should be said all the same."""
+    """Yield warnings about a way to log in that works."""
     return (problem for problem in _login_problems(config) if problem.severity == "warning")
 
 
 def _login_problems(config: Config) -> Iterator[Problem]:
-    from tljh.settings.derived import callback_url, site_url, who_is_let_in
+    from tljh.settings.derived import access_traits, callback_url, site_url
     from tljh.settings.login_providers import provider_of
     from tljh.settings.login_rules import Site, login_problems, view_of
 
     provider = provider_of(config.auth.type)
     if provider is None:
         return iter(())
-    ours = {"Authenticator": {"admin_users": config.users.admin, **who_is_let_in(config)}}
+    ours = {"Authenticator": {"admin_users": config.users.admin, **access_traits(config)}}
     return login_problems(
         provider,
         view_of(ours, config.auth.classes, config.traitlets),

@@ -1,49 +1,62 @@
-"""Proxy."""
+"""Contradictions between the settings of the proxy, HTTPS and certificates."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tljh.base.well_known import HUB_PORT
-from tljh.settings.declaration import Problem, Section
-from tljh.settings.sections.https import WAITS_ITSELF
+from tljh.settings.declaration import KeyPath, Problem
+from tljh.settings.sections.https import WAITS_ITSELF, HttpsSettings
+from tljh.settings.sections.proxy import HttpSettings, TraefikApiSettings
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
 
 
+@dataclass(frozen=True)
+class _Listener:
+    """A section with a port, and the default of that port."""
+
+    name: str
+    section: HttpSettings | HttpsSettings | TraefikApiSettings
+    default: int
+
+
 def _port_clashes(config: Config) -> Iterator[Problem]:
-    sections: list[tuple[str, Section, int]] = [
-        ("http", config.http, 80),
-        ("traefik_api", config.traefik_api, 8099),
+    listeners = [
+        _Listener("http", config.http, 80),
+        _Listener("traefik_api", config.traefik_api, 8099),
     ]
     if config.https.enabled:
-        sections.insert(1, ("https", config.https, 443))
-    # Defaults first: of two that clash, the one that somebody chose is the one to name.
-    sections.sort(key=lambda one: "port" in one[1].model_fields_set)
-    taken = {HUB_PORT: "the hub itself"}
-    for name, chosen, default in sections:
-        port: int = getattr(chosen, "port")  # noqa: B009 - all three have one
-        if port in taken:
-            others = {getattr(other, "port") for _, other, _ in sections}  # noqa: B009
-            free = next(one for one in (default, 8080, 8443, 8098, 8081) if one not in others)
+        listeners.insert(1, _Listener("https", config.https, 443))
+    # Defaults first, so that of two equal ports the message names the one that an admin set.
+    listeners.sort(key=lambda listener: "port" in listener.section.model_fields_set)
+    owners = {HUB_PORT: "the hub's port"}
+    ports = {listener.section.port for listener in listeners}
+    for listener in listeners:
+        name, port = listener.name, listener.section.port
+        if port in owners:
+            choices = (listener.default, 8080, 8443, 8098, 8081)
+            free = next(choice for choice in choices if choice not in ports)
             yield Problem(
                 (name, "port"),
-                f"{name}.port is {port}, which {taken[port]} has already",
+                f"{name}.port is {port}, the same as {owners[port]}",
                 fix=f"sudo tljh-config set {name}.port {free}",
             )
-        taken.setdefault(port, f"{name}.port")
+        owners.setdefault(port, f"{name}.port")
 
 
 def contradictions(config: Config) -> Iterator[Problem]:
-    """What is wrong with the proxy's settings taken together."""
+    """Yield what is wrong with the settings of the proxy together."""
     yield from certificate_problems(config)
     yield from acme_problems(config)
     yield from _port_clashes(config)
 
 
 def certificate_problems(config: Config) -> Iterator[Problem]:
+    """Yield what is wrong with the source of certificates."""
     https = config.https
     tls, acme = https.tls, https.letsencrypt
     for have, lack in (("cert", "key"), ("key", "cert")):
@@ -60,17 +73,17 @@ def certificate_problems(config: Config) -> Iterator[Problem]:
     if https.mode is None and not has_tls and not has_acme:
         yield Problem(
             ("https", "enabled"),
-            "https.enabled is true, but nothing says where certificates come from",
+            "https.enabled is true, but no source of certificates is set",
             fix="set https.letsencrypt.domains and https.letsencrypt.email for Let's Encrypt; or "
-            "https.tls.cert and https.tls.key for a certificate of yours; or https.mode internal "
-            "for an authority of this machine's own. Until then: "
+            "https.tls.cert and https.tls.key for your certificate; or https.mode internal for a "
+            "certificate authority on this machine. Until then: "
             "sudo tljh-config set https.enabled false",
             severity="incomplete",
         )
     if https.mode is None and has_tls and has_acme:
         yield Problem(
             ("https",),
-            "https.tls and https.letsencrypt are both set, and nothing says which one to use",
+            "https.tls and https.letsencrypt are both set, but https.mode is not",
             fix="sudo tljh-config set https.mode tls",
             at_key=True,
             severity="incomplete",
@@ -83,12 +96,12 @@ def certificate_problems(config: Config) -> Iterator[Problem]:
             severity="incomplete",
         )
     if https.mode == "letsencrypt" or (https.mode is None and has_acme):
-        place: tuple[str, ...] = ("https", "letsencrypt") if has_acme else ("https", "mode")
+        path: KeyPath = ("https", "letsencrypt") if has_acme else ("https", "mode")
         for key, example in (("email", "you@example.org"), ("domains", "hub.example.org")):
             if not getattr(acme, key):
                 verb = "add-item" if key == "domains" else "set"
                 yield Problem(
-                    place,
+                    path,
                     f"https.letsencrypt.{key} is missing, which Let's Encrypt needs",
                     fix=f"sudo tljh-config {verb} https.letsencrypt.{key} {example}",
                     severity="incomplete",
@@ -97,21 +110,22 @@ def certificate_problems(config: Config) -> Iterator[Problem]:
 
 
 def acme_problems(config: Config) -> Iterator[Problem]:
+    """Yield what is wrong with the settings of Let's Encrypt or another ACME authority."""
     acme = config.https.letsencrypt
-    at = ("https", "letsencrypt")
-    wildcards = [n for n, name in enumerate(acme.domains) if name.startswith("*.")]
+    section = ("https", "letsencrypt")
+    wildcards = [index for index, name in enumerate(acme.domains) if name.startswith("*.")]
     if wildcards and acme.dns.provider is None:
         yield Problem(
-            (*at, "domains", wildcards[0]),
+            (*section, "domains", wildcards[0]),
             f"a certificate for {acme.domains[wildcards[0]]} needs https.letsencrypt.dns.provider",
-            why="authorities vouch for all names of a domain only when its DNS says so",
+            why="authorities issue wildcard certificates only after validation by DNS",
             fix="sudo tljh-config set https.letsencrypt.dns.provider NAME",
             severity="incomplete",
         )
     needs = acme.dns.provider not in (None, *WAITS_ITSELF)
     if needs and acme.dns.credentials is None:
         yield Problem(
-            (*at, "dns", "provider"),
+            (*section, "dns", "provider"),
             f"https.letsencrypt.dns.credentials is missing, which {acme.dns.provider} needs",
             fix="sudo tljh-config set https.letsencrypt.dns.credentials "
             f"/root/{acme.dns.provider}.ini",
@@ -119,9 +133,9 @@ def acme_problems(config: Config) -> Iterator[Problem]:
         )
     if acme.staging and acme.server:
         yield Problem(
-            (*at, "staging"),
+            (*section, "staging"),
             "https.letsencrypt.staging and https.letsencrypt.server are both set",
-            why="staging is Let's Encrypt's own test authority",
+            why="staging means Let's Encrypt's test authority",
             fix="sudo tljh-config set https.letsencrypt.staging false",
             severity="incomplete",
         )

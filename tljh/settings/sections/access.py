@@ -1,4 +1,4 @@
-"""Access."""
+"""Settings of logins, users, admins, and their Linux accounts."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ def _user_name(name: str) -> str:
     if is_acceptable(name):
         return name
     if not name:
-        raise ValueError("is empty, which no login name can be")
+        raise ValueError("must not be empty")
     if name != name.strip():
-        raise ValueError(f"has a space at an end, which no login name can have: {name!r}")
+        raise ValueError(f"must not begin or end with a space: {name!r}")
     if ".." in name:
-        raise ValueError(f"has two dots in a row, which no login name can have: {name!r}")
+        raise ValueError(f"must not contain two dots in a row: {name!r}")
     if len(name) > 200:
-        raise ValueError("is longer than the 200 characters that a login name can have")
-    bad = re.search(r"[^\w.@+=~ -]", name)
-    if bad:
-        raise ValueError(f"has a character that no login name can have, {bad.group()!r}: {name!r}")
-    raise ValueError(f"is not a name that somebody could log in with: {name!r}")
+        raise ValueError("must have at most 200 characters")
+    match = re.search(r"[^\w.@+=~ -]", name)
+    if match:
+        raise ValueError(f"must not contain {match.group()!r}: {name!r}")
+    raise ValueError(f"must be a login name, not {name!r}")
 
 
 def _group_name(name: str) -> str:
     if not _GROUP.match(name):
         raise ValueError(
-            f"is not the name of a Linux group (a-z, 0-9, - and _, at most 32): {name!r}"
+            f"must be a Linux group name (a-z, 0-9, - and _; at most 32), not {name!r}"
         )
     return name
 
 
 def _folder_name(name: str) -> str:
     if not _FOLDER.match(name):
-        raise ValueError(f"is not a name of a folder (letters, digits, ., - and _): {name!r}")
+        raise ValueError(f"must be a folder name (letters, digits, ., - and _), not {name!r}")
     return name
 
 
@@ -59,7 +59,7 @@ def _directory(value: str) -> str:
 UserName = Annotated[str, AfterValidator(_user_name)]
 
 
-# As JupyterHub knows people: it lowers what they log in with, and its lists.
+# JupyterHub changes login names to lower case, at logins and in its lists; so do we.
 Login = Annotated[UserName, AfterValidator(str.lower)]
 
 
@@ -73,29 +73,28 @@ Directory = Annotated[str, AfterValidator(_directory)]
 
 
 class ThrottleSettings(Section):
-    """How many bad logins are let through before the hub answers 'wait' (429)."""
+    """Failed logins after which the hub answers further attempts with 429 (wait)."""
 
-    enabled: bool = setting(True, help="Whether failed logins are counted.", cost=Cost.HUB_RESTART)
+    enabled: bool = setting(True, help="Whether failed logins are limited.", cost=Cost.HUB_RESTART)
     attempts: int = setting(
         5,
-        help="Failed logins of one name from one address within the window, after which it has "
-        "to wait.",
+        help="Failed logins with one name from one address, after which more attempts must wait.",
         cost=Cost.HUB_RESTART,
         ge=1,
         le=1000,
     )
     attempts_anywhere: int = setting(
         30,
-        help="The same from all addresses together; a user who logged in from an address before "
-        "is not blocked there.",
+        help="Failed logins with one name from all addresses together, after which attempts must "
+        "wait; addresses from which that user has logged in before are not affected.",
         cost=Cost.HUB_RESTART,
         ge=1,
         le=100_000,
     )
     names_per_address: int = setting(
         50,
-        help="Different names with failed logins from one address, after which names that never "
-        "logged in from there have to wait; a classroom shares one address.",
+        help="Different names with failed logins from one address, after which users who have "
+        "never logged in from it must wait; a classroom shares one address.",
         cost=Cost.HUB_RESTART,
         ge=1,
         le=100_000,
@@ -110,7 +109,7 @@ class ThrottleSettings(Section):
 
 
 class AuthSettings(Section):
-    """How people log in; `auth.<Class>.<trait>` is handed to that class as it is."""
+    """How users log in; `auth.<Class>.<trait>` sets a trait of that class."""
 
     model_config = ConfigDict(
         extra="allow",
@@ -122,7 +121,7 @@ class AuthSettings(Section):
             "patternProperties": {
                 "^[A-Z]": {
                     "type": "object",
-                    "description": "Traits of the authenticator class of this name.",
+                    "description": "Traits of the authenticator class with this name.",
                 }
             },
         },
@@ -130,21 +129,21 @@ class AuthSettings(Section):
 
     type: str = setting(
         "firstuseauthenticator.FirstUseAuthenticator",
-        help="The authenticator: a short name such as github or native, or a class by its path.",
+        help="Authenticator: a short name such as github or native, or the path of a class.",
         cost=Cost.HUB_RESTART,
         example="github",
     )
     allow_all: bool | None = setting(
         None,
-        help="Whether every user who can authenticate may log in; null for the authenticator's "
-        "default: only users who are listed, added or members of allowed groups.",
+        help="Whether every user whom the authenticator accepts may log in; null for the default "
+        "of the authenticator: usually only listed users and members of allowed groups.",
         cost=Cost.HUB_RESTART,
         example="true",
     )
     allow_strangers: bool = setting(
         False,
-        help="Whether allow_all may admit every account in the world at a public provider such "
-        "as GitHub.",
+        help="Whether allow_all is accepted with a public provider such as GitHub, where it allows "
+        "all account holders in the world.",
         cost=Cost.HUB_RESTART,
     )
     session_days: float = setting(
@@ -155,16 +154,18 @@ class AuthSettings(Section):
         ge=0.01,
         le=365,
     )
-    throttle: ThrottleSettings = section(ThrottleSettings, help="How failed logins are throttled.")
+    throttle: ThrottleSettings = section(
+        ThrottleSettings, help="Limits on failed logins, against guessing of passwords."
+    )
 
     @property
     def classes(self) -> dict[str, dict[str, Any]]:
-        """Traits by class name, as configured below `auth`."""
+        """Traits by class name, of the sections below `auth`."""
         return dict(self.__pydantic_extra__ or {})
 
 
 class UsersSettings(Section):
-    """Who may log in, who may not, who is an administrator."""
+    """Users, admins, and their Linux accounts."""
 
     allowed: list[Login] = setting(
         [],
@@ -183,38 +184,38 @@ class UsersSettings(Section):
     )
     extra_user_groups: dict[GroupName, list[Login]] = setting(
         {},
-        help="Linux groups, each with the users whose accounts are in it.",
+        help="Linux groups, each with the users whose accounts are members.",
         cost=Cost.NEXT_SPAWN,
         example="{docker: [alice, bob]}",
     )
     accounts: Literal["managed", "existing"] = setting(
         "managed",
-        help="managed makes an account jupyter-NAME for each user; existing uses the machine's "
-        "own account NAME, and never makes, locks or removes one.",
+        help="managed creates an account jupyter-NAME for each user; existing uses the account "
+        "NAME of the machine, and never creates, locks or removes one.",
         cost=Cost.HUB_RESTART,
         example="existing",
     )
     home_root: Directory = setting(
         "/home",
-        help="Directory for home directories of new accounts; existing ones stay where they are.",
+        help="Directory for the homes of new accounts; existing homes stay where they are.",
         cost=Cost.NEXT_SPAWN,
         example="/data/home",
     )
     skeleton: Directory | None = setting(
         None,
-        help="Directory that a new home directory is a copy of; null for the system's, /etc/skel.",
+        help="Directory whose content is copied into a new home; null for /etc/skel.",
         cost=Cost.NEXT_SPAWN,
         example="/srv/skeleton",
     )
     groups: list[GroupName] = setting(
         [],
-        help="Linux groups that every user's account is in.",
+        help="Linux groups that every user's account joins.",
         cost=Cost.NEXT_SPAWN,
         example="video",
     )
     shared_folders: dict[FolderName, GroupName] = setting(
         {},
-        help="Folders below /srv/shared, each with the Linux group whose members edit it.",
+        help="Folders in /srv/shared, each with the Linux group whose members can edit it.",
         cost=Cost.NOTHING,
         example="{course: pupils}",
     )

@@ -1,4 +1,4 @@
-"""The settings of HTTPS: where it listens, and where certificates come from."""
+"""Settings of HTTPS: where it listens, and where certificates come from."""
 
 from __future__ import annotations
 
@@ -32,50 +32,50 @@ Provider = Literal[
 ]
 
 
-# Knows by itself when a change has reached all of its servers.
+# These report when a change has reached all of their servers, so propagation_s is not used.
 WAITS_ITSELF = frozenset({"route53"})
 
 
-# More than any chain takes: a file that is named by mistake is not read as a whole.
+# No certificate chain is larger; a larger file is named by mistake and is not read.
 MOST_FILE_BYTES = 1 << 20
 
 
 class TlsSettings(Section):
-    """Your own certificate."""
+    """A certificate from files."""
 
     cert: FilePath = setting(
         "",
-        help="File with the certificate and its chain, PEM.",
+        help="File with the certificate and its chain, in PEM form.",
         cost=Cost.PROXY_RELOAD,
         example="/etc/ssl/hub.crt",
     )
     key: FilePath = setting(
         "",
-        help="File with the certificate's private key, PEM, without a passphrase.",
+        help="File with the private key of the certificate, in PEM form, without a passphrase.",
         cost=Cost.PROXY_RELOAD,
         example="/etc/ssl/private/hub.key",
     )
 
 
 class DnsSettings(Section):
-    """Proving by DNS that names are ours: for hubs that cannot be reached, and for wildcards."""
+    """Validation of host names by DNS: for hubs that the authority cannot reach, and wildcards."""
 
     provider: Provider | None = setting(
         None,
-        help="Provider of the names' DNS; null to prove the names over HTTP.",
+        help="Provider of the domain's DNS; null for validation over HTTP.",
         cost=Cost.REBUILD,
         example="rfc2136",
     )
     credentials: FilePath | None = setting(
         None,
-        help="File with the provider's credentials, as certbot's plugin documents it; readable "
-        "by root only.",
+        help="File with the provider's credentials, in the form of certbot's plugin for it; "
+        "readable by root alone.",
         cost=Cost.PROXY_RELOAD,
         example="/root/rfc2136.ini",
     )
     propagation_s: int = setting(
         60,
-        help="Seconds until a change has reached all of the provider's name servers.",
+        help="Seconds until a change has reached all servers of the provider.",
         cost=Cost.NOTHING,
         ge=1,
         le=3600,
@@ -83,24 +83,24 @@ class DnsSettings(Section):
 
 
 class LetsencryptSettings(Section):
-    """Certificates from Let's Encrypt, or from another authority that speaks ACME."""
+    """Certificates from Let's Encrypt or another ACME authority."""
 
     email: Email = setting(
         "",
-        help="E-mail address that the authority writes to when a certificate has a problem.",
+        help="Address to which the authority reports problems with a certificate.",
         cost=Cost.PROXY_RELOAD,
         example="admin@example.org",
     )
     domains: list[AcmeName] = setting(
         [],
-        help="Host names of this hub, for the certificate; *.example.org too, with "
+        help="Host names of the certificate; a wildcard such as *.example.org needs "
         "letsencrypt.dns.",
         cost=Cost.PROXY_RELOAD,
         example="hub.example.org",
     )
     staging: bool = setting(
         False,
-        help="Whether to use the test authority, whose certificates browsers do not trust.",
+        help="Whether to use Let's Encrypt's test authority, which browsers do not trust.",
         cost=Cost.PROXY_RELOAD,
     )
     server: Url | None = setting(
@@ -111,31 +111,31 @@ class LetsencryptSettings(Section):
     )
     ca_bundle: FilePath | None = setting(
         None,
-        help="File with the certificates to trust for connections to that authority, PEM.",
+        help="File with the certificates to trust in connections to that authority, in PEM form.",
         cost=Cost.PROXY_RELOAD,
         example="/etc/ssl/our-ca.pem",
     )
     eab: FilePath | None = setting(
         None,
-        help="File with the external account that some authorities need: two lines, kid = … and "
-        "hmac_key = …; readable by root only.",
+        help="File with the external account (EAB) that some authorities require: two lines, "
+        "kid = … and hmac_key = …; readable by root alone.",
         cost=Cost.PROXY_RELOAD,
         example="/root/eab.txt",
     )
     key_type: Literal["ecdsa", "rsa"] = setting(
-        "ecdsa", help="Kind of the certificate's key.", cost=Cost.PROXY_RELOAD
+        "ecdsa", help="Type of the certificate's key.", cost=Cost.PROXY_RELOAD
     )
     profile: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] | None = setting(
         None,
-        help="Kind of certificate, one of those that the authority offers; null for its default.",
+        help="Certificate profile of the authority; null for its default.",
         cost=Cost.PROXY_RELOAD,
         example="shortlived",
     )
-    dns: DnsSettings = section(DnsSettings, help="Proof of names by DNS.")
+    dns: DnsSettings = section(DnsSettings, help="Validation of host names by DNS.")
 
 
 class HttpsSettings(Section):
-    """Encrypted HTTP."""
+    """HTTPS and its certificates."""
 
     enabled: bool = setting(
         False, help="Whether the hub is served over HTTPS.", cost=Cost.PROXY_RELOAD
@@ -148,8 +148,8 @@ class HttpsSettings(Section):
     port: Port = setting(443, help="Port to listen on.", cost=Cost.PROXY_RELOAD, example="8443")
     mode: HttpsMode | None = setting(
         None,
-        help="Where certificates come from: letsencrypt, tls (your own files) or internal (the "
-        "machine's own CA); null for the one that is configured.",
+        help="Source of certificates: letsencrypt, tls (your files) or internal (a certificate "
+        "authority on this machine); null for the one that is configured.",
         cost=Cost.PROXY_RELOAD,
     )
     hsts: Annotated[int, Field(ge=0, le=63_072_000)] | None = setting(
@@ -161,26 +161,26 @@ class HttpsSettings(Section):
     )
     domains: list[Host] = setting(
         [],
-        help="Host names or addresses by which users reach the hub; the first is in links. Let's "
-        "Encrypt has a separate list, https.letsencrypt.domains.",
+        help="Host names or addresses by which users reach the hub; links use the first. "
+        "Let's Encrypt has its own list, https.letsencrypt.domains.",
         cost=Cost.PROXY_RELOAD,
         example="hub.example.org",
     )
-    tls: TlsSettings = section(TlsSettings, help="Your own certificate.")
+    tls: TlsSettings = section(TlsSettings, help="A certificate from files.")
     letsencrypt: LetsencryptSettings = section(
         LetsencryptSettings, help="Certificates from Let's Encrypt."
     )
 
     @property
     def names(self) -> list[str]:
-        """By which names people reach the hub, as far as the configuration says."""
+        """Names by which users reach the hub, as far as they are configured."""
         if self.effective_mode == "letsencrypt" or not self.domains:
             return self.letsencrypt.domains
         return self.domains
 
     @property
     def effective_mode(self) -> HttpsMode | None:
-        """Where certificates come from; None while HTTPS is off or not configured."""
+        """Source of certificates; None while HTTPS is off or not configured."""
         if not self.enabled:
             return None
         if self.mode is not None:

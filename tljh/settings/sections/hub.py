@@ -1,4 +1,4 @@
-"""The settings of the hub: who may log in, how, and what idles."""
+"""Settings of the hub: its services and its environment."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class CullSettings(Section):
     )
     concurrency: int = setting(
         5,
-        help="How many requests to the hub the culler makes at the same time.",
+        help="Requests that the culler sends to the hub at the same time.",
         cost=Cost.HUB_RESTART,
         ge=1,
         le=100,
     )
     users: bool = setting(
         False,
-        help="Whether idle users are removed from the hub too; their accounts and files stay.",
+        help="Whether idle users are also removed from the hub; their accounts and files stay.",
         cost=Cost.HUB_RESTART,
     )
     max_age: int = setting(
@@ -46,13 +46,13 @@ class CullSettings(Section):
     )
     remove_named_servers: bool = setting(
         False,
-        help="Whether a named server that is stopped because it was idle is removed, too.",
+        help="Whether a named server is also removed from the hub when it is stopped for idling.",
         cost=Cost.HUB_RESTART,
     )
 
 
 class ServicesSettings(Section):
-    """Services that the hub runs in addition."""
+    """Services that the hub starts."""
 
     cull: CullSettings = section(CullSettings, help="Stopping of idle servers.")
 
@@ -62,8 +62,7 @@ class HubSettings(Section):
 
     packages: list[Requirement] = setting(
         [],
-        help="Python packages (pip's specifiers) that the hub environment has in addition to its "
-        "own.",
+        help="Python packages (pip specifiers) to install in the hub environment, too.",
         cost=Cost.REBUILD,
         example="jupyterhub-ltiauthenticator",
     )

@@ -1,4 +1,4 @@
-"""The settings of what servers may take: of everybody's, of a group's, of one person's."""
+"""Settings of limits: for all servers, for a group's, for one user's."""
 
 from __future__ import annotations
 
@@ -26,24 +26,27 @@ SMALLEST_DISK = 1 << 20
 
 
 def _amount(value: Any, noun: str, smallest: int, why: str) -> Any:
-    """Bring the common spellings to one: 4GB, 4 GiB, 4g -> 4G; a number is bytes."""
+    """Return one spelling for all: 4GB, 4 GiB, 4g -> 4G; a number is bytes.
+
+    `why` follows the smallest amount in the message.
+    """
     if value is None or (isinstance(value, str) and value.lower() in ("none", "null")):
         return None
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return value
     text = str(value).strip()
-    found = _AMOUNT.match(text.upper())
-    if not found:
+    match = _AMOUNT.match(text.upper())
+    if not match:
         raise ValueError(f"must be an amount of {noun} like 512M or 4G, not {text!r}")
-    number, unit = found.groups()
+    number, unit = match.groups()
     size = float(number) * _UNITS[unit]
     if size < smallest:
-        raise ValueError(f"must be at least {smallest >> 20}M, {why}, not {text!r}")
+        raise ValueError(f"must be at least {smallest >> 20}M ({why}), not {text!r}")
     if size > 1 << 60:
         raise ValueError(f"is more {noun} than any machine has: {text!r}")
     if unit:
         return f"{number}{unit}"
-    # The spawner refuses text without a unit; less than a kibibyte more is no harm.
+    # The spawner refuses text without a unit, so bytes are rounded up to whole kibibytes.
     kibibytes = -(-int(size) // 1024)
     for larger in "KMGT":
         if kibibytes % 1024 or larger == "T":
@@ -53,7 +56,7 @@ def _amount(value: Any, noun: str, smallest: int, why: str) -> Any:
 
 
 def _memory(value: Any) -> Any:
-    return _amount(value, "memory", SMALLEST_MEMORY, "below which no server starts")
+    return _amount(value, "memory", SMALLEST_MEMORY, "a server does not start with less")
 
 
 def _memory_or_auto(value: Any) -> Any:
@@ -63,14 +66,14 @@ def _memory_or_auto(value: Any) -> Any:
 
 
 def _disk(value: Any) -> Any:
-    return _amount(value, "disk space", SMALLEST_DISK, "which a home needs to begin with")
+    return _amount(value, "disk space", SMALLEST_DISK, "a new home needs that")
 
 
 def memory_bytes(value: str) -> int:
-    """How many bytes a normalised amount is."""
-    found = _AMOUNT.match(value)
-    assert found is not None, value
-    return int(float(found.group(1)) * _UNITS[found.group(2)])
+    """Return the bytes of a normalised amount."""
+    match = _AMOUNT.match(value)
+    assert match is not None, value
+    return int(float(match.group(1)) * _UNITS[match.group(2)])
 
 
 def _cpu(value: Any) -> Any:
@@ -79,11 +82,11 @@ def _cpu(value: Any) -> Any:
     return value
 
 
-def _no_name_twice(value: dict[str, Any]) -> dict[str, Any]:
+def _unique_names(value: dict[str, Any]) -> dict[str, Any]:
     seen: dict[str, str] = {}
     for name in value:
         if name.lower() in seen:
-            raise ValueError(f"names somebody twice: {seen[name.lower()]} and {name}")
+            raise ValueError(f"names one user twice: {seen[name.lower()]} and {name}")
         seen[name.lower()] = name
     return value
 
@@ -108,42 +111,47 @@ _TASKS: dict[str, Any] = {"ge": 32, "le": 4_194_304}
 
 
 class OwnLimits(Section):
-    """Limits of a group or a person; what is not set here is as for everybody."""
+    """Limits of a group or a user; the general limits apply to what is not set here."""
 
-    memory: Memory = setting(None, help="Most memory.", cost=Cost.LIVE)
+    memory: Memory = setting(None, help="Largest amount of memory.", cost=Cost.LIVE)
     memory_guarantee: Memory = setting(
-        None, help="Memory that others' servers cannot take away.", cost=Cost.LIVE
+        None, help="Memory that other servers cannot use.", cost=Cost.LIVE
     )
     # systemd accepts CPUQuota=0% and then never schedules the unit.
-    cpu: Cpu = setting(None, help="Most processor cores.", cost=Cost.LIVE, ge=0.01, le=4096)
-    cpu_weight: int | None = setting(
-        None, help="Share of busy processors.", cost=Cost.LIVE, **_WEIGHT
+    cpu: Cpu = setting(
+        None, help="Largest number of processor cores.", cost=Cost.LIVE, ge=0.01, le=4096
     )
-    tasks: int | None = setting(None, help="Most processes and threads.", cost=Cost.LIVE, **_TASKS)
-    io_weight: int | None = setting(None, help="Share of busy disks.", cost=Cost.LIVE, **_WEIGHT)
-    disk: Disk = setting(None, help="Most disk space.", cost=Cost.LIVE)
+    cpu_weight: int | None = setting(
+        None, help="Share of the processors while they are busy.", cost=Cost.LIVE, **_WEIGHT
+    )
+    tasks: int | None = setting(
+        None, help="Largest number of processes and threads.", cost=Cost.LIVE, **_TASKS
+    )
+    io_weight: int | None = setting(
+        None, help="Share of the disks while they are busy.", cost=Cost.LIVE, **_WEIGHT
+    )
+    disk: Disk = setting(None, help="Largest amount of disk space.", cost=Cost.LIVE)
 
 
 class LimitsSettings(Section):
-    """Limits of users' servers."""
+    """What each user's server may use of the machine."""
 
     memory: MemoryOrAuto = setting(
         AUTO,
-        help="Most memory of a user's server, like 512M or 2G; null for no limit but the cap of "
-        "all servers; auto for half of that cap, and at least 1G of it.",
+        help="Largest amount of memory of one user's server, like 512M or 2G; null for the limit "
+        "of all servers together; auto for half of that limit, but at least 1G.",
         cost=Cost.LIVE,
         example="2G",
     )
     memory_guarantee: Memory = setting(
         None,
-        help="Memory of a server that other servers cannot take when all memory is in use; needs "
-        "cgroup v2.",
+        help="Memory that a server keeps when memory runs out on the machine; needs cgroup v2.",
         cost=Cost.LIVE,
         example="512M",
     )
     cpu: Cpu = setting(
         None,
-        help="Most processor cores of a user's server, like 0.5 or 2; null for no limit.",
+        help="Largest number of processor cores of one user's server, like 0.5; null for no limit.",
         cost=Cost.LIVE,
         example="1.5",
         ge=0.01,
@@ -151,7 +159,7 @@ class LimitsSettings(Section):
     )
     cpu_weight: int = setting(
         100,
-        help="Share of the processors while all are busy: a server with 200 gets twice as much "
+        help="Share of the processors while they are busy: a server with 200 gets twice as much "
         "as one with 100.",
         cost=Cost.LIVE,
         example="50",
@@ -159,8 +167,8 @@ class LimitsSettings(Section):
     )
     tasks: int | None = setting(
         None,
-        help="Most processes and threads of a user's server; null for an eighth of the cap of "
-        "all servers, and at least 512.",
+        help="Largest number of processes and threads of one user's server; null for an eighth of "
+        "the limit of all servers together, but at least 512.",
         cost=Cost.LIVE,
         example="1000",
         **_TASKS,
@@ -174,28 +182,27 @@ class LimitsSettings(Section):
     )
     disk: Disk = setting(
         None,
-        help="Most disk space of a user on the file system of the home directories; null for no "
-        "limit. Needs a file system with quotas.",
+        help="Largest amount of disk space of one user on the file system of the homes; null for "
+        "no limit. Needs a file system with quotas.",
         cost=Cost.LIVE,
         example="10G",
     )
     groups: dict[GroupName, OwnLimits] = setting(
         {},
-        help="Limits of groups' members, by the names above; a user in several groups has the "
-        "largest.",
+        help="Limits for members of groups, by the names above; of several, the largest applies.",
         cost=Cost.LIVE,
         example="{staff: {memory: 8G, cpu: 4}}",
     )
-    users: Annotated[dict[UserName, OwnLimits], AfterValidator(_no_name_twice)] = setting(
+    users: Annotated[dict[UserName, OwnLimits], AfterValidator(_unique_names)] = setting(
         {},
-        help="Limits of single users, by the names above; they win over those of groups.",
+        help="Limits for single users, by the names above; they override those of groups.",
         cost=Cost.LIVE,
         example="{alice: {memory: 8G}}",
     )
     concurrent_starts: int | None = setting(
         None,
-        help="How many servers start at the same time while the others wait in the queue; null "
-        "for two for each processor.",
+        help="How many servers start at the same time, while the others wait in a queue; null for "
+        "two per processor.",
         cost=Cost.HUB_RESTART,
         example="8",
         ge=1,

@@ -1,4 +1,4 @@
-"""The settings that plugins come in by."""
+"""Settings of plugins."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ SectionName = Annotated[str, AfterValidator(_section_name)]
 
 
 class PluginsSettings(Section):
-    """Plugins of this installation, and sections of this file that belong to them."""
+    """Plugins, and their sections in this file."""
 
     packages: list[Requirement] = setting(
         [],
-        help="Python packages (pip's specifiers) of the plugins in the hub environment.",
+        help="Python packages (pip specifiers) of the plugins, for the hub environment.",
         cost=Cost.REBUILD,
         example="tljh-repo2docker",
     )
     sections: list[SectionName] = setting(
         [],
-        help="Names at the top level of this file that belong to plugins and are not checked.",
+        help="Sections at the top level of this file that belong to plugins and are not checked.",
         cost=Cost.HUB_RESTART,
         example="my_plugin",
     )

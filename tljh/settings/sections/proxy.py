@@ -1,4 +1,4 @@
-"""The settings of the proxy: where it listens, how it hands over, and its API."""
+"""Settings of the proxy: where it listens, its handover, its logs, and its API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LogLevel = Literal["ERROR", "WARN", "INFO", "DEBUG"]
 
 
 class HttpSettings(Section):
-    """Plain HTTP; with HTTPS enabled it only redirects there."""
+    """Plain HTTP; with HTTPS enabled it only redirects to HTTPS."""
 
     address: Address = setting(
         "",
@@ -25,7 +25,7 @@ class HttpSettings(Section):
 
 
 class TraefikApiSettings(Section):
-    """Traefik's own API, by which the hub looks at its routes."""
+    """The API of Traefik, through which the hub reads its routes."""
 
     ip: LoopbackAddress = setting(
         "127.0.0.1", help="Loopback address to listen on.", cost=Cost.PROXY_RELOAD
@@ -36,18 +36,18 @@ class TraefikApiSettings(Section):
     )
     password: str = setting(
         "",
-        help="Password for basic authentication; empty for a generated one that is kept.",
+        help="Password for basic authentication; empty for a generated one.",
         cost=Cost.PROXY_RELOAD,
         secret=True,
     )
 
 
 class ProxySettings(Section):
-    """How the proxy hands over when its configuration changes."""
+    """Handover and logs of the proxy."""
 
     drain_timeout_s: int = setting(
         86_400,
-        help="Seconds that open web sockets live on after a handover of the proxy.",
+        help="Seconds that open web sockets stay open after a change of the proxy's listeners.",
         cost=Cost.PROXY_RELOAD,
         ge=0,
         le=604_800,

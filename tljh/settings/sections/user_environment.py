@@ -1,4 +1,4 @@
-"""The settings of the environment that all users share."""
+"""Settings of the user environment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _default_app(value: str) -> str:
             f"must be jupyterlab, classic, notebook, or a path that begins with /, not {value!r}"
         )
     if re.search(r"[\s\"'`<>\\]", value):
-        raise ValueError(f"has a character that cannot be in a path here: {value!r}")
+        raise ValueError(f"has a character that is not allowed in this path: {value!r}")
     return value
 
 
@@ -40,17 +40,17 @@ Channel = Annotated[str, AfterValidator(_channel)]
 
 
 class UserEnvironmentSettings(Section):
-    """What users have in their servers."""
+    """The environment in which users' servers and kernels run."""
 
     default_app: DefaultApp = setting(
         "jupyterlab",
-        help="What opens after login: jupyterlab, classic, notebook, or a path like /rstudio.",
+        help="Page that opens after login: jupyterlab, classic, notebook, or a path like /rstudio.",
         cost=Cost.NEXT_SPAWN,
         example="classic",
     )
     channels: list[Channel] = setting(
         ["conda-forge"],
-        help="Conda channels of the user environment; the first one wins.",
+        help="Conda channels of the user environment; the first one has priority.",
         cost=Cost.NOTHING,
         example="conda-forge",
         min_length=1,
