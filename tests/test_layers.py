@@ -168,7 +168,7 @@ def test_no_string_imports_upwards(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_importing_reads_no_environment(path):
-    """A module's top level defines; what depends on the machine is asked for later."""
+    """Allow definitions at a module's top level; what depends on the machine is read later."""
     tree = ast.parse(path.read_text())
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.If)):
@@ -193,7 +193,7 @@ def test_a_rollback_in_a_fresh_process_finds_every_kind_that_a_journal_can_name(
 
 
 def test_class_names_are_unique():
-    """Two classes of one name are taken for each other in imports, tracebacks and reviews."""
+    """Refuse two classes of one name: imports, tracebacks and reviews confuse them."""
     places: dict[str, list[str]] = {}
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text())):

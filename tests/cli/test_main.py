@@ -529,7 +529,7 @@ def test_bash_completes_verbs_keys_and_values(
 
 
 def test_key_press_of_tab_in_a_real_bash_completes(file: Path, tmp_path: Path) -> None:
-    """An interactive bash on a terminal, as users have it."""
+    """Start an interactive bash on a terminal, as users have it."""
     import pty
     import time
 

@@ -245,7 +245,7 @@ file.change(lambda text: set_value(text, path, 8080), key_path=path)
 
 @pytest.mark.long
 def test_kill_at_any_system_call_leaves_the_old_file_or_the_new(file: Path) -> None:
-    """Every system call of a change is made to end in SIGKILL once, through strace."""
+    """End each system call of a change in SIGKILL once, through strace."""
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     old = file.read_bytes()
@@ -279,7 +279,7 @@ def test_kill_at_any_system_call_leaves_the_old_file_or_the_new(file: Path) -> N
 
 
 def test_kill_before_any_line_of_the_write_leaves_the_old_file_or_the_new(file: Path) -> None:
-    """The quick form: the process kills itself before each line of the writer in turn."""
+    """Kill the process before each line of the writer in turn: the quick form."""
     old = file.read_bytes()
     new = old.replace(b"80", b"8080")
     killer = """

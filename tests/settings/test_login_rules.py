@@ -18,13 +18,13 @@ GITHUB = "auth: {type: github, GitHubOAuthenticator: {client_id: i, client_secre
 
 
 def warnings(text: str) -> list[str]:
-    """What `tljh-config` says about a file."""
+    """Return what `tljh-config` says about a file."""
     return [finding.what for finding in examine(text.encode()).findings("warning")]
 
 
 @pytest.fixture
 def refusals(tmp_path, monkeypatch):
-    """What a reload refuses, with everything that the hub would load."""
+    """Return what a reload refuses, with everything that the hub would load."""
 
     def look(text: str, drop_in: str = "") -> list[str]:
         paths = Paths(tmp_path)

@@ -65,7 +65,7 @@ def test_value_that_the_class_takes_is_taken(class_name: str, trait: str, value:
 
 
 def test_what_the_catalogue_takes_the_class_takes_too() -> None:
-    """The same values are given to real traits, so that the two cannot disagree."""
+    """Give the same values to real traits, so that the two cannot disagree."""
     from jupyterhub.app import JupyterHub
     from traitlets import TraitError
 
@@ -140,7 +140,7 @@ def test_what_a_new_package_may_bring_is_checked_in_the_environment_that_has_it(
     data = json.dumps({"wanted": {"specs": ["jupyterhub-courseauthenticator"]}}).encode()
     built = Catalogue.parse(catalogue_bytes(), data)
     assert len(check(LTI.encode(), catalogue=built)) == 2
-    # A mistake that no package mends is refused at once.
+    # A mistake that no package fixes is refused at once.
     wrong = LTI + "FirstUseAuthenticator: {create_users: maybe}\n"
     assert len(check(wrong.encode(), catalogue=catalogue)) == 1
 

@@ -27,7 +27,7 @@ _REFERENCE = re.compile(r"^(\s*(?:-r|-c|--requirement|--constraint)[ \t=]*)([^\s
 _CONDA_ENVIRONMENT = re.compile(r"^dependencies:\s*(#.*)?$", re.MULTILINE)
 
 
-# `conda list --export` writes name=version=build, `conda list --explicit` a line of its own.
+# `conda list --export` writes name=version=build, `conda list --explicit` the line @EXPLICIT.
 _CONDA_LIST = re.compile(r"^(@EXPLICIT\s*|[\w.-]+=[^=\s]+=[^=\s]+)$", re.MULTILINE)
 
 

@@ -83,7 +83,7 @@ def parse_key(key: str, shape: Shape) -> KeyPath:
 
 
 def _is_setting(part: str, section: Shape) -> bool:
-    """Whether a part of a key is a setting of a section, or a misspelled one."""
+    """Return whether a part of a key is a setting of a section, or a misspelled one."""
     if part in section.fields:
         return True
     return nearest(part, section.fields) is not None

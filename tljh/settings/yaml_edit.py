@@ -39,7 +39,7 @@ FILE = "config.yaml"
 
 
 def scalar_text(value: Any, *, style: str = "") -> str:
-    """One value as YAML on one line; text is quoted wherever a reader could take it otherwise."""
+    """Write a scalar as YAML on one line, quoted wherever a reader could read another type."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -73,7 +73,7 @@ def _escaped(character: str) -> str:
 
 
 def as_yaml(value: Any) -> Any:
-    """A value of somebody's code as YAML has it: every collection a map or a list."""
+    """Convert a Python value to what YAML has: every collection becomes a map or a list."""
     if isinstance(value, Mapping):
         return {key: as_yaml(inner) for key, inner in value.items()}
     if isinstance(value, (set, frozenset)):
@@ -82,7 +82,7 @@ def as_yaml(value: Any) -> Any:
 
 
 def flow_text(value: Any) -> str:
-    """Any value on one line."""
+    """Write any value as YAML on one line."""
     if isinstance(value, dict):
         inner = ", ".join(f"{scalar_text(k)}: {flow_text(v)}" for k, v in value.items())
         return f"{{{inner}}}"
@@ -92,7 +92,7 @@ def flow_text(value: Any) -> str:
 
 
 def block_lines(value: Any, indent: str = "") -> list[str]:
-    """A map or a list over several lines; nothing in it but lists and maps that are not empty."""
+    """Write a map or a list as YAML over several lines; empty collections stay on one line."""
     lines: list[str] = []
     if isinstance(value, dict):
         for key, inner in value.items():
@@ -107,24 +107,24 @@ def block_lines(value: Any, indent: str = "") -> list[str]:
 
 
 def set_value(text: str, path: KeyPath, value: Any) -> str:
-    """Put a value at a path, making the sections on the way to it."""
+    """Set the value at a path, and create the sections that lead to it."""
     editor = _Editor(text)
     editor.refuse_other_kinds(path)
-    wanted = _plain(text)
-    _put(wanted, path, value)
-    return _checked(editor.set(path, value), wanted, path, text)
+    expected = _plain(text)
+    _put(expected, path, value)
+    return _checked(editor.set(path, value), expected, path, text)
 
 
 def unset_value(text: str, path: KeyPath) -> str:
-    """Remove what stands at a path, and the sections that this leaves empty."""
+    """Remove the value at a path, and the sections that become empty by this."""
     editor = _Editor(text)
     editor.refuse_other_kinds(path)
-    wanted = _plain(text)
-    _take(wanted, path)
-    while len(path) > 1 and _get(wanted, path[:-1]) == {}:
+    expected = _plain(text)
+    _take(expected, path)
+    while len(path) > 1 and _get(expected, path[:-1]) == {}:
         path = path[:-1]
-        _take(wanted, path)
-    return _checked(editor.unset(path), wanted, path, text)
+        _take(expected, path)
+    return _checked(editor.unset(path), expected, path, text)
 
 
 def add_item(text: str, path: KeyPath, item: Any) -> str:
@@ -193,7 +193,7 @@ def _not_alone(path: KeyPath) -> TljhError:
 
 
 def _exact(value: Any) -> Any:
-    """A value by which true and 1, or 1 and 1.0, are told apart."""
+    """Return a value with the type of each scalar, so that true, 1 and 1.0 differ."""
     if isinstance(value, dict):
         return {key: _exact(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -202,7 +202,7 @@ def _exact(value: Any) -> Any:
 
 
 class _Editor:
-    """One edit of one text; knows where lines begin and end."""
+    """One edit of one text, by the positions of its nodes."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -212,7 +212,7 @@ class _Editor:
     def refuse_other_kinds(self, path: KeyPath, at_end: str | None = None) -> None:
         """Raise where an edit at `path` would put a map in the place of something else.
 
-        With `at_end`, what stands at the path itself must be of that kind.
+        With `at_end`, the value at the path itself must be of that kind.
         """
         node = self.root
         for depth in range(len(path) + 1):
@@ -230,7 +230,7 @@ class _Editor:
         return TljhError(
             f"{name} must hold {nouns[wanted]}, and holds {nouns[node.kind]}",
             where=Place(FILE, node.start.line, node.start.column),
-            why=f"to change {key_text(path)} would remove what stands there; nothing was changed",
+            why=f"to change {key_text(path)} would remove the value that is there; nothing was changed",
             fix="write it as it should be: sudo tljh-config edit",
         )
 
@@ -298,7 +298,7 @@ class _Editor:
         return self._cut_lines(*places[index])
 
     def _own_list(self, path: KeyPath) -> Node | None:
-        """The list at a path, unless it is shared with another place."""
+        """Return the list at a path, unless an alias shares it with another place."""
         if self.root is None or self._shared_ancestor(path) is not None:
             return None
         _, node, depth = self.root.find(path)
@@ -310,7 +310,7 @@ class _Editor:
         return self.root.find(path)[1].value()
 
     def _shared_ancestor(self, path: KeyPath) -> KeyPath | None:
-        """The first step of a path that is an alias, or comes from a merge (<<)."""
+        """Return the path up to the first step that is an alias or comes from a merge (<<)."""
         node = self.root
         for depth, step in enumerate(path[:-1], start=1):
             if node is None or node.kind != "map":

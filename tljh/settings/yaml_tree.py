@@ -80,9 +80,9 @@ class YamlProblem:
 
 @dataclass
 class Node:
-    """A value of the document. `end` lies right behind its last character.
+    """A value of the document. `end` is the position after its last character.
 
-    An alias shares `items`, `entries` and `raw` with its anchor, and has places of its own.
+    An alias shares `items`, `entries` and `raw` with its anchor, but has other positions.
     """
 
     kind: Literal["scalar", "list", "map"]
@@ -102,7 +102,7 @@ class Node:
         return self.kind == "scalar" and self.plain and self.raw in NULLS
 
     def value(self) -> Any:
-        """Plain Python values, by YAML 1.2's core schema."""
+        """Return plain Python values, by YAML 1.2's core schema."""
         if self.kind == "list":
             return [item.value() for item in self.items]
         if self.kind == "map":
@@ -110,7 +110,7 @@ class Node:
         return resolve(self.raw) if self.plain else self.raw
 
     def pairs(self) -> Iterator[tuple[Node, Node]]:
-        """Keys with values, merge keys (`<<`) resolved: what stands here itself wins."""
+        """Yield keys with values, and resolve merge keys (`<<`): the map's own keys win."""
         seen = set()
         for key, value in self.entries:
             if not (key.raw == "<<" and key.plain) and key.raw not in seen:
@@ -123,15 +123,15 @@ class Node:
                     yield key, value
 
     def merged(self) -> list[Node]:
-        """The maps that this one takes the rest from (`<<`), the first one first."""
-        found: list[Node] = []
+        """Return the maps that are merged into this one (`<<`), in order of precedence."""
+        sources: list[Node] = []
         for key, value in self.entries:
             if key.raw == "<<" and key.plain:
-                found += value.items if value.kind == "list" else [value]
-        return found
+                sources += value.items if value.kind == "list" else [value]
+        return sources
 
     def get(self, key: str | int) -> tuple[Node, Node] | None:
-        """The key's node and the value's node one step down."""
+        """Return the nodes of a key and its value, one step down."""
         if self.kind == "list" and isinstance(key, int) and 0 <= key < len(self.items):
             return self.items[key], self.items[key]
         if self.kind == "map":
@@ -141,13 +141,13 @@ class Node:
         return None
 
     def find(self, path: KeyPath) -> tuple[Node, Node, int]:
-        """Nodes of the deepest part of `path` that exists, and how many steps of it do."""
+        """Return the nodes of the deepest part of `path` that exists, and its number of steps."""
         key = value = self
         for depth, step in enumerate(path):
-            found = value.get(step)
-            if found is None:
+            nodes = value.get(step)
+            if nodes is None:
                 return key, value, depth
-            key, value = found
+            key, value = nodes
         return key, value, len(path)
 
 
@@ -161,7 +161,7 @@ class Document:
 
 
 def resolve(raw: str) -> Any:
-    """The value of a plain scalar."""
+    """Return the value of a plain scalar."""
     if raw in NULLS:
         return None
     if raw in _BOOLS:
@@ -351,11 +351,11 @@ class _Builder:
 
 
 class _Stop(Exception):
-    """The document cannot be read any further; why stands in its problems."""
+    """The document cannot be read any further; its problems say why."""
 
 
 def _size(node: Node) -> int:
-    """How many values a node unfolds to; more than the limit is all the same."""
+    """Return how many values a node unfolds to, or a number above the limit."""
     waiting, count = [node], 0
     while waiting and count <= MOST_VALUES:
         one = waiting.pop()

@@ -49,7 +49,7 @@ class Claimable(Configurable):
         """Return whether only a claim link may set the first password of this name.
 
         So it is for a name with admin rights, wherever they came from, and for one that has logged
-        in before: its home and its work are there, and whoever is first would own them.
+        in before: its home and its work exist, and the first visitor would own them.
         """
         if self.stored_password(login) is not None:
             return False
