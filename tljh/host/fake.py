@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tljh.base.errors import Exit, TljhError
+from tljh.base.paths import Paths
 from tljh.host.interface import FileInfo, GroupInfo, Response, Result, UnitInfo, UserInfo
 from tljh.host.quota import DiskQuota
 
@@ -40,23 +41,17 @@ class FakeRunning:
 
 
 # The directories of a fresh machine in which tljh creates something.
-_DIRECTORIES = (
-    "/",
-    "/opt",
-    "/etc",
-    "/etc/systemd",
-    "/etc/systemd/system",
-    "/etc/sudoers.d",
-    "/etc/profile.d",
-    "/var",
-    "/var/lib",
-    "/run",
-    "/usr",
-    "/usr/bin",
-    "/usr/share",
-    "/usr/share/bash-completion",
-    "/usr/share/bash-completion/completions",
+_PARENTS = (
+    Paths().prefix,
+    Paths().traefik_dir,
+    Paths().units_dir / "unit",
+    Paths().commands_dir / "command",
+    Paths.completions_dir / "command",
+    Paths.sudoers,
+    Paths.profile,
+    Paths.lock,
 )
+_DIRECTORIES = sorted({directory for path in _PARENTS for directory in path.parents})
 
 
 @dataclass
@@ -95,7 +90,7 @@ class FakeHost:
 
     def __post_init__(self) -> None:
         for path in _DIRECTORIES:
-            self.files.setdefault(Path(path), (FileInfo("directory", 0o755, "root", "root"), b""))
+            self.files.setdefault(path, (FileInfo("directory", 0o755, "root", "root"), b""))
 
     def _record_effect(self, what: str) -> None:
         if self.die_before is not None and len(self.effects) >= self.die_before:
@@ -166,7 +161,7 @@ class FakeHost:
         return self.group_entries.get(name)
 
     def unit(self, name: str) -> UnitInfo:
-        has_file = Path("/etc/systemd/system") / name in self.files
+        has_file = Paths().units_dir / name in self.files
         state = self.unit_states.get(name, UnitInfo(name))
         return replace(state, load="loaded" if has_file or state.is_active else "not-found")
 
