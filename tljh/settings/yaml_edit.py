@@ -230,7 +230,7 @@ class _Editor:
         return TljhError(
             f"{name} must hold {nouns[wanted]}, and holds {nouns[node.kind]}",
             where=Place(FILE, node.start.line, node.start.column),
-            why=f"to change {key_text(path)} would remove the value that is there; nothing was changed",
+            why=f"changing {key_text(path)} would remove the current value; nothing was changed",
             fix="write it as it should be: sudo tljh-config edit",
         )
 
