@@ -145,6 +145,15 @@ class Paths:
         """Hub environments and snapshots of the user environment."""
         return self.prefix / "versions"
 
+    def user_snapshot(self, number: int) -> Path:
+        """Return the place of one build of the user environment: a new one, later a snapshot."""
+        return self.versions / f"user-{number}"
+
+    @property
+    def conda_build(self) -> Path:
+        """The place where `conda` is built, before it replaces the one in use."""
+        return self.versions / "conda-1"
+
     @property
     def package_cache(self) -> Path:
         """Conda packages. Environments have hard links to them, so the file system is the same."""
@@ -316,6 +325,11 @@ class Paths:
     def certbot_dir(self) -> Path:
         """The account, configuration and logs of certbot."""
         return self.acme_dir / "certbot"
+
+    @property
+    def acme_scratch(self) -> Path:
+        """Files of one run of certbot."""
+        return self.acme_dir / "scratch"
 
     @property
     def traefik_acme(self) -> Path:

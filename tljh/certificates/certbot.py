@@ -147,7 +147,7 @@ class Certbot:
     def _scratch(self, host: Host) -> Path:
         """Make an empty directory for one run; the caller removes it."""
         make_directories(host, self.paths)
-        scratch = self.paths.acme_dir / "scratch"
+        scratch = self.paths.acme_scratch
         # A run that was killed left its own.
         host.remove(scratch)
         host.mkdir(scratch, mode=0o700)

@@ -199,7 +199,7 @@ class UserEnvironmentPresent(Resource):
         return self.paths.versions / f"{BUILDING}user"
 
     def _other(self, prepared: Prepared) -> Path:
-        return self.paths.versions / f"user-{prepared.number}"
+        return self.paths.user_snapshot(prepared.number)
 
 
 def next_number(host: HostReader, paths: Paths, environment: UserEnvironment) -> int:

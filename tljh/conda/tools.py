@@ -157,7 +157,7 @@ class CondaTools(Resource):
 
     @property
     def _other(self) -> Path:
-        return self.paths.versions / "conda-1"
+        return self.paths.conda_build
 
     def _command(self, name: str) -> Path:
         return self.paths.user / "bin" / name
