@@ -38,7 +38,8 @@ def __getattr__(name: str) -> Any:
 
 def set_config_value(config_path: str, key_path: str, value: Any, validate: bool = True) -> None:
     """Set a key to a value."""
-    from tljh.settings.yaml_edit import as_yaml, set_value
+    from tljh.settings.yaml_edit import set_value
+    from tljh.settings.yaml_text import as_yaml
 
     file = _file(config_path)
     path = file.parse_key(key_path)

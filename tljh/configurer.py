@@ -41,7 +41,7 @@ def apply_config(config_overrides: Mapping[str, Any], c: Any) -> None:
     from tljh.base.paths import paths_from_environment
     from tljh.hub.configuration import hub_configuration
     from tljh.settings.load import load
-    from tljh.settings.yaml_edit import as_yaml, flow_text
+    from tljh.settings.yaml_text import as_yaml, flow_text
 
     given = as_yaml(dict(config_overrides))
     config = load(flow_text(given).encode(), path="the given configuration")

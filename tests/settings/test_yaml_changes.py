@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tljh.settings.yaml_changes import MISSING, value_at, with_values
 from tljh.settings.yaml_edit import set_value
-from tljh.settings.yaml_tree import parse
+from tljh.settings.yaml_parse import parse
 
 TEXT = """\
 # ours

@@ -11,15 +11,9 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from tljh.base.errors import TljhError
-from tljh.settings.yaml_edit import (
-    add_item,
-    flow_text,
-    remove_item,
-    scalar_text,
-    set_value,
-    unset_value,
-)
-from tljh.settings.yaml_tree import parse
+from tljh.settings.yaml_edit import add_item, remove_item, set_value, unset_value
+from tljh.settings.yaml_parse import parse
+from tljh.settings.yaml_text import flow_text, scalar_text
 
 ADMIN = ("users", "admin")
 
@@ -240,14 +234,14 @@ def test_edits_of_the_file_that_the_installer_writes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "what", "line"),
     [
-        ("# ours\n- alice\n", "the file must hold names with values, and holds a list", 2),
-        ("alice\n", "the file must hold names with values, and holds a single value", 1),
+        ("# ours\n- alice\n", "the file must hold names with values, but holds a list", 2),
+        ("alice\n", "the file must hold names with values, but holds a single value", 1),
         (
             "base_url: /\nusers: [alice, bob]\n",
-            "users must hold names with values, and holds a list",
+            "users must hold names with values, but holds a list",
             2,
         ),
-        ("users:\n  admin: bob\n", "users.admin must hold a list, and holds a single value", 2),
+        ("users:\n  admin: bob\n", "users.admin must hold a list, but holds a single value", 2),
     ],
 )
 def test_what_is_of_another_kind_does_not_make_way(text: str, what: str, line: int) -> None:
@@ -272,7 +266,7 @@ def test_a_name_that_stands_twice_elsewhere_is_named_with_its_line() -> None:
     with pytest.raises(TljhError) as refused:
         set_value(text, ("base_url",), "/x")
     first, last = refused.value.findings
-    assert first.what == "port stands here a second time; the first is in line 2"
+    assert first.what == "port is set a second time; the first is in line 2"
     assert first.where
     assert first.where.line == 3
     assert first.fix == "keep one of the two"

@@ -13,7 +13,7 @@ from tljh.commands.parameters import Option
 from tljh.operations import config_edits
 from tljh.operations.config_edits import KeyEdit
 from tljh.operations.installed_config import installed_file
-from tljh.settings.yaml_edit import flow_text
+from tljh.settings.yaml_text import flow_text
 
 StdinOption = Annotated[bool, Option("--stdin", "Read the value from standard input; for secrets.")]
 

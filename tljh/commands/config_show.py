@@ -11,7 +11,7 @@ from tljh.commands.parameters import Option
 from tljh.operations.installed_config import installed_file
 from tljh.operations.setting_values import effective_value, set_value_at
 from tljh.settings.redaction import hidden, hidden_text
-from tljh.settings.yaml_edit import block_lines, flow_text
+from tljh.settings.yaml_text import block_lines, flow_text
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from tljh.settings.keys import key_text
 from tljh.settings.redaction import hidden
 from tljh.settings.yaml_changes import MISSING, value_at
 from tljh.settings.yaml_edit import add_item as add_to_text
-from tljh.settings.yaml_edit import flow_text, set_value, unset_value
 from tljh.settings.yaml_edit import remove_item as remove_from_text
+from tljh.settings.yaml_edit import set_value, unset_value
+from tljh.settings.yaml_text import flow_text
 
 if TYPE_CHECKING:
     from tljh.settings.declaration import KeyPath

@@ -9,7 +9,8 @@ from typing import Any
 from tljh.base.errors import Exit, TljhError
 from tljh.settings.shape import ANYTHING, Shape
 from tljh.settings.tree_values import TreeReader
-from tljh.settings.yaml_tree import NULLS, WORDS_FOR_BOOL, Node, parse
+from tljh.settings.yaml_parse import parse
+from tljh.settings.yaml_tree import NULLS, WORDS_FOR_BOOL, Node
 
 _INT = re.compile(r"^[-+]?[0-9]{1,40}$")
 

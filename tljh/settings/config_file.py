@@ -18,7 +18,8 @@ from tljh.base.errors import Finding, TljhError
 from tljh.base.files import edit_lock, permission_error, read_file
 from tljh.base.paths import HubEnvironmentFiles
 from tljh.settings.keys import key_text, nearest, parse_key
-from tljh.settings.yaml_tree import Document, parse
+from tljh.settings.yaml_parse import parse
+from tljh.settings.yaml_tree import Document
 
 if TYPE_CHECKING:
     from tljh.host.interface import Host, HostReader

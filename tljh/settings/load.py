@@ -26,7 +26,7 @@ def examine(
 ) -> Examined[Config]:
     """Read a configuration and find every problem in it; a missing file counts as empty."""
     from tljh.settings.validation import validate
-    from tljh.settings.yaml_tree import parse
+    from tljh.settings.yaml_parse import parse
 
     return validate(
         parse(source if isinstance(source, bytes) else read_file(source)),

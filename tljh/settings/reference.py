@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from tljh.settings.declaration import Cost
 from tljh.settings.keys import key_text
 from tljh.settings.shape import Shape, shape_of, walk
-from tljh.settings.yaml_edit import flow_text
+from tljh.settings.yaml_text import flow_text
 
 if TYPE_CHECKING:
     from tljh.settings.trait_catalogue import Trait

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from tljh.base.errors import TljhError
-from tljh.settings.yaml_edit import add_item, scalar_text, set_value, unset_value
-from tljh.settings.yaml_tree import parse
+from tljh.settings.yaml_edit import add_item, set_value, unset_value
+from tljh.settings.yaml_parse import parse
+from tljh.settings.yaml_text import scalar_text
 
 if TYPE_CHECKING:
     from tljh.settings.declaration import KeyPath

@@ -1,113 +1,32 @@
-"""Edits of a YAML text that leave every other character where it is.
+"""Edits of a YAML text that change no other character of it.
 
-Each edit cuts and inserts text at the places that the tree knows, reads the result again, and
-holds it against what the values should be; an edit that would come out as anything else is
-refused. So comments, order, anchors, quoting and line ends survive, whatever they are. What is
-of another kind than the edit needs is refused, too: nobody's text makes way for a section.
+An edit cuts and inserts text at the places that the tree knows. Then it parses the result and
+compares it with the expected values; an edit with any other result is refused. So comments, order,
+anchors, quoting and line ends survive. An edit that would replace a value of another kind, such
+as a list by a section, is refused, too.
 
-Places in errors are those of the text; `FILE` stands for the name that the caller knows.
+Places in errors are places in the text, in a file `FILE`; the caller knows its name.
 """
 
 from __future__ import annotations
 
 import copy
-import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tljh.base.errors import Finding, Place, TljhError
 from tljh.settings.keys import key_text
-from tljh.settings.yaml_tree import WORDS_FOR_BOOL, Document, Node, parse, resolve
+from tljh.settings.yaml_parse import parse
+from tljh.settings.yaml_text import INDENT, block_lines, flow_text, scalar_text
+from tljh.settings.yaml_tree import Node
 
 if TYPE_CHECKING:
     from tljh.settings.declaration import KeyPath
 
-_WORD = r"[A-Za-z0-9_./@+~=-]"
-
-
-_PLAIN = re.compile(rf"^[A-Za-z0-9_./]{_WORD}*(:{_WORD}+)*( {_WORD}+)*$")
-
-
-# Read as dates, base-60 numbers or numbers with separators by YAML 1.1 tools.
-_MISREAD = re.compile(r"^[-+]?[0-9][0-9_]*([:_][0-9_:.]+)*$|^\d{4}-\d\d?-\d\d?|^[0-9.]+[eE]")
-
-
-_INDENT = "  "
-
-
 FILE = "config.yaml"
 
 
-def scalar_text(value: Any, *, style: str = "") -> str:
-    """Write a scalar as YAML on one line, quoted wherever a reader could read another type."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value) if abs(value) != float("inf") else str(value).replace("inf", ".inf")
-    text = str(value)
-    if not text.isprintable() or text == "\ufeff":
-        return '"' + "".join(_escaped(character) for character in text) + '"'
-    is_plain = (
-        _PLAIN.match(text)
-        and not _MISREAD.match(text)
-        and isinstance(resolve(text), str)
-        and text.lower() not in WORDS_FOR_BOOL
-    )
-    if style == '"' and "\\" not in text and '"' not in text:
-        return f'"{text}"'
-    return text if is_plain and style != "'" else "'" + text.replace("'", "''") + "'"
-
-
-def _escaped(character: str) -> str:
-    if character in '"\\':
-        return "\\" + character
-    if character.isprintable() and character != "\ufeff":
-        return character
-    named = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character)
-    code = ord(character)
-    if named or code < 256:
-        return named or f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
-
-
-def as_yaml(value: Any) -> Any:
-    """Convert a Python value to what YAML has: every collection becomes a map or a list."""
-    if isinstance(value, Mapping):
-        return {key: as_yaml(inner) for key, inner in value.items()}
-    if isinstance(value, (set, frozenset)):
-        return sorted((as_yaml(item) for item in value), key=str)
-    return [as_yaml(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def flow_text(value: Any) -> str:
-    """Write any value as YAML on one line."""
-    if isinstance(value, dict):
-        inner = ", ".join(f"{scalar_text(k)}: {flow_text(v)}" for k, v in value.items())
-        return f"{{{inner}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(flow_text(item) for item in value)}]"
-    return scalar_text(value)
-
-
-def block_lines(value: Any, indent: str = "") -> list[str]:
-    """Write a map or a list as YAML over several lines; empty collections stay on one line."""
-    lines: list[str] = []
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            name = scalar_text(key)
-            if isinstance(inner, (dict, list)) and inner:
-                lines += [f"{indent}{name}:", *block_lines(inner, indent + _INDENT)]
-            else:
-                lines.append(f"{indent}{name}: {flow_text(inner)}")
-    else:
-        lines += [f"{indent}- {flow_text(item)}" for item in value]
-    return lines
-
-
 def set_value(text: str, path: KeyPath, value: Any) -> str:
-    """Set the value at a path, and create the sections that lead to it."""
+    """Set the value at a path, and create the sections above it."""
     editor = _Editor(text)
     editor.refuse_other_kinds(path)
     expected = _plain(text)
@@ -116,7 +35,7 @@ def set_value(text: str, path: KeyPath, value: Any) -> str:
 
 
 def unset_value(text: str, path: KeyPath) -> str:
-    """Remove the value at a path, and the sections that become empty by this."""
+    """Remove the value at a path, and the sections that become empty by that."""
     editor = _Editor(text)
     editor.refuse_other_kinds(path)
     expected = _plain(text)
@@ -128,22 +47,22 @@ def unset_value(text: str, path: KeyPath) -> str:
 
 
 def add_item(text: str, path: KeyPath, item: Any) -> str:
-    """Put an item at the end of a list; a list that is not there is made."""
+    """Add an item at the end of a list; a missing list is created."""
     editor = _Editor(text)
     editor.refuse_other_kinds(path, at_end="list")
-    wanted = _plain(text)
-    old = _get(wanted, path)
-    items = [*old, item] if isinstance(old, list) else [item]
-    _put(wanted, path, items)
-    return _checked(editor.add_item(path, item, items), wanted, path, text)
+    expected = _plain(text)
+    current = _get(expected, path)
+    items = [*current, item] if isinstance(current, list) else [item]
+    _put(expected, path, items)
+    return _checked(editor.add_item(path, item, items), expected, path, text)
 
 
 def remove_item(text: str, path: KeyPath, index: int) -> str:
     """Remove an item of a list."""
-    wanted = _plain(text)
-    items = _get(wanted, path)
+    expected = _plain(text)
+    items = _get(expected, path)
     del items[index]
-    return _checked(_Editor(text).remove_item(path, index, items), wanted, path, text)
+    return _checked(_Editor(text).remove_item(path, index, items), expected, path, text)
 
 
 def _plain(text: str) -> dict[str, Any]:
@@ -170,16 +89,16 @@ def _take(values: dict[str, Any], path: KeyPath) -> None:
     parent.pop(path[-1], None)
 
 
-def _checked(text: str, wanted: Any, path: KeyPath, before: str) -> str:
-    """`text` if it holds exactly what is wanted. Raises TljhError where it does not."""
-    read: Document = parse(text)
-    stood: Document = parse(before)
-    if read.problems and stood.problems:
-        # In the text that stays: a name that is there twice, for example, wherever it is.
-        findings = [problem.as_finding(FILE) for problem in stood.problems]
+def _checked(text: str, expected: Any, path: KeyPath, before: str) -> str:
+    """Return `text` if it holds exactly `expected`. Raises TljhError if it does not."""
+    after = parse(text)
+    problems_before = parse(before).problems
+    if after.problems and problems_before:
+        # They are in text that stays, for example a name that is used twice anywhere in the file.
+        findings = [problem.as_finding(FILE) for problem in problems_before]
         raise TljhError([*findings, Finding("nothing was changed", fix="sudo tljh-config edit")])
-    found = read.root.value() if read.root is not None and not read.root.is_null else {}
-    if read.problems or _exact(found) != _exact(wanted):
+    values = after.root.value() if after.root is not None and not after.root.is_null else {}
+    if after.problems or _exact(values) != _exact(expected):
         raise _not_alone(path)
     return text
 
@@ -193,7 +112,7 @@ def _not_alone(path: KeyPath) -> TljhError:
 
 
 def _exact(value: Any) -> Any:
-    """Return a value with the type of each scalar, so that true, 1 and 1.0 differ."""
+    """Return a value that compares true and 1, or 1 and 1.0, as different."""
     if isinstance(value, dict):
         return {key: _exact(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -202,7 +121,7 @@ def _exact(value: Any) -> Any:
 
 
 class _Editor:
-    """One edit of one text, by the positions of its nodes."""
+    """One edit of one text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -210,7 +129,7 @@ class _Editor:
         self.newline = "\r\n" if "\r\n" in text else "\n"
 
     def refuse_other_kinds(self, path: KeyPath, at_end: str | None = None) -> None:
-        """Raise where an edit at `path` would put a map in the place of something else.
+        """Raise TljhError where an edit at `path` would replace a value of another kind by a map.
 
         With `at_end`, the value at the path itself must be of that kind.
         """
@@ -218,20 +137,20 @@ class _Editor:
         for depth in range(len(path) + 1):
             if node is None or node.is_null:
                 return
-            wanted = "map" if depth < len(path) else at_end
-            if wanted is not None and node.kind != wanted:
-                raise self._other_kind(path[:depth], path, node, wanted)
-            found = node.get(path[depth]) if depth < len(path) else None
-            node = found[1] if found else None
+            kind = "map" if depth < len(path) else at_end
+            if kind is not None and node.kind != kind:
+                raise self._other_kind(path[:depth], path, node, kind)
+            pair = node.get(path[depth]) if depth < len(path) else None
+            node = pair[1] if pair else None
 
-    def _other_kind(self, place: KeyPath, path: KeyPath, node: Node, wanted: str) -> TljhError:
+    def _other_kind(self, place: KeyPath, path: KeyPath, node: Node, kind: str) -> TljhError:
         nouns = {"map": "names with values", "list": "a list", "scalar": "a single value"}
         name = key_text(place) if place else "the file"
         return TljhError(
-            f"{name} must hold {nouns[wanted]}, and holds {nouns[node.kind]}",
+            f"{name} must hold {nouns[kind]}, but holds {nouns[node.kind]}",
             where=Place(FILE, node.start.line, node.start.column),
             why=f"changing {key_text(path)} would remove the current value; nothing was changed",
-            fix="write it as it should be: sudo tljh-config edit",
+            fix="correct it: sudo tljh-config edit",
         )
 
     def set(self, path: KeyPath, value: Any) -> str:
@@ -239,7 +158,8 @@ class _Editor:
             return self._append_to_root(path, value)
         holder = self._shared_ancestor(path)
         if holder is not None:
-            # Behind an alias or a merge: what is shared stays, this place gets its own copy.
+            # Below an alias or a merge: other places share the value, so it stays as it is and this
+            # place gets its own copy.
             whole = {"": copy.deepcopy(self._value_at(holder))}
             _put(whole, ("", *path[len(holder) :]), value)
             return self.set(holder, whole[""])
@@ -265,7 +185,7 @@ class _Editor:
         _, parent, _ = self.root.find(path[:-1])
         name = str(path[-1])
         if any(source.get(name) for source in parent.merged()):
-            # It comes from a merge (<<) as well: this place gets its own copy, without it.
+            # A merge (<<) sets it, too, so this place gets its own copy without it.
             if len(path) == 1:
                 raise _not_alone(path)
             rest = copy.deepcopy(parent.value())
@@ -298,7 +218,7 @@ class _Editor:
         return self._cut_lines(*places[index])
 
     def _own_list(self, path: KeyPath) -> Node | None:
-        """Return the list at a path, unless an alias shares it with another place."""
+        """Return the list at a path, unless another place shares it."""
         if self.root is None or self._shared_ancestor(path) is not None:
             return None
         _, node, depth = self.root.find(path)
@@ -310,52 +230,55 @@ class _Editor:
         return self.root.find(path)[1].value()
 
     def _shared_ancestor(self, path: KeyPath) -> KeyPath | None:
-        """Return the path up to the first step that is an alias or comes from a merge (<<)."""
+        """Return the path to the first alias or merged value (<<) on the way; None without one."""
         node = self.root
         for depth, step in enumerate(path[:-1], start=1):
             if node is None or node.kind != "map":
                 return None
-            found = node.get(step)
-            if found is None:
+            pair = node.get(step)
+            if pair is None:
                 return None
-            is_own = any(value is found[1] for _, value in node.entries)
-            if found[1].alias or not is_own:
+            below = pair[1]
+            is_own = any(value is below for _, value in node.entries)
+            if below.alias or not is_own:
                 return path[:depth]
-            node = found[1]
+            node = below
         return None
 
     def _set_list(self, path: KeyPath, key: Node, node: Node, value: list[Any]) -> str:
-        """Put a list in the place of what is there; items that stay keep their comments."""
+        """Replace a list; items that stay keep their comments."""
         own = self._own_list(path)
         starts = [item.start.index for item in own.items] if own else []
-        is_plain = all(self.text[self._line_start(one) : one].strip() == "-" for one in starts)
-        stay: list[Any] = []
-        gone: list[Node] = []
+        is_plain = all(
+            self.text[self._line_start(start) : start].strip() == "-" for start in starts
+        )
+        kept: list[Any] = []
+        removed: list[Node] = []
         for item in own.items if own else ():
-            following = value[len(stay) : len(stay) + 1]
+            following = value[len(kept) : len(kept) + 1]
             if following and _exact(following[0]) == _exact(item.value()):
-                stay.append(item)
+                kept.append(item)
             else:
-                gone.append(item)
-        if own is None or own.flow or not stay or not is_plain:
+                removed.append(item)
+        if own is None or own.flow or not kept or not is_plain:
             return self._replace(path, key, node, value)
         indent = " " * (own.start.column - 1)
-        lines = [f"{indent}- {flow_text(item)}" for item in value[len(stay) :]]
+        lines = [f"{indent}- {flow_text(item)}" for item in value[len(kept) :]]
         if lines:
             self.text = self._insert_lines(own.items[-1].end.index, lines)
-        # From the last to the first: places of those before stay true.
-        for item in reversed(gone):
+        # From the last to the first, so that the places of the earlier ones stay true.
+        for item in reversed(removed):
             self.text = self._cut_lines(item.start.index, self._end(item))
         return self.text
 
     def _end(self, node: Node) -> int:
-        """Behind the last character of a value; a block of text (|) has blank lines behind it."""
+        """Return the index after a value; blank lines after a block of text (|) do not count."""
         return node.start.index + len(self.text[node.start.index : node.end.index].rstrip())
 
     def _replace(self, path: KeyPath, key: Node, node: Node, value: Any) -> str:
         assert self.root is not None
         _, parent, _ = self.root.find(path[:-1])
-        if not any(one is node for _, one in parent.entries):
+        if not any(value_node is node for _, value_node in parent.entries):
             return self._insert(parent, str(path[-1]), value)
         start, end = node.start.index, self._end(node)
         old = self.text[start:end]
@@ -366,7 +289,7 @@ class _Editor:
         if isinstance(value, str) and old[:1] in "'\"" and old:
             new = scalar_text(value, style=old[0])
         if not node.flow and node.kind != "scalar":
-            # A block list becomes [] or a word: it moves up behind its name.
+            # A block list becomes [] or a word, which belongs on the line of its name.
             text = self._cut_lines(start, end)
             colon = text.index(":", key.end.index) + 1
             return text[:colon] + f" {new}" + text[colon:]
@@ -380,13 +303,13 @@ class _Editor:
         if node.kind != "scalar" and not node.alias and node.start.line > key.start.line:
             line = self._line_start(start)
             own = self.text[line:start]
-            lines = block_lines(value, own if not own.strip() else indent + _INDENT)
+            lines = block_lines(value, own if not own.strip() else indent + INDENT)
             return self._splice(line, end, self.newline.join(lines))
         cut = self.text[:start].rstrip(" ") + self.text[end:]
         editor = _Editor.__new__(_Editor)
         editor.text, editor.root, editor.newline = cut, None, self.newline
         colon = cut.index(":", key.end.index)
-        return editor._insert_lines(colon, block_lines(value, indent + _INDENT))
+        return editor._insert_lines(colon, block_lines(value, indent + INDENT))
 
     def _insert(self, parent: Node, name: str, value: Any) -> str:
         if parent.flow:
@@ -416,11 +339,11 @@ class _Editor:
         return self.text.rfind("\n", 0, index) + 1
 
     def _line_end(self, index: int) -> int:
-        """Behind the line break of the line that a value which ends at `index` ends in."""
+        """Return the index after the line break of the line in which a value ends at `index`."""
         if index and self.text[index - 1] == "\n":
             return index
-        found = self.text.find("\n", index)
-        return len(self.text) if found < 0 else found + 1
+        line_break = self.text.find("\n", index)
+        return len(self.text) if line_break < 0 else line_break + 1
 
     def _splice(self, start: int, end: int, new: str) -> str:
         return self.text[:start] + new + self.text[end:]

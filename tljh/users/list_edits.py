@@ -7,7 +7,7 @@ from typing import Any
 
 from tljh.settings.declaration import KeyPath
 from tljh.settings.yaml_edit import add_item, remove_item, set_value, unset_value
-from tljh.settings.yaml_tree import parse
+from tljh.settings.yaml_parse import parse
 
 ALLOWED: KeyPath = ("users", "allowed")
 
