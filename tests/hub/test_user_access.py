@@ -201,6 +201,57 @@ def test_a_hub_that_does_not_answer_rolls_the_change_back(host, hub):
     assert read_declared(host.read(LEDGER)).allowed == BOB.allowed
 
 
+def test_account_and_unit_are_closed_before_the_hub_acts(host, hub):
+    apply_access(host, BOB)
+    unit = "jupyter-bob.service"
+    host.unit_states[unit] = UnitInfo(unit, active="active")
+    at_action = []
+    plain = host.http
+
+    def http(method, url, **options):
+        if "/tljh/people/" in url:
+            at_action.append((is_expired(host, "jupyter-bob"), host.unit(unit).is_active))
+        return plain(method, url, **options)
+
+    host.http = http
+    apply_access(host, NO_BOB)
+    assert at_action == [(True, False)]
+
+
+def test_a_server_started_while_the_hub_ends_the_session_is_stopped_too(host, hub):
+    apply_access(host, BOB)
+    unit = "jupyter-bob.service"
+    plain = host.http
+
+    def http(method, url, **options):
+        if "/tljh/people/" in url:
+            host.unit_states[unit] = UnitInfo(unit, active="active")
+        return plain(method, url, **options)
+
+    host.http = http
+    apply_access(host, NO_BOB)
+    assert not host.unit(unit).is_active
+
+
+@pytest.mark.parametrize("after", [NO_BOB, DeclaredAccess(frozenset({"alice", "bob"}))])
+def test_a_unit_that_does_not_stop_in_time_is_killed_and_keeps_nobody_in(host, hub, after):
+    apply_access(host, BOB)
+    unit = "jupyter-bob.service"
+    host.unit_states[unit] = UnitInfo(unit, active="active")
+    verbs = []
+
+    def systemctl(verb, *units, timeout_s=90):
+        verbs.append((verb, *units))
+        raise TljhError("systemctl did not finish in time")
+
+    host.systemctl = systemctl
+    apply_access(host, after)
+    assert ("kill", "--signal=KILL", unit) in verbs
+    assert "jupyter-bob" not in host.group(ADMINS_GROUP).members
+    assert is_expired(host, "jupyter-bob") == (after is NO_BOB)
+    assert read_declared(host.read(LEDGER)).admins == frozenset()
+
+
 def test_a_hub_that_is_unhealthy_afterwards_rolls_all_users_back(host, hub):
     def fail() -> None:
         raise TljhError("the hub is unhealthy")

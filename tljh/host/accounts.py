@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -249,5 +250,7 @@ def end_processes(host: Host, name: str) -> None:
         return
     # Ending a session also ends what was started with sudo in it, which has another user id.
     # Without logind this fails, and only pkill remains.
-    host.run(["loginctl", "terminate-user", name], timeout_s=30)
+    # A session that does not end in time must not prevent the kill.
+    with contextlib.suppress(TljhError):
+        host.run(["loginctl", "terminate-user", name], timeout_s=30)
     host.run(["pkill", "-KILL", "--uid", str(user.uid)], timeout_s=30)

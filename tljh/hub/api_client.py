@@ -30,7 +30,7 @@ BATCH = 10
 
 
 # Longer than the hub itself waits for a user's servers to stop (user_actions.STOP_TIMEOUT_S).
-STOP_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 30.0
 
 
 Action = Literal["shut-out", "demote", "log-out", "forget"]

@@ -8,6 +8,7 @@ tokens. Accounts, groups and processes are changed on the machine, without the h
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,9 @@ from tljh.users.effective_lists import read_effective
 
 # How long to wait for the API of a hub that has just reported READY to systemd.
 HUB_TIMEOUT_S = 15.0
+
+# Longer than systemd waits before it kills a server (singleuser.sandbox.STOP_TIMEOUT_S).
+UNIT_TIMEOUT_S = 30.0
 
 
 SHOWN_NEWLY_PERMITTED = 20
@@ -249,13 +253,18 @@ class PeopleChange(Resource):
         self.effective(host)._apply(host, progress)
 
     def _apply(self, host: Host, progress: Progress) -> None:
-        # The hub first: if it does not answer, nothing on the machine has changed yet.
-        self._change_in_hub(host, progress)
         accounts = self._touched()
-        for login in sorted(self.changes.shut_out):
-            self._shut_out(host, login, accounts.get(login))
-        for login in sorted(self.changes.demoted):
-            self._demote(host, login, accounts.get(login))
+        ended = sorted(self.changes.shut_out | self.changes.demoted)
+        if ended:
+            # First, so that nothing has changed yet if the hub is down.
+            self._wait_for_hub(host)
+        for login in ended:
+            self._close_account(host, login, accounts.get(login), progress)
+        # A server that has ended cannot delay or fail the hub's part.
+        self._change_in_hub(host, ended, progress)
+        for login in ended:
+            # Until the hub ended the session, the user could start another server.
+            self._end_processes(host, login, self._own(host, accounts.get(login)), progress)
         for login in sorted(self.changes.unlocked):
             own = self._own(host, accounts.get(login))
             if own is not None and is_expired(host, own):
@@ -268,9 +277,7 @@ class PeopleChange(Resource):
         # Last: until it is written, the next plan has the same changes again.
         host.write(self.ledger, self.ledger_bytes, mode=0o600)
 
-    def _change_in_hub(self, host: Host, progress: Progress) -> None:
-        if not self.changes.shut_out and not self.changes.demoted:
-            return
+    def _wait_for_hub(self, host: Host) -> None:
         api = HubApi(host, self.url, read_token(host, self.token_file) or "")
         end_s = host.monotonic_s() + HUB_TIMEOUT_S
         while api.users() is None:
@@ -281,7 +288,9 @@ class PeopleChange(Resource):
                     fix="look for the cause in the hub's log: sudo tljh logs hub",
                 )
             host.pause(0.2)
-        logins = sorted(self.changes.shut_out | self.changes.demoted)
+
+    def _change_in_hub(self, host: Host, logins: Sequence[str], progress: Progress) -> None:
+        api = HubApi(host, self.url, read_token(host, self.token_file) or "")
         for number, login in enumerate(logins):
             progress.advance(number, len(logins), login)
             api.act("shut-out" if login in self.changes.shut_out else "demote", login)
@@ -293,26 +302,24 @@ class PeopleChange(Resource):
             return None
         return user.name
 
-    def _shut_out(self, host: Host, login: str, account: str | None) -> None:
+    def _close_account(
+        self, host: Host, login: str, account: str | None, progress: Progress
+    ) -> None:
         own = self._own(host, account)
         # Locked before its processes end, so that no new login or timer starts another one.
-        if own is not None:
+        if own is not None and login in self.changes.shut_out:
             host.lock_user(own)
         _leave(host, account, ADMINS_GROUP)
-        self._end_processes(host, login, own)
-
-    def _demote(self, host: Host, login: str, account: str | None) -> None:
-        _leave(host, account, ADMINS_GROUP)
         # A process keeps the groups it was started with, and sudo believes those. So everything
-        # that runs for the former admin has to end.
-        self._end_processes(host, login, self._own(host, account))
+        # that runs for a former admin has to end, too.
+        self._end_processes(host, login, own, progress)
 
-    def _end_processes(self, host: Host, login: str, own: str | None) -> None:
+    def _end_processes(self, host: Host, login: str, own: str | None, progress: Progress) -> None:
         # A server's unit is jupyter-NAME also where the account is an ordinary one called NAME.
         name = account_or_none(login)
         units = running_units(host, name) if name else []
         if units:
-            host.systemctl("stop", *units)
+            _stop_units(host, units, progress)
         if own is not None:
             end_processes(host, own)
 
@@ -370,6 +377,21 @@ class PeopleChange(Resource):
         users = api.users() if token and record["known"] else None
         if users is not None:
             api.add(set(record["known"]) - {user.name for user in users})
+
+
+def _stop_units(host: Host, units: Sequence[str], progress: Progress) -> None:
+    """Stop units of users; kill those that do not stop in time.
+
+    Never raises because of a unit: a rollback would give its user the access back.
+    """
+    try:
+        host.systemctl("stop", *units, timeout_s=UNIT_TIMEOUT_S)
+    except TljhError:
+        with contextlib.suppress(TljhError):
+            host.systemctl("kill", "--signal=KILL", *units, timeout_s=UNIT_TIMEOUT_S)
+    left = [unit for unit in units if host.unit(unit).is_active]
+    if left:
+        progress.note(f"{', '.join(left)} has not ended yet; systemd goes on stopping it")
 
 
 def _leave(host: Host, account: str | None, group: str) -> None:

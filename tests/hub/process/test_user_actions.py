@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 import time
 from dataclasses import replace
 
@@ -126,6 +129,90 @@ def test_a_user_is_shut_out_at_once_while_a_server_starts(hub, api):
     # The next login finds no server.
     again = visitor(hub, "slow-mallory")
     assert again.ask("GET", "/users/slow-mallory").json()["servers"] == {}
+
+
+ANSWERS = {
+    "good": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    "fails": b"HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+}
+
+
+class HostileServer:
+    """A user's server on its own port: at first it answers, then as `behaviour` says."""
+
+    def __init__(self) -> None:
+        self.behaviour = "good"
+        self.answered = 0
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.kept: list[socket.socket] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @property
+    def user(self) -> str:
+        return f"outside-{self.socket.getsockname()[1]}"
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            self.answered += 1
+            if self.behaviour == "hangs":
+                self.kept.append(connection)
+                continue
+            with connection, contextlib.suppress(OSError):
+                if self.behaviour in ANSWERS:
+                    connection.recv(65536)
+                    connection.sendall(ANSWERS[self.behaviour])
+
+    def close(self) -> None:
+        for connection in self.kept:
+            connection.close()
+        self.socket.close()
+
+
+@pytest.fixture
+def hostile_server():
+    server = HostileServer()
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize("action", ["shut-out", "demote"])
+@pytest.mark.parametrize("behaviour", ["closes", "hangs", "fails"])
+def test_a_server_that_does_not_answer_a_restarted_hub_keeps_no_user_in(
+    hub, api, hostile_server, behaviour, action
+):
+    name = hostile_server.user
+    bob = visitor(hub, name)
+    assert bob.ask("POST", f"/users/{name}/server").status_code in (201, 202)
+    deadline_s = time.monotonic() + 20
+    while not bob.ask("GET", f"/users/{name}").json()["servers"][""]["ready"]:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
+    hostile_server.behaviour = behaviour
+    hub.restart(hub.text, hub.drop_in)
+    assert user(api, name).servers == ("",)
+    start_s = time.monotonic()
+    api.act(action, name)
+    assert time.monotonic() - start_s < 10
+    if action == "shut-out":
+        assert user(api, name) is None
+        assert not bob.is_logged_in()
+    else:
+        assert user(api, name).servers == ()
+        api.act("shut-out", name)
+
+
+def test_a_server_that_never_stops_keeps_no_user_in(hub, api):
+    eve = visitor(hub, "endless-eve")
+    assert eve.ask("POST", "/users/endless-eve/server").status_code in (201, 202)
+    start_s = time.monotonic()
+    api.act("shut-out", "endless-eve")
+    assert time.monotonic() - start_s < 20
+    assert not eve.is_logged_in()
+    assert user(api, "endless-eve") is None
 
 
 def test_a_user_who_is_logged_out_while_a_server_starts_may_start_another(hub, api):

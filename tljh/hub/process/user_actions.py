@@ -19,7 +19,9 @@ from tornado import web
 
 from tljh.hub.process.pending_starts import cancel_start
 
-STOP_TIMEOUT_S = 50.0
+# Short, because a user's program decides how long its server takes. tljh stops the unit through
+# systemd in any case.
+STOP_TIMEOUT_S = 10.0
 
 
 class UserActionHandler(APIHandler):
@@ -59,7 +61,12 @@ class UserActionHandler(APIHandler):
         # Sessions end before servers, so that the user cannot start new ones meanwhile.
         self._end_sessions(user)
         await self._stop_servers(user)
-        await user.delete_spawners()
+        try:
+            await user.delete_spawners()
+        except RuntimeError as error:
+            # JupyterHub keeps the record of a server that has not ended. The user's record is
+            # deleted all the same, or a server could keep its user in the hub.
+            self.log.warning("The record of a server of %s is deleted early: %s", name, error)
         self.users.delete(user)
         self.log.info("%s was shut out", name)
 
@@ -80,7 +87,8 @@ class UserActionHandler(APIHandler):
         if user is None:
             return
         self._end_sessions(user)
-        await self._stop_servers(user)
+        if not await self._stop_servers(user):
+            raise web.HTTPError(504, f"the server of {name} did not stop in time")
 
     def _end_sessions(self, user: Any) -> None:
         for token in list(user.api_tokens):
@@ -116,22 +124,42 @@ class UserActionHandler(APIHandler):
 
         return UserInfo.find(self.db, name)
 
-    async def _stop_servers(self, user: Any) -> None:
+    async def _stop_servers(self, user: Any) -> bool:
         """Stop all servers of a user, also those that are starting, and wait for their end.
 
-        Raises HTTPError 504 after `STOP_TIMEOUT_S` seconds.
+        Returns whether all ended within `STOP_TIMEOUT_S` seconds. Never raises: what a server
+        answers must not keep its user in the hub.
         """
-        end_s = asyncio.get_running_loop().time() + STOP_TIMEOUT_S
         for server_name in list(user.spawners):
             cancel_start(user, server_name)
-        for server_name, spawner in list(user.spawners.items()):
-            while spawner.active or spawner.pending:
-                if spawner.active and not spawner.pending:
-                    await self.stop_single_user(user, server_name)
-                elif asyncio.get_running_loop().time() > end_s:
-                    raise web.HTTPError(504, f"the server of {user.name} did not stop in time")
-                else:
-                    await asyncio.sleep(0.1)
+        stops = {
+            asyncio.ensure_future(self._stop_server(user, server_name, spawner))
+            for server_name, spawner in list(user.spawners.items())
+        }
+        if not stops:
+            return True
+        done, late = await asyncio.wait(stops, timeout=STOP_TIMEOUT_S)
+        for task in late:
+            task.cancel()
+        for task in done:
+            if task.exception() is not None:
+                self.log.error("A server of %s did not stop", user.name, exc_info=task.exception())
+        if late:
+            self.log.warning("A server of %s did not stop in %s s", user.name, STOP_TIMEOUT_S)
+        return not late and all(task.exception() is None for task in done)
+
+    async def _stop_server(self, user: Any, server_name: str, spawner: Any) -> None:
+        while spawner.pending in ("spawn", "stop"):
+            await asyncio.sleep(0.1)
+        if not spawner.active:
+            return
+        # After its own restart the hub waits until each running server answers (pending
+        # "check"), and JupyterHub's stop_single_user refuses a pending server. So a program that
+        # never answers could not be stopped; User.stop has no such condition.
+        try:
+            await self.proxy.delete_user(user, server_name)
+        finally:
+            await user.stop(server_name)
 
 
 def _has_native_tables(db: Any) -> bool:
