@@ -16,6 +16,8 @@ def unit(*, has_restart_steps: bool) -> str:
         hub="/opt/tljh/hub",
         prefix="/opt/tljh",
         state_dir="/opt/tljh/state",
+        applied_drop_ins="/opt/tljh/state/applied/jupyterhub_config.d",
+        hub_drop_ins="/opt/tljh/config/jupyterhub_config.d",
         has_restart_steps=has_restart_steps,
     ).decode()
 
