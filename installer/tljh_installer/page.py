@@ -144,7 +144,11 @@ def _serve_one(handler: type[BaseHTTPRequestHandler], connection: socket.socket)
 
 
 def serve(listening: socket.socket, html: str, events: Events, stop: int) -> None:
-    """Answer until `stop` is closed and all connections that had arrived are answered."""
+    """Serve the page `html` and its `events` on a listening socket.
+
+    Returns when the other end of the pipe `stop` is closed, and every connection that arrived
+    before is answered.
+    """
     handler = _handler(html, events)
     listening.setblocking(False)
     threads: list[Thread] = []

@@ -143,7 +143,10 @@ def build(
 def start_build(
     host: Host, request: Build, directory: Path, environment: Mapping[str, str]
 ) -> Running:
-    """Start to build in `directory` in the background; nothing is exchanged."""
+    """Start to build a new environment in `directory`, in the background.
+
+    The environment in use stays; `finish_build` waits for the end.
+    """
     text = _request_text("build", replace(request, other=directory))
     return host.start(worker_command(), timeout_s=APPLY_TIMEOUT_S, env=environment, stdin=text)
 

@@ -59,7 +59,10 @@ def _locked(path: Path, operation: int) -> Iterator[None]:
 
 
 def _retry_while_busy(path: Path, action: Callable[[], T]) -> T:
-    """Return the result of `action`; repeat it while another process uses the file."""
+    """Return the result of `action`, repeated while another process writes the file.
+
+    Raises TljhError after BUSY_TIMEOUT_S seconds, and at once for any other failure.
+    """
     deadline_s = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:

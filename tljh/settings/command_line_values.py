@@ -41,7 +41,7 @@ def read_value(text: str, shape: Shape, key: str) -> Any:
 
 
 def read_item(text: str, shape: Shape, key: str) -> Any:
-    """Return the value of one item of a list."""
+    """Parse one item of the list setting `key`; `shape` is that of the list."""
     return read_value(text, shape.item or ANYTHING, key)
 
 

@@ -68,7 +68,10 @@ def _problem(model: type[BaseModel], path: KeyPath, error: Any, at: KeyPath) -> 
 
 
 def _refusal(shape: Shape, value: Any, error: Any) -> str:
-    """Return what follows the key in the message."""
+    """Return the part of the message after the key, such as `must be a number, not a list`.
+
+    `error` is an entry of pydantic's `errors()`.
+    """
     is_hidden = shape.secret and isinstance(value, (str, int))
     text = "the current value" if is_hidden else show_value(value)
     if error["type"] == "value_error":
@@ -124,7 +127,7 @@ def _reset(model: type[BaseModel], path: KeyPath, shape: Shape, value: Any) -> s
 
 
 def show_value(value: Any) -> str:
-    """Return a value for a message: text in quotes, long text shortened, no collections."""
+    """Return a value for a message: text in quotes and shortened, a collection as `a list`."""
     if isinstance(value, str):
         text = f"the text {value!r}"
     elif isinstance(value, dict):

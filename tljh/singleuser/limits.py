@@ -112,7 +112,7 @@ def _text(host: HostReader, path: str) -> str:
 
 
 def caps(size: MachineSize) -> Caps:
-    """Return the limit of all servers together: the machine's size without a reserve."""
+    """Return the limits of all servers together: the machine's size minus the hub's reserve."""
     reserve = min(max(size.memory_bytes // 16, LEAST_RESERVE_BYTES), MOST_RESERVE_BYTES)
     memory = max(size.memory_bytes - reserve, size.memory_bytes // 2)
     return Caps(memory // MIB * MIB, max(size.tasks * 3 // 4, LEAST_TASKS))

@@ -101,7 +101,7 @@ def apply_to(c: Any, paths: Paths | None = None) -> Loaded:
 
 
 def _as_loaded(trait: str, value: Any) -> Any:
-    """Return a list of users as a set: existing drop-ins call `add` and `discard` on it."""
+    """Return the value of a trait; a list of users becomes a set, as existing drop-ins expect."""
     return set(value) if trait in USER_LISTS and isinstance(value, list) else value
 
 

@@ -175,7 +175,10 @@ async def _listens(url: str) -> bool:
 
 
 def sentence_of(state: UnitState, lines: str) -> str:
-    """Return a sentence for the user that says why the server ended."""
+    """Return a sentence for the user that says why the server ended.
+
+    `lines` are the last ones of its log. Without a known cause it names the exit status.
+    """
     if any(message in lines for message in _DISK_FULL):
         return "Your server cannot start: there is no disk space left. Delete some files first."
     if state.result == "oom-kill":
