@@ -7,7 +7,7 @@ declares; `Facts` holds one value of each class.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -85,11 +85,6 @@ class Facts:
     def files_in(self, directory: AdminsDirectory) -> Mapping[str, bytes]:
         """Return the files of an admins' directory by path below it."""
         return self.admins_files.get(directory.name, {})
-
-    def with_part(self, part: object) -> Facts:
-        """Return the same facts with one part's replaced, for tests and trials."""
-        others = tuple(other for other in self.parts if type(other) is not type(part))
-        return replace(self, parts=(*others, part))
 
     def hub_link(self, paths: Paths) -> Symlink:
         """Return the link to the hub environment: units restart when it changes."""

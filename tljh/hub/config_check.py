@@ -93,7 +93,6 @@ def _trait_findings(
     from traitlets import TraitError
 
     from tljh.hub.process.app import Hub
-    from tljh.hub.process.authenticator_choice import ours_for
 
     findings: list[Finding] = []
     # The __init__ of an authenticator may open its password file or call a service. A trait can
@@ -104,7 +103,7 @@ def _trait_findings(
         trait = Hub.class_traits()[name]
         value = c.JupyterHub.get(name, trait.default(hub))
         try:
-            classes.append(ours_for(trait._validate(hub, value)))
+            classes.append(trait._validate(hub, value))
         except (TraitError, ImportError) as error:
             findings.append(
                 Finding(

@@ -31,8 +31,3 @@ def replace_authenticator(c: Any, library_class: str, adapter: str) -> None:
         return
     if f"{chosen.__module__}.{chosen.__qualname__}" == library_class:
         c.JupyterHub.authenticator_class = adapter
-
-
-def ours_for(chosen: type) -> type:
-    """Return `chosen`: built-in plugins have put the adapters into the configuration already."""
-    return chosen
