@@ -15,26 +15,26 @@ _EXPECTED = re.compile(rb"^# line (\d+), column (\d+):\n#   ([^\n]+)\n")
 
 
 def expected(data: bytes) -> list[tuple[int, int, str]]:
-    found = []
+    reported = []
     while match := _EXPECTED.match(data):
         line, column, what = match.groups()
-        found.append((int(line), int(column), what.decode()))
+        reported.append((int(line), int(column), what.decode()))
         data = data[match.end() :]
-    return found
+    return reported
 
 
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
 def test_mistake_is_reported_where_it_stands_and_nothing_else_is(file: Path) -> None:
     data = file.read_bytes()
     findings = check(data, path=str(file), catalogue=real_catalogue())
-    found = [
+    reported = [
         (finding.where.line, finding.where.column, finding.what)
         for finding in findings
         if finding.where is not None
     ]
-    assert found == expected(data)
-    assert len(found) == len(findings)
-    assert found, "a mistake that nothing is said of"
+    assert reported == expected(data)
+    assert len(reported) == len(findings)
+    assert reported, "a mistake that nothing is said of"
 
 
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])

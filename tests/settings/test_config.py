@@ -17,10 +17,10 @@ from tljh.base.errors import TljhError
 from tljh.settings.declaration import Cost
 from tljh.settings.keys import setting_keys
 from tljh.settings.load import check, examine, load
-from tljh.settings.redaction import looks_secret
+from tljh.settings.redaction import SECRET_MAP, looks_secret
 from tljh.settings.root import Config
-from tljh.settings.sections.limits import memory_bytes
-from tljh.settings.shape import shape_of, walk
+from tljh.settings.sections.limits import parse_memory
+from tljh.settings.shape import derive_shape, walk
 
 
 def loaded(text: str) -> Config:
@@ -75,7 +75,7 @@ def test_common_spellings_of_memory_are_normalised(written: str, held: str | Non
 def test_bytes_become_a_spelling_of_at_least_as_much_memory(size: int) -> None:
     held = loaded(f"limits: {{memory: {size}}}").limits.memory
     assert held is not None
-    assert 0 <= memory_bytes(held) - size < 1024
+    assert 0 <= parse_memory(held) - size < 1024
 
 
 @pytest.mark.parametrize("word", ["yes", "on", "True", "true", "TRUE"])
@@ -174,8 +174,8 @@ def test_section_that_a_plugin_declares_is_checked_by_its_model() -> None:
     class Mine(Section):
         size: int = setting(1, help="How large.", cost=Cost.NOTHING, ge=1)
 
-    found = check(b"mine: {size: 0, colour: red}\n", plugin_sections={"mine": Mine})
-    assert [finding.what for finding in found] == [
+    findings = check(b"mine: {size: 0, colour: red}\n", plugin_sections={"mine": Mine})
+    assert [finding.what for finding in findings] == [
         "mine.size must be at least 1, not 0",
         "there is no setting mine.colour",
     ]
@@ -192,7 +192,7 @@ def test_http_and_https_ports_may_be_equal_while_https_is_off() -> None:
 
 def test_every_setting_has_one_sentence_of_help_and_a_cost() -> None:
     costs = {cost.value for cost in Cost}
-    for path, shape in walk(shape_of(Config)):
+    for path, shape in walk(derive_shape(Config)):
         info = shape.declaration
         assert info is not None
         assert info.description, path
@@ -203,7 +203,7 @@ def test_every_setting_has_one_sentence_of_help_and_a_cost() -> None:
 
 
 def test_every_setting_has_a_type() -> None:
-    assert [path for path, shape in walk(shape_of(Config)) if shape.kind == "any"] == []
+    assert [path for path, shape in walk(derive_shape(Config)) if shape.kind == "any"] == []
 
 
 def test_type_that_is_defined_below_its_section_is_refused() -> None:
@@ -213,12 +213,13 @@ def test_type_that_is_defined_below_its_section_is_refused() -> None:
         size: "Size" = setting(None, help="How large.", cost=Cost.NOTHING)  # noqa: F821, UP037
 
     with pytest.raises(TypeError, match="Size"):
-        shape_of(Mine)
+        derive_shape(Mine)
 
 
 def test_every_secret_setting_has_a_name_by_which_it_is_hidden() -> None:
-    for path, shape in walk(shape_of(Config)):
-        assert shape.secret == (shape.kind == "text" and looks_secret(path[-1])), path
+    for path, shape in walk(derive_shape(Config)):
+        is_secret = shape.kind in ("text", "list") and looks_secret(path[-1])
+        assert shape.secret == (is_secret or path[-1] == SECRET_MAP), path
 
 
 def test_every_default_is_a_value_that_its_setting_takes() -> None:

@@ -43,6 +43,13 @@ def set_port(file: Path, port: int) -> None:
             "user_environment.default_server_options.storage_limit",
             "the setting is limits.disk",
         ),
+        ("limits.storage", "the setting is limits.disk"),
+        ("singleuser.memory.limit", "the setting is limits.memory"),
+        ("singleuser.storage.capacity", "the setting is limits.disk"),
+        (
+            "hub.config.JupyterHub.admin_access",
+            "write it without `hub.config.`: JupyterHub.admin_access",
+        ),
     ],
 )
 def test_known_mistakes_in_keys_have_their_own_fix(file: Path, key: str, fix: str) -> None:
@@ -92,12 +99,12 @@ def test_file_that_is_wrong_already_can_be_mended_step_by_step(file: Path) -> No
 
 def test_list_with_several_bad_names_is_mended_name_by_name(file: Path) -> None:
     file.write_text("users:\n  admin: ['a;b', alice, 'c;d', 'c;d']\n")
-    at = ("users", "admin")
-    ConfigFile(file).change(lambda text: remove_item(text, at, 0), key_path=at)
+    key_path = ("users", "admin")
+    ConfigFile(file).change(lambda text: remove_item(text, key_path, 0), key_path=key_path)
     with pytest.raises(TljhError):
-        ConfigFile(file).change(lambda text: add_item(text, at, "c;d"), key_path=at)
+        ConfigFile(file).change(lambda text: add_item(text, key_path, "c;d"), key_path=key_path)
     for _ in range(2):
-        ConfigFile(file).change(lambda text: remove_item(text, at, 1), key_path=at)
+        ConfigFile(file).change(lambda text: remove_item(text, key_path, 1), key_path=key_path)
     assert load(file).users.admin == ["alice"]
 
 
@@ -206,7 +213,7 @@ def test_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
             set_port(file, 8080)
         assert "is as it was" in refused.value.findings[0].what
         assert file.read_text() == "http: {port: 80}\n"
-        assert sorted(one.name for one in disk.iterdir()) == [
+        assert sorted(item.name for item in disk.iterdir()) == [
             ".config.yaml.lock",
             "config.yaml",
             "filler",
@@ -226,7 +233,7 @@ def test_twenty_sets_of_different_keys_at_once_all_survive(tmp_path: Path) -> No
         )
         for number in range(20)
     ]
-    assert [one.wait(timeout=120) for one in running] == [0] * 20
+    assert [item.wait(timeout=120) for item in running] == [0] * 20
     groups = load(file).users.extra_user_groups
     assert groups == {f"group{number}": ["alice"] for number in range(20)}
 
@@ -272,9 +279,9 @@ def test_kill_at_any_system_call_leaves_the_old_file_or_the_new(file: Path) -> N
             check=False,
             capture_output=True,
         )
-        found = file.read_bytes()
-        assert found in (old, new), f"{call} number {seen[call]} left {found!r}"
-        outcomes.add(found)
+        content = file.read_bytes()
+        assert content in (old, new), f"{call} number {seen[call]} left {content!r}"
+        outcomes.add(content)
     assert outcomes == {old, new}
 
 
@@ -303,9 +310,9 @@ def trace(frame, event, argument):
             check=False,
             capture_output=True,
         )
-        found = file.read_bytes()
-        assert found in (old, new)
-        outcomes.add(found)
+        content = file.read_bytes()
+        assert content in (old, new)
+        outcomes.add(content)
         if done.returncode == 0:
             break
     assert outcomes == {old, new}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tljh.base.paths import Paths
-from tljh.proxy.resources import static_inputs
-from tljh.proxy.traefik_static import static_configuration
+from tljh.proxy.resources import collect_static_inputs
+from tljh.proxy.traefik_static import build_static_configuration
 from tljh.settings.load import check, load
 
 CLASS = "jhub_remote_user_authenticator.remote_user_auth.RemoteUserAuthenticator"
@@ -38,6 +38,6 @@ def test_a_login_by_a_header_needs_trusted_proxies(more):
     ],
 )  # fmt: skip
 def test_traefik_keeps_such_a_header_where_a_trusted_proxy_may_send_it(text, drop_in, strategy):
-    inputs = static_inputs(load(text.encode()), Paths(), [drop_in])
-    entry_point = static_configuration(inputs)["entryPoints"]["http"]
+    inputs = collect_static_inputs(load(text.encode()), Paths(), [drop_in])
+    entry_point = build_static_configuration(inputs)["entryPoints"]["http"]
     assert entry_point["http"]["aliasHeadersStrategy"] == strategy

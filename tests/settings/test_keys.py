@@ -11,9 +11,9 @@ from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.settings.command_line_values import read_value
 from tljh.settings.config_file import ConfigFile
-from tljh.settings.keys import key_text, parse_key, setting_keys
+from tljh.settings.keys import format_key, parse_key, setting_keys
 from tljh.settings.root import Config
-from tljh.settings.shape import ANYTHING, shape_of
+from tljh.settings.shape import ANYTHING, derive_shape
 
 FILE = ConfigFile(Paths().config_file, catalogue=real_catalogue())
 
@@ -35,18 +35,18 @@ FILE = ConfigFile(Paths().config_file, catalogue=real_catalogue())
     ],
 )
 def test_key_is_split_by_what_the_schema_has_there(key: str, path: tuple[str, ...]) -> None:
-    assert parse_key(key, shape_of(Config)) == path
+    assert parse_key(key, derive_shape(Config)) == path
 
 
 @pytest.mark.parametrize("key", ["", ".", "a.", ".a", "a..b", 'a."b', "a.'b'c"])
 def test_what_is_no_key_is_refused(key: str) -> None:
     with pytest.raises(TljhError):
-        parse_key(key, shape_of(Config))
+        parse_key(key, derive_shape(Config))
 
 
 @pytest.mark.parametrize("key", setting_keys(Config))
 def test_every_key_reads_back_from_its_text(key: str) -> None:
-    assert key_text(parse_key(key, shape_of(Config))) == key
+    assert format_key(parse_key(key, derive_shape(Config))) == key
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,10 @@ def test_every_key_reads_back_from_its_text(key: str) -> None:
 def test_value_is_read_by_the_type_of_the_setting(key: str, text: str, value: Any) -> None:
     path, shape = FILE.look_up(key) if "NoSuch" not in key else (FILE.parse_key(key), None)
     if shape is None:
-        shape = ConfigFile(FILE.path).shape_at(path) or ANYTHING
-    found = read_value(text, shape, key)
-    assert found == value
-    assert type(found) is type(value)
+        shape = ConfigFile(FILE.path).find_shape_at(path) or ANYTHING
+    result = read_value(text, shape, key)
+    assert result == value
+    assert type(result) is type(value)
 
 
 @pytest.mark.parametrize(

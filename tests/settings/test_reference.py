@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from tljh.cli.verbs import CONFIG, TLJH
 from tljh.settings.keys import setting_keys
-from tljh.settings.reference import describe_all, json_schema_text, reference_page
+from tljh.settings.reference import describe_all, format_json_schema, format_reference_page
 from tljh.settings.root import Config
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 
 @pytest.mark.parametrize(
-    ("name", "made"),
-    [("configuration.md", reference_page), ("config.schema.json", json_schema_text)],
+    ("name", "content"),
+    [("configuration.md", format_reference_page), ("config.schema.json", format_json_schema)],
 )
-def test_reference_is_not_stale(name: str, made: object) -> None:
-    assert callable(made)
+def test_reference_is_not_stale(name: str, content: object) -> None:
+    assert callable(content)
     written = (REFERENCE / name).read_text()
-    assert written == made(Config), f"docs/reference/{name} is stale: run `make reference`"
+    assert written == content(Config), f"docs/reference/{name} is stale: run `make reference`"
 
 
 def test_page_has_a_heading_for_every_setting() -> None:
-    page = reference_page(Config)
+    page = format_reference_page(Config)
     for key in setting_keys(Config):
         assert f"#### `{key}`\n" in page or f"## {key}\n" in page, key
 
@@ -38,14 +40,14 @@ def test_every_example_is_a_value_that_its_setting_takes() -> None:
     from tljh.settings.yaml_edit import set_value
 
     file = ConfigFile(Paths().config_file, catalogue=real_catalogue())
-    for one in describe_all(Config):
-        if one.is_section or one.example is None:
+    for setting in describe_all(Config):
+        if setting.is_section or setting.example is None:
             continue
-        path, shape = file.look_up(one.key)
+        path, shape = file.look_up(setting.key)
         value = (
-            [read_item(one.example, shape, one.key)]
-            if one.command.startswith("add-item")
-            else read_value(one.example, shape, one.key)
+            [read_item(setting.example, shape, setting.key)]
+            if setting.command.startswith("add-item")
+            else read_value(setting.example, shape, setting.key)
         )
         text = set_value("", path, value)
         errors = [
@@ -54,4 +56,32 @@ def test_every_example_is_a_value_that_its_setting_takes() -> None:
             # A certificate waits for its key, and so on: that is no fault of the example.
             if "is not" not in finding.what and "missing" not in finding.what
         ]
-        assert errors == [], one.key
+        assert errors == [], setting.key
+
+
+def test_every_setting_is_read_by_something() -> None:
+    package = Path(__file__).parents[2] / "tljh"
+    declared = (package / "settings" / "sections", package / "settings" / "root.py")
+    names: set[str] = set()
+    for path in package.rglob("*.py"):
+        if not any(path.is_relative_to(place) for place in declared):
+            names |= set(re.findall(r"\.([a-z_]+)\b", path.read_text()))
+    # Whole sections are handed on by model_dump.
+    handed_on = ("auth.throttle.", "limits.", "isolation.")
+    unread = [
+        key
+        for key in setting_keys(Config)
+        if not key.startswith(handed_on) and not set(key.split(".")) <= names
+    ]
+    assert unread == []
+
+
+def test_every_command_and_setting_that_a_help_sentence_names_exists() -> None:
+    keys = {setting.key for setting in describe_all(Config)}
+    sections = {key.partition(".")[0] for key in keys}
+    for setting in describe_all(Config):
+        for name in re.findall(r"\b[a-z_]+(?:\.[a-z_]+)+\b", setting.help):
+            if name.partition(".")[0] in sections:
+                assert name in keys, f"{setting.key}: {name}"
+        for command in re.findall(r"\btljh(?:-config)? ([a-z]+)", setting.help):
+            assert command in {**TLJH.verbs, **CONFIG.verbs}, f"{setting.key}: {command}"

@@ -14,7 +14,9 @@ from tljh.settings.trait_catalogue import Catalogue
 
 
 def refusals(class_name: str, **traits: Any) -> list[str]:
-    return [one.what for one in real_catalogue().section_problems((class_name,), traits)]
+    return [
+        problem.what for problem in real_catalogue().find_section_problems((class_name,), traits)
+    ]
 
 
 def test_catalogue_has_the_hub_every_authenticator_and_our_spawner() -> None:
@@ -36,7 +38,7 @@ def test_catalogue_has_the_hub_every_authenticator_and_our_spawner() -> None:
 
 
 def test_inherited_traits_belong_to_a_class() -> None:
-    names = real_catalogue().trait_names("GitHubOAuthenticator")
+    names = real_catalogue().list_trait_names("GitHubOAuthenticator")
     assert {"client_id", "allowed_organizations", "admin_users"} <= set(names)
 
 
@@ -87,9 +89,9 @@ def test_what_the_catalogue_takes_the_class_takes_too() -> None:
 
 
 def test_unknown_class_and_trait_are_reported_with_the_nearest() -> None:
-    (problem,) = real_catalogue().section_problems(("JupterHub",), {})
+    (problem,) = real_catalogue().find_section_problems(("JupterHub",), {})
     assert problem.fix == "did you mean JupyterHub?"
-    (problem,) = real_catalogue().section_problems(("Spawner",), {"mem_limt": "1G"})
+    (problem,) = real_catalogue().find_section_problems(("Spawner",), {"mem_limt": "1G"})
     assert problem.fix == "did you mean mem_limit?"
 
 
@@ -165,10 +167,10 @@ def test_the_configured_class_is_in_the_catalogue_without_an_entry_point(tmp_pat
     (tmp_path / "config" / "config.yaml").write_text("auth: {type: own_login.OwnLogin}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("TLJH_INSTALL_PREFIX", str(tmp_path))
-    built = trait_scan.build(trait_scan._configured())
+    built = trait_scan.build(trait_scan._find_configured())
     catalogue = Catalogue.parse(json.dumps(built).encode())
     assert catalogue is not None
-    assert "course" in catalogue.trait_names("OwnLogin")
+    assert "course" in catalogue.list_trait_names("OwnLogin")
     text = b"auth: {type: own_login.OwnLogin, OwnLogin: {coures: x}}\n"
     (finding,) = check(text, catalogue=catalogue)
     assert finding.what == "OwnLogin has no trait coures"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tljh.settings.yaml_changes import MISSING, value_at, with_values
+from tljh.settings.yaml_changes import MISSING, change_values, read_value_at
 from tljh.settings.yaml_edit import set_value
 from tljh.settings.yaml_parse import parse
 
@@ -37,20 +37,20 @@ def changed_lines(before: str, after: str) -> set[str]:
 
 
 def test_a_value_is_found_or_missing() -> None:
-    assert value_at(TEXT, ("users", "admin")) == ["ada"]
-    assert value_at(TEXT, ("users", "banned")) is MISSING
-    assert value_at("a: null\n", ("a",)) is None
-    assert value_at("", ("a",)) is MISSING
+    assert read_value_at(TEXT, ("users", "admin")) == ["ada"]
+    assert read_value_at(TEXT, ("users", "banned")) is MISSING
+    assert read_value_at("a: null\n", ("a",)) is None
+    assert read_value_at("", ("a",)) is MISSING
 
 
 def test_the_same_values_change_no_character() -> None:
-    assert with_values(TEXT, values_of(TEXT)) == TEXT
+    assert change_values(TEXT, values_of(TEXT)) == TEXT
 
 
 def test_an_item_of_a_list_is_one_line_at_the_indentation_of_the_file() -> None:
     values = values_of(TEXT)
     values["users"]["admin"].append("bob")
-    assert changed_lines(TEXT, with_values(TEXT, values)) == {"        - bob"}
+    assert changed_lines(TEXT, change_values(TEXT, values)) == {"        - bob"}
 
 
 def test_values_are_added_changed_and_removed_where_they_are() -> None:
@@ -58,7 +58,7 @@ def test_values_are_added_changed_and_removed_where_they_are() -> None:
     values["course"]["week"] = 4
     values["course"]["room"] = {"name": "B3"}
     del values["limits"]
-    after = with_values(TEXT, values)
+    after = change_values(TEXT, values)
     assert values_of(after) == values
     assert "# ours" in after
     assert "admin: # the boss" in after
@@ -69,7 +69,7 @@ def test_text_that_an_anchor_shares_is_changed_in_its_own_place_only() -> None:
     text = "a: &x\n  b: 1\n  c: [1]\nd: *x\n"
     values = values_of(text)
     values["d"] = {"b": 2, "c": [1, 2]}
-    after = with_values(text, values)
+    after = change_values(text, values)
     assert values_of(after) == values
 
 
@@ -82,7 +82,7 @@ class Name(str):
     [(Name("x"), "x"), ((1, 2), [1, 2]), ({3, 1}, [1, 3]), (True, True), ({1: {}}, {"1": {}})],
 )
 def test_values_of_any_code_become_plain_yaml(value: object, plain: object) -> None:
-    assert values_of(with_values("", {"a": value})) == {"a": plain}
+    assert values_of(change_values("", {"a": value})) == {"a": plain}
 
 
 names = st.sampled_from("abc")
@@ -107,9 +107,9 @@ def test_any_values_become_any_others(before: dict[str, Any], after: dict[str, A
     text = ""
     for key, value in before.items():
         text = set_value(text, (key,), value)
-    wanted = deepcopy(after)
-    edited = with_values(text, after)
-    assert after == wanted
+    desired = deepcopy(after)
+    edited = change_values(text, after)
+    assert after == desired
     root = parse(edited).root
     values = root.value() if root is not None and not root.is_null else {}
-    assert without_empty_maps(values) == without_empty_maps(wanted)
+    assert without_empty_maps(values) == without_empty_maps(desired)

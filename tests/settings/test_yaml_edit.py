@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from tljh.base.errors import TljhError
 from tljh.settings.yaml_edit import add_item, remove_item, set_value, unset_value
 from tljh.settings.yaml_parse import parse
-from tljh.settings.yaml_text import flow_text, scalar_text
+from tljh.settings.yaml_text import format_flow, format_scalar
 
 ADMIN = ("users", "admin")
 
@@ -167,9 +167,9 @@ def test_unset_removes_sections_that_it_leaves_empty() -> None:
 def test_text_is_quoted_where_a_reader_could_take_it_for_something_else() -> None:
     quoted = "00123 1e3 0x1F true yes No null ~ 1_000 12:30 2026-01-01 - @x #x [a {a &a *a !a %a"
     for word in [*quoted.split(" "), "", " a", "a ", "a: b", "a #b", "<<", "=", "|", ">"]:
-        assert scalar_text(word)[0] in "'\"", word
+        assert format_scalar(word)[0] in "'\"", word
     for word in ["alice", "4G", "a.b", "127.0.0.1", "https://a.b/c", "a@b.org", "/lab", "a b"]:
-        assert scalar_text(word) == word
+        assert format_scalar(word) == word
 
 
 @given(st.text(max_size=60))
@@ -208,16 +208,16 @@ def test_series_of_edits_holds_what_was_set_and_keeps_the_first_comment(
             text = set_value(text, path, value)
         except TljhError:
             continue  # what is shared by an anchor
-        found: Any = parse(text).root.value()  # type: ignore[union-attr]
+        held: Any = parse(text).root.value()  # type: ignore[union-attr]
         for step in path:
-            found = found[step]
-        assert found == value
+            held = held[step]
+        assert held == value
     assert text.startswith("# Our hub.\n")
 
 
 @given(VALUES)
 def test_flow_text_reads_back_as_the_value(value: Any) -> None:
-    root = parse(f"a: {flow_text(value)}\n").root
+    root = parse(f"a: {format_flow(value)}\n").root
     assert root is not None
     assert root.value()["a"] == value
 

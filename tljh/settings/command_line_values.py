@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from shlex import quote
 from typing import Any
 
 from tljh.base.errors import Exit, TljhError
@@ -18,25 +19,26 @@ _INT = re.compile(r"^[-+]?[0-9]{1,40}$")
 _NONE = ("none", "null", "~")
 
 
-class NotReadable(ValueError):
+class UnreadableValue(ValueError):
     """A text that does not fit the shape; the message is the reason, or empty."""
 
 
 def read_value(text: str, shape: Shape, key: str) -> Any:
-    """Return the value of `text` where `shape` is expected.
+    """Parse a value of the command line, by the type (`shape`) of the setting `key`.
 
-    A list takes YAML (`[a, b]`) or one item; a map takes YAML. Raises TljhError otherwise.
+    A list takes YAML (`[a, b]`) or one item; a map takes YAML. Raises TljhError for a text that
+    does not fit.
     """
     if not _is_text(text):
         raise TljhError(f"the value for {key} is not UTF-8 text", exit_code=Exit.USAGE)
     try:
         return _read(text, shape)
-    except NotReadable as error:
+    except UnreadableValue as error:
         shown_text = "the given value" if shape.secret else f"the text {text!r}"
         raise TljhError(
-            f"{key} must be {shape.description()}, not {shown_text}",
+            f"{key} must be {shape.describe()}, not {shown_text}",
             why=str(error) or None,
-            fix=f"see: tljh-config describe {key}",
+            fix=f"see: tljh-config describe {quote(key)}",
         ) from None
 
 
@@ -55,7 +57,7 @@ def _is_text(text: str) -> bool:
 
 def _read(text: str, shape: Shape) -> Any:
     if shape.may_be_file and text.lstrip()[:1] == "{":
-        node = _node(text)
+        node = _parse_one_node(text)
         if (
             node is not None
             and node.kind == "map"
@@ -69,58 +71,61 @@ def _read(text: str, shape: Shape) -> Any:
     if shape.kind == "bool":
         word = text.strip().lower()
         if word not in WORDS_FOR_BOOL:
-            raise NotReadable
+            raise UnreadableValue
         return WORDS_FOR_BOOL[word]
+    if shape.duration and not isinstance(shape.duration.read(text), str):
+        # The file keeps what was typed: 2h says more than 7200.
+        return text.strip()
     if shape.kind == "int":
         if not _INT.match(text.strip()):
-            raise NotReadable
+            raise UnreadableValue
         return int(text)
     if shape.kind == "number":
-        return _number(text)
+        return _read_number(text)
     if shape.kind == "list":
-        return _list(text, shape)
+        return _read_list(text, shape)
     if shape.kind in ("map", "section"):
-        node = _node(text)
+        node = _parse_one_node(text)
         if node is None or node.kind != "map":
-            raise NotReadable("it must be YAML like {name: value}")
+            raise UnreadableValue("it must be YAML like {name: value}")
         return _ArgumentReader().value(node, shape)
-    return _anything(text)
+    return _read_any_value(text)
 
 
-def _number(text: str) -> float | int:
+def _read_number(text: str) -> float | int:
     try:
         number = float(text)
     except ValueError:
-        raise NotReadable from None
+        raise UnreadableValue from None
     if not math.isfinite(number) or "_" in text:
-        raise NotReadable
+        raise UnreadableValue
     return int(text) if _INT.match(text.strip()) else number
 
 
-def _list(text: str, shape: Shape) -> Any:
+def _read_list(text: str, shape: Shape) -> Any:
     inner = shape.item or ANYTHING
     if text.strip().lower() in _NONE:
         # As one item of a list of names it would allow a user of that name to log in.
         word = text.strip()
-        raise NotReadable(f"an empty list is [], and a list with this word is ['{word}']")
+        raise UnreadableValue(f"an empty list is [], and a list with this word is ['{word}']")
     start = text.lstrip()[:2]
     if start[:1] == "[" or (start == "- " and "\n" in text):
-        node = _node(text)
+        node = _parse_one_node(text)
         if node is None or node.kind != "list":
-            raise NotReadable("it begins like a YAML list, but is not one")
+            raise UnreadableValue("it begins like a YAML list, but is not one")
         return _ArgumentReader().value(node, shape)
     return [_read(text, inner)]
 
 
-def _anything(text: str) -> Any:
-    """Read YAML; what is not YAML is text."""
-    node = _node(text)
+def _read_any_value(text: str) -> Any:
+    """Parse a text as YAML; a text that is not valid YAML is the value itself."""
+    node = _parse_one_node(text)
     if node is None or (node.kind == "scalar" and node.plain and text.strip() != node.raw):
         return text
     return _ArgumentReader().value(node, ANYTHING)
 
 
-def _node(text: str) -> Node | None:
+def _parse_one_node(text: str) -> Node | None:
     document = parse(text)
     return None if document.problems else document.root
 

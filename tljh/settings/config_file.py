@@ -12,12 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
+from tljh.base import interruptions
 from tljh.base.errors import Finding, TljhError
-from tljh.base.files import edit_lock, permission_error, read_file
-from tljh.base.paths import HubEnvironmentFiles
-from tljh.settings.keys import key_text, nearest, parse_key
+from tljh.base.files import edit_lock, make_permission_error, read_file
+from tljh.base.path_groups import HubEnvironmentFiles
+from tljh.settings.keys import find_nearest, format_key, parse_key
 from tljh.settings.yaml_parse import parse
 from tljh.settings.yaml_tree import Document
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from tljh.settings.root import Config
     from tljh.settings.shape import Shape
     from tljh.settings.trait_catalogue import Catalogue
-    from tljh.settings.validation import Examined
+    from tljh.settings.validation import ExaminedFile
 
     # Finds what is wrong with the files that a configuration names.
     FileProblems = Callable[[Config, HostReader], Iterable[Problem]]
@@ -71,6 +73,8 @@ class ConfigFile:
     ) -> None:
         self.path = path
         self._catalogue = catalogue
+        files = catalogue if isinstance(catalogue, HubEnvironmentFiles) else None
+        self._plugin_record = files.contributions if files else None
         self.plugin_sections = plugin_sections or {}
         self._file_problems = file_problems
         self.lock_timeout_s = lock_timeout_s
@@ -100,14 +104,25 @@ class ConfigFile:
         return self._host
 
     @property
-    def shape(self) -> Shape:
+    def model(self) -> type[Config]:
+        """The settings, with the sections that installed plugins declare."""
         from tljh.settings.root import Config
-        from tljh.settings.shape import shape_of
 
-        return shape_of(Config)
+        record = self._plugin_record
+        if record is None or not record.is_file():
+            return Config
+        from tljh.settings.plugin_sections import extend_config
 
-    def examine(self, data: bytes | None = None) -> Examined[Config]:
-        """Return the file, or `data` in its place, as settings with every problem."""
+        return extend_config(record.read_bytes())
+
+    @property
+    def shape(self) -> Shape:
+        from tljh.settings.shape import derive_shape
+
+        return derive_shape(self.model)
+
+    def examine(self, data: bytes | None = None) -> ExaminedFile[Config]:
+        """Check the file, or `data` in its place; return its settings and every problem."""
         from tljh.settings.load import examine
 
         return examine(
@@ -115,6 +130,7 @@ class ConfigFile:
             path=str(self.path),
             catalogue=self.catalogue,
             plugin_sections=self.plugin_sections,
+            model=self.model,
         )
 
     def document(self) -> Document:
@@ -129,64 +145,72 @@ class ConfigFile:
         raise TljhError([*findings, Finding("nothing was changed", fix="sudo tljh-config edit")])
 
     def parse_key(self, key: str) -> KeyPath:
-        """Split a key by the schema."""
+        """Split a key of the command line into its steps, by the schema."""
         return parse_key(key, self.shape)
 
     def look_up(self, key: str) -> tuple[KeyPath, Shape]:
-        """Return path and shape of a key. Raises TljhError, with the nearest name, if unknown."""
+        """Return the steps and the shape of a key. Raises TljhError if unknown.
+
+        The error names the nearest known key.
+        """
         path = self.parse_key(key)
-        shape = self.shape_at(path)
+        shape = self.find_shape_at(path)
         if shape is not None:
             return path, shape
-        from tljh.settings.known_mistakes import fix_of_known_mistake
+        from tljh.settings.known_mistakes import find_fix_of_known_mistake
 
-        fix = fix_of_known_mistake(path)
+        fix = find_fix_of_known_mistake(path)
         if fix is None:
             guesses = self._near_keys(key, path)
             fix = (
                 f"did you mean {' or '.join(guesses)}?" if guesses else "see: tljh-config describe"
             )
-        raise TljhError(f"there is no setting {key_text(path)}", fix=fix)
+        raise TljhError(f"there is no setting {format_key(path)}", fix=fix)
 
     def _near_keys(self, key: str, path: KeyPath) -> list[str]:
         from tljh.settings.keys import setting_keys
-        from tljh.settings.root import Config
 
-        section = self.shape_at(path[:-1]) if len(path) > 1 else self.shape
-        keys, last = setting_keys(Config), str(path[-1])
-        near = nearest(last, section.fields if section else ())
+        section = self.find_shape_at(path[:-1]) if len(path) > 1 else self.shape
+        keys, last = setting_keys(self.model), str(path[-1])
+        near = find_nearest(last, section.fields if section else ())
         if near:
-            return [key_text((*path[:-1], near))]
+            return [format_key((*path[:-1], near))]
         same_name = [other for other in keys if other.rpartition(".")[2] == last]
-        near = nearest(key, keys)
+        near = find_nearest(key, keys)
         return [near] if near else same_name[:2]
 
-    def shape_at(self, path: KeyPath) -> Shape | None:
-        """Return the shape at a path, by the schema, the installed classes, plugins' sections."""
-        from tljh.settings.shape import ANYTHING, shape_at, shape_of
+    def find_shape_at(self, path: KeyPath) -> Shape | None:
+        """Return the shape of the value at a path; None if unknown.
+
+        The schema, the installed classes and plugins' sections are known.
+        """
+        from tljh.settings.shape import ANYTHING, derive_shape, find_shape
 
         first = str(path[0])
         if first[:1].isupper():
-            return self._trait_shape(path)
+            return self._find_trait_shape(path)
         if first == "auth" and len(path) > 1 and str(path[1])[:1].isupper():
-            return self._trait_shape(path[1:])
+            return self._find_trait_shape(path[1:])
         if first in self.shape.fields:
-            return shape_at(self.shape, path)
+            return find_shape(self.shape, path)
         if first in self.plugin_sections:
             model = self.plugin_sections[first]
-            return ANYTHING if model is None else shape_at(shape_of(model), path[1:])
+            return ANYTHING if model is None else find_shape(derive_shape(model), path[1:])
         if first in self.examine().config.plugins.sections:
             return ANYTHING
         return None
 
-    def _trait_shape(self, path: KeyPath) -> Shape | None:
-        """Return the shape below a class; where the class is not known, guess by the name."""
+    def _find_trait_shape(self, path: KeyPath) -> Shape | None:
+        """Return the shape of a trait at a path below a class.
+
+        For a class that is not installed it is guessed from the trait's name.
+        """
         from tljh.settings.redaction import looks_secret
-        from tljh.settings.shape import ANYTHING, Shape, shape_at
+        from tljh.settings.shape import ANYTHING, Shape, find_shape
 
         class_name, traits = str(path[0]), [str(step) for step in path[1:]]
         if self.catalogue is not None and class_name in self.catalogue.classes:
-            return shape_at(self.catalogue.shape(class_name), traits)
+            return find_shape(self.catalogue.build_shape(class_name), traits)
         # A secret is text even if it consists of digits, and may be read from a file.
         if len(traits) > 1 and traits[-1] == "file" and looks_secret(traits[-2]):
             return Shape("text")
@@ -216,7 +240,7 @@ class ConfigFile:
                 if file_edit.is_change:
                     self._write(target, file_edit.after.encode("utf-8"))
         except PermissionError:
-            raise permission_error(self.path) from None
+            raise make_permission_error(self.path) from None
         except FileNotFoundError as error:
             raise TljhError(
                 f"there is no directory {target.parent}",
@@ -268,7 +292,8 @@ class ConfigFile:
                 raise TljhError(
                     f"{self.path} was changed by another process while it was being edited",
                     why="writing it now would overwrite that change",
-                    fix=f"compare the two before you copy yours: sudo diff {self.path} YOURS",
+                    fix="compare the two before you copy yours: "
+                    f"sudo diff {quote(str(self.path))} YOURS",
                 )
             self._write(target, after)
 
@@ -287,8 +312,10 @@ class ConfigFile:
 
     def _write(self, target: Path, data: bytes) -> None:
         info = self.host.info(target)
-        owner, group = (info.owner, info.group) if info else _own_ids()
-        self.host.write(target, data, mode=0o600, owner=owner, group=group)
+        owner, group = (info.owner, info.group) if info else _get_process_ids()
+        with interruptions.held_back():
+            self.host.write(target, data, mode=0o600, owner=owner, group=group)
+            interruptions.keep_change()
 
     def _check_edit(self, before: str, after: str, key_path: KeyPath) -> tuple[Finding, ...]:
         """Return warnings about the edit. Raises TljhError when it adds a mistake."""
@@ -298,7 +325,7 @@ class ConfigFile:
                 examined.problems += self._file_problems(examined.config, self.host)
         added = _added(old.problems, new.problems)
         findings = [
-            _refused(problem)
+            _describe_refused_edit(problem)
             if problem.path[: len(key_path)] == key_path
             else problem.as_finding(new.place(problem.path, at_key=problem.at_key))
             for problem in added
@@ -311,34 +338,37 @@ class ConfigFile:
 
 def _added(old: list[Problem], new: list[Problem]) -> list[Problem]:
     """Return the problems of `new` that `old` does not have."""
-    remaining = Counter(_identity(problem) for problem in old)
+    remaining = Counter(_identify_problem(problem) for problem in old)
     added = []
     for problem in new:
-        remaining[_identity(problem)] -= 1
-        if remaining[_identity(problem)] < 0:
+        remaining[_identify_problem(problem)] -= 1
+        if remaining[_identify_problem(problem)] < 0:
             added.append(problem)
     return added
 
 
-def _identity(problem: Problem) -> tuple[KeyPath, str]:
-    """Return what a problem keeps when an item before it in its list is added or removed."""
-    path = tuple(step for step in problem.path if not isinstance(step, int))
-    return path, problem.what.replace(key_text(problem.path), key_text(path))
+def _identify_problem(problem: Problem) -> tuple[KeyPath, str]:
+    """Return by what a problem is recognized in the text after an edit.
 
-
-def _refused(problem: Problem) -> Finding:
-    """Return the finding for a value that is not written.
-
-    It has no place: the text that holds the value is not on disk. Nor does it offer to reset
-    the setting, because the value in the file may be right.
+    The position in a list is left out: it changes when an item before it is added or removed.
     """
-    path, _ = _identity(problem)
+    path = tuple(step for step in problem.path if not isinstance(step, int))
+    return path, problem.what.replace(format_key(problem.path), format_key(path))
+
+
+def _describe_refused_edit(problem: Problem) -> Finding:
+    """Return the finding for a mistake that the refused edit would have made.
+
+    It has no place: the text that holds the value is not on disk. Nor does it offer to reset the
+    setting, because the value in the file may be right.
+    """
+    path, _ = _identify_problem(problem)
     if not problem.fix_resets:
         return problem.as_finding()
-    return replace(problem, fix=f"see: tljh-config describe {key_text(path)}").as_finding()
+    return replace(problem, fix=f"see: tljh-config describe {quote(format_key(path))}").as_finding()
 
 
-def _own_ids() -> tuple[str, str]:
+def _get_process_ids() -> tuple[str, str]:
     import os
 
     return str(os.geteuid()), str(os.getegid())

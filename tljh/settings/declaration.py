@@ -46,7 +46,7 @@ def setting(
     example: str | None = None,
     **bounds: Any,
 ) -> Any:
-    """Declare a setting.
+    """Declare a field of a section as a setting, as pydantic's `Field` does.
 
     `help` is one sentence; `example` is a value as typed after `tljh-config set KEY`.
     """
@@ -67,7 +67,7 @@ def setting(
 
 
 def section(model: type[Section], *, help: str) -> Any:
-    """Declare a group of settings below a name."""
+    """Declare a field of a section as a nested section."""
     # `model()` would build a validator for each section; the one of the whole file contains them
     # all. Defaults need no validation: a test checks each one.
     return Field(default_factory=model.model_construct, description=help)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tljh.base.well_known import HUB_PORT
-from tljh.settings.login_providers import admits_all, provider_of
+from tljh.settings.login_providers import admits_all, find_provider
 from tljh.settings.sections.https import HSTS_S, HttpsSettings
 from tljh.settings.trait_catalogue import NAMED_HERE
 
@@ -37,44 +37,50 @@ NATIVE_NAMES = (
 )
 
 
-def _authenticator(config: Config) -> str:
-    """Return auth.type as the path of a class, or as a short name in lower case."""
+def _get_auth_type(config: Config) -> str:
+    """Return `auth.type` as the path of a class, or as a provider's short name in lower case."""
     named = NAMED_HERE.get(config.auth.type.lower(), config.auth.type).replace(":", ".")
     return named if "." in named else named.lower()
 
 
 def uses_first_use(config: Config) -> bool:
-    return _authenticator(config) in FIRST_USE_NAMES
+    return _get_auth_type(config) in FIRST_USE_NAMES
 
 
 def uses_native(config: Config) -> bool:
-    return _authenticator(config) in NATIVE_NAMES
+    return _get_auth_type(config) in NATIVE_NAMES
 
 
 def uses_claims(config: Config) -> bool:
-    """Return whether the hub keeps passwords, so that admins need a claim to set the first."""
+    """Return whether admins set their first password by a claim link.
+
+    They do if the hub itself keeps passwords.
+    """
     return uses_first_use(config) or uses_native(config)
 
 
-def authenticator_class(config: Config) -> str:
-    """Return the class that the hub loads: our subclass where there is one."""
+def get_authenticator_class(config: Config) -> str:
+    """Return the path of the class that the hub loads for `auth.type`.
+
+    It is tljh's subclass, where there is one of the chosen class.
+    """
     if uses_first_use(config):
         return OUR_FIRST_USE
-    return OUR_NATIVE if uses_native(config) else _authenticator(config)
+    return OUR_NATIVE if uses_native(config) else _get_auth_type(config)
 
 
-def access_traits(config: Config) -> dict[str, Any]:
-    """Return JupyterHub's traits for who may log in, all set explicitly.
+def build_access_traits(config: Config) -> dict[str, Any]:
+    """Return JupyterHub's traits that decide who may log in, each set explicitly.
 
-    JupyterHub's defaults depend on the length of lists: removing the last name would open a hub
-    to every user, and adding the first one to every user who ever logged in.
+    JupyterHub's defaults depend on the length of lists: removing the last name would open a hub to
+    every user, and adding the first one to every user who ever logged in.
     """
     traits: dict[str, Any] = {
         "allowed_users": sorted(config.users.allowed),
         # A user in the hub's database logged in once, but may have been removed from the list.
         "allow_existing_users": False,
     }
-    provider = provider_of(config.auth.type)
+    provider = find_provider(config.auth.type)
     if provider is not None:
         # We check before the hub starts whether any user can log in; JupyterHub only guesses.
         traits["any_allow_config"] = True
@@ -87,7 +93,7 @@ def access_traits(config: Config) -> dict[str, Any]:
     return traits
 
 
-def site_url(config: Config) -> str | None:
+def get_site_url(config: Config) -> str | None:
     """Return the public URL of the hub, with a / at the end; None where it is not configured.
 
     With trusted proxies and a name, one of them serves HTTPS, on port 443.
@@ -101,15 +107,15 @@ def site_url(config: Config) -> str | None:
     return f"https://{host}{port}{config.base_url}"
 
 
-def callback_url(config: Config) -> str | None:
+def get_callback_url(config: Config) -> str | None:
     """Return the URL to which an OAuth provider sends users back; None if it is not known."""
-    provider, site = provider_of(config.auth.type), site_url(config)
+    provider, site = find_provider(config.auth.type), get_site_url(config)
     if provider is None or provider.callback is None or site is None:
         return None
     return f"{site}hub/{provider.callback}"
 
 
-def api_url(base_url: str) -> str:
+def get_api_url(base_url: str) -> str:
     """Return the URL of the API of this machine's hub."""
     return f"http://127.0.0.1:{HUB_PORT}{base_url}hub/api"
 
@@ -119,8 +125,8 @@ def join_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def hsts_s(https: HttpsSettings) -> int | None:
-    """Return the seconds of HSTS, for which browsers use HTTPS only; None for no header.
+def get_hsts_s(https: HttpsSettings) -> int | None:
+    """Return the seconds for which browsers must use HTTPS only; None for no HSTS header.
 
     HSTS is valid for a host name with all its ports, and browsers then offer no way past a
     certificate warning. By default there is no header where another server has port 443, because

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 
 from pydantic import BaseModel
 
 from tljh.settings.declaration import KeyPath, Problem
-from tljh.settings.keys import key_text, nearest, setting_keys
-from tljh.settings.known_mistakes import fix_of_known_mistake
-from tljh.settings.model_errors import show_value, typed
-from tljh.settings.shape import ANYTHING, Shape, shape_of
+from tljh.settings.keys import find_nearest, format_key, setting_keys
+from tljh.settings.known_mistakes import find_fix_of_known_mistake
+from tljh.settings.model_errors import build_model, show_value
+from tljh.settings.shape import ANYTHING, Shape, derive_shape
 from tljh.settings.trait_catalogue import Catalogue
 from tljh.settings.tree_values import ABSENT, TreeReader
 from tljh.settings.yaml_tree import Node
@@ -20,14 +21,17 @@ from tljh.settings.yaml_tree import Node
 PluginSections = Mapping[str, type[BaseModel] | None]
 
 
-def _chosen_classes(root: Node, catalogue: Catalogue | None) -> frozenset[str]:
-    """Return the classes that the file chooses by a path that may exist, without a catalogue."""
+def _find_chosen_classes(root: Node, catalogue: Catalogue | None) -> frozenset[str]:
+    """Return the names of the authenticator classes that the file chooses by a path.
+
+    Paths that cannot exist are left out.
+    """
     chosen = set()
     for path in (("auth", "type"), ("JupyterHub", "authenticator_class")):
         _, value, depth = root.find(path)
         if catalogue is None or depth < len(path) or "." not in value.raw:
             continue
-        problem = catalogue.authenticator_problem(value.raw, path)
+        problem = catalogue.find_authenticator_problem(value.raw, path)
         if problem is None or problem.severity == "warning":
             chosen.add(value.raw.replace(":", ".").rpartition(".")[2])
     return frozenset(chosen)
@@ -46,10 +50,10 @@ class FileReader(TreeReader):
         self._chosen_classes: frozenset[str] = frozenset()
 
     def read(self, root: Node) -> dict[str, Any]:
-        """Return the values of the whole file."""
+        """Return the values of the whole file; problems are added to `problems`."""
         values: dict[str, Any] = {}
-        shape = shape_of(self.model)
-        self._chosen_classes = _chosen_classes(root, self.catalogue)
+        shape = derive_shape(self.model)
+        self._chosen_classes = _find_chosen_classes(root, self.catalogue)
         for key, node in root.pairs():
             name = key.raw
             if name in self.sections and self._is_free(name):
@@ -62,9 +66,12 @@ class FileReader(TreeReader):
         return values
 
     def _is_free(self, name: str) -> bool:
-        """Return whether a section may be a plugin's: it is no setting and no installed class."""
+        """Return whether a top-level name may be a plugin's section.
+
+        It is then neither a setting nor an installed class.
+        """
         is_class = self.catalogue is not None and name in self.catalogue.classes
-        return name not in shape_of(self.model).fields and not is_class
+        return name not in derive_shape(self.model).fields and not is_class
 
     def value(self, node: Node, shape: Shape, path: KeyPath = ()) -> Any:
         """Return the plain value of a node.
@@ -76,10 +83,10 @@ class FileReader(TreeReader):
         return super().value(node, shape, path)
 
     def entry(self, node: Node, above: Shape, path: KeyPath) -> Any:
-        """Return the value at `path`; in a section, an unknown name is a problem."""
+        """Return the value at `path`; report an unknown name if `above` is a section."""
         if above.kind != "section" or path[-1] in above.fields:
             return super().entry(node, above, path)
-        if above.at(path[-1]) is not None:
+        if above.find_child(path[-1]) is not None:
             return self._traits(node, path)
         self._add_unknown(path, above)
         return ABSENT
@@ -89,7 +96,7 @@ class FileReader(TreeReader):
             traits = values.get(section)
             authenticator = traits.get(name) if isinstance(traits, dict) else None
             if self.catalogue and isinstance(authenticator, str):
-                problem = self.catalogue.authenticator_problem(authenticator, (section, name))
+                problem = self.catalogue.find_authenticator_problem(authenticator, (section, name))
                 self.problems += [problem] if problem else []
 
     def _traits(self, node: Node, path: KeyPath) -> dict[str, Any]:
@@ -97,20 +104,22 @@ class FileReader(TreeReader):
         if node.is_null:
             return {}
         if node.kind != "map":
-            what = f"{key_text(path)} must hold traits with values, not {show_value(node.value())}"
+            what = (
+                f"{format_key(path)} must hold traits with values, not {show_value(node.value())}"
+            )
             self.problems.append(Problem(path, what))
             return {}
         class_name = str(path[-1])
         is_class = self.catalogue is None or class_name in self.catalogue.classes
         is_misspelled = len(path) == 1 and class_name.lower() in self.model.model_fields
         if is_misspelled and not is_class:
-            self._add_unknown(path, shape_of(self.model), near=class_name.lower())
+            self._add_unknown(path, derive_shape(self.model), near=class_name.lower())
             return {}
         if self.catalogue is None:
             self.problems.append(
                 Problem(
                     path,
-                    f"{key_text(path)} is not checked",
+                    f"{format_key(path)} is not checked",
                     why="the list of installed classes is created when the hub is installed",
                     severity="warning",
                     at_key=True,
@@ -119,51 +128,56 @@ class FileReader(TreeReader):
             return dict(node.value())
         if not is_class and class_name in self._chosen_classes:
             why = "auth.type names the class; the hub itself checks its traits at the next reload"
-            what = f"{key_text(path)} is not in the list of installed classes"
+            what = f"{format_key(path)} is not in the list of installed classes"
             self.problems.append(Problem(path, what, why=why, severity="warning", at_key=True))
             return dict(node.value())
-        shape = self.catalogue.shape(class_name)
+        shape = self.catalogue.build_shape(class_name)
         values: dict[str, Any] = {}
         for key, child in node.pairs():
-            value = self.value(child, shape.at(key.raw) or ANYTHING, (*path, key.raw))
+            value = self.value(child, shape.find_child(key.raw) or ANYTHING, (*path, key.raw))
             # An empty trait is null: it is not set, but the class must still have it.
             values[key.raw] = None if value is ABSENT else value
-        self.problems += self.catalogue.section_problems(path, values)
+        self.problems += self.catalogue.find_section_problems(path, values)
         return values
 
     def _plugin_section(self, node: Node, name: str) -> Any:
         model = self.sections[name]
         if model is None or node.kind != "map":
             return node.value()
-        values = self.entries(node, shape_of(model), (name,))
-        typed(model, values, self.problems, (name,))
+        values = self.entries(node, derive_shape(model), (name,))
+        build_model(model, values, self.problems, (name,))
         return values
 
     def _add_unknown(self, path: KeyPath, section: Shape, near: str | None = None) -> None:
         name = str(path[-1])
-        fix = fix_of_known_mistake(path) or self._guess(path, section, near)
+        fix = find_fix_of_known_mistake(path) or self._guess(path, section, near)
         if fix is None and path == ("c",):
             fix = "remove the c: a section has the bare name of its class, such as Authenticator"
         if fix is None and len(path) == 1:
-            fix = f"if it belongs to a plugin: sudo tljh-config add-item plugins.sections {name}"
+            command = f"sudo tljh-config add-item plugins.sections {quote(name)}"
+            fix = f"if it belongs to a plugin: {command}"
         self.problems.append(
             Problem(
                 path,
-                f"there is no setting {key_text(path)}",
-                fix=fix or f"remove it, or see: tljh-config describe {key_text(path[:-1])}",
+                f"there is no setting {format_key(path)}",
+                fix=fix
+                or f"remove it, or see: tljh-config describe {quote(format_key(path[:-1]))}",
                 at_key=True,
             )
         )
 
     def _guess(self, path: KeyPath, section: Shape, near: str | None) -> str | None:
-        """Guess what an unknown name was meant to be: in its section, then anywhere."""
+        """Return the key that an unknown name was probably meant to be; None without a guess.
+
+        Its own section is searched first.
+        """
         name = str(path[-1])
         # At the top level any name may be a plugin's, so only a close one is offered.
         cutoff = 0.76 if len(path) == 1 else 0.6
-        near = near or nearest(name, section.fields, cutoff)
+        near = near or find_nearest(name, section.fields, cutoff)
         if near:
-            return f"did you mean {key_text((*path[:-1], near))}?"
+            return f"did you mean {format_key((*path[:-1], near))}?"
         keys = setting_keys(self.model)
         same_name = [key for key in keys if key.rpartition(".")[2] == name]
-        guess = " or ".join(same_name) or nearest(key_text(path), keys, 0.75)
+        guess = " or ".join(same_name) or find_nearest(format_key(path), keys, 0.75)
         return f"did you mean {guess}?" if guess else None

@@ -24,12 +24,18 @@ FIX = "sudo tljh-config add-item trusted_proxies ADDRESS_OF_THE_PROXY"
 
 
 def is_header_login(names: Iterable[str]) -> bool:
-    """Return whether a class of these names takes the user's name from a header."""
+    """Return whether an authenticator takes the user's name from a request header.
+
+    `names` are those of the class and its bases.
+    """
     return any(_NAME.search(name) for name in names)
 
 
-def contradictions(config: Config) -> Iterator[Problem]:
-    """Report a login by a header that is believed from every client."""
+def find_contradictions(config: Config) -> Iterator[Problem]:
+    """Yield a problem if a login by a request header is on without trusted proxies.
+
+    Any client could send the header.
+    """
     if is_header_login([config.auth.type]) and not config.trusted_proxies:
         yield Problem(
             ("auth", "type"),
@@ -41,9 +47,9 @@ def contradictions(config: Config) -> Iterator[Problem]:
 
 
 def needs_alias_headers(config: Config, drop_ins: Iterable[bytes]) -> bool:
-    """Return whether Traefik must keep headers like REMOTE_USER, for a login that reads one.
+    """Return whether Traefik must pass on headers like REMOTE_USER, because a login reads one.
 
-    A drop-in is a program: it may choose such a login if it has the words.
+    A drop-in is a program. It counts as choosing such a login if its text names one.
     """
     if not config.trusted_proxies:
         return False

@@ -21,7 +21,7 @@ _SIMPLE = re.compile(r"^[^.\"'\s]+$")
 _PART = re.compile(r'"([^"]*)"|\'([^\']*)\'|([^."\'][^.]*)')
 
 
-def key_text(path: KeyPath) -> str:
+def format_key(path: KeyPath) -> str:
     """Return a path as admins type it; list items are counted from 1: `users.admin[2]`."""
     text = ""
     for step in path:
@@ -65,12 +65,12 @@ def parse_key(key: str, shape: Shape) -> KeyPath:
     sections, the name ends before the last setting: `limits.users.a.b.memory` is the memory
     of `a.b`.
     """
-    from tljh.settings.shape import shapes_along
+    from tljh.settings.shape import follow_path
 
     parts = split_key(key)
     if any(quote in key for quote in "\"'"):
         return tuple(parts)
-    for depth, here in enumerate((shape, *shapes_along(shape, parts[:-1]))):
+    for depth, here in enumerate((shape, *follow_path(shape, parts[:-1]))):
         if here is None or here.kind != "map":
             continue
         if here.item is None or here.item.kind not in ("map", "section", "any"):
@@ -83,13 +83,13 @@ def parse_key(key: str, shape: Shape) -> KeyPath:
 
 
 def _is_setting(part: str, section: Shape) -> bool:
-    """Return whether a part of a key is a setting of a section, or a misspelled one."""
+    """Return whether a step of a key names a setting of a section, misspelled ones included."""
     if part in section.fields:
         return True
-    return nearest(part, section.fields) is not None
+    return find_nearest(part, section.fields) is not None
 
 
-def nearest(name: str, candidates: Iterable[str], cutoff: float = 0.6) -> str | None:
+def find_nearest(name: str, candidates: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the candidate that `name` was probably meant to be; None if none is similar."""
     # Imported here: it is needed only for a mistake.
     from difflib import get_close_matches
@@ -98,11 +98,11 @@ def nearest(name: str, candidates: Iterable[str], cutoff: float = 0.6) -> str | 
     return matches[0] if matches else None
 
 
-def default_at(model: type[BaseModel], path: KeyPath) -> Any:
+def get_default(model: type[BaseModel], path: KeyPath) -> Any:
     """Return the default of a setting; None where the path names no setting."""
-    from tljh.settings.shape import shape_at, shape_of
+    from tljh.settings.shape import derive_shape, find_shape
 
-    shape = shape_at(shape_of(model), path)
+    shape = find_shape(derive_shape(model), path)
     if shape is None or shape.declaration is None:
         return None
     return shape.declaration.get_default(call_default_factory=True)
@@ -111,6 +111,8 @@ def default_at(model: type[BaseModel], path: KeyPath) -> Any:
 @cache
 def setting_keys(model: type[BaseModel]) -> tuple[str, ...]:
     """Return the keys of all settings that hold a value."""
-    from tljh.settings.shape import shape_of, walk
+    from tljh.settings.shape import derive_shape, walk
 
-    return tuple(key_text(path) for path, shape in walk(shape_of(model)) if shape.kind != "section")
+    return tuple(
+        format_key(path) for path, shape in walk(derive_shape(model)) if shape.kind != "section"
+    )

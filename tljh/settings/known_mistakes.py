@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 from tljh.settings.declaration import KeyPath
-from tljh.settings.keys import key_text
+from tljh.settings.keys import format_key
+from tljh.settings.migrations import find_migration
 
 # Settings of other distributions of JupyterHub, by the last part of their keys.
 _ELSEWHERE = {
     "storage_limit": "limits.disk",
     "storage_capacity": "limits.disk",
+    "storage": "limits.disk",
+    "quota": "limits.disk",
+    "disk_quota": "limits.disk",
+    "disk_limit": "limits.disk",
+    "ram": "limits.memory",
     "mem_limit": "limits.memory",
     "memory_limit": "limits.memory",
     "mem_guarantee": "limits.memory_guarantee",
     "cpu_limit": "limits.cpu",
 }
 
+# Below `singleuser` in the configuration of the Helm chart.
+_OF_THE_CHART: dict[KeyPath, str] = {
+    ("memory", "limit"): "limits.memory",
+    ("memory", "guarantee"): "limits.memory_guarantee",
+    ("cpu", "limit"): "limits.cpu",
+    ("storage", "capacity"): "limits.disk",
+    ("defaultUrl",): "user_environment.default_app",
+}
 
-def fix_of_known_mistake(path: KeyPath) -> str | None:
-    """Return what to type instead of an unknown key; None if there is no known answer."""
+
+def find_fix_of_known_mistake(path: KeyPath) -> str | None:
+    """Return what to type in place of an unknown key that admins often try; None for others."""
     first, last = str(path[0]), str(path[-1])
     if first == "c" and len(path) > 1 and str(path[1])[:1].isupper():
         # As in a drop-in; in config.yaml a section has the bare name of the class.
-        return f"write it without `c.`: {key_text(path[1:])}"
+        return f"write it without `c.`: {format_key(path[1:])}"
+    if path[:2] == ("hub", "config") and len(path) > 2:
+        # As in the Helm chart, whose hub.config has the sections of classes.
+        return f"write it without `hub.config.`: {format_key(path[2:])}"
+    if first == "singleuser" and path[1:] in _OF_THE_CHART:
+        return f"the setting is {_OF_THE_CHART[path[1:]]}"
+    migration = find_migration(path)
+    if migration is not None:
+        return f"it {str(migration).partition(' ')[2]}"
     instead = _ELSEWHERE.get(last)
     return f"the setting is {instead}" if instead is not None else None

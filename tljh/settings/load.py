@@ -14,7 +14,7 @@ from tljh.settings.rules import logins, proxy, reserved
 if TYPE_CHECKING:
     from tljh.settings.file_reader import PluginSections
     from tljh.settings.trait_catalogue import Catalogue
-    from tljh.settings.validation import Examined
+    from tljh.settings.validation import ExaminedFile
 
 
 def examine(
@@ -23,20 +23,24 @@ def examine(
     path: str | None = None,
     catalogue: Catalogue | None = None,
     plugin_sections: PluginSections | None = None,
-) -> Examined[Config]:
-    """Read a configuration and find every problem in it; a missing file counts as empty."""
+    model: type[Config] = Config,
+) -> ExaminedFile[Config]:
+    """Read and check config.yaml; return its settings and every problem.
+
+    A missing file counts as empty. `model` has the sections that plugins declare, too.
+    """
     from tljh.settings.validation import validate
     from tljh.settings.yaml_parse import parse
 
     return validate(
         parse(source if isinstance(source, bytes) else read_file(source)),
-        Config,
+        model,
         path=path or (str(source) if isinstance(source, Path) else "config.yaml"),
         contradictions=(
-            logins.contradictions,
-            header_logins.contradictions,
-            proxy.contradictions,
-            reserved.contradictions,
+            logins.find_contradictions,
+            header_logins.find_contradictions,
+            proxy.find_contradictions,
+            reserved.find_contradictions,
         ),
         catalogue=catalogue,
         plugin_sections=plugin_sections,
@@ -49,9 +53,12 @@ def load(
     path: str | None = None,
     catalogue: Catalogue | None = None,
     plugin_sections: PluginSections | None = None,
+    model: type[Config] = Config,
 ) -> Config:
-    """Read a configuration. Raises TljhError with every finding when anything is wrong."""
-    examined = examine(source, path=path, catalogue=catalogue, plugin_sections=plugin_sections)
+    """Read and check config.yaml; return its settings. Raises TljhError with every finding."""
+    examined = examine(
+        source, path=path, catalogue=catalogue, plugin_sections=plugin_sections, model=model
+    )
     findings = examined.findings("error", "incomplete")
     if findings:
         raise TljhError(findings)
@@ -65,6 +72,6 @@ def check(
     catalogue: Catalogue | None = None,
     plugin_sections: PluginSections | None = None,
 ) -> list[Finding]:
-    """Return every finding about a configuration."""
+    """Read and check config.yaml; return every finding that is not a warning."""
     examined = examine(source, path=path, catalogue=catalogue, plugin_sections=plugin_sections)
     return examined.findings("error", "incomplete")

@@ -47,7 +47,7 @@ class Provider:
         return f"auth.{self.main_class}.{trait}"
 
 
-def _oauth(name: str, title: str, cls: str, **more: Any) -> Provider:
+def _declare_oauth(name: str, title: str, cls: str, **more: Any) -> Provider:
     needs = ("client_id", "client_secret", *more.pop("needs", ()))
     return Provider(
         name, title, (cls, OAUTH, "Authenticator"), needs=needs, callback="oauth_callback", **more
@@ -100,7 +100,7 @@ PROVIDERS = (
             ("allowed_groups", "'[\"cn=students,ou=groups,dc=example,dc=org\"]'"),
         ),
     ),
-    _oauth(
+    _declare_oauth(
         "github",
         "GitHub",
         "GitHubOAuthenticator",
@@ -110,7 +110,7 @@ PROVIDERS = (
         hints=("'Authorization callback URL' takes the callback URL",),
         examples=(("allowed_organizations", "'[\"my-course\"]'"), ("scope", "'[\"read:org\"]'")),
     ),
-    _oauth(
+    _declare_oauth(
         "google",
         "Google",
         "GoogleOAuthenticator",
@@ -121,7 +121,7 @@ PROVIDERS = (
         hints=("'Authorized redirect URIs' takes the callback URL",),
         examples=(("hosted_domain", "'[\"example.org\"]'"),),
     ),
-    _oauth(
+    _declare_oauth(
         "azuread",
         "Microsoft Entra ID (Azure AD)",
         "AzureAdOAuthenticator",
@@ -135,7 +135,7 @@ PROVIDERS = (
         ),
         examples=(("tenant_id", "00000000-0000-0000-0000-000000000000"),),
     ),
-    _oauth(
+    _declare_oauth(
         "gitlab",
         "GitLab",
         "GitLabOAuthenticator",
@@ -151,7 +151,7 @@ PROVIDERS = (
             ("allowed_gitlab_groups", "'[\"my-course\"]'"),
         ),
     ),
-    _oauth(
+    _declare_oauth(
         "generic-oauth",
         "any OAuth 2 or OpenID Connect provider",
         "GenericOAuthenticator",
@@ -169,7 +169,7 @@ PROVIDERS = (
             ("scope", '\'["openid", "profile", "email"]\''),
         ),
     ),
-    _oauth(
+    _declare_oauth(
         "auth0",
         "Auth0",
         "Auth0OAuthenticator",
@@ -177,7 +177,7 @@ PROVIDERS = (
         hints=("'Allowed Callback URLs' takes the callback URL",),
         examples=(("auth0_domain", "example.eu.auth0.com"),),
     ),
-    _oauth(
+    _declare_oauth(
         "bitbucket",
         "Bitbucket",
         "BitbucketOAuthenticator",
@@ -185,14 +185,14 @@ PROVIDERS = (
         register="Bitbucket, Workspace settings, OAuth consumers",
         examples=(("allowed_teams", "'[\"my-course\"]'"),),
     ),
-    _oauth(
+    _declare_oauth(
         "cilogon",
         "CILogon",
         "CILogonOAuthenticator",
         needs=("allowed_idps",),
         register="https://cilogon.org/oauth2/register",
     ),
-    _oauth(
+    _declare_oauth(
         "globus",
         "Globus",
         "GlobusOAuthenticator",
@@ -264,8 +264,11 @@ _OTHER_NAMES = {
 }
 
 
-def provider_of(auth_type: str) -> Provider | None:
-    """Return the provider of `auth.type`, a short name or any path of a class; None if unlisted."""
+def find_provider(auth_type: str) -> Provider | None:
+    """Return the description of the way to log in that `auth.type` chooses.
+
+    `auth_type` is a short name or the path of a class; None for a class that is not described.
+    """
     # JupyterHub accepts short names in upper and lower case.
     name = auth_type.lower().removeprefix("local-")
     name = _OTHER_NAMES.get(name, name)
@@ -277,7 +280,7 @@ def provider_of(auth_type: str) -> Provider | None:
 
 
 def admits_all(provider: Provider, *, has_list: bool) -> bool:
-    """Return whether every user of the provider may log in while auth.allow_all is not set.
+    """Return whether every account of a provider may log in if auth.allow_all is not set.
 
     `has_list` says that users.allowed is set.
     """

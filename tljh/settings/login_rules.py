@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 from urllib.parse import urlparse
 
@@ -31,15 +32,15 @@ PUBLIC_HOSTS = {"github.com", "accounts.google.com", "gitlab.com", "login.live.c
 
 
 @dataclass(frozen=True)
-class Site:
+class PublicSite:
     """The public address of the hub: whether it is HTTPS, and the URL for OAuth callbacks."""
 
     is_https: bool
     callback: str | None = None
 
 
-def trait(view: View, classes: tuple[str, ...], name: str) -> Any:
-    """Return a trait of the first class that sets it; None where none does."""
+def get_trait(view: View, classes: tuple[str, ...], name: str) -> Any:
+    """Return a trait from the first of `classes` that sets it in `view`; None if none does."""
     for cls in classes:
         values = view.get(cls)
         if values and name in values:
@@ -47,17 +48,18 @@ def trait(view: View, classes: tuple[str, ...], name: str) -> Any:
     return None
 
 
-def login_problems(
+def find_login_problems(
     provider: Provider,
     view: View,
-    site: Site,
+    site: PublicSite,
     *,
     strangers_are_fine: bool = False,
     classes: tuple[str, ...] | None = None,
 ) -> Iterator[Problem]:
-    """Yield what is wrong with `provider` as the traits in `view` configure it.
+    """Yield the problems of a way to log in: what is missing, and who could get in.
 
-    `classes` are the class and its bases, where they have been imported.
+    `view` has the traits by class. `classes` are the chosen class and its bases, if these have been
+    imported.
     """
     classes = classes or provider.classes
     if provider.name == "dummy":
@@ -67,26 +69,28 @@ def login_problems(
             fix="choose another one: tljh auth list",
             severity="warning",
         )
-    yield from _missing(provider, view, classes)
+    yield from _find_missing(provider, view, classes)
     if provider.callback is not None:
-        yield from _callback(provider, view, classes, site)
-    yield from _access_problems(provider, view, classes, strangers_are_fine)
+        yield from _check_callback(provider, view, classes, site)
+    yield from _find_access_problems(provider, view, classes, strangers_are_fine)
 
 
-def _missing(provider: Provider, view: View, classes: tuple[str, ...]) -> Iterator[Problem]:
+def _find_missing(provider: Provider, view: View, classes: tuple[str, ...]) -> Iterator[Problem]:
     for name in provider.needs:
-        if not trait(view, classes, name):
+        if not get_trait(view, classes, name):
             yield Problem(
-                _path(provider, name),
+                _locate_trait(provider, name),
                 f"{provider.key(name)} is not set, so no user can log in",
                 why=f"{provider.title} issues it" if name.startswith("client_") else None,
                 fix=_setting(provider, name),
             )
-    if provider.name == "ldap" and trait(view, classes, "server_address"):
-        searches = trait(view, classes, "lookup_dn") and trait(view, classes, "user_search_base")
-        if not searches and not trait(view, classes, "bind_dn_template"):
+    if provider.name == "ldap" and get_trait(view, classes, "server_address"):
+        searches = get_trait(view, classes, "lookup_dn") and get_trait(
+            view, classes, "user_search_base"
+        )
+        if not searches and not get_trait(view, classes, "bind_dn_template"):
             yield Problem(
-                _path(provider, "bind_dn_template"),
+                _locate_trait(provider, "bind_dn_template"),
                 "no setting maps a login name to an entry of the directory",
                 fix=f"{_setting(provider, 'bind_dn_template')}; to search for users instead, set "
                 "lookup_dn, user_search_base and user_attribute",
@@ -96,39 +100,39 @@ def _missing(provider: Provider, view: View, classes: tuple[str, ...]) -> Iterat
 def _setting(provider: Provider, name: str) -> str:
     example = dict(provider.examples).get(name, "…")
     if name in ("client_secret", "user_password"):
-        return f"sudo tljh-config set {provider.key(name)} --stdin"
-    return f"sudo tljh-config set {provider.key(name)} {example}"
+        return f"sudo tljh-config set {quote(provider.key(name))} --stdin"
+    return f"sudo tljh-config set {quote(provider.key(name))} {quote(example)}"
 
 
-def _callback(
-    provider: Provider, view: View, classes: tuple[str, ...], site: Site
+def _check_callback(
+    provider: Provider, view: View, classes: tuple[str, ...], site: PublicSite
 ) -> Iterator[Problem]:
-    url = trait(view, classes, "oauth_callback_url")
+    url = get_trait(view, classes, "oauth_callback_url")
     if url and urlparse(str(url)).scheme == "http":
         if urlparse(str(url)).hostname in ("localhost", "127.0.0.1", "::1"):
             return
         yield Problem(
-            _path(provider, "oauth_callback_url"),
+            _locate_trait(provider, "oauth_callback_url"),
             f"{provider.title} would send users back over http, which exposes their logins to the "
             f"network: {url}",
-            fix=_https_fix(),
+            fix=_suggest_https(),
         )
-    elif not (url or site.is_https or trait(view, classes, "uri_scheme") == "https"):
+    elif not (url or site.is_https or get_trait(view, classes, "uri_scheme") == "https"):
         yield Problem(
             ("auth", "type"),
             f"{provider.title} sends users back to the hub, which must be served over HTTPS",
             why="https.enabled is false",
-            fix=_https_fix()
+            fix=_suggest_https()
             + (
                 f"; behind a proxy that does HTTPS: sudo tljh-config set "
-                f"{provider.key('oauth_callback_url')} https://hub.example.org/hub/oauth_callback"
+                f"{quote(provider.key('oauth_callback_url'))} https://hub.example.org/hub/oauth_callback"
                 if OAUTH in classes
                 else ""
             ),
         )
 
 
-def _https_fix() -> str:
+def _suggest_https() -> str:
     return (
         "sudo tljh-config set https.letsencrypt.email you@example.org && "
         "sudo tljh-config add-item https.letsencrypt.domains hub.example.org && "
@@ -136,16 +140,16 @@ def _https_fix() -> str:
     )
 
 
-def _access_problems(
+def _find_access_problems(
     provider: Provider, view: View, classes: tuple[str, ...], strangers_are_fine: bool
 ) -> Iterator[Problem]:
-    allows_all = trait(view, classes, "allow_all")
+    allows_all = get_trait(view, classes, "allow_all")
     if allows_all is True:
         if is_public(provider, view, classes) and not strangers_are_fine:
             yield Problem(
                 ("auth", "allow_all"),
                 f"anyone in the world with an account at {provider.title} could log in",
-                fix=_narrowing(provider)
+                fix=_suggest_narrowing(provider)
                 + "; if that is intended: sudo tljh-config set auth.allow_strangers true",
             )
         return
@@ -162,13 +166,13 @@ def _access_problems(
             ("auth", "type"),
             f"no user may log in with {provider.title}",
             why="users.allowed and users.admin are empty, and no group or organization is allowed",
-            fix="sudo tljh-config add-item users.allowed NAME; or " + _narrowing(provider),
+            fix="sudo tljh-config add-item users.allowed NAME; or " + _suggest_narrowing(provider),
         )
     elif set(rules) <= {"admin_users"}:
         yield Problem(
             ("auth", "type"),
             f"only admins may log in with {provider.title}",
-            fix="sudo tljh-config add-item users.allowed NAME; or " + _narrowing(provider),
+            fix="sudo tljh-config add-item users.allowed NAME; or " + _suggest_narrowing(provider),
             severity="warning",
         )
 
@@ -177,23 +181,23 @@ def _is_rule(name: str) -> bool:
     return name in ADMIN_RULES or (name.startswith("allow") and name not in NO_RULES)
 
 
-def _narrowing(provider: Provider) -> str:
+def _suggest_narrowing(provider: Provider) -> str:
     for name, value in provider.examples:
         if name.startswith("allow") or (name in provider.narrowed_by and provider.public):
-            return f"sudo tljh-config set {provider.key(name)} {value}"
+            return f"sudo tljh-config set {quote(provider.key(name))} {quote(value)}"
     return "for every user: sudo tljh-config set auth.allow_all true"
 
 
 def is_public(provider: Provider, view: View, classes: tuple[str, ...]) -> bool:
-    """Return whether anyone in the world can have an account there."""
+    """Return whether anyone in the world can get an account at the provider."""
     if OAUTH in classes:
-        host = urlparse(str(trait(view, classes, "authorize_url") or "")).hostname
+        host = urlparse(str(get_trait(view, classes, "authorize_url") or "")).hostname
         if host in PUBLIC_HOSTS:
             return True
     if not provider.public:
         return False
     for name in provider.narrowed_by:
-        value = trait(view, classes, name)
+        value = get_trait(view, classes, name)
         if provider.name == "azuread":
             if value and value not in ANY_TENANT:
                 return False
@@ -202,12 +206,12 @@ def is_public(provider: Provider, view: View, classes: tuple[str, ...]) -> bool:
     return True
 
 
-def _path(provider: Provider, name: str) -> KeyPath:
+def _locate_trait(provider: Provider, name: str) -> KeyPath:
     return ("auth", provider.main_class, name)
 
 
-def view_of(*layers: Mapping[str, Mapping[str, Any]]) -> View:
-    """Merge sources of traits; later ones override earlier ones."""
+def merge_views(*layers: Mapping[str, Mapping[str, Any]]) -> View:
+    """Merge several maps of class -> traits; later ones override earlier ones."""
     view: dict[str, dict[str, Any]] = {}
     for layer in layers:
         for cls, values in layer.items():

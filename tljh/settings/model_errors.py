@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import copy
+from shlex import quote
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from tljh.settings.declaration import KeyPath, Problem
-from tljh.settings.keys import default_at, key_text, nearest
-from tljh.settings.shape import ANYTHING, Shape, shape_at, shape_of
-from tljh.settings.tree_values import plain_value
+from tljh.settings.keys import find_nearest, format_key, get_default
+from tljh.settings.shape import ANYTHING, Shape, derive_shape, find_shape
+from tljh.settings.tree_values import parse_plain
 
 M = TypeVar("M", bound=BaseModel)
 
 
-def typed(model: type[M], values: dict[str, Any], problems: list[Problem], at: KeyPath = ()) -> M:
-    """Return `values` as a model, with defaults in place of what it refuses.
+def build_model(
+    model: type[M], values: dict[str, Any], problems: list[Problem], model_path: KeyPath = ()
+) -> M:
+    """Validate `values`; return a model with defaults in place of what it refuses.
 
-    Adds a problem for each refused value; `at` is the path of the model in the file.
+    Adds a problem for each refused value; `model_path` is the path of the model in the file.
     """
     accepted = copy.deepcopy(values)
     # Each round leaves out at least one value.
@@ -28,7 +31,7 @@ def typed(model: type[M], values: dict[str, Any], problems: list[Problem], at: K
         except ValidationError as error:
             for details in error.errors(include_url=False):
                 path = tuple(step for step in details["loc"] if step != "[key]")
-                problems.append(_problem(model, path, details, at))
+                problems.append(_describe_error(model, path, details, model_path))
                 _leave_out(accepted, path)
     return model()
 
@@ -48,9 +51,11 @@ def _leave_out(values: dict[str, Any], path: KeyPath) -> None:
     holder.pop(path[-1], None)
 
 
-def _problem(model: type[BaseModel], path: KeyPath, error: Any, at: KeyPath) -> Problem:
-    whole = (*at, *path)
-    key = key_text(whole)
+def _describe_error(
+    model: type[BaseModel], path: KeyPath, error: Any, model_path: KeyPath
+) -> Problem:
+    whole = (*model_path, *path)
+    key = format_key(whole)
     if error["loc"] and error["loc"][-1] == "[key]":
         what = f"{key} {error['ctx']['error']}" if "ctx" in error else f"{key} is not a name"
         return Problem(whole, what, fix="use another name", at_key=True)
@@ -58,19 +63,19 @@ def _problem(model: type[BaseModel], path: KeyPath, error: Any, at: KeyPath) -> 
         return Problem(whole, f"{key} is missing", at_key=True)
     if error["type"] == "extra_forbidden":
         return Problem(whole, f"there is no setting {key}", at_key=True)
-    shape = shape_at(shape_of(model), path) or ANYTHING
+    shape = find_shape(derive_shape(model), path) or ANYTHING
     value = error.get("input")
-    what = f"{key} {_refusal(shape, value, error)}"
-    fix = _rewritten(shape, path, value)
+    what = f"{key} {_describe_refusal(shape, value, error)}"
+    fix = _suggest_value(shape, path, value)
     if fix is not None:
         return Problem(whole, what, fix=fix)
-    return Problem(whole, what, fix=_reset(model, path, shape, value), fix_resets=True)
+    return Problem(whole, what, fix=_suggest_unset(model, path, shape, value), fix_resets=True)
 
 
-def _refusal(shape: Shape, value: Any, error: Any) -> str:
-    """Return the part of the message after the key, such as `must be a number, not a list`.
+def _describe_refusal(shape: Shape, value: Any, error: Any) -> str:
+    """Return why a value is refused, as in `must be a number, not a list`.
 
-    `error` is an entry of pydantic's `errors()`.
+    The message has the key before it. `error` is an entry of pydantic's `errors()`.
     """
     is_hidden = shape.secret and isinstance(value, (str, int))
     text = "the current value" if is_hidden else show_value(value)
@@ -80,7 +85,7 @@ def _refusal(shape: Shape, value: Any, error: Any) -> str:
         return f"has a form that is not allowed: {text}"
     if error["type"] == "too_short":
         return "must not be empty"
-    expected = shape.description()
+    expected = shape.describe()
     if error["type"].startswith(("greater_than", "less_than")):
         # The value is a number, so the message names only the bounds.
         for words in ("a whole number ", "a number ", "of "):
@@ -88,8 +93,8 @@ def _refusal(shape: Shape, value: Any, error: Any) -> str:
     return f"must be {expected}, not {text}"
 
 
-def _rewritten(shape: Shape, path: KeyPath, value: Any) -> str | None:
-    """Return how to write the value that was meant, where that can be guessed."""
+def _suggest_value(shape: Shape, path: KeyPath, value: Any) -> str | None:
+    """Return as a fix how to write the value that was probably meant; None without a guess."""
     if shape.kind == "list" and isinstance(value, (str, int)):
         return f"write it as a list: [{value}]"
     if path and isinstance(path[-1], int):
@@ -99,10 +104,12 @@ def _rewritten(shape: Shape, path: KeyPath, value: Any) -> str | None:
             return f"write {value.strip()!r}"
         return None
     if shape.choices and isinstance(value, str):
-        near = nearest(value, shape.choices, 0.5)
-        return f"sudo tljh-config set {key_text(path)} {near}" if near else None
+        near = find_nearest(value, shape.choices, 0.5)
+        return (
+            f"sudo tljh-config set {quote(format_key(path))} {quote(str(near))}" if near else None
+        )
     if isinstance(value, str) and shape.kind in ("int", "number", "bool"):
-        unquoted = plain_value(value, shape)
+        unquoted = parse_plain(value, shape)
         is_bool = isinstance(unquoted, bool)
         is_number = isinstance(unquoted, (int, float)) and not is_bool
         if is_bool if shape.kind == "bool" else is_number:
@@ -110,24 +117,22 @@ def _rewritten(shape: Shape, path: KeyPath, value: Any) -> str | None:
     return None
 
 
-def _reset(model: type[BaseModel], path: KeyPath, shape: Shape, value: Any) -> str | None:
-    """Return the command that removes the value."""
+def _suggest_unset(model: type[BaseModel], path: KeyPath, shape: Shape, value: Any) -> str | None:
+    """Return as a fix the command that removes the refused value."""
     if path and isinstance(path[-1], int):
         if not isinstance(value, str) or not value.isprintable():
             return "remove it"
-        import shlex
-
-        return f"sudo tljh-config remove-item {key_text(path[:-1])} {shlex.quote(value)}"
+        return f"sudo tljh-config remove-item {quote(format_key(path[:-1]))} {quote(value)}"
     if shape.choices and isinstance(value, str):
-        return f"sudo tljh-config set {key_text(path)} {shape.choices[0]}"
-    default = default_at(model, path)
+        return f"sudo tljh-config set {quote(format_key(path))} {quote(shape.choices[0])}"
+    default = get_default(model, path)
     if isinstance(default, (int, float, str, bool)) and default != "":
-        return f"sudo tljh-config set {key_text(path)} {_typed_text(default)}"
-    return f"sudo tljh-config unset {key_text(path)}" if path else None
+        return f"sudo tljh-config set {quote(format_key(path))} {quote(_format_scalar(default))}"
+    return f"sudo tljh-config unset {quote(format_key(path))}" if path else None
 
 
 def show_value(value: Any) -> str:
-    """Return a value for a message: text in quotes and shortened, a collection as `a list`."""
+    """Return a value as a message names it: text in quotes and shortened, others as `a list`."""
     if isinstance(value, str):
         text = f"the text {value!r}"
     elif isinstance(value, dict):
@@ -135,11 +140,11 @@ def show_value(value: Any) -> str:
     elif isinstance(value, list):
         text = "a list"
     else:
-        text = _typed_text(value)
+        text = _format_scalar(value)
     return text if len(text) <= 80 else text[:77] + "…"
 
 
-def _typed_text(value: Any) -> str:
+def _format_scalar(value: Any) -> str:
     """Return a simple value as an admin types it."""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from tljh.settings.declaration import Cost
-from tljh.settings.keys import key_text
-from tljh.settings.shape import Shape, shape_of, walk
-from tljh.settings.yaml_text import flow_text
+from tljh.settings.keys import format_key
+from tljh.settings.shape import Shape, derive_shape, walk
+from tljh.settings.yaml_text import format_flow
 
 if TYPE_CHECKING:
     from tljh.settings.trait_catalogue import Trait
 
-_COSTS = {
+COSTS = {
     Cost.NOTHING: "nothing restarts",
     Cost.LIVE: "nothing restarts; running servers get it at once",
     Cost.PROXY_RELOAD: "the proxy reloads without losing a connection",
@@ -60,13 +61,13 @@ class SettingHelp:
         if self.is_section:
             return "\n".join(lines)
         lines.append(f"  type: {self.type}")
-        lines.append(f"  default: {flow_text(self.default)}")
+        lines.append(f"  default: {format_flow(self.default)}")
         if self.here:
             lines.append(f"  on this machine: {self.here}")
         if self.cost:
-            lines.append(f"  changing it: {_COSTS[Cost(self.cost)]}")
+            lines.append(f"  changing it: {COSTS[Cost(self.cost)]}")
         if self.is_secret:
-            lines.append(f"  a secret: set it with tljh-config set {self.key} --stdin")
+            lines.append(f"  a secret: set it with tljh-config set {quote(self.key)} --stdin")
         elif self.example:
             lines.append(f"  example: sudo tljh-config {self.command}")
         return "\n".join(lines)
@@ -74,29 +75,27 @@ class SettingHelp:
     @property
     def command(self) -> str:
         """The arguments of `tljh-config` that set it to the example."""
-        import shlex
-
         verb = "add-item" if self.type.startswith("list") else "set"
-        return f"{verb} {self.key} {shlex.quote(self.example or '')}"
+        return f"{verb} {self.key} {quote(self.example or '')}"
 
 
-def type_text(shape: Shape) -> str:
-    """Return the type of a setting for the reference page."""
+def describe_type(shape: Shape) -> str:
+    """Return the words for a setting's type on the reference page."""
     if shape.kind == "list":
-        inner = type_text(shape.item) if shape.item else "anything"
+        inner = describe_type(shape.item) if shape.item else "anything"
         return f"list of {inner}"
     if shape.kind == "map":
-        inner = type_text(shape.item) if shape.item else "anything"
+        inner = describe_type(shape.item) if shape.item else "anything"
         return f"map of names to {inner}"
     if shape.kind == "any":
         return "anything"
-    text = shape.description().removeprefix("a ")
+    text = shape.describe().removeprefix("a ")
     return f"{text}, or null" if shape.nullable else text
 
 
 def describe_setting(path: tuple[str, ...], shape: Shape) -> SettingHelp:
     """Return the documentation of a setting, from its declaration."""
-    key = key_text(path)
+    key = format_key(path)
     info = shape.declaration
     assert info is not None, key
     if shape.kind == "section":
@@ -106,7 +105,7 @@ def describe_setting(path: tuple[str, ...], shape: Shape) -> SettingHelp:
     return SettingHelp(
         key,
         info.description or "",
-        type_text(shape),
+        describe_type(shape),
         default=info.get_default(call_default_factory=True),
         cost=str(extra["cost"]),
         example=str(examples[0]) if isinstance(examples, list) else None,
@@ -127,12 +126,12 @@ def describe_trait(key: str, trait: Trait) -> SettingHelp:
 
 
 def describe_all(model: type[BaseModel]) -> Iterator[SettingHelp]:
-    """Yield the documentation of every setting and section, in the order of declaration."""
-    for path, shape in walk(shape_of(model)):
+    """Yield the documentation of every setting and section, in the order of the file."""
+    for path, shape in walk(derive_shape(model)):
         yield describe_setting(path, shape)
 
 
-def json_schema(model: type[BaseModel], sections: Iterable[str] = ()) -> dict[str, Any]:
+def build_json_schema(model: type[BaseModel], sections: Iterable[str] = ()) -> dict[str, Any]:
     """Return the JSON Schema with which editors complete and check config.yaml.
 
     `sections` are names of plugins' sections, which may hold anything.
@@ -142,8 +141,8 @@ def json_schema(model: type[BaseModel], sections: Iterable[str] = ()) -> dict[st
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def json_schema_text(model: type[BaseModel]) -> str:
-    return json.dumps(json_schema(model), indent=2, ensure_ascii=False) + "\n"
+def format_json_schema(model: type[BaseModel]) -> str:
+    return json.dumps(build_json_schema(model), indent=2, ensure_ascii=False) + "\n"
 
 
 _HEAD = """\
@@ -164,7 +163,7 @@ allowed by `plugins.sections`.
 """
 
 
-def reference_page(model: type[BaseModel]) -> str:
+def format_reference_page(model: type[BaseModel]) -> str:
     """Return the content of docs/reference/configuration.md."""
     parts = [_HEAD]
     section = ""
@@ -180,15 +179,15 @@ def reference_page(model: type[BaseModel]) -> str:
             parts.append(f"## {setting.key}\n")
         else:
             parts.append(f"#### `{setting.key}`\n")
-        parts.append(_setting_text(setting))
+        parts.append(_format_setting(setting))
     return "\n".join(parts)
 
 
-def _setting_text(setting: SettingHelp) -> str:
-    default = flow_text(setting.default)
+def _format_setting(setting: SettingHelp) -> str:
+    default = format_flow(setting.default)
     rows = [setting.help, "", f"- Type: {setting.type}", f"- Default: `{default}`"]
     if setting.cost:
-        rows.append(f"- Changing it: {_COSTS[Cost(setting.cost)]}")
+        rows.append(f"- Changing it: {COSTS[Cost(setting.cost)]}")
     if setting.is_secret:
         rows.append("- Secret: hidden by `show`; set it with `--stdin`")
     elif setting.example:
@@ -207,8 +206,8 @@ def main() -> None:
     directory = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/reference").absolute()
     host = RealHost()
     for name, text in (
-        ("configuration.md", reference_page(Config)),
-        ("config.schema.json", json_schema_text(Config)),
+        ("configuration.md", format_reference_page(Config)),
+        ("config.schema.json", format_json_schema(Config)),
     ):
         info = host.info(directory)
         owner = (info.owner, info.group) if info else ("root", "root")

@@ -7,6 +7,7 @@ hand they do nothing, or fail only after the hub has restarted. So they are refu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,10 @@ class ReservedTrait:
     fix: str
 
 
-def _setting(setting: str, value: str) -> ReservedTrait:
+def _declare_reserved(setting: str, value: str) -> ReservedTrait:
     return ReservedTrait(
         f"tljh derives it from {setting}, and Traefik serves the port",
-        f"sudo tljh-config set {setting} {value}",
+        f"sudo tljh-config set {quote(setting)} {quote(value)}",
     )
 
 
@@ -28,12 +29,12 @@ _OWN = ReservedTrait("tljh sets it: the hub would not find its proxy or its stat
 _ENDS = "the hub would do that one thing and exit, instead of serving"
 
 RESERVED = {
-    ("JupyterHub", "ip"): _setting("http.address", "ADDRESS"),
-    ("JupyterHub", "port"): _setting("http.port", "PORT"),
-    ("JupyterHub", "bind_url"): _setting("http.port", "PORT"),
-    ("JupyterHub", "base_url"): _setting("base_url", "/PATH/"),
-    ("JupyterHub", "ssl_cert"): _setting("https.tls.cert", "FILE"),
-    ("JupyterHub", "ssl_key"): _setting("https.tls.key", "FILE"),
+    ("JupyterHub", "ip"): _declare_reserved("http.address", "ADDRESS"),
+    ("JupyterHub", "port"): _declare_reserved("http.port", "PORT"),
+    ("JupyterHub", "bind_url"): _declare_reserved("http.port", "PORT"),
+    ("JupyterHub", "base_url"): _declare_reserved("base_url", "/PATH/"),
+    ("JupyterHub", "ssl_cert"): _declare_reserved("https.tls.cert", "FILE"),
+    ("JupyterHub", "ssl_key"): _declare_reserved("https.tls.key", "FILE"),
     ("JupyterHub", "hub_port"): _OWN,
     ("JupyterHub", "proxy_class"): _OWN,
     ("JupyterHub", "cookie_secret_file"): _OWN,
@@ -44,9 +45,9 @@ RESERVED = {
         "a restart of the hub would remove the routes to all servers", "remove it"
     ),
     ("Proxy", "should_start"): _OWN,
-    ("TraefikProxy", "traefik_api_url"): _setting("traefik_api.port", "PORT"),
-    ("TraefikProxy", "traefik_api_username"): _setting("traefik_api.username", "NAME"),
-    ("TraefikProxy", "traefik_api_password"): _setting("traefik_api.password", "PASSWORD"),
+    ("TraefikProxy", "traefik_api_url"): _declare_reserved("traefik_api.port", "PORT"),
+    ("TraefikProxy", "traefik_api_username"): _declare_reserved("traefik_api.username", "NAME"),
+    ("TraefikProxy", "traefik_api_password"): _declare_reserved("traefik_api.password", "PASSWORD"),
     ("TraefikProxy", "traefik_entrypoint"): _OWN,
     ("TraefikFileProviderProxy", "dynamic_config_file"): _OWN,
     ("JupyterHub", "reset_db"): ReservedTrait(
@@ -66,8 +67,8 @@ RESERVED = {
 _BASES = {"JupyterHub": ("Application",), "Hub": ("JupyterHub", "Application")}
 
 
-def reserved(section: str, trait: str) -> ReservedTrait | None:
-    """Return why `section.trait` is refused; None where it may be set."""
+def find_reserved(section: str, trait: str) -> ReservedTrait | None:
+    """Return why only tljh may set a trait; None if an admin may set it."""
     for name in (section, *_BASES.get(section, ())):
         if (name, trait) in RESERVED:
             return RESERVED[name, trait]

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, ConfigDict
+from pydantic import ConfigDict
 
 from tljh.settings.declaration import Cost, Section, section, setting
 from tljh.settings.sections.access import AuthSettings, UsersSettings
+from tljh.settings.sections.alerts import AlertsSettings
+from tljh.settings.sections.backup import BackupSettings
+from tljh.settings.sections.checklist import ChecklistSettings
+from tljh.settings.sections.firewall import FirewallSettings
+from tljh.settings.sections.housekeeping import HousekeepingSettings
 from tljh.settings.sections.https import HttpsSettings
 from tljh.settings.sections.hub import HubSettings, ServicesSettings
 from tljh.settings.sections.isolation import IsolationSettings
 from tljh.settings.sections.limits import LimitsSettings
 from tljh.settings.sections.plugins import PluginsSettings
 from tljh.settings.sections.proxy import HttpSettings, ProxySettings, TraefikApiSettings
+from tljh.settings.sections.updates import UpdatesSettings
+from tljh.settings.sections.upgrade import UpgradeSettings
 from tljh.settings.sections.user_environment import UserEnvironmentSettings
-from tljh.settings.value_types import BaseUrl, Network, Url
-
-
-def _upgrade_url(value: str) -> str:
-    if not value.startswith("https://"):
-        raise ValueError(f"must begin with https://, not {value!r}")
-    return value
-
-
-class UpgradeSettings(Section):
-    """Source of newer versions."""
-
-    url: Annotated[Url, AfterValidator(_upgrade_url)] | None = setting(
-        None,
-        help="URL of the bootstrap.py that an upgrade downloads; null for the official releases.",
-        cost=Cost.NOTHING,
-        example="https://example.org/tljh/bootstrap.py",
-    )
+from tljh.settings.value_types import BaseUrl, Network
 
 
 class Config(Section):
@@ -84,12 +74,29 @@ class Config(Section):
     user_environment: UserEnvironmentSettings = section(
         UserEnvironmentSettings, help="The environment in which users' servers and kernels run."
     )
+    firewall: FirewallSettings = section(
+        FirewallSettings, help="A firewall for incoming connections."
+    )
+    updates: UpdatesSettings = section(
+        UpdatesSettings, help="Updates of the distribution, and the reboots that they need."
+    )
+    housekeeping: HousekeepingSettings = section(
+        HousekeepingSettings, help="Room on the disk: logs and caches."
+    )
+    backup: BackupSettings = section(BackupSettings, help="Encrypted backups of the hub.")
+    alerts: AlertsSettings = section(
+        AlertsSettings, help="Alerts by mail and webhooks, sent by a timer."
+    )
+    checklist: ChecklistSettings = section(
+        ChecklistSettings, help="The checklist of a hub in production."
+    )
     services: ServicesSettings = section(ServicesSettings, help="Services that the hub starts.")
     hub: HubSettings = section(HubSettings, help="The hub environment.")
     plugins: PluginsSettings = section(
         PluginsSettings, help="Plugins, and their sections in this file."
     )
-    upgrade: UpgradeSettings = section(UpgradeSettings, help="Source of newer versions.")
+
+    upgrade: UpgradeSettings = section(UpgradeSettings, help="Upgrades to newer releases of tljh.")
 
     @property
     def traitlets(self) -> dict[str, dict[str, Any]]:

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from shlex import quote
 from typing import Any
 
 from tljh.settings.declaration import KeyPath, Problem
-from tljh.settings.keys import key_text, nearest
+from tljh.settings.keys import find_nearest, format_key
 from tljh.settings.redaction import looks_secret
 from tljh.settings.shape import ANYTHING, Shape
 
@@ -57,11 +58,11 @@ class Trait:
             may_be_file=self.kind != "map",
         )
 
-    def refusal(self, value: Any, owner: str) -> str | None:
+    def explain_refusal(self, value: Any, owner: str) -> str | None:
         """Return why the class would refuse `value`; None if it would accept it."""
         if self._takes(value):
             return None
-        text = "a value" if looks_secret(self.name) else f"the {_type_word(value)} {value!r}"
+        text = "a value" if looks_secret(self.name) else f"the {_name_type(value)} {value!r}"
         if self.kind == "function":
             return f"the {self.name!r} trait of {owner} takes a function, which YAML cannot express"
         if self.choices:
@@ -117,7 +118,7 @@ class Trait:
         return True
 
 
-def _type_word(value: Any) -> str:
+def _name_type(value: Any) -> str:
     words = {str: "text", dict: "map", bool: "boolean", int: "number", float: "number"}
     return words.get(type(value), type(value).__name__)
 
@@ -138,7 +139,7 @@ class Catalogue:
 
     @classmethod
     def parse(cls, data: bytes, stamp: bytes | None = None) -> Catalogue | None:
-        """Return the catalogue in the JSON of `tljh.hub.trait_scan`; None for anything else.
+        """Parse the catalogue that `tljh.hub.trait_scan` wrote; return None for anything else.
 
         `stamp` is the content of the environment's stamp.
         """
@@ -153,8 +154,11 @@ class Catalogue:
             specs = None
         return replace(catalogue, built_with=specs)
 
-    def for_packages(self, packages: Iterable[str]) -> Catalogue:
-        """Return the catalogue for a configuration that asks for these packages."""
+    def mark_partial_for(self, packages: Iterable[str]) -> Catalogue:
+        """Return the catalogue for checking a configuration that asks for these packages.
+
+        It is marked as partial if some are not installed yet: they may bring unknown classes.
+        """
         lacks = self.built_with is not None and not self.built_with.issuperset(packages)
         return replace(self, is_partial=True) if lacks else self
 
@@ -180,7 +184,7 @@ class Catalogue:
             and "." not in name
         )
 
-    def trait(self, class_name: str, name: str) -> Trait | None:
+    def find_trait(self, class_name: str, name: str) -> Trait | None:
         """Return a trait of a class, its own or inherited; None if it has none of that name."""
         for owner in (class_name, *self.classes[class_name]["bases"]):
             entry = self.classes.get(owner, {}).get("traits", {}).get(name)
@@ -200,56 +204,61 @@ class Catalogue:
                 )
         return None
 
-    def trait_names(self, class_name: str) -> list[str]:
+    def list_trait_names(self, class_name: str) -> list[str]:
         names: set[str] = set()
         for owner in (class_name, *self.classes[class_name]["bases"]):
             names |= set(self.classes.get(owner, {}).get("traits", {}))
         return sorted(names)
 
-    def shape(self, class_name: str) -> Shape:
+    def build_shape(self, class_name: str) -> Shape:
         """Return the shape of a section that is named after a class."""
         if class_name not in self.classes:
             return Shape("map", item=ANYTHING)
-        traits = {name: self.trait(class_name, name) for name in self.trait_names(class_name)}
+        traits = {
+            name: self.find_trait(class_name, name) for name in self.list_trait_names(class_name)
+        }
         return Shape("section", fields={name: t.shape for name, t in traits.items() if t})
 
-    def section_problems(self, path: KeyPath, values: Mapping[str, Any]) -> Iterator[Problem]:
+    def find_section_problems(self, path: KeyPath, values: Mapping[str, Any]) -> Iterator[Problem]:
         """Yield the problems of the traits of one class; `path` ends in its name."""
         class_name = str(path[-1])
         if class_name not in self.classes:
             if self.is_partial:
-                yield _not_built(path, f"{key_text(path)} is not checked yet")
+                yield _report_missing_catalogue(path, f"{format_key(path)} is not checked yet")
                 return
-            near = nearest(class_name, self.classes)
+            near = find_nearest(class_name, self.classes)
             yield Problem(
                 path,
                 f"no class {class_name} is installed in the hub environment",
                 fix=f"did you mean {near}?"
                 if near
                 else "install the package of the class, or remove the section"
-                + _allowed_section(path),
+                + _suggest_allowing(path),
                 at_key=True,
             )
             return
         for name, value in values.items():
-            trait = self.trait(class_name, name)
+            trait = self.find_trait(class_name, name)
             if trait is None:
-                near = nearest(name, self.trait_names(class_name))
+                near = find_nearest(name, self.list_trait_names(class_name))
                 yield Problem(
                     (*path, name),
                     f"{class_name} has no trait {name}",
                     fix=f"did you mean {near}?" if near else "remove it",
                     at_key=True,
                 )
-            elif (refusal := trait.refusal(value, class_name)) is not None:
-                yield Problem((*path, name), refusal, fix=_fix(trait, value))
+            elif (refusal := trait.explain_refusal(value, class_name)) is not None:
+                yield Problem((*path, name), refusal, fix=_suggest_fix(trait, value))
 
-    def authenticator_problem(self, name: str, path: KeyPath) -> Problem | None:
-        """Return the problem of `auth.type`, or of the trait that does the same; None if none."""
-        key, installed = key_text(path), self.authenticator_paths
+    def find_authenticator_problem(self, name: str, path: KeyPath) -> Problem | None:
+        """Return the problem of a class that is chosen as authenticator; None if it is fine.
+
+        `path` is auth.type, or the trait of JupyterHub that does the same.
+        """
+        key, installed = format_key(path), self.authenticator_paths
         if name in installed or name.replace(":", ".") in installed:
             return None
-        near = nearest(name, installed if "." in name else self.short_names)
+        near = find_nearest(name, installed if "." in name else self.short_names)
         if near is None and name.lower() in self.short_names:
             near = name.lower()
         last = name.rpartition(".")[2]
@@ -258,7 +267,7 @@ class Catalogue:
         module = name.partition(".")[0]
         if "." in name and any(path.partition(".")[0] == module for path in same):
             return None
-        is_typo = "." in name and nearest(name, installed, 0.9) is not None
+        is_typo = "." in name and find_nearest(name, installed, 0.9) is not None
         if "." in name and not same and not is_typo and _may_have_authenticators(module):
             return Problem(
                 path,
@@ -267,23 +276,24 @@ class Catalogue:
                 severity="warning",
             )
         if self.is_partial:
-            return _not_built(path, f"{key} is not checked yet: {name}")
+            return _report_missing_catalogue(path, f"{key} is not checked yet: {name}")
         shorts = ", ".join(self.short_names)
         guess = same[0] if same else near
         return Problem(
             path,
             f"{key} names an authenticator that is not installed: {name!r}",
-            fix=f"sudo tljh-config set {key} {guess}" if guess else f"one of: {shorts}",
+            fix=f"sudo tljh-config set {key} {quote(guess)}" if guess else f"one of: {shorts}",
         )
 
 
-def _allowed_section(path: KeyPath) -> str:
+def _suggest_allowing(path: KeyPath) -> str:
     if len(path) > 1:
         return ""
-    return f"; if it belongs to a plugin: sudo tljh-config add-item plugins.sections {path[0]}"
+    command = f"sudo tljh-config add-item plugins.sections {quote(str(path[0]))}"
+    return f"; if it belongs to a plugin: {command}"
 
 
-def _not_built(path: KeyPath, what: str) -> Problem:
+def _report_missing_catalogue(path: KeyPath, what: str) -> Problem:
     return Problem(
         path,
         what,
@@ -292,7 +302,7 @@ def _not_built(path: KeyPath, what: str) -> Problem:
     )
 
 
-def _fix(trait: Trait, value: Any) -> str | None:
+def _suggest_fix(trait: Trait, value: Any) -> str | None:
     if trait.kind == "function":
         return "set it in a file in config/jupyterhub_config.d"
     if trait.kind == "list" and isinstance(value, (str, int)):

@@ -33,22 +33,22 @@ class TreeReader:
         return self.scalar(node, shape)
 
     def entries(self, node: Node, shape: Shape, path: KeyPath) -> dict[str, Any]:
-        """Return the values of a map or a section by their names, without absent ones."""
+        """Return the values of a map or section by their names; absent ones are left out."""
         values = {
             key.raw: self.entry(child, shape, (*path, key.raw)) for key, child in node.pairs()
         }
         return {name: value for name, value in values.items() if value is not ABSENT}
 
     def entry(self, node: Node, above: Shape, path: KeyPath) -> Any:
-        """Return the value at `path`, in a map or section of the shape `above`."""
-        return self.value(node, above.at(path[-1]) or ANYTHING, path)
+        """Return the value at `path` of a map or section; `above` is the shape of that."""
+        return self.value(node, above.find_child(path[-1]) or ANYTHING, path)
 
     def scalar(self, node: Node, shape: Shape) -> Any:
-        return plain_value(node.raw, shape) if node.plain else node.raw
+        return parse_plain(node.raw, shape) if node.plain else node.raw
 
 
-def plain_value(raw: str, shape: Shape) -> Any:
-    """Return the value of an unquoted word where `shape` is expected."""
+def parse_plain(raw: str, shape: Shape) -> Any:
+    """Return the value that YAML's unquoted word `raw` is for a setting of this shape."""
     if shape.kind == "text" and raw not in NULLS:
         return raw
     if shape.kind == "bool" and raw.lower() in WORDS_FOR_BOOL:

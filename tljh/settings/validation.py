@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from tljh.base.errors import Finding, Place
 from tljh.settings.declaration import KeyPath, Problem
 from tljh.settings.file_reader import FileReader, PluginSections
-from tljh.settings.model_errors import typed
+from tljh.settings.model_errors import build_model
 from tljh.settings.trait_catalogue import Catalogue
 from tljh.settings.yaml_tree import Document, Node
 
@@ -19,7 +19,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass
-class Examined(Generic[M]):
+class ExaminedFile(Generic[M]):
     """A file as typed settings, with the problems that were found.
 
     Where there are problems, `config` holds the defaults in place of the wrong values.
@@ -32,7 +32,7 @@ class Examined(Generic[M]):
     problems: list[Problem] = field(default_factory=list)
 
     def findings(self, *severities: str) -> list[Finding]:
-        """Return the problems of these severities with their places, in the order of the file."""
+        """Return the problems of these severities as findings, in the order of the file."""
         findings = [
             problem.as_finding(self.place(problem.path, at_key=problem.at_key))
             for problem in self.problems
@@ -40,10 +40,13 @@ class Examined(Generic[M]):
         ]
         if "error" in severities:
             findings += [problem.as_finding(self.path) for problem in self.document.problems]
-        return sorted(findings, key=_position)
+        return sorted(findings, key=_get_position)
 
     def place(self, path: KeyPath, *, at_key: bool = False) -> Place:
-        """Return the place of a value (or of its name); of a missing one, that of its section."""
+        """Return file, line and column of the value at a path; of its name, with `at_key`.
+
+        A value that is missing is shown at its section.
+        """
         root = self.document.root
         if root is None:
             return Place(self.path)
@@ -54,7 +57,7 @@ class Examined(Generic[M]):
         return Place(self.path, spot.line, spot.column)
 
 
-def _position(finding: Finding) -> tuple[int, int]:
+def _get_position(finding: Finding) -> tuple[int, int]:
     if finding.where is None:
         return (0, 0)
     return (finding.where.line or 0, finding.where.column or 0)
@@ -68,9 +71,12 @@ def validate(
     contradictions: Iterable[Callable[[M], Iterator[Problem]]] = (),
     catalogue: Catalogue | None = None,
     plugin_sections: PluginSections | None = None,
-) -> Examined[M]:
-    """Check everything that can be checked without reading the machine."""
-    examined = Examined(document, model(), {}, path)
+) -> ExaminedFile[M]:
+    """Check the text of config.yaml by the schema, the catalogue and the rules.
+
+    Nothing is read from the machine. `contradictions` are rules about several settings together.
+    """
+    examined = ExaminedFile(document, model(), {}, path)
     if document.root is None or document.root.is_null:
         return examined
     if document.root.kind != "map":
@@ -85,13 +91,13 @@ def validate(
             )
         )
         return examined
-    sections = _with_allowed(document.root, plugin_sections or {})
+    sections = _add_allowed_sections(document.root, plugin_sections or {})
     if catalogue is not None:
-        catalogue = catalogue.for_packages(_packages(document.root))
+        catalogue = catalogue.mark_partial_for(_find_packages(document.root))
     reader = FileReader(model, catalogue, sections)
     examined.values = reader.read(document.root)
     examined.problems += reader.problems
-    examined.config = typed(model, examined.values, examined.problems)
+    examined.config = build_model(model, examined.values, examined.problems)
     # A value that is wrong in itself need not be reported as a contradiction, too.
     wrong = {problem.path for problem in examined.problems}
     examined.problems += [
@@ -103,15 +109,15 @@ def validate(
     return examined
 
 
-def _packages(root: Node) -> Iterator[str]:
-    """Yield the packages that the file asks to have in the hub environment."""
+def _find_packages(root: Node) -> Iterator[str]:
+    """Yield the pip packages that the file asks for in the hub environment."""
     for path in (("hub", "packages"), ("plugins", "packages")):
         _, names, depth = root.find(path)
         if depth == len(path):
             yield from (item.raw for item in names.items if item.raw)
 
 
-def _with_allowed(root: Node, declared: PluginSections) -> PluginSections:
+def _add_allowed_sections(root: Node, declared: PluginSections) -> PluginSections:
     """Return the declared sections, and those that the file allows in `plugins.sections`."""
     _, names, depth = root.find(("plugins", "sections"))
     items = names.items if depth == 2 else []

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
 _BASE_URL = re.compile(r"^/([A-Za-z0-9._~@-]+/)*([A-Za-z0-9._~@-]+)?$")
 
 
-def _base_url(value: str) -> str:
+def _check_base_url(value: str) -> str:
     if not value.startswith("/"):
         raise ValueError(f"must begin with /, not {value!r}")
     if not _BASE_URL.match(value):
@@ -19,16 +20,16 @@ def _base_url(value: str) -> str:
     return value if value.endswith("/") else value + "/"
 
 
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
+BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
 
 
-def _requirement(value: str) -> str:
+def _check_requirement(value: str) -> str:
     if not re.match(r"^[^\s-]\S*( .*)?$", value):
         raise ValueError(f"must be a Python package like name or name==1.0, not {value!r}")
     return value
 
 
-Requirement = Annotated[str, AfterValidator(_requirement)]
+Requirement = Annotated[str, AfterValidator(_check_requirement)]
 
 
 _LABEL = re.compile(r"^(?!-)[a-z0-9-]{1,63}(?<!-)$")
@@ -40,7 +41,7 @@ _EMAIL = re.compile(r"^[^@\s\"'`{}<>,;]+@[^@\s\"'`{}<>,;]+\.[^@\s\"'`{}<>,;]+$")
 _URL = re.compile(r"^https?://[^\s\"'`{}<>]+$")
 
 
-def _address(value: str) -> str:
+def _check_address(value: str) -> str:
     if not value:
         return value
     try:
@@ -51,7 +52,7 @@ def _address(value: str) -> str:
         ) from None
 
 
-def _loopback(value: str) -> str:
+def _check_loopback(value: str) -> str:
     try:
         is_loopback = ipaddress.ip_address(value).is_loopback
     except ValueError:
@@ -61,7 +62,7 @@ def _loopback(value: str) -> str:
     return value
 
 
-def _network(value: str) -> str:
+def _check_network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value, strict=False))
     except ValueError:
@@ -70,7 +71,7 @@ def _network(value: str) -> str:
         ) from None
 
 
-def _host_name(value: str) -> str:
+def _check_host_name(value: str) -> str:
     name = value.lower()
     if name.startswith("*."):
         raise ValueError(f"must be a host name, not a pattern like {value!r}")
@@ -83,20 +84,20 @@ def _host_name(value: str) -> str:
     return name
 
 
-def _host(value: str) -> str:
+def _check_host(value: str) -> str:
     try:
         return str(ipaddress.ip_address(value))
     except ValueError:
-        return _host_name(value)
+        return _check_host_name(value)
 
 
-def _email(value: str) -> str:
+def _check_email(value: str) -> str:
     if value and not _EMAIL.match(value):
         raise ValueError(f"must be an e-mail address like admin@example.org, not {value!r}")
     return value
 
 
-def _file_path(value: str) -> str:
+def _check_file_path(value: str) -> str:
     if value and not value.startswith("/"):
         raise ValueError(f"must be an absolute path, not {value!r}")
     if re.search(r"[\x00-\x1f\"`{}]", value):
@@ -104,42 +105,74 @@ def _file_path(value: str) -> str:
     return value
 
 
-def _url(value: str) -> str:
+def _check_url(value: str) -> str:
     if not _URL.match(value):
         raise ValueError(f"must be a URL like https://ca.example.org/directory, not {value!r}")
     return value
 
 
-def _acme_name(value: str) -> str:
+def _check_acme_name(value: str) -> str:
     """Return a host name, or a wildcard for all names one level below it."""
-    return f"*.{_host_name(value[2:])}" if value.startswith("*.") else _host_name(value)
+    return f"*.{_check_host_name(value[2:])}" if value.startswith("*.") else _check_host_name(value)
+
+
+_UNITS_S = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DURATION = re.compile(r"^([0-9]+(?:\.[0-9]+)?) ?(s|min|m|h|d|w)$")
+
+
+@dataclass(frozen=True)
+class Duration:
+    """Marks a number of seconds or days that may also be written as 90m or 2h."""
+
+    unit_s: int
+
+    def read(self, value: Any) -> Any:
+        """Return a text such as 2h as a number in the unit; any other value as it is."""
+        match = _DURATION.match(value.strip().lower()) if isinstance(value, str) else None
+        if match is None:
+            return value
+        number = float(match.group(1)) * _UNITS_S[match.group(2)] / self.unit_s
+        return int(number) if number.is_integer() else number
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_before_validator_function(self.read, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
+        # Editors complete and check config.yaml by the JSON Schema.
+        text = {"type": "string", "pattern": _DURATION.pattern}
+        return {"anyOf": [handler(schema), text]}
+
+
+Seconds = Annotated[int, Duration(1)]
+
+
+Days = Annotated[float, Duration(86_400)]
 
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-Address = Annotated[str, AfterValidator(_address)]
+Address = Annotated[str, AfterValidator(_check_address)]
 
 
-LoopbackAddress = Annotated[str, AfterValidator(_loopback)]
+LoopbackAddress = Annotated[str, AfterValidator(_check_loopback)]
 
 
-Network = Annotated[str, AfterValidator(_network)]
+Network = Annotated[str, AfterValidator(_check_network)]
 
 
-HostName = Annotated[str, AfterValidator(_host_name)]
+Host = Annotated[str, AfterValidator(_check_host)]
 
 
-Host = Annotated[str, AfterValidator(_host)]
+AcmeName = Annotated[str, AfterValidator(_check_acme_name)]
 
 
-AcmeName = Annotated[str, AfterValidator(_acme_name)]
+Email = Annotated[str, AfterValidator(_check_email)]
 
 
-Email = Annotated[str, AfterValidator(_email)]
+FilePath = Annotated[str, AfterValidator(_check_file_path)]
 
 
-FilePath = Annotated[str, AfterValidator(_file_path)]
-
-
-Url = Annotated[str, AfterValidator(_url)]
+Url = Annotated[str, AfterValidator(_check_url)]

@@ -14,9 +14,9 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from tljh.base.errors import Finding, Place, TljhError
-from tljh.settings.keys import key_text
+from tljh.settings.keys import format_key
 from tljh.settings.yaml_parse import parse
-from tljh.settings.yaml_text import INDENT, block_lines, flow_text, scalar_text
+from tljh.settings.yaml_text import INDENT, format_block, format_flow, format_scalar
 from tljh.settings.yaml_tree import Node
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def set_value(text: str, path: KeyPath, value: Any) -> str:
     """Set the value at a path, and create the sections above it."""
     editor = _Editor(text)
     editor.refuse_other_kinds(path)
-    expected = _plain(text)
-    _put(expected, path, value)
+    expected = _load_plain(text)
+    _set_at(expected, path, value)
     return _checked(editor.set(path, value), expected, path, text)
 
 
@@ -38,11 +38,11 @@ def unset_value(text: str, path: KeyPath) -> str:
     """Remove the value at a path, and the sections that become empty by that."""
     editor = _Editor(text)
     editor.refuse_other_kinds(path)
-    expected = _plain(text)
-    _take(expected, path)
+    expected = _load_plain(text)
+    _remove_at(expected, path)
     while len(path) > 1 and _get(expected, path[:-1]) == {}:
         path = path[:-1]
-        _take(expected, path)
+        _remove_at(expected, path)
     return _checked(editor.unset(path), expected, path, text)
 
 
@@ -50,22 +50,22 @@ def add_item(text: str, path: KeyPath, item: Any) -> str:
     """Add an item at the end of a list; a missing list is created."""
     editor = _Editor(text)
     editor.refuse_other_kinds(path, at_end="list")
-    expected = _plain(text)
+    expected = _load_plain(text)
     current = _get(expected, path)
     items = [*current, item] if isinstance(current, list) else [item]
-    _put(expected, path, items)
+    _set_at(expected, path, items)
     return _checked(editor.add_item(path, item, items), expected, path, text)
 
 
 def remove_item(text: str, path: KeyPath, index: int) -> str:
     """Remove an item of a list."""
-    expected = _plain(text)
+    expected = _load_plain(text)
     items = _get(expected, path)
     del items[index]
     return _checked(_Editor(text).remove_item(path, index, items), expected, path, text)
 
 
-def _plain(text: str) -> dict[str, Any]:
+def _load_plain(text: str) -> dict[str, Any]:
     root = parse(text).root
     return copy.deepcopy(root.value()) if root is not None and root.kind == "map" else {}
 
@@ -76,7 +76,7 @@ def _get(values: Any, path: KeyPath) -> Any:
     return values
 
 
-def _put(values: dict[str, Any], path: KeyPath, value: Any) -> None:
+def _set_at(values: dict[str, Any], path: KeyPath, value: Any) -> None:
     for step in path[:-1]:
         below = values.get(str(step))
         values[str(step)] = dict(below) if isinstance(below, dict) else {}
@@ -84,13 +84,13 @@ def _put(values: dict[str, Any], path: KeyPath, value: Any) -> None:
     values[str(path[-1])] = value
 
 
-def _take(values: dict[str, Any], path: KeyPath) -> None:
+def _remove_at(values: dict[str, Any], path: KeyPath) -> None:
     parent = _get(values, path[:-1])
     parent.pop(path[-1], None)
 
 
 def _checked(text: str, expected: Any, path: KeyPath, before: str) -> str:
-    """Return `text` if it holds exactly `expected`. Raises TljhError if it does not."""
+    """Return the edited `text` if it holds exactly `expected`. Raises TljhError otherwise."""
     after = parse(text)
     problems_before = parse(before).problems
     if after.problems and problems_before:
@@ -98,25 +98,28 @@ def _checked(text: str, expected: Any, path: KeyPath, before: str) -> str:
         findings = [problem.as_finding(FILE) for problem in problems_before]
         raise TljhError([*findings, Finding("nothing was changed", fix="sudo tljh-config edit")])
     values = after.root.value() if after.root is not None and not after.root.is_null else {}
-    if after.problems or _exact(values) != _exact(expected):
-        raise _not_alone(path)
+    if after.problems or _convert_exactly(values) != _convert_exactly(expected):
+        raise _make_sharing_error(path)
     return text
 
 
-def _not_alone(path: KeyPath) -> TljhError:
+def _make_sharing_error(path: KeyPath) -> TljhError:
     return TljhError(
-        f"{key_text(path)} cannot be changed without changing something else in the file",
+        f"{format_key(path)} cannot be changed without changing something else in the file",
         why="its text is shared by an anchor (&name) or written in an unusual way",
         fix="change it by hand: sudo tljh-config edit",
     )
 
 
-def _exact(value: Any) -> Any:
-    """Return a value that compares true and 1, or 1 and 1.0, as different."""
+def _convert_exactly(value: Any) -> Any:
+    """Return a value for comparisons that tell true from 1 and 1 from 1.0.
+
+    Python's == takes them for equal.
+    """
     if isinstance(value, dict):
-        return {key: _exact(inner) for key, inner in value.items()}
+        return {key: _convert_exactly(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_exact(item) for item in value]
+        return [_convert_exactly(item) for item in value]
     return (type(value).__name__, value)
 
 
@@ -129,9 +132,9 @@ class _Editor:
         self.newline = "\r\n" if "\r\n" in text else "\n"
 
     def refuse_other_kinds(self, path: KeyPath, at_end: str | None = None) -> None:
-        """Raise TljhError where an edit at `path` would replace a value of another kind by a map.
+        """Raise TljhError if an edit at `path` would replace a single value or a list by a section.
 
-        With `at_end`, the value at the path itself must be of that kind.
+        With `at_end` (`map` or `list`), the value at the path itself must be of that kind.
         """
         node = self.root
         for depth in range(len(path) + 1):
@@ -145,11 +148,11 @@ class _Editor:
 
     def _other_kind(self, place: KeyPath, path: KeyPath, node: Node, kind: str) -> TljhError:
         nouns = {"map": "names with values", "list": "a list", "scalar": "a single value"}
-        name = key_text(place) if place else "the file"
+        name = format_key(place) if place else "the file"
         return TljhError(
             f"{name} must hold {nouns[kind]}, but holds {nouns[node.kind]}",
             where=Place(FILE, node.start.line, node.start.column),
-            why=f"changing {key_text(path)} would remove the current value; nothing was changed",
+            why=f"changing {format_key(path)} would remove the current value; nothing was changed",
             fix="correct it: sudo tljh-config edit",
         )
 
@@ -161,7 +164,7 @@ class _Editor:
             # Below an alias or a merge: other places share the value, so it stays as it is and this
             # place gets its own copy.
             whole = {"": copy.deepcopy(self._value_at(holder))}
-            _put(whole, ("", *path[len(holder) :]), value)
+            _set_at(whole, ("", *path[len(holder) :]), value)
             return self.set(holder, whole[""])
         key, node, depth = self.root.find(path)
         if depth == len(path) and isinstance(value, list):
@@ -180,14 +183,14 @@ class _Editor:
         holder = self._shared_ancestor(path)
         if holder is not None:
             whole = {"": copy.deepcopy(self._value_at(holder))}
-            _take(whole, ("", *path[len(holder) :]))
+            _remove_at(whole, ("", *path[len(holder) :]))
             return self.set(holder, whole[""])
         _, parent, _ = self.root.find(path[:-1])
         name = str(path[-1])
         if any(source.get(name) for source in parent.merged()):
             # A merge (<<) sets it, too, so this place gets its own copy without it.
             if len(path) == 1:
-                raise _not_alone(path)
+                raise _make_sharing_error(path)
             rest = copy.deepcopy(parent.value())
             rest.pop(name)
             return self.set(path[:-1], rest)
@@ -204,9 +207,9 @@ class _Editor:
             return self.set(path, items)
         last = node.items[-1]
         if node.flow:
-            return self._splice(last.end.index, last.end.index, f", {flow_text(item)}")
+            return self._splice(last.end.index, last.end.index, f", {format_flow(item)}")
         indent = " " * (node.start.column - 1)
-        return self._insert_lines(last.end.index, [f"{indent}- {flow_text(item)}"])
+        return self._insert_lines(last.end.index, [f"{indent}- {format_flow(item)}"])
 
     def remove_item(self, path: KeyPath, index: int, items: list[Any]) -> str:
         node = self._own_list(path)
@@ -218,7 +221,7 @@ class _Editor:
         return self._cut_lines(*places[index])
 
     def _own_list(self, path: KeyPath) -> Node | None:
-        """Return the list at a path, unless another place shares it."""
+        """Return the list at a path; None if there is none, or if an alias shares it."""
         if self.root is None or self._shared_ancestor(path) is not None:
             return None
         _, node, depth = self.root.find(path)
@@ -230,7 +233,7 @@ class _Editor:
         return self.root.find(path)[1].value()
 
     def _shared_ancestor(self, path: KeyPath) -> KeyPath | None:
-        """Return the path to the first alias or merged value (<<) on the way; None without one."""
+        """Return the path to the first alias or merged map (<<) on the way; None without one."""
         node = self.root
         for depth, step in enumerate(path[:-1], start=1):
             if node is None or node.kind != "map":
@@ -256,14 +259,14 @@ class _Editor:
         removed: list[Node] = []
         for item in own.items if own else ():
             following = value[len(kept) : len(kept) + 1]
-            if following and _exact(following[0]) == _exact(item.value()):
+            if following and _convert_exactly(following[0]) == _convert_exactly(item.value()):
                 kept.append(item)
             else:
                 removed.append(item)
         if own is None or own.flow or not kept or not is_plain:
             return self._replace(path, key, node, value)
         indent = " " * (own.start.column - 1)
-        lines = [f"{indent}- {flow_text(item)}" for item in value[len(kept) :]]
+        lines = [f"{indent}- {format_flow(item)}" for item in value[len(kept) :]]
         if lines:
             self.text = self._insert_lines(own.items[-1].end.index, lines)
         # From the last to the first, so that the places of the earlier ones stay true.
@@ -272,7 +275,7 @@ class _Editor:
         return self.text
 
     def _end(self, node: Node) -> int:
-        """Return the index after a value; blank lines after a block of text (|) do not count."""
+        """Return the index after a value in the text, before blank lines after a text block (|)."""
         return node.start.index + len(self.text[node.start.index : node.end.index].rstrip())
 
     def _replace(self, path: KeyPath, key: Node, node: Node, value: Any) -> str:
@@ -285,9 +288,9 @@ class _Editor:
         is_collection = isinstance(value, (dict, list)) and bool(value)
         if is_collection and not parent.flow and not node.flow:
             return self._replace_by_block(key, node, value)
-        new = flow_text(value)
+        new = format_flow(value)
         if isinstance(value, str) and old[:1] in "'\"" and old:
-            new = scalar_text(value, style=old[0])
+            new = format_scalar(value, style=old[0])
         if not node.flow and node.kind != "scalar":
             # A block list becomes [] or a word, which belongs on the line of its name.
             text = self._cut_lines(start, end)
@@ -303,17 +306,17 @@ class _Editor:
         if node.kind != "scalar" and not node.alias and node.start.line > key.start.line:
             line = self._line_start(start)
             own = self.text[line:start]
-            lines = block_lines(value, own if not own.strip() else indent + INDENT)
+            lines = format_block(value, own if not own.strip() else indent + INDENT)
             return self._splice(line, end, self.newline.join(lines))
         cut = self.text[:start].rstrip(" ") + self.text[end:]
         editor = _Editor.__new__(_Editor)
         editor.text, editor.root, editor.newline = cut, None, self.newline
         colon = cut.index(":", key.end.index)
-        return editor._insert_lines(colon, block_lines(value, indent + INDENT))
+        return editor._insert_lines(colon, format_block(value, indent + INDENT))
 
     def _insert(self, parent: Node, name: str, value: Any) -> str:
         if parent.flow:
-            new = f"{scalar_text(name)}: {flow_text(value)}"
+            new = f"{format_scalar(name)}: {format_flow(value)}"
             if not parent.entries:
                 inside = parent.end.index - 1
                 return self._splice(inside, inside, new)
@@ -322,7 +325,7 @@ class _Editor:
         key, last = parent.entries[-1]
         indent = " " * (parent.entries[0][0].start.column - 1)
         return self._insert_lines(
-            max(last.end.index, key.end.index), block_lines({name: value}, indent)
+            max(last.end.index, key.end.index), format_block({name: value}, indent)
         )
 
     def _append_to_root(self, path: KeyPath, value: Any) -> str:
@@ -333,7 +336,7 @@ class _Editor:
             text = text[: self.root.start.index] + text[self.root.end.index :]
         if text and not text.endswith("\n"):
             text += self.newline
-        return text + "".join(line + self.newline for line in block_lines(value))
+        return text + "".join(line + self.newline for line in format_block(value))
 
     def _line_start(self, index: int) -> int:
         return self.text.rfind("\n", 0, index) + 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from tljh.settings.yaml_tree import Document, Node, Spot, YamlProblem
+from tljh.settings.yaml_tree import Document, Node, SourcePosition, YamlProblem
 
 # A larger file is not a configuration.
 LARGEST_BYTES = 1 << 20
@@ -29,7 +29,7 @@ def parse(data: bytes | str) -> Document:
     try:
         return _parse_text(data.decode("utf-8"))
     except UnicodeDecodeError as error:
-        return Document("", problems=[_not_utf8(data, error)])
+        return Document("", problems=[_report_not_utf8(data, error)])
 
 
 @lru_cache(maxsize=8)
@@ -38,7 +38,7 @@ def _parse_text(text: str) -> Document:
     return _Builder(text).build()
 
 
-def _not_utf8(data: bytes, error: UnicodeDecodeError) -> YamlProblem:
+def _report_not_utf8(data: bytes, error: UnicodeDecodeError) -> YamlProblem:
     before = data[: error.start]
     line = before.count(b"\n") + 1
     column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
@@ -66,17 +66,17 @@ class _Builder:
         except _Stop:
             pass
         except MarkedYAMLError as error:
-            self.document.problems.append(_syntax_problem(error, text))
+            self.document.problems.append(_report_syntax(error, text))
         except YAMLError as error:
-            self.document.problems.append(_unreadable_character(error, text))
+            self.document.problems.append(_report_unreadable_character(error, text))
         except RecursionError:
             self.document.problems.append(YamlProblem("the file is nested too deeply"))
         return self.document
 
-    def _problem(self, what: str, spot: Spot, fix: str | None = None) -> None:
+    def _problem(self, what: str, spot: SourcePosition, fix: str | None = None) -> None:
         self.document.problems.append(YamlProblem(what, spot.line, spot.column, fix))
 
-    def _stop(self, what: str, spot: Spot, fix: str | None = None) -> None:
+    def _stop(self, what: str, spot: SourcePosition, fix: str | None = None) -> None:
         self._problem(what, spot, fix)
         raise _Stop
 
@@ -89,13 +89,13 @@ class _Builder:
                 if documents > 1:
                     self._stop(
                         "the file holds more than one document",
-                        _spot(event.start_mark),
+                        _get_source_position(event.start_mark),
                         "remove the line --- and merge what follows it",
                     )
             elif name not in ("StreamStartEvent", "StreamEndEvent", "DocumentEndEvent"):
                 self.document.root = self._node(event, 0)
 
-    def _count(self, node: Node, spot: Spot, amount: int = 1) -> Node:
+    def _count(self, node: Node, spot: SourcePosition, amount: int = 1) -> Node:
         self.values += amount
         if self.values > MOST_VALUES:
             self._stop(
@@ -107,7 +107,7 @@ class _Builder:
 
     def _node(self, event: Any, depth: int) -> Node:
         name = type(event).__name__
-        start, end = _spot(event.start_mark), _spot(event.end_mark)
+        start, end = _get_source_position(event.start_mark), _get_source_position(event.end_mark)
         if depth > DEEPEST:
             self._stop(f"the file is nested more than {DEEPEST} deep", start)
         if name == "AliasEvent":
@@ -137,7 +137,7 @@ class _Builder:
                 # The end event of a block collection is after its comments; its last value is
                 # not, so its end counts.
                 if node.flow:
-                    node.end = _spot(event.end_mark)
+                    node.end = _get_source_position(event.end_mark)
                 break
             child = self._node(event, depth + 1)
             if node.kind == "list":
@@ -168,10 +168,10 @@ class _Builder:
             # place is right after the colon.
             colon = self.document.text.find(":", key.end.index) + 1
             column = key.end.column + colon - key.end.index
-            value.start = value.end = Spot(colon, key.end.line, column)
+            value.start = value.end = SourcePosition(colon, key.end.line, column)
         node.entries.append((key, value))
 
-    def _alias(self, event: Any, start: Spot, end: Spot) -> Node:
+    def _alias(self, event: Any, start: SourcePosition, end: SourcePosition) -> Node:
         anchor = self.anchors.get(event.anchor)
         if anchor is None:
             self._stop(
@@ -183,15 +183,15 @@ class _Builder:
         from dataclasses import replace
 
         alias = replace(anchor, start=start, end=end, alias=True)
-        return self._count(alias, start, _size(anchor))
+        return self._count(alias, start, _count_nodes(anchor))
 
 
 class _Stop(Exception):
     """Parsing cannot go on; the reason is the last problem of the document."""
 
 
-def _size(node: Node) -> int:
-    """Return the number of values that a node expands to; it stops counting at the limit."""
+def _count_nodes(node: Node) -> int:
+    """Return how many values a node has once its aliases are expanded, up to the limit."""
     pending, count = [node], 0
     while pending and count <= MOST_VALUES:
         current = pending.pop()
@@ -201,8 +201,8 @@ def _size(node: Node) -> int:
     return count
 
 
-def _spot(mark: Any) -> Spot:
-    return Spot(mark.index, mark.line + 1, mark.column + 1)
+def _get_source_position(mark: Any) -> SourcePosition:
+    return SourcePosition(mark.index, mark.line + 1, mark.column + 1)
 
 
 # What the parser's messages begin with, and what is wrong in an admin's words, with the fix.
@@ -234,7 +234,7 @@ _SYNTAX = {
 }
 
 
-def _syntax_problem(error: Any, text: str) -> YamlProblem:
+def _report_syntax(error: Any, text: str) -> YamlProblem:
     problem = str(error.problem or error.context or "it cannot be read")
     mark = error.problem_mark or error.context_mark
     if problem.startswith(("found unexpected end", "expected ','")) and error.context_mark:
@@ -254,7 +254,7 @@ def _syntax_problem(error: Any, text: str) -> YamlProblem:
     return YamlProblem(f"this is not YAML: {problem}", line, column)
 
 
-def _unreadable_character(error: Any, text: str) -> YamlProblem:
+def _report_unreadable_character(error: Any, text: str) -> YamlProblem:
     position = getattr(error, "position", None)
     if not isinstance(position, int):
         return YamlProblem(f"this is not YAML: {str(error).splitlines()[0]}")

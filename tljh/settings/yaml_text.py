@@ -21,8 +21,8 @@ _MISREAD = re.compile(r"^[-+]?[0-9][0-9_]*([:_][0-9_:.]+)*$|^\d{4}-\d\d?-\d\d?|^
 INDENT = "  "
 
 
-def scalar_text(value: Any, *, style: str = "") -> str:
-    """Return one value on one line; text is quoted where a reader could take it for another value.
+def format_scalar(value: Any, *, style: str = "") -> str:
+    """Return a single value as YAML on one line; quoted where it could be misread.
 
     `style` is the quote that the text had before.
     """
@@ -34,7 +34,7 @@ def scalar_text(value: Any, *, style: str = "") -> str:
         return repr(value) if abs(value) != float("inf") else str(value).replace("inf", ".inf")
     text = str(value)
     if not text.isprintable() or text == "\ufeff":
-        return '"' + "".join(_escaped(character) for character in text) + '"'
+        return '"' + "".join(_escape(character) for character in text) + '"'
     is_plain = (
         _PLAIN.match(text)
         and not _MISREAD.match(text)
@@ -46,7 +46,7 @@ def scalar_text(value: Any, *, style: str = "") -> str:
     return text if is_plain and style != "'" else "'" + text.replace("'", "''") + "'"
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     if character in '"\\':
         return "\\" + character
     if character.isprintable() and character != "\ufeff":
@@ -58,35 +58,35 @@ def _escaped(character: str) -> str:
     return f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
 
 
-def as_yaml(value: Any) -> Any:
-    """Return a value of a plugin's code with every collection as a map or a list."""
+def convert_to_yaml(value: Any) -> Any:
+    """Return a value that a plugin set, with every collection as a YAML map or list."""
     if isinstance(value, Mapping):
-        return {key: as_yaml(inner) for key, inner in value.items()}
+        return {key: convert_to_yaml(inner) for key, inner in value.items()}
     if isinstance(value, (set, frozenset)):
-        return sorted((as_yaml(item) for item in value), key=str)
-    return [as_yaml(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return sorted((convert_to_yaml(item) for item in value), key=str)
+    return [convert_to_yaml(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def flow_text(value: Any) -> str:
-    """Return any value on one line."""
+def format_flow(value: Any) -> str:
+    """Return any value as YAML on one line."""
     if isinstance(value, dict):
-        inner = ", ".join(f"{scalar_text(k)}: {flow_text(v)}" for k, v in value.items())
+        inner = ", ".join(f"{format_scalar(k)}: {format_flow(v)}" for k, v in value.items())
         return f"{{{inner}}}"
     if isinstance(value, list):
-        return f"[{', '.join(flow_text(item) for item in value)}]"
-    return scalar_text(value)
+        return f"[{', '.join(format_flow(item) for item in value)}]"
+    return format_scalar(value)
 
 
-def block_lines(value: Any, indent: str = "") -> list[str]:
-    """Return a map or a list over several lines; empty collections in it stay on their line."""
+def format_block(value: Any, indent: str = "") -> list[str]:
+    """Return a map or list as lines of YAML; empty collections in it stay on their line."""
     lines: list[str] = []
     if isinstance(value, dict):
         for key, inner in value.items():
-            name = scalar_text(key)
+            name = format_scalar(key)
             if isinstance(inner, (dict, list)) and inner:
-                lines += [f"{indent}{name}:", *block_lines(inner, indent + INDENT)]
+                lines += [f"{indent}{name}:", *format_block(inner, indent + INDENT)]
             else:
-                lines.append(f"{indent}{name}: {flow_text(inner)}")
+                lines.append(f"{indent}{name}: {format_flow(inner)}")
     else:
-        lines += [f"{indent}- {flow_text(item)}" for item in value]
+        lines += [f"{indent}- {format_flow(item)}" for item in value]
     return lines

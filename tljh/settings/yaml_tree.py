@@ -48,7 +48,7 @@ WORDS_FOR_BOOL = {
 
 
 @dataclass(frozen=True)
-class Spot:
+class SourcePosition:
     """A position in the text; line and column count from 1, `index` in characters from 0."""
 
     index: int
@@ -77,8 +77,8 @@ class Node:
     """
 
     kind: Literal["scalar", "list", "map"]
-    start: Spot
-    end: Spot
+    start: SourcePosition
+    end: SourcePosition
     raw: str = ""
     plain: bool = False
     flow: bool = False
@@ -93,7 +93,7 @@ class Node:
         return self.kind == "scalar" and self.plain and self.raw in NULLS
 
     def value(self) -> Any:
-        """Return plain Python values, by the core schema of YAML 1.2."""
+        """Return the node as plain Python values, by the core schema of YAML 1.2."""
         if self.kind == "list":
             return [item.value() for item in self.items]
         if self.kind == "map":
@@ -101,7 +101,7 @@ class Node:
         return resolve(self.raw) if self.plain else self.raw
 
     def pairs(self) -> Iterator[tuple[Node, Node]]:
-        """Yield keys with values; own keys override those of merged maps (`<<`)."""
+        """Yield the key and value nodes of a map; own keys override those of merged maps (`<<`)."""
         names = set()
         for key, value in self.entries:
             if not (key.raw == "<<" and key.plain) and key.raw not in names:
@@ -122,7 +122,7 @@ class Node:
         return sources
 
     def get(self, key: str | int) -> tuple[Node, Node] | None:
-        """Return the nodes of a key and its value; of a list item, its node twice."""
+        """Return the key node and value node of a key; for a list index, the item's node twice."""
         if self.kind == "list" and isinstance(key, int) and 0 <= key < len(self.items):
             return self.items[key], self.items[key]
         if self.kind == "map":
@@ -132,7 +132,7 @@ class Node:
         return None
 
     def find(self, path: KeyPath) -> tuple[Node, Node, int]:
-        """Return key and value of the deepest part of `path` that exists, and its depth."""
+        """Return key and value node of the deepest part of `path` that exists, and its depth."""
         key = value = self
         for depth, step in enumerate(path):
             pair = value.get(step)
@@ -152,7 +152,7 @@ class Document:
 
 
 def resolve(raw: str) -> Any:
-    """Return the value of a plain scalar."""
+    """Return the value of an unquoted YAML word: null, true, a number or the text itself."""
     if raw in NULLS:
         return None
     if raw in _BOOLS:

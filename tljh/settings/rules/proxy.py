@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from tljh.base.well_known import HUB_PORT
@@ -24,7 +25,7 @@ class _Listener:
     default: int
 
 
-def _port_clashes(config: Config) -> Iterator[Problem]:
+def _find_port_clashes(config: Config) -> Iterator[Problem]:
     listeners = [
         _Listener("http", config.http, 80),
         _Listener("traefik_api", config.traefik_api, 8099),
@@ -48,14 +49,14 @@ def _port_clashes(config: Config) -> Iterator[Problem]:
         owners.setdefault(port, f"{name}.port")
 
 
-def contradictions(config: Config) -> Iterator[Problem]:
+def find_contradictions(config: Config) -> Iterator[Problem]:
     """Yield what is wrong with the settings of the proxy together."""
-    yield from certificate_problems(config)
-    yield from acme_problems(config)
-    yield from _port_clashes(config)
+    yield from find_certificate_problems(config)
+    yield from find_acme_problems(config)
+    yield from _find_port_clashes(config)
 
 
-def certificate_problems(config: Config) -> Iterator[Problem]:
+def find_certificate_problems(config: Config) -> Iterator[Problem]:
     """Yield what is wrong with the source of certificates."""
     https = config.https
     tls, acme = https.tls, https.letsencrypt
@@ -103,13 +104,13 @@ def certificate_problems(config: Config) -> Iterator[Problem]:
                 yield Problem(
                     path,
                     f"https.letsencrypt.{key} is missing, which Let's Encrypt needs",
-                    fix=f"sudo tljh-config {verb} https.letsencrypt.{key} {example}",
+                    fix=f"sudo tljh-config {verb} https.letsencrypt.{key} {quote(example)}",
                     severity="incomplete",
                     at_key=has_acme,
                 )
 
 
-def acme_problems(config: Config) -> Iterator[Problem]:
+def find_acme_problems(config: Config) -> Iterator[Problem]:
     """Yield what is wrong with the settings of Let's Encrypt or another ACME authority."""
     acme = config.https.letsencrypt
     section = ("https", "letsencrypt")

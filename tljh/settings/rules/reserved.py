@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tljh.settings.declaration import Problem
-from tljh.settings.reserved_traits import reserved
+from tljh.settings.reserved_traits import find_reserved
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
 
 
-def contradictions(config: Config) -> Iterator[Problem]:
-    """Yield each reserved trait that a section sets."""
+def find_contradictions(config: Config) -> Iterator[Problem]:
+    """Yield a problem for each trait in a class's section that only tljh may set."""
     for section, values in config.traitlets.items():
         for trait in values:
-            refusal = reserved(section, trait)
+            refusal = find_reserved(section, trait)
             if refusal is not None:
                 yield Problem(
                     (section, trait),

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, ConfigDict
 
 from tljh.base.account_names import is_acceptable
 from tljh.settings.declaration import Cost, Section, section, setting
+from tljh.settings.value_types import Days, Seconds
 
 _GROUP = re.compile(r"^[a-z_][a-z0-9_-]{0,31}$")
 
@@ -19,7 +20,7 @@ _FOLDER = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$")
 _DIRECTORY = re.compile(r"^(/[^/\x00-\x1f:]+)+$")
 
 
-def _user_name(name: str) -> str:
+def _check_user_name(name: str) -> str:
     if is_acceptable(name):
         return name
     if not name:
@@ -36,7 +37,7 @@ def _user_name(name: str) -> str:
     raise ValueError(f"must be a login name, not {name!r}")
 
 
-def _group_name(name: str) -> str:
+def _check_group_name(name: str) -> str:
     if not _GROUP.match(name):
         raise ValueError(
             f"must be a Linux group name (a-z, 0-9, - and _; at most 32), not {name!r}"
@@ -44,32 +45,38 @@ def _group_name(name: str) -> str:
     return name
 
 
-def _folder_name(name: str) -> str:
+def _check_folder_name(name: str) -> str:
     if not _FOLDER.match(name):
         raise ValueError(f"must be a folder name (letters, digits, ., - and _), not {name!r}")
     return name
 
 
-def _directory(value: str) -> str:
+def _check_directory(value: str) -> str:
     if not _DIRECTORY.match(value) or ".." in value.split("/"):
         raise ValueError(f"must be the absolute path of a directory, not {value!r}")
     return value
 
 
-UserName = Annotated[str, AfterValidator(_user_name)]
+def _lower(name: str) -> str:
+    return name.lower()
+
+
+UserName = Annotated[str, AfterValidator(_check_user_name)]
 
 
 # JupyterHub changes login names to lower case, at logins and in its lists; so do we.
-Login = Annotated[UserName, AfterValidator(str.lower)]
+# A function of ours: pydantic reads the signature of a built-in like str.lower from its docstring,
+# which takes longer than the rest of this section.
+Login = Annotated[UserName, AfterValidator(_lower)]
 
 
-GroupName = Annotated[str, AfterValidator(_group_name)]
+GroupName = Annotated[str, AfterValidator(_check_group_name)]
 
 
-FolderName = Annotated[str, AfterValidator(_folder_name)]
+FolderName = Annotated[str, AfterValidator(_check_folder_name)]
 
 
-Directory = Annotated[str, AfterValidator(_directory)]
+Directory = Annotated[str, AfterValidator(_check_directory)]
 
 
 class ThrottleSettings(Section):
@@ -99,7 +106,7 @@ class ThrottleSettings(Section):
         ge=1,
         le=100_000,
     )
-    window_s: int = setting(
+    window_s: Seconds = setting(
         600,
         help="Seconds for which a failed login counts.",
         cost=Cost.HUB_RESTART,
@@ -146,7 +153,7 @@ class AuthSettings(Section):
         "all account holders in the world.",
         cost=Cost.HUB_RESTART,
     )
-    session_days: float = setting(
+    session_days: Days = setting(
         7.0,
         help="Days after which a user has to log in again.",
         cost=Cost.HUB_RESTART,
@@ -218,4 +225,18 @@ class UsersSettings(Section):
         help="Folders in /srv/shared, each with the Linux group whose members can edit it.",
         cost=Cost.NOTHING,
         example="{course: pupils}",
+    )
+    ssh: Literal["admins", "sftp", "shell", "none"] = setting(
+        "admins",
+        help="Who may log in with SSH: admins only; sftp: users may copy files, and nothing else; "
+        "shell: users get a shell outside their server, with its limits; none: no user of the hub, "
+        "admins included. Accounts that the hub does not manage are not affected.",
+        cost=Cost.NOTHING,
+        example="sftp",
+    )
+    user_units: bool = setting(
+        False,
+        help="Whether users may have their own systemd units, which run outside their servers "
+        "with the same limits, and after logout with `loginctl enable-linger`.",
+        cost=Cost.NOTHING,
     )

@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tljh.settings.declaration import Cost, Section, section, setting
-from tljh.settings.value_types import AcmeName, Address, Email, FilePath, Host, Port, Url
+from tljh.settings.value_types import (
+    AcmeName,
+    Address,
+    Duration,
+    Email,
+    FilePath,
+    Host,
+    Port,
+    Seconds,
+    Url,
+)
 
 HSTS_S = 180 * 24 * 3600
 
@@ -73,7 +83,7 @@ class DnsSettings(Section):
         cost=Cost.PROXY_RELOAD,
         example="/root/rfc2136.ini",
     )
-    propagation_s: int = setting(
+    propagation_s: Seconds = setting(
         60,
         help="Seconds until a change has reached all servers of the provider.",
         cost=Cost.NOTHING,
@@ -152,7 +162,7 @@ class HttpsSettings(Section):
         "authority on this machine); null for the one that is configured.",
         cost=Cost.PROXY_RELOAD,
     )
-    hsts: Annotated[int, Field(ge=0, le=63_072_000)] | None = setting(
+    hsts: Annotated[int, Duration(1), Field(ge=0, le=63_072_000)] | None = setting(
         None,
         help="Seconds for which browsers use HTTPS only (HSTS); 0 for none, null for 180 days "
         "where that is safe: on port 443, and not in mode internal.",

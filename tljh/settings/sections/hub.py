@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from tljh.settings.declaration import Cost, Section, section, setting
-from tljh.settings.value_types import Requirement
+from tljh.settings.value_types import Requirement, Seconds
 
 
 class CullSettings(Section):
     """Stopping of idle servers."""
 
     enabled: bool = setting(True, help="Whether idle servers are stopped.", cost=Cost.HUB_RESTART)
-    timeout: int = setting(
+    timeout: Seconds = setting(
         3600,
         help="Seconds without activity after which a server is stopped.",
         cost=Cost.HUB_RESTART,
-        example="7200",
+        example="2h",
         ge=1,
         le=31_536_000,
     )
-    every: int = setting(
+    every: Seconds = setting(
         60,
         help="Seconds between two checks for idle servers.",
         cost=Cost.HUB_RESTART,
@@ -37,7 +37,7 @@ class CullSettings(Section):
         help="Whether idle users are also removed from the hub; their accounts and files stay.",
         cost=Cost.HUB_RESTART,
     )
-    max_age: int = setting(
+    max_age: Seconds = setting(
         0,
         help="Seconds after which a server is stopped even if it is in use; 0 for never.",
         cost=Cost.HUB_RESTART,

@@ -25,10 +25,13 @@ SMALLEST_MEMORY = 32 << 20
 SMALLEST_DISK = 1 << 20
 
 
-def _amount(value: Any, noun: str, smallest: int, why: str) -> Any:
-    """Return one spelling for all: 4GB, 4 GiB, 4g -> 4G; a number is bytes.
+SMALLEST_SNAPSHOTS = 100 << 20
 
-    `why` follows the smallest amount in the message.
+
+def _check_amount(value: Any, noun: str, smallest: int, why: str) -> Any:
+    """Return an amount in one spelling: 4GB, 4 GiB and 4g become 4G; a number is bytes.
+
+    Raises ValueError below `smallest`, with `why` after the amount in the message.
     """
     if value is None or (isinstance(value, str) and value.lower() in ("none", "null")):
         return None
@@ -55,34 +58,38 @@ def _amount(value: Any, noun: str, smallest: int, why: str) -> Any:
     return f"{kibibytes}K"
 
 
-def _memory(value: Any) -> Any:
-    return _amount(value, "memory", SMALLEST_MEMORY, "a server does not start with less")
+def _check_memory(value: Any) -> Any:
+    return _check_amount(value, "memory", SMALLEST_MEMORY, "a server does not start with less")
 
 
-def _memory_or_auto(value: Any) -> Any:
+def _check_memory_or_auto(value: Any) -> Any:
     if isinstance(value, str) and value.strip().lower() == AUTO:
         return AUTO
-    return _memory(value)
+    return _check_memory(value)
 
 
-def _disk(value: Any) -> Any:
-    return _amount(value, "disk space", SMALLEST_DISK, "a new home needs that")
+def _check_disk(value: Any) -> Any:
+    return _check_amount(value, "disk space", SMALLEST_DISK, "a new home needs that")
 
 
-def memory_bytes(value: str) -> int:
-    """Return the bytes of a normalised amount."""
+def _check_snapshot_space(value: Any) -> Any:
+    return _check_amount(value, "disk space", SMALLEST_SNAPSHOTS, "a snapshot needs that")
+
+
+def parse_memory(value: str) -> int:
+    """Return the bytes of an amount in the spelling of the schema, such as 512M."""
     match = _AMOUNT.match(value)
     assert match is not None, value
     return int(float(match.group(1)) * _UNITS[match.group(2)])
 
 
-def _cpu(value: Any) -> Any:
+def _check_cpu(value: Any) -> Any:
     if isinstance(value, str) and value.lower() in ("none", "null"):
         return None
     return value
 
 
-def _unique_names(value: dict[str, Any]) -> dict[str, Any]:
+def _refuse_duplicates(value: dict[str, Any]) -> dict[str, Any]:
     seen: dict[str, str] = {}
     for name in value:
         if name.lower() in seen:
@@ -91,16 +98,19 @@ def _unique_names(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-Memory = Annotated[str | None, BeforeValidator(_memory)]
+Memory = Annotated[str | None, BeforeValidator(_check_memory)]
 
 
-MemoryOrAuto = Annotated[str | None, BeforeValidator(_memory_or_auto)]
+MemoryOrAuto = Annotated[str | None, BeforeValidator(_check_memory_or_auto)]
 
 
-Disk = Annotated[str | None, BeforeValidator(_disk)]
+Disk = Annotated[str | None, BeforeValidator(_check_disk)]
 
 
-Cpu = Annotated[float | None, BeforeValidator(_cpu)]
+DiskAmount = Annotated[str, BeforeValidator(_check_snapshot_space)]
+
+
+Cpu = Annotated[float | None, BeforeValidator(_check_cpu)]
 
 
 # systemd's own bounds of a weight.
@@ -193,7 +203,7 @@ class LimitsSettings(Section):
         cost=Cost.LIVE,
         example="{staff: {memory: 8G, cpu: 4}}",
     )
-    users: Annotated[dict[UserName, OwnLimits], AfterValidator(_unique_names)] = setting(
+    users: Annotated[dict[UserName, OwnLimits], AfterValidator(_refuse_duplicates)] = setting(
         {},
         help="Limits for single users, by the names above; they override those of groups.",
         cost=Cost.LIVE,

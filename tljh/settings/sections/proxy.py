@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tljh.settings.declaration import Cost, Section, setting
-from tljh.settings.value_types import Address, LoopbackAddress, Port
+from tljh.settings.value_types import Address, LoopbackAddress, Port, Seconds
 
 LogLevel = Literal["ERROR", "WARN", "INFO", "DEBUG"]
 
@@ -43,14 +43,25 @@ class TraefikApiSettings(Section):
 
 
 class ProxySettings(Section):
-    """Handover and logs of the proxy."""
+    """Handover, connections and logs of the proxy."""
 
-    drain_timeout_s: int = setting(
+    drain_timeout_s: Seconds = setting(
         86_400,
         help="Seconds that open web sockets stay open after a change of the proxy's listeners.",
         cost=Cost.PROXY_RELOAD,
         ge=0,
         le=604_800,
+    )
+    connections_per_address: int = setting(
+        4096,
+        help="Connections that one address, or one /64 network of IPv6, may have open at the same "
+        "time, and requests at each server; 0 for no limit. A class behind one address counts as "
+        "one: about 10 for each user. Connections of trusted_proxies count for the addresses that "
+        "they name.",
+        cost=Cost.NOTHING,
+        example="20000",
+        ge=0,
+        le=1_000_000,
     )
     access_log: bool = setting(
         False,

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from tljh.settings.declaration import Cost, Section, setting
+from tljh.settings.declaration import Cost, Section, section, setting
+from tljh.settings.sections.limits import DiskAmount
 
 APPS = {"jupyterlab": "/lab", "classic": "/tree", "notebook": "/tree"}
 
@@ -15,7 +16,7 @@ APPS = {"jupyterlab": "/lab", "classic": "/tree", "notebook": "/tree"}
 _CHANNEL = re.compile(r"^((https?|file)://[^\s\"'`{}<>]+|/[^\s\"'`{}<>]+|[A-Za-z0-9._/-]+)$")
 
 
-def _default_app(value: str) -> str:
+def _check_default_app(value: str) -> str:
     if value not in APPS and not value.startswith("/"):
         raise ValueError(
             f"must be jupyterlab, classic, notebook, or a path that begins with /, not {value!r}"
@@ -25,7 +26,7 @@ def _default_app(value: str) -> str:
     return value
 
 
-def _channel(value: str) -> str:
+def _check_channel(value: str) -> str:
     if not _CHANNEL.match(value):
         raise ValueError(
             f"must be a conda channel: a name like conda-forge, a URL or a path, not {value!r}"
@@ -33,10 +34,29 @@ def _channel(value: str) -> str:
     return value
 
 
-DefaultApp = Annotated[str, AfterValidator(_default_app)]
+DefaultApp = Annotated[str, AfterValidator(_check_default_app)]
 
 
-Channel = Annotated[str, AfterValidator(_channel)]
+Channel = Annotated[str, AfterValidator(_check_channel)]
+
+
+class SnapshotSettings(Section):
+    """How many snapshots of the user environment are kept."""
+
+    number: int = setting(
+        10,
+        help="Snapshots that are kept; the first one and those with a name are never removed.",
+        cost=Cost.NOTHING,
+        example="20",
+        ge=2,
+        le=1000,
+    )
+    size: DiskAmount = setting(
+        "10G",
+        help="Disk space of all snapshots, above which the oldest ones are removed.",
+        cost=Cost.NOTHING,
+        example="20G",
+    )
 
 
 class UserEnvironmentSettings(Section):
@@ -54,6 +74,9 @@ class UserEnvironmentSettings(Section):
         cost=Cost.NOTHING,
         example="conda-forge",
         min_length=1,
+    )
+    snapshots: SnapshotSettings = section(
+        SnapshotSettings, help="How many snapshots of the user environment are kept."
     )
 
     @property
