@@ -14,7 +14,7 @@ from tljh.base.paths import Paths
 from tljh.base.progress import SilentProgress
 from tljh.conda.environment import RequiredPackage
 from tljh.conda.resource import UserEnvironmentPresent
-from tljh.engine.apply import Occasion, apply, recover, started_early
+from tljh.engine.apply import ChangeContext, apply, recover, start_slow_steps
 from tljh.engine.journal import Journal
 from tljh.engine.plan import Plan, plan
 from tljh.engine.resource import Resource
@@ -76,8 +76,8 @@ class Machine:
     def apply(self, *resources: Resource, health: Callable[[], None] = lambda: None) -> Plan:
         self.recover()
         planned = self.plan(*resources)
-        occasion = Occasion("root", "test", {})
-        apply(planned, self.host, self.journal, occasion, progress=SilentProgress(), health=health)
+        context = ChangeContext("root", "test", {})
+        apply(planned, self.host, self.journal, context, progress=SilentProgress(), health=health)
         return planned
 
     def converge(self, *resources: Resource, meanwhile: Callable[[], None] = lambda: None) -> None:
@@ -86,13 +86,11 @@ class Machine:
         self.carry_out(self.plan(*resources), meanwhile)
 
     def carry_out(self, planned: Plan, meanwhile: Callable[[], None] = lambda: None) -> None:
-        occasion = Occasion("root", "test", {})
+        context = ChangeContext("root", "test", {})
         progress = SilentProgress()
-        with started_early(planned, self.host, progress) as started:
+        with start_slow_steps(planned, self.host, progress) as started:
             meanwhile()
-            apply(
-                started, self.host, self.journal, occasion, progress=progress, health=lambda: None
-            )
+            apply(started, self.host, self.journal, context, progress=progress, health=lambda: None)
 
     def recover(self) -> None:
         recover(self.host, self.journal, SilentProgress())

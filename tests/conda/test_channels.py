@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tljh.conda.channels import channel_url, redact_channel, redact_message
+from tljh.conda.channels import get_channel_url, redact_channel, redact_message
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from tljh.conda.channels import channel_url, redact_channel, redact_message
     ],
 )
 def test_a_channel_may_be_a_name_a_url_or_a_path(channel, url):
-    assert channel_url(channel) == url
+    assert get_channel_url(channel) == url
 
 
 @pytest.mark.parametrize(

@@ -9,28 +9,28 @@ import pytest
 from tljh.conda.environment import (
     RequiredPackage,
     UserEnvironment,
-    conda_packages,
-    distributions,
-    missing_packages,
+    find_missing_packages,
+    find_shadowed_distributions,
+    parse_conda_packages,
+    parse_distributions,
     read_environment,
-    shadowed_distributions,
 )
-from tljh.conda.resource import singleuser
+from tljh.conda.resource import require_singleuser
 from tljh.host.fake import FakeHost
 from tljh.host.interface import FileInfo
 
 PREFIX = Path("/opt/tljh/user")
-SINGLEUSER = singleuser("6.1.1")
+SINGLEUSER = require_singleuser("6.1.1")
 
 
 def test_versions_come_from_the_names_of_conda_records():
     names = ["history", "numpy-2.4.6-py311_0.json", "jupyter-resource-usage-1.1.0-py_0.json"]
-    assert conda_packages(names) == {"numpy": "2.4.6", "jupyter-resource-usage": "1.1.0"}
+    assert parse_conda_packages(names) == {"numpy": "2.4.6", "jupyter-resource-usage": "1.1.0"}
 
 
 def test_versions_come_from_the_names_of_dist_infos():
     names = ["Jinja2-3.1.dist-info", "ruamel.yaml-0.18.1.dist-info", "jinja2", "x.egg-info"]
-    assert distributions(names) == {"jinja2": "3.1", "ruamel-yaml": "0.18.1"}
+    assert parse_distributions(names) == {"jinja2": "3.1", "ruamel-yaml": "0.18.1"}
 
 
 def test_a_prefix_without_conda_meta_is_no_environment():
@@ -82,24 +82,24 @@ def test_a_damaged_marker_counts_as_none(damaged):
 )
 def test_a_spec_of_a_plugin_is_compared_with_what_is_installed(spec, version, is_missing):
     environment = UserEnvironment(conda={"numpy": version})
-    assert bool(missing_packages(environment, [RequiredPackage.from_spec(spec)])) is is_missing
+    assert bool(find_missing_packages(environment, [RequiredPackage.from_spec(spec)])) is is_missing
 
 
 def test_the_single_user_server_may_be_newer_than_the_hub_but_not_older():
     def is_missing(version: str) -> bool:
         environment = UserEnvironment({"jupyterhub-singleuser": version})
-        return missing_packages(environment, [SINGLEUSER]) == [SINGLEUSER]
+        return find_missing_packages(environment, [SINGLEUSER]) == [SINGLEUSER]
 
     assert [is_missing(version) for version in ("6.1.0", "6.1.1", "6.2.0")] == [True, False, False]
 
 
 def test_what_pip_installed_is_good_enough():
     environment = UserEnvironment(distributions={"jupyterlab": "4.5", "jupyterhub": "6.1.1"})
-    assert missing_packages(environment, [RequiredPackage("jupyterlab"), SINGLEUSER]) == []
+    assert find_missing_packages(environment, [RequiredPackage("jupyterlab"), SINGLEUSER]) == []
 
 
 def test_an_older_version_that_pip_put_over_condas_is_missing_and_shadowed():
     environment = UserEnvironment({"jupyterhub-singleuser": "6.1.1"}, {"jupyterhub": "5.0"})
-    missing = missing_packages(environment, [SINGLEUSER])
+    missing = find_missing_packages(environment, [SINGLEUSER])
     assert missing == [SINGLEUSER]
-    assert shadowed_distributions(environment, missing) == ["jupyterhub"]
+    assert find_shadowed_distributions(environment, missing) == ["jupyterhub"]

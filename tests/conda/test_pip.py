@@ -12,6 +12,7 @@ from tests.installer.conftest import make_wheel
 from tljh.base.errors import TljhError
 from tljh.conda.environment import RequiredPackage
 from tljh.conda.requirements import read_requirements
+from tljh.conda.worker.pip_changes import format_constraints, parse_changes
 from tljh.host.fake import FakeHost
 from tljh.host.interface import Response
 
@@ -151,3 +152,20 @@ def test_references_of_a_requirements_file_are_relative_to_that_file():
         "-r https://x.example/a/base.txt\n"
         in read_requirements(host, "https://x.example/a/r.txt")[0]
     )
+
+
+def test_a_change_from_a_file_or_url_is_read_before_uv_has_it_in_its_cache():
+    output = """
+Would install 3 packages
+ - six==1.16.0
+ + six==1.17.0
+ + oar @ file:///srv/oar-1.0-py3-none-any.whl
+ + course @ git+https://example.org/course@main
+"""
+    rows = parse_changes(output)
+    assert [(row["name"], row["old"], row["new"]) for row in rows] == [
+        ("course", None, "git+https://example.org/course@main"),
+        ("oar", None, "1.0"),
+        ("six", "1.16.0", "1.17.0"),
+    ]
+    assert format_constraints(rows) == ["oar==1.0", "six==1.17.0"]

@@ -113,7 +113,7 @@ def test_byte_code_of_an_old_version_never_runs_for_a_new_one_of_the_same_size_a
     assert ran.stdout.split()[-1] == "2.0"
 
 
-def test_an_update_leaves_a_snapshot_and_keeps_what_admins_added(machine):
+def test_an_update_leaves_the_replaced_environment_and_keeps_what_admins_added(machine):
     machine.apply(machine.environment("river==1.0", "anchor"))
     (machine.user / "etc").mkdir()
     (machine.user / "etc/site.conf").write_text("ours")
@@ -122,18 +122,17 @@ def test_an_update_leaves_a_snapshot_and_keeps_what_admins_added(machine):
     assert "~ river 1.0 -> 1.1" in plan.as_text()
     assert machine.installed() == {"river": "1.1", "anchor": "1.0"}
     assert (machine.user / "etc/site.conf").read_text() == "ours"
-    assert machine.leftovers() == ["user-2"]
-    assert contents(machine.paths.versions / "user-2") == before
+    assert contents(machine.paths.replaced_user(2)) == before
 
 
-def test_editing_the_environment_does_not_change_its_snapshot(machine):
+def test_editing_the_environment_does_not_change_the_replaced_one(machine):
     machine.apply(machine.environment("river==1.0"))
     machine.apply(machine.environment("river==1.1", "boat==1.0"))
-    snapshot = machine.paths.versions / "user-2"
-    before = contents(snapshot)
+    replaced = machine.paths.replaced_user(2)
+    before = contents(replaced)
     with (machine.user / "conda-meta/history").open("a") as history:
         history.write("more\n")
-    assert contents(snapshot) == before
+    assert contents(replaced) == before
 
 
 def test_an_update_that_ends_in_bad_health_brings_the_old_environment_back(machine):
@@ -293,12 +292,14 @@ def test_where_directories_cannot_be_exchanged_the_environment_is_replaced_by_st
 ):
     prefix, other = tmp_path / "user", tmp_path / "user-2"
     _tree(prefix, "old")
-    _tree(other, "new", generation=2)
+    _tree(other, "new")
     monkeypatch.setattr(trees, "_exchange", _refuse)
     trees.commit(prefix, other)
     assert (prefix / "what").read_text() == "new"
     assert (other / "what").read_text() == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["user", "user-2"]
+    trees.revert({"prefix": str(prefix), "other": str(other), "existed": True})
+    assert (prefix / "what").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["user"]
 
 
 @pytest.mark.parametrize("number", range(6))
@@ -307,7 +308,7 @@ def test_killed_while_replacing_by_steps_the_old_environment_comes_back(
 ):
     prefix, other = tmp_path / "user", tmp_path / "user-2"
     _tree(prefix, "old")
-    _tree(other, "new", generation=2)
+    _tree(other, "new")
     before = contents(prefix)
     effects = 0
 
@@ -328,30 +329,32 @@ def test_killed_while_replacing_by_steps_the_old_environment_comes_back(
         patch.setattr(trees, "copy_tree", counted(trees.copy_tree))
         with pytest.raises(Killed):
             trees.commit(prefix, other)
-    request = {"prefix": str(prefix), "other": str(other), "number": 2, "existed": True}
+    request = {"prefix": str(prefix), "other": str(other), "existed": True}
     trees.revert(request)
     assert contents(prefix) == before
     assert [path.name for path in tmp_path.iterdir()] == ["user"]
 
 
-def _refuse(one: Path, two: Path) -> None:
-    raise OSError(18, "Invalid cross-device link", str(one))
+def _refuse(first: Path, second: Path) -> None:
+    raise OSError(18, "Invalid cross-device link", str(first))
 
 
-def _tree(root: Path, text: str, generation: int = 1) -> None:
-    (root / "conda-meta").mkdir(parents=True)
+def _tree(root: Path, text: str) -> None:
+    root.mkdir()
     (root / "what").write_text(text)
-    (root / "conda-meta/tljh-environment").write_text(json.dumps({"generation": generation}))
 
 
-def test_old_snapshots_go_when_new_ones_come(machine):
-    for version in ("1.0", "1.1", "2.0", "1.0", "1.1"):
+def test_one_replaced_environment_stays_for_a_rollback(machine):
+    for version in ("1.0", "1.1", "2.0"):
         machine.apply(machine.environment(f"river=={version}"))
-    assert machine.leftovers() == ["user-3", "user-4", "user-5"]
+    place = machine.paths.replaced_user(3)
+    assert machine.leftovers() == [place.name, f"{place.name}.inode"]
 
 
 def test_a_worker_that_dies_is_reported_with_its_last_output(machine, monkeypatch):
-    monkeypatch.setattr(engine, "worker_command", lambda: ["sh", "-c", "echo so long >&2; exit 9"])
+    monkeypatch.setattr(
+        engine, "build_worker_command", lambda: ["sh", "-c", "echo so long >&2; exit 9"]
+    )
     with pytest.raises(TljhError, match="so long"):
         machine.plan(machine.environment("river"))
 
@@ -361,11 +364,25 @@ def test_conda_gets_its_own_prefix_and_changes_the_user_environment(make_machine
     resources = machine.environment("river"), CondaTools(machine.paths, machine.channels)
     machine.apply(*resources)
     wrapper = machine.user / "bin/conda"
+    recorder = machine.paths.hub / "bin/tljh"
+    recorder.parent.mkdir(parents=True)
+    recorder.write_text('#!/bin/sh\necho "$@" >> "$0.log"\n')
+    recorder.chmod(0o755)
     environment = {"PATH": os.environ["PATH"]}
     done = subprocess.run(
-        [wrapper, "install", "x y"], env=environment, capture_output=True, text=True, check=True
+        [wrapper, "install", "x y"], env=environment, capture_output=True, text=True, check=False
     )
-    assert done.stdout == f"{machine.user} install x y\n"
+    if os.geteuid() == 0:
+        assert done.stdout == f"{machine.user} install x y\n"
+        log = recorder.with_name("tljh.log").read_text()
+        assert log == "env record\nenv record conda install x y\n"
+    else:
+        assert done.returncode == 1 and "sudo" in done.stderr
+    for words in (["list"], ["install", "--dry-run", "x"], ["install", "-n", "mine", "x"]):
+        subprocess.run([wrapper, *words], env=environment, capture_output=True, check=True)
+    assert not recorder.with_name("tljh.log").exists() or log == (
+        recorder.with_name("tljh.log").read_text()
+    )
     with_prefix = subprocess.run(
         [wrapper], env={**environment, "CONDA_PREFIX": "/mine"}, capture_output=True, text=True,
         check=True,
@@ -382,7 +399,17 @@ def test_channels_without_conda_are_noted_once(machine):
     plan = machine.apply(machine.environment("river"), tools)
     assert "left out: no conda in" in plan.as_text()
     assert not machine.plan(tools)
-    assert not (machine.user / "bin/conda").exists()
+    for name in ("conda", "mamba"):
+        done = subprocess.run(
+            [machine.user / "bin" / name, "install", "x"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1 and "sudo tljh env install NAME" in done.stderr
+    # An environment that was taken over may have its conda.
+    (machine.user / "bin/conda").write_text("#!/bin/sh\n")
+    assert not machine.plan(tools)
 
 
 def test_a_rolled_back_install_removes_condas_prefix_and_commands(make_machine, tiny, more):
@@ -429,7 +456,7 @@ def test_an_existing_environment_is_not_built_before_its_turn(machine):
 
     machine.converge(machine.environment("river==2.0", "python"), meanwhile=look)
     assert machine.installed()["river"] == "2.0"
-    assert machine.leftovers() == ["user-2"]
+    assert machine.paths.replaced_user(2).is_dir()
 
 
 def test_a_failure_of_a_build_before_its_turn_is_reported_in_its_turn(make_machine, channel_copy):
@@ -466,7 +493,7 @@ def members(session: int) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("way", "place"), [("apply", "user-1"), ("converge", f"{BUILDING}user")], ids=str
+    ("way", "place"), [("apply", ".replaced-user-1"), ("converge", f"{BUILDING}user")], ids=str
 )
 def test_a_killed_command_takes_its_worker_along_and_the_next_run_converges(
     machine, tiny, way, place

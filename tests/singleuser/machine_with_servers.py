@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tljh.host.accounts import mark_of
+from tljh.host.accounts import make_mark
 from tljh.host.fake import FakeHost
 from tljh.host.interface import Result, UserInfo
 
@@ -46,7 +46,7 @@ def machine() -> FakeHost:
         answers={"systemctl show": Result(0, SHOWN), "systemctl set-property": Result(0)}
     )
     host.accounts["jupyter-alice"] = UserInfo(
-        "jupyter-alice", 1001, 1001, "/home/a", "/bin/bash", mark_of("alice")
+        "jupyter-alice", 1001, 1001, "/home/a", "/bin/bash", make_mark("alice")
     )
     # As TLJH made it, without a mark.
     host.accounts["jupyter-bob"] = UserInfo("jupyter-bob", 1002, 1002, "/home/b", "/bin/bash")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from tljh.base.progress import SilentProgress
-from tljh.host.accounts import mark_of
+from tljh.host.accounts import make_mark
 from tljh.host.fake import FakeHost
 from tljh.host.interface import FileInfo, UserInfo
 from tljh.host.quota import DiskQuota
 from tljh.settings.load import load
-from tljh.singleuser.disk_limits import DiskLimits, DiskLimitsChange, quota_findings
-from tljh.singleuser.limits import MachineSize, limit_policy, policy_as_json
+from tljh.singleuser.disk_limits import DiskLimits, DiskLimitsChange, check_quotas
+from tljh.singleuser.limits import MachineSize, build_limit_policy, format_policy
 
 SIZE = MachineSize(16 << 30, 4, 32_768)
 APPLIED = Path("/opt/limits.json")
@@ -23,7 +23,7 @@ def machine() -> FakeHost:
     for number, name in enumerate(("alice", "bob"), start=1001):
         account = f"jupyter-{name}"
         host.accounts[account] = UserInfo(
-            account, number, number, f"/home/{account}", "/bin/bash", mark_of(name)
+            account, number, number, f"/home/{account}", "/bin/bash", make_mark(name)
         )
         host.disk_quotas[number] = DiskQuota(5 * MIB)
     return host
@@ -38,7 +38,7 @@ def limited(host: FakeHost, text: str) -> dict[str, int | None]:
 
 
 def resource(text: str) -> DiskLimits:
-    return DiskLimits(limit_policy(load(text.encode()), SIZE), APPLIED)
+    return DiskLimits(build_limit_policy(load(text.encode()), SIZE), APPLIED)
 
 
 def test_each_account_gets_its_users_limit():
@@ -55,7 +55,7 @@ def test_without_any_limit_others_quotas_are_left_alone():
 def test_limits_that_were_removed_from_the_settings_are_reset():
     host = machine()
     host.disk_quotas[1001] = DiskQuota(0, 7 * MIB)
-    before = policy_as_json(load(b"limits: {users: {alice: {disk: 7M}}}"))
+    before = format_policy(load(b"limits: {users: {alice: {disk: 7M}}}"))
     host.files[APPLIED] = (FileInfo("file", 0o600, "root", "root"), before)
     assert limited(host, "") == {"jupyter-alice": None}
 
@@ -81,10 +81,10 @@ def test_a_file_system_without_quotas_is_reported_and_changes_nothing():
     )
     config = load(b"limits: {disk: 100M}")
     assert limited(host, "limits: {disk: 100M}") == {}
-    (finding,) = quota_findings(host, config, limit_policy(config, SIZE))
+    (finding,) = check_quotas(host, config, build_limit_policy(config, SIZE))
     assert "has no quotas" in finding.what
     assert finding.why == "ext4 on /dev/vda1, mounted at /"
     assert finding.fix
     assert "tune2fs -O quota" in finding.fix
     assert finding.fix.index("modprobe quota_v2") < finding.fix.index("tune2fs")
-    assert list(quota_findings(host, load(b""), limit_policy(load(b""), SIZE))) == []
+    assert list(check_quotas(host, load(b""), build_limit_policy(load(b""), SIZE))) == []

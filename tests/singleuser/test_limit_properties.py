@@ -12,9 +12,9 @@ from tljh.host.systemctl_output import parse_unit
 from tljh.singleuser.limit_properties import (
     LIMIT_PROPERTIES,
     SHOWN_NAMES,
-    percent_of,
-    properties_in_effect,
-    properties_to_set,
+    build_properties,
+    parse_percent,
+    read_properties,
 )
 from tljh.singleuser.limits import ServerLimits
 
@@ -49,15 +49,15 @@ def as_span(milliseconds: int) -> str:
 
 @given(LIMITS)
 def test_limits_that_were_written_are_read_back_unchanged(limits):
-    written = properties_to_set(limits)
-    assert properties_in_effect(as_systemd_shows(written)) == written
+    written = build_properties(limits)
+    assert read_properties(as_systemd_shows(written)) == written
 
 
 def test_every_property_is_written_and_asked_for_and_read():
     names = {limit.name for limit in LIMIT_PROPERTIES}
-    assert set(properties_to_set(ServerLimits())) == names
-    assert set(properties_in_effect({})) == names
-    assert set(SHOWN_NAMES) == set(as_systemd_shows(properties_to_set(ServerLimits())))
+    assert set(build_properties(ServerLimits())) == names
+    assert set(read_properties({})) == names
+    assert set(SHOWN_NAMES) == set(as_systemd_shows(build_properties(ServerLimits())))
 
 
 def test_every_limit_but_that_of_the_disk_has_a_property():
@@ -74,8 +74,8 @@ MemoryLow=0
 MemoryMax=2147483648
 TasksMax=infinity
 """
-    written = properties_to_set(ServerLimits(2 << 30, cpu=1.5, io_weight=20))
-    assert properties_in_effect(parse_unit(output)) == written
+    written = build_properties(ServerLimits(2 << 30, cpu=1.5, io_weight=20))
+    assert read_properties(parse_unit(output)) == written
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ TasksMax=infinity
     ],
 )
 def test_a_quota_is_shown_as_a_span_and_taken_as_a_percentage(span, percent):
-    assert percent_of(span) == percent
+    assert parse_percent(span) == percent

@@ -11,14 +11,14 @@ from tljh.settings.load import check, load
 from tljh.singleuser.limits import (
     MachineSize,
     ServerLimits,
-    auto_memory_bytes,
-    caps,
-    concurrent_starts,
+    build_limit_policy,
+    choose_concurrent_starts,
+    compute_auto_memory,
+    compute_total_limits,
     describe_defaults,
-    limit_policy,
-    machine_size,
+    format_policy,
     parse_policy,
-    policy_as_json,
+    read_machine_size,
 )
 
 GIB = 1 << 30
@@ -26,12 +26,12 @@ SIZE = MachineSize(16 * GIB, 4, 32_768)
 
 
 def limits(text: str, login: str = "alice", groups: tuple[str, ...] = ()) -> ServerLimits:
-    return limit_policy(load(text.encode()), SIZE).of(login, groups)
+    return build_limit_policy(load(text.encode()), SIZE).of(login, groups)
 
 
 def test_without_settings_a_server_may_have_half_of_what_all_may_have():
     result = limits("")
-    assert result.memory_bytes == caps(SIZE).memory_bytes // 2
+    assert result.memory_bytes == compute_total_limits(SIZE).memory_bytes // 2
     assert result.cpu is None
     assert result.tasks == 3072
 
@@ -115,22 +115,22 @@ def test_the_hub_reads_what_reload_wrote():
         b"limits: {memory: 1G, users: {alice: {memory: null, cpu: 2}}}\n"
         b"users: {extra_user_groups: {a: [alice]}, groups: [b]}\n"
     )
-    assert parse_policy(policy_as_json(config), SIZE) == limit_policy(config, SIZE)
-    assert parse_policy(policy_as_json(config), SIZE).of("alice").memory_bytes is None
+    assert parse_policy(format_policy(config), SIZE) == build_limit_policy(config, SIZE)
+    assert parse_policy(format_policy(config), SIZE).of("alice").memory_bytes is None
     assert parse_policy(None, SIZE).of("alice") == limits("")
 
 
 @given(st.integers(1 << 28, 1 << 44), st.integers(1, 512), st.integers(1024, 4_194_304))
 def test_any_machine_keeps_memory_and_processes_for_the_rest_of_it(memory, processors, tasks):
     size = MachineSize(memory, processors, tasks)
-    result = caps(size)
+    result = compute_total_limits(size)
     assert memory // 2 - (1 << 20) <= result.memory_bytes < memory
-    assert auto_memory_bytes(size) <= result.memory_bytes
+    assert compute_auto_memory(size) <= result.memory_bytes
     assert result.tasks < tasks
     if memory >= GIB:
         assert memory - result.memory_bytes >= 512 << 20
-    assert concurrent_starts(None, size) == 2 * processors
-    assert concurrent_starts(3, size) == 3
+    assert choose_concurrent_starts(None, size) == 2 * processors
+    assert choose_concurrent_starts(3, size) == 3
 
 
 def test_the_size_of_a_machine_is_read_from_it():
@@ -147,7 +147,7 @@ def test_the_size_of_a_machine_is_read_from_it():
         from tljh.host.interface import FileInfo
 
         host.files[Path(path)] = (FileInfo("file", 0o644, "root", "root"), text.encode())
-    assert machine_size(host) == MachineSize(2048000 * 1024, 2, 2048)
+    assert read_machine_size(host) == MachineSize(2048000 * 1024, 2, 2048)
 
 
 def test_defaults_are_described_with_their_values():

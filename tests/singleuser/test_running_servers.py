@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tests.singleuser.machine_with_servers import machine
-from tljh.singleuser.running_servers import running_servers
+from tljh.singleuser.running_servers import find_running_servers
 
 
 def test_only_servers_of_the_slice_that_run_are_looked_at():
-    servers = running_servers(machine())
+    servers = find_running_servers(machine())
     assert [server.unit for server in servers] == ["jupyter-alice.service", "jupyter-bob.service"]
     assert [server.account for server in servers] == ["jupyter-alice", "jupyter-bob"]

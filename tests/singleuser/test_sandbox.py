@@ -8,7 +8,7 @@ import pytest
 
 from tljh.base.paths import Paths
 from tljh.settings.load import load
-from tljh.singleuser.sandbox import spawner_traits, unit_properties
+from tljh.singleuser.sandbox import build_spawner_traits, build_unit_properties
 
 ALL = dict.fromkeys(("processes", "temporary_files", "kernel", "namespaces"), True)
 OF_ALL = {"TimeoutStopSec"}
@@ -16,12 +16,12 @@ PREFIX = Path("/opt/tljh")
 
 
 def properties(**closed: bool) -> dict[str, str]:
-    return unit_properties({**ALL, **closed}, is_admin=False, prefix=PREFIX)
+    return build_unit_properties({**ALL, **closed}, is_admin=False, prefix=PREFIX)
 
 
 def test_an_administrators_unit_has_nothing_that_sudo_would_feel():
     """systemd before 256 implies no new privileges by each of those that filter system calls."""
-    properties_of_admin = unit_properties(ALL, is_admin=True, prefix=PREFIX)
+    properties_of_admin = build_unit_properties(ALL, is_admin=True, prefix=PREFIX)
     assert set(properties_of_admin) == {*OF_ALL, "ProtectProc", "PrivateIPC", "TemporaryFileSystem"}
 
 
@@ -50,15 +50,15 @@ def test_without_the_kernel_setting_no_system_call_is_filtered():
 
 
 def test_a_server_runs_without_packages_and_configuration_of_its_owner_unless_told_otherwise():
-    closed = spawner_traits(load(b"").isolation, Paths())
+    closed = build_spawner_traits(load(b"").isolation, Paths())
     assert closed["Spawner"]["cmd"][1:] == ["-s", str(Paths().launcher)]
-    opened = spawner_traits(load(b"isolation: {server_code: false}").isolation, Paths())
+    opened = build_spawner_traits(load(b"isolation: {server_code: false}").isolation, Paths())
     assert opened["Spawner"]["cmd"] == ["/opt/tljh/user/bin/jupyterhub-singleuser"]
 
 
 def test_what_needs_no_restart_is_no_trait():
-    before = spawner_traits(load(b"").isolation, Paths())
-    after = spawner_traits(
+    before = build_spawner_traits(load(b"").isolation, Paths())
+    after = build_spawner_traits(
         load(b"isolation: {open_ports: [8786], metadata: false}").isolation, Paths()
     )
     assert before == after

@@ -8,10 +8,10 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from tljh.base.package_indexes import (
-    environment_for_uv,
-    pip_configuration_files,
+    build_uv_environment,
+    find_pip_configuration_files,
+    read_package_indexes,
     read_pip_configuration,
-    sources_from,
 )
 from tljh.base.paths import Paths
 from tljh.host.interface import HostReader
@@ -20,7 +20,7 @@ from tljh.host.interface import HostReader
 ALIAS = "https://conda.anaconda.org/"
 
 
-def channel_url(channel: str) -> str:
+def get_channel_url(channel: str) -> str:
     """Return the URL of a channel that is given as a name, a URL or an absolute path."""
     if channel.startswith("/"):
         return Path(channel).as_uri()
@@ -47,11 +47,11 @@ def format_channels(channels: Sequence[str]) -> str:
 def redact_message(text: str, channels: Sequence[str]) -> str:
     """Redact every URL of `channels` in a message of rattler."""
     for channel in channels:
-        text = text.replace(channel_url(channel), redact_channel(channel_url(channel)))
+        text = text.replace(get_channel_url(channel), redact_channel(get_channel_url(channel)))
     return text
 
 
-def package_environment(
+def build_package_environment(
     host: HostReader, paths: Paths, environ: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the variables with which uv and rattler reach the indexes, channels and caches.
@@ -60,8 +60,8 @@ def package_environment(
     """
     kept = _read_variables(host.read(paths.kept_environment) or b"")
     merged = {**kept, **environ}
-    configuration = read_pip_configuration(pip_configuration_files(merged))
-    uv_variables = environment_for_uv(sources_from(merged, configuration), merged)
+    configuration = read_pip_configuration(find_pip_configuration_files(merged))
+    uv_variables = build_uv_environment(read_package_indexes(merged, configuration), merged)
     cache = {name: environ[name] for name in ("RATTLER_CACHE_DIR",) if name in environ}
     return {**kept, **uv_variables, **cache}
 

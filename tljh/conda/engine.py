@@ -11,8 +11,8 @@ from typing import Any
 
 from tljh.base.errors import TljhError
 from tljh.base.progress import Progress
-from tljh.conda.channels import channel_url, format_channels, redact_message
-from tljh.host.interface import DIES_WITH_US, Host, HostReader, Result, Running
+from tljh.conda.channels import format_channels, get_channel_url, redact_message
+from tljh.host.interface import DIES_WITH_US, BackgroundCommand, Host, HostReader, Result
 
 # One pathological solve took 20 s and 3 to 4 GB; with all of conda-forge an ordinary one needs
 # 0.4 GB.
@@ -41,10 +41,17 @@ _FIXES = {
     "package": "run the command again; if the error stays, the channel's file is damaged",
     "disk": "free some space (df -h), then run the command again",
     "pip": "correct the requirements named above, then run the command again",
+    "snapshot": "go back to another one: sudo tljh env history",
+    "request": "write it as NAME, NAME=VERSION or 'NAME>=VERSION'",
+    "unrepaired": "go back to an earlier snapshot: sudo tljh env history",
+    "file": "make the lock for the platform of this machine, with an environment `default`",
+    "absent": "list what is installed: tljh env list",
+    "from_pip": "run the command again with --pip",
+    "from_conda": "run the command again without --pip",
 }
 
 
-class Unsolvable(TljhError):
+class UnsolvableSpecs(TljhError):
     """No choice of packages satisfies all specs."""
 
 
@@ -60,11 +67,13 @@ class Solution:
 
 
 @dataclass(frozen=True)
-class Build:
+class BuildRequest:
     """A request to build an environment at `other` and to exchange it with `prefix`.
 
-    After the exchange `other` contains the previous environment: it is the snapshot. With
-    `built`, the environment was already built there and is only renamed to `other`.
+    After the exchange `other` contains the previous environment. With `built`, the environment
+    was already built there and is only renamed to `other`. `removed` are the conda packages that
+    `command` removes, for conda's history; `uninstall` are distributions of pip. With
+    `is_complete`, pip adds no dependencies to the requirements.
     """
 
     prefix: Path
@@ -72,17 +81,21 @@ class Build:
     number: int
     cache: Path
     keep_cache: bool
-    keep_snapshots: int
     lock: str | None
     specs: tuple[str, ...] = ()
     reinstall: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     requirement_digests: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    uninstall: tuple[str, ...] = ()
+    is_upgrade: bool = False
+    is_complete: bool = False
+    command: str = "tljh"
     built: Path | None = None
 
 
-def worker_command() -> list[str]:
+def build_worker_command() -> list[str]:
     # A worker that outlived its killed caller would change the environment behind the next
     # command, which has already recovered.
     return [*DIES_WITH_US, sys.executable, "-I", "-m", "tljh.conda.worker"]
@@ -95,24 +108,24 @@ def solve(
     prefix: Path,
     environment: Mapping[str, str],
 ) -> Solution:
-    """Solve for `specs` together with all packages installed in `prefix`; changes nothing.
+    """Find versions that satisfy `specs` and all packages in `prefix`; change nothing.
 
-    Raises Unsolvable, or TljhError when a channel cannot be read.
+    Raises UnsolvableSpecs, or TljhError when a channel cannot be read.
     """
     request = {
         "operation": "solve",
-        "channels": [channel_url(channel) for channel in channels],
+        "channels": [get_channel_url(channel) for channel in channels],
         "specs": list(specs),
         "prefix": str(prefix),
         "memory_cap_bytes": SOLVE_MEMORY_BYTES,
     }
     result = host.query(
-        worker_command(),
+        build_worker_command(),
         timeout_s=SOLVE_TIMEOUT_S,
         env=environment,
         stdin=json.dumps(request),
     )
-    answer = _answer_of(result, channels)
+    answer = parse_answer(result, channels)
     return Solution(
         answer["lock"],
         answer["added"],
@@ -124,45 +137,54 @@ def solve(
 
 def build(
     host: Host,
-    request: Build,
+    request: BuildRequest,
     channels: Sequence[str],
     environment: Mapping[str, str],
     progress: Progress,
 ) -> None:
-    """Build at `other`, then exchange: `prefix` never contains a half-built environment."""
+    """Build an environment at the request's `other`, then exchange it with `prefix`.
+
+    So `prefix` never contains a half-built environment.
+    """
     result = host.run(
-        worker_command(),
+        build_worker_command(),
         timeout_s=APPLY_TIMEOUT_S,
         env=environment,
-        stdin=_request_text("apply", request),
-        on_line=_progress_lines(progress),
+        stdin=_format_request("apply", request),
+        on_line=make_line_reader(progress),
     )
-    _answer_of(result, channels)
+    parse_answer(result, channels)
 
 
 def start_build(
-    host: Host, request: Build, directory: Path, environment: Mapping[str, str]
-) -> Running:
+    host: Host, request: BuildRequest, directory: Path, environment: Mapping[str, str]
+) -> BackgroundCommand:
     """Start to build a new environment in `directory`, in the background.
 
     The environment in use stays; `finish_build` waits for the end.
     """
-    text = _request_text("build", replace(request, other=directory))
-    return host.start(worker_command(), timeout_s=APPLY_TIMEOUT_S, env=environment, stdin=text)
+    text = _format_request("build", replace(request, other=directory))
+    return host.start(
+        build_worker_command(), timeout_s=APPLY_TIMEOUT_S, env=environment, stdin=text
+    )
 
 
-def finish_build(running: Running, channels: Sequence[str], progress: Progress) -> None:
+def finish_build(running: BackgroundCommand, channels: Sequence[str], progress: Progress) -> None:
     """Wait for the end of `start_build`. Raises TljhError where it failed."""
-    _answer_of(running.wait(_progress_lines(progress)), channels)
+    parse_answer(running.wait(make_line_reader(progress)), channels)
 
 
-def _request_text(operation: str, request: Build) -> str:
+def _format_request(operation: str, request: BuildRequest) -> str:
     fields = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in vars(request).items()
     }
-    uv = str(Path(sys.executable).with_name("uv"))
-    return json.dumps({"operation": operation, "command": "tljh", "uv": uv, **fields})
+    return json.dumps({"operation": operation, "uv": find_uv(), **fields})
+
+
+def find_uv() -> str:
+    """Return the path of uv in the hub environment."""
+    return str(Path(sys.executable).with_name("uv"))
 
 
 def revert(host: Host, record: Mapping[str, Any]) -> None:
@@ -171,13 +193,13 @@ def revert(host: Host, record: Mapping[str, Any]) -> None:
     May be repeated: a second call changes nothing.
     """
     request = {"operation": "revert", **record}
-    _answer_of(
-        host.run(worker_command(), timeout_s=REVERT_TIMEOUT_S, stdin=json.dumps(request)),
+    parse_answer(
+        host.run(build_worker_command(), timeout_s=REVERT_TIMEOUT_S, stdin=json.dumps(request)),
         (),
     )
 
 
-def _progress_lines(progress: Progress) -> Callable[[str], None]:
+def make_line_reader(progress: Progress) -> Callable[[str], None]:
     """Return a callback that shows the worker's events, one a line, as progress."""
 
     def show_event(line: str) -> None:
@@ -200,8 +222,8 @@ def _parse_line(line: str) -> dict[str, Any]:
     return message if isinstance(message, dict) else {}
 
 
-def _answer_of(result: Result, channels: Sequence[str]) -> dict[str, Any]:
-    """Return the answer in the worker's last line of output.
+def parse_answer(result: Result, channels: Sequence[str]) -> dict[str, Any]:
+    """Return the worker's answer: the last line of its output, in JSON.
 
     Raises TljhError for the problem that it reports, or for an exit without an answer.
     """
@@ -219,7 +241,7 @@ def _answer_of(result: Result, channels: Sequence[str]) -> dict[str, Any]:
     has_no_solution = problem["kind"] in ("missing", "unsolvable")
     if channels and (has_no_solution or problem["kind"] == "channel"):
         what += f" (channels: {format_channels(channels)})"
-    error = Unsolvable if has_no_solution else TljhError
+    error = UnsolvableSpecs if has_no_solution else TljhError
     raise error(
         what,
         why=redact_message(problem["why"], channels) or None,

@@ -67,16 +67,16 @@ class UserEnvironment:
     requirements: frozenset[str] = frozenset()
 
     def version(self, package: RequiredPackage) -> str | None:
-        """Return the installed version that Python would import.
+        """Return the version of a package that Python would import; None if it is missing.
 
-        pip may have replaced the files of a conda package without changing conda's record, so
-        the .dist-info is looked up first.
+        pip may have replaced the files of a conda package without changing conda's record, so the
+        .dist-info is looked up first.
         """
-        distribution = canonical(package.distribution or package.bare_name)
+        distribution = normalize_name(package.distribution or package.bare_name)
         return self.distributions.get(distribution) or self.conda.get(package.bare_name)
 
 
-def canonical(name: str) -> str:
+def normalize_name(name: str) -> str:
     """Normalize the name of a Python distribution as PEP 503 says."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
@@ -85,12 +85,12 @@ def read_environment(host: HostReader, prefix: Path) -> UserEnvironment | None:
     """Read the environment at `prefix`; None where there is no conda-meta directory."""
     if host.info(prefix / "conda-meta") is None:
         return None
-    conda = conda_packages(host.listdir(prefix / "conda-meta"))
+    conda = parse_conda_packages(host.listdir(prefix / "conda-meta"))
     python_packages: dict[str, str] = {}
     for library in host.listdir(prefix / "lib"):
         if re.fullmatch(r"python3\.\d+", library):
             names = host.listdir(prefix / "lib" / library / "site-packages")
-            python_packages |= distributions(names)
+            python_packages |= parse_distributions(names)
     marker = _parse_marker(host.read(prefix / MARKER) or b"")
     return UserEnvironment(
         conda,
@@ -100,7 +100,7 @@ def read_environment(host: HostReader, prefix: Path) -> UserEnvironment | None:
     )
 
 
-def conda_packages(file_names: Iterable[str]) -> dict[str, str]:
+def parse_conda_packages(file_names: Iterable[str]) -> dict[str, str]:
     """Map names to versions, given the files of conda-meta: `name-version-build.json`."""
     versions = {}
     for file_name in file_names:
@@ -110,13 +110,13 @@ def conda_packages(file_names: Iterable[str]) -> dict[str, str]:
     return versions
 
 
-def distributions(file_names: Iterable[str]) -> dict[str, str]:
+def parse_distributions(file_names: Iterable[str]) -> dict[str, str]:
     """Map canonical names to versions, given the files of site-packages: `*.dist-info`."""
     versions = {}
     for file_name in file_names:
         match = re.fullmatch(r"(.+?)-([^-]+)\.dist-info", file_name)
         if match:
-            versions[canonical(match[1])] = match[2]
+            versions[normalize_name(match[1])] = match[2]
     return versions
 
 
@@ -128,22 +128,23 @@ def _parse_marker(data: bytes) -> dict[str, Any]:
     return marker if isinstance(marker, dict) else {}
 
 
-def requirement_digest(text: str) -> str:
-    """Hash a requirements file for the marker.
+def compute_digest(text: str) -> str:
+    """Return a hash of a requirements file, by which the next run sees that it is unchanged.
 
-    The file may hold an index URL with a password, and the marker is readable by all users.
+    The text itself is not stored: it may hold an index URL with a password, and the marker in the
+    environment is readable by all users.
     """
     return sha256(text.encode()).hexdigest()
 
 
-def missing_packages(
+def find_missing_packages(
     environment: UserEnvironment, required: Sequence[RequiredPackage]
 ) -> list[RequiredPackage]:
     """Return the required packages that are absent, too old, or outside their constraint."""
     return [package for package in required if not _is_satisfied(environment, package)]
 
 
-def shadowed_distributions(
+def find_shadowed_distributions(
     environment: UserEnvironment, missing: Sequence[RequiredPackage]
 ) -> list[str]:
     """Return the distributions where pip installed an older version over a good conda package.
@@ -152,7 +153,7 @@ def shadowed_distributions(
     packages have to be linked again.
     """
     return [
-        canonical(package.distribution or package.bare_name)
+        normalize_name(package.distribution or package.bare_name)
         for package in missing
         if package.at_least
         and (recorded := environment.conda.get(package.bare_name))

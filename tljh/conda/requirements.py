@@ -39,18 +39,27 @@ def read_requirements(host: HostReader, source: str | None) -> tuple[str, ...]:
     """
     if source is None:
         return ()
+    text, make_absolute = read_text(host, source, "requirements file")
+    _refuse_other_kinds(text, source)
+    return (make_references_absolute(text, make_absolute),)
+
+
+def read_text(host: HostReader, source: str, what: str) -> tuple[str, Callable[[str], str]]:
+    """Return the text at a path or an HTTP(S) URL, and what makes a reference in it absolute.
+
+    `what` names the file in errors.
+    """
     if source.startswith(("http://", "https://")):
-        return (_fetch(host, source),)
+        return _fetch(host, source, what)
     path = Path(source.removeprefix("file://"))
     data = host.read(path)
     if data is None:
-        raise TljhError(f"there is no requirements file {path}", fix=_FIX)
+        raise TljhError(f"there is no {what} {path}", fix=_FIX)
     directory = path.absolute().parent
-    text = _requirements_text(data, str(path))
-    return (_make_references_absolute(text, lambda name: str(directory / name)),)
+    return decode_text(data, str(path)), lambda name: str(directory / name)
 
 
-def _fetch(host: HostReader, source: str) -> str:
+def _fetch(host: HostReader, source: str, what: str) -> tuple[str, Callable[[str], str]]:
     url = source
     for _ in range(MAX_REDIRECTS):
         response = host.http("GET", url, timeout_s=TIMEOUT_S)
@@ -61,10 +70,9 @@ def _fetch(host: HostReader, source: str) -> str:
     if response.status != 200:
         # Status 0 stands for no response; its text is the reason.
         why = response.text.strip()[:300] if response.status == 0 else f"HTTP {response.status}"
-        raise TljhError(f"the requirements file {source} cannot be fetched", why=why, fix=_FIX)
+        raise TljhError(f"the {what} {source} cannot be fetched", why=why, fix=_FIX)
     text = response.text.removeprefix("\ufeff").replace("\r\n", "\n")
-    _refuse_other_kinds(text, source)
-    return _make_references_absolute(text, lambda name: urljoin(url, name))
+    return text, lambda name: urljoin(url, name)
 
 
 # The byte order marks by which editors and shells of Windows begin a file; UTF-8's comes last,
@@ -76,8 +84,11 @@ _ENCODINGS = (
 )
 
 
-def _requirements_text(data: bytes, source: str) -> str:
-    """Decode a requirements file as it was saved. Raises TljhError for a file of another kind."""
+def decode_text(data: bytes, source: str) -> str:
+    """Return the text of a file, whatever encoding it was saved in, with Unix line ends.
+
+    Raises TljhError for a file that is not text.
+    """
     encoding = next((name for mark, name in _ENCODINGS if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding)
@@ -88,13 +99,11 @@ def _requirements_text(data: bytes, source: str) -> str:
             f"{source} is not a text file in UTF-8 or UTF-16",
             fix="save it as UTF-8 text with one requirement a line, such as numpy==2.1",
         )
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    _refuse_other_kinds(text, source)
-    return text
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _refuse_other_kinds(text: str, source: str) -> None:
-    """Raise TljhError for files of conda, with what to give instead."""
+    """Raise TljhError if a requirements file is one of conda's, such as environment.yml."""
     if _CONDA_ENVIRONMENT.search(text):
         raise TljhError(
             f"{source} is an environment file of conda, not a file of pip requirements",
@@ -110,7 +119,7 @@ def _refuse_other_kinds(text: str, source: str) -> None:
         )
 
 
-def _make_references_absolute(text: str, make_absolute: Callable[[str], str]) -> str:
+def make_references_absolute(text: str, make_absolute: Callable[[str], str]) -> str:
     def replace_name(match: re.Match[str]) -> str:
         option, name = match.groups()
         return option + (name if "://" in name else make_absolute(name))

@@ -12,19 +12,26 @@ from typing import TYPE_CHECKING, ClassVar
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.conda import engine
-from tljh.conda.channels import format_channels, package_environment
+from tljh.conda.adopted import is_adopted
+from tljh.conda.channels import build_package_environment, format_channels
 from tljh.conda.environment import (
     BUILDING,
     RequiredPackage,
     UserEnvironment,
-    missing_packages,
+    compute_digest,
+    find_missing_packages,
+    find_shadowed_distributions,
     read_environment,
-    requirement_digest,
-    shadowed_distributions,
 )
 from tljh.conda.requirements import read_requirements
+from tljh.conda.snapshot_requests import (
+    UNKNOWN_CAUSE,
+    SnapshotLimits,
+    lock_environment,
+    record,
+)
 from tljh.engine.resource import Difference, Record, Resource, RollbackMethod, Stage
-from tljh.host.interface import Host, HostReader, Running
+from tljh.host.interface import BackgroundCommand, Host, HostReader
 
 if TYPE_CHECKING:
     from collections.abc import Set
@@ -43,13 +50,8 @@ BASE = (
 )
 
 
-# In addition to the snapshot that a build makes. Each costs the disk space of what changed
-# since, because unchanged files are hard links.
-KEPT_SNAPSHOTS = 2
-
-
 @dataclass(frozen=True)
-class Prepared:
+class PlannedPackages:
     """The outcome of planning, kept so that exactly the planned packages are installed."""
 
     number: int
@@ -64,7 +66,8 @@ class UserEnvironmentPresent(Resource):
     """A user environment with at least the packages `required` and the pip requirements.
 
     `requirements_from` is a URL or path of a requirements file; `requirements` are single
-    requirements. `prepared` is set by planning.
+    requirements. `prepared` is set by planning. With `limits`, what other programs changed becomes
+    a snapshot first.
     """
 
     paths: Paths
@@ -72,8 +75,9 @@ class UserEnvironmentPresent(Resource):
     required: tuple[RequiredPackage, ...]
     requirements: tuple[str, ...] = ()
     requirements_from: str | None = None
-    prepared: Prepared | None = None
-    running: Running | None = None
+    limits: SnapshotLimits | None = None
+    prepared: PlannedPackages | None = None
+    running: BackgroundCommand | None = None
 
     kind: ClassVar[str] = "user-environment"
     stage: ClassVar[Stage] = Stage.ENVIRONMENTS
@@ -88,24 +92,27 @@ class UserEnvironmentPresent(Resource):
         return planned[1] if planned else None
 
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
-        """Solve if anything is missing, so that an unreachable channel fails the plan."""
+        """Plan a build if packages are missing.
+
+        The versions are chosen now, so that an unreachable channel fails the plan.
+        """
         existing = read_environment(host, self.paths.user)
         environment = existing or UserEnvironment()
-        missing = missing_packages(environment, self.required)
+        missing = find_missing_packages(environment, self.required)
+        if existing is not None and is_adopted(host, self.paths):
+            missing = []
         texts = [*self.requirements, *read_requirements(host, self.requirements_from)]
-        new_texts = [
-            text for text in texts if requirement_digest(text) not in environment.requirements
-        ]
+        new_texts = [text for text in texts if compute_digest(text) not in environment.requirements]
         if not missing and not new_texts:
             return None
-        reinstall = tuple(shadowed_distributions(environment, missing))
+        reinstall = tuple(find_shadowed_distributions(environment, missing))
         solution = None
         if missing:
             specs = [package.spec for package in self.required]
-            variables = package_environment(host, self.paths, os.environ)
+            variables = build_package_environment(host, self.paths, os.environ)
             solution = engine.solve(host, self.channels, specs, self.paths.user, variables)
-        prepared = Prepared(
-            next_number(host, self.paths, environment),
+        prepared = PlannedPackages(
+            find_next_number(host, self.paths, environment),
             existing is not None,
             solution.lock if solution else None,
             # One new requirement has all of them installed again: uv must satisfy them together.
@@ -134,7 +141,7 @@ class UserEnvironmentPresent(Resource):
         prepared = self.prepared
         if prepared is None or prepared.existed or host.info(self.paths.versions) is None:
             return self
-        variables = package_environment(host, self.paths, os.environ)
+        variables = build_package_environment(host, self.paths, os.environ)
         running = engine.start_build(host, self._build(host), self._building, variables)
         return replace(self, running=running)
 
@@ -153,22 +160,24 @@ class UserEnvironmentPresent(Resource):
         if self.running is not None:
             engine.finish_build(self.running, self.channels, progress)
             build = replace(build, built=self._building)
-        variables = package_environment(host, self.paths, os.environ)
-        engine.build(host, build, self.channels, variables, progress)
+        variables = build_package_environment(host, self.paths, os.environ)
+        with lock_environment(host, self.paths):
+            if self.limits is not None and host.info(self.paths.snapshot_store):
+                record(host, self.paths, UNKNOWN_CAUSE, self.limits)
+            engine.build(host, build, self.channels, variables, progress)
 
-    def _build(self, host: HostReader) -> engine.Build:
+    def _build(self, host: HostReader) -> engine.BuildRequest:
         prepared = self._prepared(host)
-        variables = package_environment(host, self.paths, os.environ)
+        variables = build_package_environment(host, self.paths, os.environ)
         kept_cache = variables.get("RATTLER_CACHE_DIR")
         environment = read_environment(host, self.paths.user) or UserEnvironment()
-        digests = {requirement_digest(text) for text in prepared.requirements}
-        return engine.Build(
+        digests = {compute_digest(text) for text in prepared.requirements}
+        return engine.BuildRequest(
             prefix=self.paths.user,
             other=self._other(prepared),
             number=prepared.number,
             cache=Path(kept_cache) if kept_cache else self.paths.package_cache,
             keep_cache=kept_cache is not None,
-            keep_snapshots=KEPT_SNAPSHOTS,
             lock=prepared.lock,
             specs=tuple(package.spec for package in self.required),
             reinstall=prepared.reinstall,
@@ -185,8 +194,8 @@ class UserEnvironmentPresent(Resource):
     def revert(cls, host: Host, record: Record) -> None:
         engine.revert(host, record)
 
-    def _prepared(self, host: HostReader) -> Prepared:
-        """Return what planning prepared; plan now where that has not happened."""
+    def _prepared(self, host: HostReader) -> PlannedPackages:
+        """Return the packages that planning has chosen; choose them now if it has not run."""
         if self.prepared is not None:
             return self.prepared
         planned = self.planned(host, frozenset())
@@ -198,18 +207,23 @@ class UserEnvironmentPresent(Resource):
     def _building(self) -> Path:
         return self.paths.versions / f"{BUILDING}user"
 
-    def _other(self, prepared: Prepared) -> Path:
-        return self.paths.user_snapshot(prepared.number)
+    def _other(self, prepared: PlannedPackages) -> Path:
+        return self.paths.replaced_user(prepared.number)
 
 
-def next_number(host: HostReader, paths: Paths, environment: UserEnvironment) -> int:
-    """Return a number above those of the environment and of all snapshots.
-
-    A number that is used again would overwrite a snapshot, and `revert` could not tell the new
-    build from the old one.
-    """
-    names = (name.removeprefix("user-") for name in host.listdir(paths.versions))
+def find_next_number(host: HostReader, paths: Paths, environment: UserEnvironment) -> int:
+    """Return a number above those of the environment and of all replaced ones."""
+    stem = paths.replaced_user(0).name.removesuffix("0")
+    names = (name.removeprefix(stem) for name in host.listdir(paths.versions))
     return 1 + max([environment.generation, *(int(name) for name in names if name.isdigit())])
+
+
+def remove_replaced(host: Host, paths: Paths) -> None:
+    """Remove the environment before the last exchange; no rollback needs it any more."""
+    stem = paths.replaced_user(0).name.removesuffix("0")
+    for name in host.listdir(paths.versions):
+        if name.startswith(stem):
+            host.remove(paths.versions / name)
 
 
 def _describe(
@@ -238,8 +252,11 @@ def _describe(
     return Difference("+" if is_new else "~", ", ".join(parts), tuple(diff))
 
 
-def singleuser(version: str | None = None) -> RequiredPackage:
-    """Return the single-user server for a JupyterHub of `version`, by default this process's."""
+def require_singleuser(version: str | None = None) -> RequiredPackage:
+    """Return jupyterhub's package for users' servers, in the version of the hub.
+
+    `version` is by default the JupyterHub that this process can import.
+    """
     name, distribution = "jupyterhub-singleuser", "jupyterhub"
     try:
         version = version or importlib.metadata.version("jupyterhub")

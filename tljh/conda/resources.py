@@ -1,4 +1,4 @@
-"""The user environment, and conda's own prefix where the channels offer conda."""
+"""The user environment with files of ours, and conda's own prefix where the channels offer it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING
 
 from tljh.base.paths import Paths
 from tljh.conda.environment import RequiredPackage
-from tljh.conda.resource import BASE, UserEnvironmentPresent, singleuser
+from tljh.conda.environment_files import make_environment_files
+from tljh.conda.pip_plugin import PipPlugin
+from tljh.conda.resource import BASE, UserEnvironmentPresent, require_singleuser
+from tljh.conda.snapshot_requests import SnapshotLimits
+from tljh.conda.snapshot_resources import EnvironmentRecorded
 from tljh.conda.tools import CondaTools
 from tljh.engine.facts import Facts
 from tljh.engine.resource import Resource
 from tljh.plugins.manager import Contributions
+from tljh.settings.sections.limits import parse_memory
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -20,10 +25,36 @@ if TYPE_CHECKING:
 def resources(
     config: Config, facts: Facts, paths: Paths, plugins: Contributions
 ) -> Sequence[Resource]:
-    """Return the user environment, and conda's own prefix where the channels offer conda."""
-    channels = plugins.conda_channels or tuple(config.user_environment.channels)
-    required = (*BASE, singleuser(), *map(RequiredPackage.from_spec, plugins.conda_packages))
-    return [
-        UserEnvironmentPresent(paths, channels, required, plugins.user_pip_packages),
-        CondaTools(paths, channels),
-    ]
+    """Return the user environment, conda's own prefix, and files of ours in the environment."""
+    channels = list_channels(config, plugins)
+    required = list_required_packages(plugins)
+    limits = get_snapshot_limits(config)
+    environment = UserEnvironmentPresent(
+        paths, channels, required, plugins.user_pip_packages, limits=limits
+    )
+    tools = CondaTools(paths, channels)
+    files = make_environment_files(paths)
+    plugin = PipPlugin(paths, (environment,))
+    changed = (environment, tools, *files, plugin)
+    recorded = EnvironmentRecorded(paths, changed, "required packages", limits)
+    return [*changed, recorded]
+
+
+def list_channels(config: Config, plugins: Contributions) -> tuple[str, ...]:
+    """Return the channels of the user environment; those of plugins come in their place."""
+    return plugins.conda_channels or tuple(config.user_environment.channels)
+
+
+def list_required_packages(plugins: Contributions) -> tuple[RequiredPackage, ...]:
+    """Return the packages that the user environment must have, whatever admins install."""
+    return (
+        *BASE,
+        require_singleuser(),
+        *map(RequiredPackage.from_spec, plugins.conda_packages),
+    )
+
+
+def get_snapshot_limits(config: Config) -> SnapshotLimits:
+    """Return the limits of snapshots that the configuration sets."""
+    settings = config.user_environment.snapshots
+    return SnapshotLimits(settings.number, parse_memory(settings.size))

@@ -15,7 +15,8 @@ from typing import ClassVar
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.conda import engine
-from tljh.conda.channels import format_channels, package_environment
+from tljh.conda.adopted import is_adopted
+from tljh.conda.channels import build_package_environment, format_channels
 from tljh.engine.file_resources import read_image, restore_image
 from tljh.engine.resource import Difference, Record, Resource, RollbackMethod, Stage
 from tljh.host.interface import Host, HostReader
@@ -35,11 +36,50 @@ ABSENT = "ABSENT"
 WRAPPER = """\
 #!/bin/sh
 # Written by tljh. {command} itself is in {tools}, so that no change here can break it.
-# Where no environment is active, it changes the user environment.
+# Where no environment is active, it changes the user environment: with a snapshot before and after.
 : "${{CONDA_PREFIX:={user}}}"
 export CONDA_PREFIX MAMBA_ROOT_PREFIX={tools}
-exec {tools}/bin/{command} "$@"
+verb= elsewhere=
+[ "$CONDA_PREFIX" = {user} ] || elsewhere=1
+for word in "$@"; do
+    case $word in
+        -n|--name|--name=*|-p|--prefix|--prefix=*|-n?*|-p?*|-d|--dry-run|-h|--help) elsewhere=1 ;;
+        -*) ;;
+        *) verb=${{verb:-$word}} ;;
+    esac
+done
+case $verb in
+    install|update|upgrade|remove|uninstall) ;;
+    *) elsewhere=1 ;;
+esac
+if [ "$elsewhere" ]; then exec {tools}/bin/{command} "$@"; fi
+if [ "$(id -u)" != 0 ]; then
+    echo "{command}: only an admin changes the environment of all users, with sudo;" \
+        "for one of your own: {command} create --name NAME python" >&2
+    exit 1
+fi
+umask 022
+{tljh} env record >/dev/null || echo "tljh: no snapshot was made before this" >&2
+# After Ctrl-C, what {command} has changed until then is recorded.
+trap : INT
+flock {lock} {tools}/bin/{command} "$@"
+status=$?
+chmod -R a+rX {user}/conda-meta
+{tljh} env record "{command} $*" >/dev/null || echo "tljh: no snapshot was made after this" >&2
+exit $status
 """
+
+
+# In the place of a conda that no channel has.
+SUBSTITUTE = """\
+#!/bin/sh
+# Written by tljh, because no channel of the user environment has {command}.
+echo "{command}: not in the channels of this hub; sudo tljh env install NAME installs packages" \
+    "for all users, and pip install NAME for yourself" >&2
+exit 1
+"""
+
+MARK = b"# Written by tljh"
 
 
 CONDARC = """\
@@ -74,16 +114,12 @@ class CondaTools(Resource):
 
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
         prefix = self.paths.conda
-        if host.info(prefix / "bin" / "conda") is not None:
-            stale = [
-                path
-                for path, text in self._wrappers(host).items()
-                if not _is_file_with(host, path, text)
-            ]
-            names = ", ".join(path.name for path in stale)
-            return (self, Difference("~", f"wrappers: {names}")) if stale else None
-        if host.read(prefix / ABSENT) == self._absent_text():
+        if is_adopted(host, self.paths):
             return None
+        if host.info(prefix / "bin" / "conda") is not None:
+            return self._plan_wrappers(host)
+        if host.read(prefix / ABSENT) == self._absent_text():
+            return self._plan_wrappers(host)
         solution, specs = self._solve(host)
         if solution is None:
             text = f"left out: no conda in {format_channels(self.channels)}"
@@ -92,12 +128,18 @@ class CondaTools(Resource):
         text = f"{' and '.join(specs)}, {len(solution.added)} packages, {size}"
         return replace(self, lock=solution.lock, specs=specs), Difference("+", text)
 
+    def _plan_wrappers(self, host: HostReader) -> tuple[Resource, Difference] | None:
+        wrappers = self._wrappers(host).items()
+        stale = [path for path, text in wrappers if not _is_file_with(host, path, text)]
+        names = ", ".join(path.name for path in stale)
+        return (self, Difference("~", f"wrappers: {names}")) if stale else None
+
     def _solve(self, host: HostReader) -> tuple[engine.Solution | None, tuple[str, ...]]:
-        variables = package_environment(host, self.paths, os.environ)
+        variables = build_package_environment(host, self.paths, os.environ)
         for specs in CHOICES:
             try:
                 solution = engine.solve(host, self.channels, specs, self.paths.conda, variables)
-            except engine.Unsolvable:
+            except engine.UnsolvableSpecs:
                 continue
             return solution, specs
         return None, ()
@@ -125,17 +167,16 @@ class CondaTools(Resource):
             host.write(path, text, mode=0o755)
 
     def _build(self, host: Host, progress: Progress) -> None:
-        variables = package_environment(host, self.paths, os.environ)
+        variables = build_package_environment(host, self.paths, os.environ)
         kept_cache = variables.get("RATTLER_CACHE_DIR")
         # Planning found no conda here: at most the ABSENT file, or what a killed run left.
         host.remove(self.paths.conda)
-        build = engine.Build(
+        build = engine.BuildRequest(
             prefix=self.paths.conda,
             other=self._other,
             number=1,
             cache=Path(kept_cache) if kept_cache else self.paths.package_cache,
             keep_cache=kept_cache is not None,
-            keep_snapshots=0,
             lock=self.lock,
             specs=self.specs,
         )
@@ -166,13 +207,26 @@ class CondaTools(Resource):
         return f"no conda in these channels: {format_channels(self.channels)}\n".encode()
 
     def _wrappers(self, host: HostReader) -> Mapping[Path, bytes]:
-        """Return the wrappers' paths and contents, one for each tool that is installed."""
-        tools, user = self.paths.conda, self.paths.user
-        return {
-            self._command(name): WRAPPER.format(command=name, tools=tools, user=user).encode()
-            for name in COMMANDS
-            if host.info(tools / "bin" / name) is not None
+        """Return the scripts that start conda and mamba in the user environment, by path.
+
+        Where there is no conda, a script says so; a conda in the user environment itself stays.
+        """
+        values = {
+            "tools": self.paths.conda,
+            "user": self.paths.user,
+            "tljh": self.paths.hub / "bin" / "tljh",
+            "lock": self.paths.environment_lock,
         }
+        scripts = {}
+        for name in COMMANDS:
+            if host.info(self.paths.conda / "bin" / name) is not None:
+                text = WRAPPER
+            elif MARK in (host.read(self._command(name)) or MARK):
+                text = SUBSTITUTE
+            else:
+                continue
+            scripts[self._command(name)] = text.format(command=name, **values).encode()
+        return scripts
 
 
 def _is_file_with(host: HostReader, path: Path, text: bytes) -> bool:

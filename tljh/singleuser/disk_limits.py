@@ -6,15 +6,16 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, ClassVar
 
-from tljh.base.account_names import PREFIX
 from tljh.base.errors import Finding
 from tljh.base.progress import Progress
-from tljh.engine.resource import Difference, Record, Resource, Stage, Wish
-from tljh.host.accounts import login_of, managed_accounts
-from tljh.host.interface import Host, HostReader, UserInfo
-from tljh.host.quota import FileSystem, file_system_of
+from tljh.base.sizes import format_size
+from tljh.engine.resource import Difference, Placeholder, Record, Resource, Stage
+from tljh.host.accounts import find_managed_accounts, get_login
+from tljh.host.interface import Host, HostReader
+from tljh.host.quota import FileSystem, find_file_system
 from tljh.singleuser.limits import LimitPolicy
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ MOUNTS = Path("/proc/self/mountinfo")
 
 
 @dataclass(frozen=True)
-class Quota:
+class AccountQuota:
     """The disk limit of one account, on the file system of its home."""
 
     home: str
@@ -40,7 +41,7 @@ def has_disk_limits(limits: LimitPolicy) -> bool:
 
 
 @dataclass(frozen=True)
-class DiskLimits(Wish):
+class DiskLimits(Placeholder):
     """Every account has its user's disk limit, where the file system has quotas.
 
     Quotas that an admin set without tljh stay: without any limit in the settings, nothing changes,
@@ -64,18 +65,18 @@ class DiskLimits(Wish):
     def planned(self, host: HostReader, changed: object) -> tuple[Resource, Difference] | None:
         if not has_disk_limits(self.limits) and not _had_disk_limits(host.read(self.applied)):
             return None
-        new: dict[str, Quota] = {}
-        old: dict[str, Quota] = {}
-        for user in managed_accounts(host):
+        new: dict[str, AccountQuota] = {}
+        old: dict[str, AccountQuota] = {}
+        for user in find_managed_accounts(host):
             current = host.disk_quota(Path(user.home), user.uid)
-            limit = self.limits.of(_login(user)).disk_bytes
+            limit = self.limits.of(get_login(user)).disk_bytes
             if current is not None and current.limit_bytes != limit:
-                new[user.name] = Quota(user.home, user.uid, limit)
-                old[user.name] = Quota(user.home, user.uid, current.limit_bytes)
+                new[user.name] = AccountQuota(user.home, user.uid, limit)
+                old[user.name] = AccountQuota(user.home, user.uid, current.limit_bytes)
         if not new:
             return None
         lines = tuple(
-            f"{name}: {_size_text(old[name].limit_bytes)} -> {_size_text(quota.limit_bytes)}"
+            f"{name}: {_format_limit(old[name].limit_bytes)} -> {_format_limit(quota.limit_bytes)}"
             for name, quota in list(new.items())[:20]
         )
         return DiskLimitsChange(new, old), Difference("~", f"{len(new)} accounts", lines)
@@ -87,21 +88,16 @@ def _had_disk_limits(applied: bytes | None) -> bool:
     return any(limits.get("disk") for limits in (settings, *own_limits))
 
 
-def _login(user: UserInfo) -> str:
-    # An account that TLJH created has no mark. Its name has the login in it, unless that was long.
-    return login_of(user) or user.name.removeprefix(PREFIX)
-
-
-def _size_text(size_bytes: int | None) -> str:
-    return "none" if size_bytes is None else f"{size_bytes / (1 << 20):.0f}M"
+def _format_limit(size_bytes: int | None) -> str:
+    return "none" if size_bytes is None else format_size(size_bytes)
 
 
 @dataclass(frozen=True)
 class DiskLimitsChange(Resource):
     """New and old disk limits by account, for those accounts where they differ."""
 
-    new: Mapping[str, Quota]
-    old: Mapping[str, Quota] = field(repr=False)
+    new: Mapping[str, AccountQuota]
+    old: Mapping[str, AccountQuota] = field(repr=False)
 
     kind: ClassVar[str] = "disk"
 
@@ -125,29 +121,30 @@ class DiskLimitsChange(Resource):
             host.set_disk_quota(Path(home), uid, limit_bytes)
 
 
-def quota_findings(host: HostReader, config: Config, limits: LimitPolicy) -> Iterator[Finding]:
-    """Report a file system of the homes that does not enforce disk limits."""
+def check_quotas(host: HostReader, config: Config, limits: LimitPolicy) -> Iterator[Finding]:
+    """Report if the file system of the homes does not enforce the configured disk limits."""
     homes = Path(config.users.home_root)
     if not has_disk_limits(limits) or host.disk_quota(homes, 0) is not None:
         return
-    mounted = file_system_of(homes, (host.read(MOUNTS) or b"").decode(errors="replace"))
+    mounted = find_file_system(homes, (host.read(MOUNTS) or b"").decode(errors="replace"))
     place = f"{mounted.kind} on {mounted.device}, mounted at {mounted.mount}" if mounted else "?"
     yield Finding(
         f"limits.disk has no effect: the file system of {homes} has no quotas",
         why=place,
-        fix=_how_to_enable_quotas(mounted),
+        fix=_explain_quotas(mounted),
     )
 
 
-def _how_to_enable_quotas(mounted: FileSystem | None) -> str:
+def _explain_quotas(mounted: FileSystem | None) -> str:
     if mounted and mounted.kind == "ext4":
         # A kernel without quota_v2 cannot mount a file system with quotas. An Ubuntu VM whose root
         # file system had got them did not boot. So the module comes first.
         return (
             "first check that sudo modprobe quota_v2 succeeds (Ubuntu's kernels for VMs need "
             "linux-modules-extra-$(uname -r) for it): without it, a file system with quotas cannot "
-            f"be mounted. Then unmount it, run: tune2fs -O quota -Q usrquota {mounted.device} and "
-            "mount it with usrquota. Until then, tljh user show NAME prints the size of a home"
+            "be mounted. Then unmount it, run: tune2fs -O quota -Q usrquota "
+            f"{quote(mounted.device)} and mount it with usrquota. Until then, "
+            "tljh user show NAME prints the size of a home"
         )
     if mounted and mounted.kind == "xfs":
         return "mount it with uquota (the root file system: rootflags=uquota for the kernel)"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tljh.base.paths import Paths
 from tljh.host.interface import HostReader
-from tljh.singleuser.limits import MachineSize, machine_size
+from tljh.singleuser.limits import MachineSize, read_machine_size
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -21,5 +21,5 @@ class ServerFacts:
 
 
 def read(host: HostReader, config: Config, paths: Paths) -> ServerFacts:
-    """Read the machine's size."""
-    return ServerFacts(machine_size(host))
+    """Read memory, processors and other sizes of the machine."""
+    return ServerFacts(read_machine_size(host))

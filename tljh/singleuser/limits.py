@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tljh.settings.sections.limits import AUTO, LimitsSettings, OwnLimits, memory_bytes
-from tljh.singleuser.limit_properties import properties_to_set
+from tljh.base.sizes import format_size
+from tljh.settings.sections.limits import AUTO, LimitsSettings, OwnLimits, parse_memory
+from tljh.singleuser.limit_properties import build_properties
 
 if TYPE_CHECKING:
     from tljh.host.interface import HostReader
@@ -42,7 +43,7 @@ class MachineSize:
 
 
 @dataclass(frozen=True)
-class Caps:
+class TotalLimits:
     """The limit of all servers together, which leaves the rest to the hub, Traefik and sshd."""
 
     memory_bytes: int
@@ -62,11 +63,11 @@ class ServerLimits:
     disk_bytes: int | None = None
 
     def as_properties(self) -> dict[str, str]:
-        """Return the properties of the server's unit, each of them even where there is no limit."""
-        return properties_to_set(self)
+        """Return systemd's properties for the server's unit, also those without a limit."""
+        return build_properties(self)
 
     def as_environment(self) -> dict[str, str]:
-        """Return the variables of JupyterHub from which extensions learn the limits."""
+        """Return the environment variables by which JupyterLab's extensions show the limits."""
         limits = {
             "MEM_LIMIT": self.memory_bytes,
             "MEM_GUARANTEE": self.memory_guarantee_bytes,
@@ -77,7 +78,7 @@ class ServerLimits:
     def with_traits(
         self, memory_bytes: int | None, guarantee_bytes: int | None, cpu: float | None
     ) -> ServerLimits:
-        """Override limits by JupyterHub's own traits, where these are set."""
+        """Return the limits with JupyterHub's own traits in place of ours, where these are set."""
         return replace(
             self,
             memory_bytes=memory_bytes or self.memory_bytes,
@@ -86,13 +87,13 @@ class ServerLimits:
         )
 
 
-def machine_size(host: HostReader) -> MachineSize:
-    """Read memory, processors and the kernel's limits of tasks."""
+def read_machine_size(host: HostReader) -> MachineSize:
+    """Read the machine's memory, processors, and the kernel's limit of tasks."""
     memory = 2 << 30
-    for line in _text(host, "/proc/meminfo").splitlines():
+    for line in _read_text(host, "/proc/meminfo").splitlines():
         if line.startswith("MemTotal:"):
             memory = int(line.split()[1]) * 1024
-    processors = _text(host, "/proc/cpuinfo").count("processor\t") or 1
+    processors = _read_text(host, "/proc/cpuinfo").count("processor\t") or 1
     task_limits = [
         int(text)
         for name in (
@@ -102,34 +103,34 @@ def machine_size(host: HostReader) -> MachineSize:
             "/sys/fs/cgroup/pids.max",
             "/sys/fs/cgroup/pids/pids.max",
         )
-        if (text := _text(host, name).strip()).isdigit()
+        if (text := _read_text(host, name).strip()).isdigit()
     ]
     return MachineSize(memory, processors, min(task_limits, default=32_768))
 
 
-def _text(host: HostReader, path: str) -> str:
+def _read_text(host: HostReader, path: str) -> str:
     return (host.read(Path(path)) or b"").decode(errors="replace")
 
 
-def caps(size: MachineSize) -> Caps:
+def compute_total_limits(size: MachineSize) -> TotalLimits:
     """Return the limits of all servers together: the machine's size minus the hub's reserve."""
     reserve = min(max(size.memory_bytes // 16, LEAST_RESERVE_BYTES), MOST_RESERVE_BYTES)
     memory = max(size.memory_bytes - reserve, size.memory_bytes // 2)
-    return Caps(memory // MIB * MIB, max(size.tasks * 3 // 4, LEAST_TASKS))
+    return TotalLimits(memory // MIB * MIB, max(size.tasks * 3 // 4, LEAST_TASKS))
 
 
-def auto_memory_bytes(size: MachineSize) -> int:
+def compute_auto_memory(size: MachineSize) -> int:
     """Return the value of `limits.memory: auto`: half of all servers' memory, at least 1 GiB."""
-    all_servers = caps(size).memory_bytes
+    all_servers = compute_total_limits(size).memory_bytes
     return max(all_servers // 2, min(all_servers, 1 << 30)) // MIB * MIB
 
 
-def auto_tasks(size: MachineSize) -> int:
-    """Return the limit of tasks where `limits.tasks` is null."""
-    return min(max(caps(size).tasks // 8, LEAST_TASKS), 32_768)
+def compute_auto_tasks(size: MachineSize) -> int:
+    """Return the limit of processes and threads of a server where limits.tasks is null."""
+    return min(max(compute_total_limits(size).tasks // 8, LEAST_TASKS), 32_768)
 
 
-def concurrent_starts(setting: int | None, size: MachineSize) -> int:
+def choose_concurrent_starts(setting: int | None, size: MachineSize) -> int:
     """Return how many servers may start at the same time.
 
     A starting server uses one processor for most of the time. So more starts at once take longer.
@@ -139,21 +140,29 @@ def concurrent_starts(setting: int | None, size: MachineSize) -> int:
 
 def describe_defaults(size: MachineSize) -> dict[str, str]:
     """Describe the defaults that depend on the machine, by the key of the setting."""
-    all_servers = caps(size)
+    all_servers = compute_total_limits(size)
+    computed = compute_defaults(size)
     return {
-        "limits.memory": f"auto is {_gib(auto_memory_bytes(size))}; all servers together may have "
-        f"{_gib(all_servers.memory_bytes)} of {_gib(size.memory_bytes)}",
-        "limits.tasks": f"null is {auto_tasks(size)}; all servers together may have "
+        "limits.memory": (
+            f"auto is {computed['limits.memory']}; all servers together may have "
+            f"{format_size(all_servers.memory_bytes)} of {format_size(size.memory_bytes)}"
+        ),
+        "limits.tasks": f"null is {computed['limits.tasks']}; all servers together may have "
         f"{all_servers.tasks}",
-        "limits.concurrent_starts": f"null is {concurrent_starts(None, size)}",
+        "limits.concurrent_starts": f"null is {computed['limits.concurrent_starts']}",
     }
 
 
-def _gib(size_bytes: int) -> str:
-    return f"{size_bytes / (1 << 30):.1f}G"
+def compute_defaults(size: MachineSize) -> dict[str, str]:
+    """Return the values of the defaults that depend on the machine, by the key of the setting."""
+    return {
+        "limits.memory": format_size(compute_auto_memory(size)),
+        "limits.tasks": str(compute_auto_tasks(size)),
+        "limits.concurrent_starts": str(choose_concurrent_starts(None, size)),
+    }
 
 
-def limits_of(
+def find_limits(
     settings: LimitsSettings, login: str, groups: Iterable[str], size: MachineSize
 ) -> ServerLimits:
     """Return a user's limits: the user's own, else the largest of the groups, else the default."""
@@ -163,7 +172,10 @@ def limits_of(
     )
     group_limits = [settings.groups[group] for group in groups if group in settings.groups]
     return ServerLimits(
-        **{name: _limit(name, settings, users_limits, group_limits, size) for name in _SETTINGS}
+        **{
+            name: _find_limit(name, settings, users_limits, group_limits, size)
+            for name in _SETTINGS
+        }
     )
 
 
@@ -171,7 +183,7 @@ def limits_of(
 _SETTINGS = {limit.name: limit.name.removesuffix("_bytes") for limit in fields(ServerLimits)}
 
 
-def _limit(
+def _find_limit(
     name: str,
     settings: LimitsSettings,
     users_limits: OwnLimits,
@@ -180,9 +192,9 @@ def _limit(
 ) -> Any:
     key = _SETTINGS[name]
     if key in users_limits.model_fields_set:
-        return _value(name, getattr(users_limits, key), size)
+        return _convert_value(name, getattr(users_limits, key), size)
     values = [
-        _value(name, getattr(limits, key), size)
+        _convert_value(name, getattr(limits, key), size)
         for limits in group_limits
         if key in limits.model_fields_set
     ]
@@ -190,20 +202,20 @@ def _limit(
         # None means no limit, which is the largest; but no guarantee, which is the smallest.
         rank_of_none = 0 if key == "memory_guarantee" else float("inf")
         return max(values, key=lambda value: rank_of_none if value is None else value)
-    return _value(name, getattr(settings, key), size)
+    return _convert_value(name, getattr(settings, key), size)
 
 
-def _value(name: str, value: Any, size: MachineSize) -> Any:
-    """Convert the value of a setting into that of a field of ServerLimits."""
+def _convert_value(name: str, value: Any, size: MachineSize) -> Any:
+    """Convert the value of a setting to that of a ServerLimits field: bytes, for example."""
     if value == AUTO:
-        return auto_memory_bytes(size)
+        return compute_auto_memory(size)
     if value is None:
-        return {"tasks": auto_tasks(size), "cpu_weight": 100, "io_weight": 100}.get(name)
-    return memory_bytes(value) if name.endswith("_bytes") else value
+        return {"tasks": compute_auto_tasks(size), "cpu_weight": 100, "io_weight": 100}.get(name)
+    return parse_memory(value) if name.endswith("_bytes") else value
 
 
-def groups_of(login: str, members: Mapping[str, Iterable[str]]) -> set[str]:
-    """Return the groups of a login, from the groups' members in the configuration."""
+def find_groups(login: str, members: Mapping[str, Iterable[str]]) -> set[str]:
+    """Return the groups that have this login name as a member."""
     return {
         group
         for group, names in members.items()
@@ -211,8 +223,8 @@ def groups_of(login: str, members: Mapping[str, Iterable[str]]) -> set[str]:
     }
 
 
-def policy_as_json(config: Config) -> bytes:
-    """Render limits and groups for the hub, which reads them when a server starts.
+def format_policy(config: Config) -> bytes:
+    """Return the limits and groups of config.yaml as JSON, which the hub reads at each start.
 
     So a change of limits needs no restart of the hub.
     """
@@ -235,18 +247,18 @@ class LimitPolicy:
     size: MachineSize
 
     def of(self, login: str, more_groups: Iterable[str] = ()) -> ServerLimits:
-        """Return a user's limits; `more_groups` are those from the hub's database."""
-        groups = groups_of(login, self.members) | set(self.common_groups) | set(more_groups)
-        return limits_of(self.settings, login, sorted(groups), self.size)
+        """Return a user's limits; `more_groups` are groups that only the hub's database has."""
+        groups = find_groups(login, self.members) | set(self.common_groups) | set(more_groups)
+        return find_limits(self.settings, login, sorted(groups), self.size)
 
 
-def limit_policy(config: Config, size: MachineSize) -> LimitPolicy:
+def build_limit_policy(config: Config, size: MachineSize) -> LimitPolicy:
     """Return the policy of a configuration."""
     return LimitPolicy(config.limits, config.users.extra_user_groups, config.users.groups, size)
 
 
 def parse_policy(data: bytes | None, size: MachineSize) -> LimitPolicy:
-    """Parse what `policy_as_json` rendered; without a file, return the defaults."""
+    """Parse the JSON of `format_policy`; return the default limits if there is no file."""
     content = json.loads(data or b"{}")
     return LimitPolicy(
         LimitsSettings.model_validate(content.get("limits", {})),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from tljh.base.paths import paths_from_environment
+from tljh.base.paths import get_paths
 from tljh.host.real import RealHost
 from tljh.singleuser.network_isolation import load
 
 
 def main() -> None:
-    problem = load(RealHost(), paths_from_environment().isolation_rules)
+    problem = load(RealHost(), get_paths().isolation_rules)
     if problem:
         # The unit does not fail: the hub must start without these rules, too. `tljh status` reports
         # the problem.

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tljh.base.paths import Paths
-from tljh.host.accounts import USERS_GROUP, managed_accounts
+from tljh.host.accounts import USERS_GROUP, find_managed_accounts
 from tljh.host.interface import Host, HostReader
 from tljh.host.systemctl_output import parse_units
 from tljh.singleuser.nftables_rules import (
@@ -20,9 +20,9 @@ from tljh.singleuser.nftables_rules import (
     TABLE,
     IsolatedUser,
     ServerPort,
-    add_script,
-    forget_script,
-    removal_script,
+    format_addition,
+    format_forgetting,
+    format_removal,
 )
 
 UNIT = "tljh-isolation.service"
@@ -42,53 +42,53 @@ _SERVICE_URL = re.compile(r"^JUPYTERHUB_SERVICE_URL='?https?://[^/\s]*:(\d+)/", 
 
 
 def load(host: Host, rules: Path) -> str | None:
-    """Replace the table by that of the file `rules`, with all users and running servers.
+    """Load the nftables table of the file `rules`, and add all users and running servers.
 
     Returns the reason if that failed. The table is then unchanged.
     """
     with host.lock(Paths.isolation_lock, timeout_s=LOCK_TIMEOUT_S):
-        script = (host.read(rules) or removal_script().encode()).decode()
+        script = (host.read(rules) or format_removal().encode()).decode()
         if has_table(script):
-            script += add_script(isolated_users(host), server_ports(host))
-        problem = _nft(host, script)
+            script += format_addition(find_isolated_users(host), find_server_ports(host))
+        problem = _run_nft(host, script)
         host.write(Paths.isolation_problem, json.dumps({"problem": problem}).encode(), mode=0o644)
     return problem
 
 
 def has_table(script: str) -> bool:
-    """Return whether rules create the table; without isolation they only remove it."""
+    """Return whether a file of rules creates the table, or only removes it (no isolation)."""
     return "chain " in script
 
 
 def admit(host: Host, account: str, port: int | None = None) -> str | None:
-    """Add a user, and the port of the user's server, to the table.
+    """Add a user and the port of the user's server to the nftables table.
 
     A table that another program removed is loaded again. Returns the reason if that failed.
     """
     user = host.user(account)
     if user is None:
         return f"{account} has no account"
-    member = IsolatedUser(user.uid, subordinates(host).get(account, ()))
+    member = IsolatedUser(user.uid, read_subordinates(host).get(account, ()))
     servers = [ServerPort(port, user.uid)] if port else []
     with host.lock(Paths.isolation_lock, timeout_s=LOCK_TIMEOUT_S):
-        problem = _nft(host, add_script([member], servers))
+        problem = _run_nft(host, format_addition([member], servers))
     if problem is None or is_loaded(host):
         return problem
     host.systemctl("restart", UNIT)
     with host.lock(Paths.isolation_lock, timeout_s=LOCK_TIMEOUT_S):
-        return _nft(host, add_script([member], servers))
+        return _run_nft(host, format_addition([member], servers))
 
 
 def forget_server(host: Host, account: str, port: int) -> None:
-    """Remove the port of a server that has ended, if it is in the table."""
+    """Remove the port of a server that has ended from the nftables table."""
     user = host.user(account)
     if user is not None:
         with host.lock(Paths.isolation_lock, timeout_s=LOCK_TIMEOUT_S):
-            _nft(host, forget_script(ServerPort(port, user.uid)))
+            _run_nft(host, format_forgetting(ServerPort(port, user.uid)))
 
 
 def is_loaded(host: HostReader) -> bool | None:
-    """Return whether the table is in the kernel; None if nft, which knows, cannot run."""
+    """Return whether the kernel has the nftables table; None if nft cannot run."""
     answer = host.query(["nft", "list", "chain", FAMILY, TABLE, "within"])
     return None if answer.code in (CANNOT_RUN, NOT_FOUND) else answer.ok
 
@@ -102,11 +102,16 @@ def load_problem(host: HostReader) -> str | None:
     return str(problem) if problem else None
 
 
-def isolated_users(host: HostReader) -> list[IsolatedUser]:
-    """Return the users of the hub: accounts that it created, and others that have used it."""
+def find_isolated_users(host: HostReader) -> list[IsolatedUser]:
+    """Return the users whose connections the rules restrict.
+
+    They are the accounts of hub users, and the members of the group of all hub users.
+    """
     group = host.group(USERS_GROUP)
-    names = {user.name for user in managed_accounts(host)} | set(group.members if group else ())
-    ranges = subordinates(host)
+    names = {user.name for user in find_managed_accounts(host)} | set(
+        group.members if group else ()
+    )
+    ranges = read_subordinates(host)
     return [
         IsolatedUser(user.uid, ranges.get(user.name, ()))
         for user in sorted(host.all_users(), key=lambda user: user.uid)
@@ -114,21 +119,21 @@ def isolated_users(host: HostReader) -> list[IsolatedUser]:
     ]
 
 
-def subordinates(host: HostReader) -> dict[str, tuple[tuple[int, int], ...]]:
+def read_subordinates(host: HostReader) -> dict[str, tuple[tuple[int, int], ...]]:
     """Return the ranges of subordinate user ids by account, without those that overlap others.
 
     A user id in two ranges would have two owners, and nftables refuses overlapping intervals.
     """
     ranges: dict[str, tuple[tuple[int, int], ...]] = {}
-    taken: list[tuple[int, int]] = [(user.uid, user.uid) for user in host.all_users()]
+    used_uids: list[tuple[int, int]] = [(user.uid, user.uid) for user in host.all_users()]
     for line in (host.read(SUBORDINATES) or b"").decode(errors="replace").splitlines():
         name, _, rest = line.partition(":")
         first, _, count = rest.partition(":")
         if not (first.isdigit() and count.isdigit() and int(count)):
             continue
         span = (int(first), int(first) + int(count) - 1)
-        if not _overlaps(span, taken):
-            taken.append(span)
+        if not _overlaps(span, used_uids):
+            used_uids.append(span)
             ranges[name] = (*ranges.get(name, ()), span)
     return ranges
 
@@ -137,7 +142,7 @@ def _overlaps(span: tuple[int, int], others: Iterable[tuple[int, int]]) -> bool:
     return any(span[0] <= last and first <= span[1] for first, last in others)
 
 
-def server_ports(host: HostReader) -> list[ServerPort]:
+def find_server_ports(host: HostReader) -> list[ServerPort]:
     """Return the ports of all running servers, from the environment files of their units."""
     result = host.query(["systemctl", "show", "-p", "Id,UID,ActiveState", "jupyter-*.service"])
     ports = []
@@ -155,7 +160,7 @@ def server_ports(host: HostReader) -> list[ServerPort]:
     return ports
 
 
-def _nft(host: Host, script: str) -> str | None:
+def _run_nft(host: Host, script: str) -> str | None:
     """Run a script as one transaction. Return the reason if it failed."""
     result = host.run(["nft", "-f", "-"], timeout_s=30, stdin=script)
     if result.ok:

@@ -14,11 +14,12 @@ from tljh.engine.file_resources import File
 from tljh.engine.resource import Difference, Resource
 from tljh.host.interface import HostReader
 from tljh.plugins.manager import Contributions
+from tljh.settings.value_changes import compare_json
 from tljh.singleuser.disk_limits import DiskLimits
 from tljh.singleuser.facts import ServerFacts
-from tljh.singleuser.limits import caps, limit_policy, policy_as_json
-from tljh.singleuser.network_isolation import UNIT, is_loaded, load_problem
-from tljh.singleuser.nftables_rules import removal_script, table_script
+from tljh.singleuser.limits import MIB, build_limit_policy, compute_total_limits, format_policy
+from tljh.singleuser.network_isolation import UNIT, has_table, is_loaded, load_problem
+from tljh.singleuser.nftables_rules import VisitorLimit, format_removal, format_table
 from tljh.systemd.templates import render_unit
 from tljh.systemd.unit_resource import LiveUnit, Unit
 
@@ -46,38 +47,30 @@ class LoadedRules(Unit):
 def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions) -> list[Resource]:
     """Return the launcher's programs, the slice of all servers, isolation, and disk limits."""
     size = facts.of(ServerFacts).size
-    total = caps(size)
+    total = compute_total_limits(size)
     inside = files("tljh.singleuser.inside")
     slice_file = File(
         paths.units_dir / SLICE,
-        render_unit(SLICE, memory_max_bytes=total.memory_bytes, tasks_max=total.tasks),
+        render_unit(SLICE, memory_max_mib=total.memory_bytes // MIB, tasks_max=total.tasks),
     )
     return [
         File(paths.launcher, inside.joinpath("launcher.py").read_bytes()),
         # Next to the launcher, where the import of the user environment's Python finds it.
         File(paths.kernel_deaths, inside.joinpath("kernel_deaths.py").read_bytes()),
-        File(paths.applied.limits, policy_as_json(config), mode=0o600),
-        *isolation_resources(config, paths),
+        File(paths.applied.limits, format_policy(config), mode=0o600, compare=compare_json),
+        *build_isolation_resources(config, paths),
         slice_file,
         LiveUnit(SLICE, slice_file),
-        DiskLimits(limit_policy(config, size), paths.applied.limits),
+        DiskLimits(build_limit_policy(config, size), paths.applied.limits),
     ]
 
 
-def isolation_resources(config: Config, paths: Paths) -> list[Resource]:
-    """Return the rules that the configuration asks for, and the unit that loads them.
+def build_isolation_resources(config: Config, paths: Paths) -> list[Resource]:
+    """Return the file of nftables rules, and the unit that loads it at boot.
 
-    Without `isolation.network` the rules remove the table.
+    Where no setting needs the table, the rules only remove it.
     """
-    settings = config.isolation
-    script = removal_script()
-    if settings.network:
-        script = table_script(
-            proxy=TRAEFIK_GROUP,
-            api_port=config.traefik_api.port,
-            open_ports=settings.open_ports,
-            metadata=settings.metadata,
-        )
+    script = _format_rules(config)
     rules_file = File(paths.isolation_rules, script.encode(), mode=0o600)
     unit_file = File(paths.units_dir / UNIT, render_unit(UNIT, hub=paths.hub, prefix=paths.prefix))
     return [
@@ -88,6 +81,22 @@ def isolation_resources(config: Config, paths: Paths) -> list[Resource]:
             restart_on=(unit_file,),
             reload_on=(rules_file,),
             notice="users notice nothing: connections stay",
-            keeps_table=settings.network,
+            keeps_table=has_table(script),
         ),
     ]
+
+
+def _format_rules(config: Config) -> str:
+    settings, most_connections = config.isolation, config.proxy.connections_per_address
+    if not (settings.network or most_connections):
+        return format_removal()
+    ports = [config.http.port, *([config.https.port] if config.https.enabled else [])]
+    visitors = VisitorLimit(tuple(ports), most_connections, tuple(config.trusted_proxies))
+    return format_table(
+        proxy=TRAEFIK_GROUP,
+        api_port=config.traefik_api.port,
+        open_ports=settings.open_ports,
+        metadata=settings.metadata,
+        isolates_users=settings.network,
+        visitors=visitors if most_connections else None,
+    )

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from tljh.base.well_known import SLICE
 from tljh.host.interface import HostReader
 from tljh.host.systemctl_output import parse_units
-from tljh.singleuser.limit_properties import SHOWN_NAMES, properties_in_effect
+from tljh.singleuser.limit_properties import SHOWN_NAMES, read_properties
 
-_DESCRIPTION = ("Id", "ActiveState", "Slice", "User", "MemoryCurrent")
+_DESCRIPTION = ("Id", "ActiveState", "Slice", "User", "MemoryCurrent", "Transient")
+
+# Where servers run that The Littlest JupyterHub started, until they end.
+LITTLEST_SLICE = "system.slice"
 
 
 @dataclass(frozen=True)
@@ -23,18 +26,26 @@ class RunningServer:
     properties: Mapping[str, str]
 
 
-def running_servers(host: HostReader) -> list[RunningServer]:
-    """Return the servers in our slice that are active, with their limits and memory in use."""
+def find_running_servers(host: HostReader) -> list[RunningServer]:
+    """Return the users' servers that are active, with their limits and memory in use.
+
+    They are in our slice, or still where The Littlest JupyterHub started them.
+    """
     names = ",".join((*_DESCRIPTION, *SHOWN_NAMES))
     output = host.query(["systemctl", "show", "-p", names, "jupyter-*.service"]).out
     return [
-        _running_server(host, unit)
+        _read_running_server(host, unit)
         for unit in parse_units(output)
-        if unit.get("Slice") == SLICE and unit.get("ActiveState") == "active"
+        if unit.get("ActiveState") == "active" and _is_of_user(unit)
     ]
 
 
-def _running_server(host: HostReader, unit: Mapping[str, str]) -> RunningServer:
+def _is_of_user(unit: Mapping[str, str]) -> bool:
+    is_littlest = unit.get("Slice") == LITTLEST_SLICE and unit.get("Transient") == "yes"
+    return unit.get("Slice") == SLICE or is_littlest
+
+
+def _read_running_server(host: HostReader, unit: Mapping[str, str]) -> RunningServer:
     account = unit.get("User", "")
     if account.isdigit():
         user = next((user for user in host.all_users() if user.uid == int(account)), None)
@@ -44,5 +55,5 @@ def _running_server(host: HostReader, unit: Mapping[str, str]) -> RunningServer:
         unit["Id"],
         account,
         int(in_use) if in_use.isdigit() else 0,
-        properties_in_effect(unit),
+        read_properties(unit),
     )

@@ -22,8 +22,10 @@ STOP_TIMEOUT_S = 15
 _SYSTEM_CALLS = "~@clock @cpu-emulation @module @obsolete @raw-io @reboot @swap bpf userfaultfd"
 
 
-def unit_properties(closed: Mapping[str, bool], *, is_admin: bool, prefix: Path) -> dict[str, str]:
-    """Return the properties of a server's unit; `closed` has the settings of section `isolation`.
+def build_unit_properties(
+    closed: Mapping[str, bool], *, is_admin: bool, prefix: Path
+) -> dict[str, str]:
+    """Return the systemd properties that restrict a server; `closed` is section `isolation`.
 
     An admin uses sudo in the server's terminal, and then needs all system calls, capabilities and
     writable paths of root. So an admin's server has none of the properties that restrict these.
@@ -58,7 +60,7 @@ def unit_properties(closed: Mapping[str, bool], *, is_admin: bool, prefix: Path)
     return properties
 
 
-def spawner_traits(settings: IsolationSettings, paths: Paths) -> dict[str, dict[str, Any]]:
+def build_spawner_traits(settings: IsolationSettings, paths: Paths) -> dict[str, dict[str, Any]]:
     """Return the traits of the spawner for section `isolation`."""
     program = f"{paths.user}/bin/jupyterhub-singleuser"
     return {

@@ -23,7 +23,10 @@ TESTS = frozenset(("tests", "test", "_tests"))
 
 
 def main(library: str, built_at: str, prefix: str, *unused: str) -> None:
-    """Compile `library` without tests and `unused`; `built_at` will be renamed to `prefix`."""
+    """Compile a library directory to byte code; skip tests and the directories `unused`.
+
+    `built_at` is the environment as it is being built, which will be renamed to `prefix`.
+    """
     warnings.simplefilter("ignore")
     skipped = {str(Path(library, "site-packages", name)) for name in unused}
     sources = sorted(find_sources(Path(library), skipped), reverse=True)

@@ -41,7 +41,7 @@ class CondaProblem(Exception):
         return {"kind": self.kind, "what": self.what, "why": self.why}
 
 
-def problem_of(error: BaseException) -> CondaProblem:
+def classify_error(error: BaseException) -> CondaProblem:
     """Translate an exception of rattler or of the operating system into a problem."""
     why = str(error).strip() or type(error).__name__
     if "No space left on device" in why or "os error 28" in why:
@@ -57,7 +57,7 @@ def note(text: str) -> None:
     _emit({"note": text})
 
 
-def step(title: str) -> None:
+def begin_step(title: str) -> None:
     """Report that a step begins; the progress inside it is counted separately."""
     _emit({"step": title})
 

@@ -9,24 +9,25 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from rattler import PrefixRecord
+from rattler import MatchSpec, PrefixRecord
 
 from tljh.conda.channels import ALIAS, redact_channel
-from tljh.conda.environment import distributions
+from tljh.conda.environment import parse_distributions
+from tljh.conda.worker.recorded_files import find_python_version
 
 # conda takes the history's format from it. Any current version will do.
 HISTORY_CONDA_VERSION = "25.1.0"
 
 
-def prefix_records(prefix: Path) -> list[PrefixRecord]:
-    return [PrefixRecord.from_path(path) for path in _record_files(prefix)]
+def read_prefix_records(prefix: Path) -> list[PrefixRecord]:
+    return [PrefixRecord.from_path(path) for path in _find_record_files(prefix)]
 
 
-def _record_files(prefix: Path) -> list[Path]:
+def _find_record_files(prefix: Path) -> list[Path]:
     return sorted((prefix / "conda-meta").glob("*.json"))
 
 
-def pinned_specs(prefix: Path) -> list[str]:
+def read_pinned_specs(prefix: Path) -> list[str]:
     """Return the specs that an admin has pinned in conda-meta/pinned."""
     try:
         lines = (prefix / "conda-meta" / "pinned").read_text().splitlines()
@@ -35,24 +36,33 @@ def pinned_specs(prefix: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
-def python_short(prefix: Path) -> str | None:
-    """Return Python's version like `3.12`; None for an environment without Python."""
-    for path in (prefix / "conda-meta").glob("python-[0-9]*-*.json"):
-        return ".".join(path.name.split("-")[1].split(".")[:2])
-    return None
+def list_requested_specs(records: Sequence[PrefixRecord], specs: Sequence[str]) -> list[str]:
+    """Return what admins asked for: earlier, as the records have it, and now by `specs`.
+
+    rattler's transaction clears it from the records of packages that are not asked for again.
+    """
+    names = {MatchSpec(spec).name for spec in specs}
+    earlier = [
+        spec
+        for record in records
+        # conda writes the second form.
+        for spec in (record.requested_specs or filter(None, [record.requested_spec]))
+        if MatchSpec(spec).name not in names
+    ]
+    return [*earlier, *specs]
 
 
 def use_installed_paths(prefix: Path) -> None:
-    """Rewrite the paths of noarch records to where the files are installed.
+    """Correct the paths in conda's records of noarch packages to where the files are.
 
-    conda records `site-packages/…` as in the archive. rattler takes that for a path of the
-    prefix, so an update would remove the record and leave the old files.
+    conda records `site-packages/…` as in the archive. rattler takes that for a path of the prefix,
+    so an update would remove the record and leave the old files.
     """
-    short = python_short(prefix)
+    short = find_python_version(prefix)
     if short is None:
         return
     places = {"site-packages/": f"lib/python{short}/site-packages/", "python-scripts/": "bin/"}
-    for file in _record_files(prefix):
+    for file in _find_record_files(prefix):
         record = json.loads(file.read_text())
         if _remap(record, places):
             replace_text(file, json.dumps(record, indent=2))
@@ -69,7 +79,12 @@ def _remap(record: dict[str, Any], places: dict[str, str]) -> bool:
 
 
 def append_history(
-    prefix: Path, before: Iterable[str], after: Iterable[str], specs: Sequence[str], command: str
+    prefix: Path,
+    before: Iterable[str],
+    after: Iterable[str],
+    specs: Sequence[str],
+    command: str,
+    removed: Sequence[str] = (),
 ) -> None:
     """Append a transaction to conda's history, in conda's format.
 
@@ -83,16 +98,17 @@ def append_history(
     lines = [f"==> {time} <==", f"# cmd: {command}", f"# conda version: {HISTORY_CONDA_VERSION}"]
     lines += [f"-{name}" for name in sorted(old - new)]
     lines += [f"+{name}" for name in sorted(new - old)]
-    if specs:
-        quoted = ", ".join(f"'{spec}'" for spec in specs)
-        lines.append(f"# update specs: [{quoted}]")
+    for verb, texts in (("update", specs), ("remove", removed)):
+        if texts:
+            quoted = ", ".join(f"'{text}'" for text in texts)
+            lines.append(f"# {verb} specs: [{quoted}]")
     path = prefix / "conda-meta" / "history"
     earlier = path.read_text() if path.exists() else ""
     replace_text(path, earlier + "\n".join(lines) + "\n")
 
 
-def distribution_name(record: Any) -> str:
-    """Return a package as conda's history spells it.
+def parse_distribution_name(record: Any) -> str:
+    """Return a package as conda's history spells it: channel, name, version and build.
 
     All users can read the history, so the channel is redacted.
     """
@@ -100,29 +116,31 @@ def distribution_name(record: Any) -> str:
     return f"{channel}/{record.subdir}::{record.name.normalized}-{record.version}-{record.build}"
 
 
-def distributions_without_record(prefix: Path, records: Sequence[PrefixRecord]) -> set[str]:
-    """Return the Python distributions that no conda package owns: pip installed them."""
-    short = python_short(prefix)
+def find_distributions_without_record(
+    prefix: Path, records: Sequence[PrefixRecord]
+) -> dict[str, str]:
+    """Return the versions of the distributions that no conda package owns: pip installed them."""
+    short = find_python_version(prefix)
     if short is None:
-        return set()
+        return {}
     site_packages = prefix / "lib" / f"python{short}" / "site-packages"
-    owned = {name for record in records for name in _dist_infos(record)}
+    owned = {name for record in records for name in _find_dist_infos(record)}
     installed = {path.name for path in site_packages.glob("*.dist-info")}
-    return set(distributions(installed - owned))
+    return parse_distributions(installed - owned)
 
 
-def owners_of_distributions(
+def map_distributions_to_owners(
     prefix: Path, records: Sequence[PrefixRecord], names: Sequence[str]
 ) -> set[str]:
     """Return the conda packages that own the distributions `names`."""
     return {
         record.name.normalized
         for record in records
-        if set(distributions(_dist_infos(record))) & set(names)
+        if set(parse_distributions(_find_dist_infos(record))) & set(names)
     }
 
 
-def _dist_infos(record: PrefixRecord) -> set[str]:
+def _find_dist_infos(record: PrefixRecord) -> set[str]:
     return {p.parent.name for p in record.files if p.parent.name.endswith(".dist-info")}
 
 

@@ -28,24 +28,24 @@ from rattler import (
 from rattler import solve as rattler_solve
 
 from tljh.conda.worker.events import CondaProblem
-from tljh.conda.worker.prefix import pinned_specs, prefix_records
+from tljh.conda.worker.prefix import read_pinned_specs, read_prefix_records
 
 BLOCK_BYTES = 1 << 20
 
 
-def network_client() -> Client:
+def make_network_client() -> Client:
     """Return a client that uses the environment's proxies and the system's certificates."""
     return Client.from_config(Config.from_toml('tls-root-certs = "system"'))
 
 
 async def solve(request: dict[str, Any]) -> dict[str, Any]:
-    """Return a lock for the requested specs, and its difference from `prefix`.
+    """Answer a request with a lock for its specs, and the difference from `prefix`.
 
     The user environment belongs to the admins, and the request is only a lower bound. So every
     installed package is a spec too, and keeps its version where that is possible.
     """
     prefix = Path(request["prefix"])
-    installed = prefix_records(prefix)
+    installed = read_prefix_records(prefix)
     specs = list(request["specs"])
     requested = {spec.replace("=", " ").replace(">", " ").split()[0] for spec in specs}
     kept = [r.name.normalized for r in installed if r.name.normalized not in requested]
@@ -54,16 +54,17 @@ async def solve(request: dict[str, Any]) -> dict[str, Any]:
         records = await rattler_solve(
             channels,
             [*specs, *kept],
-            gateway=Gateway(cache_dir=Path(scratch), client=network_client()),
+            gateway=Gateway(cache_dir=Path(scratch), client=make_network_client()),
             locked_packages=installed,
             virtual_packages=VirtualPackage.detect(),
-            constraints=pinned_specs(prefix),
+            constraints=read_pinned_specs(prefix),
         )
-        lock = _lock_text(channels, records, Path(scratch) / "lock.yml")
-    return {"lock": lock, **_changes(installed, records)}
+        lock = format_lock(channels, records, Path(scratch) / "lock.yml")
+    return {"lock": lock, **_compare_records(installed, records)}
 
 
-def _lock_text(channels: list[Channel], records: list[RepoDataRecord], scratch: Path) -> str:
+def format_lock(channels: list[Channel], records: list[RepoDataRecord], scratch: Path) -> str:
+    """Return the text of a lock for this platform; `scratch` is a file that it may write."""
     platform = LockPlatform(str(Subdir.current()))
     lock = LockFile([platform])
     lock.set_channels("default", [LockChannel(channel.base_url) for channel in channels])
@@ -73,7 +74,7 @@ def _lock_text(channels: list[Channel], records: list[RepoDataRecord], scratch: 
     return scratch.read_text()
 
 
-def locked_records(lock: str) -> list[RepoDataRecord]:
+def parse_lock(lock: str) -> list[RepoDataRecord]:
     """Return the packages in a lock for this platform."""
     with TemporaryDirectory(prefix="tljh-lock-") as scratch:
         path = Path(scratch) / "lock.yml"
@@ -86,7 +87,7 @@ def locked_records(lock: str) -> list[RepoDataRecord]:
         return environment.conda_repodata_records_for_platform(platform) or []
 
 
-def _changes(installed: list[Any], solved: list[RepoDataRecord]) -> dict[str, Any]:
+def _compare_records(installed: list[Any], solved: list[RepoDataRecord]) -> dict[str, Any]:
     def versions(records: list[Any]) -> dict[str, str]:
         return {r.name.normalized: f"{r.version} {r.build}" for r in records}
 
@@ -117,13 +118,14 @@ def verify_local_archives(
         if parts.scheme != "file" or record.url in installed_urls or record.sha256 is None:
             continue
         path = Path(unquote(parts.path))
-        if path.exists() and _sha256(path) != record.sha256:
+        if path.exists() and _compute_sha256(path) != record.sha256:
             what = f"{path.name} is not the file that its channel lists"
-            why = f"{path} has the sha256 {_sha256(path).hex()}, expected {record.sha256.hex()}"
+            digest = _compute_sha256(path).hex()
+            why = f"{path} has the sha256 {digest}, expected {record.sha256.hex()}"
             raise CondaProblem("package", what, why)
 
 
-def _sha256(path: Path) -> bytes:
+def _compute_sha256(path: Path) -> bytes:
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(BLOCK_BYTES):

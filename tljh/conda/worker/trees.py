@@ -1,21 +1,19 @@
 """Directory trees of environments: a cheap copy, an atomic exchange, and its rollback.
 
-`prefix` is the environment's place. `other` (versions/user-N) contains the new environment
-while it is built. After the exchange it contains the previous environment: the snapshot.
+`prefix` is the environment's place. `other` (versions/.replaced-user-N) contains the new
+environment while it is built, and after the exchange the previous one. A file next to it has the
+inode of the new one, by which `revert` knows whether the exchange has happened.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import json
 import os
 import shutil
 import stat
 from pathlib import Path
 from typing import Any
-
-from tljh.conda.environment import MARKER
 
 # conda and Jupyter edit these in place, so a hard link would change the snapshot too: they are
 # copied. All else is replaced, never edited, and is linked. Found by comparing hashes after
@@ -28,15 +26,6 @@ AT_FDCWD = -100
 
 
 RENAME_EXCHANGE = 2
-
-
-def generation(prefix: Path) -> int:
-    """Return the number of our last build; 0 for no environment or one that we did not build."""
-    try:
-        marker = json.loads((prefix / MARKER).read_text())
-        return int(marker["generation"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
 
 
 def copy_tree(source: Path, target: Path) -> None:
@@ -107,7 +96,7 @@ def publish_modes(prefix: Path, previous: Path | None = None) -> None:
 
 
 def _is_same(info: os.stat_result, previous: Path) -> bool:
-    """Return whether an entry of the new tree is that of the previous one, or its exact copy."""
+    """Return whether a file or directory is unchanged from the previous environment."""
     try:
         old = previous.lstat()
     except OSError:
@@ -131,8 +120,14 @@ def flush(path: Path) -> None:
 
 def commit(prefix: Path, other: Path) -> None:
     """Exchange the new environment at `other` with the one at `prefix`, durably."""
+    if prefix.exists():
+        _get_inode_file(other).write_text(str(other.stat().st_ino))
     # Before the rename: after a power cut a complete environment must be there, whichever it is.
     flush(other)
+    _put_in_place(prefix, other)
+
+
+def _put_in_place(prefix: Path, other: Path) -> None:
     if not prefix.exists():
         other.rename(prefix)
     else:
@@ -164,7 +159,7 @@ def _replace_by_steps(prefix: Path, other: Path) -> None:
     The copy is valid from the moment it has its final name; `revert` handles a kill at every
     point in between.
     """
-    saved, unfinished = _saved(other), other.with_name(f"{other.name}.copying")
+    saved, unfinished = _get_saved_path(other), other.with_name(f"{other.name}.copying")
     shutil.rmtree(unfinished, ignore_errors=True)
     copy_tree(prefix, unfinished)
     flush(unfinished)
@@ -174,39 +169,56 @@ def _replace_by_steps(prefix: Path, other: Path) -> None:
     saved.rename(other)
 
 
-def _saved(other: Path) -> Path:
+def _get_saved_path(other: Path) -> Path:
     return other.with_name(f"{other.name}.saved")
 
 
+def _get_inode_file(other: Path) -> Path:
+    return other.with_name(f"{other.name}.inode")
+
+
+def _is_exchanged(prefix: Path, other: Path, *, existed: bool) -> bool:
+    if not existed:
+        # The first environment was only renamed.
+        return prefix.exists() and not other.exists()
+    try:
+        return _get_inode_file(other).read_text() == str(prefix.stat().st_ino)
+    except FileNotFoundError:
+        return False
+
+
 def revert(request: dict[str, Any]) -> dict[str, Any]:
-    """Restore the environment before generation `number`; a second call changes nothing.
+    """Restore the environment before an exchange with `other`; a second call changes nothing.
 
     The disk shows how far a killed run had come. If the saved copy of `_replace_by_steps`
-    exists, it is the old environment. Otherwise the exchange has happened if `prefix` has the
-    generation `number`.
+    exists, it is the old environment. Otherwise the inode of `prefix` shows whether the exchange
+    has happened.
     """
     prefix, other = Path(request["prefix"]), Path(request["other"])
-    saved = _saved(other)
+    saved = _get_saved_path(other)
     if saved.exists():
         shutil.rmtree(prefix, ignore_errors=True)
         saved.rename(prefix)
-    elif generation(prefix) == request["number"]:
-        if request["existed"] and other.exists():
-            commit(prefix, other)
-        elif not request["existed"]:
-            shutil.rmtree(other, ignore_errors=True)
+    elif _is_exchanged(prefix, other, existed=request["existed"]):
+        if request["existed"]:
+            # Not by `commit`: the inode of the new environment has to stay on record until it is
+            # out of use, for a kill in between.
+            _put_in_place(prefix, other)
+        else:
             prefix.rename(other)
-    for leftover in (other, other.with_name(f"{other.name}.copying")):
-        shutil.rmtree(leftover, ignore_errors=True)
+    remove_tree(other)
     return {}
 
 
-def prune(versions: Path, stem: str, keep: int) -> None:
-    """Remove all but the newest `keep` snapshots named `stem` and a number."""
-    numbered = {}
+def remove_tree(other: Path) -> None:
+    """Remove a tree that was exchanged or never used, and what was noted about it."""
+    for leftover in (other.with_name(f"{other.name}.copying"), other):
+        shutil.rmtree(leftover, ignore_errors=True)
+    _get_inode_file(other).unlink(missing_ok=True)
+
+
+def remove_replaced(versions: Path, stem: str) -> None:
+    """Remove the trees named `stem` and a number: environments before earlier exchanges."""
     for path in versions.glob(f"{stem}*"):
-        number = path.name.removeprefix(stem)
-        if number.isdigit():
-            numbered[int(number)] = path
-    for oldest in sorted(numbered)[: max(0, len(numbered) - keep)]:
-        shutil.rmtree(numbered[oldest])
+        if path.name.removeprefix(stem).isdigit():
+            remove_tree(path)

@@ -36,7 +36,10 @@ class MemoryKills:
         self.directory = root / ("memory" if self.is_old else "") / places.get(key, "/").lstrip("/")
 
     def counts(self) -> tuple[int, int]:
-        """Return the number of killed processes, and how often our own limit was reached."""
+        """Return two counts of the server's cgroup: killed processes, and reached own limits.
+
+        Both are since the server's start.
+        """
         if not self.is_old:
             events = self._numbers("memory.events")
             return events.get("oom_kill", 0), events.get("max", 0)
@@ -69,11 +72,14 @@ class DeathReasons:
         self._last_reasons: dict[str, tuple[float, str]] = {}
 
     def note_work(self, kernel: str) -> None:
-        """Note that an idle kernel gets work: it is alive, whatever was killed before."""
+        """Remember the counts of kills when an idle kernel gets work: it is alive now."""
         self._counts_at_work[kernel] = self.kills.counts()
 
-    def reason_for(self, kernel: str) -> str | None:
-        """Return the reason for a kernel's death, the same for each page that shows the kernel."""
+    def explain_death(self, kernel: str) -> str | None:
+        """Return why a kernel died; None if memory was not the cause.
+
+        Each page that shows the kernel gets the same answer.
+        """
         time_s, reason = self._last_reasons.get(kernel, (0.0, None))
         if reason is not None and time.monotonic() - time_s < SAME_DEATH_S:
             return reason
@@ -83,7 +89,7 @@ class DeathReasons:
         return reason
 
     def reason(self, counts_at_work: tuple[int, int] = (0, 0)) -> str | None:
-        """Return a reason if a process was killed since these counts and since the last call."""
+        """Return a reason if the kernel killed a process since these counts and the last call."""
         current = self.kills.counts()
         killed, reached = current
         killed_before, reached_before = max(self.last_counts, counts_at_work)
@@ -91,7 +97,7 @@ class DeathReasons:
         if killed <= killed_before:
             return None
         if reached > reached_before and self.limit and self.limit.isdigit():
-            size = size_text(int(self.limit))
+            size = format_size(int(self.limit))
             what = f"your server used all of the {size} of memory that it may use"
         else:
             what = "all servers on this machine together used up its memory"
@@ -101,14 +107,14 @@ class DeathReasons:
         )
 
 
-def size_text(size_bytes: int) -> str:
+def format_size(size_bytes: int) -> str:
     """Return an amount of memory in MB or GB."""
     if size_bytes < 1 << 30:
         return f"{size_bytes >> 20} MB"
     return f"{size_bytes / (1 << 30):.1f} GB"
 
 
-class Cells:
+class RunningCells:
     """The cell on which a kernel works, from the messages between it and one page.
 
     A cell is identified by the header of its `execute_request`. The kernel reports the begin
@@ -125,7 +131,7 @@ class Cells:
         self._last: dict[str, Any] | None = None
 
     def to_kernel(self, header: dict[str, Any]) -> bool:
-        """Note a request to the kernel. Return whether it gives work to an idle kernel."""
+        """Note a page's message to the kernel; return whether it gives work to an idle one."""
         if header["msg_type"] != "execute_request":
             return False
         is_first = not self._waiting
@@ -133,7 +139,7 @@ class Cells:
         return is_first
 
     def from_kernel(self, header: dict[str, Any], parent: dict[str, Any]) -> None:
-        """Note a message from the kernel; `parent` is the header of the request it answers."""
+        """Note a message from the kernel; `parent` is the header of the request that it answers."""
         if header["msg_type"] == "execute_input":
             self._running = parent
         elif header["msg_type"] == "execute_reply":
@@ -143,14 +149,14 @@ class Cells:
                 self._running = None
 
     def take(self) -> dict[str, Any] | None:
-        """Return the cell in which to explain a death, and forget all requests to that kernel."""
+        """Return the cell under which to show why the kernel died; forget all its requests."""
         cell = self._running or next(iter(self._waiting.values()), self._last)
         self.forget()
         return cell
 
 
-def connection_class() -> type:
-    """Return jupyter_server's connection of a page to a kernel, with an explanation at the end."""
+def make_connection_class() -> type:
+    """Return a subclass of jupyter_server's kernel websocket that explains a kernel's death."""
     base = import_module("jupyter_server.services.kernels.connection.base")
     channels = import_module("jupyter_server.services.kernels.connection.channels")
     connection: Any = channels.ZMQChannelsWebsocketConnection
@@ -159,7 +165,7 @@ def connection_class() -> type:
     class ExplainingConnection(connection):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            self._cells = Cells()
+            self._cells = RunningCells()
 
         def handle_incoming_message(self, incoming_msg: Any) -> None:
             try:
@@ -195,7 +201,7 @@ def connection_class() -> type:
             super().on_restart_failed()
 
         def _explain(self) -> None:
-            reason, cell = deaths.reason_for(self.kernel_id), self._cells.take()
+            reason, cell = deaths.explain_death(self.kernel_id), self._cells.take()
             if reason is not None and cell is not None:
                 self.write_stderr(reason, cell)
             elif reason is not None:
@@ -205,7 +211,7 @@ def connection_class() -> type:
 
 
 def install(argv: list[str]) -> None:
-    """Make the server use the connection, unless its kernels run elsewhere, behind a gateway."""
+    """Make the server use the explaining websocket, unless its kernels are behind a gateway."""
     if "JUPYTER_GATEWAY_URL" not in os.environ:
-        setattr(sys.modules[__name__], NAME, connection_class())
+        setattr(sys.modules[__name__], NAME, make_connection_class())
         argv.append(f"--ServerApp.kernel_websocket_connection_class={__name__}.{NAME}")

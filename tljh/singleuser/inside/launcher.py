@@ -24,15 +24,15 @@ ALLOWED_IN_HOME = (
 
 
 def search_home(paths: Any) -> None:
-    """Make modules search the home for kernels and extensions; `paths` is jupyter_core's module."""
+    """Make jupyter_core (`paths`) search the user's home for kernels and extensions."""
     home = paths.jupyter_data_dir()
     for name, directory in ALLOWED_IN_HOME:
         with contextlib.suppress(ImportError):
             module = import_module(name)
-            module.jupyter_path = _path_with_home(home, directory, paths)  # type: ignore[attr-defined]
+            module.jupyter_path = _prepend_home(home, directory, paths)  # type: ignore[attr-defined]
 
 
-def _path_with_home(home: str, directory: str, paths: Any) -> Any:
+def _prepend_home(home: str, directory: str, paths: Any) -> Any:
     def jupyter_path(*parts: str) -> list[str]:
         # JupyterHub removes the home from the answer later, when it configures the server. So the
         # answer is computed at each call.
@@ -46,7 +46,7 @@ def _path_with_home(home: str, directory: str, paths: Any) -> Any:
 
 
 def link_shared_folders(home: Path, shared: Path = SHARED_FOLDERS) -> None:
-    """Link in the home the shared folders that the user may write to; remove broken links.
+    """Link the shared folders that the user may write to in the home; remove broken links.
 
     Runs as the user. A file or directory of that name in the home stays.
     """
