@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Subject:
+class CheckedMachine:
     """What a check looks at: the applied state, and whether there are edits since.
 
     `config` and `facts` are None where the applied configuration is invalid. `invalid` are the
@@ -41,13 +41,17 @@ class Subject:
 
 
 Result = tuple[Severity, Finding]
-Look = Callable[[Subject], Iterator[Result]]
+Look = Callable[[CheckedMachine], Iterator[Result]]
 
 
 @dataclass(frozen=True)
 class Check:
-    """A named look at the machine. `status` runs the quick ones, `doctor` all of them."""
+    """A named look at the machine. `status` runs the quick ones, `doctor` all of them.
+
+    With `quick_look`, `status` runs that in the place of `look`.
+    """
 
     name: str
     look: Look
     is_quick: bool = True
+    quick_look: Look | None = None

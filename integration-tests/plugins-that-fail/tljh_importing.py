@@ -1,0 +1,1 @@
+import tljh_missing  # noqa: F401
