@@ -10,10 +10,10 @@ import pytest
 
 from tljh.certificates.x509 import TlsPair
 from tljh.host.real import RealHost
-from tljh.proxy.candidate_check import traefik_findings
+from tljh.proxy.candidate_check import explain_refusal
 from tljh.proxy.traefik_drop_ins import parse_static_drop_ins
-from tljh.proxy.traefik_dynamic import DynamicInputs, api_password_hash, dynamic_files
-from tljh.proxy.traefik_static import StaticInputs, merge_all, static_configuration
+from tljh.proxy.traefik_dynamic import DynamicInputs, build_dynamic_files, hash_api_password
+from tljh.proxy.traefik_static import StaticInputs, build_static_configuration, merge_all
 from tljh.settings.sections.proxy import LogLevel
 
 HUB = Path(sys.executable).parent.parent
@@ -27,17 +27,22 @@ def findings(*, static="", rule="", certificates=(), **inputs_of_static):
     drop_ins = {"mine.toml": static.encode()}
     rules = {"mine.toml": rule.encode()}
     merged = merge_all(
-        static_configuration(StaticInputs(**inputs_of_static)),
+        build_static_configuration(StaticInputs(**inputs_of_static)),
         parse_static_drop_ins(drop_ins, Path("/config")),
     )
     inputs = DynamicInputs(
-        "api", api_password_hash("x"), certificates, has_https=https_port is not None
+        "api",
+        hash_api_password("x"),
+        certificates,
+        has_https=https_port is not None,
+        requests_per_address=100,
+        trusted_proxies=("10.0.0.0/8", "fd00::/8"),
     )
     sources = {Path("/config/mine.toml"): static.encode(), Path("/rules/mine.toml"): rule.encode()}
-    files = dynamic_files(inputs, rules)
+    files = build_dynamic_files(inputs, rules)
     return [
         (finding.what, str(finding.where))
-        for finding in traefik_findings(RealHost(), HUB, DIRECTORY, merged, files, sources)
+        for finding in explain_refusal(RealHost(), HUB, DIRECTORY, merged, files, sources)
     ]
 
 
@@ -60,6 +65,12 @@ def test_unknown_static_setting_is_found_with_its_line():
     assert findings(static="[entryPoints.http]\n\nnosuch = 1\n") == [
         ("Traefik knows no setting nosuch", "/config/mine.toml, line 3")
     ]
+
+
+def test_format_of_the_access_log_that_does_not_exist_is_found_with_its_line():
+    [(what, where)] = findings(static="[accessLog]\n\nformat = 'jason'\n")
+    assert "jason" in what
+    assert where == "/config/mine.toml, line 3"
 
 
 def test_wrong_static_value_is_found_with_its_line():

@@ -15,7 +15,7 @@ import pytest
 from tljh.base.errors import Place
 from tljh.host.fake import FakeHost
 from tljh.host.interface import Result
-from tljh.proxy.port_trial import unavailable_addresses
+from tljh.proxy.port_trial import find_unavailable_addresses
 
 HUB = Path("/opt/tljh/hub")
 USER = "nobody"
@@ -43,7 +43,7 @@ def test_a_port_that_another_program_has_is_reported_with_its_process(host):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         planned = {**CURRENT, "http": f"127.0.0.1:{port}"}
-        (finding,) = unavailable_addresses(host, HUB, USER, CURRENT, planned, place_of)
+        (finding,) = find_unavailable_addresses(host, HUB, USER, CURRENT, planned, place_of)
     assert f"cannot listen on 127.0.0.1:{port}" in finding.what
     assert f"process {os.getpid()}" in finding.what
     assert str(finding.where) == "http.port"
@@ -53,7 +53,7 @@ def test_a_free_port_is_no_finding_and_is_free_afterwards(host):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     planned = {**CURRENT, "https": f"127.0.0.1:{port}"}
-    assert unavailable_addresses(host, HUB, USER, CURRENT, planned, place_of) == []
+    assert find_unavailable_addresses(host, HUB, USER, CURRENT, planned, place_of) == []
     socket.create_server(("127.0.0.1", port)).close()
 
 
@@ -65,17 +65,17 @@ def test_a_port_that_the_proxys_user_shares_is_free_for_it(host):
         os.fchown(page.fileno(), pwd.getpwnam(USER).pw_uid, -1)
         page.listen()
         planned = {**CURRENT, "https": f"127.0.0.1:{page.getsockname()[1]}"}
-        assert unavailable_addresses(host, HUB, USER, CURRENT, planned, place_of) == []
+        assert find_unavailable_addresses(host, HUB, USER, CURRENT, planned, place_of) == []
 
 
 def test_a_port_that_the_proxy_has_already_is_not_tried(host):
     host.answers = {f"{HUB}/bin/python": Result(0, json.dumps({":80": "taken"}))}
     planned = {**CURRENT, "http": "192.0.2.1:80"}
-    assert unavailable_addresses(host, HUB, USER, CURRENT, planned, place_of) == []
+    assert find_unavailable_addresses(host, HUB, USER, CURRENT, planned, place_of) == []
 
 
 def test_an_address_of_a_drop_in_is_reported_by_its_entry_point(host):
     planned = {**CURRENT, "metrics": "192.0.2.7:9100"}
-    (finding,) = unavailable_addresses(host, HUB, USER, CURRENT, planned, place_of)
+    (finding,) = find_unavailable_addresses(host, HUB, USER, CURRENT, planned, place_of)
     assert "cannot listen on 192.0.2.7:9100" in finding.what
     assert finding.where is None and "metrics" in (finding.why or "")

@@ -7,7 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tljh.base.errors import TljhError
-from tljh.proxy.traefik_drop_ins import admins_files, parse, parse_static_drop_ins, rules_findings
+from tljh.proxy.traefik_drop_ins import (
+    check_rules,
+    parse,
+    parse_static_drop_ins,
+    select_admins_files,
+)
 
 STATIC, RULES = Path("/config/traefik_config.d"), Path("/state/rules")
 
@@ -20,7 +25,7 @@ def refused(name, text):
 
 def problems_of(**files):
     contents = {f"{name}.toml": text.encode() for name, text in files.items()}
-    return [(f.what, f.where.line if f.where else None) for f in rules_findings(contents, RULES)]
+    return [(f.what, f.where.line if f.where else None) for f in check_rules(contents, RULES)]
 
 
 def test_drop_ins_come_in_the_order_of_their_names():
@@ -82,6 +87,24 @@ def test_address_no_socket_can_have_is_refused(address):
     assert line == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "fix"),
+    [
+        ("log:\n  format: jason\n", 2, "did you mean json?"),
+        ("Log:\n\n  LEVEL: warning\n", 3, "did you mean warn?"),
+        ("log: {level: loud}\n", 1, "use one of: trace"),
+    ],
+)
+def test_log_setting_that_traefik_would_replace_is_refused(text, line, fix):
+    with pytest.raises(TljhError) as caught:
+        parse_static_drop_ins({"a.yaml": text.encode()}, Path("/c"))
+    [finding] = caught.value.findings
+    assert finding.where is not None
+    assert finding.where.line == line
+    assert (finding.fix or "").startswith(fix)
+    assert parse_static_drop_ins({"a.yaml": b"log: {format: JSON, level: Debug}"}, Path("/c"))
+
+
 def test_entry_point_of_ours_needs_no_address_in_a_drop_in():
     assert parse_static_drop_ins({"a.yaml": b"entryPoints: {http: {asDefault: true}}"}, STATIC)
 
@@ -105,7 +128,9 @@ def test_names_of_ours_are_reserved():
 
 
 def test_what_an_older_installation_kept_there_is_not_taken_for_admins_files():
-    assert admins_files(["rules.toml", "dynamic.toml", "b.toml", "a.yml", ".x.toml", "a~"]) == [
+    assert select_admins_files(
+        ["rules.toml", "dynamic.toml", "b.toml", "a.yml", ".x.toml", "a~"]
+    ) == [
         "a.yml",
         "b.toml",
     ]
@@ -117,4 +142,4 @@ def test_any_bytes_are_a_tree_or_a_finding(content, name):
         assert isinstance(parse(STATIC / name, content), dict)
     except TljhError as problem:
         assert problem.findings
-    rules_findings({name: content}, RULES)
+    check_rules({name: content}, RULES)

@@ -9,18 +9,19 @@ from ruamel.yaml import YAML
 from tljh.certificates.x509 import TlsPair
 from tljh.proxy.traefik_dynamic import (
     DynamicInputs,
-    api_password_hash,
-    dynamic_files,
-    literal,
-    stale_files,
+    build_dynamic_files,
+    escape_template,
+    find_stale_files,
+    hash_api_password,
 )
-from tljh.settings.derived import hsts_s
+from tljh.proxy.traefik_static import StaticInputs, build_static_configuration
+from tljh.settings.derived import get_hsts_s
 from tljh.settings.sections.https import HttpsSettings
 
-PLAIN = DynamicInputs("api_admin", api_password_hash("secret"))
+PLAIN = DynamicInputs("api_admin", hash_api_password("secret"))
 SECURE = DynamicInputs(
     "api_admin",
-    api_password_hash("secret"),
+    hash_api_password("secret"),
     (TlsPair(b"chain", b"key"),),
     has_https=True,
 )
@@ -29,14 +30,17 @@ SECURE = DynamicInputs(
 def trees(inputs):
     return {
         file.path.name: YAML(typ="safe").load(file.content.decode())
-        for file in dynamic_files(inputs)
+        for file in build_dynamic_files(inputs)
         if file.path.suffix == ".yaml"
     }
 
 
 def test_every_middleware_that_entry_points_name_is_defined():
     defined = trees(SECURE)["tljh.yaml"]["http"]["middlewares"]
-    assert {"tljh-security-headers", "tljh-hsts", "tljh-retry"} <= set(defined)
+    for inputs in (StaticInputs(), StaticInputs(https_port=443)):
+        for entry_point in build_static_configuration(inputs)["entryPoints"].values():
+            named = entry_point["http"].get("middlewares", [])
+            assert {name.removesuffix("@file") for name in named} <= set(defined)
 
 
 def test_api_is_reached_with_its_password_only():
@@ -47,7 +51,7 @@ def test_api_is_reached_with_its_password_only():
 
 
 def test_certificate_is_written_before_the_file_that_names_it():
-    names = [file.path.name for file in dynamic_files(SECURE)]
+    names = [file.path.name for file in build_dynamic_files(SECURE)]
     pair = SECURE.certificates[0].name
     assert names == [f"{pair}.pem", f"{pair}.key", "tls.yaml", "tljh.yaml"]
 
@@ -57,12 +61,12 @@ def test_renewed_certificate_is_a_new_pair_of_files():
 
 
 def test_template_code_in_a_value_stays_text():
-    assert literal("a{{ env `HOME` }}") == 'a{{"{{"}} env `HOME` }}'
+    assert escape_template("a{{ env `HOME` }}") == 'a{{"{{"}} env `HOME` }}'
 
 
 def test_files_of_an_earlier_configuration_are_stale_but_never_the_routes():
     present = ["tljh.yaml", "tls.yaml", "rules.toml", "old.toml", ".rules.toml.x1"]
-    assert stale_files(present, dynamic_files(PLAIN)) == ["tls.yaml", "old.toml"]
+    assert find_stale_files(present, build_dynamic_files(PLAIN)) == ["tls.yaml", "old.toml"]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +81,7 @@ def test_files_of_an_earlier_configuration_are_stale_but_never_the_routes():
 )
 def test_browsers_are_told_to_insist_on_https_where_that_locks_nobody_out(text, header):
     settings = YAML(typ="safe").load("{enabled: true, " + text + "}")
-    inputs = replace(SECURE, hsts_s=hsts_s(HttpsSettings(**settings)))
+    inputs = replace(SECURE, hsts_s=get_hsts_s(HttpsSettings(**settings)))
     middleware = trees(inputs)["tljh.yaml"]["http"]["middlewares"]["tljh-hsts"]["headers"]
     sent = middleware.get("customResponseHeaders", {}).get("Strict-Transport-Security")
     assert sent == header

@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from tljh.base.paths import Paths
-from tljh.proxy.resources import static_inputs
-from tljh.proxy.supervisor.__main__ import option_parser
+from tljh.proxy.resources import collect_static_inputs
+from tljh.proxy.supervisor.__main__ import make_option_parser
 from tljh.proxy.traefik_static import (
     StaticInputs,
-    entry_points_file,
-    listening_addresses,
+    build_static_configuration,
+    format_entry_points,
+    format_static_file,
+    list_listening_addresses,
     merge,
     merge_all,
-    static_configuration,
-    static_file,
 )
 from tljh.settings.load import load
 
@@ -31,18 +31,18 @@ TREES = st.recursive(
 
 def test_same_inputs_give_the_same_bytes():
     inputs = StaticInputs(https_port=443, trusted_proxies=("10.0.0.0/8",))
-    texts = {static_file(static_configuration(inputs), Path("/c")) for _ in range(3)}
+    texts = {format_static_file(build_static_configuration(inputs), Path("/c")) for _ in range(3)}
     assert len(texts) == 1
 
 
 def test_without_https_there_is_no_https_entry_point_and_no_redirect():
-    entry_points = static_configuration(StaticInputs())["entryPoints"]
+    entry_points = build_static_configuration(StaticInputs())["entryPoints"]
     assert set(entry_points) == {"http", "auth_api", "ready"}
     assert "redirections" not in entry_points["http"]["http"]
 
 
 def test_with_https_plain_http_only_redirects():
-    entry_points = static_configuration(StaticInputs(https_port=8443))["entryPoints"]
+    entry_points = build_static_configuration(StaticInputs(https_port=8443))["entryPoints"]
     assert entry_points["http"]["http"]["redirections"]["entryPoint"]["to"] == "https"
     assert entry_points["https"]["http"]["tls"] == {"options": "default"}
     assert "tljh-hsts@file" in entry_points["https"]["http"]["middlewares"]
@@ -52,8 +52,8 @@ def test_with_https_plain_http_only_redirects():
 def test_supervisor_opens_every_tcp_entry_point_but_its_own():
     inputs = StaticInputs(http_address="::1", https_port=443)
     more = {"entryPoints": {"dns": {"address": ":53/udp"}, "ssh": {"address": ":2222/tcp"}}}
-    merged = merge_all(static_configuration(inputs), [more])
-    assert json.loads(entry_points_file(merged)) == {
+    merged = merge_all(build_static_configuration(inputs), [more])
+    assert json.loads(format_entry_points(merged)) == {
         "http": "[::1]:80",
         "https": ":443",
         "auth_api": "127.0.0.1:8099",
@@ -63,12 +63,12 @@ def test_supervisor_opens_every_tcp_entry_point_but_its_own():
 
 
 def test_drop_in_changes_one_setting_and_keeps_the_others_whatever_its_case():
-    base = static_configuration(StaticInputs())
+    base = build_static_configuration(StaticInputs())
     drop_in = {"entrypoints": {"http": {"Transport": {"respondingTimeouts": {"idleTimeout": 1}}}}}
     merged = merge_all(base, [drop_in])
     timeouts = merged["entryPoints"]["http"]["transport"]["respondingTimeouts"]
     assert timeouts == {"readTimeout": "0s", "writeTimeout": "0s", "idleTimeout": 1}
-    assert listening_addresses(merged) == listening_addresses(base)
+    assert list_listening_addresses(merged) == list_listening_addresses(base)
 
 
 def test_later_drop_in_wins():
@@ -77,22 +77,24 @@ def test_later_drop_in_wins():
 
 
 def test_uploads_have_no_time_limit_and_drain_is_as_long_as_configured():
-    transport = static_configuration(StaticInputs(drain_s=60))["entryPoints"]["http"]["transport"]
+    transport = build_static_configuration(StaticInputs(drain_s=60))["entryPoints"]["http"][
+        "transport"
+    ]
     assert transport["respondingTimeouts"]["readTimeout"] == "0s"
     assert transport["lifeCycle"]["graceTimeOut"] == "60s"
 
 
 def test_supervisor_keeps_an_old_traefik_longer_than_that_keeps_connections():
-    entry_points = static_configuration(StaticInputs(https_port=443))["entryPoints"]
-    limit_s = option_parser().parse_args(["--runtime", "/run/traefik"]).keep_alive
+    entry_points = build_static_configuration(StaticInputs(https_port=443))["entryPoints"]
+    limit_s = make_option_parser().parse_args(["--runtime", "/run/traefik"]).keep_alive
     for name in ("http", "https"):
         kept = entry_points[name]["transport"]["keepAliveMaxTime"]
         assert 0 < float(kept.removesuffix("s")) < limit_s
 
 
 def test_access_log_is_off_unless_it_is_switched_on():
-    assert "accessLog" not in static_configuration(StaticInputs())
-    assert "filePath" not in static_configuration(StaticInputs(access_log=True))["accessLog"]
+    assert "accessLog" not in build_static_configuration(StaticInputs())
+    assert "filePath" not in build_static_configuration(StaticInputs(access_log=True))["accessLog"]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,7 @@ def test_access_log_is_off_unless_it_is_switched_on():
     ],
 )
 def test_logs_follow_the_settings_of_the_proxy(text, level, has_access_log):
-    configuration = static_configuration(static_inputs(load(text.encode()), Paths()))
+    configuration = build_static_configuration(collect_static_inputs(load(text.encode()), Paths()))
     assert configuration["log"]["level"] == level
     assert ("accessLog" in configuration) is has_access_log
 
@@ -118,5 +120,5 @@ def test_merging_twice_is_merging_once(base, over):
 
 @given(st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=8), max_size=4))
 def test_yaml_says_what_the_tree_says(tree):
-    text = static_file(tree, Path("/c"))
+    text = format_static_file(tree, Path("/c"))
     assert (YAML(typ="safe", pure=True).load(text) or {}) == tree

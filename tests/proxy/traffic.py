@@ -25,14 +25,14 @@ import tornado.websocket
 
 from tljh.base.paths import Paths
 from tljh.certificates.x509 import TlsPair
-from tljh.proxy.traefik_dynamic import DynamicInputs, api_password_hash, dynamic_files
+from tljh.proxy.traefik_dynamic import DynamicInputs, build_dynamic_files, hash_api_password
 from tljh.proxy.traefik_static import (
     StaticInputs,
-    as_yaml,
-    entry_points_file,
+    build_static_configuration,
+    format_entry_points,
+    format_static_file,
+    format_yaml,
     merge_all,
-    static_configuration,
-    static_file,
 )
 
 TRAEFIK = Path(sys.executable).with_name("traefik")
@@ -92,6 +92,8 @@ class Setup:
     api_port: int = field(default_factory=free_port)
     certificate: TlsPair | None = None
     https_port: int = field(default_factory=free_port)
+    requests_per_address: int = 0
+    trusted_proxies: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -107,22 +109,27 @@ class Setup:
             https_port=self.https_port if self.certificate else None,
             https_address=host,
             keep_alive_s=0.5,
+            trusted_proxies=self.trusted_proxies,
             paths=Paths(traefik_dir=self.directory),
         )
-        merged = merge_all(static_configuration(inputs), drop_ins)
+        merged = merge_all(build_static_configuration(inputs), drop_ins)
         (self.directory / "dynamic").mkdir(exist_ok=True)
         self.runtime.mkdir(exist_ok=True)
-        replace(self.directory / "traefik.yaml", static_file(merged, self.directory).encode())
-        replace(self.directory / "entrypoints.json", entry_points_file(merged).encode())
+        replace(
+            self.directory / "traefik.yaml", format_static_file(merged, self.directory).encode()
+        )
+        replace(self.directory / "entrypoints.json", format_entry_points(merged).encode())
         dynamic = DynamicInputs(
             "api",
-            api_password_hash("secret"),
+            hash_api_password("secret"),
             (self.certificate,) if self.certificate else (),
             has_https=self.certificate is not None,
+            requests_per_address=self.requests_per_address,
+            trusted_proxies=self.trusted_proxies,
             paths=Paths(traefik_dir=self.directory),
         )
         (self.directory / "certs").mkdir(exist_ok=True)
-        for file in dynamic_files(dynamic):
+        for file in build_dynamic_files(dynamic):
             replace(file.path, file.content)
         routes = {
             "http": {
@@ -136,7 +143,7 @@ class Setup:
                 },
             }
         }
-        replace(self.directory / "dynamic" / "rules.yaml", as_yaml(routes).encode())
+        replace(self.directory / "dynamic" / "rules.yaml", format_yaml(routes).encode())
 
     def argv(self, *more: str) -> list[str]:
         return [
@@ -197,11 +204,15 @@ class Outcome:
         return max(self.seconds, default=0.0)
 
 
-async def request(port: int, line: str, body: bytes = b"") -> tuple[int, bytes]:
+async def request(
+    port: int, line: str, body: bytes = b"", forwarded_for: str = ""
+) -> tuple[int, bytes]:
     """Send a request on a new connection. Return status and body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         head = f"{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}"
+        if forwarded_for:
+            head += f"\r\nX-Forwarded-For: {forwarded_for}"
         writer.write(head.encode() + b"\r\n\r\n" + body)
         answer = await reader.read()
         if not answer:

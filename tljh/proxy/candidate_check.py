@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from tljh.base.errors import Finding, Place
-from tljh.base.paths import HubEnvironmentFiles, Paths
+from tljh.base.path_groups import HubEnvironmentFiles
+from tljh.base.paths import Paths
 from tljh.host.interface import HostReader
 from tljh.proxy.supervisor.trial import PLACE
-from tljh.proxy.traefik_drop_ins import line_of
+from tljh.proxy.traefik_drop_ins import find_line
 from tljh.proxy.traefik_dynamic import ProxyFile
-from tljh.proxy.traefik_static import as_yaml, listening_addresses, merge
+from tljh.proxy.traefik_static import format_yaml, list_listening_addresses, merge
 
 TRIAL_TIMEOUT_S = 40.0
 
@@ -37,7 +38,7 @@ _FIELDS = re.compile(r"""(\w+)=("(?:[^"\\]|\\.)*"|\S+)""")
 _TIME = re.compile(r"^\S+Z\s+ERR\s+")
 
 
-def traefik_findings(
+def explain_refusal(
     host: HostReader,
     hub: Path,
     directory: Path,
@@ -51,11 +52,11 @@ def traefik_findings(
     in which the place of an error is searched.
     """
     question = {
-        "entry_points": list(listening_addresses(static)),
+        "entry_points": list(list_listening_addresses(static)),
         "files": {
-            Paths().traefik_static.name: _encoded(as_yaml(_on_loopback(static)).encode()),
+            Paths().traefik_static.name: _encode(format_yaml(_move_to_loopback(static)).encode()),
             **{
-                file.path.relative_to(directory).as_posix(): _encoded(
+                file.path.relative_to(directory).as_posix(): _encode(
                     file.content.replace(str(directory).encode(), PLACE.encode())
                 )
                 for file in files
@@ -74,19 +75,22 @@ def traefik_findings(
         return [Finding("Traefik could not be tried with its new files", why=result.err[-2000:])]
     verdict = json.loads(result.out)
     errors = [line for line in verdict["lines"] if _is_error(line)]
-    findings = list(dict.fromkeys(_finding(line, sources) for line in errors))
+    findings = list(dict.fromkeys(_explain_line(line, sources) for line in errors))
     if not verdict["ready"] and not findings:
         last = "\n".join(verdict["lines"][-5:])
         findings.append(Finding("Traefik does not serve with its new files", why=last))
     return findings
 
 
-def _encoded(content: bytes) -> str:
+def _encode(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
 
 
-def _on_loopback(static: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the static configuration without the ports and files of the running Traefik."""
+def _move_to_loopback(static: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a static configuration for a trial: free loopback ports, files in a scratch place.
+
+    It logs to standard output. So a trial does not disturb the Traefik that serves.
+    """
     entry_points = {
         name: {
             **entry_point,
@@ -110,13 +114,13 @@ def _is_error(line: str) -> bool:
     return is_error and not any(harmless in line for harmless in HARMLESS)
 
 
-def _finding(line: str, sources: Mapping[Path, bytes]) -> Finding:
+def _explain_line(line: str, sources: Mapping[Path, bytes]) -> Finding:
     """Turn a line of Traefik's log into a finding at its place in an admin's file."""
     if line.startswith("{"):
         entry = json.loads(line)
         message, fields = "", {"error": str(entry.get("error") or entry.get("message"))}
     else:
-        fields = {name: _unquoted(value) for name, value in _FIELDS.findall(line)}
+        fields = {name: _unquote(value) for name, value in _FIELDS.findall(line)}
         message = _FIELDS.sub("", _TIME.sub("", line)).strip()
     error = fields.get("error", "").removeprefix("command traefik error: ")
     unknown = _UNKNOWN_FIELD.search(error)
@@ -134,27 +138,27 @@ def _finding(line: str, sources: Mapping[Path, bytes]) -> Finding:
         for key in ("routerName", "middlewareName", "serviceName", "entryPointName")
         if key in fields
     ]
-    return Finding(what, _place(sources, names, line) or _place_of_value(sources, error))
+    return Finding(what, _find_place(sources, names, line) or _find_place_of_value(sources, what))
 
 
-def _unquoted(value: str) -> str:
+def _unquote(value: str) -> str:
     return str(json.loads(value)) if value.startswith('"') else value
 
 
-def _place(sources: Mapping[Path, bytes], names: Sequence[str], line: str) -> Place | None:
-    """Return where one of `names` is defined; files that the log line names come first."""
+def _find_place(sources: Mapping[Path, bytes], names: Sequence[str], line: str) -> Place | None:
+    """Return where a drop-in defines one of `names`; files that the log line names come first."""
     named = [path for path in sources if path.name in line]
     for path in dict.fromkeys((*named, *sources)):
         for name in names:
-            number = line_of(sources[path], name)
+            number = find_line(sources[path], name)
             if number is not None:
                 return Place(str(path), number)
     return Place(str(named[0])) if named else None
 
 
-def _place_of_value(sources: Mapping[Path, bytes], error: str) -> Place | None:
-    """Return the first line that has a value which the error quotes."""
-    for value in re.findall(r'"([^"]+)"', error):
+def _find_place_of_value(sources: Mapping[Path, bytes], message: str) -> Place | None:
+    """Return the first line of a drop-in with a value that Traefik's message quotes."""
+    for value in re.findall(r'"([^"]+)"', message):
         for path, content in sources.items():
             for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):
                 if value in line:

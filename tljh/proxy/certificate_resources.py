@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from tljh.base.clock import utc_now
+from tljh.base.clock import get_utc_time
 from tljh.base.errors import TljhError
 from tljh.base.progress import Progress
 from tljh.certificates.acme import AcmeSource
@@ -39,7 +39,7 @@ class ObtainedCertificate(Resource):
         return ", ".join(self.source.names)
 
     def difference(self, host: HostReader) -> Difference | None:
-        if self.source.valid_pair(host, utc_now()) is not None:
+        if self.source.valid_pair(host, get_utc_time()) is not None:
             return None
         return Difference("+", f"from {self.source.authority}")
 
@@ -83,7 +83,7 @@ class ServedCertificate(Resource):
         }
 
     def apply(self, host: Host, progress: Progress) -> None:
-        certificate = self.source.valid_pair(host, utc_now())
+        certificate = self.source.valid_pair(host, get_utc_time())
         if certificate is None:
             raise TljhError(f"there is no certificate for {', '.join(self.source.names)}")
         swap_certificate(host, self.inputs, certificate)

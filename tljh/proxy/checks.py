@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from tljh.base.errors import Finding
 from tljh.base.findings import Severity
-from tljh.plugins.checks import Check, Result, Subject
+from tljh.plugins.checks import Check, CheckedMachine, Result
 
 
-def _proxy(subject: Subject) -> Iterator[Result]:
+def _check_proxy(subject: CheckedMachine) -> Iterator[Result]:
     raw = subject.host.read(subject.paths.proxy_state)
     if raw is None:
         return
@@ -26,4 +26,4 @@ def _proxy(subject: Subject) -> Iterator[Result]:
         )
 
 
-CHECKS = (Check("proxy", _proxy, is_quick=False),)
+CHECKS = (Check("proxy", _check_proxy, is_quick=False),)

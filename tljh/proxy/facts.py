@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tljh.base.clock import utc_now
+from tljh.base.clock import get_utc_time
 from tljh.base.paths import Paths
-from tljh.certificates.acme import acme_source
+from tljh.certificates.acme import choose_acme_source
 from tljh.certificates.x509 import TlsPair
 from tljh.engine.facts import AdminsDirectory
 from tljh.host.interface import HostReader
-from tljh.host.secret_files import secret
-from tljh.proxy.served_certificate import configured_pair
+from tljh.host.secret_files import read_or_make_secret
+from tljh.proxy.served_certificate import read_configured_pair
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -41,14 +41,14 @@ class ProxyFacts:
 
 def read(host: HostReader, config: Config, paths: Paths) -> ProxyFacts:
     """Read Traefik's directory and the secrets that it shares with the hub."""
-    served = configured_pair(host, paths)
+    served = read_configured_pair(host, paths)
     acme_pair = None
     if config.https.effective_mode == "letsencrypt":
-        source = acme_source(config, paths, paths.hub)
-        acme_pair = source.available(host, utc_now(), served.chain if served else None)
+        source = choose_acme_source(config, paths, paths.hub)
+        acme_pair = source.available(host, get_utc_time(), served.chain if served else None)
     return ProxyFacts(
-        api_secret=secret(host, paths.api_secret),
-        instance=secret(host, paths.instance, size_bytes=8),
+        api_secret=read_or_make_secret(host, paths.api_secret),
+        instance=read_or_make_secret(host, paths.instance, size_bytes=8),
         dynamic_files=tuple(host.listdir(paths.traefik_dynamic)),
         certificate_copies=tuple(host.listdir(paths.traefik_certs)),
         served=served,

@@ -16,10 +16,15 @@ from tljh.engine.facts import Facts
 from tljh.engine.file_resources import File
 from tljh.engine.resource import Guard, Resource
 from tljh.host.interface import Host, HostReader
-from tljh.proxy.candidate_check import traefik_findings
+from tljh.proxy.candidate_check import explain_refusal
 from tljh.proxy.facts import RULES, STATIC_DROP_INS
-from tljh.proxy.port_trial import unavailable_addresses
-from tljh.proxy.served_certificate import configured_chain, https_endpoint, wait_until_served
+from tljh.proxy.port_trial import find_unavailable_addresses
+from tljh.proxy.served_certificate import (
+    get_https_endpoint,
+    read_configured_chain,
+    wait_until_served,
+)
+from tljh.proxy.traefik_drop_ins import select_admins_files
 from tljh.proxy.traefik_dynamic import ProxyFile
 from tljh.proxy.traefik_static import Tree
 
@@ -57,25 +62,25 @@ class ProxyGuard(Guard):
 
     def rehearse(self, host: Host, changed: Set[str], progress: Progress) -> Sequence[Finding]:
         if self.entry_points.key in changed:
-            taken = self._taken_addresses(host)
-            if taken:
-                raise TljhError(taken)
+            taken_addresses = self._taken_addresses(host)
+            if taken_addresses:
+                raise TljhError(taken_addresses)
         # What we render from the schema is tested with Traefik. What admins wrote may be wrong, and
         # a mistake would make Traefik drop all file configuration: have it tried first.
         has_foreign = any(
             (
-                self.facts.files_in(RULES),
+                select_admins_files(self.facts.files_in(RULES)),
                 self.facts.files_in(STATIC_DROP_INS),
                 self.facts.of(CertificateFacts).files,
             )
         )
         if has_foreign and any(resource.key in changed for resource in self.files):
-            with progress.step("check that Traefik can load its configuration"):
+            with progress.step("try the new configuration of Traefik"):
                 try_traefik(host, self.facts, self.paths, self.candidate)
         return ()
 
     def _taken_addresses(self, host: HostReader) -> list[Finding]:
-        """Return the new addresses that a running proxy could not listen on."""
+        """Return a finding for each new address on which the proxy could not listen."""
         listening = host.read(self.entry_points.path)
         if listening is None or not host.unit(PROXY_UNIT).is_active:
             return []
@@ -86,7 +91,7 @@ class ProxyGuard(Guard):
             examined = examine(self.facts.config_bytes, path=str(self.paths.config_file))
             return examined.place((section, key))
 
-        return unavailable_addresses(
+        return find_unavailable_addresses(
             host,
             self.facts.hub_environment,
             TRAEFIK_GROUP,
@@ -96,21 +101,24 @@ class ProxyGuard(Guard):
         )
 
     def healthy(self, host: HostReader, deadline_s: float) -> None:
-        chain = configured_chain(host, self.paths) if self.config.https.enabled else None
+        chain = read_configured_chain(host, self.paths) if self.config.https.enabled else None
         if chain is not None:
-            wait_until_served(host, https_endpoint(self.config), chain)
+            wait_until_served(host, get_https_endpoint(self.config), chain)
 
 
 def try_traefik(
     host: HostReader, facts: Facts, paths: Paths, candidate: ProxyConfiguration
 ) -> None:
-    """Have the real Traefik read the candidate. Raises TljhError with Traefik's own findings."""
+    """Start Traefik with a candidate configuration, apart from the one that serves.
+
+    Raises TljhError with Traefik's own errors, at their places in the admins' files.
+    """
     drop_ins, rules = facts.files_in(STATIC_DROP_INS), facts.files_in(RULES)
     sources = {
         **{paths.traefik_drop_ins / name: data for name, data in drop_ins.items()},
         **{paths.rules_dir / name: data for name, data in rules.items()},
     }
-    findings = traefik_findings(
+    findings = explain_refusal(
         host, facts.hub_environment, paths.traefik_dir, candidate.static, candidate.files, sources
     )
     if findings:

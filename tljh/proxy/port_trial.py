@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tljh.base.errors import Finding, Place
-from tljh.base.paths import HubEnvironmentFiles
+from tljh.base.path_groups import HubEnvironmentFiles
 from tljh.host.interface import HostReader
-from tljh.proxy.supervisor.sockets import Unavailable, bind, split_address
+from tljh.proxy.supervisor.sockets import AddressUnavailable, bind, split_address
 
 SETTINGS = {"http": "http", "https": "https", "auth_api": "traefik_api"}
 
 
-def unavailable_addresses(
+def find_unavailable_addresses(
     host: HostReader,
     hub: Path,
     user: str,
@@ -58,7 +58,7 @@ def unavailable_addresses(
     ]
 
 
-def _uid_of(user: str) -> int | None:
+def _find_uid(user: str) -> int | None:
     try:
         return pwd.getpwnam(user).pw_uid
     except KeyError:
@@ -70,11 +70,11 @@ def main() -> int:
     # Bound for the proxy's user: during an install, the progress page listens on the same port as
     # that user, and the kernel lets only sockets of one user share a port.
     user, *addresses = sys.argv[1:]
-    owner = _uid_of(user) if os.geteuid() == 0 else None
+    owner = _find_uid(user) if os.geteuid() == 0 else None
     for address in addresses:
         try:
             bind(address, owner).close()
-        except Unavailable as problem:
+        except AddressUnavailable as problem:
             reasons[address] = str(problem)
     json.dump(reasons, sys.stdout)
     return 0

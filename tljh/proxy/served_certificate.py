@@ -15,13 +15,13 @@ from tljh.base.errors import Finding, TljhError
 from tljh.base.paths import Paths
 from tljh.base.well_known import PROXY_UNIT, TRAEFIK_GROUP
 from tljh.certificates.machine_names import is_address
-from tljh.certificates.x509 import TlsPair, certificates_of, read_details
+from tljh.certificates.x509 import TlsPair, parse_chain, read_details
 from tljh.host.interface import Host, HostReader
 from tljh.proxy.traefik_dynamic import (
     DynamicInputs,
     ProxyFile,
-    certificate_files,
-    tls_file,
+    build_certificate_files,
+    build_tls_file,
 )
 
 if TYPE_CHECKING:
@@ -43,8 +43,11 @@ class HttpsEndpoint:
     name: str | None
 
 
-def https_endpoint(config: Config) -> HttpsEndpoint:
-    """Return the endpoint as this machine reaches it, with the first name that can be in SNI."""
+def get_https_endpoint(config: Config) -> HttpsEndpoint:
+    """Return where this machine reaches its own HTTPS port, and the host name to ask for.
+
+    That is the first configured name that a TLS client can send: no address, no wildcard.
+    """
     https = config.https
     names = [name for name in https.names if not name.startswith("*.") and not is_address(name)]
     address = https.address or "127.0.0.1"
@@ -57,7 +60,8 @@ def swap_certificate(host: Host, inputs: DynamicInputs, certificate: TlsPair) ->
     If this process is killed in between, Traefik serves either the old or the new certificate.
     """
     inputs = replace(inputs, certificates=(certificate,))
-    for file in (*certificate_files(inputs), tls_file(inputs)):
+    # The file that names the pair comes last: Traefik reads it as soon as it is written.
+    for file in (*build_certificate_files(inputs), build_tls_file(inputs)):
         if host.read(file.path) != file.content:
             _write(host, file)
 
@@ -67,27 +71,30 @@ def _write(host: Host, file: ProxyFile) -> None:
 
 
 def remove_unused_pairs(host: Host, paths: Paths) -> None:
-    """Remove the pairs that Traefik's configuration does not name; without any named, none."""
-    used = {path.name for path in _configured_files(host, paths) or ()}
+    """Remove the certificate files in Traefik's directory that its configuration does not name.
+
+    If it names none at all, nothing is removed.
+    """
+    used = {path.name for path in _find_configured_files(host, paths) or ()}
     for name in host.listdir(paths.traefik_certs) if used else ():
         if name not in used:
             host.remove(paths.traefik_certs / name)
 
 
-def configured_pair(host: HostReader, paths: Paths) -> TlsPair | None:
+def read_configured_pair(host: HostReader, paths: Paths) -> TlsPair | None:
     """Return the pair that Traefik's configuration names; None without one or without its files."""
-    files = _configured_files(host, paths)
+    files = _find_configured_files(host, paths)
     chain, key = (host.read(path) for path in files) if files else (None, None)
     return None if chain is None or key is None else TlsPair(chain, key)
 
 
-def configured_chain(host: HostReader, paths: Paths) -> bytes | None:
+def read_configured_chain(host: HostReader, paths: Paths) -> bytes | None:
     """Return the chain of the pair that Traefik's configuration names."""
-    pair = configured_pair(host, paths)
+    pair = read_configured_pair(host, paths)
     return pair.chain if pair else None
 
 
-def _configured_files(host: HostReader, paths: Paths) -> tuple[Path, Path] | None:
+def _find_configured_files(host: HostReader, paths: Paths) -> tuple[Path, Path] | None:
     from ruamel.yaml import YAML
 
     data = host.read(paths.traefik_tls_file)
@@ -98,19 +105,19 @@ def _configured_files(host: HostReader, paths: Paths) -> tuple[Path, Path] | Non
     return (Path(pair["certFile"]), Path(pair["keyFile"])) if pair else None
 
 
-def leaf_as_der(chain: bytes) -> bytes:
+def convert_leaf_to_der(chain: bytes) -> bytes:
     """Return the first certificate of a PEM file in DER form, as TLS sends it."""
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    return certificates_of(chain)[0].public_bytes(Encoding.DER)
+    return parse_chain(chain)[0].public_bytes(Encoding.DER)
 
 
-def served_problem(host: HostReader, endpoint: HttpsEndpoint, chain: bytes) -> str | None:
+def find_served_problem(host: HostReader, endpoint: HttpsEndpoint, chain: bytes) -> str | None:
     """Return why the endpoint does not serve this certificate; None if it does."""
     leaf = host.peer_certificate(endpoint.address, endpoint.port, endpoint.name)
     if leaf is None:
         return f"nothing speaks TLS at {endpoint.address} port {endpoint.port}"
-    if leaf == leaf_as_der(chain):
+    if leaf == convert_leaf_to_der(chain):
         return None
     served = read_details(ssl.DER_cert_to_PEM_cert(leaf).encode())
     return f"the port serves one of {served.issuer}, valid until {served.not_after:%Y-%m-%d %H:%M}"
@@ -121,7 +128,7 @@ def wait_until_served(
 ) -> None:
     """Wait until the endpoint serves this certificate. Raises TljhError after the deadline."""
     end_s = host.monotonic_s() + deadline_s
-    while (problem := served_problem(host, endpoint, chain)) is not None:
+    while (problem := find_served_problem(host, endpoint, chain)) is not None:
         if host.monotonic_s() >= end_s:
             raise TljhError(
                 [

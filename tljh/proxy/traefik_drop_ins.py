@@ -60,6 +60,13 @@ DYNAMIC_SECTIONS = ("http", "tcp", "udp", "tls")
 OUR_ENTRY_POINTS = ("http", "https", "auth_api")
 
 
+# Values of settings of Traefik's log, in lower case: it ignores the case, too.
+LOG_CHOICES = {
+    "format": ("common", "json"),
+    "level": ("trace", "debug", "info", "warn", "error", "fatal", "panic"),
+}
+
+
 # How the names of our own routers and middlewares begin.
 RESERVED_PREFIX = "tljh-"
 
@@ -71,8 +78,8 @@ NOT_ADMINS_OWN = (Paths().traefik_routes_file.name, "dynamic.toml")
 _TOML_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
-def admins_files(names: Iterable[str]) -> list[str]:
-    """Return the admins' files among a directory's files, in the order in which they are read."""
+def select_admins_files(names: Iterable[str]) -> list[str]:
+    """Return which names of a directory are drop-ins of the admin, in the order of reading."""
     return sorted(
         name
         for name in names
@@ -84,26 +91,29 @@ def parse_static_drop_ins(files: Mapping[str, bytes], directory: Path) -> list[T
     """Parse the static drop-ins in the order of their names. Raises TljhError with all mistakes."""
     trees: list[Tree] = []
     findings: list[Finding] = []
-    for name in admins_files(files):
+    for name in select_admins_files(files):
         path = directory / name
         try:
             tree = parse(path, files[name])
         except TljhError as problem:
             findings += problem.findings
             continue
-        findings += _unknown_sections(path, files[name], tree, STATIC_SECTIONS, "static")
-        findings += _reserved_settings(path, files[name], tree)
+        findings += _find_unknown_sections(path, files[name], tree, STATIC_SECTIONS, "static")
+        findings += _find_reserved_settings(path, files[name], tree)
         trees.append(tree)
     if findings:
         raise TljhError(findings)
     return trees
 
 
-def rules_findings(files: Mapping[str, bytes], directory: Path) -> list[Finding]:
-    """Return the mistakes in admins' dynamic files; with one, Traefik would drop all files."""
+def check_rules(files: Mapping[str, bytes], directory: Path) -> list[Finding]:
+    """Return the mistakes in the admins' dynamic files.
+
+    Traefik would ignore all files of the directory because of one.
+    """
     findings: list[Finding] = []
     seen: dict[tuple[str, str, str], Path] = {}
-    for name in admins_files(files):
+    for name in select_admins_files(files):
         path = directory / name
         if name in RESERVED_FILES:
             what = f"{name} is the name of a file that tljh writes"
@@ -114,10 +124,10 @@ def rules_findings(files: Mapping[str, bytes], directory: Path) -> list[Finding]
         except TljhError as problem:
             findings += problem.findings
             continue
-        findings += _template_code(path, files[name])
-        findings += _unknown_sections(path, files[name], tree, DYNAMIC_SECTIONS, "dynamic")
-        for section, kind, item in _definitions(tree):
-            findings += _taken_names(path, files[name], (section, kind, item), seen)
+        findings += _find_template_code(path, files[name])
+        findings += _find_unknown_sections(path, files[name], tree, DYNAMIC_SECTIONS, "dynamic")
+        for section, kind, item in _list_definitions(tree):
+            findings += _find_taken_names(path, files[name], (section, kind, item), seen)
     return findings
 
 
@@ -128,7 +138,7 @@ def parse(path: Path, content: bytes) -> Tree:
     except UnicodeDecodeError as problem:
         line = content.count(b"\n", 0, problem.start) + 1
         raise TljhError("the file is not UTF-8 text", where=Place(str(path), line)) from None
-    tree = _toml(path, text) if path.suffix == ".toml" else _yaml(path, text)
+    tree = _parse_toml(path, text) if path.suffix == ".toml" else _parse_yaml(path, text)
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -137,10 +147,10 @@ def parse(path: Path, content: bytes) -> Tree:
     return tree
 
 
-def line_of(content: bytes, *keys: str) -> int | None:
-    """Return the number of the first line with the last of `keys`, searched after the others.
+def find_line(content: bytes, *keys: str) -> int | None:
+    """Return the line of a file that has the last of `keys` below the earlier ones.
 
-    A search in the text, as tomllib gives no positions: good enough for the place of a message.
+    The text is searched, as tomllib gives no positions: good enough for the place of a message.
     """
     lines = content.decode(errors="replace").splitlines()
     index = 0
@@ -153,7 +163,7 @@ def line_of(content: bytes, *keys: str) -> int | None:
     return index + 1
 
 
-def _toml(path: Path, text: str) -> Any:
+def _parse_toml(path: Path, text: str) -> Any:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
@@ -170,7 +180,7 @@ def _toml(path: Path, text: str) -> Any:
         ) from None
 
 
-def _yaml(path: Path, text: str) -> Any:
+def _parse_yaml(path: Path, text: str) -> Any:
     reader = YAML(typ="safe", pure=True)
     try:
         return reader.load(text)
@@ -183,7 +193,7 @@ def _yaml(path: Path, text: str) -> Any:
         raise TljhError(f"not valid YAML: {first}", where=Place(str(path))) from None
 
 
-def _unknown_sections(
+def _find_unknown_sections(
     path: Path, content: bytes, tree: Tree, sections: tuple[str, ...], kind: str
 ) -> Iterator[Finding]:
     by_lower = {name.lower(): name for name in sections}
@@ -200,11 +210,14 @@ def _unknown_sections(
         else:
             fix = f"use one of: {', '.join(sections)}"
         what = f"{name} is not a section of Traefik's {kind} configuration"
-        yield Finding(what, Place(str(path), line_of(content, str(name))), fix=fix)
+        yield Finding(what, Place(str(path), find_line(content, str(name))), fix=fix)
 
 
-def _child(tree: Any, *names: str) -> Any:
-    """Return the value at a path of names in lower case, or None; Traefik ignores their case."""
+def _get_child(tree: Any, *names: str) -> Any:
+    """Return the value below a path of lower-case names; None if missing.
+
+    Traefik ignores the case of names, so this does, too.
+    """
     for name in names:
         if not isinstance(tree, Mapping):
             return None
@@ -212,32 +225,49 @@ def _child(tree: Any, *names: str) -> Any:
     return tree
 
 
-def _reserved_settings(path: Path, content: bytes, tree: Tree) -> Iterator[Finding]:
-    """Check that a drop-in leaves our own settings alone, and has usable addresses."""
-    file_provider = _child(tree, "providers", "file")
+def _find_reserved_settings(path: Path, content: bytes, tree: Tree) -> Iterator[Finding]:
+    """Yield the settings in a static drop-in that only tljh may set, and unusable addresses."""
+    file_provider = _get_child(tree, "providers", "file")
     for name in file_provider if isinstance(file_provider, Mapping) else ():
         yield Finding(
             f"providers.file.{name} belongs to tljh: users' routes come through it",
-            Place(str(path), line_of(content, "file", str(name))),
+            Place(str(path), find_line(content, "file", str(name))),
             fix="put dynamic configuration into state/rules/ and remove the setting here",
         )
-    entry_points = _child(tree, "entrypoints")
+    entry_points = _get_child(tree, "entrypoints")
     if not isinstance(entry_points, Mapping | None):
         what = "entryPoints must contain entry points by name"
-        yield Finding(what, Place(str(path), line_of(content, "entryPoints")))
+        yield Finding(what, Place(str(path), find_line(content, "entryPoints")))
     for name, entry_point in entry_points.items() if isinstance(entry_points, Mapping) else ():
-        where = Place(str(path), line_of(content, str(name)))
+        where = Place(str(path), find_line(content, str(name)))
         if str(name).lower() == READY_ENTRY_POINT:
             yield Finding(
                 f"the entry point {READY_ENTRY_POINT} belongs to tljh",
                 where,
                 fix="give yours another name",
             )
-        yield from _bad_address(str(name), entry_point, where)
+        yield from _check_address(str(name), entry_point, where)
+    yield from _find_wrong_log_settings(path, content, _get_child(tree, "log"))
 
 
-def _bad_address(name: str, entry_point: Any, where: Place) -> Iterator[Finding]:
-    address = _child(entry_point, "address")
+def _find_wrong_log_settings(path: Path, content: bytes, log: Any) -> Iterator[Finding]:
+    """Yield the settings of Traefik's own log that it would replace by a default, in silence.
+
+    The trial of a configuration has its own log, so it cannot find these.
+    """
+    for name, choices in LOG_CHOICES.items():
+        value = _get_child(log, name)
+        if value is not None and str(value).lower() not in choices:
+            near = difflib.get_close_matches(str(value).lower(), choices, 1)
+            yield Finding(
+                f"log.{name} of Traefik cannot be {value}",
+                Place(str(path), find_line(content, "log", name)),
+                fix=f"did you mean {near[0]}?" if near else f"use one of: {', '.join(choices)}",
+            )
+
+
+def _check_address(name: str, entry_point: Any, where: Place) -> Iterator[Finding]:
+    address = _get_child(entry_point, "address")
     if address is None and isinstance(entry_point, Mapping) and name.lower() in OUR_ENTRY_POINTS:
         return
     address = "" if address is None else str(address)
@@ -247,7 +277,7 @@ def _bad_address(name: str, entry_point: Any, where: Place) -> Iterator[Finding]
         yield Finding(f"entry point {name}: {problem}", where, fix="write it like :8080")
 
 
-def _template_code(path: Path, content: bytes) -> Iterator[Finding]:
+def _find_template_code(path: Path, content: bytes) -> Iterator[Finding]:
     # Traefik reads dynamic files as Go templates, which can read the environment.
     for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):
         if "{{" in line:
@@ -258,26 +288,26 @@ def _template_code(path: Path, content: bytes) -> Iterator[Finding]:
             )
 
 
-def _definitions(tree: Tree) -> Iterator[tuple[str, str, str]]:
-    """Yield section, kind and name of all that a file defines, such as http, routers, mine."""
+def _list_definitions(tree: Tree) -> Iterator[tuple[str, str, str]]:
+    """Yield section, kind and name of each object in a file, such as http, routers, mine."""
     for section, kinds in tree.items():
         for kind, items in kinds.items() if isinstance(kinds, Mapping) else ():
             for item in items if isinstance(items, Mapping) else ():
                 yield str(section).lower(), str(kind).lower(), str(item)
 
 
-def _taken_names(
+def _find_taken_names(
     path: Path,
     content: bytes,
     definition: tuple[str, str, str],
     seen: dict[tuple[str, str, str], Path],
 ) -> Iterator[Finding]:
-    """Check that a name is neither ours nor defined in an earlier file (`seen`)."""
+    """Yield a finding if tljh, or an earlier file (`seen`), defines an object of this name."""
     section, kind, item = definition
     # Certificates and stores of `tls` are not named.
     if section == "tls" and kind != "options":
         return
-    where = Place(str(path), line_of(content, kind, item) or line_of(content, item))
+    where = Place(str(path), find_line(content, kind, item) or find_line(content, item))
     if item.startswith(RESERVED_PREFIX) or (section, kind, item) == ("tls", "options", "default"):
         fix = "give yours another name"
         if section == "tls":

@@ -1,7 +1,7 @@
 """Traefik's dynamic configuration: middlewares, certificates, and all routes but those of users.
 
 Traefik watches these files and loads a change at once. It reads them as Go templates, in which
-`{{` begins code. So every text from outside goes through `literal`.
+`{{` begins code. So every text from outside goes through `escape_template`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from tljh.base.paths import Paths
-from tljh.base.well_known import CHALLENGE_PATH, HUB_PORT, INSTANCE_HEADER, REACH_PATH
+from tljh.base.well_known import (
+    AWAY_PAGE_PORT,
+    AWAY_PAGE_SERVICE,
+    CHALLENGE_PATH,
+    HUB_MIDDLEWARES,
+    HUB_PORT,
+    HUB_TRANSPORT,
+    INSTANCE_HEADER,
+    REACH_PATH,
+)
 from tljh.certificates.acme_request import CHALLENGE_PORT
 from tljh.certificates.x509 import TlsPair
 from tljh.proxy.supervisor.interface import READY_ENTRY_POINT
-from tljh.proxy.traefik_static import REDIRECT_PRIORITY, Tree, as_yaml
+from tljh.proxy.traefik_static import REDIRECT_PRIORITY, Tree, format_yaml
 from tljh.settings.sections.https import HSTS_S
 
 HEADER = "# Written by tljh; edits are overwritten. Add files of your own to state/rules/.\n"
@@ -33,6 +42,10 @@ RETRY_ATTEMPTS = 20
 RETRY_INTERVAL_MS = 250
 
 
+# Longer than any answer of the hub: a login waits for a directory for half a minute at most.
+LONGEST_HUB_ANSWER_S = 60
+
+
 RESERVED_FILES = tuple(
     path.name
     for path in (
@@ -41,11 +54,6 @@ RESERVED_FILES = tuple(
         Paths().traefik_routes_file,
     )
 )
-
-
-# Other sites learn the hub's name, but no path. Without a referrer, video players that notebooks
-# embed (YouTube's) refuse to play.
-REFERRER_POLICY = "strict-origin-when-cross-origin"
 
 
 # Forward secrecy and authenticated encryption only (Mozilla's "intermediate", RSA and ECDSA).
@@ -57,6 +65,10 @@ CIPHER_SUITES = (
     "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
 )
+
+
+# Traefik refuses a middleware that sets nothing. This header is on all answers anyway.
+_NO_CHANGE = {"contentTypeNosniff": True}
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,9 @@ class DynamicInputs:
     # browser does not trust HTTPS.
     authority_path: str | None = None
     instance: str = ""
+    # Requests of one address, web sockets included, at each of Traefik's routes; 0 for no limit.
+    requests_per_address: int = 0
+    trusted_proxies: Sequence[str] = ()
     paths: Paths = field(default_factory=Paths)
 
 
@@ -87,7 +102,7 @@ class ProxyFile:
     mode: int = 0o640
 
 
-def api_password_hash(password: str) -> str:
+def hash_api_password(password: str) -> str:
     """Hash the password of Traefik's API for its basic authentication.
 
     A slow hash is not needed for a random secret of 256 bits, and the hub calls the API several
@@ -97,20 +112,18 @@ def api_password_hash(password: str) -> str:
     return "{SHA}" + base64.b64encode(digest).decode("ascii")
 
 
-def literal(text: str) -> str:
+def escape_template(text: str) -> str:
     """Escape a text so that Traefik's template reader leaves it as it is."""
     return text.replace("{{", '{{"{{"}}')
 
 
-def middlewares(inputs: DynamicInputs) -> Tree:
-    """Return the middlewares that entry points name, and the API's authentication.
+def build_middlewares(inputs: DynamicInputs) -> Tree:
+    """Return Traefik's middlewares that entry points use, and the login of its API.
 
     All of them are always defined: while HTTPS is being switched off, its entry point still serves.
     """
     return {
-        "tljh-security-headers": {
-            "headers": {"contentTypeNosniff": True, "referrerPolicy": REFERRER_POLICY}
-        },
+        "tljh-security-headers": {"headers": {"contentTypeNosniff": True}},
         "tljh-retry": {
             "retry": {
                 "attempts": RETRY_ATTEMPTS,
@@ -119,25 +132,57 @@ def middlewares(inputs: DynamicInputs) -> Tree:
         },
         "tljh-api-auth": {
             "basicAuth": {
-                "users": [literal(f"{inputs.api_username}:{inputs.api_password_hash}")],
+                "users": [escape_template(f"{inputs.api_username}:{inputs.api_password_hash}")],
                 "removeHeader": True,
             }
         },
+        # Where the hub's route has it, it comes before the retry. It sees what the retry gives up.
+        HUB_MIDDLEWARES[0]: {
+            "errors": {
+                "status": ["502", "504"],
+                "statusRewrites": {"502": 503, "504": 503},
+                "service": AWAY_PAGE_SERVICE,
+                "query": "/?url={url}",
+            }
+        },
         "tljh-mark": {"headers": {"customResponseHeaders": {INSTANCE_HEADER: inputs.instance}}},
-        "tljh-hsts": {"headers": _hsts(inputs.hsts_s)},
+        "tljh-hsts": {"headers": _build_hsts(inputs.hsts_s)},
+        "tljh-requests-per-address": _build_request_limit(inputs),
     }
 
 
-def _hsts(hsts_s: int | None) -> Tree:
+def _build_request_limit(inputs: DynamicInputs) -> Tree:
+    """Return the limit that also counts the requests within one connection of HTTP/2.
+
+    Behind trusted proxies it is the only one: nftables sees their addresses, not the visitors'.
+    """
+    if not inputs.requests_per_address:
+        return {"headers": dict(_NO_CHANGE)}
+    # The last forwarded address that is not of a trusted proxy. Without it, the connection's.
+    strategy: Tree = {"ipv6Subnet": 64}
+    if inputs.trusted_proxies:
+        strategy["excludedIPs"] = list(inputs.trusted_proxies)
+    return {
+        "inFlightReq": {
+            "amount": inputs.requests_per_address,
+            "sourceCriterion": {"ipStrategy": strategy},
+        }
+    }
+
+
+def _build_hsts(hsts_s: int | None) -> Tree:
     if hsts_s is None:
-        # Traefik refuses a middleware that sets nothing.
-        return {"contentTypeNosniff": True}
+        return dict(_NO_CHANGE)
     # Traefik's own setting omits the header for 0. But 0 must be sent: it makes browsers forget.
     return {"customResponseHeaders": {"Strict-Transport-Security": f"max-age={hsts_s}"}}
 
 
-def own_routes(inputs: DynamicInputs) -> Tree:
-    """Return the content of tljh.yaml."""
+def build_own_routes(inputs: DynamicInputs) -> Tree:
+    """Return the dynamic configuration that tljh itself needs, the file tljh.yaml.
+
+    It routes Traefik's API, the supervisor's readiness request, challenges of certificate
+    authorities and the page of the local CA, and has all middlewares.
+    """
     tree: Tree = {
         "http": {
             "routers": {
@@ -174,9 +219,21 @@ def own_routes(inputs: DynamicInputs) -> Tree:
             "services": {
                 "tljh-acme": {
                     "loadBalancer": {"servers": [{"url": f"http://127.0.0.1:{CHALLENGE_PORT}"}]}
+                },
+                # The hub's own routes name it (tljh/hub/process/traefik_routes.py).
+                AWAY_PAGE_SERVICE: {
+                    "loadBalancer": {"servers": [{"url": f"http://127.0.0.1:{AWAY_PAGE_PORT}"}]}
+                },
+            },
+            # Like the default one of the static file, but it ends the wait of a request that no
+            # hub accepts: systemd keeps the hub's socket, so that it would last for ever.
+            "serversTransports": {
+                HUB_TRANSPORT: {
+                    "maxIdleConnsPerHost": -1,
+                    "forwardingTimeouts": {"responseHeaderTimeout": f"{LONGEST_HUB_ANSWER_S}s"},
                 }
             },
-            "middlewares": middlewares(inputs),
+            "middlewares": build_middlewares(inputs),
         }
     }
     if inputs.has_https:
@@ -199,7 +256,7 @@ def own_routes(inputs: DynamicInputs) -> Tree:
     if inputs.authority_path:
         tree["http"]["routers"]["tljh-authority"] = {
             "entryPoints": ["http"],
-            "rule": literal(f"Path(`{inputs.authority_path}`)"),
+            "rule": escape_template(f"Path(`{inputs.authority_path}`)"),
             "priority": REDIRECT_PRIORITY + 2,
             "service": "tljh-hub",
         }
@@ -208,8 +265,8 @@ def own_routes(inputs: DynamicInputs) -> Tree:
     return tree
 
 
-def tls(inputs: DynamicInputs) -> Tree:
-    """Return the content of tls.yaml: versions and ciphers of TLS, and the certificates."""
+def build_tls(inputs: DynamicInputs) -> Tree:
+    """Return Traefik's TLS options and the certificates that it serves, the file tls.yaml."""
     tree: Tree = {
         "tls": {
             "options": {
@@ -223,8 +280,8 @@ def tls(inputs: DynamicInputs) -> Tree:
     }
     pairs = [
         {
-            "certFile": literal(str(_chain_path(inputs, certificate))),
-            "keyFile": literal(str(_key_path(inputs, certificate))),
+            "certFile": escape_template(str(_get_chain_path(inputs, certificate))),
+            "keyFile": escape_template(str(_get_key_path(inputs, certificate))),
         }
         for certificate in inputs.certificates
     ]
@@ -234,51 +291,54 @@ def tls(inputs: DynamicInputs) -> Tree:
     return tree
 
 
-def dynamic_files(
+def build_dynamic_files(
     inputs: DynamicInputs, drop_ins: Mapping[str, bytes] | None = None
 ) -> list[ProxyFile]:
     """Return all dynamic files but users' routes, in the order in which to write them.
 
     Certificates come before the file that names them. `drop_ins` are admins' files by name.
     """
-    files = certificate_files(inputs)
+    files = build_certificate_files(inputs)
     if inputs.has_https and not inputs.awaits_certificate:
-        files.append(tls_file(inputs))
-    files.append(_yaml_file(inputs.paths.traefik_own_file, own_routes(inputs)))
+        files.append(build_tls_file(inputs))
+    files.append(_make_yaml_file(inputs.paths.traefik_own_file, build_own_routes(inputs)))
     for name, content in sorted((drop_ins or {}).items()):
         files.append(ProxyFile(inputs.paths.traefik_dynamic / name, content))
     return files
 
 
-def certificate_files(inputs: DynamicInputs) -> list[ProxyFile]:
-    """Return the files of the pairs; their names change with their content."""
+def build_certificate_files(inputs: DynamicInputs) -> list[ProxyFile]:
+    """Return the files of all certificates and keys; their names change with their content."""
     files = []
     for certificate in inputs.certificates:
-        files.append(ProxyFile(_chain_path(inputs, certificate), certificate.chain))
-        files.append(ProxyFile(_key_path(inputs, certificate), certificate.key))
+        files.append(ProxyFile(_get_chain_path(inputs, certificate), certificate.chain))
+        files.append(ProxyFile(_get_key_path(inputs, certificate), certificate.key))
     return files
 
 
-def tls_file(inputs: DynamicInputs) -> ProxyFile:
-    """Return the file that names the pairs; it must be written after them."""
-    return _yaml_file(inputs.paths.traefik_tls_file, tls(inputs))
+def build_tls_file(inputs: DynamicInputs) -> ProxyFile:
+    """Return tls.yaml, which names the certificate files; they must be written before it."""
+    return _make_yaml_file(inputs.paths.traefik_tls_file, build_tls(inputs))
 
 
-def stale_files(present: Sequence[str], desired: Sequence[ProxyFile]) -> list[str]:
-    """Return names in dynamic/ that an earlier configuration left; never the hub's routes."""
+def find_stale_files(present: Sequence[str], desired: Sequence[ProxyFile]) -> list[str]:
+    """Return the names in Traefik's dynamic directory that an earlier configuration left.
+
+    The hub's routes of users are never among them.
+    """
     keep = {file.path.name for file in desired} | {Paths().traefik_routes_file.name}
     return [
         name for name in present if name not in keep and name.endswith((".toml", ".yaml", ".yml"))
     ]
 
 
-def _chain_path(inputs: DynamicInputs, certificate: TlsPair) -> Path:
+def _get_chain_path(inputs: DynamicInputs, certificate: TlsPair) -> Path:
     return inputs.paths.traefik_certs / f"{certificate.name}.pem"
 
 
-def _key_path(inputs: DynamicInputs, certificate: TlsPair) -> Path:
+def _get_key_path(inputs: DynamicInputs, certificate: TlsPair) -> Path:
     return inputs.paths.traefik_certs / f"{certificate.name}.key"
 
 
-def _yaml_file(path: Path, tree: Mapping[str, Any]) -> ProxyFile:
-    return ProxyFile(path, as_yaml(tree, HEADER).encode())
+def _make_yaml_file(path: Path, tree: Mapping[str, Any]) -> ProxyFile:
+    return ProxyFile(path, format_yaml(tree, HEADER).encode())

@@ -32,6 +32,9 @@ HSTS = "tljh-hsts@file"
 RETRY = "tljh-retry@file"
 
 
+REQUESTS_PER_ADDRESS = "tljh-requests-per-address@file"
+
+
 # Above the priority of any route of users and admins. A router that must answer over plain HTTP,
 # such as that of an ACME challenge, needs a higher priority than this.
 REDIRECT_PRIORITY = 1_000_000
@@ -64,15 +67,15 @@ class StaticInputs:
     paths: Paths = field(default_factory=Paths)
 
 
-def static_configuration(inputs: StaticInputs) -> Tree:
-    """Return the configuration without admins' drop-ins."""
+def build_static_configuration(inputs: StaticInputs) -> Tree:
+    """Return Traefik's static configuration as tljh needs it, without admins' drop-ins."""
     entry_points: Tree = {
-        "http": _public_entry_point(
+        "http": _build_public_entry_point(
             inputs, join_address(inputs.http_address, inputs.http_port), has_tls=False
         )
     }
     if inputs.https_port is not None:
-        entry_points["https"] = _public_entry_point(
+        entry_points["https"] = _build_public_entry_point(
             inputs, join_address(inputs.https_address, inputs.https_port), has_tls=True
         )
         entry_points["http"]["http"]["redirections"] = {
@@ -123,10 +126,10 @@ def static_configuration(inputs: StaticInputs) -> Tree:
     return configuration
 
 
-def _public_entry_point(inputs: StaticInputs, address: str, *, has_tls: bool) -> Tree:
+def _build_public_entry_point(inputs: StaticInputs, address: str, *, has_tls: bool) -> Tree:
     # jupyterhub-traefik-proxy's routers have neither middlewares nor TLS. So the entry point has
     # both.
-    middlewares = [SECURITY_HEADERS, *([HSTS] if has_tls else []), RETRY]
+    middlewares = [SECURITY_HEADERS, *([HSTS] if has_tls else []), REQUESTS_PER_ADDRESS, RETRY]
     http: Tree = {
         "middlewares": middlewares,
         "aliasHeadersStrategy": "keep" if inputs.keeps_alias_headers else "delete",
@@ -160,7 +163,9 @@ def _public_entry_point(inputs: StaticInputs, address: str, *, has_tls: bool) ->
                 "graceTimeOut": f"{max(1, inputs.drain_s)}s",
             },
             "respondingTimeouts": {
-                # Uploads and downloads have no time limit.
+                # Uploads and downloads have no time limit. Traefik has none for headers alone: its
+                # readTimeout also ends a long upload, and a download that takes longer. What slow
+                # clients hold is limited for each address (tljh/singleuser/nftables_rules.py).
                 "readTimeout": "0s",
                 "writeTimeout": "0s",
                 "idleTimeout": f"{IDLE_TIMEOUT_S}s",
@@ -174,7 +179,7 @@ def _public_entry_point(inputs: StaticInputs, address: str, *, has_tls: bool) ->
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
-    """Merge maps recursively; of any other value, that of `over` wins.
+    """Merge two trees of settings; where both have a value, that of `over` wins.
 
     Names match regardless of case, as Traefik reads them.
     """
@@ -195,11 +200,14 @@ def merge_all(base: Mapping[str, Any], drop_ins: Sequence[Mapping[str, Any]]) ->
     merged: Tree = dict(base)
     for drop_in in drop_ins:
         merged = merge(merged, drop_in)
-    return _with_shared_udp_ports(merged)
+    return _share_udp_ports(merged)
 
 
-def _with_shared_udp_ports(configuration: Tree) -> Tree:
-    """Let two Traefiks share UDP ports in a handover: the supervisor passes TCP sockets only."""
+def _share_udp_ports(configuration: Tree) -> Tree:
+    """Set `reusePort` on UDP entry points, so that two Traefiks can serve them in a handover.
+
+    The supervisor passes only TCP sockets.
+    """
     entry_points = dict(configuration.get("entryPoints", {}))
     for name, entry_point in entry_points.items():
         is_udp = str(entry_point.get("address", "")).lower().endswith("/udp")
@@ -208,7 +216,7 @@ def _with_shared_udp_ports(configuration: Tree) -> Tree:
     return {**configuration, "entryPoints": entry_points}
 
 
-def as_yaml(tree: Mapping[str, Any], header: str = "") -> str:
+def format_yaml(tree: Mapping[str, Any], header: str = "") -> str:
     """Render a tree as YAML; equal trees give equal bytes."""
     writer = YAML(typ="safe", pure=True)
     writer.default_flow_style = False
@@ -222,12 +230,12 @@ def as_yaml(tree: Mapping[str, Any], header: str = "") -> str:
     return header + text.getvalue()
 
 
-def static_file(configuration: Mapping[str, Any], config_directory: Path) -> str:
-    """Return the text of traefik.yaml."""
-    return as_yaml(configuration, HEADER.format(config=config_directory))
+def format_static_file(configuration: Mapping[str, Any], config_directory: Path) -> str:
+    """Return the text of traefik.yaml, Traefik's static configuration."""
+    return format_yaml(configuration, HEADER.format(config=config_directory))
 
 
-def listening_addresses(configuration: Mapping[str, Any]) -> dict[str, str]:
+def list_listening_addresses(configuration: Mapping[str, Any]) -> dict[str, str]:
     """Return the addresses of TCP entry points by name, for which the supervisor opens sockets."""
     addresses: dict[str, str] = {}
     for name, entry_point in configuration.get("entryPoints", {}).items():
@@ -237,6 +245,6 @@ def listening_addresses(configuration: Mapping[str, Any]) -> dict[str, str]:
     return addresses
 
 
-def entry_points_file(configuration: Mapping[str, Any]) -> str:
+def format_entry_points(configuration: Mapping[str, Any]) -> str:
     """Return the text of entrypoints.json, which the supervisor reads."""
-    return json.dumps(listening_addresses(configuration), indent=2) + "\n"
+    return json.dumps(list_listening_addresses(configuration), indent=2) + "\n"

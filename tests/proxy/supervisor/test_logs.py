@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tljh.proxy.traefik_static import StaticInputs, static_configuration
+from tljh.proxy.traefik_static import StaticInputs, build_static_configuration
 
 from .. import traffic
 from ..traffic import Setup
@@ -22,7 +22,9 @@ def test_access_log_has_a_line_for_each_request_and_no_token(
     play: Callable[[Scenario], None],
 ) -> None:
     async def scenario(setup: Setup) -> None:
-        setup.write({"accessLog": static_configuration(StaticInputs(access_log=True))["accessLog"]})
+        setup.write(
+            {"accessLog": build_static_configuration(StaticInputs(access_log=True))["accessLog"]}
+        )
         assert (await traffic.reload(setup))[0] == 0
         for line in (
             "GET /quick?token=SECRET",
@@ -43,7 +45,9 @@ def requests_logged(setup: Setup) -> list[dict[str, object]]:
 
 def test_requests_are_no_reason_for_a_crash(play: Callable[[Scenario], None]) -> None:
     async def scenario(setup: Setup) -> None:
-        setup.write({"accessLog": static_configuration(StaticInputs(access_log=True))["accessLog"]})
+        setup.write(
+            {"accessLog": build_static_configuration(StaticInputs(access_log=True))["accessLog"]}
+        )
         assert (await traffic.reload(setup))[0] == 0
         for _ in range(50):
             await traffic.request(setup.http_port, "GET /files/ERROR")

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from tljh.proxy.supervisor.sockets import (
+    AddressUnavailable,
     Listener,
     ListenerGroup,
-    Unavailable,
     bind,
     connections_migrate,
     split_address,
@@ -99,10 +99,12 @@ def test_address_without_a_host_listens_on_both_families(stack):
 def test_taken_port_names_the_process_that_has_it():
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(Unavailable, match=rf"in use \(held by .*, process {os.getpid()}\)"):
+        with pytest.raises(
+            AddressUnavailable, match=rf"in use \(held by .*, process {os.getpid()}\)"
+        ):
             bind(f"127.0.0.1:{port}")
 
 
 def test_address_of_another_machine_is_refused_in_a_sentence():
-    with pytest.raises(Unavailable, match=r"cannot listen on 192\.0\.2\.1:80"):
+    with pytest.raises(AddressUnavailable, match=r"cannot listen on 192\.0\.2\.1:80"):
         bind("192.0.2.1:80")

@@ -10,7 +10,7 @@ from pathlib import Path
 CONTROL_SOCKET = "control.sock"
 
 
-class Control:
+class ReloadControl:
     """The supervisor's end of the socket: every connection is a request for a reload.
 
     A request that comes during a reload waits for the next one, because that reload may have read

@@ -16,7 +16,12 @@ import socket
 import struct
 from pathlib import Path
 
-from tljh.base.tcp_sockets import TcpSocket, listening_sockets, owner_processes, process_name
+from tljh.base.tcp_sockets import (
+    TcpSocket,
+    find_listening_sockets,
+    find_owner_processes,
+    read_process_name,
+)
 
 BACKLOG = 4096
 
@@ -35,7 +40,7 @@ TCP_INFO_SIZE_BYTES = 104
 TCP_INFO_UNACKED_OFFSET = 24
 
 
-class Unavailable(Exception):
+class AddressUnavailable(Exception):
     """An address on which nothing can listen; the text names the reason and the program there."""
 
 
@@ -55,7 +60,7 @@ class Listener:
         self.sock.listen(BACKLOG)
 
     def steer(self, member: int) -> None:
-        """Send new connections of this socket's group to the member with this index."""
+        """Send the new connections of this socket's port to the group's socket number `member`."""
         instruction = array.array("B", struct.pack("HBBI", BPF_RETURN_CONSTANT, 0, 0, member))
         program = struct.pack("HP", 1, instruction.buffer_info()[0])
         self.sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, program)
@@ -66,7 +71,7 @@ class Listener:
         return int(struct.unpack_from("I", info, TCP_INFO_UNACKED_OFFSET)[0])
 
     def close(self) -> None:
-        """Close the socket, and leave the group even if another process has a copy of it."""
+        """Close the socket, and stop listening even if another process has a copy of it."""
         # A close alone has no effect until the last copy is closed; a draining Traefik has one.
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
@@ -95,7 +100,7 @@ class ListenerGroup:
             self.steer_to(listener)
 
     def steer_to(self, listener: Listener) -> None:
-        """Send all new connections to this member."""
+        """Send all new connections of the address to this socket."""
         self.target = listener
         self._steer()
 
@@ -142,21 +147,21 @@ def split_address(address: str) -> tuple[str, int]:
 
 
 def bind(address: str, owner: int | None = None) -> Listener:
-    """Bind a socket that does not listen yet. Raises Unavailable.
+    """Bind a socket that does not listen yet. Raises AddressUnavailable.
 
-    The kernel lets only sockets of one user share a port; `owner` is the user id to bind for, if
-    it is not that of this process.
+    The kernel lets only sockets of one user share a port; `owner` is the user id to bind for, if it
+    is not that of this process.
     """
     try:
         host, port = split_address(address)
         return Listener(address, _bind_any_family(host, port, owner))
     except ValueError as problem:
-        raise Unavailable(str(problem)) from problem
+        raise AddressUnavailable(str(problem)) from problem
     except OSError as problem:
         reason = os.strerror(problem.errno) if problem.errno else str(problem)
         if problem.errno == errno.EADDRINUSE:
-            reason += _holder_of(split_address(address)[1])
-        raise Unavailable(f"cannot listen on {address}: {reason.lower()}") from problem
+            reason += _find_holder(split_address(address)[1])
+        raise AddressUnavailable(f"cannot listen on {address}: {reason.lower()}") from problem
 
 
 def _bind_any_family(host: str, port: int, owner: int | None) -> socket.socket:
@@ -191,20 +196,20 @@ def _bind(family: int, host: str, port: int, owner: int | None) -> socket.socket
     return sock
 
 
-def _holder_of(port: int) -> str:
+def _find_holder(port: int) -> str:
     """Return ` (held by …)` for the program that listens on a port, or an empty text.
 
     An unprivileged process learns only the user of a program that is not its own.
     """
-    for sock in listening_sockets([port]):
+    for sock in find_listening_sockets([port]):
         return f" (held by {_describe_owner(sock)})"
     return ""
 
 
 def _describe_owner(sock: TcpSocket) -> str:
-    pid = owner_processes([sock.inode]).get(sock.inode)
+    pid = find_owner_processes([sock.inode]).get(sock.inode)
     if pid is not None:
-        return f"{process_name(pid)}, process {pid}"
+        return f"{read_process_name(pid)}, process {pid}"
     try:
         return f"a process of user {pwd.getpwuid(sock.uid).pw_name}"
     except KeyError:

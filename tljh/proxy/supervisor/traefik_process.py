@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections import deque
+from pathlib import Path
 
 from tljh.proxy.supervisor.interface import READY_ENTRY_POINT
 from tljh.proxy.supervisor.sockets import Listener
@@ -35,7 +36,7 @@ LAST_LINES = 40
 ACCESS_LOG_LINE = '{"ClientAddr"'
 
 
-class Instance:
+class TraefikInstance:
     """One start of Traefik: its sockets, its command line, and its process while it runs.
 
     Phases: `starting` (a candidate), `serving` (gets new connections), `leaving` (new connections
@@ -51,12 +52,14 @@ class Instance:
         ready: Listener,
         *,
         relays: bool = True,
+        static_file: Path | None = None,
     ) -> None:
         self.number = number
         self.argv = argv
         self.listeners = listeners
         self.ready = ready
         self.relays = relays
+        self.static_file = static_file
         self.phase = "starting"
         self.phase_since = time.monotonic()
         self.pid: int | None = None
@@ -88,13 +91,13 @@ class Instance:
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                _become(self.argv, sockets, writing)
+                _exec_traefik(self.argv, sockets, writing)
             finally:
                 os._exit(127)
         os.close(writing)
 
     def answers(self) -> bool:
-        """Return whether Traefik routes requests; before that, it accepts them with 404."""
+        """Return whether Traefik has its routes; before, it answers every request with 404."""
         with (
             contextlib.suppress(OSError),
             socket.create_connection(
@@ -135,6 +138,12 @@ class Instance:
         self.restart_at = None
         self.kill(signal.SIGTERM)
 
+    def discard(self) -> None:
+        """Close the socket of its readiness, and remove its copy of the static file."""
+        self.ready.close()
+        if self.static_file is not None:
+            self.static_file.unlink(missing_ok=True)
+
     def seconds_ending(self) -> float:
         return 0.0 if self.ending_since is None else time.monotonic() - self.ending_since
 
@@ -144,7 +153,7 @@ class Instance:
                 os.kill(self.pid, number)
 
 
-def _become(argv: list[str], sockets: dict[str, socket.socket], output: int) -> None:
+def _exec_traefik(argv: list[str], sockets: dict[str, socket.socket], output: int) -> None:
     """Turn a forked child into Traefik. Runs between fork and exec; never returns."""
     # The descriptors 3, 4, … may be in use by sockets that come later in the list. So all sockets
     # are first copied to descriptors above these.

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from tljh.base.paths import Paths
-from tljh.proxy.supervisor.sockets import Listener, Unavailable, bind
-from tljh.proxy.supervisor.traefik_process import Instance
+from tljh.proxy.supervisor.sockets import AddressUnavailable, Listener, bind
+from tljh.proxy.supervisor.traefik_process import TraefikInstance
 
 # Replaced in the files by the path of the scratch directory, which the caller does not know.
 PLACE = "@scratch@"
@@ -36,29 +36,33 @@ TICK_S = 0.02
 
 
 def run(traefik: str, question: dict[str, Any], scratch: Path) -> dict[str, Any]:
-    """Start Traefik on free loopback ports. Return whether it served, and its last lines."""
+    """Start Traefik with candidate files on free loopback ports, and end it.
+
+    Returns whether it became ready, and the last lines of its log. `question` has the files, by
+    name in base64, and the names of the entry points.
+    """
     for name, content in question["files"].items():
         path = scratch / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(content).replace(PLACE.encode(), str(scratch).encode()))
-    listeners = {name: _loopback() for name in question["entry_points"]}
+    listeners = {name: _make_loopback_listener() for name in question["entry_points"]}
     argv = [traefik, f"--configFile={Paths(traefik_dir=scratch).traefik_static}"]
-    instance = Instance(0, argv, listeners, _loopback(), relays=False)
+    instance = TraefikInstance(0, argv, listeners, _make_loopback_listener(), relays=False)
     instance.start()
     try:
-        is_ready = _becomes_ready(instance)
+        is_ready = _wait_until_ready(instance)
     finally:
         instance.kill(signal.SIGKILL)
     return {"ready": is_ready, "lines": list(instance.last_lines)}
 
 
-def _loopback() -> Listener:
+def _make_loopback_listener() -> Listener:
     listener = bind("127.0.0.1:0")
     listener.listen()
     return listener
 
 
-def _becomes_ready(instance: Instance) -> bool:
+def _wait_until_ready(instance: TraefikInstance) -> bool:
     """Wait until Traefik answers, ends, or reports an error. Return whether it answers."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     settled_at: float | None = None
@@ -81,7 +85,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tljh-trial-") as scratch:
         try:
             verdict = run(sys.argv[1], json.load(sys.stdin), Path(scratch))
-        except Unavailable as problem:
+        except AddressUnavailable as problem:
             verdict = {"ready": False, "lines": [str(problem)]}
     json.dump(verdict, sys.stdout)
     return 0

@@ -1,0 +1,1 @@
+"""Part: a firewall for incoming connections, as an nftables table of tljh."""
