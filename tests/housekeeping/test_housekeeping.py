@@ -1,0 +1,88 @@
+"""Room on the disk: what is shown, what is pruned, and what the settings write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.operations.test_converge import PATHS, install, machine, reload
+from tljh.base.progress import SilentProgress
+from tljh.host.fake import FakeHost
+from tljh.host.interface import Result, UnitInfo
+from tljh.operations.disk_usage import clean_disks, measure_disks
+
+DF = """\
+Mounted on   1B-blocks        Used       Avail
+/          100000000000 60000000000 40000000000
+/          100000000000 60000000000 40000000000
+"""
+JOURNAL = "systemd-journald.service"
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+    monkeypatch.setattr("tljh.conda.resources.resources", lambda *_: [])
+    host = machine()
+    install(host)
+    for directory in ("/etc/systemd/journald.conf.d", "/run"):
+        host.mkdir(Path(directory), mode=0o755)
+    host.unit_states[JOURNAL] = UnitInfo(JOURNAL, "loaded", "active", enabled="static")
+    return host
+
+
+def configure(host: FakeHost, section: str) -> None:
+    text = (host.read(PATHS.config_file) or b"").decode()
+    lines = [line for line in text.splitlines() if not line.startswith("housekeeping:")]
+    reload(host, "\n".join([*lines, f"housekeeping: {section}", ""]).encode())
+
+
+def restarts(host: FakeHost) -> int:
+    return sum(f"systemctl restart {JOURNAL}" in effect for effect in host.effects)
+
+
+def test_the_journals_limit_is_in_effect_at_once_and_goes_with_the_setting(host):
+    assert restarts(host) == 0
+    configure(host, "{journal: 500M, clean: never}")
+    assert b"SystemMaxUse=500M" in host.read(PATHS.journal_limit)
+    assert restarts(host) == 1
+    assert not host.unit("tljh-clean.timer").is_active
+    configure(host, "{journal: 500M, clean: weekly}")
+    assert restarts(host) == 1
+    assert host.unit("tljh-clean.timer").is_active
+    configure(host, "{}")
+    assert host.info(PATHS.journal_limit) is None
+    assert restarts(host) == 2
+    assert host.unit("tljh-clean.timer").is_active
+
+
+def test_who_and_what_takes_the_space_is_listed_largest_first(host):
+    sizes = {"/opt/tljh/user": 3_000_000_000, "/var/log": 5_000, "/var/cache/apt": 90_000}
+
+    def du(argv: Sequence[str]) -> Result:
+        size = sizes.get(argv[-1])
+        return Result(0, f"{size}\t{argv[-1]}\n") if size else Result(1)
+
+    host.answers |= {"du": du, "df": Result(0, DF)}
+    report = measure_disks(host, PATHS)
+    assert [usage.path for usage in report.usages] == [
+        "/opt/tljh/user",
+        "/var/cache/apt",
+        "/var/log",
+    ]
+    [root] = report.file_systems
+    assert (root.mount, root.percent) == ("/", 60)
+
+
+def test_a_pruning_that_fails_stops_no_other(host):
+    ran = []
+
+    def fail(argv: Sequence[str]) -> Result:
+        ran.append(argv[0])
+        return Result(1, "", "no room")
+
+    host.answers |= dict.fromkeys(("apt-get", "journalctl", "find"), fail)
+    host.answers["df"] = Result(0, "Avail\n100\n100\n")
+    assert clean_disks(host, PATHS, SilentProgress()) == 0
+    assert ran == ["apt-get", "journalctl", "find", "find"]

@@ -1,0 +1,1 @@
+"""Part: room on the disk: a bounded journal, and caches that are pruned."""

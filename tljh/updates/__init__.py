@@ -1,0 +1,1 @@
+"""Part: updates of the distribution by themselves, and the reboots that they need."""

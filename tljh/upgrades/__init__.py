@@ -1,0 +1,1 @@
+"""Releases of tljh: where they come from, whether they are genuine, and unattended upgrades."""
