@@ -8,9 +8,9 @@ import pytest
 
 from tests.operations.test_converge import PATHS, install, machine
 from tljh.base.errors import TljhError
-from tljh.base.paths import AppliedFiles
+from tljh.base.path_groups import AppliedFiles
 from tljh.host.interface import Result
-from tljh.hub.candidate import run_like_the_hub, unit_environment
+from tljh.hub.candidate import read_unit_environment, run_like_the_hub
 from tljh.operations.converge import Request, work_out
 
 SHOWN = (
@@ -34,7 +34,7 @@ FILES = AppliedFiles(Path("/run/c"))
 
 
 def test_variables_files_and_directory_of_the_unit_are_read_as_systemd_prints_them(host):
-    unit = unit_environment(host)
+    unit = read_unit_environment(host)
     assert unit.variables == (
         "PATH=/opt/tljh/hub/bin:/usr/bin",
         'GREETING=two words and "quotes"',

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tljh.base.paths import Paths
-from tljh.hub.configuration import hub_configuration
-from tljh.settings.derived import authenticator_class, uses_claims, uses_first_use, uses_native
+from tljh.hub.configuration import build_hub_configuration
+from tljh.settings.derived import get_authenticator_class, uses_claims, uses_first_use, uses_native
 from tljh.settings.load import load
 
 
 def traits(text: str = ""):
-    return hub_configuration(load(text.encode()), Paths())
+    return build_hub_configuration(load(text.encode()), Paths())
 
 
 def test_a_hub_without_settings_is_closed_to_names_that_were_not_added():
@@ -31,7 +31,7 @@ def test_first_use_by_any_of_its_names_is_the_one_with_claims():
         config = load(f"auth: {{type: '{name}'}}".encode())
         assert uses_first_use(config), name
         assert uses_claims(config), name
-        all_traits = hub_configuration(config, Paths())
+        all_traits = build_hub_configuration(config, Paths())
         assert all_traits["JupyterHub"]["authenticator_class"].startswith(
             "tljh.hub.process.firstuse_authenticator."
         )
@@ -43,7 +43,7 @@ def test_native_by_any_of_its_names_is_the_one_with_claims():
         config = load(f"auth: {{type: '{name}'}}".encode())
         assert uses_native(config), name
         assert uses_claims(config), name
-        all_traits = hub_configuration(config, Paths())
+        all_traits = build_hub_configuration(config, Paths())
         assert all_traits["JupyterHub"]["authenticator_class"].startswith(
             "tljh.hub.process.native_authenticator."
         )
@@ -52,7 +52,7 @@ def test_native_by_any_of_its_names_is_the_one_with_claims():
 def test_another_class_of_the_same_name_is_not_replaced_by_ours():
     config = load(b"auth: {type: mine.FirstUseAuthenticator}")
     assert not uses_claims(config)
-    assert authenticator_class(config) == "mine.FirstUseAuthenticator"
+    assert get_authenticator_class(config) == "mine.FirstUseAuthenticator"
 
 
 def test_any_other_authenticator_is_taken_as_written():

@@ -15,14 +15,14 @@ import pytest
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import SilentProgress
-from tljh.engine.apply import Occasion, apply, recover
+from tljh.engine.apply import ChangeContext, apply, recover
 from tljh.engine.journal import Journal
 from tljh.engine.plan import Plan, plan
 from tljh.host.interface import Result, UnitInfo
 from tljh.host.real import RealHost
-from tljh.host.sqlite_file import copy_database, schema_of
+from tljh.host.sqlite_file import copy_database, read_schema
 from tljh.hub import database_resource as database
-from tljh.hub.database_resource import HubDatabase, carry_out_order, schemas_of
+from tljh.hub.database_resource import HubDatabase, carry_out_order, read_schemas
 from tljh.systemd.unit_resource import Unit
 
 ENVIRONMENT = Path(sys.prefix)
@@ -128,12 +128,12 @@ def rehearse(host: HostWithAHub) -> None:
 def converge(host: HostWithAHub, health=lambda: None) -> int | None:
     journal = Journal(host.paths.journal_dir)
     recover(host, journal, SilentProgress())
-    occasion = Occasion("root", "test", {})
-    return apply(planned(host), host, journal, occasion, progress=SilentProgress(), health=health)
+    context = ChangeContext("root", "test", {})
+    return apply(planned(host), host, journal, context, progress=SilentProgress(), health=health)
 
 
 def newest() -> str:
-    schemas = schemas_of(RealHost(), ENVIRONMENT)
+    schemas = read_schemas(RealHost(), ENVIRONMENT)
     assert schemas is not None
     return schemas.newest
 
@@ -150,10 +150,10 @@ def fail() -> None:
 def test_the_newest_schema_is_the_one_that_jupyterhub_gives_a_new_database(tmp_path):
     code = "import sys; from jupyterhub import orm; orm.new_session_factory(sys.argv[1])"
     subprocess.run([sys.executable, "-c", code, f"sqlite:///{tmp_path}/new"], check=True)
-    assert schema_of(tmp_path / "new") == newest()
-    schemas = schemas_of(RealHost(), ENVIRONMENT)
+    assert read_schema(tmp_path / "new") == newest()
+    schemas = read_schemas(RealHost(), ENVIRONMENT)
     assert schemas is not None
-    assert OLD in schemas.known
+    assert OLD in schemas.migratable
 
 
 @pytest.fixture
@@ -165,11 +165,11 @@ def test_an_older_database_is_copied_and_migrated_by_the_hub_that_starts(host, s
     migration, _ = planned(host).steps
     assert migration.difference.summary.startswith(f"schema {OLD} -> {newest()}")
     assert converge(host) == 1
-    assert schema_of(state / FILE) == newest()
+    assert read_schema(state / FILE) == newest()
     assert users(state / FILE) == ["ada"]
     assert host.verbs == ["restart"]
     (copy,) = (state / COPIES).iterdir()
-    assert (copy.name, schema_of(copy)) == (f"1-{OLD}.sqlite", OLD)
+    assert (copy.name, read_schema(copy)) == (f"1-{OLD}.sqlite", OLD)
     assert copy.stat().st_mode & 0o777 == 0o600
     assert list(state.glob(f"{ORDER}*")) == []
     assert converge(host) is None
@@ -181,14 +181,14 @@ def test_a_machine_without_a_database_needs_no_migration(tmp_path):
 
 def test_a_migration_is_tried_on_a_copy_that_is_deleted(host, state):
     rehearse(host)
-    assert schema_of(state / FILE) == OLD
+    assert read_schema(state / FILE) == OLD
     assert [path.name for path in state.iterdir()] == [FILE]
 
 
 def test_bad_health_restores_the_old_database_and_its_hub(host, state):
     with pytest.raises(TljhError, match="does not answer"):
         converge(host, fail)
-    assert schema_of(state / FILE) == OLD
+    assert read_schema(state / FILE) == OLD
     assert users(state / FILE) == ["ada"]
     assert list((state / COPIES).iterdir()) == []
     assert host.state == "active"
@@ -208,7 +208,7 @@ def test_a_failed_migration_is_reported_in_its_own_words_and_reverted(host, stat
         rehearse(host)
     with pytest.raises(TljhError, match="duplicate column"):
         converge(host)
-    assert schema_of(state / FILE) == OLD
+    assert read_schema(state / FILE) == OLD
     assert list(state.glob(f"{ORDER}*")) == []
 
 
@@ -217,14 +217,14 @@ def test_a_hub_that_failed_to_migrate_does_not_try_again(host, state):
     HubDatabase(Paths(state.parent), ENVIRONMENT).apply(host, SilentProgress())
     assert not host.systemctl("restart", "jupyterhub.service").ok
     assert host.systemctl("restart", "jupyterhub.service").ok
-    assert schema_of(state / FILE) == OLD
+    assert read_schema(state / FILE) == OLD
 
 
 def test_a_migration_past_its_deadline_is_reverted(host, state, monkeypatch):
     monkeypatch.setattr(database, "MIGRATION_TIMEOUT_S", 0.01)
     with pytest.raises(TljhError, match="did not finish within"):
         converge(host)
-    assert schema_of(state / FILE) == OLD
+    assert read_schema(state / FILE) == OLD
 
 
 @pytest.mark.parametrize("moment", ["restart", "tljh.hub.process.migrate_database"])
@@ -238,7 +238,7 @@ def test_killed_at_any_moment_the_next_run_converges(host, state, moment):
             step.resource.apply(host, SilentProgress())
     host.dies_at = None
     assert recover(host, journal, SilentProgress())
-    assert (schema_of(state / FILE), host.state) == (OLD, "active")
+    assert (read_schema(state / FILE), host.state) == (OLD, "active")
     assert list(state.glob(f"{ORDER}*")) == []
     assert converge(host) == 1
     assert users(state / FILE) == ["ada"]

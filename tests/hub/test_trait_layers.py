@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tljh.base.paths import Paths
-from tljh.hub.configuration import hub_configuration
-from tljh.hub.trait_layers import CONSEQUENCES, combine, overlay
+from tljh.hub.configuration import build_hub_configuration
+from tljh.hub.trait_layers import CONSEQUENCES, combine, lay_over_traits
 from tljh.settings.load import load
 
 OURS = {
@@ -40,25 +40,25 @@ OURS = {
     ],
 )  # fmt: skip
 def test_what_others_give_is_laid_over_ours(theirs, section, trait, merged):
-    traits, emptied = overlay(OURS, theirs)
+    traits, emptied = lay_over_traits(OURS, theirs)
     assert traits[section][trait] == merged
     assert emptied == []
 
 
 def test_a_section_of_a_base_class_is_seen_where_ours_is_in_a_subclass():
     ours = {"SystemdSpawner": {"environment": {"OURS": "1"}}}
-    traits, _ = overlay(ours, {"Spawner": {"environment": {"A": "b"}}})
+    traits, _ = lay_over_traits(ours, {"Spawner": {"environment": {"A": "b"}}})
     assert traits["SystemdSpawner"]["environment"] == {"OURS": "1", "A": "b"}
 
 
 def test_who_empties_ours_has_it_empty_and_is_warned_of_the_consequence():
-    traits, (emptied,) = overlay(OURS, {"JupyterHub": {"services": []}})
+    traits, (emptied,) = lay_over_traits(OURS, {"JupyterHub": {"services": []}})
     assert traits["JupyterHub"]["services"] == []
     assert emptied.consequence == CONSEQUENCES["services"]
 
 
 def test_a_command_is_replaced():
-    assert overlay(OURS, {"Spawner": {"cmd": ["mine"]}}) == ({}, [])
+    assert lay_over_traits(OURS, {"Spawner": {"cmd": ["mine"]}}) == ({}, [])
 
 
 def test_what_is_in_both_is_there_once():
@@ -79,11 +79,11 @@ def test_what_is_in_both_is_there_once():
     ],
 )  # fmt: skip
 def test_config_yaml_loses_none_of_ours(text, section, trait, kept):
-    traits = hub_configuration(load(text.encode()), Paths())
+    traits = build_hub_configuration(load(text.encode()), Paths())
     assert kept in traits[section][trait]
 
 
 def test_services_of_config_yaml_keep_the_culler_and_its_role():
     text = "JupyterHub: {services: [{name: mine, url: 'http://127.0.0.1:9'}], load_roles: []}"
-    hub = hub_configuration(load(text.encode()), Paths())["JupyterHub"]
+    hub = build_hub_configuration(load(text.encode()), Paths())["JupyterHub"]
     assert [service["name"] for service in hub["services"]] == ["mine", "cull-idle"]

@@ -9,17 +9,17 @@ import pytest
 
 from tljh.base.errors import TljhError
 from tljh.base.progress import SilentProgress
-from tljh.engine.apply import Occasion, apply, recover
+from tljh.engine.apply import ChangeContext, apply, recover
 from tljh.engine.journal import Journal
 from tljh.engine.plan import plan
 from tljh.host.accounts import ADMINS_GROUP, Account, ensure_account, is_expired
 from tljh.host.fake import FakeHost, Killed
 from tljh.host.interface import Response, UnitInfo, UserInfo
-from tljh.hub.user_access import People
+from tljh.hub.user_access import UserAccess
 from tljh.users.declared_access import DeclaredAccess, read_declared
 
 STATE = Path("/state")
-LEDGER = STATE / "people.json"
+LEDGER = STATE / "users.json"
 HUB_LISTS = Path("/opt/tljh/state/hub-lists.json")
 HUB_FILE = Path("/opt/tljh/state/applied/hub.json")
 TOKEN = STATE / "hub-api.secret"
@@ -76,18 +76,18 @@ def hub(host):
     return Hub(host, "alice", "bob", "carol")
 
 
-def people(declared: DeclaredAccess, **options) -> People:
-    return People(declared, LEDGER, HUB_LISTS, HUB_FILE, URL, TOKEN, **options)
+def user_access(declared: DeclaredAccess, **options) -> UserAccess:
+    return UserAccess(declared, LEDGER, HUB_LISTS, HUB_FILE, URL, TOKEN, **options)
 
 
 def apply_access(host: FakeHost, declared: DeclaredAccess, health=lambda: None, **options):
-    occasion = Occasion("root", "test", {})
+    context = ChangeContext("root", "test", {})
     journal = Journal(STATE / "journal")
     return apply(
-        plan([people(declared, **options)], host),
+        plan([user_access(declared, **options)], host),
         host,
         journal,
-        occasion,
+        context,
         progress=SilentProgress(),
         health=health,
     )
@@ -95,7 +95,7 @@ def apply_access(host: FakeHost, declared: DeclaredAccess, health=lambda: None, 
 
 def test_a_second_time_nothing_is_planned(host, hub):
     assert apply_access(host, BOB)
-    assert not plan([people(BOB)], host)
+    assert not plan([user_access(BOB)], host)
 
 
 def test_a_removed_user_loses_hub_account_and_sudo(host, hub):
@@ -117,7 +117,7 @@ def test_a_removed_user_loses_hub_account_and_sudo(host, hub):
 
 def test_the_plan_names_each_user_that_it_changes(host, hub):
     apply_access(host, BOB)
-    text = plan([people(NO_BOB)], host).as_text()
+    text = plan([user_access(NO_BOB)], host).as_text()
     assert "1 shut out" in text
     assert "bob: shut out" in text
 
@@ -125,7 +125,7 @@ def test_the_plan_names_each_user_that_it_changes(host, hub):
 def test_the_plan_of_a_class_of_500_can_be_read(host, hub):
     apply_access(host, BOB)
     pupils = frozenset(f"pupil-{number}" for number in range(500))
-    lines = plan([people(DeclaredAccess(pupils))], host).as_text().splitlines()
+    lines = plan([user_access(DeclaredAccess(pupils))], host).as_text().splitlines()
     assert len(lines) < 30
     assert any("bob: shut out" in line for line in lines)
 
@@ -209,7 +209,7 @@ def test_account_and_unit_are_closed_before_the_hub_acts(host, hub):
     plain = host.http
 
     def http(method, url, **options):
-        if "/tljh/people/" in url:
+        if "/tljh/users/" in url:
             at_action.append((is_expired(host, "jupyter-bob"), host.unit(unit).is_active))
         return plain(method, url, **options)
 
@@ -224,7 +224,7 @@ def test_a_server_started_while_the_hub_ends_the_session_is_stopped_too(host, hu
     plain = host.http
 
     def http(method, url, **options):
-        if "/tljh/people/" in url:
+        if "/tljh/users/" in url:
             host.unit_states[unit] = UnitInfo(unit, active="active")
         return plain(method, url, **options)
 
@@ -281,4 +281,4 @@ def test_killed_at_any_effect_the_next_run_finishes(host, hub):
         break
     host.die_before = None
     assert is_expired(host, "jupyter-bob")
-    assert not plan([people(NO_BOB)], host)
+    assert not plan([user_access(NO_BOB)], host)

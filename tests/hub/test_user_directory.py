@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tljh.base.clock import utc_now
+from tljh.base.clock import get_utc_time
 from tljh.base.paths import Paths
-from tljh.commands.user_change import removed_line
+from tljh.commands.user_change import describe_removal
 from tljh.host.fake import FakeHost
 from tljh.host.interface import FileInfo
-from tljh.hub.user_directory import read_register
+from tljh.hub.user_directory import read_user_directory
 from tljh.settings.load import load
 from tljh.users.effective_lists import EffectiveLists
 
@@ -19,10 +19,10 @@ def test_with_existing_accounts_users_have_the_machines_own(tmp_path):
     host.add_user("ann", home=Path("/home/ann"))
     host.add_user("jupyter-bob", home=Path("/home/jupyter-bob"))
     text = b"auth: {type: pam}\nusers: {accounts: existing, allowed: [ann, bob]}\n"
-    people = read_register(host, load(text), Paths(tmp_path)).people
-    assert (people["ann"].account, people["ann"].home) == ("ann", "/home/ann")
-    assert people["bob"].account is None
-    line = removed_line(people["ann"], None, is_managed=False)
+    users = read_user_directory(host, load(text), Paths(tmp_path)).users
+    assert (users["ann"].account, users["ann"].home) == ("ann", "/home/ann")
+    assert users["bob"].account is None
+    line = describe_removal(users["ann"], None, is_managed=False)
     assert "locked" not in line
     assert "stays as it is" in line
 
@@ -31,22 +31,22 @@ def test_with_managed_accounts_users_have_those_of_tljh(tmp_path):
     host = FakeHost()
     host.add_user("ann", home=Path("/home/ann"))
     host.add_user("jupyter-ann", home=Path("/home/jupyter-ann"))
-    people = read_register(host, load(b"users: {allowed: [ann]}"), Paths(tmp_path)).people
-    assert people["ann"].account == "jupyter-ann"
-    assert "the account locked" in removed_line(people["ann"], None, is_managed=True)
+    users = read_user_directory(host, load(b"users: {allowed: [ann]}"), Paths(tmp_path)).users
+    assert users["ann"].account == "jupyter-ann"
+    assert "the account locked" in describe_removal(users["ann"], None, is_managed=True)
 
 
 def test_users_of_a_drop_in_or_a_class_section_are_listed_as_the_hub_loaded_them(tmp_path):
     host, paths = FakeHost(), Paths(tmp_path)
     lists = EffectiveLists(
-        utc_now(), frozenset({"ann", "carol"}), frozenset({"zoe"}), frozenset({"eve"})
+        get_utc_time(), frozenset({"ann", "carol"}), frozenset({"zoe"}), frozenset({"eve"})
     )
     host.files[paths.hub_lists] = (FileInfo("file", 0o600, "root", "root"), lists.as_bytes())
-    people = read_register(host, load(b"users: {allowed: [ann]}"), paths).people
-    assert {name: person.access for name, person in people.items()} == {
+    users = read_user_directory(host, load(b"users: {allowed: [ann]}"), paths).users
+    assert {name: user.access for name, user in users.items()} == {
         "ann": "listed",
         "carol": "listed",
         "zoe": "listed",
         "eve": "banned",
     }
-    assert people["zoe"].is_admin
+    assert users["zoe"].is_admin

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tljh.base.errors import TljhError
-from tljh.users.csv_file import as_csv, read_roster
+from tljh.users.csv_file import format_csv, read_roster
 
 
 def states(data: bytes, existing=(), shortest=0) -> dict[str, str]:
@@ -92,7 +92,7 @@ def test_no_file_makes_anything_but_entries_or_a_refusal(data):
 
 def test_what_is_exported_can_be_imported():
     rows = [("alice", True, ("video", "docker")), ("b@c.org", False, ())]
-    entries = read_roster(as_csv(rows).encode(), ())
+    entries = read_roster(format_csv(rows).encode(), ())
     assert [(entry.name, entry.is_admin, entry.groups) for entry in entries] == rows
 
 

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tljh.host.accounts import ADMINS_GROUP
-from tljh.settings.derived import access_traits
+from tljh.settings.derived import build_access_traits
 from tljh.settings.load import load
 from tljh.users.declared_access import (
     DeclaredAccess,
     HubUser,
+    collect_declared,
     compare_access,
-    declared_in,
-    ledger_after,
+    compute_ledger,
     read_declared,
 )
 
@@ -39,7 +39,7 @@ def test_an_empty_list_allows_no_user_even_where_no_list_allows_all():
     for name in ("dummy", "shared-password"):
         for users, is_open in (("", True), ("users: {allowed: []}", False)):
             config = load(f"auth: {{type: {name}}}\n{users}".encode())
-            assert access_traits(config)["allow_all"] is is_open
+            assert build_access_traits(config)["allow_all"] is is_open
 
 
 def test_a_user_who_was_added_in_the_hub_stays_when_the_list_changes():
@@ -125,8 +125,8 @@ def test_without_a_ledger_only_bans_are_applied():
 
 def test_names_are_compared_as_the_hub_knows_them():
     config = load(b"users: {allowed: [Alice], extra_user_groups: {video: [BOB]}}")
-    assert declared_in(config).allowed == {"alice"}
-    assert declared_in(config).groups_of("bob") == {"video"}
+    assert collect_declared(config).allowed == {"alice"}
+    assert collect_declared(config).groups_of("bob") == {"video"}
 
 
 NAMES = st.frozensets(st.sampled_from(["ada", "bob", "carol", "dave"]))
@@ -148,7 +148,7 @@ def test_what_was_declared_is_read_back_as_it_was_written(some):
 @given(DECLARED, DECLARED)
 def test_a_second_time_there_is_nothing_to_do(before, after):
     first = compare_access(before, after, [])
-    again = compare_access(ledger_after(first, before, after), after, [])
+    again = compare_access(compute_ledger(first, before, after), after, [])
     assert again == compare_access(after, after, [])
     assert not again.shut_out
 
@@ -157,13 +157,13 @@ def test_a_second_time_there_is_nothing_to_do(before, after):
 def test_no_permitted_user_is_shut_out_or_stays_locked(before, after):
     first = compare_access(before, after, [])
     assert not first.shut_out & after.permitted
-    assert not ledger_after(first, before, after).locked & after.permitted
+    assert not compute_ledger(first, before, after).locked & after.permitted
 
 
 @given(DECLARED, DECLARED)
 def test_going_back_unlocks_all_users_who_were_permitted_before(before, after):
-    ledger = ledger_after(compare_access(before, after, []), before, after)
-    back = ledger_after(compare_access(ledger, before, []), ledger, before)
+    ledger = compute_ledger(compare_access(before, after, []), before, after)
+    back = compute_ledger(compare_access(ledger, before, []), ledger, before)
     assert not back.locked & before.permitted
 
 

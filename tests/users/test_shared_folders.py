@@ -11,7 +11,7 @@ from tljh.base.paths import Paths
 from tljh.base.progress import SilentProgress
 from tljh.host.fake import FakeHost
 from tljh.settings.load import load
-from tljh.users.shared_folders import SharedFolder, shared_folder_resources
+from tljh.users.shared_folders import SharedFolder, build_shared_folders
 
 FOLDER = SharedFolder(Paths.shared_folders / "course", "pupils")
 
@@ -26,11 +26,11 @@ def host():
 
 
 def test_without_shared_folders_nothing_is_needed():
-    assert shared_folder_resources({}) == []
+    assert build_shared_folders({}) == []
 
 
 def test_a_shared_folder_brings_its_group():
-    keys = [resource.key for resource in shared_folder_resources({"course": "pupils"})]
+    keys = [resource.key for resource in build_shared_folders({"course": "pupils"})]
     assert keys == [
         "directory /srv/shared",
         "group pupils",

@@ -15,7 +15,7 @@ from tljh.users.declared_access import HubUser
 SERVICE = "tljh"
 
 
-ROLE = "tljh-people"
+ROLE = "tljh-users"
 
 
 SCOPES = ("admin:users", "delete:users", "list:users", "read:users", "servers", "tokens")
@@ -33,7 +33,15 @@ BATCH = 10
 STOP_TIMEOUT_S = 30.0
 
 
-Action = Literal["shut-out", "demote", "log-out", "forget"]
+Action = Literal["shut-out", "demote", "end-sessions", "log-out", "forget", "forget-failures"]
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """Whether a user's server serves, and whether it is about to."""
+
+    is_ready: bool
+    is_pending: bool
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ class HubApi:
                 return None
             try:
                 page = json.loads(response.text)
-                users += [_user(item) for item in page["items"]]
+                users += [_parse_user(item) for item in page["items"]]
                 has_more = bool(page["_pagination"]["next"])
             except (ValueError, KeyError, TypeError):
                 return None
@@ -82,18 +90,33 @@ class HubApi:
             response = self._send("POST", "/users", {"usernames": batch}, timeout_s=30)
             self._expect(response, (201, 409), f"the hub did not add {', '.join(batch)}")
 
+    def start_server(self, name: str) -> None:
+        """Start a user's server; returns before it is ready."""
+        response = self._send("POST", f"/users/{quote(name)}/server", {}, timeout_s=60)
+        self._expect(response, (201, 202), f"the hub did not start the server of {name}")
+
+    def read_server(self, name: str) -> ServerState | None:
+        """Return the state of a user's server; None if it neither runs nor starts."""
+        response = self._send("GET", f"/users/{quote(name)}")
+        self._expect(response, (200,), f"the hub did not answer about {name}")
+        server = json.loads(response.text)["servers"].get("")
+        if server is None:
+            return None
+        return ServerState(bool(server.get("ready")), bool(server.get("pending")))
+
+    def make_token(self, name: str) -> str:
+        """Return a new token of a user, valid for some minutes."""
+        body = {"expires_in": 600, "note": "tljh"}
+        response = self._send("POST", f"/users/{quote(name)}/tokens", body)
+        self._expect(response, (201,), f"the hub made no token for {name}")
+        return str(json.loads(response.text)["token"])
+
     def act(self, action: Action, name: str) -> None:
-        """Run an action of `user_actions` on one user; a name unknown to the hub is ignored."""
+        """Have the hub carry out `action` (shut-out, demote …) on a user; ignore unknown names."""
         response = self._send(
-            "POST", f"/tljh/people/{quote(name)}", {"action": action}, timeout_s=STOP_TIMEOUT_S
+            "POST", f"/tljh/users/{quote(name)}", {"action": action}, timeout_s=STOP_TIMEOUT_S
         )
         self._expect(response, (200, 204), f"the hub's action {action} failed for {name}")
-
-    def set_password(self, name: str, password: str) -> None:
-        """Set a user's password. Raises TljhError if the authenticator keeps none for that name."""
-        body = {"action": "set-password", "password": password}
-        response = self._send("POST", f"/tljh/people/{quote(name)}", body)
-        self._expect(response, (200, 204), f"the hub did not change the password of {name}")
 
     def _expect(self, response: Response, statuses: tuple[int, ...], problem: str) -> None:
         if response.status in statuses:
@@ -105,7 +128,7 @@ class HubApi:
         raise TljhError(problem, why=why, fix="look for the cause in its log: sudo tljh logs hub")
 
 
-def _user(item: dict[str, Any]) -> HubUser:
+def _parse_user(item: dict[str, Any]) -> HubUser:
     return HubUser(
         name=item["name"],
         is_admin=bool(item.get("admin")),

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tljh.base.errors import TljhError
-from tljh.base.paths import AppliedFiles, HubEnvironmentFiles, Paths
+from tljh.base.path_groups import AppliedFiles, HubEnvironmentFiles
+from tljh.base.paths import Paths
 from tljh.base.well_known import HUB_UNIT
-from tljh.engine.facts import Facts, mode_of, parent_directories
+from tljh.engine.facts import Facts, choose_mode, find_parent_directories
 from tljh.host.command_environment import SYSTEM_DIRECTORIES
 from tljh.host.interface import Host, HostReader, Result
-from tljh.hub.configuration import as_json, hub_configuration
+from tljh.hub.configuration import as_json, build_hub_configuration
 from tljh.hub.facts import DROP_INS
 
 if TYPE_CHECKING:
@@ -24,17 +25,24 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def candidate(host: Host, paths: Paths, config: Config, facts: Facts) -> Iterator[AppliedFiles]:
-    """Write what the hub would load to a private directory; remove that on exit."""
+def build_candidate(
+    host: Host, paths: Paths, config: Config, facts: Facts, selection: bytes = b""
+) -> Iterator[AppliedFiles]:
+    """Write what the hub would load to a private directory, for the duration of the block.
+
+    `selection` names the plugins to leave out; by default, those of the running hub.
+    """
     files, drop_ins = paths.candidate(os.getpid()), facts.files_in(DROP_INS)
     try:
         host.mkdir(files.directory, mode=0o700)
         host.mkdir(files.drop_ins, mode=0o700)
-        host.write(files.hub_file, as_json(hub_configuration(config, paths)), mode=0o600)
-        for name in parent_directories(drop_ins):
+        host.write(files.hub_file, as_json(build_hub_configuration(config, paths)), mode=0o600)
+        selection = selection or host.read(paths.applied.plugins) or b""
+        host.write(files.plugins, selection, mode=0o600)
+        for name in find_parent_directories(drop_ins):
             host.mkdir(files.drop_ins / name, mode=0o700)
         for name, data in drop_ins.items():
-            host.write(files.drop_ins / name, data, mode=mode_of(data))
+            host.write(files.drop_ins / name, data, mode=choose_mode(data))
         yield files
     finally:
         host.remove(files.directory)
@@ -56,7 +64,7 @@ _FILE = re.compile(r"(?P<path>.*) \(ignore_errors=(?P<optional>yes|no)\)")
 _PROPERTIES = ("Environment", "EnvironmentFiles", "WorkingDirectory")
 
 
-def unit_environment(host: HostReader, unit: str = HUB_UNIT) -> UnitEnvironment:
+def read_unit_environment(host: HostReader, unit: str = HUB_UNIT) -> UnitEnvironment:
     """Read the environment of a unit as systemd loaded it; empty for a unit that is missing."""
     options = [argument for name in _PROPERTIES for argument in ("-p", name)]
     answer = host.query(["systemctl", "show", unit, *options])
@@ -66,7 +74,7 @@ def unit_environment(host: HostReader, unit: str = HUB_UNIT) -> UnitEnvironment:
     for line in answer.out.splitlines() if answer.ok else ():
         name, _, value = line.partition("=")
         if name == "Environment":
-            variables += map(_assignment, _ASSIGNMENT.finditer(value))
+            variables += map(_unquote_assignment, _ASSIGNMENT.finditer(value))
         elif name == "EnvironmentFiles" and (match := _FILE.fullmatch(value)):
             files.append("-" * (match["optional"] == "yes") + match["path"])
         elif name == "WorkingDirectory":
@@ -74,7 +82,7 @@ def unit_environment(host: HostReader, unit: str = HUB_UNIT) -> UnitEnvironment:
     return UnitEnvironment(tuple(variables), tuple(files), working_directory)
 
 
-def _assignment(match: re.Match[str]) -> str:
+def _unquote_assignment(match: re.Match[str]) -> str:
     quoted = match["quoted"]
     return match["plain"] if quoted is None else _ESCAPE.sub(r"\1", quoted)
 
@@ -93,7 +101,7 @@ def run_like_the_hub(
     systemd runs it, with the unit's variables, files of variables and working directory, and with
     the candidate's drop-ins at the admin's directory: a drop-in reads the same as in the hub.
     """
-    unit = unit_environment(host)
+    unit = read_unit_environment(host)
     _refuse_missing(host, unit)
     environment = HubEnvironmentFiles(facts.hub_environment)
     # An upgrade tries its environment before the hub's link leads there.
@@ -125,7 +133,7 @@ def run_like_the_hub(
 
 
 def _refuse_missing(host: HostReader, unit: UnitEnvironment) -> None:
-    """Raise TljhError for a file of variables without which systemd would not start the hub."""
+    """Raise TljhError if an EnvironmentFile= of a unit is missing: systemd would not start it."""
     for file in unit.files:
         if not file.startswith("-") and host.info(Path(file), follow=True) is None:
             raise TljhError(

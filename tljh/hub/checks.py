@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator
 
 from tljh.base.errors import Finding
 from tljh.base.findings import Severity
+from tljh.base.well_known import HUB_UNIT
+from tljh.hub.configuration import CULLER, CULLER_MODULE
 from tljh.hub.facts import DROP_INS
-from tljh.hub.health import doors, problem_of
-from tljh.plugins.checks import Check, Result, Subject
+from tljh.hub.health import find_problem, get_health_urls
+from tljh.plugins.checks import Check, CheckedMachine, Result
 from tljh.proxy.facts import ProxyFacts
 
+# How long a round of the culler may take after its interval.
+CULLER_GRACE_S = 30
 
-def _answers(subject: Subject) -> Iterator[Result]:
+
+_REFUSED_CULLER = re.compile(rf" 403 [A-Z]+ \S+ \({CULLER}@")
+
+
+def _check_answers(subject: CheckedMachine) -> Iterator[Result]:
     if subject.config is None or subject.facts is None:
         return
     if not subject.is_installed:
         return  # the check "installed" reports it
-    at = doors(subject.config, subject.facts.of(ProxyFacts).instance)
-    for what, url in (("the hub", at.hub), ("the hub through the proxy", at.public)):
-        problem = problem_of(subject.host.http("GET", url, verify=False), at.instance)
+    urls = get_health_urls(subject.config, subject.facts.of(ProxyFacts).instance)
+    for what, url in (("the hub", urls.hub), ("the hub through the proxy", urls.public)):
+        problem = find_problem(subject.host.http("GET", url, verify=False), urls.instance)
         if problem:
             yield (
                 Severity.BROKEN,
@@ -31,7 +41,7 @@ def _answers(subject: Subject) -> Iterator[Result]:
             )
 
 
-def _admins(subject: Subject) -> Iterator[Result]:
+def _check_admins(subject: CheckedMachine) -> Iterator[Result]:
     config, facts = subject.config, subject.facts
     if config is None or facts is None or config.users.admin:
         return
@@ -52,4 +62,54 @@ def _admins(subject: Subject) -> Iterator[Result]:
         )
 
 
-CHECKS = (Check("answers", _answers), Check("admins", _admins))
+def _check_culler(subject: CheckedMachine) -> Iterator[Result]:
+    """Report an idle culler that does not run, or to which the hub refuses what it asks for."""
+    config, host = subject.config, subject.host
+    if config is None or not config.services.cull.enabled or not host.unit(HUB_UNIT).is_active:
+        return
+    fix = "remove what drop-ins and plugins set for JupyterHub.services and load_roles, then: "
+    fix += "sudo tljh-config reload"
+    # 1: no process; anything else is a machine without pgrep.
+    if host.query(["pgrep", "--full", "--uid", "root", CULLER_MODULE]).code == 1:
+        what = "the idle culler does not run: idle servers are never stopped"
+        yield Severity.DEGRADED, Finding(what, fix=fix)
+        return
+    since = f"-{2 * config.services.cull.every + CULLER_GRACE_S}s"
+    argv = ["journalctl", "-u", HUB_UNIT, "--since", since, "--no-pager", "-q", "-o", "cat"]
+    refusals = [line for line in host.query(argv).out.splitlines() if _REFUSED_CULLER.search(line)]
+    if refusals:
+        what = "the hub refuses the idle culler: idle servers are never stopped"
+        yield Severity.DEGRADED, Finding(what, why=refusals[-1], fix=fix)
+
+
+def _check_user_hosts(subject: CheckedMachine) -> Iterator[Result]:
+    """Recommend a host name for each user where the certificate has a wildcard."""
+    config, facts = subject.config, subject.facts
+    if config is None or facts is None or not config.https.enabled:
+        return
+    names = [*config.https.letsencrypt.domains, *config.https.names]
+    wildcards = [name for name in names if name.startswith("*.")]
+    traits = config.traitlets.get("JupyterHub", {})
+    drop_ins = facts.files_in(DROP_INS).values()
+    has_hosts = "subdomain_host" in traits or any(b"subdomain_host" in text for text in drop_ins)
+    if wildcards and not has_hosts:
+        host = wildcards[0].removeprefix("*.")
+        yield (
+            Severity.FINE,
+            Finding(
+                f"{wildcards[0]} could give each user a host name, and it does not",
+                why="browsers keep the pages of users apart only where their host names differ",
+                fix="sudo tljh-config set JupyterHub.subdomain_host "
+                f"{shlex.quote(f'https://{host}')}; "
+                "sudo tljh-config set JupyterHub.cookie_host_prefix_enabled true; "
+                "sudo tljh-config reload",
+            ),
+        )
+
+
+CHECKS = (
+    Check("answers", _check_answers),
+    Check("admins", _check_admins),
+    Check("idle culler", _check_culler, is_quick=False),
+    Check("user hosts", _check_user_hosts),
+)

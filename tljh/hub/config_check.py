@@ -10,24 +10,31 @@ directory.
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tljh.base.errors import Finding, Place, TljhError
-from tljh.base.paths import Paths, paths_from_environment
+from tljh.base.paths import Paths, get_paths
 from tljh.engine.facts import Facts
 from tljh.host.interface import Host
-from tljh.hub.candidate import candidate, run_like_the_hub
+from tljh.hub.candidate import build_candidate, run_like_the_hub
 from tljh.hub.drop_in_checks import (
     DropIns,
-    emptied_findings,
-    reserved_findings,
-    unknown_sections,
+    find_place,
+    find_reserved_traits,
+    find_unknown_sections,
+    report_emptied,
 )
+from tljh.hub.template_checks import find_broken_templates
 from tljh.hub.trait_layers import Traits
+from tljh.hub.unit_property_checks import find_refused_properties
+from tljh.plugins.guard import find_code_place, suggest_removal
+from tljh.plugins.selection import PluginsFailed
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -36,71 +43,146 @@ if TYPE_CHECKING:
 TIMEOUT_S = 180.0
 
 
-def try_hub_configuration(host: Host, paths: Paths, config: Config, facts: Facts) -> list[Finding]:
+def try_hub_configuration(
+    host: Host, paths: Paths, config: Config, facts: Facts, selection: bytes
+) -> list[Finding]:
     """Have the hub's own Python load the candidate; return the settings that the hub would ignore.
 
-    Raises TljhError with every error that would stop the hub.
+    `selection` is the file that names the plugins to leave out. Raises TljhError with every error
+    that would stop the hub, and PluginsFailed with the plugins that make mistakes.
     """
-    with candidate(host, paths, config, facts) as applied:
+    with build_candidate(host, paths, config, facts, selection) as applied:
         answer = run_like_the_hub(
             host, paths, facts, applied, "tljh.hub.config_check", timeout_s=TIMEOUT_S
         )
-    if answer.code == 0:
-        return _findings(answer.out, answer.err) if answer.out else []
-    raise TljhError(_findings(answer.out, answer.err))
-
-
-def _findings(out: str, err: str) -> list[Finding]:
+    if answer.code == 0 and not answer.out:
+        return []
     try:
-        items = json.loads(out.strip().splitlines()[-1])
+        result = json.loads(answer.out.strip().splitlines()[-1])
     except (ValueError, IndexError):
-        return [
-            Finding(
-                "the hub cannot load this configuration",
-                why="\n".join(err.strip().splitlines()[-12:]),
-                fix="correct what the last line reports; the running hub is not affected",
-            )
-        ]
-    findings = []
-    for item in items:
-        where = item["where"]
-        if where is not None:
-            where = Place(where["path"], where["line"], where["column"])
-        findings.append(Finding(item["what"], where, item["why"], item["fix"]))
-    return findings
+        raise TljhError(
+            "the hub cannot load this configuration",
+            why="\n".join(answer.err.strip().splitlines()[-12:]),
+            fix="correct what the last line reports; the running hub is not affected",
+        ) from None
+    if result["errors"]:
+        raise TljhError([Finding.from_json(item) for item in result["errors"]])
+    failures = {name: Finding.from_json(item) for name, item in result["failures"].items()}
+    if failures:
+        raise PluginsFailed(failures)
+    return [Finding.from_json(item) for item in result["ignored"]]
 
 
-def findings_of(paths: Paths) -> tuple[list[Finding], list[Finding]]:
-    """Return the errors of the configuration in `TLJH_APPLIED`, and what the hub would ignore."""
+@dataclass(frozen=True)
+class CheckedConfiguration:
+    """A configuration as the hub would load it: errors, and settings that it would ignore.
+
+    `failures` are plugins without which there are no more errors than these.
+    """
+
+    errors: Sequence[Finding]
+    ignored: Sequence[Finding]
+    failures: Mapping[str, Finding]
+
+
+def check_configuration(paths: Paths) -> tuple[list[Finding], list[Finding]]:
+    """Load the candidate as the hub would; return errors, and settings that it would ignore.
+
+    Runs in a separate process, in which `TLJH_APPLIED` names the candidate's directory.
+    """
+    checked = _check_loaded(paths, frozenset())
+    return list(checked.errors), list(checked.ignored)
+
+
+def find_failing_plugins(paths: Paths) -> CheckedConfiguration:
+    """Check the candidate; where it has errors, find the plugins without which it has fewer."""
+    from tljh.hub.process.load_config import read_required
+
+    required = read_required(paths)
+    checked = _check_loaded(paths, frozenset())
+    failures = dict(checked.failures)
+    for name, function in _list_config_hooks():
+        if not checked.errors:
+            break
+        without = _check_loaded(paths, frozenset({*failures, name}))
+        others = {error.what for error in without.errors}
+        caused = [error for error in checked.errors if error.what not in others]
+        if not caused:
+            continue
+        finding = _describe_wrong_change(name, function, caused[0])
+        if name in required:
+            errors = [*without.errors, finding]
+            checked = replace(checked, errors=errors)
+            break
+        failures[name] = finding
+        checked = without
+    return replace(checked, failures=failures)
+
+
+def _list_config_hooks() -> Iterator[tuple[str, Any]]:
+    from tljh.hub.process.load_config import BUILT_IN_PLUGINS, CONFIG_HOOK, load_hub_plugins
+
+    for implementation in getattr(load_hub_plugins().hook, CONFIG_HOOK).get_hookimpls():
+        if implementation.plugin not in BUILT_IN_PLUGINS:
+            yield implementation.plugin_name, implementation.function
+
+
+def _describe_wrong_change(plugin: str, function: Any, error: Finding) -> Finding:
+    """Return the finding for a plugin that set what the hub refuses, with its file and line."""
+    if error.what.startswith(f"plugin {plugin} "):
+        # A required plugin that raises is named already.
+        return error
+    place = error.where or find_code_place(function)
+    key = re.search(r"\b[A-Z]\w*\.\w+", error.what)
+    if place is not None and key and error.where is None:
+        file = Path(place.path)
+        source = file.read_text(errors="replace") if file.is_file() else ""
+        place = find_place([(file, source)], key.group()) or place
+    return Finding(
+        f"plugin {plugin} changes what the hub refuses: {error.what}",
+        place,
+        error.why,
+        suggest_removal(plugin),
+    )
+
+
+def _check_loaded(paths: Paths, without: frozenset[str]) -> CheckedConfiguration:
+    """Load the candidate without some plugins, and check what the hub would refuse of it."""
     from traitlets.config import Config as TraitletsConfig
 
-    from tljh.hub.process.load_config import applied_drop_ins, apply_to
+    from tljh.hub.process.load_config import apply_to, read_applied_drop_ins
 
     c = TraitletsConfig()
     try:
-        loaded = apply_to(c, paths)
+        loaded = apply_to(c, paths, without=without)
     except TljhError as error:
-        return list(error.findings), []
-    drop_ins = [(drop_in.path, drop_in.text) for drop_in in applied_drop_ins(paths)]
-    refused = list(reserved_findings(c, loaded.ours, drop_ins))
-    errors, warnings = _trait_findings(c, paths, loaded.ours, drop_ins)
-    return [*refused, *errors], [*warnings, *emptied_findings(loaded.emptied, drop_ins)]
+        return CheckedConfiguration(error.findings, [], {})
+    drop_ins = [(drop_in.path, drop_in.text) for drop_in in read_applied_drop_ins(paths)]
+    refused = list(find_reserved_traits(c, loaded.ours, drop_ins))
+    errors, warnings = _check_traits(c, paths, loaded.ours, drop_ins)
+    refused += find_broken_templates(c)
+    return CheckedConfiguration(
+        [*refused, *errors],
+        [*warnings, *report_emptied(loaded.emptied, drop_ins)],
+        {failure.plugin: failure.finding for failure in loaded.failures},
+    )
 
 
-def _trait_findings(
+def _check_traits(
     c: Any, paths: Paths, ours: Traits, drop_ins: DropIns
 ) -> tuple[list[Finding], list[Finding]]:
     from traitlets import TraitError
 
-    from tljh.hub.process.app import Hub
+    from tljh.host.real import RealReader
+    from tljh.hub.process.app import TljhHub
 
     findings: list[Finding] = []
     # The __init__ of an authenticator may open its password file or call a service. A trait can
     # be validated without it, so the objects are created by __new__ alone.
-    hub = Hub.__new__(Hub)
+    hub = TljhHub.__new__(TljhHub)
     classes = []
     for name in ("authenticator_class", "spawner_class", "proxy_class"):
-        trait = Hub.class_traits()[name]
+        trait = TljhHub.class_traits()[name]
         value = c.JupyterHub.get(name, trait.default(hub))
         try:
             classes.append(trait._validate(hub, value))
@@ -113,21 +195,25 @@ def _trait_findings(
                     "sudo tljh-config add-item hub.packages NAME",
                 )
             )
-    for cls in (Hub, *classes):
-        findings += _bad_values(cls, c)
+    for cls in (TljhHub, *classes):
+        findings += _find_bad_values(cls, c)
     if not findings:
-        findings += _login_findings(classes[0], c)
-        findings += _header_findings(classes[0], c)
-        findings += _refused_names(classes[0], c)
-    known = {name for cls in (*hub.classes, Hub, *classes) for name in cls.section_names()}
-    known |= {*ours, *classes_of_catalogue(paths)}
+        sections = dict.fromkeys(classes[1].section_names())
+        findings += find_refused_properties(RealReader(), c, sections, drop_ins)
+        findings += _check_login(classes[0], c)
+        findings += _check_headers(classes[0], c)
+        findings += _check_names(classes[0], c)
+    known_sections = {
+        name for cls in (*hub.classes, TljhHub, *classes) for name in cls.section_names()
+    }
+    known_sections |= {*ours, *read_catalogue_classes(paths)}
     return findings, [
-        *_unknown((Hub, *classes), c, paths),
-        *unknown_sections(c, known, drop_ins),
+        *_find_unknown((TljhHub, *classes), c, drop_ins),
+        *find_unknown_sections(c, known_sections, drop_ins),
     ]
 
 
-def classes_of_catalogue(paths: Paths) -> set[str]:
+def read_catalogue_classes(paths: Paths) -> set[str]:
     """Return the names of all classes that the hub environment offers."""
     from tljh.settings.trait_catalogue import Catalogue
 
@@ -136,14 +222,11 @@ def classes_of_catalogue(paths: Paths) -> set[str]:
     return set(catalogue.classes) if catalogue else set()
 
 
-def _unknown(classes: Sequence[Any], c: Any, paths: Paths) -> list[Finding]:
+def _find_unknown(classes: Sequence[Any], c: Any, drop_ins: DropIns) -> list[Finding]:
     """Report names in drop-ins that their class does not have; JupyterHub ignores them.
 
     Those of config.yaml were checked with the catalogue of classes before.
     """
-    from tljh.hub.process.load_config import applied_drop_ins
-
-    drop_ins = [(drop_in.path, drop_in.text) for drop_in in applied_drop_ins(paths)]
     findings: list[Finding] = []
     for cls in classes:
         traits = cls.class_traits(config=True)
@@ -151,12 +234,12 @@ def _unknown(classes: Sequence[Any], c: Any, paths: Paths) -> list[Finding]:
             # A name that begins with a capital is a nested section.
             for name in sorted(c[section]) if section in c else ():
                 if name not in traits and not name[:1].isupper():
-                    findings += _ignored(f"{section}.{name}", cls, traits, drop_ins)
+                    findings += _find_ignored(f"{section}.{name}", cls, traits, drop_ins)
     return findings
 
 
-def _ignored(
-    key: str, cls: Any, traits: Iterable[str], drop_ins: Sequence[tuple[Path, str]]
+def _find_ignored(
+    key: str, cls: Any, traits: Iterable[str], drop_ins: DropIns
 ) -> Iterator[Finding]:
     """Report `Section.name` at its first place in a drop-in, if one of them has it."""
     from difflib import get_close_matches
@@ -174,8 +257,11 @@ def _ignored(
             return
 
 
-def _refused_names(authenticator: Any, c: Any) -> list[Finding]:
-    """Report names in the lists that the authenticator refuses: the hub would not start."""
+def _check_names(authenticator: Any, c: Any) -> list[Finding]:
+    """Report user names in the lists that the authenticator would refuse.
+
+    The hub would not start with them.
+    """
     names: set[str] = set()
     for section in authenticator.section_names():
         for trait in ("admin_users", "allowed_users"):
@@ -200,32 +286,32 @@ def _refused_names(authenticator: Any, c: Any) -> list[Finding]:
     return findings
 
 
-def _login_findings(authenticator: Any, c: Any) -> list[Finding]:
+def _check_login(authenticator: Any, c: Any) -> list[Finding]:
     """Report settings by which no user could log in, or any stranger could, drop-ins included."""
     from urllib.parse import urlparse
 
-    from tljh.settings.login_providers import provider_of
-    from tljh.settings.login_rules import Site, login_problems
+    from tljh.settings.login_providers import find_provider
+    from tljh.settings.login_rules import PublicSite, find_login_problems
 
     classes = tuple(base.__name__ for base in authenticator.__mro__)
-    providers = (provider_of(name) for name in classes)
+    providers = (find_provider(name) for name in classes)
     provider = next((provider for provider in providers if provider is not None), None)
     if provider is None:
         return []
-    site = Site(urlparse(str(c.JupyterHub.get("bind_url", ""))).scheme == "https")
-    view = {name: _plain_values(c[name]) for name in classes if name in c}
+    site = PublicSite(urlparse(str(c.JupyterHub.get("bind_url", ""))).scheme == "https")
+    view = {name: _get_plain_values(c[name]) for name in classes if name in c}
     strangers = bool(c.LoginGuard.get("allow_strangers", False))
     return [
         problem.as_finding()
-        for problem in login_problems(
+        for problem in find_login_problems(
             provider, view, site, strangers_are_fine=strangers, classes=classes
         )
         if problem.severity == "error"
     ]
 
 
-def _header_findings(authenticator: Any, c: Any) -> Iterator[Finding]:
-    """Report a login by a header that is believed from every client."""
+def _check_headers(authenticator: Any, c: Any) -> Iterator[Finding]:
+    """Report a login by a request header that any client could send."""
     from tljh.settings.header_logins import FIX, HEADER_TRAIT, WHY, is_header_login
 
     names = [base.__name__ for base in authenticator.__mro__]
@@ -240,7 +326,7 @@ def _header_findings(authenticator: Any, c: Any) -> Iterator[Finding]:
         )
 
 
-def _plain_values(section: Any) -> dict[str, Any]:
+def _get_plain_values(section: Any) -> dict[str, Any]:
     from traitlets.config.loader import LazyConfigValue
 
     # An addition by a drop-in (`c.Authenticator.allowed_users.add(…)`) is a lazy value until the
@@ -251,7 +337,7 @@ def _plain_values(section: Any) -> dict[str, Any]:
     }
 
 
-def _bad_values(cls: Any, c: Any) -> list[Finding]:
+def _find_bad_values(cls: Any, c: Any) -> list[Finding]:
     from traitlets import TraitError
     from traitlets.config.loader import LazyConfigValue
 
@@ -279,9 +365,18 @@ def _bad_values(cls: Any, c: Any) -> list[Finding]:
 
 
 def main() -> int:
-    errors, ignored = findings_of(paths_from_environment())
-    print(json.dumps([asdict(finding) for finding in errors or ignored]))
-    return 1 if errors else 0
+    # Plugins and drop-ins must not write into the answer.
+    answer_fd = os.dup(1)
+    os.dup2(2, 1)
+    checked = find_failing_plugins(get_paths())
+    result = {
+        "errors": [finding.as_json() for finding in checked.errors],
+        "ignored": [finding.as_json() for finding in checked.ignored],
+        "failures": {name: finding.as_json() for name, finding in checked.failures.items()},
+    }
+    with os.fdopen(answer_fd, "w") as answer:
+        answer.write(json.dumps(result) + "\n")
+    return 1 if checked.errors else 0
 
 
 if __name__ == "__main__":

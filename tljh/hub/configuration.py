@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from tljh.base.account_names import USERNAME_PATTERN
 from tljh.base.paths import Paths
 from tljh.base.well_known import HUB_PORT, SHORTEST_PASSWORD, SLICE
-from tljh.hub.trait_layers import overlay
-from tljh.settings.derived import access_traits, authenticator_class, callback_url
-from tljh.singleuser.sandbox import spawner_traits
+from tljh.conda import git_helper
+from tljh.hub.trait_layers import lay_over_traits
+from tljh.settings.derived import build_access_traits, get_authenticator_class, get_callback_url
+from tljh.singleuser.sandbox import build_spawner_traits
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -26,24 +27,31 @@ Traits = dict[str, dict[str, Any]]
 CULLER = "cull-idle"
 
 
+CULLER_MODULE = "jupyterhub_idle_culler"
+
+
 # From the start of a server's unit to its first answer. Time in the queue of starts is not in it.
 START_TIMEOUT_S = 120
 
 
-def hub_configuration(config: Config, paths: Paths) -> Traits:
-    """Return all traits that follow from `config`; plugins and drop-ins may override them.
+def build_hub_configuration(config: Config, paths: Paths) -> Traits:
+    """Return the traits of JupyterHub's classes that follow from config.yaml.
 
-    Sections that name a class (`auth.<Class>`, `<Class>` at the top level) come last and win;
-    their lists and maps are laid over ours.
+    Plugins and drop-ins may override them. Sections that name a class (`auth.<Class>`, `<Class>` at
+    the top level) come last and win; their lists and maps are merged with ours.
     """
     traits: Traits = {}
-    for part in (_hub(config, paths), _proxy(config, paths), _authenticator(config, paths)):
+    for part in (
+        _build_hub(config, paths),
+        _build_proxy(config, paths),
+        _build_authenticator(config, paths),
+    ):
         _merge(traits, part)
-    _merge(traits, _spawner(config, paths))
-    _merge(traits, spawner_traits(config.isolation, paths))
-    _merge(traits, _culler(config, paths))
+    _merge(traits, _build_spawner(config, paths))
+    _merge(traits, build_spawner_traits(config.isolation, paths))
+    _merge(traits, _build_culler(config, paths))
     for theirs in (config.auth.classes, config.traitlets):
-        merged, _ = overlay(traits, theirs)
+        merged, _ = lay_over_traits(traits, theirs)
         _merge(traits, theirs)
         _merge(traits, merged)
     return traits
@@ -54,7 +62,7 @@ def _merge(into: Traits, more: Mapping[str, Mapping[str, Any]]) -> None:
         into.setdefault(name, {}).update({k: v for k, v in values.items() if v is not None})
 
 
-def _hub(config: Config, paths: Paths) -> Traits:
+def _build_hub(config: Config, paths: Paths) -> Traits:
     return {
         "JupyterHub": {
             "hub_ip": "127.0.0.1",
@@ -73,7 +81,7 @@ def _hub(config: Config, paths: Paths) -> Traits:
     }
 
 
-def _proxy(config: Config, paths: Paths) -> Traits:
+def _build_proxy(config: Config, paths: Paths) -> Traits:
     api = config.traefik_api
     has_https = config.https.enabled
     port = config.https.port if has_https else config.http.port
@@ -84,7 +92,7 @@ def _proxy(config: Config, paths: Paths) -> Traits:
         },
         "Proxy": {"should_start": False},
         "TraefikProxy": {
-            "traefik_api_url": f"http://{_in_url(api.ip)}:{api.port}",
+            "traefik_api_url": f"http://{_bracket_ipv6(api.ip)}:{api.port}",
             "traefik_api_username": api.username,
             "traefik_entrypoint": "https" if has_https else "http",
             "traefik_api_entrypoint": "auth_api",
@@ -96,22 +104,22 @@ def _proxy(config: Config, paths: Paths) -> Traits:
     }
 
 
-def _in_url(address: str) -> str:
+def _bracket_ipv6(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def _authenticator(config: Config, paths: Paths) -> Traits:
+def _build_authenticator(config: Config, paths: Paths) -> Traits:
     users = config.users
     traits: Traits = {
         "JupyterHub": {
-            "authenticator_class": authenticator_class(config),
+            "authenticator_class": get_authenticator_class(config),
             "cookie_max_age_days": config.auth.session_days,
         },
         "Authenticator": {
             "username_pattern": f"(?:{USERNAME_PATTERN})\\Z",
             "admin_users": sorted(users.admin),
             "blocked_users": sorted(users.banned),
-            **access_traits(config),
+            **build_access_traits(config),
         },
         "FirstUseAuthenticator": {
             "dbm_path": str(paths.passwords),
@@ -123,7 +131,7 @@ def _authenticator(config: Config, paths: Paths) -> Traits:
             "check_common_password": True,
             "firstuse_db_path": str(paths.passwords),
         },
-        "Claimable": {"claims_dir": str(paths.claims_dir)},
+        "ClaimableAuthenticator": {"claims_dir": str(paths.claims_dir)},
         # PAM delays the answer to a bad login by seconds. With JupyterHub's default of four
         # threads, four bad logins at a time would hold up all others.
         "PAMAuthenticator": {"executor_threads": 16},
@@ -133,13 +141,13 @@ def _authenticator(config: Config, paths: Paths) -> Traits:
             "allow_strangers": config.auth.allow_strangers,
         },
     }
-    callback = callback_url(config)
+    callback = get_callback_url(config)
     if callback is not None and callback.endswith("/oauth_callback"):
         traits["OAuthenticator"] = {"oauth_callback_url": callback}
     return traits
 
 
-def _spawner(config: Config, paths: Paths) -> Traits:
+def _build_spawner(config: Config, paths: Paths) -> Traits:
     user = paths.user
     return {
         "Spawner": {
@@ -150,6 +158,7 @@ def _spawner(config: Config, paths: Paths) -> Traits:
                 "CONDA_PREFIX": str(user),
                 "CONDA_DEFAULT_ENV": str(user),
                 "MAMBA_ROOT_PREFIX": str(user),
+                **git_helper.variables(),
             },
         },
         "SystemdSpawner": {
@@ -175,7 +184,7 @@ def _spawner(config: Config, paths: Paths) -> Traits:
     }
 
 
-def _culler(config: Config, paths: Paths) -> Traits:
+def _build_culler(config: Config, paths: Paths) -> Traits:
     cull = config.services.cull
     if not cull.enabled:
         return {}
@@ -185,7 +194,7 @@ def _culler(config: Config, paths: Paths) -> Traits:
     command = [
         str(paths.hub_files.python),
         "-m",
-        "jupyterhub_idle_culler",
+        CULLER_MODULE,
         f"--timeout={cull.timeout}",
         f"--cull-every={cull.every}",
         f"--concurrency={cull.concurrency}",

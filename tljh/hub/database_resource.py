@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from tljh.base.errors import Finding, TljhError
-from tljh.base.paths import HubEnvironmentFiles, Paths
+from tljh.base.path_groups import HubEnvironmentFiles
+from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.base.well_known import HUB_UNIT
 from tljh.engine.resource import Difference, Record, Resource, RollbackMethod, Stage
 from tljh.host.interface import Host, HostReader
-from tljh.host.sqlite_file import companion_files, copy_database, restore_database, schema_of
+from tljh.host.sqlite_file import copy_database, find_companion_files, read_schema, restore_database
 from tljh.systemd.unit_resource import act
 
 KEPT_COPIES = 2
@@ -37,14 +38,14 @@ _VERSIONS = Path("site-packages/jupyterhub/alembic/versions")
 
 
 @dataclass(frozen=True)
-class Schemas:
+class ReleaseSchemas:
     """The schemas of one JupyterHub release: the newest, and all that it can migrate from."""
 
     newest: str
-    known: frozenset[str]
+    migratable: frozenset[str]
 
 
-def schemas_of(host: HostReader, environment: Path) -> Schemas | None:
+def read_schemas(host: HostReader, environment: Path) -> ReleaseSchemas | None:
     """Read the schemas from an environment's Alembic migrations; None if it has none.
 
     The files are parsed, not imported: the environment may be another release than this one.
@@ -54,25 +55,31 @@ def schemas_of(host: HostReader, environment: Path) -> Schemas | None:
         folder = environment / "lib" / library / _VERSIONS
         for name in host.listdir(folder):
             text = (host.read(folder / name) or b"").decode(errors="replace")
-            revision = _assigned(text, "revision")
+            revision = _parse_assignment(text, "revision")
             if revision:
-                parents[revision] = _assigned(text, "down_revision")
+                parents[revision] = _parse_assignment(text, "down_revision")
     # The newest is the one that is not the parent of another.
     newest = set(parents) - set(parents.values())
-    return Schemas(newest.pop(), frozenset(parents)) if len(newest) == 1 else None
+    return ReleaseSchemas(newest.pop(), frozenset(parents)) if len(newest) == 1 else None
 
 
-def _assigned(text: str, name: str) -> str:
+def _parse_assignment(text: str, name: str) -> str:
     match = re.search(rf"^{name}\s*=\s*['\"](\w+)['\"]", text, re.MULTILINE)
     return match[1] if match else ""
 
 
 @dataclass(frozen=True)
 class HubDatabase(Resource):
-    """The hub's database, at the schema of the hub in `environment`."""
+    """The hub's database, at the schema of the hub in `environment`.
+
+    With `source`, that copy of an earlier database replaces it; with `is_copied`, a copy is made
+    even if the schema stays. In any case the hub that starts next does it.
+    """
 
     paths: Paths
     environment: Path
+    source: Path | None = None
+    is_copied: bool = False
 
     kind: ClassVar[str] = "hub-database"
     stage: ClassVar[Stage] = Stage.SERVICES
@@ -87,13 +94,23 @@ class HubDatabase(Resource):
         return self.paths.hub_database
 
     def difference(self, host: HostReader) -> Difference | None:
-        current = schema_of(self.path)
+        current = read_schema(self.source or self.path)
+        if current is None and self.source:
+            raise TljhError(
+                f"there is no copy of the database at {self.source}",
+                why="only the copies that were made last are kept",
+            )
         if current is None:
             return None
-        schemas = schemas_of(host, self.environment)
-        if schemas is None or current == schemas.newest:
+        schemas = read_schemas(host, self.environment)
+        is_current = schemas is None or current == schemas.newest
+        if self.source and is_current:
+            return Difference("~", f"restored from {self.source.name}; requests wait meanwhile")
+        if self.is_copied and is_current:
+            return Difference("~", "copied; the schema stays")
+        if schemas is None or is_current:
             return None
-        if current and current not in schemas.known:
+        if current and current not in schemas.migratable:
             raise TljhError(
                 "the hub's database was made by a newer JupyterHub than the one to be run",
                 why=f"{self.path} has the schema {current}, which {self.environment.name} "
@@ -107,41 +124,47 @@ class HubDatabase(Resource):
     def before(self, host: HostReader) -> Record:
         return {
             "path": str(self.path),
-            "copy": str(self._copy(host)),
+            "copy": str(self.choose_copy(host)),
             "order": str(self.paths.migration_order),
             "active": host.unit(HUB_UNIT).is_active,
         }
 
-    def _copy(self, host: HostReader) -> Path:
-        """Return the path of the next copy: its number, one above the highest, and its schema."""
-        numbers = [int(name.partition("-")[0]) for name in copies(host, self.paths.database_copies)]
+    def choose_copy(self, host: HostReader) -> Path:
+        """Return the path for the next copy of the database; its name has number and schema."""
+        numbers = [
+            int(name.partition("-")[0]) for name in list_copies(host, self.paths.database_copies)
+        ]
         number = max(numbers, default=0) + 1
-        name = f"{number}-{schema_of(self.path) or 'unmarked'}.sqlite"
+        name = f"{number}-{read_schema(self.path) or 'unmarked'}.sqlite"
         return self.paths.database_copies / name
 
     def rehearse(self, host: Host, changed: Set[str], progress: Progress) -> Sequence[Finding]:
-        """Migrate a copy and remove it. Raises TljhError with the migration's own words."""
+        """Migrate a copy of the database and remove it. Raises TljhError if that fails."""
         if self.key not in changed:
             return ()
         trial = self.paths.database_trial
         try:
-            with progress.step("check that the database can be migrated"):
-                copy_database(self.path, trial)
-                migrate(host, self.environment, trial)
+            with progress.step("try the migration of the database on a copy"):
+                copy_database(self.source or self.path, trial)
+                if _needs_migration(host, self.environment, trial):
+                    migrate(host, self.environment, trial)
         finally:
-            for path in (trial, *companion_files(trial)):
+            for path in (trial, *find_companion_files(trial)):
                 host.remove(path)
         return ()
 
     def apply(self, host: Host, progress: Progress) -> None:
         # Only the order is written here; the hub carries it out when its unit (re)starts.
-        copy = self._copy(host)
+        copy = self.choose_copy(host)
         if host.info(copy.parent) is None:
             host.mkdir(copy.parent, mode=0o700)
-        for old_copy in copies(host, self.paths.database_copies)[: 1 - KEPT_COPIES]:
-            host.remove(copy.parent / old_copy)
-        order = json.dumps({"path": str(self.path), "copy": str(copy)})
-        host.write(self.paths.migration_order, order.encode(), mode=0o600)
+        for old_copy in list_copies(host, self.paths.database_copies)[: 1 - KEPT_COPIES]:
+            if copy.parent / old_copy != self.source:
+                host.remove(copy.parent / old_copy)
+        order = {"path": str(self.path), "copy": str(copy)}
+        if self.source:
+            order["source"] = str(self.source)
+        host.write(self.paths.migration_order, json.dumps(order).encode(), mode=0o600)
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
@@ -164,9 +187,10 @@ class HubDatabase(Resource):
 
 
 def carry_out_order(host: Host, order: Path, environment: Path) -> None:
-    """Migrate the database if an order was left for the starting hub, and do so only once.
+    """Copy the database and migrate or replace it, if ordered; the starting hub calls this.
 
-    Raises TljhError if the migration fails; the database is then as it was before.
+    The order is carried out only once. Raises TljhError if the migration fails; the database is
+    then as it was before.
     """
     begun = order.with_suffix(".begun")
     if host.info(order) is None:
@@ -179,14 +203,25 @@ def carry_out_order(host: Host, order: Path, environment: Path) -> None:
     path, copy = Path(content["path"]), Path(content["copy"])
     copy_database(path, copy)
     try:
-        migrate(host, environment, path)
-    except TljhError:
+        if "source" in content:
+            # The copy stays: if this hub does not start, the rollback can be tried again.
+            restored = path.with_name(f".{path.name}.restored")
+            copy_database(Path(content["source"]), restored)
+            restore_database(restored, path)
+        if _needs_migration(host, environment, path):
+            migrate(host, environment, path)
+    except (TljhError, OSError):
         restore_database(copy, path)
         raise
     host.remove(begun)
 
 
-def copies(host: HostReader, directory: Path) -> Sequence[str]:
+def _needs_migration(host: HostReader, environment: Path, path: Path) -> bool:
+    schemas = read_schemas(host, environment)
+    return schemas is None or read_schema(path) != schemas.newest
+
+
+def list_copies(host: HostReader, directory: Path) -> Sequence[str]:
     """Return the file names of the copies of the database, oldest first."""
     names = host.listdir(directory)
     numbered = [name for name in names if re.fullmatch(r"\d+-\w+\.sqlite", name)]

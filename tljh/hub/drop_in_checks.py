@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tljh.base.errors import Finding, Place
-from tljh.hub.trait_layers import Emptied
+from tljh.hub.trait_layers import EmptiedTrait
 from tljh.settings.reserved_traits import RESERVED
 
 DropIns = Sequence[tuple[Path, str]]
@@ -43,35 +43,35 @@ PLACES = {
 }
 
 
-def reserved_findings(
+def find_reserved_traits(
     c: Mapping[str, Any], ours: Mapping[str, Mapping[str, Any]], drop_ins: DropIns
 ) -> Iterator[Finding]:
-    """Yield a finding for each reserved trait whose value a drop-in or plugin changed."""
+    """Yield a finding for each trait that only tljh may set, and a drop-in or plugin changed."""
     for (section, trait), refusal in RESERVED.items():
-        for name in _names_of(section):
+        for name in _list_class_names(section):
             value = c[name].get(trait) if name in c else None
             if value is not None and value != ours.get(name, {}).get(trait):
-                place = place_in(drop_ins, f"{name}.{trait}")
-                who = "a drop-in" if place else "a plugin"
+                place = find_place(drop_ins, f"{name}.{trait}")
+                source = "a drop-in" if place else "a plugin"
                 yield Finding(
-                    f"{who} sets {name}.{trait}, which cannot be set there",
+                    f"{source} sets {name}.{trait}, which cannot be set there",
                     place,
                     refusal.why,
                     refusal.fix,
                 )
 
 
-def _names_of(section: str) -> tuple[str, ...]:
+def _list_class_names(section: str) -> tuple[str, ...]:
     return ("Application", "JupyterHub") if section == "Application" else (section,)
 
 
-def unknown_sections(
-    c: Iterable[str], known: Iterable[str], drop_ins: DropIns
+def find_unknown_sections(
+    c: Iterable[str], known_sections: Iterable[str], drop_ins: DropIns
 ) -> Iterator[Finding]:
     """Yield a warning for each section of a drop-in that no class of the hub has."""
-    names = sorted(set(known))
+    names = sorted(set(known_sections))
     for section in sorted(set(c) - set(names)):
-        place = place_in(drop_ins, f"{section}.")
+        place = find_place(drop_ins, f"{section}.")
         if place is None:
             continue
         near = get_close_matches(section, names, 1, cutoff=0.8)
@@ -86,19 +86,19 @@ def unknown_sections(
         yield Finding(f"the hub has no class {section}: c.{section} does nothing", place, fix=fix)
 
 
-def emptied_findings(emptied: Iterable[Emptied], drop_ins: DropIns) -> Iterator[Finding]:
-    """Yield a warning for each list or map of ours that was emptied."""
+def report_emptied(emptied: Iterable[EmptiedTrait], drop_ins: DropIns) -> Iterator[Finding]:
+    """Yield a warning for each of tljh's lists and maps that a drop-in or plugin emptied."""
     for each in emptied:
         key = f"{each.section}.{each.trait}"
         yield Finding(
             f"{key} is empty",
-            place_in(drop_ins, key),
+            find_place(drop_ins, key),
             f"so {each.consequence}",
             "remove the line, if that is not intended; other values are added to those of tljh",
         )
 
 
-def place_in(drop_ins: DropIns, text: str) -> Place | None:
+def find_place(drop_ins: DropIns, text: str) -> Place | None:
     """Return file and line where a drop-in first has `text` outside a comment."""
     pattern = re.compile(rf"^[^#\n]*\b{re.escape(text)}", re.MULTILINE)
     for path, source in drop_ins:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from tljh.base.paths import Paths
 from tljh.engine.facts import AdminsDirectory
 from tljh.host.interface import HostReader
-from tljh.host.secret_files import secret
-from tljh.systemd.version import systemd_version
+from tljh.host.secret_files import read_or_make_secret
+from tljh.systemd.version import read_systemd_version
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -30,6 +30,7 @@ class HubFacts:
 
     cookie_secret: str
     token: str
+    metrics_token: str
     applied_drop_ins: tuple[str, ...] = ()
     systemd_version: int = 0
 
@@ -37,17 +38,18 @@ class HubFacts:
 def read(host: HostReader, config: Config, paths: Paths) -> HubFacts:
     """Read the hub's secrets and what was applied last."""
     return HubFacts(
-        cookie_secret=secret(host, paths.cookie_secret),
-        token=secret(host, paths.hub_token),
-        applied_drop_ins=tuple(_files_below(host, paths.applied.drop_ins)),
-        systemd_version=systemd_version(host),
+        cookie_secret=read_or_make_secret(host, paths.cookie_secret),
+        token=read_or_make_secret(host, paths.hub_token),
+        metrics_token=read_or_make_secret(host, paths.metrics_token),
+        applied_drop_ins=tuple(_read_files_below(host, paths.applied.drop_ins)),
+        systemd_version=read_systemd_version(host),
     )
 
 
-def _files_below(host: HostReader, directory: Path, below: str = "") -> Iterator[str]:
+def _read_files_below(host: HostReader, directory: Path, below: str = "") -> Iterator[str]:
     for name in host.listdir(directory / below):
         info = host.info(directory / below / name)
         if info is not None and info.kind == "directory":
-            yield from _files_below(host, directory, f"{below}{name}/")
+            yield from _read_files_below(host, directory, f"{below}{name}/")
         else:
             yield f"{below}{name}"

@@ -13,7 +13,7 @@ from tljh.base.well_known import HUB_UNIT
 from tljh.engine.facts import Facts
 from tljh.engine.resource import Guard
 from tljh.host.interface import Host, HostReader
-from tljh.hub.health import doors, wait_until_healthy
+from tljh.hub.health import get_health_urls, wait_until_healthy
 from tljh.proxy.facts import ProxyFacts
 from tljh.systemd.unit_resource import Unit
 
@@ -29,6 +29,7 @@ class HubGuard(Guard):
     facts: Facts
     paths: Paths
     unit: Unit
+    selection: bytes
 
     kind: ClassVar[str] = "hub-guard"
 
@@ -42,9 +43,9 @@ class HubGuard(Guard):
         # Whatever starts or restarts the hub: one that runs may have loaded something else.
         if self.unit.key not in changed:
             return ()
-        with progress.step("check that the hub can load its configuration"):
-            return try_hub_configuration(host, self.paths, self.config, self.facts)
+        with progress.step("try the new configuration of the hub"):
+            return try_hub_configuration(host, self.paths, self.config, self.facts, self.selection)
 
     def healthy(self, host: HostReader, deadline_s: float) -> None:
         instance = self.facts.of(ProxyFacts).instance
-        wait_until_healthy(host, doors(self.config, instance), deadline_s)
+        wait_until_healthy(host, get_health_urls(self.config, instance), deadline_s)

@@ -6,23 +6,27 @@ from typing import TYPE_CHECKING
 
 from tljh.base.paths import Paths
 from tljh.base.well_known import HUB_UNIT
-from tljh.engine.facts import Facts, mode_of, parent_directories
+from tljh.engine.facts import Facts, choose_mode, find_parent_directories
 from tljh.engine.file_resources import Absent, Directory, File
 from tljh.engine.resource import Resource
-from tljh.hub.configuration import as_json, hub_configuration
+from tljh.hub.configuration import as_json, build_hub_configuration
 from tljh.hub.database_resource import HubDatabase
 from tljh.hub.facts import DROP_INS, HubFacts
 from tljh.hub.guard import HubGuard
 from tljh.hub.running_limits import RunningLimits
-from tljh.hub.user_access import People
+from tljh.hub.throttle_resource import ClearedThrottle as ClearedThrottle
+from tljh.hub.user_access import UserAccess
 from tljh.plugins.manager import Contributions
-from tljh.proxy.resources import api_secret_file, secret_file
-from tljh.settings.derived import api_url
+from tljh.plugins.selection import PluginSelection
+from tljh.proxy.resources import make_api_secret_file, make_secret_file
+from tljh.settings.derived import get_api_url
+from tljh.settings.plugin_sections import dump_sections
+from tljh.settings.value_changes import compare_code, compare_json
 from tljh.singleuser.facts import ServerFacts
-from tljh.singleuser.limits import limit_policy
+from tljh.singleuser.limits import build_limit_policy
 from tljh.systemd.templates import render_unit
 from tljh.systemd.unit_resource import Unit
-from tljh.users.declared_access import declared_in
+from tljh.users.declared_access import collect_declared
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -35,11 +39,16 @@ NOTICE = "users notice nothing: requests wait, servers keep running"
 def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions) -> list[Resource]:
     """Return the hub's files, database and unit, and the changes that its running process makes."""
     hub = facts.of(HubFacts)
-    cookie_secret = secret_file(paths.cookie_secret, hub.cookie_secret)
-    token = secret_file(paths.hub_token, hub.token)
-    traits = as_json(hub_configuration(config, paths))
-    hub_file = File(paths.applied.hub_file, traits, mode=0o600, secret=True)
-    drop_ins = _applied_drop_ins(facts, paths)
+    cookie_secret = make_secret_file(paths.cookie_secret, hub.cookie_secret)
+    token = make_secret_file(paths.hub_token, hub.token)
+    metrics_token = make_secret_file(paths.metrics_token, hub.metrics_token)
+    traits = as_json(build_hub_configuration(config, paths))
+    hub_file = File(paths.applied.hub_file, traits, mode=0o600, compare=compare_json)
+    drop_ins = _build_drop_ins(facts, paths)
+    selection = PluginSelection(
+        plugins.left_out, tuple(config.plugins.required), dump_sections(config), plugins.inputs
+    )
+    plugins_file = File(paths.applied.plugins, selection.as_json(), 0o600, secret=True)
     database = HubDatabase(paths, facts.hub_environment)
     unit_file = File(
         paths.units_dir / HUB_UNIT,
@@ -61,10 +70,12 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
             facts.hub_link(paths),
             database,
             hub_file,
+            plugins_file,
             *drop_ins,
-            api_secret_file(facts, paths),
+            make_api_secret_file(facts, paths),
             cookie_secret,
             token,
+            metrics_token,
         ),
         notice=NOTICE,
     )
@@ -74,47 +85,59 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
         Directory(paths.applied.drop_ins, 0o700),
         cookie_secret,
         token,
+        metrics_token,
         hub_file,
+        plugins_file,
         *drop_ins,
         unit_file,
-        HubGuard(config, facts, paths, unit),
+        HubGuard(config, facts, paths, unit, plugins_file.data),
         # Right before the unit: the hub that starts next migrates the database.
         database,
         unit,
-        declared_users(config, paths, (facts.hub_link(paths), hub_file, *drop_ins)),
-        running_limits(config, facts, paths),
+        build_user_access(config, paths, (facts.hub_link(paths), hub_file, *drop_ins)),
+        build_running_limits(config, facts, paths),
     ]
 
 
-def _applied_drop_ins(facts: Facts, paths: Paths) -> list[Resource]:
-    """Return copies of the admins' drop-ins, and the removal of stale copies."""
+def _build_drop_ins(facts: Facts, paths: Paths) -> list[Resource]:
+    """Return the copies of the admins' drop-ins that the hub loads, and removals of old ones."""
     contents = facts.files_in(DROP_INS)
     stale = [name for name in facts.of(HubFacts).applied_drop_ins if name not in contents]
     return [
-        *(Directory(paths.applied.drop_ins / name, 0o700) for name in parent_directories(contents)),
         *(
-            File(paths.applied.drop_ins / name, data, mode=mode_of(data))
+            Directory(paths.applied.drop_ins / name, 0o700)
+            for name in find_parent_directories(contents)
+        ),
+        *(
+            File(
+                paths.applied.drop_ins / name,
+                data,
+                mode=choose_mode(data),
+                compare=compare_code,
+            )
             for name, data in sorted(contents.items())
         ),
         *(Absent(paths.applied.drop_ins / name) for name in stale),
     ]
 
 
-def declared_users(config: Config, paths: Paths, sources: tuple[Resource, ...] = ()) -> People:
-    """Return the users and admins of config.yaml, for the database of the running hub."""
-    return People(
-        declared_in(config),
+def build_user_access(
+    config: Config, paths: Paths, sources: tuple[Resource, ...] = ()
+) -> UserAccess:
+    """Return the resource of users' access, from the lists in config.yaml."""
+    return UserAccess(
+        collect_declared(config),
         paths.ledger,
         paths.hub_lists,
         paths.applied.hub_file,
-        api_url(config.base_url),
+        get_api_url(config.base_url),
         paths.hub_token,
         sources,
         has_own_accounts=config.users.accounts == "managed",
     )
 
 
-def running_limits(config: Config, facts: Facts, paths: Paths) -> RunningLimits:
-    """Return the limits, for servers that already run."""
-    limits = limit_policy(config, facts.of(ServerFacts).size)
-    return RunningLimits(limits, api_url(config.base_url), paths.hub_token)
+def build_running_limits(config: Config, facts: Facts, paths: Paths) -> RunningLimits:
+    """Return the resource that applies changed limits to servers that already run."""
+    limits = build_limit_policy(config, facts.of(ServerFacts).size)
+    return RunningLimits(limits, get_api_url(config.base_url), paths.hub_token)

@@ -11,21 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from tljh.base.account_names import account_name
+from tljh.base.account_names import make_account_name
 from tljh.base.errors import TljhError
-from tljh.base.progress import Progress, counted
-from tljh.engine.resource import Difference, Record, Resource, Stage, Wish
-from tljh.host.accounts import login_of
+from tljh.base.progress import Progress, format_count
+from tljh.engine.resource import Difference, Placeholder, Record, Resource, Stage
+from tljh.host.accounts import parse_login
 from tljh.host.interface import Host, HostReader
 from tljh.host.secret_files import read_token
 from tljh.hub.api_client import HubApi
-from tljh.singleuser.limit_properties import MEMORY_MAX
+from tljh.singleuser.limit_properties import MEMORY_MAX, describe_changes
 from tljh.singleuser.limits import LimitPolicy
-from tljh.singleuser.running_servers import running_servers
+from tljh.singleuser.running_servers import find_running_servers
 
 
 @dataclass(frozen=True)
-class RunningLimits(Wish):
+class RunningLimits(Placeholder):
     """Limits of every running server as configured for its user."""
 
     limits: LimitPolicy
@@ -44,7 +44,7 @@ class RunningLimits(Wish):
         return f"limits {self.name}"
 
     def planned(self, host: HostReader, changed: object) -> tuple[Resource, Difference] | None:
-        servers = running_servers(host)
+        servers = find_running_servers(host)
         if not servers:
             return None
         groups = self._groups_in_hub(host)
@@ -65,19 +65,20 @@ class RunningLimits(Wish):
             if changed_limits:
                 changes[server.unit] = changed_limits
                 before[server.unit] = {name: server.properties[name] for name in changed_limits}
-                texts = (
-                    f"{name} {before[server.unit][name] or 'none'} -> {value or 'none'}"
-                    for name, value in changed_limits.items()
-                )
-                lines.append(f"{server.unit}: {', '.join(texts)}")
+                texts = describe_changes(before[server.unit], changed_limits)
+                lines.append(f"{server.unit}: {texts}")
         if not changes:
             return None
-        summary = f"new limits for {counted(len(changes), 'running server')}, without a restart"
+        summary = (
+            f"new limits for {format_count(len(changes), 'running server')}, without a restart"
+        )
+        if any(MEMORY_MAX.name in properties for properties in changes.values()):
+            lines.append("JupyterLab's status bar shows the old limit until a server starts again")
         change = RunningLimitsChange(changes, before)
         return change, Difference("~", summary, tuple(lines))
 
     def _groups_in_hub(self, host: HostReader) -> dict[str, tuple[str, ...]]:
-        """Return login name -> groups in the hub, which an authenticator may have set.
+        """Return the groups that users have in the hub, which an authenticator may have set.
 
         The hub is asked only if a limit is set for a group.
         """
@@ -87,14 +88,14 @@ class RunningLimits(Wish):
 
     def _login(self, host: HostReader, account: str) -> str:
         user = host.user(account)
-        login = login_of(user) if user else None
+        login = parse_login(user) if user else None
         if login is not None:
             return login
         # Accounts made by The Littlest JupyterHub have no mark with the login name. So the login
         # is searched among the names that have limits; for any other name it does not matter.
         members = (name for names in self.limits.members.values() for name in names)
         for name in (*self.limits.settings.users, *members):
-            if account in (name, account_name(name)):
+            if account in (name, make_account_name(name)):
                 return name
         return account
 
@@ -126,7 +127,10 @@ class RunningLimitsChange(Resource):
     def apply(self, host: Host, progress: Progress) -> None:
         for number, (unit, properties) in enumerate(sorted(self.changes.items())):
             progress.advance(number, len(self.changes), unit)
-            _set(host, unit, properties)
+            problem = _set(host, unit, properties)
+            if problem:
+                # No server may keep the limits of all others, or a whole reload, from its change.
+                progress.note(f"{unit} keeps its limits for now: {problem}")
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
@@ -134,9 +138,15 @@ class RunningLimitsChange(Resource):
             _set(host, unit, properties)
 
 
-def _set(host: Host, unit: str, properties: Mapping[str, str]) -> None:
+def _set(host: Host, unit: str, properties: Mapping[str, str]) -> str | None:
+    """Set properties of a running unit; return the reason if that failed.
+
+    The server may have stopped since the plan was made, which is not an error.
+    """
     arguments = [f"{name}={value}" for name, value in properties.items()]
-    result = host.run(["systemctl", "set-property", "--runtime", unit, *arguments], timeout_s=30)
-    # The server may have stopped since the plan was made, which is not an error.
-    if not result.ok and host.unit(unit).is_active:
-        raise TljhError(f"the limits of {unit} could not be changed", why=result.err.strip())
+    command = ["systemctl", "set-property", "--runtime", unit, *arguments]
+    try:
+        result = host.run(command, timeout_s=30)
+    except TljhError as error:
+        return error.findings[0].what
+    return None if result.ok or not host.unit(unit).is_active else result.err.strip()

@@ -39,7 +39,7 @@ CONSEQUENCES = {
 
 
 @dataclass(frozen=True)
-class Emptied:
+class EmptiedTrait:
     """A list or map of ours that another section emptied."""
 
     section: str
@@ -50,38 +50,39 @@ class Emptied:
         return CONSEQUENCES.get(self.trait, "what tljh sets there does not apply")
 
 
-def overlay(ours: Sections, theirs: Sections) -> tuple[Traits, list[Emptied]]:
-    """Return the traits to set so that `theirs` are laid over `ours`, and what they emptied.
+def lay_over_traits(ours: Sections, theirs: Sections) -> tuple[Traits, list[EmptiedTrait]]:
+    """Merge tljh's lists and maps (`ours`) with those of plugins and drop-ins (`theirs`).
 
-    The result holds only lists and maps that both have. A trait is set in every section that
-    names it, because a section of a subclass hides those of its bases.
+    Returns the traits to set, and what `theirs` emptied. The result holds only lists and maps that
+    both have. A trait is set in every section that names it, because a section of a subclass hides
+    those of its bases.
     """
     merged: Traits = {}
-    emptied: list[Emptied] = []
-    for section, trait, value in _collections(ours):
-        for other in _sections_with(theirs, section, trait):
-            given = theirs[other][trait]
-            if not given and value:
-                emptied.append(Emptied(other, trait))
-                combined = given
+    emptied: list[EmptiedTrait] = []
+    for section, trait, value in _find_collections(ours):
+        for other in _find_sections(theirs, section, trait):
+            replacement = theirs[other][trait]
+            if not replacement and value:
+                emptied.append(EmptiedTrait(other, trait))
+                combined = replacement
             else:
-                combined = combine(value, given)
+                combined = combine(value, replacement)
             merged.setdefault(other, {})[trait] = combined
             value = combined
-        if trait in merged.get(section, {}) or _sections_with(theirs, section, trait):
+        if trait in merged.get(section, {}) or _find_sections(theirs, section, trait):
             merged.setdefault(section, {})[trait] = value
     return merged, emptied
 
 
-def _collections(traits: Sections) -> Iterator[tuple[str, str, Any]]:
+def _find_collections(traits: Sections) -> Iterator[tuple[str, str, Any]]:
     for section, values in traits.items():
         for trait, value in values.items():
             if isinstance(value, (list, dict, set, tuple)) and trait not in REPLACED:
                 yield section, trait, value
 
 
-def _sections_with(theirs: Sections, section: str, trait: str) -> Sequence[str]:
-    """Return the sections of `theirs` that set this trait of ours, bases first."""
+def _find_sections(theirs: Sections, section: str, trait: str) -> Sequence[str]:
+    """Return the sections of `theirs` that set a trait of the class `section`, bases first."""
     if trait in USER_LISTS:
         names = sorted(theirs, key=lambda name: (name != "Authenticator", name))
     else:
@@ -91,7 +92,7 @@ def _sections_with(theirs: Sections, section: str, trait: str) -> Sequence[str]:
 
 
 def combine(ours: Any, theirs: Any) -> Any:
-    """Return one collection: `theirs` first, and what of `ours` is missing in it.
+    """Merge two lists or two maps: `theirs` comes first, then what of `ours` is missing.
 
     In a map a key of theirs wins. In a list of named items (services, roles) ours come last and
     win: JupyterHub would refuse a role for a service that is not there.

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tljh.base.errors import TljhError
-from tljh.base.paths import HubEnvironmentFiles
+from tljh.base.path_groups import HubEnvironmentFiles
 from tljh.settings.trait_catalogue import NAMED_HERE
 
 GROUPS = {
@@ -30,7 +30,7 @@ GROUPS = {
 
 
 OUR_CLASSES = (
-    "tljh.hub.process.app:Hub",
+    "tljh.hub.process.app:TljhHub",
     "tljh.hub.process.firstuse_authenticator:ClaimedFirstUseAuthenticator",
     "tljh.hub.process.native_authenticator:ClaimedNativeAuthenticator",
     "tljh.hub.process.spawner:UserCreatingSpawner",
@@ -62,7 +62,7 @@ KINDS = {
 }
 
 
-def _kind(trait: Any) -> str:
+def _get_kind(trait: Any) -> str:
     if type(trait).__name__ == "JupyterHubPath":
         return "text"
     for base in type(trait).__mro__:
@@ -71,8 +71,8 @@ def _kind(trait: Any) -> str:
     return "any"
 
 
-def _plain(value: Any) -> Any:
-    """Return `value` if it is short and fits into JSON, else None."""
+def _convert_to_plain(value: Any) -> Any:
+    """Return a trait's default for the catalogue; None if it is long or does not fit JSON."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, str):
@@ -85,7 +85,7 @@ def _plain(value: Any) -> Any:
 def _describe(trait: Any) -> dict[str, Any]:
     first_paragraph = (trait.help or "").strip().split("\n\n")[0]
     description: dict[str, Any] = {
-        "kind": _kind(trait),
+        "kind": _get_kind(trait),
         "type": type(trait).__name__,
         "info": trait.info(),
         "help": " ".join(first_paragraph.split())[:200],
@@ -95,16 +95,16 @@ def _describe(trait: Any) -> dict[str, Any]:
     members = getattr(trait, "enum_class", None)
     values = [member.name for member in members] if members else getattr(trait, "values", None)
     if description["kind"] == "choice" and values:
-        description["choices"] = [_plain(value) for value in values]
+        description["choices"] = [_convert_to_plain(value) for value in values]
     for key, attribute in (("minimum", "min"), ("maximum", "max")):
         bound = getattr(trait, attribute, None)
         if isinstance(bound, (int, float)):
             description[key] = bound
     item = getattr(trait, "_trait", None)
     if description["kind"] == "list" and item is not None:
-        description["item"] = _kind(item)
+        description["item"] = _get_kind(item)
     try:
-        default = _plain(trait.default())
+        default = _convert_to_plain(trait.default())
     except Exception:
         # Some defaults are computed from a running hub. Here there is none, so they are left out.
         default = None
@@ -118,7 +118,7 @@ def _import(reference: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def _roots() -> Iterator[tuple[str, str, Any]]:
+def _find_roots() -> Iterator[tuple[str, str, Any]]:
     """Yield group, short name and class of everything that is installed and can be imported.
 
     Group and short name are empty for classes that JupyterHub and tljh use in any case.
@@ -141,7 +141,7 @@ def _roots() -> Iterator[tuple[str, str, Any]]:
                 print(f"not in the catalogue: {entry.value}: {error}", file=sys.stderr)
 
 
-def _named(paths: Iterable[str]) -> Iterator[tuple[str, str, Any]]:
+def _import_named(paths: Iterable[str]) -> Iterator[tuple[str, str, Any]]:
     for path in paths:
         module, _, name = path.replace(":", ".").rpartition(".")
         try:
@@ -151,13 +151,13 @@ def _named(paths: Iterable[str]) -> Iterator[tuple[str, str, Any]]:
             print(f"not in the catalogue: {path}: {error}", file=sys.stderr)
 
 
-def _configured() -> Iterator[str]:
+def _find_configured() -> Iterator[str]:
     """Yield the path of the authenticator's class where config.yaml gives one."""
-    from tljh.base.paths import paths_from_environment
+    from tljh.base.paths import get_paths
     from tljh.settings.load import examine
 
     try:
-        config = examine(paths_from_environment().config_file).config
+        config = examine(get_paths().config_file).config
     except (OSError, TljhError):
         return
     for name in (
@@ -178,7 +178,7 @@ def build(configured: Iterable[str] = ()) -> dict[str, Any]:
     names: dict[str, dict[str, str]] = {group: {} for group in GROUPS}
     classes: dict[str, dict[str, Any]] = {}
     pending: list[Any] = []
-    for group, short_name, root in (*_roots(), *_named(configured)):
+    for group, short_name, root in (*_find_roots(), *_import_named(configured)):
         if group:
             names[group][short_name] = f"{root.__module__}.{root.__name__}"
         pending.append(root)
@@ -216,7 +216,7 @@ def main() -> None:
 
     environment = Path(sys.argv[1] if len(sys.argv) > 1 else sys.prefix)
     target = HubEnvironmentFiles(environment).traits
-    text = json.dumps(build(_configured()), indent=1, sort_keys=True)
+    text = json.dumps(build(_find_configured()), indent=1, sort_keys=True)
     host = RealHost()
     owner = host.info(target.parent.parent)
     for directory in (target.parent.parent, target.parent):

@@ -7,50 +7,27 @@ tokens. Accounts, groups and processes are changed on the machine, without the h
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import json
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from tljh.base.errors import TljhError
-from tljh.base.progress import Progress
-from tljh.engine.resource import Difference, Record, Resource, Stage, Wish
-from tljh.host.accounts import (
-    ADMINS_GROUP,
-    end_processes,
-    is_expired,
-    is_managed,
-    managed_accounts,
-    running_units,
-)
-from tljh.host.interface import Host, HostReader
-from tljh.host.secret_files import read_token
-from tljh.hub.api_client import HubApi
+from tljh.engine.resource import Difference, Placeholder, Resource, Stage
+from tljh.host.interface import HostReader
+from tljh.hub.user_access_change import UserAccessChange
 from tljh.users.declared_access import (
     AccessChanges,
     DeclaredAccess,
-    account_or_none,
-    compare_access,
-    ledger_after,
+    describe_changes,
     read_declared,
+    summarize_changes,
 )
 from tljh.users.effective_lists import read_effective
 
-# How long to wait for the API of a hub that has just reported READY to systemd.
-HUB_TIMEOUT_S = 15.0
-
-# Longer than systemd waits before it kills a server (singleuser.sandbox.STOP_TIMEOUT_S).
-UNIT_TIMEOUT_S = 30.0
-
-
-SHOWN_NEWLY_PERMITTED = 20
-
 
 @dataclass(frozen=True)
-class People(Wish):
+class UserAccess(Placeholder):
     """Access of all users as `declared`; the users in `removing` are shut out in any case.
 
     `has_own_accounts` is false where users have ordinary accounts of the machine: those are
@@ -71,7 +48,7 @@ class People(Wish):
     removing: frozenset[str] = frozenset()
     has_own_accounts: bool = True
 
-    kind: ClassVar[str] = "people-declared"
+    kind: ClassVar[str] = "users-declared"
     stage: ClassVar[Stage] = Stage.RUNNING
 
     @property
@@ -80,12 +57,12 @@ class People(Wish):
 
     @property
     def key(self) -> str:
-        return f"people {self.name}"
+        return f"users {self.name}"
 
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
         before = read_declared(host.read(self.ledger))
         declared = self._expected(host)
-        change = PeopleChange(
+        change = UserAccessChange(
             AccessChanges(),
             b"",
             self.ledger,
@@ -103,10 +80,15 @@ class People(Wish):
             or read_declared(change.ledger_bytes) != before
             or change.changes != AccessChanges()
         )
+        # A reloaded hub may load other lists although none changes here, by a drop-in for example.
         if not is_changed and not is_reloaded:
             return None
-        lines = _lines(change.changes, self.has_own_accounts)
-        summary = _summary(change.changes) if is_changed else "follow the lists that the hub loads"
+        lines = describe_changes(change.changes, self.has_own_accounts)
+        summary = (
+            summarize_changes(change.changes)
+            if is_changed
+            else "follow the lists that the hub loads"
+        )
         return change, Difference("+" if before is None else "~", summary, lines)
 
     @property
@@ -114,7 +96,10 @@ class People(Wish):
         return self.sources
 
     def _expected(self, host: HostReader) -> DeclaredAccess:
-        """Return the declared lists and the names that the running hub has from elsewhere."""
+        """Return the lists as the restarted hub is expected to load them.
+
+        They are those of config.yaml, and the names that the running hub has from elsewhere.
+        """
         running = read_effective(host.read(self.hub_lists))
         if running is None:
             return self.declared
@@ -129,271 +114,3 @@ class People(Wish):
             admins=self.declared.admins | elsewhere(running.admins, "admin_users"),
             banned=self.declared.banned | elsewhere(running.banned, "blocked_users"),
         )
-
-
-def _lines(changes: AccessChanges, has_own_accounts: bool) -> tuple[str, ...]:
-    """Return a line for each user that changes, but only some of a class that may newly log in.
-
-    Users who lose something are always all listed: an admin must see them before they agree.
-    """
-    names = changes.newly_permitted
-    if len(names) <= SHOWN_NEWLY_PERMITTED:
-        return changes.as_lines(has_own_accounts=has_own_accounts)
-    first_names = frozenset(sorted(names)[:SHOWN_NEWLY_PERMITTED])
-    shortened = replace(changes, newly_permitted=first_names)
-    return (
-        *shortened.as_lines(has_own_accounts=has_own_accounts),
-        f"and {len(names) - len(first_names)} more may log in",
-    )
-
-
-def _summary(changes: AccessChanges) -> str:
-    memberships = (*changes.joins, *changes.leaves, *changes.joined_by_all, *changes.left_by_all)
-    counts = (
-        (len(changes.newly_permitted), "may log in"),
-        (len(changes.shut_out), "shut out"),
-        (len(changes.demoted), "no longer admin"),
-        (len(memberships), "group changes"),
-    )
-    parts = [f"{number} {what}" for number, what in counts if number]
-    return ", ".join(parts) or "lists change, no user is affected"
-
-
-@dataclass(frozen=True)
-class PeopleChange(Resource):
-    """The changes of one plan, computed when the plan was made and again when it is applied.
-
-    `in_hub` are the users to be shut out who have a record in the hub's database: a rollback adds
-    them again. Tokens and sessions are lost: these users have to log in again.
-    """
-
-    changes: AccessChanges
-    ledger_bytes: bytes = field(repr=False)
-    ledger: Path
-    url: str
-    token_file: Path
-    in_hub: frozenset[str]
-    has_own_accounts: bool
-    declared: DeclaredAccess
-    hub_lists: Path
-    removing: frozenset[str] = frozenset()
-
-    kind: ClassVar[str] = "people"
-
-    @property
-    def name(self) -> str:
-        return "of the hub"
-
-    def computed(self, host: HostReader, declared: DeclaredAccess) -> PeopleChange:
-        """Return the change that leads from the ledger to `declared`."""
-        before = read_declared(host.read(self.ledger))
-        token = read_token(host, self.token_file)
-        users = HubApi(host, self.url, token).users() if token else None
-        changes = compare_access(before, declared, users, self.removing)
-        in_hub = frozenset(user.name for user in users or ())
-        return replace(
-            self,
-            changes=changes,
-            ledger_bytes=ledger_after(changes, before, declared).as_bytes(),
-            in_hub=in_hub & changes.shut_out,
-        )
-
-    def effective(self, host: HostReader) -> PeopleChange:
-        """Return the change by the lists that the hub, now restarted, has loaded."""
-        lists = read_effective(host.read(self.hub_lists))
-        if lists is None:
-            return self
-        declared = replace(
-            self.declared, allowed=lists.allowed, admins=lists.admins, banned=lists.banned
-        )
-        return self.computed(host, declared)
-
-    def difference(self, host: HostReader) -> Difference | None:
-        return Difference("~", _summary(self.changes), _lines(self.changes, self.has_own_accounts))
-
-    def _touched(self) -> dict[str, str]:
-        """Return login name -> account for the users whose account may change."""
-        changes = self.changes
-        logins = changes.shut_out | changes.demoted | changes.unlocked
-        logins |= {login for login, _ in changes.joins | changes.leaves}
-        accounts = {}
-        for login in logins:
-            account = account_or_none(login) if self.has_own_accounts else login
-            if account:
-                accounts[login] = account
-        return accounts
-
-    def _accounts_in_common_groups(self, host: HostReader) -> list[str]:
-        """Return all users' accounts if a common group changes, else none."""
-        if not self.changes.joined_by_all and not self.changes.left_by_all:
-            return []
-        return [user.name for user in managed_accounts(host)]
-
-    def before(self, host: HostReader) -> Record:
-        old = host.read(self.ledger)
-        exact = self.effective(host)
-        accounts: dict[str, Any] = {}
-        for account in (*exact._touched().values(), *exact._accounts_in_common_groups(host)):
-            user = host.user(account)
-            if user is not None:
-                accounts[account] = {
-                    "groups": sorted(user.groups),
-                    "expired": is_expired(host, account),
-                }
-        return {
-            "ledger": str(self.ledger),
-            "old": base64.b64encode(old).decode() if old is not None else None,
-            "accounts": accounts,
-            "known": sorted(exact.in_hub),
-            "url": self.url,
-            "token_file": str(self.token_file),
-        }
-
-    def apply(self, host: Host, progress: Progress) -> None:
-        self.effective(host)._apply(host, progress)
-
-    def _apply(self, host: Host, progress: Progress) -> None:
-        accounts = self._touched()
-        ended = sorted(self.changes.shut_out | self.changes.demoted)
-        if ended:
-            # First, so that nothing has changed yet if the hub is down.
-            self._wait_for_hub(host)
-        for login in ended:
-            self._close_account(host, login, accounts.get(login), progress)
-        # A server that has ended cannot delay or fail the hub's part.
-        self._change_in_hub(host, ended, progress)
-        for login in ended:
-            # Until the hub ended the session, the user could start another server.
-            self._end_processes(host, login, self._own(host, accounts.get(login)), progress)
-        for login in sorted(self.changes.unlocked):
-            own = self._own(host, accounts.get(login))
-            if own is not None and is_expired(host, own):
-                host.unlock_user(own)
-        for login, group in sorted(self.changes.joins):
-            self._join(host, accounts.get(login), group)
-        for login, group in sorted(self.changes.leaves):
-            _leave(host, accounts.get(login), group)
-        self._change_common_groups(host)
-        # Last: until it is written, the next plan has the same changes again.
-        host.write(self.ledger, self.ledger_bytes, mode=0o600)
-
-    def _wait_for_hub(self, host: Host) -> None:
-        api = HubApi(host, self.url, read_token(host, self.token_file) or "")
-        end_s = host.monotonic_s() + HUB_TIMEOUT_S
-        while api.users() is None:
-            if host.monotonic_s() > end_s:
-                raise TljhError(
-                    "the hub does not let tljh end servers and sessions",
-                    why=f"{self.url} did not answer a request with the token in {self.token_file}",
-                    fix="look for the cause in the hub's log: sudo tljh logs hub",
-                )
-            host.pause(0.2)
-
-    def _change_in_hub(self, host: Host, logins: Sequence[str], progress: Progress) -> None:
-        api = HubApi(host, self.url, read_token(host, self.token_file) or "")
-        for number, login in enumerate(logins):
-            progress.advance(number, len(logins), login)
-            api.act("shut-out" if login in self.changes.shut_out else "demote", login)
-
-    def _own(self, host: Host, account: str | None) -> str | None:
-        """Return the account if it exists and tljh made it for a user, else None."""
-        user = host.user(account) if account else None
-        if user is None or not self.has_own_accounts or not is_managed(user):
-            return None
-        return user.name
-
-    def _close_account(
-        self, host: Host, login: str, account: str | None, progress: Progress
-    ) -> None:
-        own = self._own(host, account)
-        # Locked before its processes end, so that no new login or timer starts another one.
-        if own is not None and login in self.changes.shut_out:
-            host.lock_user(own)
-        _leave(host, account, ADMINS_GROUP)
-        # A process keeps the groups it was started with, and sudo believes those. So everything
-        # that runs for a former admin has to end, too.
-        self._end_processes(host, login, own, progress)
-
-    def _end_processes(self, host: Host, login: str, own: str | None, progress: Progress) -> None:
-        # A server's unit is jupyter-NAME also where the account is an ordinary one called NAME.
-        name = account_or_none(login)
-        units = running_units(host, name) if name else []
-        if units:
-            _stop_units(host, units, progress)
-        if own is not None:
-            end_processes(host, own)
-
-    def _join(self, host: Host, account: str | None, group: str) -> None:
-        if host.group(group) is None:
-            host.add_group(group)
-        user = host.user(account) if account else None
-        # An account that does not exist yet joins the group when the first start makes it.
-        if user is not None and group not in user.groups:
-            host.add_to_group(user.name, group)
-
-    def _change_common_groups(self, host: Host) -> None:
-        after = read_declared(self.ledger_bytes) or DeclaredAccess()
-        listed = {
-            (account_or_none(login), group)
-            for group, members in after.groups.items()
-            for login in members
-        }
-        for account in self._accounts_in_common_groups(host):
-            for group in sorted(self.changes.left_by_all):
-                # A group may stop being common, but still list this user by name.
-                if (account, group) not in listed:
-                    _leave(host, account, group)
-            for group in sorted(self.changes.joined_by_all):
-                self._join(host, account, group)
-
-    @classmethod
-    def revert(cls, host: Host, record: Record) -> None:
-        for account, old in record["accounts"].items():
-            user = host.user(account)
-            if user is None:
-                continue
-            if is_expired(host, account) and not old["expired"]:
-                host.unlock_user(account)
-            elif old["expired"] and not is_expired(host, account):
-                host.lock_user(account)
-            for group in sorted(set(old["groups"]) - user.groups):
-                if host.group(group) is not None:
-                    host.add_to_group(account, group)
-            for group in sorted(user.groups - set(old["groups"])):
-                host.remove_from_group(account, group)
-        ledger = Path(record["ledger"])
-        if record["old"] is None:
-            host.remove(ledger)
-        else:
-            host.write(ledger, base64.b64decode(record["old"]), mode=0o600)
-
-    @classmethod
-    def settle(cls, host: Host, record: Record) -> None:
-        # The starting hub adds the users in its lists by itself; users who were only in its
-        # database are added here. A hub that does not answer is ignored, so that it cannot stop
-        # the rollback.
-        token = read_token(host, Path(record["token_file"]))
-        api = HubApi(host, record["url"], token or "")
-        users = api.users() if token and record["known"] else None
-        if users is not None:
-            api.add(set(record["known"]) - {user.name for user in users})
-
-
-def _stop_units(host: Host, units: Sequence[str], progress: Progress) -> None:
-    """Stop units of users; kill those that do not stop in time.
-
-    Never raises because of a unit: a rollback would give its user the access back.
-    """
-    try:
-        host.systemctl("stop", *units, timeout_s=UNIT_TIMEOUT_S)
-    except TljhError:
-        with contextlib.suppress(TljhError):
-            host.systemctl("kill", "--signal=KILL", *units, timeout_s=UNIT_TIMEOUT_S)
-    left = [unit for unit in units if host.unit(unit).is_active]
-    if left:
-        progress.note(f"{', '.join(left)} has not ended yet; systemd goes on stopping it")
-
-
-def _leave(host: Host, account: str | None, group: str) -> None:
-    if account and host.user(account) is not None and host.group(group) is not None:
-        host.remove_from_group(account, group)

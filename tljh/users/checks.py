@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from shlex import quote
 
-from tljh.base.clock import utc_now
+from tljh.base.account_names import PREFIX
+from tljh.base.clock import get_utc_time
 from tljh.base.errors import Finding
 from tljh.base.findings import Severity
-from tljh.host.accounts import ADMINS_GROUP, managed_accounts
-from tljh.plugins.checks import Check, Result, Subject
+from tljh.host.accounts import (
+    ADMINS_GROUP,
+    find_account_name,
+    find_home_conflict,
+    find_managed_accounts,
+    format_home_fix,
+)
+from tljh.host.interface import HostReader
+from tljh.plugins.checks import Check, CheckedMachine, Result
 from tljh.settings.derived import uses_claims
-from tljh.users.declared_access import account_or_none
 from tljh.users.facts import UserFacts
 from tljh.users.power_groups import POWER_GROUPS
 
 
-def _first_passwords(subject: Subject) -> Iterator[Result]:
+def _check_first_passwords(subject: CheckedMachine) -> Iterator[Result]:
     if subject.config is None or subject.facts is None or not uses_claims(subject.config):
         return
     users = subject.facts.of(UserFacts)
@@ -24,8 +33,8 @@ def _first_passwords(subject: Subject) -> Iterator[Result]:
         if name in users.logins_with_password:
             continue
         what = f"admin {name} has not set a password yet"
-        fix = f"sudo tljh user claim {name} makes a new link"
-        if claim is not None and claim.is_valid(utc_now()):
+        fix = f"sudo tljh user claim {quote(name)} makes a new link"
+        if claim is not None and claim.is_valid(get_utc_time()):
             # Normal after an installation, so not a fault of the hub.
             until = f"the claim link is good until {claim.expires:%Y-%m-%d %H:%M} UTC"
             yield Severity.FINE, Finding(what, why=until, fix=f"open it; {fix}")
@@ -34,7 +43,7 @@ def _first_passwords(subject: Subject) -> Iterator[Result]:
             yield Severity.DEGRADED, Finding(what, why=why, fix=fix)
 
 
-def _dummy(subject: Subject) -> Iterator[Result]:
+def _check_dummy(subject: CheckedMachine) -> Iterator[Result]:
     if subject.config and subject.config.auth.type.rpartition(".")[2].lower() in (
         "dummy",
         "dummyauthenticator",
@@ -48,11 +57,13 @@ def _dummy(subject: Subject) -> Iterator[Result]:
         )
 
 
-def _powerful_members(subject: Subject) -> Iterator[Result]:
+def _check_powerful_members(subject: CheckedMachine) -> Iterator[Result]:
     if subject.facts is None:
         return
-    admins = {account_or_none(login) for login in subject.facts.of(UserFacts).admins}
-    managed = {user.name for user in managed_accounts(subject.host)}
+    admins = {
+        find_account_name(subject.host, login) for login in subject.facts.of(UserFacts).admins
+    }
+    managed = {user.name for user in find_managed_accounts(subject.host)}
     for name in sorted(POWER_GROUPS):
         group = subject.host.group(name)
         members = managed & set(group.members) if group else set()
@@ -63,13 +74,41 @@ def _powerful_members(subject: Subject) -> Iterator[Result]:
                 Finding(
                     f"{account} can become root: it is in the group {name}",
                     why=None if name != ADMINS_GROUP else "but the user is no admin of the hub",
-                    fix=f"sudo gpasswd --delete {account} {name}",
+                    fix=f"sudo gpasswd --delete {quote(account)} {quote(name)}",
                 ),
             )
 
 
+def _check_homes(subject: CheckedMachine) -> Iterator[Result]:
+    for user in find_managed_accounts(subject.host):
+        conflict = find_home_conflict(subject.host, user)
+        if conflict is not None:
+            yield Severity.DEGRADED, conflict
+    if subject.config is not None:
+        for conflict in _find_homes_without_account(
+            subject.host, Path(subject.config.users.home_root)
+        ):
+            yield Severity.DEGRADED, conflict
+
+
+def _find_homes_without_account(host: HostReader, home_root: Path) -> Iterator[Finding]:
+    """Report homes of users without an account, where another user of the hub owns the files."""
+    names = {user.name for user in find_managed_accounts(host)}
+    for name in host.listdir(home_root):
+        home, info = home_root / name, host.info(home_root / name)
+        if info is None or info.kind != "directory" or info.owner not in names:
+            continue
+        if name.startswith(PREFIX) and name not in names:
+            yield Finding(
+                f"{home} belongs to {info.owner}, and {name} has no account",
+                why="it came from another machine, where the user had this uid",
+                fix=format_home_fix(host, home, info.owner, name.removeprefix(PREFIX)),
+            )
+
+
 CHECKS = (
-    Check("groups that give root", _powerful_members, is_quick=False),
-    Check("first passwords", _first_passwords),
-    Check("dummy authenticator", _dummy),
+    Check("homes", _check_homes, is_quick=False),
+    Check("groups that give root", _check_powerful_members, is_quick=False),
+    Check("first passwords", _check_first_passwords),
+    Check("dummy authenticator", _check_dummy),
 )

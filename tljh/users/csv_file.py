@@ -10,13 +10,13 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from tljh.base.account_names import is_acceptable
 from tljh.base.errors import TljhError
-from tljh.users.roster_columns import NO_STUDENTS, SEPARATOR_LINE, Columns, columns_of
+from tljh.users.roster_columns import NO_STUDENTS, SEPARATOR_LINE, RosterColumns, find_columns
 
 YES = ("1", "true", "yes", "y", "x")
 
@@ -71,7 +71,7 @@ def read_roster(
     first_lines: dict[str, int] = {}
     existing = {name.lower() for name in existing_names}
     for entry in _parse(_decode(data), column):
-        problem = entry.problem or _problem(entry, shortest_password)
+        problem = entry.problem or _find_problem(entry, shortest_password)
         name = entry.name.lower()
         if not problem and name in first_lines:
             problem = f"is also in line {first_lines[name]}"
@@ -122,13 +122,13 @@ def _parse(text: str, column: str | None = None) -> Iterable[ClassListEntry]:
         raise TljhError(f"line {reader.line_num} of the file is not CSV", why=str(error)) from error
     if not rows:
         return
-    columns = columns_of([row for _, row in rows], column)
+    columns = find_columns([row for _, row in rows], column)
     for line, row in rows[1:] if columns.has_heading else rows:
         if columns.is_strict or not NO_STUDENTS.search(row[0]):
-            yield _entry(line, row, columns)
+            yield _parse_entry(line, row, columns)
 
 
-def _entry(line: int, row: list[str], columns: Columns) -> ClassListEntry:
+def _parse_entry(line: int, row: list[str], columns: RosterColumns) -> ClassListEntry:
     def cell(name: str) -> str:
         index = columns.own.get(name)
         return row[index] if index is not None and index < len(row) else ""
@@ -152,7 +152,7 @@ def _entry(line: int, row: list[str], columns: Columns) -> ClassListEntry:
     )
 
 
-def _problem(entry: ClassListEntry, shortest_password: int) -> str:
+def _find_problem(entry: ClassListEntry, shortest_password: int) -> str:
     if not entry.name:
         return "has no name"
     if not is_acceptable(entry.name):
@@ -165,11 +165,16 @@ def _problem(entry: ClassListEntry, shortest_password: int) -> str:
     return ""
 
 
-def as_csv(rows: Iterable[tuple[str, bool, tuple[str, ...]]]) -> str:
+def format_csv(rows: Iterable[tuple[str, bool, tuple[str, ...]]]) -> str:
     """Write rows of name, is admin, groups as a CSV file that `read_roster` can read."""
+    cells = (
+        (name, "yes" if is_admin else "no", ";".join(groups)) for name, is_admin, groups in rows
+    )
+    return csv_text((("name", "admin", "groups"), *cells))
+
+
+def csv_text(rows: Iterable[Sequence[str]]) -> str:
+    """Write rows as CSV, with the line ends of this machine."""
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("name", "admin", "groups"))
-    for name, is_admin, groups in rows:
-        writer.writerow((name, "yes" if is_admin else "no", ";".join(groups)))
+    csv.writer(stream, lineterminator="\n").writerows(rows)
     return stream.getvalue()

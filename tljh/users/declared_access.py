@@ -13,11 +13,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tljh.base.account_names import account_name
 from tljh.host.accounts import ADMINS_GROUP
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
+
+
+SHOWN_NEWLY_PERMITTED = 20
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ class DeclaredAccess:
         return json.dumps(value, indent=1).encode() + b"\n"
 
 
-def declared_in(config: Config) -> DeclaredAccess:
-    """Return the lists of a configuration, with names as the hub normalizes them."""
+def collect_declared(config: Config) -> DeclaredAccess:
+    """Return the lists of users in config.yaml, with names as the hub normalizes them."""
     users = config.users
     return DeclaredAccess(
         allowed=frozenset(users.allowed),
@@ -80,7 +82,7 @@ def declared_in(config: Config) -> DeclaredAccess:
 
 
 def read_declared(data: bytes | None) -> DeclaredAccess | None:
-    """Parse a ledger; return None if there is none or it is not valid."""
+    """Parse the ledger of the lists that were last applied; None if missing or not valid."""
     try:
         value = json.loads(data or b"")
         return DeclaredAccess(
@@ -95,8 +97,8 @@ def read_declared(data: bytes | None) -> DeclaredAccess | None:
         return None
 
 
-def listed_before(ledger: Path) -> frozenset[str]:
-    """Return the names in users.allowed as they were last applied."""
+def read_listed_before(ledger: Path) -> frozenset[str]:
+    """Return the names that users.allowed had when it was last applied, from the ledger."""
     try:
         declared = read_declared(ledger.read_bytes())
     except OSError:
@@ -123,7 +125,7 @@ class AccessChanges:
     left_by_all: frozenset[str] = frozenset()
 
     def as_lines(self, *, has_own_accounts: bool = True) -> tuple[str, ...]:
-        """Return one line for each user that changes, for a plan.
+        """Return the lines of a plan: one for each user whose access changes.
 
         Without `has_own_accounts`, users have ordinary accounts of the machine, which are never
         locked or unlocked.
@@ -158,11 +160,11 @@ def compare_access(
     hub_users: Iterable[HubUser] | None,
     removing: frozenset[str] = frozenset(),
 ) -> AccessChanges:
-    """Return what changes for which user from `before` to `after`.
+    """Return which users gain or lose access, rights or groups from `before` to `after`.
 
-    `hub_users` is None while the hub does not answer. The users in `removing` lose access even
-    if they never were in a list. Without `before` (no ledger yet) only bans are applied,
-    because the users who were in the lists earlier are not known.
+    `hub_users` is None while the hub does not answer. The users in `removing` lose access even if
+    they never were in a list. Without `before` (no ledger yet) only bans are applied, because the
+    users who were in the lists earlier are not known.
     """
     old = before or DeclaredAccess()
     dropped = {
@@ -171,7 +173,7 @@ def compare_access(
         # An empty users.allowed restricts nobody: there, a former admin stays a user.
         if name not in after.permitted and (name in old.allowed or after.allowed)
     }
-    banned = _bans_to_apply(old, after, hub_users)
+    banned = _find_bans(old, after, hub_users)
     shut_out = frozenset((dropped - after.banned) | banned | removing)
     return AccessChanges(
         shut_out=shut_out,
@@ -179,16 +181,16 @@ def compare_access(
         newly_permitted=frozenset(after.permitted - old.permitted),
         unlocked=frozenset(old.locked & (after.permitted | old.banned - after.banned) - shut_out),
         joins=frozenset(
-            _memberships(after) - _memberships(old)
+            _collect_memberships(after) - _collect_memberships(old)
             | {(name, ADMINS_GROUP) for name in after.admins - old.admins - after.banned}
         ),
-        leaves=frozenset(_memberships(old) - _memberships(after)),
+        leaves=frozenset(_collect_memberships(old) - _collect_memberships(after)),
         joined_by_all=after.common_groups - old.common_groups,
         left_by_all=old.common_groups - after.common_groups,
     )
 
 
-def _bans_to_apply(
+def _find_bans(
     old: DeclaredAccess, after: DeclaredAccess, hub_users: Iterable[HubUser] | None
 ) -> set[str]:
     banned = set(after.banned - old.banned)
@@ -200,21 +202,42 @@ def _bans_to_apply(
     return banned
 
 
-def _memberships(declared: DeclaredAccess) -> set[tuple[str, str]]:
+def _collect_memberships(declared: DeclaredAccess) -> set[tuple[str, str]]:
     return {(name, group) for group, members in declared.groups.items() for name in members}
 
 
-def ledger_after(
+def compute_ledger(
     changes: AccessChanges, before: DeclaredAccess | None, after: DeclaredAccess
 ) -> DeclaredAccess:
-    """Return what the ledger holds once `changes` are applied."""
+    """Return the lists to record in the ledger once `changes` are applied."""
     locked = ((before or DeclaredAccess()).locked | changes.shut_out) - changes.unlocked
     return replace(after, locked=locked)
 
 
-def account_or_none(login: str) -> str | None:
-    """Return the account of a login name; None for a name that cannot have one."""
-    try:
-        return account_name(login)
-    except ValueError:
-        return None
+def describe_changes(changes: AccessChanges, has_own_accounts: bool) -> tuple[str, ...]:
+    """Return the lines of a plan, with only the first of many users who may newly log in.
+
+    Users who lose something are always all listed: an admin must see them before they agree.
+    """
+    names = changes.newly_permitted
+    if len(names) <= SHOWN_NEWLY_PERMITTED:
+        return changes.as_lines(has_own_accounts=has_own_accounts)
+    first_names = frozenset(sorted(names)[:SHOWN_NEWLY_PERMITTED])
+    shortened = replace(changes, newly_permitted=first_names)
+    return (
+        *shortened.as_lines(has_own_accounts=has_own_accounts),
+        f"and {len(names) - len(first_names)} more may log in",
+    )
+
+
+def summarize_changes(changes: AccessChanges) -> str:
+    """Return the counts of users by what changes for them, as one line of a plan."""
+    memberships = (*changes.joins, *changes.leaves, *changes.joined_by_all, *changes.left_by_all)
+    counts = (
+        (len(changes.newly_permitted), "may log in"),
+        (len(changes.shut_out), "shut out"),
+        (len(changes.demoted), "no longer admin"),
+        (len(memberships), "group changes"),
+    )
+    parts = [f"{number} {what}" for number, what in counts if number]
+    return ", ".join(parts) or "lists change, no user is affected"

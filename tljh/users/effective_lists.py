@@ -36,7 +36,7 @@ class EffectiveLists:
 
 
 def read_effective(data: bytes | None) -> EffectiveLists | None:
-    """Parse the file; return None where there is none, or where it is not valid."""
+    """Parse the file of the lists that the hub loaded; None if missing or not valid."""
     try:
         value = json.loads(data or b"")
         return EffectiveLists(

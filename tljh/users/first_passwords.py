@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from tljh.base.progress import Progress, counted
+from tljh.base.progress import Progress, format_count
 from tljh.engine.resource import Difference, Record, Resource
 from tljh.host.interface import Host, HostReader
 from tljh.host.password_store import read_logins, store_hashes
@@ -37,7 +37,7 @@ class FirstPasswords(Resource):
         missing = self._missing()
         if not missing:
             return None
-        return Difference("+", counted(len(missing), "first password"))
+        return Difference("+", format_count(len(missing), "first password"))
 
     def before(self, host: HostReader) -> Record:
         return {"path": str(self.path), "new": sorted(self._missing())}

@@ -26,19 +26,19 @@ GROUPS: KeyPath = ("users", "extra_user_groups")
 MAX_SINGLE_EDITS = 10
 
 
-def names_at(text: str, path: KeyPath) -> list[str]:
+def read_names(text: str, path: KeyPath) -> list[str]:
     """Return the names of the list at `path`; an empty list if there is none."""
-    value = _value_at(text, path)
+    value = _read_value(text, path)
     return [str(item) for item in value] if isinstance(value, list) else []
 
 
-def groups_in(text: str) -> list[str]:
+def read_groups(text: str) -> list[str]:
     """Return the names of the groups in users.extra_user_groups."""
-    value = _value_at(text, GROUPS)
+    value = _read_value(text, GROUPS)
     return list(value) if isinstance(value, dict) else []
 
 
-def _value_at(text: str, path: KeyPath) -> Any:
+def _read_value(text: str, path: KeyPath) -> Any:
     root = parse(text).root
     if root is None:
         return None
@@ -48,7 +48,7 @@ def _value_at(text: str, path: KeyPath) -> Any:
 
 def add_names(text: str, path: KeyPath, names: Iterable[str]) -> str:
     """Return `text` with `names` added to a list, except those already in it in any case."""
-    existing = names_at(text, path)
+    existing = read_names(text, path)
     lowered = {name.lower() for name in existing}
     new = [name for name in dict.fromkeys(names) if name.lower() not in lowered]
     if len(new) > MAX_SINGLE_EDITS:
@@ -61,7 +61,7 @@ def add_names(text: str, path: KeyPath, names: Iterable[str]) -> str:
 def remove_names(text: str, path: KeyPath, names: Iterable[str]) -> str:
     """Return `text` with `names` removed from a list; case is ignored."""
     removed = {name.lower() for name in names}
-    existing = names_at(text, path)
+    existing = read_names(text, path)
     kept = [name for name in existing if name.lower() not in removed]
     if len(existing) - len(kept) > MAX_SINGLE_EDITS:
         return set_value(text, path, kept)
@@ -80,8 +80,8 @@ def remove_users(text: str, names: Iterable[str]) -> str:
     removed = list(names)
     for path in (ALLOWED, ADMINS):
         text = remove_names(text, path, removed)
-    for group in groups_in(text):
+    for group in read_groups(text):
         text = remove_names(text, (*GROUPS, group), removed)
-        if not names_at(text, (*GROUPS, group)):
+        if not read_names(text, (*GROUPS, group)):
             text = unset_value(text, (*GROUPS, group))
     return text

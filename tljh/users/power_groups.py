@@ -19,14 +19,14 @@ POWER_GROUPS = frozenset(
 OPTION = "--gives-root"
 
 
-def power_groups(groups: Iterable[str]) -> list[str]:
-    """Return those of `groups` that give their members power over the machine."""
+def find_power_groups(groups: Iterable[str]) -> list[str]:
+    """Return those of `groups` whose members control the machine, such as sudo or docker."""
     return sorted(set(groups) & POWER_GROUPS)
 
 
 def refuse_power_groups(groups: Iterable[str], *, allowed: bool) -> None:
-    """Raise TljhError for a group that gives root, unless the admin has said so."""
-    powerful = power_groups(groups)
+    """Raise TljhError if a group gives its members root, unless it is `allowed`."""
+    powerful = find_power_groups(groups)
     if powerful and not allowed:
         raise TljhError(
             f"members of the group {powerful[0]} can become root",

@@ -69,7 +69,7 @@ NO_STUDENTS = re.compile(r"points possible|student, test|test student", re.IGNOR
 
 
 @dataclass(frozen=True)
-class Columns:
+class RosterColumns:
     """The columns of a file: `login` is the index of the names, `own` those of our format.
 
     `has_heading` is false for a plain list; `is_strict` for our own format, where every column
@@ -84,25 +84,28 @@ class Columns:
     width: int = 1
 
 
-def normalized(heading: str) -> str:
-    """Return a heading in lower case, with spaces for the other ways to part words."""
+def normalize_heading(heading: str) -> str:
+    """Return a column's heading in lower case, with spaces in place of other separators."""
     words = re.sub(r"[\s_\-./:()*]+", " ", heading).strip().casefold()
     return words.replace("ß", "ss")
 
 
 def is_heading(cell: str) -> bool:
-    return normalized(cell) in LOGIN_HEADINGS | EMAIL_HEADINGS | OTHER_HEADINGS
+    return normalize_heading(cell) in LOGIN_HEADINGS | EMAIL_HEADINGS | OTHER_HEADINGS
 
 
-def columns_of(rows: Sequence[Sequence[str]], column: str | None = None) -> Columns:
-    """Return the columns of a file with these rows; `column` is the heading that the admin chose.
+def find_columns(rows: Sequence[Sequence[str]], column: str | None = None) -> RosterColumns:
+    """Return which columns of a class list have login names, roles and groups.
 
-    Raises TljhError where the file has no column of login names, or several.
+    `column` is the heading that the admin chose for the names. Raises TljhError where the file has
+    no column of login names, or several.
     """
     first = list(rows[0])
     if column is not None:
         matches = [
-            index for index, cell in enumerate(first) if normalized(cell) == normalized(column)
+            index
+            for index, cell in enumerate(first)
+            if normalize_heading(cell) == normalize_heading(column)
         ]
         if len(matches) != 1:
             raise TljhError(
@@ -111,19 +114,19 @@ def columns_of(rows: Sequence[Sequence[str]], column: str | None = None) -> Colu
                 why=f"its first line is: {', '.join(first)}",
                 fix="give a heading of the first line to --column",
             )  # fmt: skip
-        return Columns(matches[0], {}, True, False, first[matches[0]], len(first))
-    names = [normalized(cell) for cell in first]
+        return RosterColumns(matches[0], {}, True, False, first[matches[0]], len(first))
+    names = [normalize_heading(cell) for cell in first]
     own = {name: names.index(name) for name in OWN_COLUMNS if name in names}
     if len([cell for cell in first if cell]) == 1:
-        return _of_one_column(rows, first)
+        return _read_single_column(rows, first)
     logins = [index for index, name in enumerate(names) if name in OWN_NAME_HEADINGS]
     # Moodle has a column of groups too: without a name it is not our format.
     if own.keys() & {"admin", "groups", "password"} and len(logins) == 1:
-        return _of_our_own(first, names, own, logins[0])
+        return _find_own_columns(first, names, own, logins[0])
     for headings in (LOGIN_HEADINGS, EMAIL_HEADINGS):
         matches = [index for index, name in enumerate(names) if name in headings]
         if len(matches) == 1:
-            return Columns(matches[0], {}, True, False, first[matches[0]], len(first))
+            return RosterColumns(matches[0], {}, True, False, first[matches[0]], len(first))
         if matches:
             raise TljhError(
                 "the file has several columns that can hold the login names",
@@ -134,7 +137,7 @@ def columns_of(rows: Sequence[Sequence[str]], column: str | None = None) -> Colu
         _refuse_unknown(
             [name for name in names if name and name != "name" and not is_heading(name)]
         )
-        return Columns(own["name"], {}, True, False, first[own["name"]], len(first))
+        return RosterColumns(own["name"], {}, True, False, first[own["name"]], len(first))
     raise TljhError(
         "the first line of the file has no column of login names",
         why=f"it has {', '.join(first)}",
@@ -143,18 +146,18 @@ def columns_of(rows: Sequence[Sequence[str]], column: str | None = None) -> Colu
     )
 
 
-def _of_our_own(
+def _find_own_columns(
     first: Sequence[str], names: Sequence[str], own: dict[str, int], login: int
-) -> Columns:
-    known = ("", *own)
+) -> RosterColumns:
+    known_words = ("", *own)
     _refuse_unknown(
-        [name for index, name in enumerate(names) if name not in known and index != login]
+        [name for index, name in enumerate(names) if name not in known_words and index != login]
     )
-    return Columns(login, own, True, True, first[login], len(first))
+    return RosterColumns(login, own, True, True, first[login], len(first))
 
 
 def _refuse_unknown(headings: Sequence[str]) -> None:
-    """Raise TljhError for a column that may be a misspelled one of ours."""
+    """Raise TljhError for an unknown heading: it may be one of ours with a typing mistake."""
     if headings:
         raise TljhError(
             f"the file has an unknown column: {headings[0]}",
@@ -162,23 +165,23 @@ def _refuse_unknown(headings: Sequence[str]) -> None:
         )
 
 
-def _of_one_column(rows: Sequence[Sequence[str]], first: list[str]) -> Columns:
+def _read_single_column(rows: Sequence[Sequence[str]], first: list[str]) -> RosterColumns:
     index = next(number for number, cell in enumerate(first) if cell)
     cell = first[index]
-    if normalized(cell) in LOGIN_HEADINGS | EMAIL_HEADINGS | {"name", "names"}:
-        return Columns(index, {}, True, False, cell, len(first))
+    if normalize_heading(cell) in LOGIN_HEADINGS | EMAIL_HEADINGS | {"name", "names"}:
+        return RosterColumns(index, {}, True, False, cell, len(first))
     below = [row[index] for row in rows[1:] if len(row) > index and row[index]]
-    if normalized(cell) in OTHER_HEADINGS or _looks_unlike(cell, below):
+    if normalize_heading(cell) in OTHER_HEADINGS or _looks_unlike(cell, below):
         raise TljhError(
             f"the first line of the file looks like a heading: {cell!r}",
             why="as a login name, anybody could log in by it",
             fix=f'if it is a heading: --column "{cell}"; if it is a user, move it below the others',
         )
-    return Columns(index, {}, False, True, "", len(first))
+    return RosterColumns(index, {}, False, True, "", len(first))
 
 
 def _looks_unlike(first: str, below: Sequence[str]) -> bool:
-    """Return whether a first line is of another kind than all lines below."""
+    """Return whether the first line differs from all others in kind, so is a heading."""
     if len(below) < 2:
         return False
     kinds = (

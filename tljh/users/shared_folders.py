@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import ClassVar
 
 from tljh.base.errors import TljhError
@@ -19,8 +20,8 @@ from tljh.host.interface import Host, HostReader
 MODE = 0o2770
 
 
-def shared_folder_resources(folders: Mapping[str, str]) -> list[Resource]:
-    """Return the resources for folder name -> group, with the groups they need."""
+def build_shared_folders(folders: Mapping[str, str]) -> list[Resource]:
+    """Return the resources of shared folders (name -> group), and of the groups they need."""
     if not folders:
         return []
     return [
@@ -54,7 +55,7 @@ class SharedFolder(Resource):
         if info.kind != "directory":
             raise TljhError(
                 f"{self.path} is a {info.kind}, but a shared folder needs a directory",
-                fix=f"move it away: sudo mv {self.path} {self.path}.old",
+                fix=f"move it away: sudo mv {quote(str(self.path))} {quote(f'{self.path}.old')}",
             )
         if info.group != self.group or info.mode != MODE:
             return Difference("~", f"group {info.group} -> {self.group}, mode {MODE:04o}")

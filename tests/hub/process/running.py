@@ -11,14 +11,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
 
 from tljh.base.paths import Paths
-from tljh.hub.configuration import as_json, hub_configuration
+from tljh.hub.configuration import as_json, build_hub_configuration
 from tljh.settings.load import load
 
 HERE = Path(__file__).parent
@@ -64,7 +64,7 @@ class RunningHub:
         applied = self.directory / "applied"
         (applied / "jupyterhub_config.d").mkdir(parents=True, exist_ok=True)
         self.paths.state_dir.mkdir(exist_ok=True)
-        traits = hub_configuration(load(text.encode()), self.paths)
+        traits = build_hub_configuration(load(text.encode()), self.paths)
         traits["JupyterHub"] |= {
             "hub_port": self.port,
             "bind_url": f"http://127.0.0.1:{self.port}/",
@@ -73,8 +73,12 @@ class RunningHub:
             "services": [{"name": "tests", "api_token": TOKEN, "admin": True}],
             "load_roles": [],
         }
+        self.adapt(traits)
         (applied / "hub.json").write_bytes(as_json(traits))
         (applied / "jupyterhub_config.d" / "last.py").write_text(drop_in)
+
+    def adapt(self, traits: dict[str, dict[str, object]]) -> None:
+        """Change the configuration that is written; for subclasses."""
 
     def start(self) -> None:
         with (self.directory / "hub.log").open("ab") as log:
@@ -163,9 +167,16 @@ def _xsrf_in(html: str) -> str:
 
 
 @contextlib.contextmanager
-def running_hub(directory: Path, text: str, drop_in: str = "") -> Iterator[RunningHub]:
+def running_hub(
+    directory: Path,
+    text: str,
+    drop_in: str = "",
+    prepare: Callable[[RunningHub], None] = lambda hub: None,
+) -> Iterator[RunningHub]:
+    """Run a hub; `prepare` is called before it starts."""
     hub = RunningHub(directory, free_port())
     hub.configure(text, drop_in)
+    prepare(hub)
     hub.start()
     try:
         yield hub

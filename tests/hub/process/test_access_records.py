@@ -6,7 +6,7 @@ import pytest
 
 from tests.hub.process.running import Browser, RunningHub, running_hub
 from tljh.host.password_store import hash_password, read_logins, store_hash
-from tljh.users.claims import claim_file, new_claim
+from tljh.users.claims import claim_file, make_claim
 from tljh.users.declared_access import DeclaredAccess
 from tljh.users.effective_lists import read_effective
 
@@ -36,7 +36,7 @@ def keep(hub: RunningHub, **lists: list[str]) -> None:
 
 
 def claimed(hub: RunningHub, login: str, password: str) -> bool:
-    claim = new_claim(login)
+    claim = make_claim(login)
     path = claim_file(hub.paths.claims_dir, login)
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(claim.as_bytes())

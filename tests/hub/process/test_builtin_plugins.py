@@ -9,10 +9,10 @@ import pytest
 
 from tljh.base.paths import Paths
 from tljh.hub.process import builtin_firstuse, builtin_native
-from tljh.hub.process.authenticator_choice import chosen_authenticator
-from tljh.hub.process.load_config import BUILT_IN_PLUGINS, hub_plugins, new_configuration
+from tljh.hub.process.authenticator_choice import choose_authenticator
+from tljh.hub.process.load_config import BUILT_IN_PLUGINS, load_hub_plugins, make_configuration
 from tljh.plugins.hookspecs import hookimpl
-from tljh.plugins.manager import installed_plugins, load_plugins, plugin_names
+from tljh.plugins.manager import list_plugins, load_installed_plugins, load_plugins
 
 
 @pytest.fixture
@@ -37,13 +37,13 @@ def choose(monkeypatch):
         plugin.tljh_custom_jupyterhub_config = tljh_custom_jupyterhub_config
         manager = load_plugins(BUILT_IN_PLUGINS)
         manager.register(plugin)
-        monkeypatch.setattr("tljh.hub.process.load_config.hub_plugins", lambda: manager)
+        monkeypatch.setattr("tljh.hub.process.load_config.load_hub_plugins", lambda: manager)
 
     return register
 
 
 def test_built_in_plugins_implement_known_hooks_and_come_first():
-    manager = hub_plugins()
+    manager = load_hub_plugins()
     manager.check_pending()
     order = [hook.plugin for hook in manager.hook.tljh_custom_jupyterhub_config.get_hookimpls()]
     assert tuple(order[: len(BUILT_IN_PLUGINS)]) == BUILT_IN_PLUGINS
@@ -51,7 +51,7 @@ def test_built_in_plugins_implement_known_hooks_and_come_first():
 
 def test_built_in_plugins_are_not_among_the_installed_ones():
     assert not {plugin.__name__ for plugin in BUILT_IN_PLUGINS} & set(
-        plugin_names(installed_plugins())
+        list_plugins(load_installed_plugins())
     )
 
 
@@ -74,10 +74,10 @@ def test_a_plugins_choice_is_replaced_by_tljhs_adapter(
     paths, choose, authenticator_class, replacement
 ):
     choose(authenticator_class)
-    assert chosen_authenticator(new_configuration(paths)).__name__ == replacement
+    assert choose_authenticator(make_configuration(paths)).__name__ == replacement
 
 
 def test_a_class_that_cannot_be_loaded_stays_for_the_check_to_report(paths, choose):
     choose("missing.Authenticator")
-    c = new_configuration(paths)
+    c = make_configuration(paths)
     assert c.JupyterHub.authenticator_class == "missing.Authenticator"

@@ -8,13 +8,13 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tljh.users.claims import LIFETIME, claim_file, new_claim, read_claim
+from tljh.users.claims import LIFETIME, claim_file, make_claim, read_claim
 
 NOW = datetime(2026, 11, 21, tzinfo=timezone.utc)
 
 
 def test_a_claim_is_good_until_it_expires_and_for_its_token_only():
-    claim = new_claim("ada", NOW)
+    claim = make_claim("ada", NOW)
     assert claim.allows(claim.token, NOW)
     assert not claim.allows(claim.token + "x", NOW)
     assert not claim.allows("", NOW)
@@ -23,7 +23,7 @@ def test_a_claim_is_good_until_it_expires_and_for_its_token_only():
 
 
 def test_a_claim_survives_its_file():
-    claim = new_claim("ada", NOW)
+    claim = make_claim("ada", NOW)
     assert read_claim(claim.as_bytes()) == claim
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import urljoin
+
 import pytest
 
 from tests.hub.process.running import Browser, running_hub
 from tljh.host.password_store import hash_password, store_hash
-from tljh.users.claims import claim_file, new_claim
+from tljh.users.claims import claim_file, make_claim
 
 LISTED = "users: {allowed: [alice, anna, albert, astrid, arno], admin: [boss]}\n"
 
@@ -47,7 +49,7 @@ def test_a_user_who_is_not_listed_may_log_in_while_added_on_the_admin_page(hub):
 
 
 def test_an_admin_sets_a_password_with_the_claim_once(hub):
-    claim = new_claim("boss")
+    claim = make_claim("boss")
     path = claim_file(hub.paths.claims_dir, "boss")
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(claim.as_bytes())
@@ -58,16 +60,42 @@ def test_an_admin_sets_a_password_with_the_claim_once(hub):
     assert boss.post("/claim", page=link, again="different", **fields).status_code == 200
     blank = fields | {"password": " " * 9}
     assert "spaces only" in boss.post("/claim", page=link, again=" " * 9, **blank).text
-    assert boss.post("/claim", page=link, again="my own secret", **fields).status_code == 302
+    assert "You are an admin" in boss.get(link).text
+    answer = boss.post("/claim", page=link, again="my own secret", **fields)
+    assert answer.status_code == 302
+    login_page = boss.session.get(urljoin(hub.url, answer.headers["Location"])).text
+    assert "Your password is set" in login_page and 'value="boss"' in login_page
     assert not path.exists()
+    used = boss.get(link)
+    assert used.status_code == 403
+    assert "used already" in used.text and "/hub/login?username=boss" in used.text
+    # Without the link, the page does not say which names have a password.
+    guessed = boss.get("/claim?name=boss&token=guessed").text
+    assert "used already" not in guessed and "/hub/login" in guessed
     assert boss.login("boss", "my own secret").status_code == 302
     assert boss.post("/claim", page="/login", again="my own secret", **fields).status_code == 403
+
+
+def test_a_name_that_was_given_a_claim_link_is_not_the_first_visitors(hub, restart_with):
+    restart_with("users: {allowed: [aylin], admin: [boss]}\n")
+    claim = make_claim("aylin")
+    path = claim_file(hub.paths.claims_dir, "aylin")
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(claim.as_bytes())
+    assert Browser(hub).login("aylin", "a stranger's").status_code == 403
+    link = claim.path("/").removeprefix("/hub")
+    assert "You are an admin" not in Browser(hub).get(link).text
+    fields = {"name": "aylin", "token": claim.token, "password": "my own secret"}
+    Browser(hub).post("/claim", page=link, again="my own secret", **fields)
+    assert Browser(hub).login("aylin", "my own secret").status_code == 302
 
 
 def test_a_user_changes_the_password(hub):
     astrid = Browser(hub)
     astrid.login("astrid", "correct horse")
-    answer = astrid.post("/auth/change-password", password="another horse")
+    assert 'href="/hub/auth/change-password"' in astrid.get("/home").text
+    secrets = {"old_password": "correct horse", "password": "another horse"}
+    answer = astrid.post("/auth/change-password", **secrets)
     assert "changed successfully" in answer.text
     assert Browser(hub).login("astrid", "another horse").status_code == 302
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.hub.process.running import free_port
 from tljh.hub.process import app
-from tljh.hub.process.app import InheritedServer, _addresses
+from tljh.hub.process.app import InheritedServer, _list_addresses
 
 
 @pytest.fixture
@@ -73,9 +73,9 @@ def test_the_same_address_keeps_its_sockets(systemd):
 
 
 def test_another_address_of_the_machine_is_listened_to_next_to_loopback():
-    assert _addresses("192.0.2.7", 1) == {
+    assert _list_addresses("192.0.2.7", 1) == {
         "hub": ("192.0.2.7", 1),
         "hub-loopback": ("127.0.0.1", 1),
     }
-    assert _addresses("127.0.0.1", 1) == {"hub": ("127.0.0.1", 1)}
-    assert _addresses("localhost", 1)["hub"][0] in ("127.0.0.1", "::1")
+    assert _list_addresses("127.0.0.1", 1) == {"hub": ("127.0.0.1", 1)}
+    assert _list_addresses("localhost", 1)["hub"][0] in ("127.0.0.1", "::1")

@@ -104,6 +104,18 @@ def test_a_wrong_password_is_refused(hub):
     assert Browser(hub).login("bob", "not the builder").status_code == 403
 
 
+def test_a_refusal_takes_the_same_time_for_names_that_the_directory_has_and_others(hub):
+    seconds = {}
+    for name in ("bob", "nobody", "*"):
+        browser = Browser(hub)
+        browser.get("/login")
+        start_s = time.monotonic()
+        assert browser.login(name, "not the builder").status_code == 403
+        seconds[name] = time.monotonic() - start_s
+    assert min(seconds.values()) > 0.45, seconds
+    assert max(seconds.values()) - min(seconds.values()) < 0.3, seconds
+
+
 def test_a_user_who_is_in_the_directory_only_is_refused(hub):
     assert Browser(hub).login("eve", PEOPLE["eve"]).status_code == 403
 
@@ -138,3 +150,14 @@ def test_auth_check_searches_below_the_base_of_the_search(tmp_path, directory_po
     for base, is_fine in (("ou=people,dc=example,dc=org", True), ("ou=nobody,dc=e", False)):
         hub.configure(text.replace("    tls_", f"    user_search_base: '{base}'\n    tls_"))
         assert tries(hub)[-1]["is_fine"] is is_fine
+
+
+def test_a_directory_that_is_down_is_a_sentence_for_the_user_and_a_reason_in_the_log(tmp_path):
+    with running_hub(tmp_path, settings(free_port())) as hub:
+        for _ in range(7):
+            answer = Browser(hub).login("alice", PEOPLE["alice"])
+            # Not 429: an outage is no bad login.
+            assert answer.status_code == 503
+        assert "does not answer. Try again" in answer.text
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "The server that checks logins failed: LDAPSocketOpenError" in hub.log

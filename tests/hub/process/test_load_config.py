@@ -8,9 +8,9 @@ import pytest
 
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
-from tljh.hub.config_check import findings_of
-from tljh.hub.process.authenticator_choice import chosen_authenticator
-from tljh.hub.process.load_config import new_configuration
+from tljh.hub.config_check import check_configuration
+from tljh.hub.process.authenticator_choice import choose_authenticator
+from tljh.hub.process.load_config import make_configuration
 
 
 @pytest.fixture
@@ -33,13 +33,13 @@ def drop_in(applied, name, text):
 def test_drop_ins_come_last_and_in_the_order_of_their_names(applied, paths):
     drop_in(applied, "20-b.py", "c.Spawner.start_timeout += 1\n")
     drop_in(applied, "10-a.py", "c.Spawner.start_timeout = 100\n")
-    assert new_configuration(paths).Spawner.start_timeout == 101
+    assert make_configuration(paths).Spawner.start_timeout == 101
 
 
 def test_a_syntax_error_is_named_with_file_and_line(applied, paths):
     drop_in(applied, "bad.py", "c.Spawner.debug = True\nc.Spawner.cmd = [\n")
     with pytest.raises(TljhError) as caught:
-        new_configuration(paths)
+        make_configuration(paths)
     (finding,) = caught.value.findings
     assert finding.where
     assert finding.where.path.endswith("bad.py")
@@ -49,28 +49,36 @@ def test_a_syntax_error_is_named_with_file_and_line(applied, paths):
 def test_an_exception_is_named_with_the_line_of_the_drop_in(applied, paths):
     drop_in(applied, "bad.py", "import json\n\njson.loads('{')\n")
     with pytest.raises(TljhError, match="JSONDecodeError") as caught:
-        new_configuration(paths)
+        make_configuration(paths)
     assert caught.value.findings[0].where.line == 3
 
 
 def test_a_module_that_is_missing_is_added_by_its_package(applied, paths):
     drop_in(applied, "bad.py", "import no_such_thing.inner\n")
     with pytest.raises(TljhError) as failed:
-        new_configuration(paths)
+        make_configuration(paths)
     (finding,) = failed.value.findings
     assert finding.fix
     assert finding.fix.endswith("sudo tljh-config add-item hub.packages no-such-thing")
 
 
+def test_a_drop_in_that_writes_next_to_itself_is_sent_to_another_directory(applied, paths):
+    drop_in(applied, "bad.py", "raise OSError(30, 'Read-only file system', __file__)\n")
+    with pytest.raises(TljhError) as failed:
+        make_configuration(paths)
+    (finding,) = failed.value.findings
+    assert "write to another one" in (finding.fix or "")
+
+
 def test_a_drop_in_has_the_admins_path_in_file_and_in_every_message(applied, paths):
     drop_in(applied, "where.py", "c.Spawner.environment = {'F': __file__}\n")
     own = paths.config_dir / "jupyterhub_config.d"
-    assert new_configuration(paths).Spawner.environment["F"] == str(own / "where.py")
+    assert make_configuration(paths).Spawner.environment["F"] == str(own / "where.py")
     drop_in(applied, "where.py", "c.Spawner.start_timeuot = 1\n")
-    _, (finding,) = findings_of(paths)
+    _, (finding,) = check_configuration(paths)
     assert str(finding.where) == f"{own / 'where.py'}, line 1"
     drop_in(applied, "where.py", "x = 1\nraise ValueError(__file__)\n")
-    (finding,), _ = findings_of(paths)
+    (finding,), _ = check_configuration(paths)
     assert str(applied / "jupyterhub_config.d") not in finding.as_text()
     assert str(finding.where) == f"{own / 'where.py'}, line 2"
 
@@ -81,12 +89,12 @@ def test_a_drop_in_loads_the_applied_copy_of_another_one(applied, paths):
     drop_in(applied, "parts/last.py", "c.Spawner.cmd = [__file__]\n")
     drop_in(applied, "own.py", "load_subconfig('parts/more.py')\n")
     own = paths.config_dir / "jupyterhub_config.d"
-    c = new_configuration(paths)
+    c = make_configuration(paths)
     assert c.Spawner.debug is True
     assert c.Spawner.cmd == [str(own / "parts" / "last.py")]
     drop_in(applied, "parts/last.py", "x = 1\n1 / 0\n")
     with pytest.raises(TljhError, match="ZeroDivisionError") as caught:
-        new_configuration(paths)
+        make_configuration(paths)
     assert str(caught.value.findings[0].where) == f"{own / 'parts' / 'last.py'}, line 2"
 
 
@@ -94,37 +102,37 @@ def test_a_file_in_place_of_a_secret_is_read_when_the_hub_loads(applied, paths, 
     (tmp_path / "secret").write_text("hunter2\n")
     value = {"GitHubOAuthenticator": {"client_secret": {"file": str(tmp_path / "secret")}}}
     (applied / "hub.json").write_text(json.dumps(value))
-    assert new_configuration(paths).GitHubOAuthenticator.client_secret == "hunter2"
+    assert make_configuration(paths).GitHubOAuthenticator.client_secret == "hunter2"
 
 
 def test_a_class_that_cannot_be_imported_is_a_finding(applied, paths):
     drop_in(applied, "bad.py", "c.JupyterHub.authenticator_class = 'no.such.Thing'\n")
-    (finding,) = [f for f in findings_of(paths)[0] if "authenticator_class" in f.what]
+    (finding,) = [f for f in check_configuration(paths)[0] if "authenticator_class" in f.what]
     assert "no.such.Thing" in finding.what
 
 
 def test_a_value_that_a_trait_cannot_take_is_a_finding_in_its_own_words(applied, paths):
     drop_in(applied, "bad.py", "c.Spawner.start_timeout = 'soon'\n")
-    (finding,), _ = findings_of(paths)
+    (finding,), _ = check_configuration(paths)
     assert finding.what == "Spawner.start_timeout has an invalid value"
     assert "int" in (finding.why or "")
 
 
 def test_a_sound_configuration_has_no_findings(applied, paths):
     drop_in(applied, "fine.py", "c.Spawner.debug = True\nc.JupyterHub.services.append({})\n")
-    assert findings_of(paths) == ([], [])
+    assert check_configuration(paths) == ([], [])
 
 
 def test_the_generated_password_of_traefiks_api_is_not_taken_for_a_plugins(applied, paths):
     paths.state_dir.mkdir()
     (paths.state_dir / "traefik-api.secret").write_text("s3cret\n")
-    assert findings_of(paths) == ([], [])
-    assert new_configuration(paths).TraefikProxy.traefik_api_password == "s3cret"
+    assert check_configuration(paths) == ([], [])
+    assert make_configuration(paths).TraefikProxy.traefik_api_password == "s3cret"
 
 
 def test_a_misspelled_name_in_a_drop_in_is_reported_with_its_line_and_stops_nothing(applied, paths):
     drop_in(applied, "own.py", "c.Spawner.debug = True\nc.Spawner.start_timeuot = 90\n")
-    wrong, (finding,) = findings_of(paths)
+    wrong, (finding,) = check_configuration(paths)
     assert wrong == []
     assert str(finding.where).endswith("own.py, line 2")
     assert finding.fix == "did you mean Spawner.start_timeout?"
@@ -146,7 +154,7 @@ def test_a_listed_name_that_the_authenticator_never_accepts_is_a_finding(applied
         "c.JupyterHub.authenticator_class = Picky\n"
         "c.Authenticator.allowed_users = {'anna', 'max'}\n",
     )
-    (finding,), _ = findings_of(paths)
+    (finding,), _ = check_configuration(paths)
     assert finding.what == "Picky refuses the login name 'max'"
 
 
@@ -159,7 +167,7 @@ def test_names_of_two_words_are_fine_for_authenticators_with_passwords(applied, 
         drop_in(
             applied, "class.py", f"c.JupyterHub.authenticator_class = 'tljh.hub.process.{name}'\n"
         )
-        assert findings_of(paths) == ([], [])
+        assert check_configuration(paths) == ([], [])
 
 
 OURS = {"JupyterHub": {"authenticator_class": "ours"}, "Authenticator": {"allow_all": False}}
@@ -193,7 +201,7 @@ OURS = {"JupyterHub": {"authenticator_class": "ours"}, "Authenticator": {"allow_
 def test_a_drop_ins_authenticator_has_its_own_default_of_allow_all(applied, paths, more, allow_all):
     (applied / "hub.json").write_text(json.dumps(OURS))
     drop_in(applied, "login.py", more)
-    assert new_configuration(paths).Authenticator.get("allow_all") == allow_all
+    assert make_configuration(paths).Authenticator.get("allow_all") == allow_all
 
 
 @pytest.mark.parametrize(
@@ -213,7 +221,7 @@ def test_a_drop_ins_authenticator_has_its_own_default_of_allow_all(applied, path
 )
 def test_a_drop_ins_choice_is_replaced_by_tljhs_adapter(applied, paths, chosen, ours):
     drop_in(applied, "login.py", f"c.JupyterHub.authenticator_class = {chosen}\n")
-    assert chosen_authenticator(new_configuration(paths)).__name__ == ours
+    assert choose_authenticator(make_configuration(paths)).__name__ == ours
 
 
 FILLED = {
@@ -248,7 +256,7 @@ FILLED = {
 def test_a_drop_in_loses_none_of_ours(applied, paths, text, section, trait, kept):
     (applied / "hub.json").write_text(json.dumps(FILLED))
     drop_in(applied, "mine.py", text)
-    value = new_configuration(paths)[section][trait]
+    value = make_configuration(paths)[section][trait]
     assert kept in value
     assert len(value) > 1
 
@@ -256,7 +264,7 @@ def test_a_drop_in_loses_none_of_ours(applied, paths, text, section, trait, kept
 def test_a_drop_in_that_discards_a_name_is_obeyed(applied, paths):
     (applied / "hub.json").write_text(json.dumps(FILLED))
     drop_in(applied, "mine.py", "c.Authenticator.admin_users = set()")
-    assert new_configuration(paths).Authenticator.admin_users == set()
+    assert make_configuration(paths).Authenticator.admin_users == set()
 
 
 @pytest.mark.parametrize(
@@ -276,7 +284,7 @@ def test_a_trait_that_tljh_sets_is_refused_with_its_line_and_setting(
     applied, paths, text, what, fix
 ):
     drop_in(applied, "mine.py", f"# a comment on {what}\n\n{text}\n")
-    (finding,), _ = findings_of(paths)
+    (finding,), _ = check_configuration(paths)
     assert what in finding.what
     assert finding.where.line == 3
     assert fix in finding.fix
@@ -294,7 +302,7 @@ def test_a_trait_that_tljh_sets_is_refused_with_its_line_and_setting(
 )
 def test_a_section_that_no_class_has_is_a_warning_with_its_place(applied, paths, section, fix):
     drop_in(applied, "mine.py", f"x = 1\nc.{section}.anything = True\n")
-    errors, (warning,) = findings_of(paths)
+    errors, (warning,) = check_configuration(paths)
     assert errors == []
     assert section in warning.what
     assert warning.where.line == 2
@@ -304,7 +312,19 @@ def test_a_section_that_no_class_has_is_a_warning_with_its_place(applied, paths,
 def test_a_drop_in_that_empties_a_list_of_ours_is_warned_of_the_consequence(applied, paths):
     (applied / "hub.json").write_text(json.dumps(FILLED))
     drop_in(applied, "mine.py", "c.SystemdSpawner.extra_paths = []\n")
-    _, warnings = findings_of(paths)
+    _, warnings = check_configuration(paths)
     (warning,) = [each for each in warnings if "extra_paths" in each.what]
     assert "servers find no python" in warning.why
     assert warning.where.line == 1
+
+
+def test_a_template_that_jinja_cannot_parse_is_refused_with_its_line(applied, paths, tmp_path):
+    templates = tmp_path / "templates"
+    templates.mkdir()
+    (templates / "login.html").write_text("{% extends 'page.html' %}\n{% endblok %}\n")
+    drop_in(applied, "pages.py", f"c.JupyterHub.template_paths = ['{templates}']\n")
+    (finding,), _ = check_configuration(paths)
+    assert str(finding.where) == f"{templates / 'login.html'}, line 2"
+    assert "endblok" in (finding.why or "")
+    (templates / "login.html").write_text("{% extends 'templates/login.html' %}\n")
+    assert check_configuration(paths) == ([], [])

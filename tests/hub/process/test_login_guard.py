@@ -13,7 +13,7 @@ import pytest
 from ldapauthenticator import LDAPAuthenticator
 
 from tljh.hub.process import login_guard
-from tljh.hub.process.login_guard import guarded
+from tljh.hub.process.login_guard import make_guarded_class
 
 
 class SilentDirectory:
@@ -50,7 +50,7 @@ def test_a_directory_that_does_not_answer_stops_neither_starts_nor_itself(direct
     for cls in (ldap3.Server, ldap3.Connection):
         monkeypatch.setattr(cls, "__init__", cls.__init__)
     monkeypatch.setattr(login_guard, "DIRECTORY_TIMEOUT_S", 1)
-    chosen = guarded(LDAPAuthenticator)
+    chosen = make_guarded_class(LDAPAuthenticator)
     authenticator = chosen(
         server_address="127.0.0.1",
         server_port=directory.port,

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from tests.hub.process.running import Browser, running_hub
-from tljh.hub.process.login_guard import throttle_key
-from tljh.hub.process.login_throttle import Limits, Throttle, client_address
+from tljh.hub.process.login_guard import make_throttle_key
+from tljh.hub.process.login_throttle import Throttle, ThrottleLimits, find_client_address
 
 SCHOOL, ELSEWHERE = "203.0.113.7", "198.51.100.9"
 
@@ -29,7 +29,7 @@ def clock():
 
 @pytest.fixture
 def throttle(clock):
-    return Throttle(Limits(3, 10, 5, 600), clock)
+    return Throttle(ThrottleLimits(3, 10, 5, 600), clock)
 
 
 def fail(throttle, name, address, times=1):
@@ -89,24 +89,28 @@ def test_a_good_login_forgets_the_mistakes_before_it(throttle):
     [("Alice", "alice"), ("ＡLICE", "alice"), ("alice  b", " alice b "), ("STRASSE", "straße")],
 )
 def test_spellings_of_one_name_count_together(same):
-    assert throttle_key(same[0]) == throttle_key(same[1])
+    assert make_throttle_key(same[0]) == make_throttle_key(same[1])
 
 
 def test_an_address_is_the_one_that_the_proxy_saw_not_one_that_a_client_sent():
     load_balancer = [ipaddress.ip_network("10.0.0.0/8")]
-    assert client_address({"X-Forwarded-For": "1.1.1.1, 203.0.113.7"}) == SCHOOL
-    assert client_address({"X-Forwarded-For": "1.1.1.1, 203.0.113.7, 10.1.2.3"}) == "10.1.2.3"
+    assert find_client_address({"X-Forwarded-For": "1.1.1.1, 203.0.113.7"}) == SCHOOL
+    assert find_client_address({"X-Forwarded-For": "1.1.1.1, 203.0.113.7, 10.1.2.3"}) == "10.1.2.3"
     assert (
-        client_address({"X-Forwarded-For": "1.1.1.1, 203.0.113.7, 10.1.2.3"}, load_balancer)
+        find_client_address({"X-Forwarded-For": "1.1.1.1, 203.0.113.7, 10.1.2.3"}, load_balancer)
         == SCHOOL
     )
-    assert client_address({}) == client_address({"X-Forwarded-For": "rubbish"}) == "this machine"
+    assert (
+        find_client_address({})
+        == find_client_address({"X-Forwarded-For": "rubbish"})
+        == "this machine"
+    )
 
 
 def test_an_ipv6_subscriber_is_one_address():
-    seen = {client_address({"X-Forwarded-For": f"2001:db8:1:2::{n}"}) for n in range(1, 9)}
+    seen = {find_client_address({"X-Forwarded-For": f"2001:db8:1:2::{n}"}) for n in range(1, 9)}
     assert seen == {"2001:db8:1:2::/64"}
-    assert client_address({"X-Forwarded-For": "::ffff:203.0.113.7"}) == SCHOOL
+    assert find_client_address({"X-Forwarded-For": "::ffff:203.0.113.7"}) == SCHOOL
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import pytest
 
 from tests.hub.process.running import Browser, running_hub
 from tljh.settings.load import load
-from tljh.users.claims import claim_file, new_claim
-from tljh.users.declared_access import DeclaredAccess, declared_in
-from tljh.users.facts import logins_with_password
+from tljh.users.claims import claim_file, make_claim
+from tljh.users.declared_access import DeclaredAccess, collect_declared
+from tljh.users.facts import find_logins_with_password
 
 PASSWORD = "a fine password"
 NAMES = "lars, lena, lilo, lisa, lotte"
@@ -19,7 +19,7 @@ import tljh.hub.process.native_authenticator as authenticator
 import tljh.hub.process.native_pages as pages
 from pathlib import Path
 
-hashed, hash_password = pages.hashed, authenticator.hash_password
+hashed, hash_password = pages.hash_in_thread, authenticator.hash_password
 
 def count():
     with Path("hashes").open("a") as file:
@@ -33,7 +33,7 @@ def count_and_hash_now(password):
     count()
     return hash_password(password)
 
-pages.hashed, authenticator.hash_password = count_and_hash, count_and_hash_now
+pages.hash_in_thread, authenticator.hash_password = count_and_hash, count_and_hash_now
 """
 
 
@@ -51,7 +51,7 @@ def sign_up(hub, name, password=PASSWORD):
 
 @pytest.fixture(scope="module")
 def boss(hub):
-    claim = new_claim("boss")
+    claim = make_claim("boss")
     path = claim_file(hub.paths.claims_dir, "boss")
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(claim.as_bytes())
@@ -77,16 +77,20 @@ def test_a_user_who_is_not_listed_waits_for_an_admin(hub, boss):
     assert answer.status_code == 403
     assert "has not been authorized by an admin yet" in answer.text
     assert "nora" in boss.get("/authorize").text
-    boss.get("/authorize/nora")
+    boss.post("/authorize/nora", page="/authorize")
     assert Browser(hub).login("nora", PASSWORD).status_code == 302
-    boss.get("/authorize/nora")
+    boss.post("/authorize/nora", page="/authorize")
     assert Browser(hub).login("nora", PASSWORD).status_code == 403
 
 
-def test_a_link_on_another_site_authorizes_nobody(hub, boss):
-    sign_up(hub, "nils")
-    answer = boss.get("/authorize/nils", headers={"Sec-Fetch-Site": "cross-site"})
-    assert answer.status_code == 403
+@pytest.mark.parametrize("site", ["cross-site", "same-origin", "none"])
+def test_a_link_authorizes_nobody_and_deletes_nothing(hub, boss, site):
+    if site == "cross-site":
+        sign_up(hub, "nils")
+    for path in ("/authorize/nils", "/discard/nils"):
+        assert boss.get(path, headers={"Sec-Fetch-Site": site}).status_code == 405
+        assert boss.session.post(hub.url + path).status_code == 403
+    assert "nils" in boss.get("/authorize").text
     assert Browser(hub).login("nils", PASSWORD).status_code == 403
 
 
@@ -95,7 +99,7 @@ def test_authorizing_is_for_admins(hub):
     lars = Browser(hub)
     lars.login("lars", PASSWORD)
     assert lars.get("/authorize").status_code == 403
-    assert lars.get("/authorize/nils").status_code == 403
+    assert lars.post("/authorize/nils", page="/home").status_code == 403
     assert (
         lars.post("/change-password/boss", page="/home", new_password=PASSWORD).status_code == 403
     )
@@ -135,14 +139,14 @@ def test_a_waiting_sign_up_is_deleted_when_its_name_becomes_an_admins(hub, resta
     text = "auth: {type: native}\nusers: {admin: [boss, carla, lotte]}\n"
     config = load(text.encode())
     # lotte was listed when she signed up, so her password counts. carla needs a claim.
-    assert logins_with_password(config, hub.paths) >= {"lotte"}
-    assert "carla" not in logins_with_password(config, hub.paths)
+    assert find_logins_with_password(config, hub.paths) >= {"lotte"}
+    assert "carla" not in find_logins_with_password(config, hub.paths)
     restart_with(text)
-    ledger.write_bytes(declared_in(config).as_bytes())
+    ledger.write_bytes(collect_declared(config).as_bytes())
     stranger = Browser(hub)
     assert stranger.login("carla", "the password of a stranger").status_code == 403
     assert Browser(hub).login("lotte", PASSWORD).status_code == 302
-    claim = new_claim("carla")
+    claim = make_claim("carla")
     path = claim_file(hub.paths.claims_dir, "carla")
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(claim.as_bytes())
@@ -153,7 +157,7 @@ def test_a_waiting_sign_up_is_deleted_when_its_name_becomes_an_admins(hub, resta
     restart_with(text)
     assert Browser(hub).login("carla", PASSWORD).status_code == 302
     assert Browser(hub).login("lotte", PASSWORD).status_code == 302
-    assert logins_with_password(config, hub.paths) >= {"carla", "lotte"}
+    assert find_logins_with_password(config, hub.paths) >= {"carla", "lotte"}
 
 
 def test_an_admins_name_cannot_be_signed_up_for(hub, boss):

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 import requests
 
-from tests.hub.process.running import Browser, RunningHub, running_hub, tries
+from tests.hub.process.running import Browser, RunningHub, free_port, running_hub, tries
 
 oidc = pytest.importorskip("oidc_provider_mock")
 
@@ -69,6 +69,20 @@ def test_a_user_who_is_known_to_the_provider_only_is_refused(hub):
 
 def test_the_login_page_leads_to_the_provider(hub):
     assert "/hub/oauth_login" in Browser(hub).get("/login").text
+
+
+def test_a_provider_that_is_down_is_a_sentence_for_the_user_and_a_reason_in_the_log(
+    tmp_path, provider
+):
+    endpoint = requests.get(f"{provider}/.well-known/openid-configuration", timeout=10).json()
+    text = settings(provider).replace(
+        f"token_url: {endpoint['token_endpoint']}", f"token_url: http://127.0.0.1:{free_port()}/"
+    )
+    with running_hub(tmp_path, text) as hub:
+        _, answer = sign_in(hub, "alice@example.org")
+        assert answer.status_code == 503
+        assert "does not answer. Try again" in answer.text
+        assert "The server that checks logins failed: ConnectionRefusedError" in hub.log
 
 
 def test_a_callback_without_a_login_is_refused(hub):

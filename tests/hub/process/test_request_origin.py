@@ -6,7 +6,7 @@ import os
 import socket
 
 from tljh.base.tcp_sockets import IPV4_TABLE, parse_sockets, read_sockets
-from tljh.hub.process.request_origin import address_of, uid_of_sender
+from tljh.hub.process.request_origin import find_address, find_uid_of_sender
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -19,12 +19,12 @@ HUB = ("127.0.0.1", 15001)
 
 
 def test_the_account_at_the_other_end_is_the_sender():
-    assert uid_of_sender(parse_sockets(TABLE), ("127.0.0.1", 0xC001), HUB) == 1001
+    assert find_uid_of_sender(parse_sockets(TABLE), ("127.0.0.1", 0xC001), HUB) == 1001
 
 
 def test_a_socket_that_its_process_has_closed_does_not_count_as_roots():
-    assert uid_of_sender(parse_sockets(TABLE), ("127.0.0.1", 0xC002), HUB) is None
-    assert uid_of_sender(parse_sockets(TABLE), ("127.0.0.1", 0xC003), HUB) is None
+    assert find_uid_of_sender(parse_sockets(TABLE), ("127.0.0.1", 0xC002), HUB) is None
+    assert find_uid_of_sender(parse_sockets(TABLE), ("127.0.0.1", 0xC003), HUB) is None
 
 
 class Request:
@@ -41,8 +41,8 @@ def test_an_address_is_believed_from_the_proxy_and_from_no_other_account(monkeyp
         with socket.create_connection(listening.getsockname()):
             request = Request(listening.accept()[0])
             sent = (request.socket.getpeername(), request.socket.getsockname())
-            assert uid_of_sender(read_sockets([IPV4_TABLE]), *sent) == os.geteuid()
-            assert address_of(request) == "203.0.113.7"
-            monkeypatch.setattr("tljh.hub.process.request_origin._trusted", set)
-            assert address_of(request) == f"account {os.geteuid()}"
-        assert address_of(request) == "this machine"
+            assert find_uid_of_sender(read_sockets([IPV4_TABLE]), *sent) == os.geteuid()
+            assert find_address(request) == "203.0.113.7"
+            monkeypatch.setattr("tljh.hub.process.request_origin._get_trusted_uids", set)
+            assert find_address(request) == f"account {os.geteuid()}"
+        assert find_address(request) == "this machine"

@@ -10,7 +10,12 @@ import pytest
 from jupyterhub.utils import format_exception
 
 from tljh.host.transient_units import TransientUnit, UnitState
-from tljh.hub.process.server_start import ServerFailed, Start, retry_after_restart, sentence_of
+from tljh.hub.process.server_start import (
+    ServerFailed,
+    ServerStart,
+    describe_end,
+    retry_after_restart,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +36,7 @@ from tljh.hub.process.server_start import ServerFailed, Start, retry_after_resta
     ],
 )
 def test_how_a_server_ended_becomes_a_sentence(state, lines, part):
-    assert part in sentence_of(state, lines)
+    assert part in describe_end(state, lines)
 
 
 def test_the_log_gets_the_last_lines_with_percent_signs_escaped():
@@ -67,9 +72,9 @@ async def listening(answer: bytes) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-def start_of(port: int, timeout_s: float = 30) -> Start:
+def start_of(port: int, timeout_s: float = 30) -> ServerStart:
     unit = TransientUnit("never-started.service", ["true"], {}, "/")
-    return Start(unit, f"http://127.0.0.1:{port}/user/a/api", timeout_s)
+    return ServerStart(unit, f"http://127.0.0.1:{port}/user/a/api", timeout_s)
 
 
 @pytest.mark.parametrize("status", ["200 OK", "403 Forbidden", "302 Found\r\nLocation: /x"])

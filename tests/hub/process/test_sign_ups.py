@@ -8,10 +8,10 @@ from contextlib import closing
 import pytest
 
 from tljh.base.paths import Paths
-from tljh.operations.user_notes import notes_on_removing, notes_on_sign_ups
+from tljh.operations.user_notes import warn_of_sign_ups, warn_on_removing
 from tljh.settings.load import load
 from tljh.users.declared_access import DeclaredAccess
-from tljh.users.facts import logins_with_password
+from tljh.users.facts import find_logins_with_password
 
 NATIVE = load(b"auth: {type: Native}\nusers: {admin: [boss]}")
 
@@ -30,20 +30,20 @@ def paths(tmp_path):
 
 
 def test_a_sign_up_counts_once_it_was_authorized_or_listed(paths):
-    assert logins_with_password(NATIVE, paths) == {"boss", "lena"}
+    assert find_logins_with_password(NATIVE, paths) == {"boss", "lena"}
 
 
 def test_adding_a_user_with_a_waiting_sign_up_prints_what_counts(paths):
-    (note,) = notes_on_sign_ups(NATIVE, paths, ["Carla", "lena", "new"], is_admin=True)
+    (note,) = warn_of_sign_ups(NATIVE, paths, ["Carla", "lena", "new"], is_admin=True)
     assert "carla signed up before an admin authorized the name" in note
     assert "only the claim link" in note
-    (note,) = notes_on_sign_ups(NATIVE, paths, ["carla"], is_admin=False)
+    (note,) = warn_of_sign_ups(NATIVE, paths, ["carla"], is_admin=False)
     assert "tljh user reset-password carla" in note
 
 
 def test_removing_a_user_who_could_come_back_prints_a_note():
     def notes(text: str) -> str:
-        return " ".join(notes_on_removing(load((text + "\nusers: {admin: [boss]}").encode())))
+        return " ".join(warn_on_removing(load((text + "\nusers: {admin: [boss]}").encode())))
 
     for text in (
         "auth: {allow_all: true}",

@@ -7,7 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from tljh.base.paths import Paths
+from tljh.hub.configuration import build_hub_configuration
 from tljh.hub.process.spawner import UserCreatingSpawner, expand
+from tljh.settings.load import load
 
 VALUES = {"USERNAME": "jupyter-ann", "LOGIN": "ann", "USERID": "7"}
 
@@ -74,3 +77,9 @@ def test_without_a_hook_the_account_waits_for_its_turn():
     spawned = spawner()
     spawned._ensure_account = None
     asyncio.run(spawned.run_pre_spawn_hook())
+
+
+def test_every_setting_of_the_spawner_is_a_trait():
+    """Fail for a setting without a trait: it is ignored, and its reader fails at a start."""
+    section = build_hub_configuration(load(b""), Paths())["UserCreatingSpawner"]
+    assert [name for name in section if not UserCreatingSpawner.class_traits().get(name)] == []

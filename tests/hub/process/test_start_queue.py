@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tljh.hub.process.start_queue import Closed, Gate, StartQueue, Turn
+from tljh.hub.process.start_queue import Gate, QueueClosed, QueuePlace, StartQueue
 
 
 async def settle() -> None:
@@ -22,7 +22,7 @@ class Starter:
     """A start that holds its turn until `done` is set."""
 
     def __init__(self, queue: StartQueue, log: list[str], name: str) -> None:
-        self.turn = Turn()
+        self.turn = QueuePlace()
         self.done = asyncio.Event()
         self.name = name
         self.task = asyncio.create_task(self.start(queue, log))
@@ -89,9 +89,9 @@ def test_a_start_that_fails_makes_room():
     async def test():
         queue = StartQueue(1)
         with pytest.raises(RuntimeError):
-            async with queue.take(Turn()):
+            async with queue.take(QueuePlace()):
                 raise RuntimeError
-        async with queue.take(Turn()):
+        async with queue.take(QueuePlace()):
             assert queue.busy == 1
 
     run(test)
@@ -106,7 +106,7 @@ def test_a_closed_queue_refuses_waiting_and_new_starts_and_lets_running_ones_fin
         starters.append(Starter(queue, log, "d"))
         await settle()
         for starter in starters[1:]:
-            with pytest.raises(Closed):
+            with pytest.raises(QueueClosed):
                 await starter.task
         starters[0].done.set()
         await starters[0].task

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -45,8 +46,8 @@ def proxy(path):
 
 
 def test_routes_name_no_entry_point_so_that_https_needs_no_new_ones(tmp_path):
-    made, _ = proxy(tmp_path / "rules.toml")._dynamic_config_for_route("/user/a/", "http://b", {})
-    (router,) = made["http"]["routers"].values()
+    routes, _ = proxy(tmp_path / "rules.toml")._dynamic_config_for_route("/user/a/", "http://b", {})
+    (router,) = routes["http"]["routers"].values()
     assert "entryPoints" not in router
 
 
@@ -101,7 +102,31 @@ def test_a_route_is_found_whether_or_not_https_is_on(tmp_path, loop, loaded, is_
             await asyncio.Event().wait()  # requests that the proxy sends by itself at its start
         if path.rpartition("/")[2] not in loaded:
             raise HTTPClientError(404)
+        return SimpleNamespace(body=b'{"rule": "Path(`/a`)"}')
 
+    alias = "router__2Fuser_2Fa_2F"
+    routes.dynamic_config["http"]["routers"][alias] = {"rule": "Path(`/a`)"}
     routes._traefik_api_request = answer
     result = loop.run_until_complete(routes._check_for_traefik_service("/user/a/", "router"))
     assert result is is_loaded
+
+
+def test_only_the_hubs_route_falls_back_to_a_page_and_later_during_a_restart(tmp_path, loop):
+    path = tmp_path / "rules.toml"
+    routes = proxy(path)
+    routes.hub = SimpleNamespace(base_url="/hub/")
+    for routespec, data in (("/", {"hub": True}), ("/user/a/", {"user": "a"})):
+        route = routes._dynamic_config_for_route(routespec, "http://b", data)
+        loop.run_until_complete(routes._apply_dynamic_config(*route))
+    routes.fall_back_after(60)
+    http = toml.loads(path.read_text())["http"]
+    assert http["routers"]["router__2F"]["service"] == "service__2F_or_page"
+    assert http["services"]["service__2F"]["loadBalancer"]["healthCheck"]["timeout"] == "60s"
+    assert http["routers"]["router__2Fuser_2Fa_2F"]["service"] == "service__2Fuser_2Fa_2F"
+    assert "healthCheck" not in http["services"]["service__2Fuser_2Fa_2F"]["loadBalancer"]
+
+
+def test_the_page_of_a_deleted_route_of_the_hub_goes_with_it(tmp_path):
+    failover = '[http.services.b_or_page.failover]\nservice = "b"\nfallback = "page"\n'
+    (tmp_path / "rules.toml").write_text(OLD + failover)
+    assert list(proxy(tmp_path / "rules.toml").dynamic_config["http"]["services"]) == ["service_a"]

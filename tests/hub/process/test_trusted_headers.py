@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from tljh.hub.config_check import _header_findings
+from tljh.hub.config_check import _check_headers
 from tljh.hub.process import trusted_headers
-from tljh.hub.process.trusted_headers import identity_headers, remove_untrusted
+from tljh.hub.process.trusted_headers import list_identity_headers, remove_untrusted
 
 TRUSTED = (ipaddress.ip_network("192.0.2.0/24"),)
 DEFAULT = SimpleNamespace(header_name="REMOTE_USER")
@@ -53,7 +53,7 @@ def test_only_the_header_of_a_trusted_proxy_is_kept(
     sent_by_proxy, authenticator, header, forwarded_for, is_proxys, is_kept
 ):
     received = request(header, forwarded_for, is_proxys=is_proxys)
-    remove_untrusted(received, identity_headers(authenticator), TRUSTED)
+    remove_untrusted(received, list_identity_headers(authenticator), TRUSTED)
     assert (header in received.headers) == is_kept
     assert "X-Forwarded-For" in received.headers
 
@@ -67,18 +67,18 @@ def test_a_class_of_a_drop_in_with_such_a_header_is_refused_without_trusted_prox
         header_name = Unicode("X-User").tag(config=True)
 
     c = Config()
-    (finding,) = _header_findings(ByHeader, c)
+    (finding,) = _check_headers(ByHeader, c)
     assert "ByHeader takes the user's name from a header" in finding.what
     c.LoginGuard.trusted_proxies = ["192.0.2.1"]
-    assert list(_header_findings(ByHeader, c)) == []
-    assert list(_header_findings(Authenticator, Config())) == []
+    assert list(_check_headers(ByHeader, c)) == []
+    assert list(_check_headers(Authenticator, Config())) == []
 
 
 def test_the_pages_of_every_guarded_login_remove_untrusted_headers():
     from jupyterhub.auth import DummyAuthenticator
 
-    from tljh.hub.process.login_guard import guarded
+    from tljh.hub.process.login_guard import make_guarded_class
 
-    authenticator = guarded(DummyAuthenticator)()
+    authenticator = make_guarded_class(DummyAuthenticator)()
     for _, handler, *_ in authenticator.get_handlers(None):
         assert "prepare" in vars(handler)

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -22,6 +23,8 @@ TOKEN = "tljh-own-token-0123456789abcdef"
 DROP_IN = """
 c.JupyterHub.spawner_class = "lone_spawner.LoneSpawner"
 c.JupyterHub.services = []
+# The start of a hub waits so long for servers that do not answer.
+c.JupyterHub.init_spawners_timeout = 1
 c.JupyterHub.load_roles = []
 """
 
@@ -179,18 +182,27 @@ def hostile_server():
     server.close()
 
 
+def start_hostile_server(hub, hostile_server) -> Visitor:
+    bob = visitor(hub, hostile_server.user)
+    assert bob.ask("POST", f"/users/{bob.name}/server").status_code in (201, 202)
+    wait_until(lambda: bob.ask("GET", f"/users/{bob.name}").json()["servers"][""]["ready"])
+    return bob
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline_s = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize("action", ["shut-out", "demote"])
 @pytest.mark.parametrize("behaviour", ["closes", "hangs", "fails"])
 def test_a_server_that_does_not_answer_a_restarted_hub_keeps_no_user_in(
     hub, api, hostile_server, behaviour, action
 ):
-    name = hostile_server.user
-    bob = visitor(hub, name)
-    assert bob.ask("POST", f"/users/{name}/server").status_code in (201, 202)
-    deadline_s = time.monotonic() + 20
-    while not bob.ask("GET", f"/users/{name}").json()["servers"][""]["ready"]:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.1)
+    bob = start_hostile_server(hub, hostile_server)
+    name = bob.name
     hostile_server.behaviour = behaviour
     hub.restart(hub.text, hub.drop_in)
     assert user(api, name).servers == ("",)
@@ -203,6 +215,20 @@ def test_a_server_that_does_not_answer_a_restarted_hub_keeps_no_user_in(
     else:
         assert user(api, name).servers == ()
         api.act("shut-out", name)
+
+
+def test_a_server_that_does_not_answer_a_restarted_hub_is_stopped_without_the_culler(
+    hub, api, hostile_server
+):
+    # The culler leaves out servers that the hub still checks.
+    bob = start_hostile_server(hub, hostile_server)
+    hostile_server.behaviour = "hangs"
+    hub.restart(hub.text, hub.drop_in + "c.Spawner.http_timeout = 1\n")
+    # Nor does it hold up the next restart meanwhile.
+    start_s = time.monotonic()
+    hub.restart(hub.text, hub.drop_in + "c.Spawner.http_timeout = 1\n")
+    assert time.monotonic() - start_s < 25
+    wait_until(lambda: user(api, bob.name).servers == ())
 
 
 def test_a_server_that_never_stops_keeps_no_user_in(hub, api):
@@ -246,8 +272,18 @@ def test_a_user_who_is_logged_out_may_log_in_again(hub, api):
     assert dave.log_in() == 302
 
 
+def test_sessions_end_in_every_browser_while_tokens_and_servers_go_on(hub, api):
+    frank, other = visitor(hub, "frank"), visitor(hub, "frank")
+    assert frank.ask("POST", "/users/frank/server").status_code in (201, 202)
+    api.act("end-sessions", "frank")
+    assert not frank.is_logged_in()
+    assert not other.is_logged_in()
+    assert user(api, "frank").servers == ("",)
+    api.act("shut-out", "frank")
+
+
 def test_an_action_on_an_unknown_user_is_not_an_error(api):
-    for action in ("shut-out", "demote", "log-out", "forget"):
+    for action in ("shut-out", "demote", "end-sessions", "log-out", "forget"):
         api.act(action, "no-such-person")
 
 
@@ -258,12 +294,6 @@ def test_an_unknown_action_is_refused(api):
 
 def test_a_plain_user_cannot_act_on_others(hub, api):
     mallory = visitor(hub, "mallory")
-    answer = mallory.ask("POST", "/tljh/people/ada", json={"action": "demote"})
+    answer = mallory.ask("POST", "/tljh/users/ada", json={"action": "demote"})
     assert answer.status_code in (403, 404)
     assert user(api, "ada").is_admin
-
-
-def test_a_password_is_set_only_where_the_authenticator_keeps_one(api):
-    with pytest.raises(TljhError, match="did not change the password") as caught:
-        api.set_password("dave", "long-enough-1")
-    assert "keeps no password" in str(caught.value)

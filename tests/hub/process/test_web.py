@@ -87,3 +87,32 @@ def test_the_ca_certificate_can_be_downloaded_once_there_is_one(hub, write_autho
     answer = Browser(hub).get("/ca.crt")
     assert answer.content == authority.certificate
     assert answer.headers["Content-Type"] == "application/x-x509-ca-cert"
+
+
+def test_the_page_of_a_start_says_so_when_it_has_failed(tmp_path):
+    slow = 'c.JupyterHub.spawner_class = "lone_spawner.LoneSpawner"\n'
+    with running_hub(tmp_path, USERS, slow) as hub:
+        browser = Browser(hub)
+        browser.login("slow", "x")
+        browser.get("/spawn/slow", allow_redirects=False)
+        page = browser.get("/spawn-pending/slow").text
+        assert "You will be redirected automatically" in page
+        assert "Your server did not start. The reason is below." in page
+        # What is shown follows the bar of JupyterHub's page; the browser test sees it turn.
+        assert 'id="progress-bar"' in page
+        assert "bg-danger" in page
+
+
+def test_templates_of_an_admin_replace_ours(tmp_path):
+    templates = tmp_path / "templates"
+    templates.mkdir()
+    (templates / "spawn_pending.html").write_text("the school's own page")
+    drop_in = (
+        'c.JupyterHub.spawner_class = "lone_spawner.LoneSpawner"\n'
+        f"c.JupyterHub.template_paths = [{str(templates)!r}]\n"
+    )
+    with running_hub(tmp_path, USERS, drop_in) as hub:
+        browser = Browser(hub)
+        browser.login("slow", "x")
+        browser.get("/spawn/slow", allow_redirects=False)
+        assert browser.get("/spawn-pending/slow").text == "the school's own page"

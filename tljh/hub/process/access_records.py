@@ -13,10 +13,9 @@ from typing import Any
 
 from jupyterhub import orm
 
-from tljh.base.account_names import account_name
-from tljh.base.clock import utc_now
+from tljh.base.clock import get_utc_time
 from tljh.base.paths import Paths
-from tljh.host.accounts import running_units
+from tljh.host.accounts import find_account_name, find_running_units
 from tljh.host.interface import Host
 from tljh.host.password_store import store_hash
 from tljh.host.real import RealReader
@@ -28,7 +27,7 @@ POWERFUL_SCOPES = ("admin:", "admin-ui", "access:servers", "servers", "tokens", 
 
 
 def has_admin_rights(user: orm.User | None) -> bool:
-    """Return whether a record has power over other users: as an admin, by a role or by a group."""
+    """Return whether a user in the hub has power over others: as admin, by role or by group."""
     if user is None:
         return False
     roles = [*user.roles, *(role for group in user.groups for role in group.roles)]
@@ -40,26 +39,28 @@ def has_admin_rights(user: orm.User | None) -> bool:
 
 
 def has_logged_in(user: orm.User | None) -> bool:
-    """Return whether a login or a server was ever seen for a record."""
+    """Return whether a user in the hub's database has ever logged in or had a server."""
     return user is not None and user.last_activity is not None
 
 
 def has_account(login: str) -> bool:
-    """Return whether the machine has an account, and so a home, of this login name."""
-    try:
-        return RealReader().user(account_name(login)) is not None
-    except ValueError:
-        return False
+    """Return whether this machine has an account, and so a home, for a login name."""
+    host = RealReader()
+    account = find_account_name(host, login)
+    return account is not None and host.user(account) is not None
 
 
-def effective_lists(authenticator: Any, time: datetime | None = None) -> EffectiveLists:
-    """Return the lists that an authenticator was configured with, normalized as it does."""
+def collect_effective_lists(authenticator: Any, time: datetime | None = None) -> EffectiveLists:
+    """Return the users that the authenticator allows, blocks, and has as admins.
+
+    Names are normalized as the authenticator normalizes a login.
+    """
 
     def names(values: Iterable[str]) -> frozenset[str]:
         return frozenset(authenticator.normalize_username(name) for name in values)
 
     return EffectiveLists(
-        time or utc_now(),
+        time or get_utc_time(),
         names(authenticator.allowed_users),
         names(authenticator.admin_users),
         names(authenticator.blocked_users),
@@ -67,12 +68,12 @@ def effective_lists(authenticator: Any, time: datetime | None = None) -> Effecti
 
 
 def remove_uncommitted(db: Any, host: Host, paths: Paths, current: EffectiveLists) -> list[str]:
-    """Remove the records that a hub with a rolled back configuration made; return the names.
+    """Delete users that only a hub with a rolled back configuration added; return their names.
 
-    A hub makes records for its lists when it starts, before anything decides whether the change
-    is kept. The ledger has the lists of the last change that was kept. So a name that the hub
-    before this one loaded, that this one does not, and that is not in the ledger, was never
-    allowed: its record goes, with a password that a stranger set meanwhile.
+    A hub makes records for its lists when it starts, before anything decides whether the change is
+    kept. The ledger has the lists of the last change that was kept. So a name that the hub before
+    this one loaded, that this one does not, and that is not in the ledger, was never allowed: its
+    record goes, with a password that a stranger set meanwhile.
     """
     previous = read_effective(host.read(paths.hub_lists))
     committed = read_declared(host.read(paths.ledger)) or DeclaredAccess()
@@ -109,15 +110,12 @@ def _demote(db: Any, user: orm.User) -> None:
 
 
 def _end_servers(host: Host, login: str) -> None:
-    try:
-        account = account_name(login)
-    except ValueError:
-        return
-    units = running_units(host, account)
+    account = find_account_name(host, login)
+    units = find_running_units(host, account) if account else []
     if units:
         host.systemctl("stop", *units)
 
 
 def write_lists(host: Host, path: Path, lists: EffectiveLists) -> None:
-    """Write the lists that this hub loaded, for commands and for the next hub."""
+    """Write the lists that this hub loaded to a file, which commands and the next hub read."""
     host.write(path, lists.as_bytes(), mode=0o600)

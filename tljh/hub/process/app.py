@@ -13,30 +13,44 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
 from urllib.parse import urlparse
 
+import aiohttp
 import tornado.httpserver
 from jupyterhub.app import JupyterHub
 from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.handlers.login import LogoutHandler
+from jupyterhub.httpclient import JupyterHubHTTPClient
 from jupyterhub.user import User
 from tornado import httputil
 from tornado.web import RequestHandler
 from traitlets import default
 
 from tljh.base.errors import TljhError
-from tljh.base.paths import paths_from_environment
+from tljh.base.paths import Paths, get_paths
 from tljh.base.well_known import INSTANCE_HEADER
 from tljh.host.real import RealHost
 from tljh.hub.database_resource import carry_out_order
-from tljh.hub.process.access_records import effective_lists, remove_uncommitted, write_lists
+from tljh.hub.process import entry_pages
+from tljh.hub.process.access_records import collect_effective_lists, remove_uncommitted, write_lists
+from tljh.hub.process.announcement import add_announcement
 from tljh.hub.process.authority_page import HANDLERS as AUTHORITY_HANDLERS
-from tljh.hub.process.login_guard import guarded
-from tljh.hub.process.pending_starts import one_by_one
+from tljh.hub.process.log_lines import make_lines_safe
+from tljh.hub.process.log_redaction import replace_redaction
+from tljh.hub.process.login_guard import make_guarded_class
+from tljh.hub.process.metrics import ServerUnit, register_metrics
+from tljh.hub.process.page_guard import guard
+from tljh.hub.process.pending_starts import serialize_spawns
+from tljh.hub.process.ration_watch import watch_rations
+from tljh.hub.process.request_limits import HEADER_TIMEOUT_S, limit_body
+from tljh.hub.process.service_tokens import remove_stale_tokens
+from tljh.hub.process.sessions import ending_sessions
 from tljh.hub.process.spawner import UserCreatingSpawner
+from tljh.hub.process.traefik_routes import AWAY_AFTER_S, RESTART_S, RoutesProxy
 from tljh.hub.process.user_actions import HANDLERS as USER_ACTION_HANDLERS
 from tljh.systemd.notify import forget_socket, notify, store_socket, take_sockets
 
@@ -54,15 +68,19 @@ DRAIN_TIMEOUT_S = 10.0
 PENDING_SPAWN_TIMEOUT_S = 30.0
 
 
+# Of one request to a server or to Traefik. A server that is slow to start gets further ones.
+REQUEST_TIMEOUT_S = 10.0
+
+
 # The length of the kernel's queue: room for all requests of a class of 100 during a restart.
 BACKLOG = 4096
 
 
-def _addresses(address: str | None, port: int) -> dict[str, tuple[str, int]]:
-    """Return where the hub listens, by the names of the kept sockets.
+def _list_addresses(address: str | None, port: int) -> dict[str, tuple[str, int]]:
+    """Return the addresses on which the hub listens, by the names of their kept sockets.
 
-    The commands, the health check and Traefik ask 127.0.0.1. So the hub listens there as well
-    if `hub_ip` is another address of this machine, for containers for example.
+    The commands, the health check and Traefik ask 127.0.0.1. So the hub listens there as well if
+    `hub_ip` is another address of this machine, for containers for example.
     """
     # JupyterHub's own meaning of an empty hub_ip: all interfaces.
     resolved = socket.getaddrinfo(address or "0.0.0.0", port, type=socket.SOCK_STREAM)
@@ -75,10 +93,11 @@ def _addresses(address: str | None, port: int) -> dict[str, tuple[str, int]]:
 
 
 def _give_up(name: str, listener: socket.socket) -> None:
-    """End a kept socket whose address was changed: clients must be refused, not wait.
+    """Close a socket that systemd kept for an address which the hub no longer uses.
 
-    systemd has a copy of it, and closes that only later. Until then 0.0.0.0 could not be bound to
-    the same port, so the socket is shut down: that ends the listening of all copies.
+    systemd has a copy of it, and closes that only later. Until then clients would wait instead of
+    being refused, and 0.0.0.0 could not be bound to the same port. So the socket is shut down: that
+    ends the listening of all copies.
     """
     with contextlib.suppress(OSError):
         listener.shutdown(socket.SHUT_RDWR)
@@ -86,7 +105,7 @@ def _give_up(name: str, listener: socket.socket) -> None:
     listener.close()
 
 
-def _new_listener(place: tuple[str, int]) -> socket.socket:
+def _make_listener(place: tuple[str, int]) -> socket.socket:
     family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -99,23 +118,24 @@ class InheritedServer(tornado.httpserver.HTTPServer):
     """An HTTP server on the socket that systemd kept; a new socket is given to systemd to keep."""
 
     def listen(self, port: int, address: str | None = None, *_: Any, **options: Any) -> None:
-        wanted = _addresses(address, port)
+        addresses = _list_addresses(address, port)
         kept = {}
         for name, inherited in take_sockets():
-            if name in wanted and inherited.getsockname()[:2] == wanted[name]:
+            if name in addresses and inherited.getsockname()[:2] == addresses[name]:
                 kept[name] = inherited
             elif name in SOCKET_NAMES:
                 _give_up(name, inherited)
-        for name, place in wanted.items():
+        for name, place in addresses.items():
             listener = kept.get(name)
             if listener is None:
-                listener = _new_listener(place)
+                listener = _make_listener(place)
                 store_socket(name, listener)
             listener.setblocking(False)
             self.add_socket(listener)
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:
         self._answering: set[object] = set()
+        kwargs.setdefault("idle_connection_timeout", HEADER_TIMEOUT_S)
         super().initialize(*args, **kwargs)
 
     def start_request(
@@ -125,7 +145,13 @@ class InheritedServer(tornado.httpserver.HTTPServer):
         # arrived. So the last request is answered now, and the next one counts from its headers.
         self._answering.discard(server_conn)
         delegate = super().start_request(server_conn, request_conn)
-        return _RequestObserver(delegate, lambda: self._answering.add(server_conn))
+
+        def begin(headers: httputil.HTTPHeaders) -> None:
+            self._answering.add(server_conn)
+            if (app := getattr(self.request_callback, "settings", {}).get("app")) is not None:
+                limit_body(app, request_conn, headers)
+
+        return _RequestObserver(delegate, begin)
 
     def on_close(self, server_conn: object) -> None:
         self._answering.discard(server_conn)
@@ -152,7 +178,11 @@ def unify_loopback(headers: httputil.HTTPHeaders) -> None:
 class _RequestObserver(httputil.HTTPMessageDelegate):
     """A delegate that reports when a request has begun and passes it on."""
 
-    def __init__(self, inner: httputil.HTTPMessageDelegate, on_begin: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        inner: httputil.HTTPMessageDelegate,
+        on_begin: Callable[[httputil.HTTPHeaders], None],
+    ) -> None:
         self._inner = inner
         self._on_begin = on_begin
 
@@ -161,7 +191,7 @@ class _RequestObserver(httputil.HTTPMessageDelegate):
         start_line: httputil.RequestStartLine | httputil.ResponseStartLine,
         headers: httputil.HTTPHeaders,
     ) -> Awaitable[None] | None:
-        self._on_begin()
+        self._on_begin(headers)
         unify_loopback(headers)
         return self._inner.headers_received(start_line, headers)
 
@@ -176,7 +206,7 @@ class _RequestObserver(httputil.HTTPMessageDelegate):
 
 
 def set_cookie(handler: BaseHandler, name: str, value: str | bytes, **options: Any) -> None:
-    """Set a cookie like Tornado, but with `Secure` if the browser came over HTTPS.
+    """Set a cookie like Tornado, and mark it `Secure` if the browser came over HTTPS.
 
     JupyterHub does so for its sessions, but not for `_xsrf`. `protocol` follows X-Forwarded-Proto,
     because HTTPS may end at a proxy in front of this machine.
@@ -186,56 +216,102 @@ def set_cookie(handler: BaseHandler, name: str, value: str | bytes, **options: A
     RequestHandler.set_cookie(handler, name, value, **options)
 
 
-class Hub(JupyterHub):
+class TljhHub(JupyterHub):
     """JupyterHub with an inherited socket, a drain before its end, and tljh's own pages."""
 
     name = "jupyterhub"
 
     @default("authenticator")
     def _guarded_authenticator(self) -> Any:
-        return guarded(self.authenticator_class)(parent=self, _deprecated_db_session=self.db)
+        return make_guarded_class(self.authenticator_class)(
+            parent=self, _deprecated_db_session=self.db
+        )
 
     async def init_users(self) -> None:
-        host, paths = RealHost(), paths_from_environment()
-        lists = effective_lists(self.authenticator)
+        host, paths = RealHost(), get_paths()
+        lists = collect_effective_lists(self.authenticator)
         removed = remove_uncommitted(self.db, host, paths, lists)
         if removed:
             self.log.warning("removed users of a change that was rolled back: %s", removed)
         write_lists(host, paths.hub_lists, lists)
         await super().init_users()
 
+    async def init_api_tokens(self) -> None:
+        await super().init_api_tokens()
+        remove_stale_tokens(self.db, self.service_tokens)
+
+    def _list_servers(self) -> Iterator[ServerUnit]:
+        for user in self.users.values():
+            for spawner in user.spawners.values():
+                yield ServerUnit(
+                    user.name, spawner.name, getattr(spawner, "unit_name", ""), spawner.ready
+                )
+
     def init_tornado_settings(self) -> None:
         own = str(Path(__file__).with_name("templates"))
         more = getattr(self.authenticator, "template_dirs", ())
-        self.template_paths: list[str] = [*self.template_paths, own, *more]
+        # Ours come before JupyterHub's, which they extend, and after those of an admin.
+        jupyterhubs = self._template_paths_default()
+        admins = [path for path in self.template_paths if path not in jupyterhubs]
+        self.template_paths: list[str] = [*admins, own, *jupyterhubs, *more]
+        page = getattr(self.authenticator, "password_page", "")
+        self.template_vars: dict[str, Any] = {
+            "password_page": page,
+            **add_announcement(self.template_vars, Paths.announcement),
+        }
         super().init_tornado_settings()
+        register_metrics(self._list_servers)
         # JupyterHub would wait for 10 s for a server before it shows the page with the progress.
         self.tornado_settings.setdefault("slow_spawn_timeout", 0)
         # The health check recognizes this installation's answers by this header.
-        instance = paths_from_environment().instance
+        instance = get_paths().instance
         if instance.is_file():
             headers = self.tornado_settings.setdefault("headers", {})
             headers[INSTANCE_HEADER] = instance.read_text().strip()
 
     def init_handlers(self) -> None:
         super().init_handlers()
+        # Without it, one request to a server that never answers takes 5 minutes, and with it the
+        # hub's check after a restart, during which no one stops the server.
+        session_options = JupyterHubHTTPClient.instance().session_options
+        session_options.setdefault("timeout", aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S))
         BaseHandler.set_cookie = set_cookie
-        User.spawn = one_by_one(User.spawn)
+        replace_redaction()
+        BaseHandler.redirect = entry_pages.redirect
+        LogoutHandler.default_handle_logout = ending_sessions(LogoutHandler.default_handle_logout)
+        User.spawn = serialize_spawns(User.spawn)
         # In front of JupyterHub's own handlers: the last of those answers every address.
         self.handlers[:0] = self.add_url_prefix(
-            self.hub_prefix, [*USER_ACTION_HANDLERS, *AUTHORITY_HANDLERS]
+            self.hub_prefix,
+            [*USER_ACTION_HANDLERS, *AUTHORITY_HANDLERS, *entry_pages.HANDLERS],
         )
+        self.handlers.insert(0, (rf"{self.base_url}user/[^/]+/.*", entry_pages.OutsideHandler))
+
+    def init_logging(self) -> None:
+        super().init_logging()
+        make_lines_safe()
+
+    def init_tornado_application(self) -> None:
+        super().init_tornado_application()
+        guard(self.tornado_application, self.hub_prefix)
 
     async def start(self) -> None:
         # JupyterHub creates its HTTP server inside `start` and has no setting for the socket or
         # the class. So the class is replaced during the call.
         with mock.patch.object(tornado.httpserver, "HTTPServer", InheritedServer):
             await super().start()
+        if isinstance(self.proxy, RoutesProxy):
+            self.proxy.fall_back_after(AWAY_AFTER_S)
+        self._rations = asyncio.create_task(watch_rations(RealHost(), self.log))
         bind = urlparse(self.hub.bind_url)
         notify("READY=1", f"STATUS=serving at {bind.hostname}:{bind.port}")
 
     async def shutdown_cancel_tasks(self, sig: signal.Signals | None = None) -> None:
         notify("STOPPING=1", "STATUS=answering requests in flight")
+        self._rations.cancel()
+        if sig is not None and isinstance(self.proxy, RoutesProxy):
+            # systemd restarts the hub, for a reload for example: requests wait for the next one.
+            self.proxy.fall_back_after(RESTART_S)
         await self.drain()
         await super().shutdown_cancel_tasks(sig)
 
@@ -264,7 +340,8 @@ class Hub(JupyterHub):
             self.log.warning("%i requests were cut off after the drain", server.in_flight)
 
     def _is_spawning(self) -> bool:
-        return any(spawner.pending for spawner in self._spawners())
+        # Not also "check" and "stop": a user's program decides how long these take.
+        return any(spawner.pending == "spawn" for spawner in self._spawners())
 
     def _spawners(self) -> list[Any]:
         return [spawner for user in self.users.values() for spawner in user.spawners.values()]
@@ -275,11 +352,11 @@ def main() -> None:
     # database and new homes must not be readable by others.
     os.umask(0o077)
     try:
-        carry_out_order(RealHost(), paths_from_environment().migration_order, Path(sys.prefix))
+        carry_out_order(RealHost(), get_paths().migration_order, Path(sys.prefix))
     except TljhError as error:
         sys.exit(str(error))
     configuration = Path(__file__).with_name("jupyterhub_config.py")
-    Hub.launch_instance([f"--config={configuration}", *sys.argv[1:]])
+    TljhHub.launch_instance([f"--config={configuration}", *sys.argv[1:]])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 from traitlets import TraitError
 
 
-def chosen_authenticator(c: Any) -> type:
+def choose_authenticator(c: Any) -> type:
     """Return the authenticator class that the hub loads for the configuration `c`.
 
     Raises TraitError or ImportError for one that cannot be loaded.
@@ -23,9 +23,9 @@ def chosen_authenticator(c: Any) -> type:
 
 
 def replace_authenticator(c: Any, library_class: str, adapter: str) -> None:
-    """Choose `adapter` if `c` chooses `library_class`; both are paths of classes."""
+    """Make `c` choose the class path `adapter` in place of `library_class`, if it chose that."""
     try:
-        chosen = chosen_authenticator(c)
+        chosen = choose_authenticator(c)
     except (TraitError, ImportError):
         # The check of the configuration reports it.
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 from jupyterhub.handlers.base import BaseHandler
 from tornado import web
 
-from tljh.base.paths import paths_from_environment
+from tljh.base.paths import get_paths
 from tljh.base.well_known import AUTHORITY_PAGE
 
 FILE_NAME = "jupyterhub-authority.crt"
@@ -18,7 +18,7 @@ class AuthorityHandler(BaseHandler):
     """The CA certificate, without a login."""
 
     def get(self) -> None:
-        certificate = paths_from_environment().local_ca.certificate
+        certificate = get_paths().local_ca.certificate
         if not certificate.is_file():
             raise web.HTTPError(404)
         # With this type, phones offer to install the certificate.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -17,27 +18,63 @@ from traitlets.config import Config as TraitletsConfig
 from traitlets.config.loader import LazyConfigValue
 
 from tljh.base.errors import Place, TljhError
-from tljh.base.paths import AppliedFiles, Paths, paths_from_environment
+from tljh.base.path_groups import AppliedFiles
+from tljh.base.paths import Paths, get_paths
 from tljh.hub.process import builtin_firstuse, builtin_native
-from tljh.hub.process.authenticator_choice import chosen_authenticator
-from tljh.hub.trait_layers import USER_LISTS, Emptied, Traits, overlay
-from tljh.plugins.manager import call, load_plugins
-from tljh.settings.login_providers import admits_all, provider_of
+from tljh.hub.process.authenticator_choice import choose_authenticator
+from tljh.hub.trait_layers import USER_LISTS, EmptiedTrait, Traits, lay_over_traits
+from tljh.plugins.guard import PluginError
+from tljh.plugins.manager import (
+    PluginFailure,
+    call,
+    call_implementation,
+    load_plugins,
+)
+from tljh.plugins.selection import PluginSelection, parse_names, parse_selection
+from tljh.settings.login_providers import admits_all, find_provider
 
 BUILT_IN_PLUGINS = (builtin_firstuse, builtin_native)
+
+
+METRICS_SERVICE = "tljh-metrics"
 
 
 CONFIG_HOOK = "tljh_custom_jupyterhub_config"
 
 
+# The hub does not answer while a plugin hangs at its start.
+CONFIG_TIMEOUT_S = 20.0
+
+
 @lru_cache(maxsize=1)
-def hub_plugins() -> PluginManager:
-    """Load the built-in plugins of the hub process and all installed ones, once a process."""
-    return load_plugins(BUILT_IN_PLUGINS)
+def _load_plugins() -> tuple[PluginManager, tuple[PluginFailure, ...]]:
+    failures: list[PluginFailure] = []
+    left_out = read_selection(get_paths()).left_out
+    manager = load_plugins(
+        BUILT_IN_PLUGINS, left_out=left_out, failures=failures, timeout_s=CONFIG_TIMEOUT_S
+    )
+    return manager, tuple(failures)
 
 
-def applied_files(paths: Paths) -> AppliedFiles:
-    """Return what this process loads: a candidate if `TLJH_APPLIED` names its directory."""
+def load_hub_plugins() -> PluginManager:
+    """Load the built-in plugins of the hub process and the installed ones, once a process.
+
+    Those that are left out, and those that cannot be loaded, are missing.
+    """
+    return _load_plugins()[0]
+
+
+def read_selection(paths: Paths) -> PluginSelection:
+    """Return which plugins this hub process loads, as it was applied."""
+    file = choose_applied_files(paths).plugins
+    return parse_selection(file.read_bytes() if file.is_file() else None)
+
+
+def choose_applied_files(paths: Paths) -> AppliedFiles:
+    """Return the files that this hub process loads: those that were last applied.
+
+    A candidate is loaded instead if `TLJH_APPLIED` names its directory.
+    """
     candidate = os.environ.get("TLJH_APPLIED")
     return AppliedFiles(Path(candidate)) if candidate else paths.applied
 
@@ -58,57 +95,108 @@ class DropIn:
         return self.copy.read_text(errors="replace")
 
 
-def applied_drop_ins(paths: Paths) -> list[DropIn]:
-    """Return the admins' Python files, in the order in which they run."""
-    copies = applied_files(paths).drop_ins
+def read_applied_drop_ins(paths: Paths) -> list[DropIn]:
+    """Return the admins' Python drop-ins as last applied, in the order in which they run."""
+    copies = choose_applied_files(paths).drop_ins
     return [DropIn(copy, paths.hub_drop_ins / copy.name) for copy in sorted(copies.glob("*.py"))]
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """The traits before plugins and drop-ins changed them, and what those emptied."""
+class BaseTraits:
+    """The traits before plugins and drop-ins changed them, and what those emptied.
+
+    `failures` are the plugins that failed; `c` has no change of theirs. `login_plugins` are those
+    that chose the authenticator.
+    """
 
     ours: Traits
-    emptied: tuple[Emptied, ...]
+    emptied: tuple[EmptiedTrait, ...]
+    failures: tuple[PluginFailure, ...] = ()
+    login_plugins: tuple[str, ...] = ()
 
 
-def apply_to(c: Any, paths: Paths | None = None) -> Loaded:
+def apply_to(
+    c: Any, paths: Paths | None = None, *, without: frozenset[str] = frozenset()
+) -> BaseTraits:
     """Fill `c` with the applied traits, then let plugins and drop-ins change it.
 
-    Drop-ins run in the order of their names. Raises TljhError with the file and line of a drop-in,
-    or with the name of a plugin, whose code failed.
+    Drop-ins run in the order of their names. `without` are plugins whose hook is not called. Raises
+    TljhError with the file and line of a drop-in, or of a required plugin, whose code failed.
     """
-    paths = paths or paths_from_environment()
-    for name, values in json.loads(applied_files(paths).hub_file.read_text()).items():
+    paths = paths or get_paths()
+    for name, values in json.loads(choose_applied_files(paths).hub_file.read_text()).items():
         for trait, value in values.items():
-            c[name][trait] = _as_loaded(trait, resolved(value))
+            c[name][trait] = _convert_to_loaded(trait, resolve_lazy(value))
     if paths.api_secret.is_file() and "traefik_api_password" not in c.TraefikProxy:
         c.TraefikProxy.traefik_api_password = paths.api_secret.read_text().strip()
     # After the password: whatever differs from this copy counts as a plugin's or a drop-in's.
     ours = {name: deepcopy(dict(c[name])) for name in c}
-    configured, allow_all = _authenticator(c), c.Authenticator.get("allow_all")
-    call(hub_plugins(), CONFIG_HOOK, c=c)
-    for drop_in in applied_drop_ins(paths):
+    configured, allow_all = _get_authenticator(c), c.Authenticator.get("allow_all")
+    failures, login_plugins = _call_config_hooks(c, read_required(paths), without)
+    for drop_in in read_applied_drop_ins(paths):
         run_drop_in(drop_in, c)
     # Again: an installed plugin or a drop-in may choose a class that a built-in plugin replaces.
-    call(hub_plugins(), CONFIG_HOOK, only=BUILT_IN_PLUGINS, c=c)
+    call(load_hub_plugins(), CONFIG_HOOK, only=BUILT_IN_PLUGINS, c=c)
     emptied = lay_over(c, ours)
-    chosen = _authenticator(c)
+    chosen = _get_authenticator(c)
     if chosen != configured and c.Authenticator.get("allow_all") is allow_all:
         _set_allow_all(c, chosen)
-    _add_service(c, paths)
-    return Loaded(ours, tuple(emptied))
+    _add_services(c, paths)
+    return BaseTraits(ours, tuple(emptied), tuple(failures), tuple(login_plugins))
 
 
-def _as_loaded(trait: str, value: Any) -> Any:
+def read_required(paths: Paths) -> frozenset[str]:
+    """Return the plugins without which this hub must not start.
+
+    Without the plugin that chose the way to log in, the hub would let in other users.
+    """
+    file = paths.login_plugins
+    names = parse_names(file.read_bytes() if file.is_file() else None)
+    return names.union(read_selection(paths).required)
+
+
+def _call_config_hooks(
+    c: Any, required: frozenset[str], without: frozenset[str]
+) -> tuple[list[PluginFailure], list[str]]:
+    """Let each plugin change `c`; return those that failed, and those that chose a login.
+
+    The changes of a plugin that failed are dropped. Raises PluginError where a required one fails.
+    """
+    login_plugins: list[str] = []
+    manager = load_hub_plugins()
+    failures = list(_load_plugins()[1])
+    for implementation in getattr(manager.hook, CONFIG_HOOK).get_hookimpls():
+        if implementation.plugin_name in without:
+            continue
+        before = deepcopy(c)
+        try:
+            call_implementation(implementation, CONFIG_HOOK, CONFIG_TIMEOUT_S, c=c)
+            is_ours = implementation.plugin in BUILT_IN_PLUGINS
+            if not is_ours and _get_login(c) != _get_login(before):
+                login_plugins.append(implementation.plugin_name)
+        except PluginError as error:
+            failures.append(PluginFailure(error.plugin, error.finding))
+            dict.clear(c)
+            dict.update(c, before)
+    for failure in failures:
+        if failure.plugin in required:
+            raise PluginError(failure.plugin, failure.finding)
+    return failures, login_plugins
+
+
+def _get_login(c: Any) -> Any:
+    return c.JupyterHub.get("authenticator_class") if "JupyterHub" in c else None
+
+
+def _convert_to_loaded(trait: str, value: Any) -> Any:
     """Return the value of a trait; a list of users becomes a set, as existing drop-ins expect."""
     return set(value) if trait in USER_LISTS and isinstance(value, list) else value
 
 
-def lay_over(c: Any, ours: Traits) -> list[Emptied]:
-    """Lay what plugins and drop-ins gave for our lists and maps over ours, in `c`.
+def lay_over(c: Any, ours: Traits) -> list[EmptiedTrait]:
+    """Merge lists and maps that plugins and drop-ins set in `c` with tljh's own.
 
-    Returns what they emptied.
+    Returns those of tljh's that were emptied.
     """
     theirs: Traits = {}
     for section in c:
@@ -116,27 +204,27 @@ def lay_over(c: Any, ours: Traits) -> list[Emptied]:
             if isinstance(value, LazyConfigValue):
                 # `c.Spawner.environment.update(…)` before any value: kept as edits of a value.
                 # A copy, because it remembers the value that it is first computed for.
-                value = deepcopy(value).get_value(_default_of(value))
+                value = deepcopy(value).get_value(_get_default(value))
             if value != ours.get(section, {}).get(trait):
                 theirs.setdefault(section, {})[trait] = value
-    merged, emptied = overlay(ours, theirs)
+    merged, emptied = lay_over_traits(ours, theirs)
     for section, values in merged.items():
         for trait, value in values.items():
             c[section][trait] = value
     return emptied
 
 
-def _default_of(value: LazyConfigValue) -> Any:
+def _get_default(value: LazyConfigValue) -> Any:
     edits = value.to_dict()
     if "update" in edits:
         return {} if isinstance(edits["update"], dict) else set()
     return []
 
 
-def _authenticator(c: Any) -> Any:
+def _get_authenticator(c: Any) -> Any:
     """Return the authenticator class, or its name in `c` if it cannot be loaded."""
     try:
-        return chosen_authenticator(c)
+        return choose_authenticator(c)
     except (TraitError, ImportError):
         return c.JupyterHub.get("authenticator_class")
 
@@ -147,7 +235,7 @@ def _set_allow_all(c: Any, authenticator: Any) -> None:
     The value in `c` was meant for the authenticator in config.yaml.
     """
     bases = getattr(authenticator, "__mro__", ())
-    provider = next(filter(None, (provider_of(base.__name__) for base in bases)), None)
+    provider = next(filter(None, (find_provider(base.__name__) for base in bases)), None)
     if provider is None:
         c.Authenticator.pop("allow_all", None)
     else:
@@ -155,28 +243,32 @@ def _set_allow_all(c: Any, authenticator: Any) -> None:
         c.Authenticator.allow_all = admits_all(provider, has_list=has_list)
 
 
-def _add_service(c: Any, paths: Paths) -> None:
-    """Add the service with which tljh's commands manage users.
+def _add_services(c: Any, paths: Paths) -> None:
+    """Add the services with which tljh's commands manage users, and Prometheus reads metrics.
 
     This comes last, because a drop-in may replace the list of services.
     """
-    token = paths.hub_token
-    if not token.is_file():
-        return
     from tljh.hub.api_client import ROLE, SCOPES, SERVICE
 
-    c.JupyterHub.services.append({"name": SERVICE, "api_token": token.read_text().strip()})
-    c.JupyterHub.load_roles.append({"name": ROLE, "scopes": list(SCOPES), "services": [SERVICE]})
+    for token, name, role, scopes in (
+        (paths.hub_token, SERVICE, ROLE, SCOPES),
+        (paths.metrics_token, METRICS_SERVICE, METRICS_SERVICE, ("read:metrics",)),
+    ):
+        if token.is_file():
+            c.JupyterHub.services.append({"name": name, "api_token": token.read_text().strip()})
+            c.JupyterHub.load_roles.append(
+                {"name": role, "scopes": list(scopes), "services": [name]}
+            )
 
 
-def resolved(value: Any) -> Any:
+def resolve_lazy(value: Any) -> Any:
     """Return `value` with every `{file: PATH}` in it replaced by the content of that file."""
     if isinstance(value, dict):
         if set(value) == {"file"} and isinstance(value["file"], str):
             return Path(value["file"]).read_text().strip()
-        return {key: resolved(item) for key, item in value.items()}
+        return {key: resolve_lazy(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [resolved(item) for item in value]
+        return [resolve_lazy(item) for item in value]
     return value
 
 
@@ -187,7 +279,7 @@ def run_drop_in(drop_in: DropIn, c: Any) -> None:
     """
 
     def load_subconfig(name: str, path: str | None = None) -> None:
-        run_drop_in(_next_to(drop_in, Path(path or drop_in.path.parent) / name), c)
+        run_drop_in(_resolve_copy(drop_in, Path(path or drop_in.path.parent) / name), c)
 
     path = drop_in.path
     namespace = {
@@ -211,12 +303,12 @@ def run_drop_in(drop_in: DropIn, c: Any) -> None:
     except Exception as error:
         raise TljhError(
             f"{path.name} failed: {type(error).__name__}: {error}",
-            where=Place(str(path), _line_in(path, error)),
-            fix=_fix_of(error),
+            where=Place(str(path), _find_line(path, error)),
+            fix=_suggest_fix(error),
         ) from error
 
 
-def _fix_of(error: Exception) -> str:
+def _suggest_fix(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0].replace("_", "-")
         if package != "tljh":
@@ -224,18 +316,26 @@ def _fix_of(error: Exception) -> str:
                 "if a package brings it: "
                 f"sudo tljh-config add-item hub.packages {shlex.quote(package)}"
             )
+    if isinstance(error, OSError) and error.errno == errno.EROFS:
+        return (
+            "the hub reads the directory of drop-ins as it was applied, so it is read-only: "
+            "write to another one, such as /var/lib/jupyterhub"
+        )
     return "correct the line, or move the file away"
 
 
-def _next_to(drop_in: DropIn, path: Path) -> DropIn:
-    """Return the file that a drop-in loads: the applied copy if it is in the same directory."""
+def _resolve_copy(drop_in: DropIn, path: Path) -> DropIn:
+    """Return the file to run when a drop-in loads `path`.
+
+    In the drop-ins' own directory it is the applied copy: the original may have been edited since.
+    """
     own = drop_in.path.parent
     if not path.is_relative_to(own):
         return DropIn(path, path)
     return DropIn(drop_in.copy.parent / path.relative_to(own), path)
 
 
-def _line_in(path: Path, error: Exception) -> int | None:
+def _find_line(path: Path, error: Exception) -> int | None:
     line = None
     trace = error.__traceback__
     while trace is not None:
@@ -245,8 +345,8 @@ def _line_in(path: Path, error: Exception) -> int | None:
     return line
 
 
-def new_configuration(paths: Paths) -> TraitletsConfig:
-    """Return the whole configuration in a new object."""
+def make_configuration(paths: Paths) -> TraitletsConfig:
+    """Load the whole configuration of the hub into a new object."""
     c = TraitletsConfig()
     apply_to(c, paths)
     return c

@@ -1,7 +1,8 @@
 """The throttle of bad logins around any authenticator class, and its own threads for LDAP.
 
-When the hub starts, `guarded` makes a subclass of the chosen class. So authenticators of plugins
-and drop-ins are throttled, too. Single sign-on has no password here, and nothing to throttle.
+When the hub starts, `make_guarded_class` makes a subclass of the chosen class. So authenticators
+of plugins and drop-ins are throttled, too. Single sign-on has no password here, and nothing to
+throttle.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import math
+import time
 import unicodedata
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partialmethod
 from importlib import import_module
@@ -21,9 +24,10 @@ from tornado import web
 from traitlets import Bool, Float, Integer, List, Unicode
 from traitlets.config import Configurable
 
-from tljh.hub.process.login_throttle import Limits, Throttle
-from tljh.hub.process.request_origin import address_of
-from tljh.hub.process.trusted_headers import guarded_handler
+from tljh.hub.process.directory_outage import report_outages
+from tljh.hub.process.login_throttle import Throttle, ThrottleLimits
+from tljh.hub.process.request_origin import find_address
+from tljh.hub.process.trusted_headers import make_guarded_handler
 
 # No directory has longer names. The rest is cut off, so that long ones cannot fill the memory.
 LONGEST_KEY = 256
@@ -40,6 +44,29 @@ BLOCKING_THREADS = 16
 DIRECTORY_TIMEOUT_S = 15
 
 
+# A refused login takes at least as long as this and as the slowest of the last minutes: a directory
+# or PAM answers sooner for a name that does not exist. Beyond the longest delay, it shows.
+SHORTEST_REFUSAL_S = 0.5
+LONGEST_DELAY_S = 5.0
+REFUSALS_COUNT_FOR_S = 600.0
+
+
+class RefusalTimes:
+    """How long refused logins took, and so how long the next one has to wait."""
+
+    def __init__(self) -> None:
+        self._slowest_s = SHORTEST_REFUSAL_S
+        self._slowest_at_s = -math.inf
+
+    def compute_delay_s(self, taken_s: float, time_s: float) -> float:
+        """Count a refused login that took `taken_s`; return how long its answer has to wait."""
+        is_over = time_s - self._slowest_at_s > REFUSALS_COUNT_FOR_S
+        if taken_s > self._slowest_s or is_over:
+            self._slowest_s = min(max(taken_s, SHORTEST_REFUSAL_S), LONGEST_DELAY_S)
+            self._slowest_at_s = time_s
+        return max(0.0, self._slowest_s - taken_s)
+
+
 class LoginGuard(Configurable):
     """Settings of the throttle, as traits of the hub process."""
 
@@ -52,8 +79,8 @@ class LoginGuard(Configurable):
     # Not used by the hub: the check of a configuration reads it (tljh.settings.login_rules).
     allow_strangers = Bool(False, config=True)
 
-    def limits(self) -> Limits:
-        return Limits(
+    def limits(self) -> ThrottleLimits:
+        return ThrottleLimits(
             self.attempts, self.attempts_anywhere, self.names_per_address, float(self.window_s)
         )
 
@@ -75,10 +102,13 @@ class LoginGuardMixin:
     # Sign-ups are counted separately: many of them must not hold up logins from that address.
     _sign_ups: Throttle | None = None
     _trusted: tuple[Any, ...] = ()
+    # Set by classes that compute a hash for unknown names, too.
+    refuses_in_equal_time = False
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         settings = LoginGuard(parent=arguments.get("parent"))
+        self._refusals = RefusalTimes()
         if settings.enabled:
             self._throttle = Throttle(settings.limits())
             self._sign_ups = Throttle(settings.limits())
@@ -87,10 +117,10 @@ class LoginGuardMixin:
         )
 
     def get_handlers(self, app: Any) -> list[Any]:
-        """Return the pages of the login, which see a user's name in a header from proxies only."""
+        """Return the login pages; they see a user's name in a header only from trusted proxies."""
         handlers = super().get_handlers(app)  # type: ignore[misc]
         return [
-            (path, guarded_handler(handler, self, self._trusted), *more)
+            (path, make_guarded_handler(handler, self, self._trusted), *more)
             for path, handler, *more in handlers
         ]
 
@@ -109,43 +139,87 @@ class LoginGuardMixin:
         """Count a sign-up. Raises TooManyAttempts if its address has made too many."""
         if self._sign_ups is None:
             return
-        name = throttle_key(login)
-        address = address_of(handler.request, self._trusted)
+        name = make_throttle_key(login)
+        address = find_address(handler.request, self._trusted)
         wait_s = self._sign_ups.wait_s(name, address)
         if wait_s > 0:
             raise TooManyAttempts(wait_s, "sign-ups")
         self._sign_ups.failed(name, address)
 
+    def forget_failures(self, login: str) -> None:
+        """Forget a name's bad logins: after a new password it must not have to wait."""
+        if self._throttle is not None:
+            self._throttle.forget_account(make_throttle_key(login))
+
+    async def check_own_password(self, handler: Any, check: Coroutine[Any, Any, bool]) -> bool:
+        """Return whether the old password of a logged-in user is right, and count a wrong one."""
+        if self._throttle is None:
+            return await check
+        name = make_throttle_key(handler.current_user.name)
+        address = find_address(handler.request, self._trusted)
+        async with self._throttle.turn(name):
+            wait_s = self._throttle.wait_s(name, address)
+            if wait_s > 0:
+                check.close()
+                raise TooManyAttempts(wait_s, "wrong passwords")
+            is_right = await check
+            if not is_right:
+                self._throttle.failed(name, address)
+            return is_right
+
     async def get_authenticated_user(self, handler: Any, data: Any) -> Any:
-        if not isinstance(data, dict) or "password" not in data:
+        with report_outages(self.log):  # type: ignore[attr-defined]
+            if isinstance(data, dict) and "password" in data:
+                return await self._check_login(handler, data)
             if isinstance(handler, LoginHandler) and handler.request.method == "POST":
                 raise web.HTTPError(400, "A name and a password are needed.")
             return await super().get_authenticated_user(handler, data)  # type: ignore[misc]
+
+    async def _check_login(self, handler: Any, data: dict[str, Any]) -> Any:
         if not data.get("username"):
             raise web.HTTPError(400, "A name is needed.")
         if self._throttle is None:
-            return await super().get_authenticated_user(handler, data)  # type: ignore[misc]
-        name = throttle_key(data["username"])
-        address = address_of(handler.request, self._trusted)
-        # Logins of the same name run one after the other, or a thousand at once would all be
-        # checked before the first is counted.
-        async with self._throttle.turn(name):
-            wait_s = self._throttle.wait_s(name, address)
+            user, delay_s = await self._measure_check(handler, data)
+        else:
+            user, delay_s = await self._check_in_turn(self._throttle, handler, data)
+        await asyncio.sleep(delay_s)
+        return user
+
+    async def _check_in_turn(
+        self, throttle: Throttle, handler: Any, data: dict[str, Any]
+    ) -> tuple[Any, float]:
+        """Check a login that is throttled; return the user, and how long the answer has to wait.
+
+        Logins of the same name run one after the other, or a thousand at once would all be checked
+        before the first is counted.
+        """
+        name = make_throttle_key(data["username"])
+        address = find_address(handler.request, self._trusted)
+        async with throttle.turn(name):
+            wait_s = throttle.wait_s(name, address)
             if wait_s > 0:
                 self.log.warning(  # type: ignore[attr-defined]
                     "Login of %r from %s has to wait %.0f s", name[:32], address, wait_s
                 )
                 raise TooManyAttempts(wait_s)
-            user = await super().get_authenticated_user(handler, data)  # type: ignore[misc]
+            user, delay_s = await self._measure_check(handler, data)
             if user is None:
-                self._throttle.failed(name, address)
+                throttle.failed(name, address)
             else:
-                self._throttle.succeeded(name, address)
-            return user
+                throttle.succeeded(name, address)
+            return user, delay_s
+
+    async def _measure_check(self, handler: Any, data: dict[str, Any]) -> tuple[Any, float]:
+        start_s = time.monotonic()
+        user = await super().get_authenticated_user(handler, data)  # type: ignore[misc]
+        if user is not None or self.refuses_in_equal_time:
+            return user, 0.0
+        end_s = time.monotonic()
+        return None, self._refusals.compute_delay_s(end_s - start_s, end_s)
 
 
 @cache
-def _blocking_threads() -> ThreadPoolExecutor:
+def _make_blocking_threads() -> ThreadPoolExecutor:
     # asyncio's default threads start servers. Logins that hang there would stop all starts, so
     # logins have their own threads.
     return ThreadPoolExecutor(BLOCKING_THREADS, "login")
@@ -156,7 +230,7 @@ class OffTheLoop:
 
     async def authenticate(self, handler: Any, data: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(
-            _blocking_threads(),
+            _make_blocking_threads(),
             lambda: asyncio.run(super(OffTheLoop, self).authenticate(handler, data)),  # type: ignore[misc]
         )
 
@@ -174,13 +248,16 @@ def _limit_ldap_waits() -> None:
             cls.__init__ = partialmethod(cls.__init__, **{name: DIRECTORY_TIMEOUT_S})
 
 
-def throttle_key(login: str) -> str:
-    """Return one key for all spellings that a directory may accept for the same name."""
+def make_throttle_key(login: str) -> str:
+    """Return the name under which bad logins are counted.
+
+    It is the same for all spellings that a directory may accept for one name.
+    """
     return " ".join(unicodedata.normalize("NFKC", login).casefold().split())[:LONGEST_KEY]
 
 
-def guarded(chosen: type) -> type:
-    """Return a subclass of the chosen authenticator class with the guard around it.
+def make_guarded_class(chosen: type) -> type:
+    """Return a subclass of the chosen authenticator class that throttles bad logins.
 
     It has the same name, because traits are configured by the name of the class.
     """

@@ -29,7 +29,7 @@ MOST_REMEMBERED = 50_000
 
 
 @dataclass(frozen=True)
-class Limits:
+class ThrottleLimits:
     """The number of bad logins within `window_s` after which a name has to wait."""
 
     per_account: int = 5
@@ -64,11 +64,15 @@ class _Failures:
     def forget(self, key: tuple[str, ...]) -> None:
         self._times.pop(key, None)
 
+    def forget_account(self, account: str) -> None:
+        for key in [key for key in self._times if key[0] == account]:
+            del self._times[key]
+
 
 class Throttle:
     """Counts of bad logins, and the waiting times that follow from them."""
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, limits: ThrottleLimits, clock: Callable[[], float] = monotonic) -> None:
         self.limits = limits
         self._clock = clock
         self._failures = _Failures()
@@ -79,7 +83,10 @@ class Throttle:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def turn(self, account: str) -> asyncio.Lock:
-        """Return the lock that a login of this name holds from its check until it is counted."""
+        """Return the lock that a login of this name holds while it is checked and counted.
+
+        So attempts at the same time cannot all pass the check first.
+        """
         return self._turns.setdefault(account, asyncio.Lock())
 
     def wait_s(self, account: str, address: str) -> float:
@@ -130,6 +137,12 @@ class Throttle:
         if len(self._logged_in) > MOST_REMEMBERED:
             self._logged_in.popitem(last=False)
 
+    def forget_account(self, account: str) -> None:
+        """Forget all bad logins of a name: it has a new password, which nobody has guessed at."""
+        self._failures.forget_account(account)
+        for names in self._names.values():
+            names.pop(account, None)
+
     def _address_names(self, address: str, start_s: float) -> OrderedDict[str, float]:
         names = self._names.get(address)
         if names is None:
@@ -141,7 +154,7 @@ class Throttle:
         return names
 
 
-def client_address(headers: Mapping[str, str], trusted: Sequence[Network] = ()) -> str:
+def find_client_address(headers: Mapping[str, str], trusted: Sequence[Network] = ()) -> str:
     """Return the client's address: the last one in X-Forwarded-For that is not a trusted proxy.
 
     Traefik appends the address that it sees. An address further to the left is believed only if

@@ -22,21 +22,25 @@ from nativeauthenticator.handlers import TEMPLATE_DIR
 from nativeauthenticator.orm import UserInfo
 from tornado import web
 
-from tljh.base.paths import paths_from_environment
+from tljh.base.paths import get_paths
 from tljh.host.password_store import hash_password, read_hash, read_logins, store_hash
 from tljh.hub.process.access_records import has_account
-from tljh.hub.process.claim_page import Claimable, ClaimHandler
+from tljh.hub.process.claim_page import ClaimableAuthenticator, ClaimHandler
 from tljh.hub.process.native_pages import NEW_HASH, OUR_HANDLERS
-from tljh.hub.process.password_hashing import hashed, matches
-from tljh.users.declared_access import listed_before
+from tljh.hub.process.password_hashing import hash_in_thread, matches_hash
+from tljh.users.declared_access import read_listed_before
 
 
-class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
+class ClaimedNativeAuthenticator(NativeAuthenticator, ClaimableAuthenticator):
     """NativeAuthenticator whose admins set their first password with a claim link."""
+
+    refuses_in_equal_time = True
 
     # The library adds its templates to the environment of normal pages only. The pages of errors,
     # such as a failed login, need them too; the hub adds these directories to both.
     template_dirs = (TEMPLATE_DIR,)
+
+    password_page = "change-password"
 
     @property
     def shortest_password(self) -> int:
@@ -59,9 +63,9 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
         """Do nothing: the library would hash the hashes again; ours are imported as they are."""
 
     def _import_first_use_passwords(self) -> None:
-        """Give users who had a password with first use the same one here.
+        """Copy passwords of FirstUseAuthenticator into NativeAuthenticator's table.
 
-        Only names that may log in: a listed one, or one with a record in the hub.
+        Only for names that may log in: a listed one, or one with a record in the hub.
         """
         path = Path(self.firstuse_db_path)
         listed = self.admin_users | self.allowed_users
@@ -80,6 +84,16 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
         if imported:
             self.log.info("imported the first-use passwords of %i users", len(imported))
 
+    def get_user(self, username: str) -> Any:
+        """Return the record of a user as it is in the database.
+
+        The commands of tljh write it, too. Without `populate_existing`, SQLAlchemy would return
+        what this process has read before.
+        """
+        login = self.normalize_username(username)
+        records = self.db.query(UserInfo).populate_existing()
+        return records.filter(UserInfo.username == login).first()
+
     def stored_password(self, login: str) -> bytes | None:
         user = self.get_user(login)
         return user.password if user is not None else None
@@ -96,7 +110,7 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
         such a sign-up counts only if the name was in users.allowed before: then it belongs to
         that user. Any other is deleted, and the admin gets a claim link.
         """
-        listed = listed_before(paths_from_environment().ledger)
+        listed = read_listed_before(get_paths().ledger)
         for login in self.admin_users:
             user = self.get_user(login)
             if user is None or user.is_authorized:
@@ -120,9 +134,8 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
     async def authenticate(self, handler: Any, data: dict[str, str]) -> str | None:
         login = self.normalize_username(data["username"])
         user = self.get_user(login)
-        if user is None:
-            return None
-        if not await matches(data["password"], user.password):
+        stored = user.password if user is not None else None
+        if not await matches_hash(data["password"], stored):
             return None
         if user.has_2fa and not user.is_valid_token(data.get("2fa") or ""):
             return None
@@ -174,7 +187,7 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, Claimable):
         return True
 
     async def set_claimed_password(self, login: str, password: str) -> None:
-        password_hash = await hashed(password)
+        password_hash = await hash_in_thread(password)
         user = self.get_user(login)
         if user is None:
             user = self._new_user(login, password_hash)

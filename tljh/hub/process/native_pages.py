@@ -7,7 +7,7 @@ the fix; remove it when a release of the library works again.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -18,7 +18,9 @@ from nativeauthenticator import handlers as native
 from tornado import web
 from tornado.escape import url_escape
 
-from tljh.hub.process.password_hashing import hashed, matches
+from tljh.hub.process.claim_page import login_notice
+from tljh.hub.process.password_hashing import hash_in_thread, matches_hash
+from tljh.hub.process.sessions import end_sessions
 
 # The hash of the request's new password. The library's handlers, which cannot wait for a thread,
 # find it here when they call `create_user` or `change_password`.
@@ -33,6 +35,7 @@ class NativeLoginHandler(native.LoginHandler):
     def _render(
         self, login_error: str | None = None, username: str | None = None, **more: Any
     ) -> Any:
+        """Return the page; an error page, with `sync`, as text, and any other as a coroutine."""
         authenticator = self.authenticator
         context = {
             "next": url_escape(self.get_argument("next", default="")),
@@ -44,13 +47,27 @@ class NativeLoginHandler(native.LoginHandler):
             "two_factor_auth": authenticator.allow_2fa,
             "authenticator_login_url": authenticator.login_url(self.hub.base_url),
         }
-        return self.render_template("native-login.html", **context, **more)
+        context |= login_notice(self)
+        page = self.render_template("native-login.html", **context, **more)
+        return _correct_form(page) if isinstance(page, str) else _correct_later(page)
+
+
+def _correct_form(html: str) -> str:
+    """Return the library's form without its attribute `val`, which no browser knows."""
+    return html.replace('name="username" val="', 'name="username" value="')
+
+
+async def _correct_later(page: Awaitable[str]) -> str:
+    return _correct_form(await page)
 
 
 @asynccontextmanager
-async def _with_hash_of(password: str) -> AsyncIterator[None]:
-    """Hash `password` in a thread and provide the hash to the library's code in the block."""
-    token = NEW_HASH.set(await hashed(password))
+async def _prepare_hash(password: str) -> AsyncIterator[None]:
+    """Hash `password` in a thread; the library's code in the block gets this hash.
+
+    The library would hash it in the event loop, which stops the hub for 0.2 s.
+    """
+    token = NEW_HASH.set(await hash_in_thread(password))
     try:
         yield
     finally:
@@ -73,7 +90,7 @@ class SignUpHandler(native.SignUpHandler):
             authenticator.count_sign_up(self, login)
         # One sign-up at a time: logins need the same threads, and must not wait for a flood of
         # sign-ups.
-        async with authenticator.sign_up_turn, _with_hash_of(password):
+        async with authenticator.sign_up_turn, _prepare_hash(password):
             await super().post()
 
 
@@ -85,15 +102,18 @@ class NativePasswordHandler(native.ChangePasswordHandler):
         # The library's own would check the old password in the hub's event loop.
         name = self.current_user.name
         new = self.get_body_argument("new_password", strip=False)
-        user = self.authenticator.get_user(name)
+        stored = self.authenticator.stored_password(name)
         old = self.get_body_argument("old_password", strip=False)
-        if user is None or not await matches(old, user.password):
+        if not await self.authenticator.check_own_password(self, matches_hash(old, stored)):
             message, is_done = "Your current password was incorrect. Please try again.", False
         elif new != self.get_body_argument("new_password_confirmation", strip=False):
             message, is_done = "The two new passwords are not the same. Please try again.", False
         else:
-            async with _with_hash_of(new):
+            async with _prepare_hash(new):
                 is_done = bool(self.authenticator.change_password(name, new))
+            if is_done:
+                await end_sessions(self, self.current_user)
+                self.set_login_cookie(self.current_user)
             shortest = self.authenticator.shortest_password
             message = (
                 "Your password has been changed successfully!"
@@ -115,34 +135,38 @@ class ChangePasswordAdminHandler(native.ChangePasswordAdminHandler):
 
     @needs_scope("admin:users")
     async def post(self, user_name: str) -> None:
-        async with _with_hash_of(self.get_body_argument("new_password", "", strip=False)):
+        async with _prepare_hash(self.get_body_argument("new_password", "", strip=False)):
             await super().post(user_name)
-
-
-def _refuse_cross_site(handler: Any) -> None:
-    # The library's links change users on GET. A link on any other site could make an admin's
-    # browser do that, so only requests from the hub's own pages are accepted.
-    if handler.request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
-        raise web.HTTPError(403, "This link works only on the hub's page of authorizations.")
+        self.authenticator.forget_failures(user_name)
 
 
 class ToggleAuthorizationHandler(native.ToggleAuthorizationHandler):
-    """The link with which an admin authorizes a user who signed up, or ends that."""
+    """The button with which an admin authorizes a user who signed up, or ends that.
+
+    The library does it on GET, which any page could make an admin's browser send. A form has the
+    token of the page.
+    """
 
     @needs_scope("admin:users")
     async def get(self, slug: str) -> None:
-        _refuse_cross_site(self)
+        raise web.HTTPError(405)
+
+    @needs_scope("admin:users")
+    async def post(self, slug: str) -> None:
         if self.authenticator.get_user(slug) is None:
             raise web.HTTPError(404)
         await super().get(slug)
 
 
 class DiscardHandler(native.DiscardHandler):
-    """The link with which an admin deletes a sign-up."""
+    """The button with which an admin deletes a sign-up."""
 
     @needs_scope("admin:users")
     async def get(self, user_name: str) -> None:
-        _refuse_cross_site(self)
+        raise web.HTTPError(405)
+
+    @needs_scope("admin:users")
+    async def post(self, user_name: str) -> None:
         await super().get(user_name)
 
 

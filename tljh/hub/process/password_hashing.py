@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -23,20 +24,30 @@ NICENESS = 5
 
 
 @cache
-def _threads() -> ThreadPoolExecutor:
+def _get_threads() -> ThreadPoolExecutor:
     processors = os.cpu_count() or 1
     # On Linux, nice() changes the calling thread only, not the whole process.
     return ThreadPoolExecutor(max(1, processors - 1), "hashing", os.nice, (NICENESS,))
 
 
-async def in_hashing_thread(function: Callable[..., T], *arguments: object) -> T:
+async def run_in_hashing_thread(function: Callable[..., T], *arguments: object) -> T:
     """Call a function that hashes in one of the hashing threads."""
-    return await asyncio.get_running_loop().run_in_executor(_threads(), function, *arguments)
+    return await asyncio.get_running_loop().run_in_executor(_get_threads(), function, *arguments)
 
 
-async def hashed(password: str) -> bytes:
-    return await in_hashing_thread(hash_password, password)
+async def hash_in_thread(password: str) -> bytes:
+    return await run_in_hashing_thread(hash_password, password)
 
 
-async def matches(password: str, stored: bytes) -> bool:
-    return await in_hashing_thread(is_password, password, stored)
+async def matches_hash(password: str, stored: bytes | None) -> bool:
+    """Return whether a password has the stored hash.
+
+    It takes the same time where there is none. A quick answer would give away which names exist.
+    """
+    is_right = await run_in_hashing_thread(is_password, password, stored or _get_unmatched_hash())
+    return is_right and stored is not None
+
+
+@cache
+def _get_unmatched_hash() -> bytes:
+    return hash_password(secrets.token_hex())

@@ -22,8 +22,8 @@ Spawn = Callable[..., Awaitable[Any]]
 _in_progress: dict[tuple[int, str], asyncio.Task[Any]] = {}
 
 
-def one_by_one(spawn: Spawn) -> Spawn:
-    """Wrap JupyterHub's `User.spawn`: starts pass a gate one by one, and can be cancelled."""
+def serialize_spawns(spawn: Spawn) -> Spawn:
+    """Wrap JupyterHub's `User.spawn` so that starts come one by one and can be cancelled."""
     gate = Gate()
 
     async def in_turn(*args: Any, **kwargs: Any) -> Any:

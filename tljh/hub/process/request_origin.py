@@ -12,26 +12,30 @@ import pwd
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tljh.base.tcp_sockets import IPV4_TABLE, TcpSocket, read_sockets, table_address
-from tljh.hub.process.login_throttle import Network, client_address
+from tljh.base.tcp_sockets import IPV4_TABLE, TcpSocket, format_table_address, read_sockets
+from tljh.hub.process.login_throttle import Network, find_client_address
 
 PROXY_ACCOUNT = "traefik"
 
 
-def address_of(request: Any, trusted: Sequence[Network] = ()) -> str:
-    """Return the client's address for a request of the proxy, else the sending account."""
-    uid = _sender(request)
+def find_address(request: Any, trusted: Sequence[Network] = ()) -> str:
+    """Return the client's address, if Traefik sent the request; else the sender's user id."""
+    uid = _find_sender(request)
     if uid is None:
         return "this machine"
-    return client_address(request.headers, trusted) if uid in _trusted() else f"account {uid}"
+    return (
+        find_client_address(request.headers, trusted)
+        if uid in _get_trusted_uids()
+        else f"account {uid}"
+    )
 
 
 def is_from_proxy(request: Any) -> bool:
     """Return whether the proxy sent the request, not a user's process on this machine."""
-    return _sender(request) in _trusted()
+    return _find_sender(request) in _get_trusted_uids()
 
 
-def _trusted() -> set[int]:
+def _get_trusted_uids() -> set[int]:
     """Return the uids of root, of the proxy, and of the hub (which tests run without a proxy)."""
     try:
         return {0, os.geteuid(), pwd.getpwnam(PROXY_ACCOUNT).pw_uid}
@@ -39,25 +43,25 @@ def _trusted() -> set[int]:
         return {0, os.geteuid()}
 
 
-def _sender(request: Any) -> int | None:
+def _find_sender(request: Any) -> int | None:
     """Return the uid at the other end of a request's connection; None if it is not known."""
     try:
         connection = request.connection.stream.socket
         sender, receiver = connection.getpeername(), connection.getsockname()
-        return uid_of_sender(read_sockets([IPV4_TABLE]), sender, receiver)
+        return find_uid_of_sender(read_sockets([IPV4_TABLE]), sender, receiver)
     except (AttributeError, OSError, ValueError):
         return None
 
 
-def uid_of_sender(
+def find_uid_of_sender(
     sockets: Iterable[TcpSocket], sender: tuple[str, int], receiver: tuple[str, int]
 ) -> int | None:
-    """Return the owner of the socket that sends from `sender` to `receiver`, if it is known.
+    """Return the user id of the process that sends from `sender` to `receiver`, if known.
 
     Only established connections count: the kernel reports uid 0 for a socket that its process has
     closed, so any user could pass for root by closing it.
     """
-    addresses = (table_address(*sender), table_address(*receiver))
+    addresses = (format_table_address(*sender), format_table_address(*receiver))
     for sock in sockets:
         if (sock.local_address, sock.remote_address) == addresses and sock.is_established:
             return sock.uid

@@ -49,10 +49,17 @@ _DISK_FULL = ("No space left on device", "Disk quota exceeded")
 class ServerFailed(SpawnException):
     """A failed start: `sentence` is for the user, `lines` are the last ones of the unit's log."""
 
-    def __init__(self, sentence: str, lines: str = "", state: UnitState | None = None) -> None:
+    def __init__(
+        self,
+        sentence: str,
+        lines: str = "",
+        state: UnitState | None = None,
+        *,
+        has_run: bool = False,
+    ) -> None:
         text = f"{sentence}\n{lines}" if lines else sentence
-        super().__init__(sentence, reason="failed", log_message=_escaped(text), status_code=500)
-        self.lines, self.state = lines, state
+        super().__init__(sentence, reason="failed", log_message=_escape(text), status_code=500)
+        self.lines, self.state, self.has_run = lines, state, has_run
         # Without this, JupyterHub would show the log message to the user.
         self.jupyterhub_message = sentence
         if lines:
@@ -63,7 +70,7 @@ class ServerFailed(SpawnException):
 
 
 def retry_after_restart(spawn_url: str) -> ServerFailed:
-    """Return the failure for a start in the queue of a hub that restarts.
+    """Return the error for a start that waits in the queue of a hub which restarts.
 
     The page that shows it loads `spawn_url` after some seconds, by which time the next hub runs.
     """
@@ -76,13 +83,13 @@ def retry_after_restart(spawn_url: str) -> ServerFailed:
     return failed
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     # tornado uses a log message as a format string for %.
     return text.replace("%", "%%")
 
 
 @dataclass(frozen=True)
-class Start:
+class ServerStart:
     """The start of a unit that has to answer at `url` within `timeout_s` seconds."""
 
     unit: TransientUnit
@@ -104,19 +111,19 @@ class Start:
             reason = _NOT_EXECUTED[203] if is_missing else "systemd refuses it"
             raise ServerFailed(f"Your server cannot start: {reason}.", lines)
         ended = asyncio.Event()
-        state = await transient.state(self.unit.name)
+        state = await transient.read_state(self.unit.name)
         with transient.watch_process_end(state.main_pid, ended.set) as is_watched:
             try:
                 await self._wait_for_answer(ended, None if is_watched else LOOK_EVERY_S)
             except ServerFailed as failure:
-                lines = await transient.last_lines(self.unit.name, SHOWN_LINES, start_s)
+                lines = await transient.read_last_lines(self.unit.name, SHOWN_LINES, start_s)
                 raise self._with_log(failure, lines) from None
 
     def _with_log(self, failure: ServerFailed, lines: str) -> ServerFailed:
         # The unit's last lines may explain the end better than its state: a full disk, for example.
         if failure.state is None:
-            return ServerFailed(failure.message, lines)
-        return ServerFailed(sentence_of(failure.state, lines), lines)
+            return ServerFailed(failure.message, lines, has_run=True)
+        return ServerFailed(describe_end(failure.state, lines), lines, has_run=True)
 
     async def _wait_for_answer(self, ended: asyncio.Event, look_every_s: float | None) -> None:
         loop = asyncio.get_running_loop()
@@ -125,7 +132,7 @@ class Start:
         while not await _answers(self.url):
             if look_every_s is not None and loop.time() >= next_look_s:
                 next_look_s = loop.time() + look_every_s
-                if not (await transient.state(self.unit.name)).runs:
+                if not (await transient.read_state(self.unit.name)).runs:
                     ended.set()
             try:
                 await asyncio.wait_for(ended.wait(), POLL_S)
@@ -140,11 +147,11 @@ class Start:
         """Raise ServerFailed with the unit's final state."""
         # The kernel reported the end of the process. systemd notices it a moment later, and only
         # then has the exit status.
-        state = await transient.state(self.unit.name)
+        state = await transient.read_state(self.unit.name)
         while state.runs or state.active == "deactivating":
             await asyncio.sleep(0.05)
-            state = await transient.state(self.unit.name)
-        raise ServerFailed(sentence_of(state, ""), state=state)
+            state = await transient.read_state(self.unit.name)
+        raise ServerFailed(describe_end(state, ""), state=state)
 
 
 async def _answers(url: str) -> bool:
@@ -174,7 +181,7 @@ async def _listens(url: str) -> bool:
     return True
 
 
-def sentence_of(state: UnitState, lines: str) -> str:
+def describe_end(state: UnitState, lines: str) -> str:
     """Return a sentence for the user that says why the server ended.
 
     `lines` are the last ones of its log. Without a known cause it names the exit status.

@@ -16,23 +16,30 @@ from typing import Any, ClassVar
 from jupyterhub.utils import maybe_future, random_port
 from systemdspawner import SystemdSpawner
 from systemdspawner.systemd import make_environment_file
-from tornado import web
 from traitlets import Bool, Dict, Enum, Integer, List, Unicode
 
-from tljh.base.account_names import PREFIX, account_name, unit_name
+from tljh.base.account_names import PREFIX, make_unit_name
 from tljh.base.errors import TljhError
-from tljh.base.paths import paths_from_environment
+from tljh.base.paths import get_paths
 from tljh.host import transient_units as transient
-from tljh.host.accounts import Account, account_of_server
+from tljh.host.accounts import Account, find_account_name
 from tljh.host.real import RealHost
 from tljh.host.transient_units import TransientUnit
-from tljh.hub.process.load_config import applied_files, hub_plugins
-from tljh.hub.process.server_start import Start, retry_after_restart
-from tljh.hub.process.start_queue import Closed, StartQueue, Turn
-from tljh.plugins.manager import call
+from tljh.host.unit_journal import write_unit_lines
+from tljh.hub.process.load_config import choose_applied_files
+from tljh.hub.process.new_user_hooks import call_pending_hooks, ensure_marked_account
+from tljh.hub.process.server_start import ServerFailed, ServerStart, retry_after_restart
+from tljh.hub.process.start_queue import QueueClosed, QueuePlace, StartQueue
+from tljh.hub.process.starting_hooks import call_starting_hooks
+from tljh.machine_logins.new_account import close_new_account
 from tljh.singleuser import network_isolation as network
-from tljh.singleuser.limits import ServerLimits, concurrent_starts, machine_size, parse_policy
-from tljh.singleuser.sandbox import unit_properties
+from tljh.singleuser.limits import (
+    ServerLimits,
+    choose_concurrent_starts,
+    parse_policy,
+    read_machine_size,
+)
+from tljh.singleuser.sandbox import build_unit_properties
 
 # JupyterHub's start_timeout includes the time in the queue, tljh's does not. So JupyterHub's is
 # made longer by this, and tljh applies its own once the start has its turn.
@@ -41,11 +48,14 @@ LONGEST_QUEUE_S = 3600
 
 PROGRESS_EVERY_S = 0.5
 
+# In the place of an account, for a login name in the database that cannot have one.
+NO_ACCOUNT = f"{PREFIX}no-account"
+
 
 @cache
 def start_queue(configured: int | None) -> StartQueue:
     """Return the hub's only queue; its width is `configured`, or follows from the machine."""
-    return StartQueue(concurrent_starts(configured, machine_size(RealHost())))
+    return StartQueue(choose_concurrent_starts(configured, read_machine_size(RealHost())))
 
 
 class UserCreatingSpawner(SystemdSpawner):
@@ -95,31 +105,35 @@ class UserCreatingSpawner(SystemdSpawner):
         super().__init__(*args, **kwargs)
         # SystemdSpawner's template of unit names has the user only, so a second, named server
         # would replace the first. Each named server gets its own unit.
-        self.unit_name = unit_name(account_name(self.user.name), self.name)
+        self.unit_name = self._own_unit_name()
         if self.accounts == "existing":
             self.username_template = "{LOGIN}"
-        self._turn: Turn | None = None
+        self._turn: QueuePlace | None = None
         self._stage = ""
         self._timeout_s = int(self.start_timeout)
         self.start_timeout = self._timeout_s + LONGEST_QUEUE_S
 
     def _expand_user_vars(self, string: str) -> str:
-        try:
-            account = account_name(self.user.name)
-        except ValueError:
-            account = ""
+        account = self._account_name() or ""
         return expand(
             # TLJH's own template: its {USERNAME} is the login name.
             string.replace(f"{PREFIX}{{USERNAME}}", "{USERNAME}"),
             {"USERNAME": account, "LOGIN": self.user.name, "USERID": str(self.user.id)},
         )
 
+    def _own_unit_name(self) -> str:
+        return make_unit_name(self._account_name() or NO_ACCOUNT, self.name)
+
+    def _account_name(self) -> str | None:
+        """Return the account's name; None for a login name that cannot have one."""
+        return find_account_name(RealHost(), self.user.name)
+
     def _account(self) -> Account:
         login = self.user.name
         groups = {group for group, members in self.user_groups.items() if login in members}
         is_own = self.accounts == "managed"
         return Account(
-            name=account_name(login) if is_own else login,
+            name=self._account_name() or NO_ACCOUNT if is_own else login,
             login=login,
             is_admin=self.user.admin,
             extra_groups=tuple(sorted(groups | set(self.default_groups))),
@@ -129,22 +143,38 @@ class UserCreatingSpawner(SystemdSpawner):
         )
 
     async def run_pre_spawn_hook(self) -> None:
-        """Run the admin's hook. It may look up the account, so that exists already."""
-        if self.pre_spawn_hook:
+        """Run the admin's hook, after the user's account was made: the hook may look it up."""
+        if not self.pre_spawn_hook:
+            return
+        try:
             await self._ensure_account()
             await maybe_future(super().run_pre_spawn_hook())
+        except Exception as error:
+            self._log_failure(error)
+            raise
+
+    def _log_failure(self, error: Exception) -> None:
+        """Write why a start failed to the log of the unit, where `tljh logs --user` finds it."""
+        text = f"pre_spawn_hook failed: {type(error).__name__}: {error}"
+        if isinstance(error, ServerFailed):
+            # A unit that ran has written its last lines itself, but not what they mean.
+            text = f"{error.message}\n{'' if error.has_run else error.lines}"
+        write_unit_lines(self.unit_name, text)
 
     @property
     def queue(self) -> StartQueue:
         return start_queue(self.concurrent_starts)
 
     async def start(self) -> tuple[str, int]:
-        self._turn = Turn()
+        self._turn = QueuePlace()
         self._stage = ""
         try:
             async with self.queue.take(self._turn):
                 return await self._start_in_turn()
-        except Closed:
+        except ServerFailed as failure:
+            self._log_failure(failure)
+            raise
+        except QueueClosed:
             raise retry_after_restart(
                 f"{self.hub.base_url}spawn/{self.user.escaped_name}/{self.name}"
             ) from None
@@ -154,16 +184,19 @@ class UserCreatingSpawner(SystemdSpawner):
     async def _start_in_turn(self) -> tuple[str, int]:
         self._stage = "Preparing your account"
         await self._ensure_account()
+        await self._let_plugins_change()
         self._stage = "Starting your server"
         self.disable_user_sudo = not self.user.admin
         self.port = self._free_port()
         try:
             # First: when systemd removes a leftover unit, it deletes the runtime directory, where
             # `_unit` writes the environment of the new server.
+            # The state of a server that ran during a takeover has another name.
+            self.unit_name = self._own_unit_name()
             await transient.clear(self.unit_name)
             unit = self._unit(self._limits())
             await self._isolate_port()
-            await Start(unit, self._own_url, self._timeout_s).run()
+            await ServerStart(unit, self._own_url, self._timeout_s).run()
             # Again: if all rules were reloaded during the start, the port is not in them.
             await self._isolate_port()
         finally:
@@ -172,14 +205,45 @@ class UserCreatingSpawner(SystemdSpawner):
 
     async def _ensure_account(self) -> None:
         account = self._account()
+        if account.name == NO_ACCOUNT:
+            raise ServerFailed(
+                "Your server cannot start: your login name cannot have an account.",
+                f"the login name {account.login!r} has characters that tljh does not accept",
+            )
         try:
-            is_new = await asyncio.to_thread(account_of_server, RealHost(), account)
+            if await asyncio.to_thread(ensure_marked_account, RealHost(), account):
+                await self._close_new_account(account)
+            for finding in await asyncio.to_thread(call_pending_hooks, RealHost(), account):
+                self.log.warning("account of %s: %s", account.login, finding.as_note())
         except TljhError as error:
             self.log.error("no account for %s: %s", account.login, error)
-            reason = error.findings[0].what
-            raise web.HTTPError(500, f"Your server cannot start: {reason}.") from error
-        if is_new:
-            await asyncio.to_thread(_call_plugins, account.name)
+            reason = error.findings[0]
+            raise ServerFailed(
+                f"Your server cannot start: {reason.what}.", reason.why or ""
+            ) from error
+
+    async def _let_plugins_change(self) -> None:
+        try:
+            findings = await asyncio.to_thread(call_starting_hooks, self)
+        except TljhError as error:
+            self.log.error("no server for %s: %s", self.user.name, error)
+            raise ServerFailed(
+                f"Your server cannot start: {error.findings[0].what}.", ""
+            ) from error
+        for finding in findings:
+            self.log.warning("server of %s: %s", self.user.name, finding.as_note())
+
+    async def _close_new_account(self, account: Account) -> None:
+        if account.is_admin or not account.may_create:
+            return
+        paths = get_paths()
+        try:
+            await asyncio.to_thread(
+                close_new_account, RealHost(), account.name, self._limits(), paths
+            )
+        except (TljhError, OSError) as error:
+            # SSH, user managers and polkit are closed by the account's groups in any case.
+            self.log.warning("cron, at and sessions of %s are not limited: %s", account.name, error)
 
     async def _isolate_port(self) -> None:
         """Add this server's port to the firewall rules that close it to other accounts."""
@@ -215,10 +279,10 @@ class UserCreatingSpawner(SystemdSpawner):
     def _limits(self) -> ServerLimits:
         """Return the user's limits from the applied file, overridden by the spawner's traits."""
         host = RealHost()
-        paths = paths_from_environment()
-        data = host.read(applied_files(paths).limits)
+        paths = get_paths()
+        data = host.read(choose_applied_files(paths).limits)
         groups = [group.name for group in self.user.groups]
-        limits = parse_policy(data, machine_size(host)).of(self.user.name, groups)
+        limits = parse_policy(data, read_machine_size(host)).of(self.user.name, groups)
         # Traits come from drop-ins, plugins and pre-spawn hooks, which are more specific.
         return limits.with_traits(self.mem_limit, self.mem_guarantee, self.cpu_limit)
 
@@ -282,10 +346,10 @@ class UserCreatingSpawner(SystemdSpawner):
     def _isolation(self) -> dict[str, str | list[str]]:
         """Return the properties of the isolation settings and of SystemdSpawner's own traits."""
         properties: dict[str, str | list[str]] = {
-            **unit_properties(
+            **build_unit_properties(
                 self.isolation,
                 is_admin=not self.disable_user_sudo,
-                prefix=paths_from_environment().prefix,
+                prefix=get_paths().prefix,
             )
         }
         for is_on, name in (
@@ -315,13 +379,13 @@ class UserCreatingSpawner(SystemdSpawner):
         return exit_status
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield the messages of the page of a starting server, each when it changes."""
+        """Yield the messages for the page of a starting server, a new one when it changes."""
         last_message: str | None = None
         while self._turn is not None or last_message is None:
             ahead = self.queue.ahead_of(self._turn) if self._turn is not None else None
             message, percent = self._stage or "Your server is about to start", 30
             if ahead is not None:
-                message, percent = _place_in_queue(ahead), 10
+                message, percent = _describe_queue_place(ahead), 10
             elif self._stage.startswith("Starting"):
                 percent = 60
             if message != last_message:
@@ -351,11 +415,7 @@ def expand(text: str, values: Mapping[str, str]) -> str:
     return re.sub(pattern, lambda match: values[match[0][1:-1]], text)
 
 
-def _place_in_queue(ahead: int) -> str:
+def _describe_queue_place(ahead: int) -> str:
     if ahead == 0:
         return "Many servers are starting: yours is next"
     return f"Many servers are starting: {ahead} ahead of you"
-
-
-def _call_plugins(account: str) -> None:
-    call(hub_plugins(), "tljh_new_user_create", username=account)

@@ -13,11 +13,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Closed(Exception):
+class QueueClosed(Exception):
     """Raised for starts in the queue of a hub that is about to restart."""
 
 
-class Turn:
+class QueuePlace:
     """One place in the queue."""
 
     def __init__(self) -> None:
@@ -30,14 +30,14 @@ class StartQueue:
     def __init__(self, width: int) -> None:
         self.width = width
         self.busy = 0
-        self._waiting: deque[Turn] = deque()
+        self._waiting: deque[QueuePlace] = deque()
         self._is_closed = False
 
     @property
     def waiting(self) -> int:
         return len(self._waiting)
 
-    def ahead_of(self, turn: Turn) -> int | None:
+    def ahead_of(self, turn: QueuePlace) -> int | None:
         """Return how many starts wait before this one; None once it is not waiting."""
         try:
             return self._waiting.index(turn)
@@ -45,10 +45,10 @@ class StartQueue:
             return None
 
     @asynccontextmanager
-    async def take(self, turn: Turn) -> AsyncIterator[None]:
-        """Wait for the turn and hold it during the block. Raises Closed if the queue is closed."""
+    async def take(self, turn: QueuePlace) -> AsyncIterator[None]:
+        """Wait for a place's turn and hold it during the block. Raises QueueClosed."""
         if self._is_closed:
-            raise Closed
+            raise QueueClosed
         if self.busy < self.width:
             self.busy += 1
         else:
@@ -69,12 +69,12 @@ class StartQueue:
             self._next()
 
     def close(self) -> None:
-        """Raise `Closed` in all starts that wait, and in those that arrive later."""
+        """Raise `QueueClosed` in all starts that wait, and in those that arrive later."""
         self._is_closed = True
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.comes.done():
-                turn.comes.set_exception(Closed())
+                turn.comes.set_exception(QueueClosed())
 
     def _next(self) -> None:
         while self._waiting:

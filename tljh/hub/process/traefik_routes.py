@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from jupyterhub import orm, scopes
 from jupyterhub_traefik_proxy.fileprovider import TraefikFileProviderProxy
 from jupyterhub_traefik_proxy.traefik_utils import (
     TraefikConfigFileHandler,
@@ -15,15 +17,46 @@ from jupyterhub_traefik_proxy.traefik_utils import (
     generate_rule,
 )
 from tornado.httpclient import HTTPClientError
-from traitlets import default, observe
+from traitlets import Bool, default, observe
+
+from tljh.base.well_known import AWAY_PAGE_SERVICE, HUB_MIDDLEWARES, HUB_TRANSPORT
+from tljh.hub.process.entry import entry_rule, entry_value
+from tljh.hub.process.page_guard import REFERRER_POLICY
 
 GROUP = "traefik"
+
+
+# After this time without an answer, Traefik serves the page of a hub that is away: connections wait
+# at the hub's socket, which systemd keeps, and a hub that has crashed may take long to return.
+AWAY_AFTER_S = 8
+
+
+# The same while a reload or an upgrade restarts the hub: requests wait, and none is lost. As long
+# as the health check of a reload.
+RESTART_S = 60
+
+
+ASK_EVERY_S = 2
 
 
 # The characters that RFC 3986, 2.2 reserves. Traefik 3.7 decodes a request's path except for
 # these before it compares it with a rule (`/user/with%2Bplus`). But generate_rule decodes these,
 # too, so the rule would never match. They are encoded once more before it.
 _ENCODED_RESERVED = re.compile("%(3A|2F|3F|23|5B|5D|40|21|24|26|27|28|29|2A|2B|2C|3B|3D)", re.I)
+
+
+# On answers of servers and services. A service worker of a server's page must not reach beyond the
+# server's own path, and no server's page may match the hub's Cross-Origin-Opener-Policy or clear
+# what its visitors have stored. An empty value removes a header.
+SERVED = "tljh-served"
+
+
+_SERVED_HEADERS = {
+    "Service-Worker-Allowed": "",
+    "Cross-Origin-Opener-Policy": "",
+    "Clear-Site-Data": "",
+    "Referrer-Policy": REFERRER_POLICY,
+}
 
 
 class GroupReadableHandler(TraefikConfigFileHandler):
@@ -48,6 +81,85 @@ class GroupReadableHandler(TraefikConfigFileHandler):
 class RoutesProxy(TraefikFileProviderProxy):
     """A proxy class for a Traefik that runs as its own systemd service."""
 
+    ask_before_entry = Bool(
+        True,
+        help="Whether browsers need the hub's cookie to reach a user's server.",
+        config=True,
+    )
+
+    @property
+    def asks_before_entry(self) -> bool:
+        """Whether browsers need the cookie: not where each user has a host name of the own.
+
+        Requests without the cookie have to reach the hub, so it must have the route of `/`.
+        """
+        app = self.app
+        has_all_paths = app is not None and app.hub.routespec == app.base_url
+        return bool(self.ask_before_entry and has_all_paths and not self.host_routing)
+
+    def entry_of(self, visitor: Any, owner: str) -> str:
+        """Return the value of a user's cookie at an owner's servers."""
+        return entry_value(self.app.cookie_secret, visitor.cookie_id, owner)
+
+    def visitors(self, owner: str) -> set[str]:
+        """Return the users who agreed to enter the running servers of an owner."""
+        return {name for data in self._data_of(owner) for name in data.get("visitors", [])}
+
+    def _data_of(self, owner: str) -> list[dict[str, Any]]:
+        routes = self.dynamic_config["jupyterhub"]["routes"].values()
+        return [route["data"] for route in routes if route["data"].get("user") == owner]
+
+    async def add_route(self, routespec: str, target: str, data: Any) -> None:
+        """Add a route; to another server of an owner, the visitors of the others come along."""
+        if visitors := self.visitors(data["user"]) if "user" in data else None:
+            data = {**data, "visitors": sorted(visitors | set(data.get("visitors", [])))}
+        await super().add_route(routespec, target, data)
+
+    async def admit(self, owner: str, visitor: str) -> None:
+        """Let a visitor's browsers in until the owner's servers stop or the visitor logs out."""
+        for data in self._data_of(owner):
+            data["visitors"] = sorted({*data.get("visitors", []), visitor})
+        await self._write_routes_of({owner})
+
+    async def renew_entries(self, name: str) -> None:
+        """End the entries of a user whose sessions ended, at the own servers and at others'."""
+        owners = {name}
+        for route in self.dynamic_config["jupyterhub"]["routes"].values():
+            if name in (visitors := route["data"].get("visitors", [])):
+                visitors.remove(name)
+                owners.add(route["data"]["user"])
+        await self._write_routes_of(owners)
+
+    async def _write_routes_of(self, owners: set[str]) -> None:
+        for routespec, route in (await self.get_all_routes()).items():
+            if route["data"].get("user") in owners:
+                await self.add_route(routespec, route["target"], route["data"])
+
+    def _entries(self, data: dict[str, Any]) -> list[str]:
+        owner = data["user"]
+        scope = f"access:servers!server={owner}/{data.get('server_name', '')}"
+        names = [owner, *data.get("visitors", [])]
+        users = filter(None, (orm.User.find(self.db, name) for name in names))
+        return [
+            self.entry_of(user, owner)
+            for user in users
+            if user.name == owner or self._has_scope(user, scope)
+        ]
+
+    def _has_scope(self, user: Any, scope: str) -> bool:
+        parsed = scopes.parse_scopes(scopes.get_scopes_for(user))
+        return bool(scopes.has_scope(scope, parsed, db=self.db))
+
+    async def check_routes(self, *arguments: Any, **options: Any) -> None:
+        """Check the routes, and write those again that an earlier hub wrote in another way."""
+        for routespec, route in (await self.get_all_routes()).items():
+            config, _ = self._dynamic_config_for_route(routespec, route["target"], route["data"])
+            current = self.dynamic_config["http"]["routers"]
+            routers = config["http"]["routers"]
+            if any(current.get(alias) != router for alias, router in routers.items()):
+                await self.add_route(routespec, route["target"], route["data"])
+        await super().check_routes(*arguments, **options)
+
     @default("dynamic_config_handler")
     def _default_handler(self) -> GroupReadableHandler:
         return GroupReadableHandler(self.dynamic_config_file)
@@ -57,16 +169,61 @@ class RoutesProxy(TraefikFileProviderProxy):
         # A route without entry points is served at all public ones (`asDefault` in the static
         # file). Routes that an earlier hub wrote may name one that does not exist any more.
         config = super()._load_dynamic_config()
-        for router in config["http"]["routers"].values():
+        http = config["http"]
+        for router in http["routers"].values():
             router.pop("entryPoints", None)
+        for name, service in tuple(http["services"].items()):
+            if service.get("failover", {}).get("service", name) not in http["services"]:
+                # Of a hub's route that JupyterHub has deleted.
+                del http["services"][name]
         return config
 
     def _dynamic_config_for_route(self, routespec: str, target: str, data: Any) -> Any:
         traefik, hub = super()._dynamic_config_for_route(routespec, target, data)
         for router in traefik["http"]["routers"].values():
             router.pop("entryPoints", None)
-            router["rule"] = generate_rule(_ENCODED_RESERVED.sub(r"%25\1", routespec))
+            rule = generate_rule(_ENCODED_RESERVED.sub(r"%25\1", routespec))
+            router["rule"] = rule
+            if "user" in data and self.asks_before_entry:
+                router["rule"] = f"{rule} && {entry_rule(self._entries(data))}"
+                # By default longer rules go first, and the number of visitors must not decide.
+                router["priority"] = len(rule)
+            if data.keys() & {"user", "service"}:
+                router["middlewares"] = [SERVED]
+        traefik["http"]["middlewares"] = {
+            SERVED: {"headers": {"customResponseHeaders": dict(_SERVED_HEADERS)}}
+        }
+        for route in hub["routes"].values():
+            self._fall_back(traefik["http"], route, AWAY_AFTER_S)
         return traefik, hub
+
+    def _fall_back(self, http: Any, route: Any, away_after_s: int) -> None:
+        """Make the hub's route lead to a page while the hub does not answer for so long.
+
+        Routes of users' servers are left alone: who loses a server must see that.
+        """
+        router, service = http["routers"].get(route["router"]), route["service"]
+        if not route["data"].get("hub") or router is None or service not in http["services"]:
+            return
+        http["services"][service]["loadBalancer"] |= {
+            "serversTransport": HUB_TRANSPORT,
+            "healthCheck": {
+                "path": f"{self.hub.base_url}api/health",
+                "interval": f"{ASK_EVERY_S}s",
+                "timeout": f"{away_after_s}s",
+            },
+        }
+        router["middlewares"] = list(HUB_MIDDLEWARES)
+        router["service"] = f"{service}_or_page"
+        http["services"][router["service"]] = {
+            "failover": {"service": service, "fallback": AWAY_PAGE_SERVICE}
+        }
+
+    def fall_back_after(self, away_after_s: int) -> None:
+        """Set the time without an answer after which Traefik serves the page of an absent hub."""
+        for route in self.dynamic_config["jupyterhub"]["routes"].values():
+            self._fall_back(self.dynamic_config["http"], route, away_after_s)
+        self._persist_dynamic_config()
 
     async def _check_for_traefik_service(self, routespec: str, kind: str) -> bool:
         """Return whether Traefik has loaded a router or service.
@@ -76,15 +233,23 @@ class RoutesProxy(TraefikFileProviderProxy):
         for prefix in ("", f"{self.traefik_entrypoint}-"):
             name = f"{prefix}{generate_alias(self.validate_routespec(routespec), kind)}"
             try:
-                await self._traefik_api_request(f"/api/http/{kind}s/{name}@{self.provider_name}")
+                answer = await self._traefik_api_request(
+                    f"/api/http/{kind}s/{name}@{self.provider_name}"
+                )
             except HTTPClientError as error:
                 if error.code != 404:
                     self.log.exception("Traefik's API gave no answer about %s", name)
             except Exception:
                 self.log.exception("Traefik's API gave no answer about %s", name)
             else:
-                return True
+                return kind != "router" or self._is_loaded(routespec, answer.body)
         return False
+
+    def _is_loaded(self, routespec: str, answer: bytes) -> bool:
+        """Return whether Traefik's answer has the router's rule of now, not an earlier one."""
+        alias = generate_alias(self.validate_routespec(routespec), "router")
+        router = self.dynamic_config["http"]["routers"].get(alias, {})
+        return bool(json.loads(answer).get("rule") == router.get("rule"))
 
     @observe("dynamic_config_file")
     def _set_dynamic_config_file(self, change: Any) -> None:

@@ -25,17 +25,20 @@ IDENTITY_HEADERS = (
 TRAITS = ("header_name", "header_names")
 
 
-def identity_headers(authenticator: Any) -> set[str]:
-    """Return the names of headers that name a user, in canonical form."""
+def list_identity_headers(authenticator: Any) -> set[str]:
+    """Return the request headers from which an authenticator takes the user's name.
+
+    They are in the form of `normalize_header`.
+    """
     names = list(IDENTITY_HEADERS)
     for trait in TRAITS:
         value = getattr(authenticator, trait, None)
         names += [value] if isinstance(value, str) else list(value or ())
-    return {canonical(str(name)) for name in names}
+    return {normalize_header(str(name)) for name in names}
 
 
-def canonical(name: str) -> str:
-    """Return one form of all spellings that a proxy or program may take for the same header."""
+def normalize_header(name: str) -> str:
+    """Return one spelling for all that a program may take for the same header name."""
     return "".join(letter if letter.isalnum() else "-" for letter in name.lower())
 
 
@@ -51,9 +54,14 @@ def is_from_trusted_proxy(request: Any, trusted: Sequence[Network]) -> bool:
 
 
 def remove_untrusted(request: Any, names: Iterable[str], trusted: Sequence[Network]) -> list[str]:
-    """Remove the headers of these names unless a trusted proxy has set them; return which."""
-    wanted = set(names)
-    present = [name for name in list(request.headers.keys()) if canonical(name) in wanted]
+    """Remove the named headers from a request, unless a trusted proxy has set them.
+
+    Returns the names of the removed ones.
+    """
+    header_names = set(names)
+    present = [
+        name for name in list(request.headers.keys()) if normalize_header(name) in header_names
+    ]
     if not present or is_from_trusted_proxy(request, trusted):
         return []
     for name in present:
@@ -61,11 +69,11 @@ def remove_untrusted(request: Any, names: Iterable[str], trusted: Sequence[Netwo
     return present
 
 
-def guarded_handler(handler: Any, authenticator: Any, trusted: Sequence[Network]) -> type:
-    """Return a handler of the login that never sees an untrusted header."""
+def make_guarded_handler(handler: Any, authenticator: Any, trusted: Sequence[Network]) -> type:
+    """Return a subclass of a login handler that never sees an untrusted identity header."""
 
     async def prepare(self: Any) -> None:
-        removed = remove_untrusted(self.request, identity_headers(authenticator), trusted)
+        removed = remove_untrusted(self.request, list_identity_headers(authenticator), trusted)
         if removed:
             self.log.warning(
                 "%s was ignored: the request does not come from trusted_proxies", removed[0]

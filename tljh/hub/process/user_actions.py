@@ -14,10 +14,12 @@ from typing import Any
 from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.roles import assign_default_roles
 from jupyterhub.scopes import needs_scope
-from jupyterhub.utils import maybe_future, new_token
+from jupyterhub.utils import maybe_future
 from tornado import web
 
+from tljh.hub.process.login_guard import LoginGuardMixin
 from tljh.hub.process.pending_starts import cancel_start
+from tljh.hub.process.sessions import end_sessions
 
 # Short, because a user's program decides how long its server takes. tljh stops the unit through
 # systemd in any case.
@@ -25,7 +27,7 @@ STOP_TIMEOUT_S = 10.0
 
 
 class UserActionHandler(APIHandler):
-    """`POST /hub/api/tljh/people/NAME` with an `action` in its JSON body."""
+    """`POST /hub/api/tljh/users/NAME` with an `action` in its JSON body."""
 
     @needs_scope("admin:users")
     async def post(self, user_name: str) -> None:
@@ -34,16 +36,15 @@ class UserActionHandler(APIHandler):
         actions = {
             "shut-out": self._shut_out,
             "demote": self._demote,
+            "end-sessions": self._end_sessions,
             "log-out": self._log_out,
             "forget": self._forget,
+            "forget-failures": self._forget_failures,
         }
         action = body.get("action")
-        if action == "set-password":
-            await self._set_password(name, str(body.get("password", "")))
-        elif action in actions:
-            await actions[action](name)
-        else:
+        if action not in actions:
             raise web.HTTPError(400, f"there is no action {action!r}")
+        await actions[action](name)
         self.set_status(204)
 
     async def _shut_out(self, name: str) -> None:
@@ -59,7 +60,7 @@ class UserActionHandler(APIHandler):
         if user is None:
             return
         # Sessions end before servers, so that the user cannot start new ones meanwhile.
-        self._end_sessions(user)
+        await end_sessions(self, user, with_tokens=True)
         await self._stop_servers(user)
         try:
             await user.delete_spawners()
@@ -82,41 +83,37 @@ class UserActionHandler(APIHandler):
         await self._stop_servers(user)
         self.log.info("%s is no longer an admin", name)
 
+    async def _end_sessions(self, name: str) -> None:
+        """End a user's sessions in all browsers; tokens and servers go on."""
+        user = self.find_user(name)
+        if user is not None:
+            await end_sessions(self, user)
+
     async def _log_out(self, name: str) -> None:
         user = self.find_user(name)
         if user is None:
             return
-        self._end_sessions(user)
+        await end_sessions(self, user, with_tokens=True)
         if not await self._stop_servers(user):
             raise web.HTTPError(504, f"the server of {name} did not stop in time")
 
-    def _end_sessions(self, user: Any) -> None:
-        for token in list(user.api_tokens):
-            self.db.delete(token)
-        user.orm_user.cookie_id = new_token()
-        self.db.commit()
-
     async def _forget(self, name: str) -> None:
-        """Make the authenticator delete its data of a user: the password."""
+        """Make the authenticator delete the password that it keeps of a user."""
         listed = self.authenticator.allowed_users & {name}
         await maybe_future(self.authenticator.delete_user(SimpleNamespace(name=name)))
         # delete_user removes the name from allowed_users, which only a change of lists may do.
         self.authenticator.allowed_users |= listed
 
-    async def _set_password(self, name: str, password: str) -> None:
-        from tljh.host.password_store import hash_password
-
-        sign_up = self._sign_up_of(name)
-        if sign_up is None:
-            raise web.HTTPError(404, f"the authenticator keeps no password of {name}")
-        sign_up.password = await asyncio.to_thread(hash_password, password)
-        self.db.commit()
+    async def _forget_failures(self, name: str) -> None:
+        """Forget a user's bad logins, after which the user would have to wait."""
+        if isinstance(self.authenticator, LoginGuardMixin):
+            self.authenticator.forget_failures(name)
 
     def _sign_up_of(self, name: str) -> Any:
-        """Return NativeAuthenticator's record of a user; None if there is none.
+        """Return a user's sign-up in NativeAuthenticator's table; None if there is none.
 
-        Its table is read whatever the authenticator is: a record of a former one must not
-        become valid again when an admin switches back.
+        The table is read whatever the authenticator is: a record of a former one must not become
+        valid again when an admin switches back.
         """
         if not _has_native_tables(self.db):
             return None
@@ -168,4 +165,4 @@ def _has_native_tables(db: Any) -> bool:
     return bool(inspect(db.get_bind()).has_table("users_info"))
 
 
-HANDLERS = [(r"/api/tljh/people/([^/]+)", UserActionHandler)]
+HANDLERS = [(r"/api/tljh/users/([^/]+)", UserActionHandler)]

@@ -1,0 +1,37 @@
+"""What of the hub belongs into a backup: configuration, secrets, and the database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tljh.base.paths import Paths
+from tljh.engine.backup_contents import BackupContents
+from tljh.host.interface import HostReader
+from tljh.host.sqlite_file import find_companion_files
+
+if TYPE_CHECKING:
+    from tljh.settings.root import Config
+
+
+def contents(host: HostReader, config: Config, paths: Paths) -> BackupContents:
+    """Return the configuration, and the state but for what belongs to this machine alone."""
+    database = paths.hub_database
+    left_out = {
+        # Before-images of changes to this machine, and what the next apply renders again.
+        paths.journal_dir,
+        paths.applied.directory,
+        paths.isolation_rules,
+        paths.backup_dir,
+        # Large, and read where they are; or made again by the next migration.
+        paths.archived_homes,
+        paths.database_copies,
+        paths.database_trial,
+        paths.environment_lock,
+        database,
+        *find_companion_files(database),
+    }
+    state = [paths.state_dir / name for name in host.listdir(paths.state_dir)]
+    return BackupContents(
+        staged=(paths.config_dir, *(path for path in state if path not in left_out)),
+        databases=(database,) if host.info(database) else (),
+    )
