@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tljh.base.paths import Paths, paths_from_environment
+from tljh.base.paths import Paths, get_paths
 from tljh.singleuser.inside import launcher
 from tljh.systemd.templates import render_unit
 
@@ -20,6 +20,7 @@ PLACES = (
     "/etc/sudoers.d",
     "/etc/profile.d",
     "/etc/needrestart",
+    "/etc/apt/apt.conf.d",
     "/usr/share/bash-completion",
     "/srv/shared",
     "/var/backups/tljh",
@@ -40,17 +41,17 @@ COPIED = PACKAGE / "singleuser" / "inside"
     ],
 )
 def test_prefix_comes_from_the_hub_environment_that_runs(environment: str, prefix: str) -> None:
-    assert paths_from_environment({}, environment).prefix == Path(prefix)
+    assert get_paths({}, environment).prefix == Path(prefix)
 
 
 def test_prefix_is_found_through_the_link_of_the_hub_environment(tmp_path: Path) -> None:
     (tmp_path / "versions").mkdir()
-    assert paths_from_environment({}, str(tmp_path / "hub")).prefix == tmp_path
+    assert get_paths({}, str(tmp_path / "hub")).prefix == tmp_path
 
 
 def test_variable_wins_over_the_environment_that_runs() -> None:
     environ = {"TLJH_INSTALL_PREFIX": "/srv/elsewhere"}
-    paths = paths_from_environment(environ, "/opt/tljh/versions/hub-0123abcd")
+    paths = get_paths(environ, "/opt/tljh/versions/hub-0123abcd")
     assert paths.config_file == Path("/srv/elsewhere/config/config.yaml")
 
 

@@ -7,11 +7,11 @@ import socket
 
 from tljh.base.tcp_sockets import (
     TcpSocket,
-    listening_sockets,
-    owner_processes,
+    find_listening_sockets,
+    find_owner_processes,
+    format_table_address,
     parse_sockets,
-    process_name,
-    table_address,
+    read_process_name,
 )
 
 TCP = """\
@@ -36,7 +36,7 @@ def test_rows_of_both_tables_are_parsed():
 
 
 def test_an_address_has_the_tables_form():
-    assert table_address("127.0.0.1", 80) == "0100007F:0050"
+    assert format_table_address("127.0.0.1", 80) == "0100007F:0050"
 
 
 def test_a_listening_socket_is_found_with_its_process():
@@ -44,13 +44,13 @@ def test_a_listening_socket_is_found_with_its_process():
         port = server.getsockname()[1]
         # A connection to the port is not a listening socket of it.
         with socket.create_connection(("127.0.0.1", port)):
-            (sock,) = listening_sockets([port])
+            (sock,) = find_listening_sockets([port])
         assert sock.uid == os.geteuid()
-        assert owner_processes([sock.inode]) == {sock.inode: os.getpid()}
-        assert process_name(os.getpid())
-    assert listening_sockets([port]) == []
+        assert find_owner_processes([sock.inode]) == {sock.inode: os.getpid()}
+        assert read_process_name(os.getpid())
+    assert find_listening_sockets([port]) == []
 
 
 def test_no_process_is_searched_for_no_socket():
-    assert owner_processes([]) == {}
-    assert process_name(2**22 + 1) == ""
+    assert find_owner_processes([]) == {}
+    assert read_process_name(2**22 + 1) == ""

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.certificates.authority import issue
 from tests.operations.test_converge import ENVIRONMENT, PATHS, machine
-from tljh.base.clock import utc_now
+from tljh.base.clock import get_utc_time
 from tljh.host.fake import FakeHost
 from tljh.host.interface import DIES_WITH_US, Response, Result
-from tljh.proxy.served_certificate import configured_chain, leaf_as_der
+from tljh.proxy.served_certificate import convert_leaf_to_der, read_configured_chain
 
 DIRECTORY = "https://ca.example.org/directory"
 CERTBOT = f"{ENVIRONMENT}/bin/certbot"
@@ -69,8 +69,8 @@ def signed(host: CertbotHost, request: x509.CertificateSigningRequest) -> bytes:
         .issuer_name(host.root.certificate.subject)
         .public_key(request.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(utc_now() - timedelta(seconds=5))
-        .not_valid_after(utc_now() + host.life)
+        .not_valid_before(get_utc_time() - timedelta(seconds=5))
+        .not_valid_after(get_utc_time() + host.life)
         .add_extension(names.value, critical=False)
         .sign(host.root.key, hashes.SHA256())
     )
@@ -95,8 +95,8 @@ def secure_machine() -> CertbotHost:
     host.responses[DIRECTORY] = Response(200, "{}")
 
     def served(name: str | None) -> bytes | None:
-        chain = configured_chain(host, PATHS)
-        return leaf_as_der(chain) if chain else None
+        chain = read_configured_chain(host, PATHS)
+        return convert_leaf_to_der(chain) if chain else None
 
     host.served = served
     return host

@@ -13,5 +13,5 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, time: datetime) -> None:
     for name, module in tuple(sys.modules.items()):
         # Not in tljh.base.clock itself: a module that is imported during the test would keep it.
         is_reader = name.startswith("tljh.") and name != "tljh.base.clock"
-        if is_reader and "utc_now" in vars(module):
-            monkeypatch.setattr(module, "utc_now", lambda: time)
+        if is_reader and "get_utc_time" in vars(module):
+            monkeypatch.setattr(module, "get_utc_time", lambda: time)

@@ -17,9 +17,15 @@ from hypothesis import strategies as st
 from tests.certificates.acme_authority import CERTBOT, DIRECTORY, CertbotHost
 from tests.operations.test_converge import PATHS
 from tljh.base.errors import TljhError
-from tljh.certificates.acme_preflight import file_errors
+from tljh.certificates.acme_preflight import check_files
 from tljh.certificates.acme_request import AcmeRequest
-from tljh.certificates.certbot import _ERROR_TYPE, Certbot, ChallengeAddress, read_eab, refusals
+from tljh.certificates.certbot import (
+    _ERROR_TYPE,
+    Certbot,
+    ChallengeAddress,
+    explain_refusals,
+    read_eab,
+)
 from tljh.certificates.dns_providers import NEEDED_LINES, PROVIDERS
 from tljh.host.interface import Result
 
@@ -71,11 +77,11 @@ def certbot():
 
 
 def test_what_comes_back_belongs_to_the_key_that_was_made(host, certbot):
-    from tljh.base.clock import utc_now
+    from tljh.base.clock import get_utc_time
     from tljh.certificates.audit import judge
 
     pair = certbot.obtain(host, REQUEST, BEHIND, 60)
-    assert judge(pair.chain, pair.key, REQUEST.names, utc_now()) == []
+    assert judge(pair.chain, pair.key, REQUEST.names, get_utc_time()) == []
 
 
 def test_nothing_is_left_in_the_scratch_directory_whatever_happens(host, certbot):
@@ -248,10 +254,10 @@ def test_kind_of_error_is_found_in_the_log_of_the_real_certbot(tmp_path):
 
 def test_ssl_in_a_name_is_no_authority_that_is_not_trusted():
     failed = FAILED_CHALLENGE.replace("bad.example.org", "ssl.example.org")
-    fixes = [finding.fix or "" for finding in refusals(Result(1, "", failed), REQUEST)]
+    fixes = [finding.fix or "" for finding in explain_refusals(Result(1, "", failed), REQUEST)]
     assert not any("ca_bundle" in fix for fix in fixes)
     untrusted = "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] x'))"
-    (finding,) = refusals(Result(1, "", untrusted), REQUEST)
+    (finding,) = explain_refusals(Result(1, "", untrusted), REQUEST)
     assert "ca_bundle" in (finding.fix or "")
 
 
@@ -274,7 +280,7 @@ def test_a_nonce_that_is_rejected_again_and_again_is_no_refusal_yet(host, certbo
 
 
 def test_every_name_that_failed_is_told_with_its_challenge_and_the_authoritys_words():
-    findings = refusals(Result(1, "", FAILED_CHALLENGE), REQUEST)
+    findings = explain_refusals(Result(1, "", FAILED_CHALLENGE), REQUEST)
     assert [finding.what.split(": ")[0].split()[-1] for finding in findings] == [
         "bad.example.org",
         "worse.example.org",
@@ -285,14 +291,14 @@ def test_every_name_that_failed_is_told_with_its_challenge_and_the_authoritys_wo
 
 
 def test_a_rate_limit_says_how_long_to_wait():
-    (finding,) = refusals(Result(1, RATE_LIMITED), REQUEST)
+    (finding,) = explain_refusals(Result(1, RATE_LIMITED), REQUEST)
     assert "2026-11-22" in (finding.why or "") and "wait" in (finding.fix or "")
     assert "community" not in (finding.why or "")
 
 
 @given(st.text())
 def test_whatever_certbot_says_there_is_a_finding_with_a_reason(text):
-    findings = refusals(Result(1, text), REQUEST)
+    findings = explain_refusals(Result(1, text), REQUEST)
     assert findings and all(finding.what and finding.why for finding in findings)
 
 
@@ -319,7 +325,7 @@ def test_every_dns_provider_is_given_its_credentials_by_a_file(host, certbot, pr
     request = AcmeRequest(
         ("*.example.org",), DIRECTORY, dns_provider=provider, dns_credentials="/dns.ini"
     )
-    assert file_errors(host, request) == []
+    assert check_files(host, request) == []
     certbot.obtain(host, request, BEHIND, 60)
     asked = host.asked[0]
     assert asked.option("--authenticator") == f"dns-{provider}"
@@ -335,16 +341,16 @@ def test_credentials_that_others_can_read_or_that_lack_a_line_are_refused(host):
     request = AcmeRequest(
         ("hub.example.org",), DIRECTORY, dns_provider="linode", dns_credentials="/dns.ini"
     )
-    assert "not there" in file_errors(host, request)[0].what
+    assert "not there" in check_files(host, request)[0].what
     host.write(Path("/dns.ini"), b"dns_linode_key = x", mode=0o644)
-    assert "others than root" in file_errors(host, request)[0].what
+    assert "others than root" in check_files(host, request)[0].what
     host.write(Path("/others.ini"), b"dns_linode_key = x", mode=0o644)
     host.symlink(Path("/dns.ini"), "others.ini")
-    assert "others than root" in file_errors(host, request)[0].what
+    assert "others than root" in check_files(host, request)[0].what
     host.write(Path("/others.ini"), b"dns_linode_key = x", mode=0o600)
-    assert file_errors(host, request) == []
+    assert check_files(host, request) == []
     host.write(Path("/dns.ini"), b"other = x", mode=0o600)
-    assert "lacks dns_linode_key" in file_errors(host, request)[0].what
+    assert "lacks dns_linode_key" in check_files(host, request)[0].what
 
 
 def test_a_proxy_that_the_installation_needed_is_certbots_too(host, certbot):

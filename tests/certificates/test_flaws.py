@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from tests.certificates.authority import NOW, issue, named
-from tljh.base.clock import utc_now
+from tljh.base.clock import get_utc_time
 from tljh.certificates.audit import judge
-from tljh.certificates.x509 import as_pem
+from tljh.certificates.x509 import convert_to_pem
 
 ROOT = issue("Root", is_authority=True, to_day=900)
 MIDDLE = issue("Middle", by=ROOT, is_authority=True, to_day=400)
@@ -134,7 +134,7 @@ QUIRKS = {
 def test_what_is_handed_on_is_plain_however_the_files_are_written(quirk):
     chain, key = quirk(CHAIN), quirk(HUB.key_pem())
     assert fatal(chain, key) == []
-    assert as_pem(chain, key) == (CHAIN, HUB.key_pem())
+    assert convert_to_pem(chain, key) == (CHAIN, HUB.key_pem())
 
 
 def self_signed(key, serial=7):
@@ -181,5 +181,5 @@ def test_negative_serial_number_is_refused(tmp_path):
     )
     subprocess.run(["openssl", *options.split()], cwd=tmp_path, check=True, capture_output=True)
     pair = [(tmp_path / name).read_bytes() for name in "ck"]
-    flaws = [flaw.what for flaw in judge(*pair, (), utc_now()) if flaw.is_fatal]
+    flaws = [flaw.what for flaw in judge(*pair, (), get_utc_time()) if flaw.is_fatal]
     assert flaws == ["has a negative serial number, which the proxy refuses"]

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.certificates.authority import NOW, alternative, issue, named
-from tljh.base.clock import utc_now
+from tljh.base.clock import get_utc_time
 from tljh.certificates.local_authority import HUB_LIFE, Authority, make_authority
-from tljh.certificates.machine_names import machine_names
-from tljh.certificates.x509 import certificates_of, read_details
+from tljh.certificates.machine_names import find_machine_names
+from tljh.certificates.x509 import parse_chain, read_details
 from tljh.host.fake import FakeHost
 from tljh.host.interface import Result
 
@@ -97,7 +97,7 @@ def test_damaged_files_are_made_anew(authority, name, content):
 
 
 def test_authority_is_constrained_and_can_make_no_other_authorities(authority):
-    certificate = certificates_of(authority.certificate)[0]
+    certificate = parse_chain(authority.certificate)[0]
     basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     assert basic.critical and basic.value.ca and basic.value.path_length == 0
     usage = certificate.extensions.get_extension_for_class(x509.KeyUsage)
@@ -132,25 +132,25 @@ def speak_tls(authority: Authority, chain: bytes, key: bytes, name: str, tmp_pat
 
 @pytest.mark.parametrize("name", NAMES)
 def test_client_that_trusts_the_authority_trusts_the_hub(name, tmp_path):
-    result = make_authority({}, NAMES, NAMES[:1], utc_now())
+    result = make_authority({}, NAMES, NAMES[:1], get_utc_time())
     assert speak_tls(result, result.hub, result.hub_key, name, tmp_path) == "TLSv1.3"
 
 
 def test_hub_that_is_an_address_only_is_trusted_too(tmp_path):
-    result = make_authority({}, ["10.1.2.3"], [], utc_now())
+    result = make_authority({}, ["10.1.2.3"], [], get_utc_time())
     assert speak_tls(result, result.hub, result.hub_key, "10.1.2.3", tmp_path) == "TLSv1.3"
 
 
 @pytest.mark.parametrize("name", ["bank.example.com", "198.51.100.1"])
 def test_stolen_authority_cannot_vouch_for_others(name, tmp_path):
-    result = make_authority({}, NAMES, NAMES[:1], utc_now())
+    result = make_authority({}, NAMES, NAMES[:1], get_utc_time())
     forged = issue("forged", [name])
     signer = load_pem_private_key(result.key, password=None)
-    time = utc_now()
+    time = get_utc_time()
     certificate = (
         x509.CertificateBuilder()
         .subject_name(named("forged"))
-        .issuer_name(certificates_of(result.certificate)[0].subject)
+        .issuer_name(parse_chain(result.certificate)[0].subject)
         .public_key(forged.key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(time - timedelta(hours=1))
@@ -168,7 +168,7 @@ def test_names_of_a_machine_are_those_that_last():
     host.answers["hostname --fqdn"] = Result(0, "tljh.corp.example\n")
     host.answers["hostname"] = Result(0, "tljh\n")
     host.answers["ip -json"] = Result(0, ADDRESSES)
-    assert machine_names(host, ["hub.lan"]) == (
+    assert find_machine_names(host, ["hub.lan"]) == (
         "hub.lan",
         "tljh",
         "tljh.corp.example",
@@ -182,4 +182,4 @@ def test_names_of_a_machine_are_those_that_last():
 
 
 def test_machine_that_tells_nothing_is_still_certified_for_loopback():
-    assert machine_names(FakeHost(), []) == ("localhost", "127.0.0.1", "::1")
+    assert find_machine_names(FakeHost(), []) == ("localhost", "127.0.0.1", "::1")

@@ -11,7 +11,7 @@ from tests.certificates.acme_authority import secure_machine
 from tests.certificates.authority import NOW, Issued, issue
 from tests.certificates.clock import set_clock
 from tests.operations.test_converge import PATHS, install, reload
-from tljh.base.clock import utc_now
+from tljh.base.clock import get_utc_time
 from tljh.base.errors import TljhError
 from tljh.base.progress import SilentProgress
 from tljh.certificates.units import WATCH
@@ -20,10 +20,10 @@ from tljh.commands.cert import CertificateStatus
 from tljh.host.fake import FakeHost, Killed
 from tljh.host.interface import FileInfo, Result
 from tljh.operations.certificate_renewal import read_applied, read_certificate_state, renew
-from tljh.proxy.resources import dynamic_inputs
+from tljh.proxy.resources import collect_dynamic_inputs
 from tljh.proxy.served_certificate import (
-    configured_chain,
-    configured_pair,
+    read_configured_chain,
+    read_configured_pair,
     remove_unused_pairs,
     swap_certificate,
 )
@@ -66,7 +66,7 @@ def place(host: FakeHost, path: Path, data: bytes) -> None:
 
 def valid_for(days: float) -> Issued:
     """Issue a certificate that is valid by the real clock."""
-    offset = (utc_now() - NOW).total_seconds() / 86400
+    offset = (get_utc_time() - NOW).total_seconds() / 86400
     return issue("hub", ["hub.lan"], from_day=offset - 10, to_day=offset + days)
 
 
@@ -85,22 +85,22 @@ def test_certificate_of_the_machines_own_authority_is_served(host):
 
 def test_off_and_on_again_nobody_has_to_trust_anything_anew(host):
     reload(host, INTERNAL)
-    before = configured_chain(host, PATHS)
+    before = read_configured_chain(host, PATHS)
     reload(host, PLAIN)
-    assert configured_chain(host, PATHS) is None
+    assert read_configured_chain(host, PATHS) is None
     reload(host, INTERNAL)
-    assert configured_chain(host, PATHS) == before
+    assert read_configured_chain(host, PATHS) == before
 
 
 def test_it_is_renewed_by_the_timer_under_the_same_authority(host, monkeypatch):
     reload(host, INTERNAL)
-    authority, before = host.read(AUTHORITY / "ca.crt"), configured_chain(host, PATHS)
+    authority, before = host.read(AUTHORITY / "ca.crt"), read_configured_chain(host, PATHS)
     assert not renew(host, PATHS, SilentProgress()).exchanged
-    later = utc_now() + timedelta(days=300)
+    later = get_utc_time() + timedelta(days=300)
     set_clock(monkeypatch, later)
     effects = len(host.effects)
     assert renew(host, PATHS, SilentProgress()).exchanged
-    after = configured_chain(host, PATHS)
+    after = read_configured_chain(host, PATHS)
     assert after is not None and after != before
     assert read_details(after).days_left(later) > 360
     assert host.read(AUTHORITY / "ca.crt") == authority
@@ -155,7 +155,7 @@ def test_replacement_is_taken_up_without_a_restart(host):
     put(host, new)
     effects = len(host.effects)
     assert renew(host, PATHS, SilentProgress()).exchanged
-    assert configured_chain(host, PATHS) == new.pem
+    assert read_configured_chain(host, PATHS) == new.pem
     assert not [effect for effect in host.effects[effects:] if effect.startswith("systemctl")]
 
 
@@ -167,7 +167,7 @@ def test_bad_replacement_changes_nothing(host):
     effects = len(host.effects)
     with pytest.raises(TljhError, match="has expired"):
         renew(host, PATHS, SilentProgress())
-    assert configured_chain(host, PATHS) == old.pem
+    assert read_configured_chain(host, PATHS) == old.pem
     assert len(host.effects) == effects
 
 
@@ -192,11 +192,11 @@ def test_pair_that_differs_in_its_key_file_alone_is_exchanged_and_what_is_named_
     reload(host, TLS)
     config = read_applied(host, PATHS)
     raw = TlsPair(own.pem, own.key_pem() + b"\n")
-    swap_certificate(host, dynamic_inputs(config.config, config.facts, PATHS), raw)
+    swap_certificate(host, collect_dynamic_inputs(config.config, config.facts, PATHS), raw)
     remove_unused_pairs(host, PATHS)
-    assert configured_pair(host, PATHS) == raw
+    assert read_configured_pair(host, PATHS) == raw
     assert renew(host, PATHS, SilentProgress()).exchanged
-    assert configured_pair(host, PATHS) == TlsPair(own.pem, own.key_pem())
+    assert read_configured_pair(host, PATHS) == TlsPair(own.pem, own.key_pem())
     assert set(copies(host).values()) == {own.pem, own.key_pem()}
 
 
@@ -213,7 +213,7 @@ def test_replacement_that_traefik_refuses_is_never_served(host):
     effects = len(host.effects)
     with pytest.raises(TljhError, match="tls: no"):
         renew(host, PATHS, SilentProgress())
-    assert host.effects[effects:] == [] and configured_chain(host, PATHS) == old.pem
+    assert host.effects[effects:] == [] and read_configured_chain(host, PATHS) == old.pem
 
 
 def test_rules_that_were_edited_since_the_reload_are_no_matter_of_a_renewal(host):
@@ -228,7 +228,7 @@ def test_rules_that_were_edited_since_the_reload_are_no_matter_of_a_renewal(host
 def test_own_certificate_that_expired_hinders_no_other_change_and_no_rollback(host, monkeypatch):
     put(host, valid_for(80))
     reload(host, TLS)
-    set_clock(monkeypatch, utc_now() + timedelta(days=100))
+    set_clock(monkeypatch, get_utc_time() + timedelta(days=100))
     assert reload(host, TLS + b"limits: {memory: 1G}\n").number
     assert not renew(host, PATHS, SilentProgress()).exchanged
     with pytest.raises(TljhError, match="has expired"):
@@ -277,7 +277,7 @@ def test_status_ends_with_1_where_browsers_would_warn_and_says_of_what(host, own
 
 
 def signed_for(*names: str) -> Issued:
-    offset = (utc_now() - NOW).total_seconds() / 86400
+    offset = (get_utc_time() - NOW).total_seconds() / 86400
     root = issue("Root", is_authority=True, from_day=-1000, to_day=10_000)
     return issue("hub", names, by=root, from_day=offset - 10, to_day=offset + 80)
 

@@ -10,10 +10,10 @@ from tljh.base.paths import Paths
 from tljh.certificates import own_files as own
 from tljh.certificates.own_files import (
     await_pair,
-    certificate_warnings,
-    file_findings,
-    own_certificate,
-    pair_problems,
+    choose_own_certificate,
+    find_certificate_warnings,
+    find_file_problems,
+    find_pair_problems,
     read_files,
 )
 from tljh.certificates.units import WATCH, watch_units
@@ -35,7 +35,7 @@ OLD = issue("hub", ["hub.example.org"], by=ROOT, to_day=-1)
 
 @pytest.fixture(autouse=True)
 def at_noon(monkeypatch):
-    monkeypatch.setattr(own, "utc_now", lambda: NOW)
+    monkeypatch.setattr(own, "get_utc_time", lambda: NOW)
 
 
 def put(host: FakeHost, cert: Issued | None = None, key: Issued | None = None) -> FakeHost:
@@ -50,18 +50,20 @@ def pair(issued: Issued) -> TlsPair:
 
 
 def whats(https: HttpsSettings, host: FakeHost, served: Issued) -> list[str]:
-    return [finding.what for finding in file_findings(https, read_files(host, https), pair(served))]
+    return [
+        finding.what for finding in find_file_problems(https, read_files(host, https), pair(served))
+    ]
 
 
 def test_good_pair_is_what_is_served():
     host = put(FakeHost(), GOOD, GOOD)
-    served = own_certificate(HTTPS, read_files(host, HTTPS))
+    served = choose_own_certificate(HTTPS, read_files(host, HTTPS))
     assert (served.chain, served.key) == (GOOD.pem, GOOD.key_pem())
 
 
 def test_expired_certificate_is_refused_with_its_file():
     with pytest.raises(TljhError) as failed:
-        own_certificate(HTTPS, read_files(put(FakeHost(), OLD, OLD), HTTPS))
+        choose_own_certificate(HTTPS, read_files(put(FakeHost(), OLD, OLD), HTTPS))
     (finding,) = failed.value.findings
     assert "has expired" in finding.what
     assert finding.where and finding.where.path == str(CERT)
@@ -69,31 +71,31 @@ def test_expired_certificate_is_refused_with_its_file():
 
 def test_file_that_is_gone_is_named():
     with pytest.raises(TljhError, match=r"https\.tls\.key names a file that cannot be read"):
-        own_certificate(HTTPS, read_files(put(FakeHost(), GOOD), HTTPS))
+        choose_own_certificate(HTTPS, read_files(put(FakeHost(), GOOD), HTTPS))
 
 
 def test_what_is_served_already_goes_on_though_it_has_expired_and_is_told():
     files = read_files(put(FakeHost(), OLD, OLD), HTTPS)
-    assert own_certificate(HTTPS, files, pair(OLD)) == pair(OLD)
-    assert any("has expired" in problem.what for problem in certificate_warnings(HTTPS, files))
+    assert choose_own_certificate(HTTPS, files, pair(OLD)) == pair(OLD)
+    assert any("has expired" in problem.what for problem in find_certificate_warnings(HTTPS, files))
     with pytest.raises(TljhError, match="has expired"):
-        own_certificate(HTTPS, files, pair(GOOD))
+        choose_own_certificate(HTTPS, files, pair(GOOD))
 
 
 def test_mismatch_leaves_room_for_the_edit_that_brings_the_other_file():
-    (problem,) = pair_problems(HTTPS, read_files(put(FakeHost(), GOOD, NEW), HTTPS))
+    (problem,) = find_pair_problems(HTTPS, read_files(put(FakeHost(), GOOD, NEW), HTTPS))
     assert problem.severity == "incomplete"
 
 
 def test_name_that_does_not_fit_is_told_at_a_reload():
     https = HTTPS.model_copy(update={"domains": ["other.example.org"]})
     files = read_files(put(FakeHost(), GOOD, GOOD), https)
-    whats = [problem.what for problem in certificate_warnings(https, files)]
+    whats = [problem.what for problem in find_certificate_warnings(https, files)]
     assert [what for what in whats if "no chain" not in what] == [
         f"https.tls.cert is not for other.example.org: {CERT}"
     ]
     off = https.model_copy(update={"enabled": False})
-    assert certificate_warnings(off, files) == []
+    assert find_certificate_warnings(off, files) == []
 
 
 def test_second_file_is_waited_for():
@@ -119,7 +121,7 @@ def test_waiting_for_a_file_that_never_comes_has_an_end():
 
 def test_bad_replacement_is_told_with_the_comfort_that_the_old_one_is_served():
     files = read_files(put(FakeHost(), OLD, OLD), HTTPS)
-    (finding,) = file_findings(HTTPS, files, pair(GOOD))
+    (finding,) = find_file_problems(HTTPS, files, pair(GOOD))
     assert "has expired" in finding.what
     assert finding.why and finding.why.endswith(own.STILL_SERVED)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.certificates.authority import NOW, issue
-from tljh.certificates.x509 import Unreadable, covers, read_details
+from tljh.certificates.x509 import UnreadableCertificate, covers, read_details
 
 ROOT = issue("Root", is_authority=True, to_day=900)
 MIDDLE = issue("Middle", by=ROOT, is_authority=True, to_day=400)
@@ -17,7 +17,7 @@ def test_details_say_what_people_want_to_know():
     assert details.issuer == "Middle"
     assert details.days_left(NOW) == pytest.approx(80)
     assert not details.is_self_signed
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableCertificate):
         read_details(b"nothing")
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.certificates.authority import NOW
-from tljh.certificates.authority_trust import trust_advice
+from tljh.certificates.authority_trust import build_trust_advice
 from tljh.certificates.local_authority import make_authority
 from tljh.settings.load import load
 
@@ -19,12 +19,12 @@ from tljh.settings.load import load
     ],
 )
 def test_address_of_the_certificate_can_be_typed(text, names, url):
-    trust = trust_advice(load(text.encode()), make_authority({}, names, [], NOW))
+    trust = build_trust_advice(load(text.encode()), make_authority({}, names, [], NOW))
     assert trust.url == url
     assert trust.url in trust.as_text()
 
 
 def test_fingerprint_is_told_as_browsers_show_it():
-    trust = trust_advice(load(b""), make_authority({}, ["hub.lan"], [], NOW))
+    trust = build_trust_advice(load(b""), make_authority({}, ["hub.lan"], [], NOW))
     assert len(trust.fingerprint.split(":")) == 32
     assert trust.fingerprint in trust.as_text()

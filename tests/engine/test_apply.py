@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
+import signal
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tljh.base import progress as progress_module
 from tljh.base.errors import TljhError
-from tljh.base.progress import SilentProgress
+from tljh.base.interruptions import raised_as_exceptions
+from tljh.base.progress import SilentProgress, choose_progress
 from tljh.engine.account_resources import Group, SystemUser
-from tljh.engine.apply import Occasion, apply, recover
+from tljh.engine.apply import ChangeContext, apply, recover
 from tljh.engine.apt_resource import AptPackages
 from tljh.engine.file_resources import Absent, Directory, File, Symlink
 from tljh.engine.journal import Journal
@@ -20,7 +27,7 @@ from tljh.host.interface import FileInfo, Result
 from tljh.systemd.unit_resource import Unit
 
 JOURNAL = Journal(Path("/opt/tljh/state/journal"))
-OCCASION = Occasion("root", "test", {"config.yaml": b"users: {}\n"})
+CONTEXT = ChangeContext("root", "test", {"config.yaml": b"users: {}\n"})
 
 
 def desired(content: bytes = b"one"):
@@ -49,7 +56,7 @@ def run(host: FakeHost, resources=None, health=lambda: None):
     recover(host, JOURNAL, SilentProgress())
     resources = desired() if resources is None else resources
     return apply(
-        plan(resources, host), host, JOURNAL, OCCASION, progress=SilentProgress(), health=health
+        plan(resources, host), host, JOURNAL, CONTEXT, progress=SilentProgress(), health=health
     )
 
 
@@ -185,6 +192,139 @@ def test_a_full_disk_before_any_effect_is_rolled_back_or_finished(number):
         assert all(state == ("inactive", False) for state in units.values())
     run(host)
     assert run(host) is None
+
+
+SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
+
+
+class SignalledHost(FakeHost):
+    """A host that sends a signal to this process at one effect, or from then on at each."""
+
+    effect_number: int
+    number: signal.Signals
+    is_repeated: bool
+
+    def _record_effect(self, what: str) -> None:
+        count = len(self.effects)
+        if count == self.effect_number or (self.is_repeated and count > self.effect_number):
+            os.kill(os.getpid(), self.number)
+        super()._record_effect(what)
+
+
+@pytest.mark.parametrize("is_repeated", [False, True], ids=["once", "at every later effect, too"])
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_at_any_effect_is_rolled_back_or_comes_too_late(number, is_repeated):
+    whole = fresh()
+    run(whole)
+    outcomes = set()
+    for effect_number in range(effects_of_a_full_run()):
+        host = SignalledHost()
+        host.effect_number, host.number, host.is_repeated = effect_number, number, is_repeated
+        host.files[Path("/etc/old")] = (FileInfo("file", 0o644, "root", "root"), b"old")
+        before = state_of(host)
+        try:
+            with raised_as_exceptions():
+                run(host)
+            assert state_of(host) == state_of(whole)
+            outcomes.add("made")
+        except (TljhError, KeyboardInterrupt) as error:
+            if isinstance(error, TljhError):
+                assert error.exit_code == 128 + number
+                assert "every change was rolled back" in str(error)
+            files, accounts, groups, units = state_of(host)
+            files.pop(Path("/opt/tljh"), None)
+            assert (files, accounts, groups) == before[:3]
+            assert all(state == ("inactive", False) for state in units.values())
+            outcomes.add("rolled back")
+        assert not JOURNAL.is_pending(host)
+    assert outcomes == {"made", "rolled back"}
+
+
+class EndingStream(io.StringIO):
+    """An output whose reader goes away after some writes."""
+
+    def __init__(self, writes: int, error: int, *, is_terminal: bool) -> None:
+        super().__init__()
+        self._writes, self._error, self._is_terminal = writes, error, is_terminal
+
+    def isatty(self) -> bool:
+        return self._is_terminal
+
+    def write(self, text: str) -> int:
+        self._writes -= 1
+        if self._writes < 0:
+            raise OSError(self._error, os.strerror(self._error))
+        return super().write(text)
+
+
+@pytest.mark.parametrize("error", [errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF])
+@pytest.mark.parametrize("is_terminal", [False, True], ids=["a pipe", "a terminal"])
+def test_a_change_is_finished_and_a_rollback_too_whenever_its_output_ends(
+    monkeypatch, error, is_terminal
+):
+    monkeypatch.setattr(progress_module, "WORTH_A_LINE_S", 0.0)
+    whole = fresh()
+    run(whole)
+
+    def sick():
+        raise TljhError("sick")
+
+    for writes in (0, 1, 2, 5, 10, 20):
+        for health in (lambda: None, sick):
+            host = fresh()
+            before = state_of(host)
+            progress = choose_progress(EndingStream(writes, error, is_terminal=is_terminal))
+            with pytest.raises(TljhError, match="sick") if health is sick else nullcontext():
+                apply(
+                    plan(desired(), host), host, JOURNAL, CONTEXT, progress=progress, health=health
+                )
+            assert not JOURNAL.is_pending(host)
+            if health is sick:
+                assert state_of(host)[1:3] == before[1:3]
+            else:
+                assert state_of(host) == state_of(whole)
+
+
+class UnluckyHost(FakeHost):
+    """Its disk fails once, right after the effect with the number `unlucky`."""
+
+    unlucky: int | None = None
+
+    def __getattribute__(self, name):
+        attribute = super().__getattribute__(name)
+        if name not in ("write", "append", "rename", "remove", "mkdir", "symlink", "systemctl"):
+            return attribute
+
+        def call(*args, **kwargs):
+            before = len(self.effects)
+            result = attribute(*args, **kwargs)
+            if self.unlucky is not None and before <= self.unlucky < len(self.effects):
+                self.unlucky = None
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return result
+
+        return call
+
+
+@pytest.mark.parametrize("number", range(effects_of_a_full_run()))
+def test_a_failure_after_any_effect_leaves_no_change_that_the_next_command_rolls_back(number):
+    host = UnluckyHost(files=fresh().files)
+    before = state_of(host)[0]
+    host.unlucky = number
+    try:
+        kept = run(host)
+    except (TljhError, OSError):
+        kept = None
+    if JOURNAL.is_pending(host):
+        # Only the entry was opened: it has no effect yet.
+        assert JOURNAL.intents(host) == []
+    files = state_of(host)[0]
+    if kept is None:
+        files.pop(Path("/opt/tljh"), None)
+        assert files == before
+    else:
+        assert JOURNAL.numbers(host) == [kept]
+        assert run(host) is None
 
 
 def test_a_rollback_that_is_killed_is_resumed_by_the_next_run():

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from tljh.base.account_names import account_name, unit_name
+from tljh.base.account_names import make_account_name, make_unit_name
 from tljh.base.errors import TljhError
 from tljh.host.accounts import (
     ADMINS_GROUP,
     Account,
-    account_of_server,
     ensure_account,
+    ensure_server_account,
+    find_managed_accounts,
+    find_running_units,
     is_expired,
     is_managed,
-    managed_accounts,
-    running_units,
 )
 from tljh.host.fake import FakeHost
 from tljh.host.home_archive import archive_home
@@ -54,21 +54,19 @@ def test_an_account_of_the_system_is_given_to_no_user(host):
 
 def test_a_missing_directory_for_homes_is_created(host):
     host.mkdir(Path("/data"), mode=0o755)
-    with pytest.raises(KeyError):
-        # The fake host creates no home, so what follows the directory fails.
-        ensure_account(host, Account("jupyter-a", "a", home_root=Path("/data/home")))
+    ensure_account(host, Account("jupyter-a", "a", home_root=Path("/data/home")))
     assert host.info(Path("/data/home")).mode == 0o755
 
 
 def test_a_locked_account_gets_no_server(host):
     host.mkdir(Path("/home/jupyter-ann"), mode=0o755)
     account = Account("jupyter-ann", "ann")
-    assert account_of_server(host, account)
+    assert ensure_server_account(host, account)
     host.lock_user("jupyter-ann")
     with pytest.raises(TljhError, match="your account is locked"):
-        account_of_server(host, account)
+        ensure_server_account(host, account)
     host.unlock_user("jupyter-ann")
-    assert not account_of_server(host, account)
+    assert not ensure_server_account(host, account)
 
 
 def test_an_account_that_lost_its_home_gets_a_new_one(host):
@@ -84,7 +82,7 @@ def test_accounts_of_users_have_our_mark_or_a_name_of_tljh(host):
     host.accounts["jupyter-old"] = UserInfo("jupyter-old", 1001, 1001, "/h", "/bin/bash")
     host.accounts["other"] = UserInfo("other", 1002, 1002, "/h", "/bin/bash", "JupyterHub user x")
     host.accounts["human"] = UserInfo("human", 1003, 1003, "/h", "/bin/bash", "A. Human")
-    assert {user.name for user in managed_accounts(host)} == {"jupyter-old", "other"}
+    assert {user.name for user in find_managed_accounts(host)} == {"jupyter-old", "other"}
     assert not is_managed(UserInfo("jupyter-sys", 999, 999, "/h", "/bin/bash"))
 
 
@@ -107,14 +105,14 @@ def test_an_expired_account_is_recognised_by_its_line_in_shadow(host, line, expe
 
 def test_servers_of_similar_names_are_distinguished(host):
     names = [
-        unit_name(account_name("a@b.org")),
-        unit_name(account_name("a@b.org"), "lab-2"),
-        unit_name(account_name("a@b.orgx")),
-        unit_name(account_name("a@b.org-x")),
+        make_unit_name(make_account_name("a@b.org")),
+        make_unit_name(make_account_name("a@b.org"), "lab-2"),
+        make_unit_name(make_account_name("a@b.orgx")),
+        make_unit_name(make_account_name("a@b.org-x")),
     ]
     for name in names:
         host.unit_states[name] = UnitInfo(name, active="active")
-    assert sorted(running_units(host, account_name("a@b.org"))) == sorted(names[:2])
+    assert sorted(find_running_units(host, make_account_name("a@b.org"))) == sorted(names[:2])
 
 
 def test_only_names_that_debian_13_refuses_are_forced_on_it(monkeypatch):
@@ -168,4 +166,19 @@ def test_a_home_of_another_account_is_not_given_away(host):
     with pytest.raises(TljhError, match="belongs to ann") as caught:
         ensure_account(host, Account("jupyter-zoe", "zoe"))
     assert "sudo mv" in str(caught.value)
+    # The account then gets this uid, so all of its files have to have it.
+    uid = host.user("ann").uid + 1
+    assert f"chown -R --from=ann {uid}:{uid} /home/jupyter-zoe" in str(caught.value)
     assert host.user("jupyter-zoe") is None
+
+
+def test_a_server_does_not_start_on_a_home_that_its_account_cannot_write(host):
+    path = home(host, "jupyter-zoe", owner="root")
+    ensure_account(host, Account("jupyter-zoe", "zoe"))
+    host.chmod(path, mode=0o700, owner="jupyter-ann", group="jupyter-ann")
+    # On some file systems all files seem to belong to one owner, and the account may write.
+    ensure_account(host, Account("jupyter-zoe", "zoe"))
+    host.answers["runuser -u jupyter-zoe -- test"] = Result(1)
+    with pytest.raises(TljhError, match="home of jupyter-zoe belongs to jupyter-ann") as caught:
+        ensure_account(host, Account("jupyter-zoe", "zoe"))
+    assert f"chown -R --from=jupyter-ann jupyter-zoe: {path}" in str(caught.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tljh.host.quota import FileSystem, file_system_of, read_quota
+from tljh.host.quota import FileSystem, find_file_system, read_quota
 
 MOUNTINFO = """\
 22 1 253:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
@@ -17,15 +17,15 @@ broken line
 
 
 def test_a_path_is_on_its_innermost_mount_and_on_the_last_of_one_directory():
-    home = file_system_of(Path("/home/jupyter-a"), MOUNTINFO)
+    home = find_file_system(Path("/home/jupyter-a"), MOUNTINFO)
     assert home == FileSystem("ext4", "/dev/vdd", Path("/home"))
-    assert file_system_of(Path("/homework"), MOUNTINFO) == FileSystem(
+    assert find_file_system(Path("/homework"), MOUNTINFO) == FileSystem(
         "ext4", "/dev/vda1", Path("/")
     )
-    data = file_system_of(Path("/data/big disk/a"), MOUNTINFO)
+    data = find_file_system(Path("/data/big disk/a"), MOUNTINFO)
     assert data is not None
     assert data.device == "/dev/vdc"
-    assert file_system_of(Path("/x"), "") is None
+    assert find_file_system(Path("/x"), "") is None
 
 
 def test_a_file_system_without_quotas_has_none_to_read():

@@ -12,7 +12,7 @@ import pytest
 
 from tljh.host.descriptor_walk import walk
 from tljh.host.posix_acl import ACCESS, DEFAULT, Acl, decode, read_acl
-from tljh.host.shared_tree import groups_with_access, share_tree
+from tljh.host.shared_tree import find_groups_with_access, share_tree
 
 FIRST, SECOND = 54321, 54322
 
@@ -52,7 +52,7 @@ def test_a_group_gets_access_to_what_is_there_and_to_what_comes(shared):
     assert groups(shared / "run.sh") == {FIRST: 7}
     (shared / "notes" / "new.txt").write_text("")
     assert FIRST in groups(shared / "notes" / "new.txt")
-    assert groups_with_access(shared) == {FIRST}
+    assert find_groups_with_access(shared) == {FIRST}
 
 
 def test_another_group_takes_the_place_of_the_first(shared):
@@ -61,14 +61,14 @@ def test_another_group_takes_the_place_of_the_first(shared):
     share_tree(shared, SECOND, frozenset({FIRST}))
     assert groups(shared / "notes" / "day1.txt") == {SECOND: 6}
     assert (shared / "notes" / "day1.txt").stat().st_gid == SECOND
-    assert groups_with_access(shared) == {SECOND}
+    assert find_groups_with_access(shared) == {SECOND}
 
 
 @pytest.mark.skipif(not shutil.which("getfacl"), reason="needs getfacl")
 def test_getfacl_reads_what_we_wrote(shared):
     share_tree(shared, FIRST, frozenset())
-    shown = subprocess.run(["getfacl", "-n", "-c", shared], capture_output=True, text=True).stdout
-    assert f"group:{FIRST}:rwx" in shown and f"default:group:{FIRST}:rwx" in shown
+    printed = subprocess.run(["getfacl", "-n", "-c", shared], capture_output=True, text=True).stdout
+    assert f"group:{FIRST}:rwx" in printed and f"default:group:{FIRST}:rwx" in printed
 
 
 def test_an_acl_survives_its_encoding():

@@ -12,8 +12,8 @@ import pytest
 from tljh.host.transient_units import (
     TransientUnit,
     UnitState,
-    last_lines,
     parse_state,
+    read_last_lines,
     run,
     start,
     watch_process_end,
@@ -114,5 +114,5 @@ def test_the_reason_of_a_failed_start_is_the_end_of_the_log(tmp_path, monkeypatc
     program.write_text(JOURNALCTL)
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    lines = asyncio.run(last_lines("jupyter-ann.service", 3, 0))
+    lines = asyncio.run(read_last_lines("jupyter-ann.service", 3, 0))
     assert lines == "28\n29\n30"

@@ -30,13 +30,16 @@ def is_acceptable(login: str) -> bool:
 
 
 def shorten(name: str) -> str:
-    """Apply TLJH's rule: from 26 characters on, the first 26, a dash, 5 digits of the sha256."""
+    """Shorten a Linux account name by TLJH's rule.
+
+    A name of 26 characters or more becomes its first 26, a dash, and 5 digits of its sha256.
+    """
     if len(name) < _LITERAL_LENGTH:
         return name
     return f"{name[:_LITERAL_LENGTH]}-{hashlib.sha256(name.encode()).hexdigest()[:5]}"
 
 
-def account_name(login: str) -> str:
+def make_account_name(login: str) -> str:
     """Return the Linux account of a login name.
 
     Raises ValueError for a name that `is_acceptable` refuses.
@@ -52,7 +55,7 @@ def account_name(login: str) -> str:
     return f"{PREFIX}{slug}-{digest}"
 
 
-def unit_name(account: str, server: str = "") -> str:
+def make_unit_name(account: str, server: str = "") -> str:
     """Return the systemd unit of a user's server, with its suffix; no two servers share one.
 
     Characters that systemd refuses in a name or gives a meaning (`@`), and capitals, become `X`
@@ -63,6 +66,18 @@ def unit_name(account: str, server: str = "") -> str:
     # dashes in a row nor end with one.
     account_part = _SECOND_OR_LAST_DASH.sub("X2d", _escape(account))
     return f"{account_part}--{_escape(server)}.service" if server else f"{account_part}.service"
+
+
+def list_unit_names(account: str, login: str) -> tuple[str, ...]:
+    """Return the systemd units that a user's server may have: ours, and The Littlest JupyterHub's.
+
+    A server that ran during a takeover keeps its unit until it ends. Two dashes in a login name are
+    left out: with them the unit could be another user's named server.
+    """
+    names = [make_unit_name(account)]
+    if "--" not in login:
+        names.append(f"{PREFIX}{login}.service")
+    return tuple(dict.fromkeys(names))
 
 
 def _escape(text: str) -> str:

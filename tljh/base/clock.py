@@ -5,5 +5,5 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 
-def utc_now() -> datetime:
+def get_utc_time() -> datetime:
     return datetime.now(timezone.utc)

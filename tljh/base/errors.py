@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 
 class Exit(IntEnum):
@@ -15,7 +16,10 @@ class Exit(IntEnum):
     USAGE = 2
     UNFIT = 3
     LOCKED = 4
+    HUNG_UP = 129
     INTERRUPTED = 130
+    OUTPUT_CLOSED = 141
+    TERMINATED = 143
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Finding:
     """One problem, in lower case and without a full stop.
 
     `why` is evidence, for example the last lines of a unit's log, and may span lines; `fix` is a
-    command to paste, or a sentence.
+    command to paste, or a sentence; names and paths in a command have been quoted for the shell.
     """
 
     what: str
@@ -61,6 +65,10 @@ class Finding:
             lines.append(f"  fix: {self.fix}")
         return "\n".join(lines)
 
+    def as_note(self) -> str:
+        """Return what is wrong, and where, in one line."""
+        return f"{self.what} ({self.where})" if self.where else self.what
+
     def as_json(self) -> dict[str, object]:
         """Return the fields of the `errors` list that commands print with `--json`."""
         where = self.where
@@ -72,6 +80,12 @@ class Finding:
             "why": self.why,
             "fix": self.fix,
         }
+
+    @staticmethod
+    def from_json(item: Mapping[str, Any]) -> Finding:
+        """Return the finding that `as_json` described."""
+        where = Place(item["path"], item["line"], item["column"]) if item["path"] else None
+        return Finding(item["what"], where, item["why"], item["fix"])
 
 
 class TljhError(Exception):

@@ -18,20 +18,20 @@ def read_file(path: Path) -> bytes:
     except FileNotFoundError:
         return b""
     except PermissionError:
-        raise permission_error(path) from None
+        raise make_permission_error(path) from None
     except OSError as error:
         raise TljhError(f"{path} cannot be read", why=error.strerror) from error
 
 
 def edit_lock(file: Path) -> Path:
-    """Return the path of the lock that an editor of `file` holds.
+    """Return the path of the lock file that every program holds while it edits `file`.
 
     `file` must not be a symbolic link: two links to one file would have two locks.
     """
     return file.with_name(f".{file.name}.lock")
 
 
-def permission_error(path: Path) -> TljhError:
+def make_permission_error(path: Path) -> TljhError:
     """Return the error for a caller who is not root, with this command under sudo as the fix."""
     import shlex
 

@@ -16,7 +16,7 @@ DEFAULT_INDEX = "https://pypi.org/simple"
 
 
 @dataclass(frozen=True)
-class Sources:
+class PackageIndexes:
     """Package indexes and how to reach them, in pip's terms; no `index` means find-links only."""
 
     index: str | None = DEFAULT_INDEX
@@ -32,7 +32,7 @@ class Sources:
         return ((self.index,) if self.index else ()) + self.extra_indexes
 
 
-def pip_configuration_files(environ: Mapping[str, str]) -> list[Path]:
+def find_pip_configuration_files(environ: Mapping[str, str]) -> list[Path]:
     """Return pip's configuration files in pip's documented order; later files win."""
     home = Path(environ.get("HOME") or "/root")
     directories = [
@@ -68,8 +68,13 @@ def read_pip_configuration(files: Sequence[Path]) -> dict[str, str]:
     return settings
 
 
-def sources_from(environ: Mapping[str, str], configuration: Mapping[str, str]) -> Sources:
-    """Merge pip's environment variables over its files, and uv's own over both."""
+def read_package_indexes(
+    environ: Mapping[str, str], configuration: Mapping[str, str]
+) -> PackageIndexes:
+    """Return the package indexes that pip and uv are configured with.
+
+    pip's variables win over its configuration files, and uv's own variables over both.
+    """
 
     def setting(name: str) -> str:
         variable = "PIP_" + name.upper().replace("-", "_")
@@ -85,10 +90,10 @@ def sources_from(environ: Mapping[str, str], configuration: Mapping[str, str]) -
     if setting("no-index").lower() in ("1", "true", "yes", "on"):
         index, extra = None, ()
     # UV_INDEX may name its indexes: name=https://...
-    index, *extra_urls = (_without_name(url) for url in (index or "", *extra))
+    index, *extra_urls = (_remove_name(url) for url in (index or "", *extra))
     uv_links = environ.get("UV_FIND_LINKS", "").replace(",", " ").split()
     timeout = setting("default-timeout") or setting("timeout")
-    return Sources(
+    return PackageIndexes(
         index=index or None,
         extra_indexes=tuple(extra_urls),
         find_links=tuple(uv_links) or words("find-links"),
@@ -103,12 +108,12 @@ def sources_from(environ: Mapping[str, str], configuration: Mapping[str, str]) -
     )
 
 
-def _without_name(url: str) -> str:
+def _remove_name(url: str) -> str:
     name, equals, rest = url.partition("=")
     return rest if equals and "://" in rest and "/" not in name else url
 
 
-def environment_for_uv(sources: Sources, environ: Mapping[str, str]) -> dict[str, str]:
+def build_uv_environment(sources: PackageIndexes, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that make uv use pip's indexes; variables already set win."""
     variables: dict[str, str] = {
         "UV_PYTHON_DOWNLOADS": "never",

@@ -9,82 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from tljh.base.path_groups import AppliedFiles, HubEnvironmentFiles, LocalCaFiles
+
 DEFAULT_PREFIX = Path("/opt/tljh")
-
-
-@dataclass(frozen=True)
-class HubEnvironmentFiles:
-    """The files of a hub environment that tljh itself uses."""
-
-    directory: Path
-
-    @property
-    def bin_dir(self) -> Path:
-        return self.directory / "bin"
-
-    @property
-    def python(self) -> Path:
-        return self.bin_dir / "python"
-
-    @property
-    def stamp(self) -> Path:
-        """What the environment was built with; its builder writes this file last."""
-        return self.directory / "share" / "tljh" / "environment.json"
-
-    @property
-    def bootstrap(self) -> Path:
-        """The bootstrap that built the environment, and builds the next one."""
-        return self.directory / "share" / "tljh" / "bootstrap.py"
-
-    @property
-    def traits(self) -> Path:
-        """The catalogue of the environment's classes and traits."""
-        return self.directory / "share" / "tljh" / "traits.json"
-
-
-@dataclass(frozen=True)
-class AppliedFiles:
-    """The files that the hub loads: the applied configuration, or a candidate for it."""
-
-    directory: Path
-
-    @property
-    def hub_file(self) -> Path:
-        """Traits for JupyterHub."""
-        return self.directory / "hub.json"
-
-    @property
-    def limits(self) -> Path:
-        """Limits of servers, which the hub reads at each start of one."""
-        return self.directory / "limits.json"
-
-    @property
-    def drop_ins(self) -> Path:
-        """Copies of `Paths.hub_drop_ins`."""
-        return self.directory / "jupyterhub_config.d"
-
-
-@dataclass(frozen=True)
-class LocalCaFiles:
-    """The files of the machine's own CA, and of the hub's certificate, which it issued."""
-
-    directory: Path
-
-    @property
-    def certificate(self) -> Path:
-        return self.directory / "ca.crt"
-
-    @property
-    def key(self) -> Path:
-        return self.directory / "ca.key"
-
-    @property
-    def hub_certificate(self) -> Path:
-        return self.directory / "hub.crt"
-
-    @property
-    def hub_key(self) -> Path:
-        return self.directory / "hub.key"
 
 
 @dataclass(frozen=True)
@@ -104,6 +31,11 @@ class Paths:
     lock: ClassVar[Path] = Path("/run/tljh-apply.lock")
     accounts_lock: ClassVar[Path] = Path("/run/tljh-accounts.lock")
     isolation_lock: ClassVar[Path] = Path("/run/tljh-isolation.lock")
+    # Two backups at once would wait for each other's lock in the repository.
+    backup_lock: ClassVar[Path] = Path("/run/tljh-backup.lock")
+    alerts_lock: ClassVar[Path] = Path("/run/tljh-alerts.lock")
+    # What the alerts remember, for when the disk is full.
+    alert_state_copy: ClassVar[Path] = Path("/run/tljh-alerts.json")
     # Why the network rules could not be loaded.
     isolation_problem: ClassVar[Path] = Path("/run/tljh-isolation.json")
     # The RuntimeDirectory of the proxy's unit, and the supervisor's state in it.
@@ -111,14 +43,46 @@ class Paths:
     proxy_state: ClassVar[Path] = proxy_runtime_dir / "state.json"
     sudoers: ClassVar[Path] = Path("/etc/sudoers.d/jupyterhub-admins")
     profile: ClassVar[Path] = Path("/etc/profile.d/tljh.sh")
+    # The first in its directory: of two values for one keyword, sshd takes the first.
+    sshd_drop_in: ClassVar[Path] = Path("/etc/ssh/sshd_config.d/00-tljh.conf")
+    polkit_rules: ClassVar[Path] = Path("/etc/polkit-1/rules.d/00-tljh.rules")
+    # polkit 0.105 (Ubuntu 22.04, Debian 11) reads no rules in JavaScript, but these files.
+    polkit_authority: ClassVar[Path] = Path("/etc/polkit-1/localauthority")
+    polkit_entries: ClassVar[Path] = polkit_authority / "90-mandatory.d/99-tljh.pkla"
+    cron_denials: ClassVar[Path] = Path("/etc/cron.deny")
+    at_denials: ClassVar[Path] = Path("/etc/at.deny")
+    crontabs: ClassVar[Path] = Path("/var/spool/cron/crontabs")
+    at_jobs: ClassVar[Path] = Path("/var/spool/cron/atjobs")
+    # logind keeps a file for each user whose user manager starts at boot.
+    linger: ClassVar[Path] = Path("/var/lib/systemd/linger")
     # needrestart reads it after its own settings, also when it is installed after tljh.
     needrestart: ClassVar[Path] = Path("/etc/needrestart/conf.d/tljh.conf")
+    # apt runs its hooks after each installation and removal of packages.
+    apt_hook: ClassVar[Path] = Path("/etc/apt/apt.conf.d/90tljh")
+    # After those of unattended-upgrades (20 and 50), whose values it replaces.
+    apt_updates: ClassVar[Path] = Path("/etc/apt/apt.conf.d/52tljh-updates")
+    journal_limit: ClassVar[Path] = Path("/etc/systemd/journald.conf.d/tljh.conf")
+    # What the hub's pages announce; a reboot removes it.
+    announcement: ClassVar[Path] = Path("/run/tljh-announcement.txt")
     # bash-completion reads it; Debian's base packages create it even without that package.
     completions_dir: ClassVar[Path] = Path("/usr/share/bash-completion/completions")
     # The default of `users.home_root`.
     homes: ClassVar[Path] = Path("/home")
     shared_folders: ClassVar[Path] = Path("/srv/shared")
-    uv_cache: ClassVar[Path] = Path("/var/cache/tljh/uv")
+    cache: ClassVar[Path] = Path("/var/cache/tljh")
+    uv_cache: ClassVar[Path] = cache / "uv"
+    # Outside the prefix, so that an uninstall works after somebody deleted that by hand.
+    backups: ClassVar[Path] = Path("/var/backups/tljh")
+    manifest: ClassVar[Path] = backups / "manifest.jsonl"
+
+    @property
+    def user_manager_drop_in(self) -> Path:
+        """The condition for `systemd --user` to start."""
+        return self.units_dir / "user@.service.d" / "tljh.conf"
+
+    def session_limits(self, uid: int) -> Path:
+        """Return the drop-in with the limits of a user's login sessions."""
+        return self.units_dir / f"user-{uid}.slice.d" / "tljh.conf"
 
     @property
     def hub(self) -> Path:
@@ -136,6 +100,31 @@ class Paths:
         return self.prefix / "user"
 
     @property
+    def activation_script(self) -> Path:
+        """The script that puts the user environment first in a shell's PATH."""
+        return self.user / "bin" / "activate"
+
+    @property
+    def lab_defaults(self) -> Path:
+        """Our defaults of JupyterLab's settings; those of admins are in overrides.json."""
+        return self.user / "share" / "jupyter" / "lab" / "settings" / "overrides.d" / "tljh.json5"
+
+    @property
+    def git_helper(self) -> Path:
+        """The remote helper by which git reads other users' repositories; its name is fixed."""
+        return self.user / "bin" / "git-remote-tljh-shared"
+
+    @property
+    def git_config(self) -> Path:
+        """The configuration of git's upload-pack where a user clones from a shared folder."""
+        return self.user / "etc" / "tljh" / "upload-pack.gitconfig"
+
+    @property
+    def pip_plugin(self) -> Path:
+        """The program that makes snapshots around `sudo pip install`."""
+        return self.user / "etc" / "tljh" / "pip_plugin.py"
+
+    @property
     def conda(self) -> Path:
         """The environment of the conda and mamba commands themselves."""
         return self.prefix / "conda"
@@ -145,9 +134,34 @@ class Paths:
         """Hub environments and snapshots of the user environment."""
         return self.prefix / "versions"
 
-    def user_snapshot(self, number: int) -> Path:
-        """Return the place of one build of the user environment: a new one, later a snapshot."""
-        return self.versions / f"user-{number}"
+    def replaced_user(self, number: int) -> Path:
+        """Return the place of a new user environment; after the exchange, of the previous one."""
+        return self.versions / f".replaced-user-{number}"
+
+    @property
+    def snapshot_store(self) -> Path:
+        """The content of the snapshots of the user environment, which versions/user-N list."""
+        return self.versions / ".snapshots"
+
+    @property
+    def littlest(self) -> Path:
+        """What The Littlest JupyterHub had, where tljh took its machine over: the way back."""
+        return self.state_dir / "littlest"
+
+    @property
+    def littlest_database(self) -> Path:
+        """The copy of its database from right before the takeover."""
+        return self.littlest / "jupyterhub.sqlite"
+
+    @property
+    def littlest_files(self) -> Path:
+        """What was at the paths that the takeover changed, as images."""
+        return self.littlest / "files.json"
+
+    @property
+    def littlest_hub(self) -> Path:
+        """Its hub environment, which was `hub`."""
+        return self.versions / "littlest-hub"
 
     @property
     def conda_build(self) -> Path:
@@ -208,6 +222,11 @@ class Paths:
         return self.state_dir / "journal"
 
     @property
+    def environment_lock(self) -> Path:
+        """The lock for whatever changes the user environment, pip and conda included."""
+        return self.state_dir / "environment.lock"
+
+    @property
     def applied(self) -> AppliedFiles:
         """What the hub loads, as the last apply wrote it."""
         return AppliedFiles(self.state_dir / "applied")
@@ -238,6 +257,31 @@ class Paths:
         return self.state_dir / "claims"
 
     @property
+    def new_accounts(self) -> Path:
+        """A mark for each new account whose plugins' hooks have not succeeded yet."""
+        return self.state_dir / "new-accounts"
+
+    @property
+    def plugin_items(self) -> Path:
+        """What plugins brought to the machine, by plugin: removed when the plugin goes."""
+        return self.state_dir / "plugin-items.json"
+
+    @property
+    def login_plugins(self) -> Path:
+        """Names of the plugins that chose the way to log in; they count as required."""
+        return self.state_dir / "login-plugins.json"
+
+    @property
+    def plugin_writes(self) -> Path:
+        """What plugins wrote in their own actions at an installation, by plugin."""
+        return self.state_dir / "plugin-writes.json"
+
+    @property
+    def plugin_failures(self) -> Path:
+        """Mistakes of plugins at the last start of the hub; missing if there were none."""
+        return self.state_dir / "plugin-failures.json"
+
+    @property
     def passwords(self) -> Path:
         """Passwords of the first-use authenticator: bcrypt hashes in a dbm file."""
         return self.state_dir / "passwords.dbm"
@@ -245,7 +289,7 @@ class Paths:
     @property
     def ledger(self) -> Path:
         """Users, admins and groups of the lists that were applied last."""
-        return self.state_dir / "people.json"
+        return self.state_dir / "users.json"
 
     @property
     def hub_lists(self) -> Path:
@@ -256,6 +300,42 @@ class Paths:
     def archived_homes(self) -> Path:
         """Archives of home directories that were deleted."""
         return self.state_dir / "homes"
+
+    # Backups
+
+    @property
+    def backup_dir(self) -> Path:
+        return self.state_dir / "backup"
+
+    @property
+    def backup_key(self) -> Path:
+        """The password of the backups' repository."""
+        return self.backup_dir / "key"
+
+    @property
+    def last_backup(self) -> Path:
+        """When the last backups were made and checked, and why the last one failed."""
+        return self.backup_dir / "last.json"
+
+    @property
+    def staged_backup(self) -> Path:
+        """Copies of configuration, state and database that belong together, for one backup."""
+        return self.backup_dir / "staged"
+
+    @property
+    def restored_backup(self) -> Path:
+        """The backup that this machine was restored from, until all of it is in its place."""
+        return self.versions / ".restored"
+
+    @property
+    def alert_state(self) -> Path:
+        """The events that were reported and last, and what no channel has taken yet."""
+        return self.state_dir / "alerts.json"
+
+    @property
+    def firewall_dir(self) -> Path:
+        """The firewall's rules: wanted, confirmed, and those to go back to."""
+        return self.state_dir / "firewall"
 
     # The hub's database and secrets
 
@@ -279,6 +359,21 @@ class Paths:
         return self.state_dir / "migrate-database.json"
 
     @property
+    def release_before(self) -> Path:
+        """What `tljh rollback` needs: the environment, configuration and database before."""
+        return self.state_dir / "release-before.json"
+
+    @property
+    def releases(self) -> Path:
+        """Releases that were downloaded for an upgrade."""
+        return self.state_dir / "releases"
+
+    @property
+    def known_releases(self) -> Path:
+        """The index of releases, as the last look at it saw it."""
+        return self.releases / "known.json"
+
+    @property
     def cookie_secret(self) -> Path:
         return self.state_dir / "jupyterhub_cookie_secret"
 
@@ -286,6 +381,11 @@ class Paths:
     def hub_token(self) -> Path:
         """Token of the commands for the hub's API."""
         return self.state_dir / "hub-api.secret"
+
+    @property
+    def metrics_token(self) -> Path:
+        """Token by which Prometheus reads the hub's metrics, and nothing else."""
+        return self.state_dir / "metrics.secret"
 
     @property
     def api_secret(self) -> Path:
@@ -371,7 +471,7 @@ class Paths:
         return self.traefik_dir / "certs"
 
 
-def prefix_of_environment(environment: Path) -> Path | None:
+def find_prefix(environment: Path) -> Path | None:
     """Return the prefix that a hub environment belongs to; None for any other environment."""
     if environment.parent.name == "versions" and environment.name.startswith("hub-"):
         return environment.parent.parent
@@ -380,9 +480,7 @@ def prefix_of_environment(environment: Path) -> Path | None:
     return None
 
 
-def paths_from_environment(
-    environ: Mapping[str, str] | None = None, environment: str | None = None
-) -> Paths:
+def get_paths(environ: Mapping[str, str] | None = None, environment: str | None = None) -> Paths:
     """Return the paths of the installation that this process belongs to.
 
     `TLJH_INSTALL_PREFIX` wins; without it, the prefix is derived from the environment that the
@@ -391,5 +489,5 @@ def paths_from_environment(
     prefix = (os.environ if environ is None else environ).get("TLJH_INSTALL_PREFIX")
     if prefix:
         return Paths(Path(prefix).absolute())
-    own_prefix = prefix_of_environment(Path(environment or sys.prefix))
+    own_prefix = find_prefix(Path(environment or sys.prefix))
     return Paths(own_prefix or DEFAULT_PREFIX)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol, TextIO
+from typing import Protocol, TextIO, cast
+
+from tljh.base.output import LastingOutput
 
 # Shorter steps get no line: a page of written small files would hide the steps that take time.
 WORTH_A_LINE_S = 0.1
 
 
-def counted(count: int, thing: str) -> str:
+def format_count(count: int, noun: str) -> str:
     """Return a count with its noun, such as `1 server` or `3 servers`."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 class Progress(Protocol):
@@ -49,8 +50,8 @@ class SilentProgress:
 class LineProgress:
     """A line for each finished step that took at least `WORTH_A_LINE_S`; for logs and pipes."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
+    def __init__(self, stream: TextIO | LastingOutput) -> None:
+        self._stream = stream
 
     def note(self, text: str) -> None:
         print(f"       {text}", file=self._stream, flush=True)
@@ -64,7 +65,7 @@ class LineProgress:
         try:
             yield
         except BaseException:
-            print(f"failed {title}", file=self._stream, flush=True)
+            print(f"failed: {title}", file=self._stream, flush=True)
             raise
         took_s = time.monotonic() - began_s
         if took_s >= WORTH_A_LINE_S:
@@ -74,12 +75,12 @@ class LineProgress:
 class BarProgress:
     """A bar for the current step, and a line for each finished one; for terminals."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO | LastingOutput) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as RichProgress
 
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(file=cast("TextIO", stream), highlight=False)
         self._bar = RichProgress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -161,8 +162,12 @@ class PublishedProgress:
             self._publish(event="step", name=title, state=state, seconds=took_s)
 
 
-def progress_for(stream: TextIO, *, silent: bool = False) -> Progress:
-    """Return a bar for a terminal, lines for a log or a pipe, nothing if `silent`."""
+def choose_progress(stream: TextIO, *, silent: bool = False) -> Progress:
+    """Return a bar for a terminal, lines for a log or a pipe, nothing if `silent`.
+
+    The work continues when the stream ends.
+    """
     if silent:
         return SilentProgress()
-    return BarProgress() if stream.isatty() else LineProgress(stream)
+    lasting = LastingOutput(stream)
+    return BarProgress(lasting) if lasting.isatty() else LineProgress(lasting)

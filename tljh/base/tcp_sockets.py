@@ -18,7 +18,7 @@ _LISTEN = "0A"
 
 @dataclass(frozen=True)
 class TcpSocket:
-    """One row of a table; the addresses are in the table's form (see `table_address`).
+    """One row of a table; the addresses are in the table's form (see `format_table_address`).
 
     `uid` is the owner's user id. It is 0 for a socket that its process has closed.
     """
@@ -42,8 +42,8 @@ class TcpSocket:
         return int(self.local_address.rpartition(":")[2], 16)
 
 
-def table_address(host: str, port: int) -> str:
-    """Return an IPv4 address in the form of the table, such as `0100007F:1F90`."""
+def format_table_address(host: str, port: int) -> str:
+    """Return an IPv4 address as /proc/net/tcp writes it, such as `0100007F:1F90`."""
     # The kernel prints the four bytes, which are in network order, as one number of the machine's
     # own order. All architectures that we support are little-endian.
     number = int.from_bytes(socket.inet_aton(host), "little")
@@ -51,7 +51,7 @@ def table_address(host: str, port: int) -> str:
 
 
 def parse_sockets(table: str) -> Iterator[TcpSocket]:
-    """Yield the sockets in the text of a table; its first line is a heading."""
+    """Yield the sockets in the text of /proc/net/tcp or tcp6; the first line is a heading."""
     for row in table.splitlines()[1:]:
         fields = row.split()
         if len(fields) > 9:
@@ -59,7 +59,10 @@ def parse_sockets(table: str) -> Iterator[TcpSocket]:
 
 
 def read_sockets(tables: Iterable[Path] = (IPV4_TABLE, IPV6_TABLE)) -> Iterator[TcpSocket]:
-    """Yield the sockets of all tables; a machine without IPv6 lacks one."""
+    """Yield the TCP sockets of this machine, IPv4 and IPv6.
+
+    `tables` are the kernel's files; one is missing on a machine without IPv6.
+    """
     for table in tables:
         text = ""
         with contextlib.suppress(OSError):
@@ -67,13 +70,13 @@ def read_sockets(tables: Iterable[Path] = (IPV4_TABLE, IPV6_TABLE)) -> Iterator[
         yield from parse_sockets(text)
 
 
-def listening_sockets(ports: Iterable[int]) -> list[TcpSocket]:
+def find_listening_sockets(ports: Iterable[int]) -> list[TcpSocket]:
     """Return the sockets that listen on one of `ports`."""
     ports = set(ports)
     return [sock for sock in read_sockets() if sock.is_listening and sock.local_port in ports]
 
 
-def owner_processes(inodes: Iterable[str]) -> dict[str, int]:
+def find_owner_processes(inodes: Iterable[str]) -> dict[str, int]:
     """Return the process id of each socket's owner, by inode.
 
     Sockets of processes that the caller may not inspect are missing: only root sees all.
@@ -91,7 +94,7 @@ def owner_processes(inodes: Iterable[str]) -> dict[str, int]:
     return owners
 
 
-def process_name(pid: int) -> str:
+def read_process_name(pid: int) -> str:
     """Return the name of a process; empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()

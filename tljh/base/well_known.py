@@ -16,6 +16,16 @@ PROXY_UNIT = "traefik.service"
 # The hub itself listens here, on loopback.
 HUB_PORT = 15001
 
+# Where Traefik's supervisor serves a page in place of a hub that does not answer. A program that
+# listens here could ask for passwords, so the port is below 1024, where only root can listen.
+AWAY_PAGE_PORT = 403
+
+# Names in Traefik's own file that the hub's routes refer to: the service that leads to that page,
+# the middlewares of the hub's route, and its transport.
+AWAY_PAGE_SERVICE = "tljh-hub-away"
+HUB_MIDDLEWARES = ("tljh-hub-errors", "tljh-retry")
+HUB_TRANSPORT = "tljh-hub"
+
 # Below /hub/: where users download the certificate of the machine's own CA.
 AUTHORITY_PAGE = "ca.crt"
 

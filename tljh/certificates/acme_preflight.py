@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from shlex import quote
 
 from tljh.base.errors import Finding, Place, TljhError
 from tljh.base.well_known import INSTANCE_HEADER, REACH_PATH
@@ -21,9 +22,9 @@ from tljh.certificates.acme_request import (
     SAME_NAMES_A_WEEK,
     AcmeRequest,
 )
-from tljh.certificates.acme_store import Attempts, count_recent
+from tljh.certificates.acme_store import RequestAttempts, count_recent
 from tljh.certificates.certbot import read_eab
-from tljh.certificates.dns_providers import missing_lines
+from tljh.certificates.dns_providers import find_missing_lines
 from tljh.certificates.x509 import CLOCK_SKEW
 from tljh.host.interface import HostReader, Response
 from tljh.settings.sections.https import WAITS_ITSELF
@@ -48,25 +49,26 @@ class NameProbe:
 def check_ahead(
     host: HostReader,
     request: AcmeRequest,
-    attempts: Attempts,
-    now: datetime,
+    attempts: RequestAttempts,
+    current_time: datetime,
     *,
     instance: str,
     is_proxied: bool = False,
     timeout_s: float | None = None,
 ) -> list[str]:
-    """Return notes on what may fail. Raises TljhError for what cannot succeed.
+    """Check what a certificate request needs; return notes on what may fail.
 
-    `instance` is the mark in this hub's answers. If the installation went through an HTTP proxy
-    (`is_proxied`), the CA is not probed, as only certbot is set up to use that proxy.
+    Raises TljhError for what cannot succeed. `instance` is the mark that this hub's answers carry
+    in a header: by it, a name is found to lead elsewhere. If the installation went through an HTTP
+    proxy (`is_proxied`), the CA is not probed, as only certbot is set up to use that proxy.
     """
-    errors = [*file_errors(host, request)]
+    errors = [*check_files(host, request)]
     if not errors and not is_proxied:
         answer = host.http("GET", request.server, timeout_s=timeout_s or ANSWER_S, verify=False)
-        errors += server_errors(request, answer, now)
+        errors += check_server(request, answer, current_time)
     if errors:
         raise TljhError(errors)
-    notes = limit_notes(request, attempts, now)
+    notes = warn_of_limits(request, attempts, current_time)
     if request.dns_provider is None:
         own_addresses = host.query(["hostname", "-I"]).out.split()
         for name in request.names:
@@ -76,23 +78,23 @@ def check_ahead(
                 tuple(host.addresses_of(name)),
                 host.http("GET", url, timeout_s=REACH_S, verify=False),
             )
-            notes += name_notes(probe, own_addresses, instance)
+            notes += warn_of_name(probe, own_addresses, instance)
     return notes
 
 
-def file_errors(host: HostReader, request: AcmeRequest) -> list[Finding]:
+def check_files(host: HostReader, request: AcmeRequest) -> list[Finding]:
     """Check the files with the secrets of an ACME account or a DNS provider."""
     errors = []
     if request.eab is not None:
-        errors += _secret_file(host, "https.letsencrypt.eab", request.eab)
+        errors += _check_secret_file(host, "https.letsencrypt.eab", request.eab)
         if not errors:
             read_eab(host.read(Path(request.eab)) or b"", request.eab)
     if request.dns_provider is not None:
         key = "https.letsencrypt.dns.credentials"
         path = request.dns_credentials
         if path is not None:
-            errors += _secret_file(host, key, path)
-            lacking = missing_lines(request.dns_provider, host.read(Path(path)) or b"")
+            errors += _check_secret_file(host, key, path)
+            lacking = find_missing_lines(request.dns_provider, host.read(Path(path)) or b"")
             if lacking and not errors:
                 errors.append(
                     Finding(
@@ -111,20 +113,21 @@ def file_errors(host: HostReader, request: AcmeRequest) -> list[Finding]:
     return errors
 
 
-def _secret_file(host: HostReader, key: str, path: str) -> list[Finding]:
+def _check_secret_file(host: HostReader, key: str, path: str) -> list[Finding]:
     # Of a link, its target matters.
     info = host.info(Path(path), follow=True)
     if info is None or host.read(Path(path)) is None:
-        fix = f"create it: sudo install -m 600 /dev/stdin {path}"
+        fix = f"create it: sudo install -m 600 /dev/stdin {quote(str(path))}"
         return [Finding(f"{key} names a file that is not there: {path}", fix=fix)]
     if info.mode & 0o077 or info.owner != "root":
         what = f"{key} names a file that others than root can read: {path}"
         why = f"its owner is {info.owner}, its mode {info.mode:04o}"
-        return [Finding(what, None, why, f"sudo chown root: {path} && sudo chmod 600 {path}")]
+        name = quote(str(path))
+        return [Finding(what, None, why, f"sudo chown root: {name} && sudo chmod 600 {name}")]
     return []
 
 
-def server_errors(request: AcmeRequest, answer: Response, now: datetime) -> list[Finding]:
+def check_server(request: AcmeRequest, answer: Response, current_time: datetime) -> list[Finding]:
     """Check that the CA answers, and by its answer that this machine's clock is right."""
     if answer.status == 0:
         return [
@@ -144,7 +147,7 @@ def server_errors(request: AcmeRequest, answer: Response, now: datetime) -> list
         ]
     date = {name.lower(): value for name, value in answer.headers.items()}.get("date", "")
     try:
-        difference = parsedate_to_datetime(date) - now
+        difference = parsedate_to_datetime(date) - current_time
     except (ValueError, TypeError):
         return []
     if abs(difference) < CLOCK_SKEW:
@@ -152,24 +155,29 @@ def server_errors(request: AcmeRequest, answer: Response, now: datetime) -> list
     return [
         Finding(
             "the clock of this machine is wrong",
-            why=f"it shows {now:%Y-%m-%d %H:%M} UTC, that of {request.authority} shows {date}",
+            why=(
+                f"it shows {current_time:%Y-%m-%d %H:%M} UTC, "
+                f"that of {request.authority} shows {date}"
+            ),
             fix="sudo timedatectl set-ntp true",
         )
     ]
 
 
-def limit_notes(request: AcmeRequest, attempts: Attempts, now: datetime) -> list[str]:
-    """Return a note for each of Let's Encrypt's limits that our own attempts have reached."""
+def warn_of_limits(
+    request: AcmeRequest, attempts: RequestAttempts, current_time: datetime
+) -> list[str]:
+    """Return a note for each of Let's Encrypt's rate limits that our attempts have reached."""
     if request.server != PRODUCTION:
         return []
     notes = []
-    failures = count_recent(attempts.failed, now, timedelta(hours=1))
+    failures = count_recent(attempts.failed, current_time, timedelta(hours=1))
     if failures >= FAILURES_AN_HOUR:
         notes.append(
             f"{failures} attempts failed within the hour, and {request.authority} allows "
             f"{FAILURES_AN_HOUR}: it may refuse until an hour has passed"
         )
-    issued = count_recent(attempts.issued, now, timedelta(days=7))
+    issued = count_recent(attempts.issued, current_time, timedelta(days=7))
     if issued >= SAME_NAMES_A_WEEK:
         notes.append(
             f"{issued} certificates for these names were issued within a week, and "
@@ -178,8 +186,8 @@ def limit_notes(request: AcmeRequest, attempts: Attempts, now: datetime) -> list
     return notes
 
 
-def name_notes(probe: NameProbe, own_addresses: Sequence[str], instance: str) -> list[str]:
-    """Return notes on a name that may not lead to this hub."""
+def warn_of_name(probe: NameProbe, own_addresses: Sequence[str], instance: str) -> list[str]:
+    """Return notes if a host name does not seem to lead to this hub from the internet."""
     if not probe.addresses:
         return [
             f"{probe.name} does not resolve on this machine; in the public DNS, which the CA asks, "

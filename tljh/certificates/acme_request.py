@@ -78,7 +78,7 @@ class AcmeRequest:
         return DEADLINE_S + (self.dns_propagation_s if self.dns_provider else 0)
 
 
-def acme_request(config: Config) -> AcmeRequest:
+def build_acme_request(config: Config) -> AcmeRequest:
     """Return the request that `https.letsencrypt` describes."""
     acme = config.https.letsencrypt
     return AcmeRequest(
@@ -95,25 +95,25 @@ def acme_request(config: Config) -> AcmeRequest:
     )
 
 
-def certificate_path(paths: Paths, key: str) -> Path:
+def get_certificate_path(paths: Paths, key: str) -> Path:
     """Return the file of a request's certificate. It has key and chain, so both always match."""
     return paths.acme_certificates / f"{key}.pem"
 
 
-def renewal_time(not_before: datetime, not_after: datetime) -> datetime:
-    """Return when a third of the lifetime is left."""
+def compute_renewal_time(not_before: datetime, not_after: datetime) -> datetime:
+    """Return when to renew a certificate: when a third of its lifetime is left."""
     return not_after - (not_after - not_before) / 3
 
 
-def retry_time(failed: Sequence[datetime], left: timedelta) -> datetime | None:
+def compute_retry_time(failed: Sequence[datetime], remaining: timedelta) -> datetime | None:
     """Return when to retry after failures in a row, the last one last; None for at once.
 
-    The backoff doubles from 30 minutes to 12 hours. It is at most a tenth of the time `left` until
-    the current certificate expires, so that a short-lived one is renewed in time.
+    The backoff doubles from 30 minutes to 12 hours. It is at most a tenth of the `remaining` life
+    of the current certificate, so that a short-lived one is renewed in time.
     """
     if not failed:
         return None
-    longest = max(min(timedelta(hours=12), left / 10), timedelta(minutes=1))
+    longest = max(min(timedelta(hours=12), remaining / 10), timedelta(minutes=1))
     doublings = min(len(failed) - 1, 8)
     backoff = min(timedelta(minutes=30) * (1 << doublings), longest)
     return failed[-1] + backoff

@@ -44,12 +44,15 @@ class TrustAdvice:
         return {"url": self.url, "fingerprint": self.fingerprint}
 
 
-def trust_advice(config: Config, authority: Authority) -> TrustAdvice:
-    return TrustAdvice(authority_url(config, authority), authority.fingerprint)
+def build_trust_advice(config: Config, authority: Authority) -> TrustAdvice:
+    return TrustAdvice(build_authority_url(config, authority), authority.fingerprint)
 
 
-def authority_url(config: Config, authority: Authority) -> str:
-    """Return the URL of the CA's certificate: plain HTTP, as HTTPS is not trusted before."""
+def build_authority_url(config: Config, authority: Authority) -> str:
+    """Return the URL from which browsers load the local CA's certificate.
+
+    It is plain HTTP: before the certificate is trusted, HTTPS shows a warning.
+    """
     names = read_details(authority.hub).names
     # Other computers may not know the machine's own host name. So an address comes before it.
     addresses = [name for name in names if is_address(name) and name not in LOOPBACK]

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from urllib.parse import urlsplit
 
 from tljh.base.errors import Finding, TljhError
@@ -96,9 +97,9 @@ class Certbot:
         """Request a certificate. Raises TljhError with the CA's message."""
         scratch = self._scratch(host)
         try:
-            key = new_key(request.key_type)
+            key = make_key(request.key_type)
             csr = scratch / "request.pem"
-            host.write(csr, signing_request(key, request.names), mode=0o600)
+            host.write(csr, make_signing_request(key, request.names), mode=0o600)
             chain = scratch / "chain.pem"
             argv = [
                 *self._base("certonly", request, scratch, host),
@@ -111,7 +112,7 @@ class Certbot:
             done = self._run_patiently(host, argv, request, scratch, timeout_s, failure)
             obtained = host.read(chain)
             if not done.ok or obtained is None:
-                raise TljhError(refusals(done, request))
+                raise TljhError(explain_refusals(done, request))
             return TlsPair(chain=obtained, key=key)
         finally:
             host.remove(scratch)
@@ -124,7 +125,10 @@ class Certbot:
         reason: str,
         timeout_s: float,
     ) -> None:
-        """Make the CA revoke a certificate; its key proves the right to. Raises TljhError."""
+        """Make the CA revoke a certificate. Raises TljhError with the CA's message.
+
+        The certificate's private key proves the right to revoke it.
+        """
         scratch = self._scratch(host)
         try:
             host.write(scratch / "leaf.pem", certificate.chain, mode=0o600)
@@ -140,7 +144,7 @@ class Certbot:
             # error is a success.
             if not done.ok and done.error_type != "alreadyRevoked":
                 fix = "correct the cause above, then: sudo tljh cert revoke"
-                raise TljhError(failure, why=error_text(done), fix=fix)
+                raise TljhError(failure, why=find_error_text(done), fix=fix)
         finally:
             host.remove(scratch)
 
@@ -156,7 +160,7 @@ class Certbot:
     def _base(self, verb: str, request: AcmeRequest, scratch: Path, host: Host) -> list[str]:
         own = self._own
         options = scratch / "options.ini"
-        host.write(options, _secret_options(host, request), mode=0o600)
+        host.write(options, _format_secret_options(host, request), mode=0o600)
         email = ["--email", request.email]
         return [
             *(str(self.binary), verb, "--config", str(options), "--non-interactive"),
@@ -174,9 +178,9 @@ class Certbot:
                 *("--standalone", "--preferred-challenges", "http"),
                 *("--http-01-port", str(listen.port), *address, *profile),
             ]
-        from tljh.certificates.dns_providers import plugin_options
+        from tljh.certificates.dns_providers import build_plugin_options
 
-        return [*plugin_options(request), *profile]
+        return [*build_plugin_options(request), *profile]
 
     def _run_patiently(
         self,
@@ -187,7 +191,7 @@ class Certbot:
         timeout_s: float,
         failure: str,
     ) -> CertbotResult:
-        """Run certbot, and retry after errors that are not refusals, all within `timeout_s`.
+        """Run certbot; retry after temporary errors, not after refusals, within `timeout_s`.
 
         Raises TljhError after that time, with `failure` as its message.
         """
@@ -224,14 +228,14 @@ class Certbot:
     def _run(
         self, host: Host, argv: list[str], request: AcmeRequest, scratch: Path, timeout_s: float
     ) -> CertbotResult:
-        from tljh.certificates.dns_providers import plugin_environment
+        from tljh.certificates.dns_providers import build_plugin_environment
 
         env = {
             "PYTHONUNBUFFERED": "1",
-            **kept_proxies(host, self.paths),
-            **plugin_environment(request),
+            **read_kept_proxies(host, self.paths),
+            **build_plugin_environment(request),
         }
-        trusted = _trusted(host, request)
+        trusted = _build_trust_store(host, request)
         if trusted:
             host.write(scratch / "trusted.pem", trusted, mode=0o600)
             env["REQUESTS_CA_BUNDLE"] = str(scratch / "trusted.pem")
@@ -243,20 +247,26 @@ class Certbot:
         return CertbotResult(done.code, done.out, done.err, error_type=types[-1] if types else None)
 
 
-def _trusted(host: HostReader, request: AcmeRequest) -> bytes:
+def _build_trust_store(host: HostReader, request: AcmeRequest) -> bytes:
     """Return the CAs to trust: the system's, which DNS providers need, and the configured one."""
     own = host.read(Path(request.ca_bundle)) if request.ca_bundle else None
     return (host.read(SYSTEM_BUNDLE) or b"").rstrip() + b"\n" + (own or b"")
 
 
-def kept_proxies(host: HostReader, paths: Paths) -> dict[str, str]:
-    """Return the HTTP proxies of the installation, which sudo and timers do not pass on."""
+def read_kept_proxies(host: HostReader, paths: Paths) -> dict[str, str]:
+    """Return the HTTP proxies that the installation used, as environment variables.
+
+    They are stored because sudo and timers do not pass them on.
+    """
     kept = json.loads(host.read(paths.kept_environment) or b"{}")
     return {name: value for name, value in kept.items() if name.lower().endswith("_proxy")}
 
 
-def _secret_options(host: Host, request: AcmeRequest) -> bytes:
-    """Return the options that must not be on a command line, as certbot's configuration file."""
+def _format_secret_options(host: Host, request: AcmeRequest) -> bytes:
+    """Return a configuration file for certbot with the secret options.
+
+    On a command line every user could read them.
+    """
     if request.eab is None:
         return b""
     kid, hmac_key = read_eab(host.read(Path(request.eab)) or b"", request.eab)
@@ -264,7 +274,10 @@ def _secret_options(host: Host, request: AcmeRequest) -> bytes:
 
 
 def read_eab(data: bytes, path: str) -> tuple[str, str]:
-    """Parse identifier and key of an external account: lines `kid = …` and `hmac_key = …`."""
+    """Return key id and HMAC key of the CA's external account binding (EAB).
+
+    `data` has the lines `kid = …` and `hmac_key = …`; `path` is for messages.
+    """
     values = {}
     for line in data.decode(errors="replace").splitlines():
         name, _, value = re.sub(r"\s*[=:]\s*", "=", line.strip(), count=1).partition("=")
@@ -274,29 +287,32 @@ def read_eab(data: bytes, path: str) -> tuple[str, str]:
         raise TljhError(
             f"https.letsencrypt.eab names a file without an external account: {path}",
             why="it needs two lines, kid = … and hmac_key = …, with the values from the CA",
-            fix=f"sudo install -m 600 /dev/stdin {path}",
+            fix=f"sudo install -m 600 /dev/stdin {quote(str(path))}",
         )
     return kid, hmac_key
 
 
-def refusals(done: Result, request: AcmeRequest) -> list[Finding]:
-    """Return a finding for each name that the CA refused, or else one for certbot's last lines."""
+def explain_refusals(done: Result, request: AcmeRequest) -> list[Finding]:
+    """Return a finding for each host name that the CA refused.
+
+    If certbot's output names none, it is one finding with certbot's last lines.
+    """
     text = f"{done.out}\n{done.err}"
-    findings = [_refusal(match, request) for match in _PROBLEM.finditer(text)]
+    findings = [_explain_refusal(match, request) for match in _PROBLEM.finditer(text)]
     if findings:
         return list(dict.fromkeys(findings))
-    why = error_text(done)
+    why = find_error_text(done)
     return [
         Finding(
             f"{request.authority} gave no certificate for {', '.join(request.names)}",
             why=why,
-            fix=_fix(why, request),
+            fix=_suggest_fix(why, request),
         )
     ]
 
 
-def error_text(done: Result) -> str:
-    """Return the last lines of certbot's output, without those that every run has."""
+def find_error_text(done: Result) -> str:
+    """Return the end of certbot's output, without the lines that every run prints."""
     lines = [
         line.strip()
         for line in f"{done.out}\n{done.err}".splitlines()
@@ -305,17 +321,17 @@ def error_text(done: Result) -> str:
     return "\n".join(dict.fromkeys(lines[-6:])) or f"certbot ended with code {done.code}"
 
 
-def _refusal(match: re.Match[str], request: AcmeRequest) -> Finding:
+def _explain_refusal(match: re.Match[str], request: AcmeRequest) -> Finding:
     detail = re.sub(r"\s+", " ", match["detail"]).strip()
     return Finding(
         f"{request.authority} gave no certificate for {match['domain']}: "
         f"its {request.challenge} challenge failed",
         why=f"{match['type']}: {detail}",
-        fix=_fix(f"{match['type']} {detail}", request, match["domain"]),
+        fix=_suggest_fix(f"{match['type']} {detail}", request, match["domain"]),
     )
 
 
-def _fix(message: str, request: AcmeRequest, domain: str = "the name") -> str:
+def _suggest_fix(message: str, request: AcmeRequest, domain: str = "the name") -> str:
     low = message.lower()
     if "ratelimited" in low.replace(" ", "") or "too many" in low:
         return "wait as long as it says; test with https.letsencrypt.staging true meanwhile"
@@ -336,7 +352,7 @@ def _fix(message: str, request: AcmeRequest, domain: str = "the name") -> str:
 RSA_BITS = 2048
 
 
-def new_key(kind: str) -> bytes:
+def make_key(kind: str) -> bytes:
     """Make a private key as PEM: `ecdsa` (P-256) or `rsa`."""
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.hazmat.primitives.serialization import (
@@ -353,7 +369,7 @@ def new_key(kind: str) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def signing_request(key: bytes, names: Sequence[str]) -> bytes:
+def make_signing_request(key: bytes, names: Sequence[str]) -> bytes:
     """Make a signing request for a certificate of these names, as PEM."""
     from cryptography import x509
     from cryptography.hazmat.primitives.hashes import SHA256

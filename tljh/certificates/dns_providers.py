@@ -34,8 +34,8 @@ NEEDED_LINES = {
 }
 
 
-def plugin_packages(config: Config) -> list[str]:
-    """Return the packages that the hub environment needs for the chosen provider.
+def get_plugin_packages(config: Config) -> list[str]:
+    """Return the pip packages of certbot's plugin for the chosen DNS provider.
 
     They have no version: a plugin needs the version of certbot, which the lock has.
     """
@@ -43,7 +43,7 @@ def plugin_packages(config: Config) -> list[str]:
     return [f"certbot-dns-{provider}"] if provider else []
 
 
-def plugin_options(request: AcmeRequest) -> list[str]:
+def build_plugin_options(request: AcmeRequest) -> list[str]:
     """Return certbot's options for a DNS challenge."""
     name = f"dns-{request.dns_provider}"
     options = ["--authenticator", name, "--preferred-challenges", "dns"]
@@ -56,15 +56,18 @@ def plugin_options(request: AcmeRequest) -> list[str]:
     ]
 
 
-def plugin_environment(request: AcmeRequest) -> dict[str, str]:
-    """Return the environment of a plugin: the path of its credentials, never the secrets."""
+def build_plugin_environment(request: AcmeRequest) -> dict[str, str]:
+    """Return the environment variables of certbot's DNS plugin.
+
+    They name the file of the credentials and never hold the secrets.
+    """
     if request.dns_provider == "route53" and request.dns_credentials:
         return {"AWS_SHARED_CREDENTIALS_FILE": request.dns_credentials}
     return {}
 
 
-def missing_lines(provider: str, data: bytes) -> list[str]:
-    """Return the names that a file of credentials must have and lacks."""
+def find_missing_lines(provider: str, data: bytes) -> list[str]:
+    """Return the keys that a DNS provider's credentials file needs and `data` lacks."""
     # Plugins accept names with - and with _.
     text = data.decode(errors="replace").replace("-", "_")
     return [

@@ -24,7 +24,7 @@ class CertificateFacts:
 
 
 def read(host: HostReader, config: Config, paths: Paths) -> CertificateFacts:
-    """Read what the mode of `https` needs."""
+    """Read the certificates that the configured HTTPS mode needs."""
     is_own = config.https.effective_mode == "tls"
     return CertificateFacts(
         files=read_files(host, config.https) if is_own else {},

@@ -51,7 +51,7 @@ def describe_other_form(part: Part, data: bytes, path: str) -> OtherForm:
             else "name the private key that was made with this request",
         )
     if b"BEGIN PKCS7-----" in data or (_is_der(data) and _SIGNED_DATA in data[:40]):
-        return _pkcs7(part, name, pem, is_der=b"BEGIN PKCS7-----" not in data)
+        return _describe_pkcs7(part, name, pem, is_der=b"BEGIN PKCS7-----" not in data)
     if _is_der(data) and _PKCS12_VERSION in data[: _DER_HEAD_BYTES + 1] and not _is_der_key(data):
         what = "-nokeys" if part == "cert" else "-nocerts -nodes"
         return OtherForm(
@@ -65,23 +65,23 @@ def describe_other_form(part: Part, data: bytes, path: str) -> OtherForm:
             f"-deststoretype pkcs12 -destkeystore {shlex.quote(f'{path}.p12')}, then: "
             f"sudo openssl pkcs12 -in {shlex.quote(f'{path}.p12')} -out {pem}",
         )
-    return _of_other_kind(part, data) or _der(part, name, pem)
+    return _describe_other_kind(part, data) or _describe_der(part, name, pem)
 
 
 def swap_fix(cert: str, key: str) -> str:
     """Return the commands that exchange the values of https.tls.cert and https.tls.key."""
     return (
         "the two files are swapped: "
-        f"sudo tljh-config set https.tls '{{cert: {_yaml_text(key)}, key: {_yaml_text(cert)}}}'"
+        f"sudo tljh-config set https.tls '{{cert: {_format_yaml(key)}, key: {_format_yaml(cert)}}}'"
     )
 
 
-def _yaml_text(path: str) -> str:
+def _format_yaml(path: str) -> str:
     is_plain = re.fullmatch(r"[\w./-]+", path, re.ASCII) is not None
     return path if is_plain else f'"{path}"'
 
 
-def _pkcs7(part: Part, name: str, pem: str, *, is_der: bool) -> OtherForm:
+def _describe_pkcs7(part: Part, name: str, pem: str, *, is_der: bool) -> OtherForm:
     if part == "key":
         return OtherForm(
             "a PKCS#7 file (.p7b), which contains no private key",
@@ -95,7 +95,7 @@ def _pkcs7(part: Part, name: str, pem: str, *, is_der: bool) -> OtherForm:
     )
 
 
-def _of_other_kind(part: Part, data: bytes) -> OtherForm | None:
+def _describe_other_kind(part: Part, data: bytes) -> OtherForm | None:
     if part == "cert" and LABELS["key"] in data:
         return OtherForm("a private key, not a certificate", "name the certificate's own file")
     if part == "key" and LABELS["cert"] in data:
@@ -110,7 +110,7 @@ def _of_other_kind(part: Part, data: bytes) -> OtherForm | None:
     return None
 
 
-def _der(part: Part, name: str, pem: str) -> OtherForm:
+def _describe_der(part: Part, name: str, pem: str) -> OtherForm:
     noun, tool = ("certificate", "x509") if part == "cert" else ("private key", "pkey")
     return OtherForm(
         f"a file without a {noun} in PEM form",

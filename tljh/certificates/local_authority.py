@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tljh.base.clock import utc_now
-from tljh.base.paths import LocalCaFiles
-from tljh.certificates.machine_names import machine_names
-from tljh.certificates.x509 import Unreadable, certificates_of, names_of
+from tljh.base.clock import get_utc_time
+from tljh.base.path_groups import LocalCaFiles
+from tljh.certificates.machine_names import find_machine_names
+from tljh.certificates.x509 import UnreadableCertificate, get_certificate_names, parse_chain
 from tljh.host.interface import HostReader
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Authority:
     hub_key: bytes
 
     def contents(self, files: LocalCaFiles) -> dict[Path, bytes]:
-        """Return the contents by path; only root may read them."""
+        """Return the files to write: their content by path. Only root may read them."""
         return {
             files.certificate: self.certificate,
             files.key: self.key,
@@ -75,21 +75,27 @@ class Authority:
     @property
     def fingerprint(self) -> str:
         """Return the CA's fingerprint as browsers show it when they ask whether to trust it."""
-        return fingerprint(self.certificate)
+        return compute_fingerprint(self.certificate)
 
 
-def fingerprint(certificate: bytes) -> str:
+def compute_fingerprint(certificate: bytes) -> str:
     """Return the SHA-256 fingerprint of a certificate in the form AA:BB:…"""
     from cryptography.hazmat.primitives.hashes import SHA256
 
-    digest = certificates_of(certificate)[0].fingerprint(SHA256())
+    digest = parse_chain(certificate)[0].fingerprint(SHA256())
     return digest.hex(":").upper()
 
 
 def read_authority(
-    host: HostReader, files: LocalCaFiles, https: HttpsSettings, now: datetime | None = None
+    host: HostReader,
+    files: LocalCaFiles,
+    https: HttpsSettings,
+    current_time: datetime | None = None,
 ) -> Authority | None:
-    """Return the CA to use, made from the stored files; None in other modes."""
+    """Return the local CA, made from the stored files where these can still be used.
+
+    Returns None unless https.mode is `internal`.
+    """
     if https.effective_mode != "internal":
         return None
     kept = {
@@ -98,50 +104,61 @@ def read_authority(
         "hub": host.read(files.hub_certificate),
         "hub_key": host.read(files.hub_key),
     }
-    return make_authority(kept, machine_names(host, https.domains), https.domains, now or utc_now())
+    return make_authority(
+        kept, find_machine_names(host, https.domains), https.domains, current_time or get_utc_time()
+    )
 
 
 def make_authority(
     kept: Mapping[str, bytes | None],
     names: Sequence[str],
     required: Sequence[str],
-    now: datetime,
+    current_time: datetime,
 ) -> Authority:
-    """Return a usable CA and hub certificate, with what is still good of `kept` (by field).
+    """Return a usable CA and hub certificate; reuse what is still good in `kept`.
 
-    The hub gets a new certificate if a name is missing in it, or when two thirds of its life are
-    over. Every user has to trust a new CA by hand. So there is a new CA only if the old one is
-    broken, expires soon, or may not certify one of the `required` names. Other `names` that it may
-    not certify are left out of the hub's certificate.
+    `kept` has the stored files by the fields `certificate`, `key`, `hub` and `hub_key`. The hub
+    gets a new certificate if a name is missing in it, or when two thirds of its life are over.
+    Every user has to trust a new CA by hand. So there is a new CA only if the old one is broken,
+    expires soon, or may not certify one of the `required` names. Other `names` that it may not
+    certify are left out of the hub's certificate.
     """
-    authority = _kept_authority(kept, required, now)
+    authority = _load_usable_authority(kept, required, current_time)
     if authority is None:
-        authority = _new_authority(names, now)
+        authority = _make_new_authority(names, current_time)
         kept = {}
     certificate, key = authority
     names = [name for name in names if _may_certify(certificate, name)]
     chain, hub_key = kept.get("hub"), kept.get("hub_key")
-    if chain is None or hub_key is None or not _is_good(chain, hub_key, certificate, names, now):
-        chain, hub_key = _new_hub_certificate(certificate, key, names, now)
-    return Authority(_pem(certificate), _key_pem(key), chain, hub_key)
+    if (
+        chain is None
+        or hub_key is None
+        or not _is_good(chain, hub_key, certificate, names, current_time)
+    ):
+        chain, hub_key = _make_hub_certificate(certificate, key, names, current_time)
+    return Authority(_encode_certificate(certificate), _encode_key(key), chain, hub_key)
 
 
-def _kept_authority(
-    kept: Mapping[str, bytes | None], required: Sequence[str], now: datetime
+def _load_usable_authority(
+    kept: Mapping[str, bytes | None], required: Sequence[str], current_time: datetime
 ) -> tuple[x509.Certificate, EllipticCurvePrivateKey] | None:
     """Return certificate and key of the CA in `kept`, or None if a new one is needed."""
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        certificate = certificates_of(kept.get("certificate") or b"")[0]
+        certificate = parse_chain(kept.get("certificate") or b"")[0]
         key = load_pem_private_key(kept.get("key") or b"", password=None)
-    except (Unreadable, ValueError, TypeError):
+    except (UnreadableCertificate, ValueError, TypeError):
         return None
     if not isinstance(key, EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         return None
     # A CA that begins in the future was made while the clock was wrong. No browser accepts it now.
-    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc - HUB_LIFE:
+    if (
+        not certificate.not_valid_before_utc
+        <= current_time
+        <= certificate.not_valid_after_utc - HUB_LIFE
+    ):
         return None
     if not all(_may_certify(certificate, name) for name in required):
         return None
@@ -173,25 +190,25 @@ def _is_good(
     key: bytes,
     authority: x509.Certificate,
     names: Sequence[str],
-    now: datetime,
+    current_time: datetime,
 ) -> bool:
     """Return whether the hub's certificate fits CA, key and names, and is not due for renewal."""
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        leaf = certificates_of(chain)[0]
+        leaf = parse_chain(chain)[0]
         leaf.verify_directly_issued_by(authority)
         has_key = load_pem_private_key(key, password=None).public_key() == leaf.public_key()
     except Exception:
         # Any mistake in our own files is fixed by new ones.
         return False
     life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
-    is_fresh = leaf.not_valid_before_utc <= now < leaf.not_valid_after_utc - life / 3
-    return has_key and is_fresh and set(names) <= set(names_of(leaf))
+    is_fresh = leaf.not_valid_before_utc <= current_time < leaf.not_valid_after_utc - life / 3
+    return has_key and is_fresh and set(names) <= set(get_certificate_names(leaf))
 
 
-def _new_authority(
-    names: Sequence[str], now: datetime
+def _make_new_authority(
+    names: Sequence[str], current_time: datetime
 ) -> tuple[x509.Certificate, EllipticCurvePrivateKey]:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
@@ -199,7 +216,7 @@ def _new_authority(
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     key = ec.generate_private_key(ec.SECP256R1())
-    title = _title(f"JupyterHub authority of {names[0]}, {now:%Y-%m-%d}")
+    title = _make_title(f"JupyterHub authority of {names[0]}, {current_time:%Y-%m-%d}")
     permitted: list[x509.GeneralName] = [x509.DNSName(suffix) for suffix in PRIVATE_SUFFIXES]
     permitted += [x509.IPAddress(ipaddress.ip_network(network)) for network in PRIVATE_NETWORKS]
     for name in names:
@@ -215,10 +232,10 @@ def _new_authority(
         .issuer_name(title)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATED)
-        .not_valid_after(now + AUTHORITY_LIFE)
+        .not_valid_before(current_time - BACKDATED)
+        .not_valid_after(current_time + AUTHORITY_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(is_authority=True), critical=True)
+        .add_extension(_make_key_usage(is_authority=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(
             x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None),
@@ -229,11 +246,11 @@ def _new_authority(
     return builder.sign(key, hashes.SHA256()), key
 
 
-def _new_hub_certificate(
+def _make_hub_certificate(
     authority: x509.Certificate,
     authority_key: EllipticCurvePrivateKey,
     names: Sequence[str],
-    now: datetime,
+    current_time: datetime,
 ) -> tuple[bytes, bytes]:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
@@ -244,27 +261,28 @@ def _new_hub_certificate(
     issuer_key = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
     builder = (
         x509.CertificateBuilder()
-        .subject_name(_title(_common_name(names)))
+        .subject_name(_make_title(_choose_common_name(names)))
         .issuer_name(authority.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATED)
-        .not_valid_after(min(now + HUB_LIFE, authority.not_valid_after_utc))
+        .not_valid_before(current_time - BACKDATED)
+        .not_valid_after(min(current_time + HUB_LIFE, authority.not_valid_after_utc))
         .add_extension(
-            x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
+            x509.SubjectAlternativeName([_make_general_name(name) for name in names]),
+            critical=False,
         )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(is_authority=False), critical=True)
+        .add_extension(_make_key_usage(is_authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key),
             critical=False,
         )
     )
-    return _pem(builder.sign(authority_key, hashes.SHA256())), _key_pem(key)
+    return _encode_certificate(builder.sign(authority_key, hashes.SHA256())), _encode_key(key)
 
 
-def _usage(*, is_authority: bool) -> x509.KeyUsage:
+def _make_key_usage(*, is_authority: bool) -> x509.KeyUsage:
     from cryptography import x509
 
     return x509.KeyUsage(
@@ -280,7 +298,7 @@ def _usage(*, is_authority: bool) -> x509.KeyUsage:
     )
 
 
-def _title(text: str) -> x509.Name:
+def _make_title(text: str) -> x509.Name:
     from cryptography import x509
     from cryptography.x509.oid import NameOID
 
@@ -288,13 +306,16 @@ def _title(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
 
 
-def _common_name(names: Sequence[str]) -> str:
-    """Return a name to show; OpenSSL checks an address here as a host name, and refuses it."""
-    hosts = [name for name in names if isinstance(_general_name(name).value, str)]
+def _choose_common_name(names: Sequence[str]) -> str:
+    """Return the name to show in a certificate's subject: never an IP address.
+
+    OpenSSL would check an address there as a host name, and refuse it.
+    """
+    hosts = [name for name in names if isinstance(_make_general_name(name).value, str)]
     return hosts[0] if hosts else f"hub at {names[0]}"
 
 
-def _general_name(name: str) -> x509.GeneralName:
+def _make_general_name(name: str) -> x509.GeneralName:
     from cryptography import x509
 
     try:
@@ -303,13 +324,13 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _pem(certificate: x509.Certificate) -> bytes:
+def _encode_certificate(certificate: x509.Certificate) -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding
 
     return certificate.public_bytes(Encoding.PEM)
 
 
-def _key_pem(key: EllipticCurvePrivateKey) -> bytes:
+def _encode_key(key: EllipticCurvePrivateKey) -> bytes:
     from cryptography.hazmat.primitives import serialization
 
     return key.private_bytes(

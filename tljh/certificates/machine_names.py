@@ -24,13 +24,13 @@ _INNER = re.compile(r"(docker|br-|veth|virbr|cni|podman|lxc|lxd|flannel|cali)")
 _HOST_NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
 
 
-def machine_names(host: HostReader, configured: Iterable[str]) -> tuple[str, ...]:
+def find_machine_names(host: HostReader, configured: Iterable[str]) -> tuple[str, ...]:
     """Return all names for a certificate of this machine: `configured` first, loopback last."""
-    outputs = (_host_name(host, "hostname"), _host_name(host, "hostname", "--fqdn"))
+    outputs = (_read_host_name(host, "hostname"), _read_host_name(host, "hostname", "--fqdn"))
     names = [name for name in outputs if name]
     # By multicast DNS, a machine is known as NAME.local in its LAN.
     names += [f"{name}.local" for name in names[:1] if "." not in name]
-    return tuple(dict.fromkeys((*configured, *names, *addresses(host), *LOOPBACK)))
+    return tuple(dict.fromkeys((*configured, *names, *find_addresses(host), *LOOPBACK)))
 
 
 def is_address(name: str) -> bool:
@@ -41,8 +41,11 @@ def is_address(name: str) -> bool:
     return True
 
 
-def _host_name(host: HostReader, *argv: str) -> str | None:
-    """Run a command that prints a host name; None for a failure or a name that means nothing."""
+def _read_host_name(host: HostReader, *argv: str) -> str | None:
+    """Return the host name that a command prints; None if it fails.
+
+    Names that mean nothing outside the machine, such as `localhost`, count as none.
+    """
     try:
         result = host.query(argv, timeout_s=FQDN_TIMEOUT_S)
     except TljhError:
@@ -53,7 +56,7 @@ def _host_name(host: HostReader, *argv: str) -> str | None:
     return name
 
 
-def addresses(host: HostReader) -> list[str]:
+def find_addresses(host: HostReader) -> list[str]:
     """Return the global addresses of this machine, without those that IPv6 changes every day."""
     result = host.query(["ip", "-json", "address", "show", "scope", "global"])
     if not result.ok or not result.out.strip():

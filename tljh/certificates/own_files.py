@@ -7,10 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tljh.base.clock import utc_now
+from tljh.base.clock import get_utc_time
 from tljh.base.errors import Finding, Place, TljhError
-from tljh.certificates.audit import Flaw, judge
-from tljh.certificates.x509 import TlsPair, as_pem
+from tljh.certificates.audit import PairProblem, judge
+from tljh.certificates.x509 import TlsPair, convert_to_pem
 from tljh.host.interface import HostReader
 from tljh.settings.declaration import Problem
 from tljh.settings.sections.https import MOST_FILE_BYTES
@@ -32,18 +32,23 @@ STILL_SERVED = "the previous certificate is still served"
 Files = Mapping[str, bytes | None]
 
 
-def pair_problems(https: HttpsSettings, files: Files, now: datetime | None = None) -> list[Problem]:
-    """Return the flaws of the two files as problems of their settings.
+def find_pair_problems(
+    https: HttpsSettings, files: Files, current_time: datetime | None = None
+) -> list[Problem]:
+    """Check an admin's certificate and key; return problems at the settings that name them.
 
     Without one of the files there are none here: another check reports that it is missing.
     """
     chain, key = files.get(https.tls.cert), files.get(https.tls.key)
     if chain is None or key is None:
         return []
-    return [_problem(https, flaw) for flaw in judge(chain, key, https.names, now or utc_now())]
+    return [
+        _describe_problem(https, flaw)
+        for flaw in judge(chain, key, https.names, current_time or get_utc_time())
+    ]
 
 
-def _problem(https: HttpsSettings, flaw: Flaw) -> Problem:
+def _describe_problem(https: HttpsSettings, flaw: PairProblem) -> Problem:
     setting = f"https.tls.{flaw.part}"
     path = getattr(https.tls, flaw.part)
     if flaw.is_mismatch:
@@ -62,15 +67,19 @@ def _problem(https: HttpsSettings, flaw: Flaw) -> Problem:
     )
 
 
-def own_certificate(https: HttpsSettings, files: Files, served: TlsPair | None = None) -> TlsPair:
-    """Return the pair to serve. Raises TljhError, with the file's name, for one with fatal flaws.
+def choose_own_certificate(
+    https: HttpsSettings, files: Files, served: TlsPair | None = None
+) -> TlsPair:
+    """Return the admin's certificate and key to serve. Raises TljhError for fatal flaws.
 
     A pair that is `served` already is returned with flaws, too. Otherwise an expired certificate
     would block every other change, such as removing a user.
     """
-    chain, key = (_content(https, part, files) for part in ("cert", "key"))
-    fatal = [problem for problem in pair_problems(https, files) if problem.severity != "warning"]
-    pair = _as_served(chain, key)
+    chain, key = (_get_content(https, part, files) for part in ("cert", "key"))
+    fatal = [
+        problem for problem in find_pair_problems(https, files) if problem.severity != "warning"
+    ]
+    pair = _convert_to_served(chain, key)
     if fatal and (pair is None or pair != served):
         raise TljhError(
             [
@@ -83,18 +92,21 @@ def own_certificate(https: HttpsSettings, files: Files, served: TlsPair | None =
 
 
 def is_served(https: HttpsSettings, files: Files, served: TlsPair) -> bool:
-    """Return whether Traefik serves exactly these files already."""
-    return _as_served(_content(https, "cert", files), _content(https, "key", files)) == served
+    """Return whether Traefik serves exactly the admin's files already."""
+    return (
+        _convert_to_served(_get_content(https, "cert", files), _get_content(https, "key", files))
+        == served
+    )
 
 
-def _as_served(chain: bytes, key: bytes) -> TlsPair | None:
+def _convert_to_served(chain: bytes, key: bytes) -> TlsPair | None:
     try:
-        return TlsPair(*as_pem(chain, key))
+        return TlsPair(*convert_to_pem(chain, key))
     except (ValueError, TypeError):
         return None
 
 
-def _content(https: HttpsSettings, part: str, files: Files) -> bytes:
+def _get_content(https: HttpsSettings, part: str, files: Files) -> bytes:
     path = getattr(https.tls, part)
     content = files.get(path)
     if content is None:
@@ -106,29 +118,30 @@ def _content(https: HttpsSettings, part: str, files: Files) -> bytes:
 
 
 def read_files(host: HostReader, https: HttpsSettings) -> Files:
-    """Read the files that the settings name."""
+    """Read the certificate and the key that the section https.tls names."""
     names = [name for name in (https.tls.cert, https.tls.key) if name]
     return {name: host.read(Path(name), most_bytes=MOST_FILE_BYTES) for name in names}
 
 
 def await_pair(host: HostReader, https: HttpsSettings) -> None:
-    """Wait until both files match, at most SECOND_FILE_S: one may be replaced before the other."""
+    """Wait until certificate and key match, at most SECOND_FILE_S seconds.
+
+    A program that renews them replaces one file before the other.
+    """
     end_s = host.monotonic_s() + SECOND_FILE_S
     while host.monotonic_s() < end_s:
         files = read_files(host, https)
         is_whole = None not in files.values()
-        problems = pair_problems(https, files)
+        problems = find_pair_problems(https, files)
         if is_whole and all(problem.severity == "warning" for problem in problems):
             return
         host.pause(POLL_S)
 
 
-def unserved_findings(
-    https: HttpsSettings, files: Files, served: TlsPair | None
-) -> Iterator[Finding]:
-    """Report why Traefik does not serve the files as they are."""
+def find_unserved(https: HttpsSettings, files: Files, served: TlsPair | None) -> Iterator[Finding]:
+    """Report why Traefik does not serve the admin's certificate files as they are now."""
     try:
-        own = own_certificate(https, files, served)
+        own = choose_own_certificate(https, files, served)
     except TljhError as error:
         for finding in error.findings:
             why = f"{finding.why}\n{STILL_SERVED}" if finding.why else STILL_SERVED
@@ -139,19 +152,19 @@ def unserved_findings(
         yield Finding(what, Place(https.tls.cert), fix="sudo tljh cert renew")
 
 
-def file_findings(
+def find_file_problems(
     https: HttpsSettings,
     files: Files,
     served: TlsPair | None,
-    now: datetime | None = None,
+    current_time: datetime | None = None,
 ) -> Iterator[Finding]:
-    """Report why Traefik does not serve the files as they are, and that they expire soon."""
-    yield from unserved_findings(https, files, served)
-    for problem in pair_problems(https, files, now):
+    """Report why Traefik does not serve the admin's files, or that they expire soon."""
+    yield from find_unserved(https, files, served)
+    for problem in find_pair_problems(https, files, current_time):
         if "expires" in problem.what:
             yield problem.as_finding(Place(https.tls.cert))
 
 
-def certificate_warnings(https: HttpsSettings, files: Files) -> list[Problem]:
-    """Return the flaws with which the certificate is served all the same."""
-    return pair_problems(https, files) if https.effective_mode == "tls" else []
+def find_certificate_warnings(https: HttpsSettings, files: Files) -> list[Problem]:
+    """Return the flaws of an admin's certificate that do not stop it from being served."""
+    return find_pair_problems(https, files) if https.effective_mode == "tls" else []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tljh.base.paths import Paths
 from tljh.certificates.facts import CertificateFacts
-from tljh.certificates.units import renewal_units, watch_units
+from tljh.certificates.units import build_renewal_units, watch_addresses, watch_units
 from tljh.engine.facts import Facts
 from tljh.engine.file_resources import Directory, File
 from tljh.engine.resource import Resource
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions) -> list[Resource]:
     """Return the files of the local CA, and the units that renew or take over a certificate."""
     return [
-        *authority_resources(facts, paths),
-        *renewal_units(paths),
+        *build_authority_resources(facts, paths),
+        *build_renewal_units(paths),
         *watch_units(config.https, paths),
+        *watch_addresses(config.https, paths),
     ]
 
 
-def authority_resources(facts: Facts, paths: Paths) -> list[Resource]:
+def build_authority_resources(facts: Facts, paths: Paths) -> list[Resource]:
     """Return the files of this machine's CA; they stay when another mode is chosen."""
     authority = facts.of(CertificateFacts).authority
     if authority is None:

@@ -9,29 +9,29 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from tljh.certificates.x509 import TlsPair, Unreadable, covers, read_details
+from tljh.certificates.x509 import TlsPair, UnreadableCertificate, covers, read_details
 
 
-def certificate_from(
-    data: bytes | None, names: Sequence[str], now: datetime, served: bytes | None = None
+def find_certificate(
+    data: bytes | None, names: Sequence[str], current_time: datetime, served: bytes | None = None
 ) -> TlsPair | None:
     """Return the pair that covers all names and expires last, or None.
 
     An expired pair is used only if its chain is `served`.
     """
     fitting = []
-    for certificate in _certificates(data or b""):
+    for certificate in _parse_certificates(data or b""):
         try:
             details = read_details(certificate.chain)
-        except Unreadable:
+        except UnreadableCertificate:
             continue
-        is_usable = details.is_valid(now) or certificate.chain == served
+        is_usable = details.is_valid(current_time) or certificate.chain == served
         if is_usable and all(covers(name, details.names) for name in names):
             fitting.append((details.not_after, certificate))
     return max(fitting, key=lambda entry: entry[0])[1] if fitting else None
 
 
-def _certificates(data: bytes) -> Iterator[TlsPair]:
+def _parse_certificates(data: bytes) -> Iterator[TlsPair]:
     try:
         content = json.loads(data)
         # Newer versions have a map of resolvers; Traefik 1 had one resolver at the top.

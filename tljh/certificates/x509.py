@@ -54,37 +54,37 @@ class CertificateDetails:
     def lifetime(self) -> timedelta:
         return self.not_after - self.not_before
 
-    def is_valid(self, now: datetime) -> bool:
-        return self.not_before - CLOCK_SKEW <= now < self.not_after
+    def is_valid(self, current_time: datetime) -> bool:
+        return self.not_before - CLOCK_SKEW <= current_time < self.not_after
 
-    def days_left(self, now: datetime) -> float:
+    def days_left(self, current_time: datetime) -> float:
         """Return the days until it expires, negative afterwards."""
-        return (self.not_after - now).total_seconds() / 86400
+        return (self.not_after - current_time).total_seconds() / 86400
 
 
-class Unreadable(ValueError):
+class UnreadableCertificate(ValueError):
     """A text without a certificate, or with a broken one."""
 
 
-def certificates_of(chain: bytes) -> list[Certificate]:
-    """Parse the certificates of a PEM file, in their order. Raises Unreadable without any."""
+def parse_chain(chain: bytes) -> list[Certificate]:
+    """Parse the certificates of a PEM file, in order. Raises UnreadableCertificate for none."""
     from cryptography import x509
 
     try:
         return x509.load_pem_x509_certificates(chain)
     except ValueError as error:
-        raise Unreadable(str(error)) from error
+        raise UnreadableCertificate(str(error)) from error
 
 
 def read_details(chain: bytes) -> CertificateDetails:
-    """Read the first certificate of a chain. Raises Unreadable."""
+    """Read the first certificate of a chain. Raises UnreadableCertificate."""
     from cryptography.hazmat.primitives.hashes import SHA256
 
-    leaf = certificates_of(chain)[0]
+    leaf = parse_chain(chain)[0]
     return CertificateDetails(
-        names=names_of(leaf),
+        names=get_certificate_names(leaf),
         subject=leaf.subject.rfc4514_string(),
-        issuer=short_name(leaf.issuer),
+        issuer=format_name(leaf.issuer),
         not_before=leaf.not_valid_before_utc,
         not_after=leaf.not_valid_after_utc,
         serial=f"{leaf.serial_number:x}",
@@ -93,7 +93,7 @@ def read_details(chain: bytes) -> CertificateDetails:
     )
 
 
-def names_of(leaf: Certificate) -> tuple[str, ...]:
+def get_certificate_names(leaf: Certificate) -> tuple[str, ...]:
     """Return the host names and addresses that a certificate is for."""
     from cryptography import x509
 
@@ -107,7 +107,10 @@ def names_of(leaf: Certificate) -> tuple[str, ...]:
 
 
 def covers(name: str, offered: Sequence[str]) -> bool:
-    """Return whether a certificate for `offered` covers a host name or address, as in browsers."""
+    """Return whether a certificate for the names `offered` is valid for a name or address.
+
+    The rules are those of browsers: a wildcard stands for one label.
+    """
     host = name.lower().rstrip(".")
     try:
         return str(ipaddress.ip_address(host)) in offered
@@ -119,8 +122,8 @@ def covers(name: str, offered: Sequence[str]) -> bool:
     return any(entry.lower() in {host, *wildcards} for entry in offered)
 
 
-def as_pem(chain: bytes, key: bytes) -> tuple[bytes, bytes]:
-    """Write certificates and key as plain PEM, which every program reads.
+def convert_to_pem(chain: bytes, key: bytes) -> tuple[bytes, bytes]:
+    """Return a certificate chain and a key as plain PEM, which every program reads.
 
     Files may contain byte order marks, old line ends, indentation and remarks. OpenSSL skips them,
     Traefik refuses them. Raises ValueError or TypeError for what cannot be read.
@@ -133,19 +136,22 @@ def as_pem(chain: bytes, key: bytes) -> tuple[bytes, bytes]:
     )
 
     certificates = b"".join(
-        certificate.public_bytes(Encoding.PEM) for certificate in certificates_of(chain)
+        certificate.public_bytes(Encoding.PEM) for certificate in parse_chain(chain)
     )
     private = load_pem_private_key(key, password=None)
     return certificates, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def expires_soon(not_before: datetime, not_after: datetime, now: datetime) -> bool:
-    """Return whether less than SHORT_S is left, or a tenth of the life of a short-lived one."""
+def expires_soon(not_before: datetime, not_after: datetime, current_time: datetime) -> bool:
+    """Return whether a certificate expires within SHORT_S seconds.
+
+    For a short-lived certificate it is the last tenth of its life.
+    """
     alarm_s = min(SHORT_S, (not_after - not_before).total_seconds() / 10)
-    return (not_after - now).total_seconds() < alarm_s
+    return (not_after - current_time).total_seconds() < alarm_s
 
 
-def short_name(name: Name) -> str:
+def format_name(name: Name) -> str:
     """Return the part of a distinguished name that is shown: common name or organization."""
     from cryptography.x509.oid import NameOID
 

@@ -47,6 +47,11 @@ class Group(Resource):
             _set_members(host, self.group, self.members)
 
     @classmethod
+    def difference_of_removal(cls, host: HostReader, record: Record) -> Difference | None:
+        is_ours = record["members"] is None and host.group(record["group"])
+        return Difference("-", "group") if is_ours else None
+
+    @classmethod
     def revert(cls, host: Host, record: Record) -> None:
         if record["members"] is None:
             host.remove_group(record["group"])
@@ -89,8 +94,12 @@ class SystemUser(Resource):
             home=self.home,
             system=True,
             shell="/usr/sbin/nologin",
-            create_home=False,
         )
+
+    @classmethod
+    def difference_of_removal(cls, host: HostReader, record: Record) -> Difference | None:
+        is_ours = not record["existed"] and host.user(record["user"])
+        return Difference("-", "system account") if is_ours else None
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tljh.base.errors import Finding, TljhError
+from tljh.base import interruptions
+from tljh.base.errors import Exit, Finding, TljhError
 from tljh.base.progress import Progress
 from tljh.engine.journal import Journal
 from tljh.engine.plan import Plan
@@ -18,23 +20,35 @@ HealthCheck = Callable[[], None]
 
 EDITS_TIMEOUT_S = 20.0
 
+HEALTH_TITLE = "wait for answers of the hub"
+
 
 @dataclass(frozen=True)
-class Occasion:
+class ChangeContext:
     """Why a plan is applied, for the history: the user behind sudo, the command, the files.
 
-    `unapplied` holds the current files, if no state of the history has them.
+    `unapplied` holds the current files, if no state of the history has them. A change with
+    `is_state` false leaves no state of the configuration.
     """
 
     user: str
     command: str
     files: Mapping[str, bytes]
     unapplied: Mapping[str, bytes] | None = None
+    is_state: bool = True
+
+
+def get_caller_name() -> str:
+    """Return the name of the user behind sudo, for the history."""
+    return os.environ.get("SUDO_USER") or os.environ.get("USER") or "root"
 
 
 @contextmanager
-def started_early(plan: Plan, host: Host, progress: Progress) -> Iterator[Plan]:
-    """Start slow steps in the background; on exit, stop those that were not applied."""
+def start_slow_steps(plan: Plan, host: Host, progress: Progress) -> Iterator[Plan]:
+    """Start the slow steps of a plan in the background, for the duration of the block.
+
+    Yields the plan with the started steps. On exit, those that were not applied are stopped.
+    """
     steps = []
     try:
         for step in plan.steps:
@@ -51,39 +65,70 @@ def apply(
     plan: Plan,
     host: Host,
     journal: Journal,
-    occasion: Occasion,
+    context: ChangeContext,
     *,
     progress: Progress,
     health: HealthCheck,
+    health_title: str = HEALTH_TITLE,
 ) -> int | None:
     """Apply a plan; return the number of its history entry, or None when nothing changed.
 
     Files that differ from those of the current state become a state even if no step follows.
-    When a step or the health check fails, or the process is interrupted, every change is rolled
-    back, last first, and the reason is raised as TljhError.
+    When a step or the health check fails, or a signal arrives, every change is rolled back, last
+    first, and the reason is raised as TljhError. Further signals do not interrupt the rollback.
     """
-    if not plan and occasion.files == journal.last_files(host):
+    if not plan and (not context.is_state or context.files == journal.last_files(host)):
         return None
+    with interruptions.held_back():
+        _begin(plan, host, journal, context)
+        try:
+            with interruptions.let_through():
+                _carry_out(plan, host, journal, progress)
+                if plan:
+                    with progress.step(health_title):
+                        health()
+            # Inside the block, because a failure here must roll back at once. Otherwise the change
+            # would stay in effect, and the next command would roll it back as unfinished.
+            number = _close(host, journal, context)
+        except (Exception, KeyboardInterrupt) as error:
+            if journal.is_pending(host):
+                raise _combine_failures(error, roll_back(host, journal, progress)) from error
+            # The entry has its number already. A rollback has no record any more, so the change
+            # is kept; the next one finishes what is left to do in the journal.
+            progress.note(f"the change was kept before this happened: {error}")
+            number = journal.numbers(host)[-1] if context.is_state else None
+        # The change is made and stays. "Interrupted" would report the opposite.
+        interruptions.keep_change()
+    return number
+
+
+def _close(host: Host, journal: Journal, context: ChangeContext) -> int | None:
+    if context.is_state:
+        return journal.keep(host)
+    journal.discard(host)
+    return None
+
+
+def _begin(plan: Plan, host: Host, journal: Journal, context: ChangeContext) -> None:
     journal.begin(
         host,
-        user=occasion.user,
-        command=occasion.command,
-        changes=tuple(f"{step.difference.sign} {step.title}" for step in plan.steps),
-        files=occasion.files,
-        unapplied=occasion.unapplied,
+        user=context.user,
+        command=context.command,
+        changes=(
+            *(setting.as_text() for setting in plan.settings),
+            *(f"{step.difference.sign} {step.title}" for step in plan.steps),
+        ),
+        files=context.files,
+        unapplied=context.unapplied,
     )
-    try:
-        for number, step in enumerate(plan.steps, start=1):
-            journal.intend(host, number, step.resource)
-            with progress.step(step.title):
-                step.resource.apply(host, progress)
-            journal.mark_done(host, number)
-        if plan:
-            with progress.step("check that the hub answers"):
-                health()
-    except (Exception, KeyboardInterrupt) as error:
-        raise _failure(error, roll_back(host, journal, progress)) from error
-    return journal.keep(host)
+
+
+def _carry_out(plan: Plan, host: Host, journal: Journal, progress: Progress) -> None:
+    for number, step in enumerate(plan.steps, start=1):
+        journal.intend(host, number, step.resource)
+        with progress.step(step.title):
+            step.resource.apply(host, progress)
+        journal.mark_done(host, number)
 
 
 def recover(host: Host, journal: Journal, progress: Progress, edits: Path | None = None) -> bool:
@@ -96,10 +141,11 @@ def recover(host: Host, journal: Journal, progress: Progress, edits: Path | None
     if not journal.is_pending(host):
         return False
     progress.note("an earlier run was interrupted: rolling back what it had changed")
-    with ExitStack() as held:
+    with ExitStack() as open_contexts:
         if edits is not None and host.info(edits.parent):
-            held.enter_context(host.lock(edits, timeout_s=EDITS_TIMEOUT_S))
-        problems = roll_back(host, journal, progress)
+            open_contexts.enter_context(host.lock(edits, timeout_s=EDITS_TIMEOUT_S))
+        with interruptions.held_back():
+            problems = roll_back(host, journal, progress)
     if problems:
         raise TljhError(problems)
     return True
@@ -120,19 +166,19 @@ def roll_back(host: Host, journal: Journal, progress: Progress) -> list[Finding]
             if note:
                 progress.note(note)
         except (TljhError, OSError) as error:
-            problems.append(_not_reverted(intent.kind, intent.name, error))
+            problems.append(_describe_unreverted(intent.kind, intent.name, error))
     # Only now may units start again: one that starts earlier could read files of both states.
     for intent in intents:
         try:
             Resource.of_kind(intent.kind).settle(host, intent.record)
         except (TljhError, OSError) as error:
-            problems.append(_not_reverted(intent.kind, intent.name, error))
+            problems.append(_describe_unreverted(intent.kind, intent.name, error))
     if not problems:
         journal.set_aside(host)
     return problems
 
 
-def _not_reverted(kind: str, name: str, error: Exception) -> Finding:
+def _describe_unreverted(kind: str, name: str, error: Exception) -> Finding:
     return Finding(
         f"{kind} {name} could not be rolled back",
         why=str(error),
@@ -140,18 +186,21 @@ def _not_reverted(kind: str, name: str, error: Exception) -> Finding:
     )
 
 
-def _failure(error: BaseException, problems: list[Finding]) -> TljhError:
+def _combine_failures(error: BaseException, problems: list[Finding]) -> TljhError:
+    code: Exit | None = None
     if isinstance(error, TljhError):
         findings, code = list(error.findings), error.exit_code
+    elif isinstance(error, KeyboardInterrupt):
+        findings, code = [Finding("interrupted")], interruptions.exit_code_of(error)
     else:
-        what = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
-        findings, code = [Finding(what or type(error).__name__)], None
+        findings = [Finding(str(error) or type(error).__name__)]
     if not problems:
         last = findings[-1]
         note = "every change was rolled back; the previous state runs"
         why = f"{last.why}\n{note}" if last.why else note
         findings[-1] = Finding(last.what, last.where, why, last.fix)
     result = TljhError([*findings, *problems])
-    if code is not None:
+    # The codes of signals promise that all was rolled back.
+    if code is not None and not problems:
         result.exit_code = code
     return result

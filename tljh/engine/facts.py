@@ -42,7 +42,7 @@ class AdminsDirectory:
         return self.endings is None
 
     def includes(self, name: str) -> bool:
-        """Return whether a file or directory of this name belongs to the state."""
+        """Return whether a file of this name is one of the admins', which the history keeps."""
         if name.startswith((".", "#")) or name in LEFT_OUT:
             return False
         if self.endings is not None:
@@ -50,13 +50,13 @@ class AdminsDirectory:
         return not name.endswith(BACKUP_ENDINGS)
 
 
-def parent_directories(names: Iterable[str]) -> list[str]:
-    """Return the directories in which files of an admins' directory are, outer ones first."""
+def find_parent_directories(names: Iterable[str]) -> list[str]:
+    """Return the subdirectories in which files of an admins' directory are, outer ones first."""
     parents = (parent for name in names for parent in PurePosixPath(name).parents)
     return sorted({str(parent) for parent in parents} - {"."})
 
 
-def mode_of(data: bytes) -> int:
+def choose_mode(data: bytes) -> int:
     """Return the mode of a copy of an admin's file: a script stays executable."""
     return 0o700 if data.startswith(b"#!") else 0o600
 
@@ -76,14 +76,14 @@ class Facts:
     parts: tuple[object, ...] = ()
 
     def of(self, kind: type[T]) -> T:
-        """Return a part's facts by their class. Raises LookupError for a part that read none."""
+        """Return the facts of the given class. Raises LookupError if no part has read them."""
         for part in self.parts:
             if isinstance(part, kind):
                 return part
         raise LookupError(f"no part has read {kind.__name__}")
 
     def files_in(self, directory: AdminsDirectory) -> Mapping[str, bytes]:
-        """Return the files of an admins' directory by path below it."""
+        """Return the admins' files below one of their directories: content by relative path."""
         return self.admins_files.get(directory.name, {})
 
     def hub_link(self, paths: Paths) -> Symlink:

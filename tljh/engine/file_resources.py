@@ -8,15 +8,20 @@ from __future__ import annotations
 import base64
 import difflib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, ClassVar
 
 from tljh.base.errors import TljhError
-from tljh.base.progress import Progress
+from tljh.base.progress import Progress, format_count
+from tljh.base.sizes import format_size
 from tljh.engine.resource import Difference, Record, Resource, RollbackMethod, Stage
 from tljh.host.interface import FileInfo, Host, HostReader
+
+# Lines for a plan, from the old and the new content of a file.
+Comparison = Callable[[bytes, bytes], Sequence[str]]
 
 
 def _describe(info: FileInfo) -> str:
@@ -24,7 +29,10 @@ def _describe(info: FileInfo) -> str:
 
 
 def read_image(host: HostReader, path: Path) -> Record:
-    """Read what is at `path`, for `restore_image`: everything but the content of a directory."""
+    """Record what is at `path`, so that `restore_image` can restore it.
+
+    Of a directory it is owner and mode, not the content.
+    """
     info = host.info(path)
     image: Record = {"path": str(path)}
     if info is None:
@@ -38,7 +46,7 @@ def read_image(host: HostReader, path: Path) -> Record:
 
 
 def restore_image(host: Host, image: Mapping[str, Any]) -> None:
-    """Make a path what its image says; remove it where the image has none.
+    """Restore a path from its record: content, owner and mode, or that nothing was there.
 
     A directory that did not exist before is removed only when it is empty.
     """
@@ -61,14 +69,20 @@ def restore_image(host: Host, image: Mapping[str, Any]) -> None:
         host.mkdir(path, **access)
 
 
-def _digest(data: bytes | None) -> str | None:
+def _compute_digest(data: bytes | None) -> str | None:
     return None if data is None else hashlib.sha256(data).hexdigest()
 
 
 def _was_edited(host: HostReader, record: Record) -> bool:
-    """Return whether the file is neither what it was before the change, nor what we wrote."""
+    """Return whether a file was changed by another program since we wrote it.
+
+    It then has neither the content before our change, nor ours.
+    """
     before = base64.b64decode(record["data"]) if "data" in record else None
-    return _digest(host.read(Path(record["path"]))) not in (record["written"], _digest(before))
+    return _compute_digest(host.read(Path(record["path"]))) not in (
+        record["written"],
+        _compute_digest(before),
+    )
 
 
 class PathResource(Resource):
@@ -95,6 +109,19 @@ class PathResource(Resource):
         restore_image(host, record)
         return None
 
+    @classmethod
+    def difference_of_removal(cls, host: HostReader, record: Record) -> Difference | None:
+        path = Path(record["path"])
+        current = read_image(host, path)
+        image = {key: value for key, value in record.items() if key != "written"}
+        if current == image:
+            return None
+        if "kind" in image:
+            return Difference("~", "as it was before tljh")
+        if current["kind"] == "directory":
+            return Difference("-", "directory, if nothing else is in it by then")
+        return Difference("-", current["kind"])
+
 
 @dataclass(frozen=True)
 class Directory(PathResource):
@@ -115,7 +142,7 @@ class Directory(PathResource):
         if info.kind != "directory":
             raise TljhError(
                 f"{self.path} is a {info.kind}, where a directory is needed",
-                fix=f"move it away: sudo mv {self.path} {self.path}.old",
+                fix=f"move it away: sudo mv {quote(str(self.path))} {quote(f'{self.path}.old')}",
             )
         if (info.mode, info.owner, info.group) == (self.mode, self.owner, self.group):
             return None
@@ -129,6 +156,7 @@ class Directory(PathResource):
 class File(PathResource):
     """A file with exactly this content; `secret` keeps the content out of plans.
 
+    `compare` describes a change of content in a plan, in place of the lines of the file.
     `is_admins` is for a file that admins edit, too: a rollback never overwrites their edit.
     """
 
@@ -139,21 +167,22 @@ class File(PathResource):
     group: str = "root"
     secret: bool = False
     is_admins: bool = False
+    compare: Comparison | None = None
 
     kind: ClassVar[str] = "file"
 
     def before(self, host: HostReader) -> Record:
         image = super().before(host)
-        return {**image, "written": _digest(self.data)} if self.is_admins else image
+        return {**image, "written": _compute_digest(self.data)} if self.is_admins else image
 
     def difference(self, host: HostReader) -> Difference | None:
         info = host.info(self.path)
         if info is None:
-            return Difference("+", f"{len(self.data)} bytes")
+            return Difference("+", format_size(len(self.data)))
         if info.kind == "directory":
             raise TljhError(
                 f"{self.path} is a directory, where a file is needed",
-                fix=f"move it away: sudo mv {self.path} {self.path}.old",
+                fix=f"move it away: sudo mv {quote(str(self.path))} {quote(f'{self.path}.old')}",
             )
         old = host.read(self.path) if info.kind == "file" else b""
         if old != self.data:
@@ -171,6 +200,9 @@ class File(PathResource):
     def _content_difference(self, old: bytes) -> Difference:
         if self.secret:
             return Difference("~", "content changes (secret, not shown)")
+        if self.compare:
+            lines = tuple(self.compare(old, self.data))
+            return Difference("~", format_count(len(lines), "value"), lines)
         diff = tuple(
             difflib.unified_diff(
                 old.decode(errors="replace").splitlines(),
@@ -228,6 +260,14 @@ class Access(Resource):
         host.chmod(self.path, mode=self.mode, owner=self.owner, group=self.group)
 
     @classmethod
+    def difference_of_removal(cls, host: HostReader, record: Record) -> Difference | None:
+        info = host.info(Path(record["path"]))
+        before = (record["mode"], record["owner"], record["group"])
+        if info is None or (info.mode, info.owner, info.group) == before:
+            return None
+        return Difference("~", "mode and owner as they were before tljh")
+
+    @classmethod
     def revert(cls, host: Host, record: Record) -> None:
         path = Path(record["path"])
         if host.info(path) is not None:
@@ -249,7 +289,7 @@ class Symlink(PathResource):
         if info is not None and info.kind != "symlink":
             raise TljhError(
                 f"{self.path} is a {info.kind} that tljh did not make, where a link is needed",
-                fix=f"move it away: sudo mv {self.path} {self.path}.old",
+                fix=f"move it away: sudo mv {quote(str(self.path))} {quote(f'{self.path}.old')}",
             )
         current = host.readlink(self.path)
         if current == self.target:

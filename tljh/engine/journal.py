@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tljh.base.errors import TljhError
+from tljh.engine.manifest import FirstChange, extend_manifest
 from tljh.engine.resource import Record, Resource
 from tljh.host.interface import Host, HostReader
 
@@ -58,11 +59,12 @@ class Entry:
 
 
 class Journal:
-    """The journal in one directory of a machine."""
+    """The journal in one directory; `manifest` is the file that outlives its entries."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, manifest: Path | None = None) -> None:
         self.directory = directory
         self.pending = directory / PENDING
+        self.manifest = manifest
 
     def begin(
         self,
@@ -76,7 +78,8 @@ class Journal:
     ) -> None:
         """Open the pending entry. There must be none: roll it back first.
 
-        When the change is kept, `unapplied` files, which it replaces, become the entry before it.
+        If the change replaces edits that were never applied, `unapplied` holds these files: when
+        the change is kept, they become the state before it.
         """
         for directory in (self.directory.parent.parent, self.directory.parent, self.directory):
             if host.info(directory) is None:
@@ -89,9 +92,9 @@ class Journal:
         new = self.directory / "new"
         host.remove(new)
         host.mkdir(new, mode=0o700)
-        host.write(new / "entry.json", _header(user, command, changes, files), mode=0o600)
+        host.write(new / "entry.json", _format_header(user, command, changes, files), mode=0o600)
         if unapplied is not None:
-            header = _header(user, f"edited, not applied before {command}", (), unapplied)
+            header = _format_header(user, f"edited, not applied before {command}", (), unapplied)
             host.mkdir(new / UNAPPLIED, mode=0o700)
             host.write(new / UNAPPLIED / "entry.json", header, mode=0o600)
         host.rename(new, self.pending)
@@ -104,13 +107,20 @@ class Journal:
             "name": resource.name,
             "record": resource.before(host),
         }
-        host.append(self.pending / "steps.jsonl", _as_bytes(line))
+        host.append(self.pending / "steps.jsonl", _encode_bytes(line))
 
     def mark_done(self, host: Host, number: int) -> None:
-        host.append(self.pending / "steps.jsonl", _as_bytes({"done": number}))
+        host.append(self.pending / "steps.jsonl", _encode_bytes({"done": number}))
 
     def keep(self, host: Host) -> int:
-        """Rename the pending entry to the next number, remove old entries, return the number."""
+        """Rename the pending entry to the next number, remove old entries, return the number.
+
+        From the rename on, the change is kept. A failure after it loses nothing: the next change
+        splits off the unapplied files, and removes old entries.
+        """
+        if self.manifest:
+            # Before the rename: a kill in between must not leave a change that no uninstall knows.
+            extend_manifest(host, self.manifest, self._changes_of(host, self.pending))
         number = max(self.numbers(host), default=0) + 1
         if host.info(self.pending / UNAPPLIED):
             number += 1
@@ -122,11 +132,20 @@ class Journal:
             host.remove(self.directory / str(expired))
         return number
 
-    def _split_off_unapplied(self, host: Host) -> None:
-        """Give the unapplied files that the last kept change replaced the number before its own.
+    def discard(self, host: Host) -> None:
+        """Remove the pending entry of a change that worked and is no state of the history."""
+        # Renamed first: a kill while the files are removed must not leave half of an entry, of
+        # which the next command would roll back the steps that are left.
+        done = self.directory / "done"
+        host.remove(done)
+        host.rename(self.pending, done)
+        host.remove(done)
 
-        The entry with the highest number counts as the current state, also after a kill between
-        the two renames. So the change is renamed first, and `begin` repeats the second rename.
+    def _split_off_unapplied(self, host: Host) -> None:
+        """Make a separate state, the one before it, of unapplied files in the newest entry.
+
+        The entry with the highest number counts as the current state, also after a kill between the
+        two renames. So the change is renamed first, and `begin` repeats the second rename.
         """
         number = max(self.numbers(host), default=0)
         unapplied = self.directory / str(number) / UNAPPLIED
@@ -134,17 +153,52 @@ class Journal:
             host.rename(unapplied, self.directory / str(number - 1))
 
     def set_aside(self, host: Host) -> None:
-        """Rename the pending entry once it is rolled back; the last such entry stays to look at."""
+        """Rename the pending entry, now rolled back; it replaces an earlier `rolled-back` one."""
         host.remove(self.directory / ROLLED_BACK)
         host.rename(self.pending, self.directory / ROLLED_BACK)
+
+    def last_rolled_back(self, host: HostReader) -> Entry | None:
+        """Return the change that was rolled back last; None if one was kept since."""
+        raw = host.read(self.directory / ROLLED_BACK / "entry.json")
+        if raw is None:
+            return None
+        entry = _parse_entry(0, json.loads(raw))
+        numbers = self.numbers(host)
+        is_over = bool(numbers) and self.entry(host, numbers[-1]).time >= entry.time
+        return None if is_over else entry
 
     def is_pending(self, host: HostReader) -> bool:
         return host.info(self.pending) is not None
 
+    def changes(self, host: HostReader) -> list[FirstChange]:
+        """Return the changes of all entries, the pending one included, oldest first."""
+        entries = [self.directory / str(number) for number in self.numbers(host)]
+        return [
+            change for entry in [*entries, self.pending] for change in self._changes_of(host, entry)
+        ]
+
+    def changes_since(self, host: HostReader, number: int) -> list[FirstChange]:
+        """Return the changes of the entries after `number`, oldest first."""
+        return [
+            change
+            for entry in self.numbers(host)
+            if entry > number
+            for change in self._changes_of(host, self.directory / str(entry))
+        ]
+
+    def _changes_of(self, host: HostReader, entry: Path) -> list[FirstChange]:
+        return [
+            FirstChange(intent.kind, intent.name, intent.record)
+            for intent in self._intents_of(host, entry)
+        ]
+
     def intents(self, host: HostReader) -> list[Intent]:
         """Return the changes of the pending entry, in the order they were made."""
+        return self._intents_of(host, self.pending)
+
+    def _intents_of(self, host: HostReader, entry: Path) -> list[Intent]:
         intents: dict[int, Intent] = {}
-        for line in (host.read(self.pending / "steps.jsonl") or b"").splitlines():
+        for line in (host.read(entry / "steps.jsonl") or b"").splitlines():
             try:
                 item = json.loads(line)
             except ValueError:
@@ -172,7 +226,7 @@ class Journal:
                 why=f"it has {', '.join(map(str, numbers))}" if numbers else "it is empty",
                 fix="list the states: sudo tljh-config history",
             )
-        return _entry(number, json.loads(raw))
+        return _parse_entry(number, json.loads(raw))
 
     def last_files(self, host: HostReader) -> Mapping[str, bytes] | None:
         """Return the files of the current state; None before the first install."""
@@ -183,8 +237,10 @@ class Journal:
         return [self.entry(host, number) for number in self.numbers(host)]
 
 
-def _header(user: str, command: str, changes: tuple[str, ...], files: Mapping[str, bytes]) -> bytes:
-    return _as_bytes(
+def _format_header(
+    user: str, command: str, changes: tuple[str, ...], files: Mapping[str, bytes]
+) -> bytes:
+    return _encode_bytes(
         {
             "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "user": user,
@@ -195,7 +251,7 @@ def _header(user: str, command: str, changes: tuple[str, ...], files: Mapping[st
     )
 
 
-def _entry(number: int, header: Mapping[str, Any]) -> Entry:
+def _parse_entry(number: int, header: Mapping[str, Any]) -> Entry:
     return Entry(
         number,
         header["time"],
@@ -206,5 +262,5 @@ def _entry(number: int, header: Mapping[str, Any]) -> Entry:
     )
 
 
-def _as_bytes(value: object) -> bytes:
+def _encode_bytes(value: object) -> bytes:
     return json.dumps(value, sort_keys=True).encode() + b"\n"

@@ -22,11 +22,27 @@ class Step:
 
 
 @dataclass(frozen=True)
+class ChangedSetting:
+    """A setting with another value than the one in effect; `cost` is what applying it takes."""
+
+    key: str
+    change: str
+    cost: str | None = None
+
+    def as_text(self) -> str:
+        return f"{self.key}  {self.change}"
+
+
+@dataclass(frozen=True)
 class Plan:
-    """Changes in the order they are made; a rollback runs them backwards."""
+    """Changes in the order they are made; a rollback runs them backwards.
+
+    `settings` are the edits of config.yaml from which they follow, if there are any.
+    """
 
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = field(default=())
+    settings: tuple[ChangedSetting, ...] = field(default=())
 
     def __bool__(self) -> bool:
         return bool(self.steps)
@@ -37,11 +53,11 @@ class Plan:
         return frozenset(step.resource.key for step in self.steps)
 
     def as_text(self) -> str:
-        if not self.steps and not self.notes:
+        if not self.steps and not self.notes and not self.settings:
             return "nothing to do: the machine is as it should be"
+        lines = self._format_settings()
         width = max((len(step.resource.name) for step in self.steps), default=0)
         width = min(width, 60)
-        lines = []
         for step in self.steps:
             kind = step.resource.key.partition(" ")[0]
             sign = "!" if step.resource.rollback is RollbackMethod.ONE_WAY else step.difference.sign
@@ -54,8 +70,20 @@ class Plan:
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)
 
+    def _format_settings(self) -> list[str]:
+        lines = []
+        for setting in self.settings:
+            lines.append(f"setting {setting.as_text()}")
+            if setting.cost:
+                lines.append(f"      {setting.cost}")
+        return lines
+
     def as_json(self) -> dict[str, object]:
         return {
+            "settings": [
+                {"key": setting.key, "change": setting.change, "cost": setting.cost}
+                for setting in self.settings
+            ],
             "steps": [
                 {
                     "kind": step.resource.key.partition(" ")[0],
@@ -82,6 +110,8 @@ def plan(desired: Sequence[Resource], host: HostReader) -> Plan:
         for trigger in resource.triggers:
             if trigger.key not in keys:
                 raise ValueError(f"{resource.key}: its trigger {trigger.key} is not planned")
+    # A resource sees only what changes before it. So the order of `desired` decides which units
+    # restart, and units come after the files that they read.
     changed: set[str] = set()
     steps: list[Step] = []
     for resource in desired:

@@ -105,7 +105,10 @@ class Resource(ABC):
     def difference(self, host: HostReader) -> Difference | None: ...
 
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
-        """Return what a plan holds of this, given the keys of what changes before it."""
+        """Return the resource that a plan holds for this one, and its difference; None if none.
+
+        `changed` holds the keys of the resources that change before it in the plan.
+        """
         difference = self.difference(host)
         return (self, difference) if difference else None
 
@@ -118,7 +121,7 @@ class Resource(ABC):
         return ()
 
     def started(self, host: Host) -> Resource:
-        """Start slow work in a private place; return the resource that owns it, or itself.
+        """Start slow work in a private place; return the resource that has it, or itself.
 
         The work belongs to this process: after a SIGKILL it leaves only what the next run of the
         same kind removes. `stop` ends it when the resource is not applied.
@@ -138,7 +141,18 @@ class Resource(ABC):
     @classmethod
     @abstractmethod
     def revert(cls, host: Host, record: Record) -> str | None:
-        """Roll back from the record of `before`; return a note on what it left unchanged."""
+        """Roll back the effect, from the record that `before` made.
+
+        Returns a note for the admin if something was left unchanged.
+        """
+
+    @classmethod
+    def difference_of_removal(cls, host: HostReader, record: Record) -> Difference | None:
+        """Return what an uninstall changes by reverting the first `record` of this resource.
+
+        By default nothing: what is in the prefix, and what a hub does, goes with them.
+        """
+        return None
 
     @classmethod
     def settle(cls, host: Host, record: Record) -> None:
@@ -150,7 +164,7 @@ class Resource(ABC):
         return
 
 
-class Wish(Resource):
+class Placeholder(Resource):
     """A resource that no plan holds: planning replaces it by the change that it comes to."""
 
     def difference(self, host: HostReader) -> Difference | None:
@@ -163,17 +177,17 @@ class Wish(Resource):
     ) -> tuple[Resource, Difference] | None: ...
 
     def before(self, host: HostReader) -> Record:
-        raise NotImplementedError(f"a plan holds the change of {self.key}, not the wish for it")
+        raise NotImplementedError(f"a plan holds the change of {self.key}, not its placeholder")
 
     def apply(self, host: Host, progress: Progress) -> None:
-        raise NotImplementedError(f"a plan holds the change of {self.key}, not the wish for it")
+        raise NotImplementedError(f"a plan holds the change of {self.key}, not its placeholder")
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
-        raise NotImplementedError(f"a journal holds changes, not wishes: {cls.kind}")
+        raise NotImplementedError(f"a journal holds changes, not placeholders: {cls.kind}")
 
 
-class Guard(Wish):
+class Guard(Placeholder):
     """A resource that changes nothing: it rehearses what others change, and checks the result."""
 
     stage: ClassVar[Stage] = Stage.SERVICES

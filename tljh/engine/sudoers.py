@@ -30,7 +30,7 @@ class Sudoers(File):
         )
         if not check.ok:
             raise TljhError(
-                f"sudo would refuse the rules for {self.path}",
+                f"the rules for {self.path} are refused by sudo",
                 why=(check.err or check.out).strip(),
                 fix="report this as a bug of tljh; sudo keeps its current rules",
             )

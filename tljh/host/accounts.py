@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from tljh.base.account_names import PREFIX, unit_name
-from tljh.base.errors import TljhError
+from tljh.base.account_names import (
+    PREFIX,
+    is_acceptable,
+    list_unit_names,
+    make_account_name,
+    make_unit_name,
+    shorten,
+)
+from tljh.base.errors import Finding, Place, TljhError
 from tljh.base.paths import Paths
 from tljh.host.interface import Host, HostReader, UserInfo
 
@@ -24,6 +32,9 @@ LOCK_TIMEOUT_S = 60
 FIRST_USER_UID = 1000
 
 ADD_USER_ATTEMPTS = 5
+
+# What a new home has where users.skeleton names no directory.
+SKELETON = Path("/etc/skel")
 
 # Debian and Ubuntu give uids up to here to users (UID_MAX).
 LAST_USER_UID = 60000
@@ -45,16 +56,40 @@ class Account:
     may_create: bool = True
 
 
-def mark_of(login: str) -> str:
-    """Return the comment field of an account; characters that passwd cannot hold are quoted."""
+def make_mark(login: str) -> str:
+    """Return the comment field of an account, which says that tljh made it for `login`.
+
+    Characters that passwd cannot hold are quoted.
+    """
     return MARK + quote(login, safe="@.-_+ ")
 
 
-def login_of(user: UserInfo) -> str | None:
+def parse_login(user: UserInfo) -> str | None:
     """Return the login name that an account was created for; None if it lacks our mark."""
     if not user.comment.startswith(MARK):
         return None
     return unquote(user.comment.removeprefix(MARK))
+
+
+def get_login(user: UserInfo) -> str:
+    """Return the login name of a managed account, also where TLJH created it.
+
+    Such an account has no mark. Its name has the login in it, unless that was long.
+    """
+    return parse_login(user) or user.name.removeprefix(PREFIX)
+
+
+def find_account_name(host: HostReader, login: str) -> str | None:
+    """Return the account of a login name, which need not exist; None for an impossible name.
+
+    The Littlest JupyterHub named some accounts otherwise. Such an account counts if it has the
+    login name in its mark, which a takeover writes.
+    """
+    name = make_account_name(login) if is_acceptable(login) else None
+    if name is not None and host.user(name) is not None:
+        return name
+    user = host.user(shorten(PREFIX + login))
+    return user.name if user is not None and user.comment == make_mark(login) else name
 
 
 def ensure_account(host: Host, account: Account) -> bool:
@@ -69,22 +104,20 @@ def ensure_account(host: Host, account: Account) -> bool:
             raise TljhError(
                 f"{account.name} has no account on this machine",
                 why="users.accounts is existing, so tljh creates none",
-                fix=f"sudo useradd --create-home {account.name}",
+                fix=f"sudo useradd --create-home {quote(account.name)}",
             )
         if is_new:
             _create(host, account)
         else:
             _check_owner(host, account)
             _restore_home(host, account)
+            _check_home(host, account)
         _join_groups(host, account)
     return is_new
 
 
-def account_of_server(host: Host, account: Account) -> bool:
-    """Call `ensure_account` for a user whose server starts, and refuse a locked account.
-
-    Raises TljhError if the account has expired.
-    """
+def ensure_server_account(host: Host, account: Account) -> bool:
+    """Create or update the account of a user whose server starts. Raises TljhError if locked."""
     is_new = ensure_account(host, account)
     # systemd starts a unit with `User=` of an expired account, too. Only ssh and PAM check it, so
     # the check has to be here.
@@ -92,13 +125,13 @@ def account_of_server(host: Host, account: Account) -> bool:
         raise TljhError(
             "your account is locked",
             why=f"{account.login} was removed or banned, or {account.name} has expired",
-            fix=f"sudo tljh user add {account.login}",
+            fix=f"sudo tljh user add {quote(account.login)}",
         )
     return is_new
 
 
-def owners_without_account(host: HostReader, home_root: Path) -> dict[str, int]:
-    """Return uid by name of each home in `home_root` whose owner has no account here.
+def find_owners_without_account(host: HostReader, home_root: Path) -> dict[str, int]:
+    """Return the homes in `home_root` whose owner has no account here: uid by name.
 
     Such homes come from another machine: a disk that was attached, NFS, a restored backup.
     """
@@ -111,7 +144,7 @@ def owners_without_account(host: HostReader, home_root: Path) -> dict[str, int]:
     return owners
 
 
-def _uid_for(host: HostReader, account: Account) -> int | None:
+def _choose_uid(host: HostReader, account: Account) -> int | None:
     """Return the uid that a new account has to get; None where any free one is right.
 
     The home that bears the account's name may be there already: the account then gets the uid of
@@ -120,28 +153,42 @@ def _uid_for(host: HostReader, account: Account) -> int | None:
     """
     home = account.home_root / account.name
     info = host.info(home)
-    owners = owners_without_account(host, account.home_root)
+    owners = find_owners_without_account(host, account.home_root)
     if account.name in owners and owners[account.name] >= FIRST_USER_UID:
         return owners[account.name]
     if info is not None and info.owner not in ("root", account.name):
         raise TljhError(
             f"{home} belongs to {info.owner}, so {account.login} cannot have it",
             why="the home came from another machine, or was moved by hand",
-            fix=f"if it is {account.login}'s: sudo chown -R root: {home}; "
-            f"else move it away: sudo mv {home} {home}.old",
+            fix=format_home_fix(host, home, info.owner, account.login),
         )
-    reserved = {uid for uid in owners.values() if uid >= FIRST_USER_UID}
-    if not reserved:
-        return None
-    lines = host.query(["getent", "passwd"]).out.splitlines()
-    uids = {int(fields[2]) for line in lines if len(fields := line.split(":")) > 2}
-    taken = {uid for uid in uids if uid <= LAST_USER_UID}
-    return max({FIRST_USER_UID - 1, *reserved, *taken}) + 1
+    has_foreign_homes = any(uid >= FIRST_USER_UID for uid in owners.values())
+    return _find_unused_uid(host, account.home_root) if has_foreign_homes else None
+
+
+def _find_unused_uid(host: HostReader, home_root: Path) -> int:
+    """Return a uid above those of all accounts, and above those that own a home."""
+    reserved = find_owners_without_account(host, home_root).values()
+    uids = [*reserved, *(user.uid for user in host.all_users())]
+    taken = {uid for uid in uids if FIRST_USER_UID <= uid <= LAST_USER_UID}
+    return max({FIRST_USER_UID - 1, *taken}) + 1
+
+
+def format_home_fix(host: HostReader, home: Path, owner: str, login: str) -> str:
+    """Return how a home without an account, which belongs to `owner`, goes to its user.
+
+    The account gets the uid that owns the home when it is made, so that has to be an unused one.
+    """
+    uid, quoted = _find_unused_uid(host, home.parent), shlex.quote(str(home))
+    return (
+        f"if it is {login}'s: sudo chown -R --from={owner} {uid}:{uid} {quoted}; "
+        f"else move it away: sudo mv {quoted} {quoted}.old"
+    )
 
 
 def _create(host: Host, account: Account) -> None:
     home = account.home_root / account.name
-    uid = _uid_for(host, account)
+    uid = _choose_uid(host, account)
     if host.info(account.home_root) is None:
         host.mkdir(account.home_root, mode=0o755)
     for attempt in range(1, ADD_USER_ATTEMPTS + 1):
@@ -149,8 +196,7 @@ def _create(host: Host, account: Account) -> None:
             host.add_user(
                 account.name,
                 home=home,
-                comment=mark_of(account.login),
-                skeleton=account.skeleton,
+                comment=make_mark(account.login),
                 uid=uid,
             )
             break
@@ -161,7 +207,22 @@ def _create(host: Host, account: Account) -> None:
             if attempt == ADD_USER_ATTEMPTS:
                 raise
             host.pause(0.5 * attempt)
-    host.chmod(home, mode=0o700, owner=account.name, group=account.name)
+    if host.info(home) is None:
+        _make_home(host, account, home)
+    else:
+        host.chmod(home, mode=0o700, owner=account.name, group=account.name)
+
+
+def _make_home(host: Host, account: Account, home: Path) -> None:
+    skeleton = account.skeleton or SKELETON
+    try:
+        host.make_home(home, owner=account.name, group=account.name, skeleton=skeleton)
+    except OSError as error:
+        raise TljhError(
+            f"{home} could not be made from {skeleton}",
+            why=f"{error.strerror}: {error.filename or home}",
+            fix="a link on the way counts only where root alone can change it",
+        ) from error
 
 
 def _check_owner(host: Host, account: Account) -> None:
@@ -173,7 +234,7 @@ def _check_owner(host: Host, account: Account) -> None:
             fix="choose another login name",
         )
     # Without a mark the account is TLJH's or was created by hand, and may be used.
-    if user.comment.startswith(MARK) and user.comment != mark_of(account.login):
+    if user.comment.startswith(MARK) and user.comment != make_mark(account.login):
         raise TljhError(
             f"{account.login} would get the account {account.name}, which is another user's",
             why=f"it was created for {user.comment.removeprefix(MARK)}",
@@ -181,16 +242,44 @@ def _check_owner(host: Host, account: Account) -> None:
         )
 
 
+def find_home_conflict(host: HostReader, user: UserInfo) -> Finding | None:
+    """Return why an account cannot use its home, which belongs to another owner.
+
+    Such a home is on NFS or on a disk of another machine, where the user had another uid. On some
+    file systems every file seems to belong to one owner, so the account itself tries to write.
+    """
+    info = host.info(Path(user.home))
+    if info is None or info.kind != "directory" or info.owner == user.name:
+        return None
+    tests = ["test", "-w", user.home, "-a", "-x", user.home]
+    if host.query(["runuser", "-u", user.name, "--", *tests]).ok:
+        return None
+    home = shlex.quote(user.home)
+    return Finding(
+        f"the home of {user.name} belongs to {info.owner}",
+        where=Place(user.home),
+        why="it came from another machine, where the user had another uid",
+        fix=f"if the files are the user's: sudo chown -R --from={info.owner} {user.name}: {home} "
+        f"(on the file server, if it is on one); else move it away: sudo mv {home} {home}.old",
+    )
+
+
 def _restore_home(host: Host, account: Account) -> None:
-    """Create a missing home: that of a user who was removed with the home and added again."""
+    """Create an account's home directory if it is missing.
+
+    It is for a user who was removed together with the home, and is added again.
+    """
     user = host.user(account.name)
     if user is None or not account.may_create or host.info(Path(user.home)) is not None:
         return
-    skeleton = [str(account.skeleton)] if account.skeleton else []
-    host.run(["mkhomedir_helper", account.name, "0077", *skeleton], timeout_s=60)
-    # mkhomedir_helper belongs to PAM and may be missing; without it the home is empty.
-    if host.info(Path(user.home)) is None:
-        host.mkdir(Path(user.home), mode=0o700, owner=account.name, group=account.name)
+    _make_home(host, account, Path(user.home))
+
+
+def _check_home(host: HostReader, account: Account) -> None:
+    user = host.user(account.name)
+    conflict = find_home_conflict(host, user) if user else None
+    if conflict:
+        raise TljhError([conflict])
 
 
 def _join_groups(host: Host, account: Account) -> None:
@@ -211,19 +300,19 @@ def _join(host: Host, user: str, group: str) -> None:
 
 
 def is_managed(user: UserInfo) -> bool:
-    """Return whether an account is a hub user's: it has our mark or a name that TLJH gave it."""
+    """Return whether tljh or TLJH made an account for a hub user, by its mark or its name."""
     if user.uid < FIRST_USER_UID:
         return False
     return user.comment.startswith(MARK) or user.name.startswith(PREFIX)
 
 
-def managed_accounts(host: HostReader) -> list[UserInfo]:
+def find_managed_accounts(host: HostReader) -> list[UserInfo]:
     """Return the accounts of hub users, including removed users."""
     return [user for user in host.all_users() if is_managed(user)]
 
 
 def is_expired(host: HostReader, name: str) -> bool:
-    """Return whether an account is locked: `Host.lock_user` lets it expire on day 1 of 1970."""
+    """Return whether an account is locked, which `Host.lock_user` does by an expiry date."""
     for line in (host.read(Path("/etc/shadow")) or b"").decode(errors="replace").splitlines():
         fields = line.split(":")
         if fields[0] == name and len(fields) > 7:
@@ -231,14 +320,15 @@ def is_expired(host: HostReader, name: str) -> bool:
     return False
 
 
-def running_units(host: HostReader, account: str) -> list[str]:
+def find_running_units(host: HostReader, account: str) -> list[str]:
     """Return the units of a user's servers that are not inactive, named servers included."""
-    default_unit = unit_name(account)
-    named_prefix = unit_name(account, "-")[: -len("-.service")]
+    user = host.user(account)
+    own_units = list_unit_names(account, get_login(user) if user else account)
+    named_prefix = make_unit_name(account, "-")[: -len("-.service")]
     return [
         unit.name
         for unit in host.units("jupyter-*.service")
-        if (unit.name == default_unit or unit.name.startswith(named_prefix))
+        if (unit.name in own_units or unit.name.startswith(named_prefix))
         and unit.active != "inactive"
     ]
 
@@ -250,7 +340,9 @@ def end_processes(host: Host, name: str) -> None:
         return
     # Ending a session also ends what was started with sudo in it, which has another user id.
     # Without logind this fails, and only pkill remains.
-    # A session that does not end in time must not prevent the kill.
-    with contextlib.suppress(TljhError):
-        host.run(["loginctl", "terminate-user", name], timeout_s=30)
+    # A session that does not end in time must not prevent the kill. A user manager that lingers
+    # would start the user's units again.
+    for verb in ("disable-linger", "terminate-user"):
+        with contextlib.suppress(TljhError):
+            host.run(["loginctl", verb, name], timeout_s=30)
     host.run(["pkill", "-KILL", "--uid", str(user.uid)], timeout_s=30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 
 from tljh.base.errors import TljhError
@@ -41,7 +42,7 @@ DOWNLOAD_TIMEOUT_S = 240
 REFRESH_TIMEOUT_S = 120
 
 
-def _apt_get(host: Host, progress: Progress, timeout_s: float, *arguments: str) -> Result:
+def _run_apt_get(host: Host, progress: Progress, timeout_s: float, *arguments: str) -> Result:
     """Run apt-get, and wait while another process holds one of its locks.
 
     The exit code is 124 if it did not end within `timeout_s`. Raises TljhError if a lock is held
@@ -76,24 +77,24 @@ def _apt_get(host: Host, progress: Progress, timeout_s: float, *arguments: str) 
 
 def _install_downloaded(host: Host, progress: Progress, packages: Sequence[str]) -> Result:
     timeout_s = LOCK_TIMEOUT_S + 900
-    return _apt_get(host, progress, timeout_s, "--no-download", "install", *packages)
+    return _run_apt_get(host, progress, timeout_s, "--no-download", "install", *packages)
 
 
 def _download(host: Host, progress: Progress, packages: Sequence[str]) -> Result:
-    """Download packages and their dependencies; a partial download is resumed by the next try."""
+    """Download packages with their dependencies; a retry resumes a partial download."""
     # When a connection breaks at a bad moment, apt-get of Debian 12 waits for ever without any
     # connection (15 of 32 runs through a proxy that cut after 3 MB on average). So every attempt
     # has a deadline.
     is_refreshed = False
     for _ in range(DOWNLOAD_ATTEMPTS):
-        result = _apt_get(
+        result = _run_apt_get(
             host, progress, DOWNLOAD_TIMEOUT_S, "--download-only", "install", *packages
         )
         # An unknown name stays unknown once the lists are fresh.
         if result.ok or (is_refreshed and _UNKNOWN in result.err):
             break
         progress.note("refreshing the package lists")
-        is_refreshed = _apt_get(host, progress, REFRESH_TIMEOUT_S, "update").ok
+        is_refreshed = _run_apt_get(host, progress, REFRESH_TIMEOUT_S, "update").ok
     return result
 
 
@@ -118,5 +119,5 @@ def install(host: Host, packages: Sequence[str], progress: Progress) -> None:
             f"apt-get could not install {', '.join(packages)}",
             why="\n".join((result.err or result.out).strip().splitlines()[-8:]),
             fix=f"get this to work, then run the command again: sudo apt-get install "
-            f"{' '.join(packages)}",
+            f"{shlex.join(packages)}",
         )

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 
 from tljh.base.errors import TljhError
-from tljh.host.command_environment import command_environment
+from tljh.base.interruptions import are_held_back
+from tljh.host.command_environment import build_command_environment
 from tljh.host.interface import Result
 
 
 class RunningCommand:
-    """A process that implements `Running`.
+    """A process that implements `BackgroundCommand`.
 
     A thread collects its standard output, and standard error goes to a file, so that the command
     never blocks on a full pipe.
@@ -43,8 +44,9 @@ class RunningCommand:
                 stderr=self._errors,
                 encoding="utf-8",
                 errors="replace",
-                env=command_environment(env),
+                env=build_command_environment(env),
                 cwd="/",
+                start_new_session=are_held_back(),
             )
         self._watchdog = threading.Timer(timeout_s, self._process.kill)
         self._watchdog.daemon = True

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 SYSTEM_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
-def command_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+def build_command_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment with `more`, and every system directory in PATH."""
     environment = {**os.environ, **(more or {})}
     present = [part for part in environment.get("PATH", "").split(os.pathsep) if part]

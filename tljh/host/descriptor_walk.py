@@ -19,7 +19,7 @@ MOST_LEVELS = 300
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedEntry:
     """An entry of the tree; `path` is valid while the walk is at this entry."""
 
     descriptor: int
@@ -35,23 +35,24 @@ class Opened:
         return stat.S_ISDIR(self.status.st_mode)
 
 
-def walk(root: Path) -> Iterator[Opened]:
-    """Yield the directory `root` and every file and directory below it, on its file system.
+def walk(root: Path) -> Iterator[OpenedEntry]:
+    """Yield a directory and every file and directory below it, by descriptors, not by paths.
 
-    Left out: symbolic links, devices, sockets and pipes, other file systems, and hard links to
-    files of root. Raises OSError where `root` is no directory, or a link.
+    So a user who exchanges a directory meanwhile cannot lead the caller elsewhere. Left out:
+    symbolic links, devices, sockets and pipes, other file systems, and hard links to files of root.
+    Raises OSError where `root` is no directory, or a link.
     """
     flags = os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
     descriptor = os.open(root, flags)
     try:
         status = os.fstat(descriptor)
-        yield Opened(descriptor, status)
-        yield from _below(descriptor, status.st_dev, 1)
+        yield OpenedEntry(descriptor, status)
+        yield from _walk_below(descriptor, status.st_dev, 1)
     finally:
         os.close(descriptor)
 
 
-def _below(directory: int, device: int, level: int) -> Iterator[Opened]:
+def _walk_below(directory: int, device: int, level: int) -> Iterator[OpenedEntry]:
     try:
         readable = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
     except OSError:
@@ -70,9 +71,9 @@ def _below(directory: int, device: int, level: int) -> Iterator[Opened]:
             status = os.fstat(descriptor)
             if not _is_ordinary(status) or status.st_dev != device:
                 continue
-            yield Opened(descriptor, status)
+            yield OpenedEntry(descriptor, status)
             if stat.S_ISDIR(status.st_mode) and level < MOST_LEVELS:
-                yield from _below(descriptor, device, level + 1)
+                yield from _walk_below(descriptor, device, level + 1)
         finally:
             os.close(descriptor)
 

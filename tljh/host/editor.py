@@ -9,8 +9,10 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 
-from tljh.base.errors import Exit, Finding, TljhError
+from tljh.base.errors import Finding, TljhError
+from tljh.base.interruptions import exit_code_of
 
 
 class EditedCopy:
@@ -37,14 +39,14 @@ class EditedCopy:
             return
         kept_copy = Finding(
             f"nothing was saved; your text is kept in {self.path}",
-            fix=f"correct it there, then: sudo cp {self.path} {self._file} "
+            fix=f"correct it there, then: sudo cp {quote(str(self.path))} {quote(str(self._file))} "
             "&& sudo tljh-config check",
         )
         if isinstance(error, TljhError):
             raise TljhError([*error.findings, kept_copy], exit_code=error.exit_code) from error
         if isinstance(error, KeyboardInterrupt):
             raise TljhError(
-                [Finding("interrupted"), kept_copy], exit_code=Exit.INTERRUPTED
+                [Finding("interrupted"), kept_copy], exit_code=exit_code_of(error)
             ) from error
         what = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         raise TljhError([Finding(what[:1].lower() + what[1:]), kept_copy]) from error

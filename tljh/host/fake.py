@@ -24,7 +24,7 @@ class Killed(BaseException):
 
 @dataclass
 class FakeRunning:
-    """A `Running` command that has already ended."""
+    """A `BackgroundCommand` command that has already ended."""
 
     result: Result
     was_waited_for: bool = False
@@ -48,8 +48,10 @@ _PARENTS = (
     Paths().commands_dir / "command",
     Paths.completions_dir / "command",
     Paths.sudoers,
+    Paths.apt_hook,
     Paths.profile,
     Paths.lock,
+    Paths.backups,
 )
 _DIRECTORIES = sorted({directory for path in _PARENTS for directory in path.parents})
 
@@ -85,6 +87,8 @@ class FakeHost:
     # By folder, the groups that share it.
     shares: dict[Path, frozenset[str]] = field(default_factory=dict)
     refuses_acls: bool = False
+    # For answers that are functions: what the program that is asked gets on standard input.
+    stdin_of_query: str | None = None
     # By user id; if empty, the file systems have no quotas.
     disk_quotas: dict[int, DiskQuota] = field(default_factory=dict)
 
@@ -180,6 +184,7 @@ class FakeHost:
         stdin: str | None = None,
     ) -> Result:
         line = " ".join(argv)
+        self.stdin_of_query = stdin
         for start, answer in self.answers.items():
             if line.startswith(start):
                 return answer if isinstance(answer, Result) else answer(argv)
@@ -201,6 +206,12 @@ class FakeHost:
             return Response(0, "ReadTimeout: Read timed out.")
         answer = self.responses.get(url, Response(0, "ConnectionError: refused"))
         return answer if isinstance(answer, Response) else answer()
+
+    def download(self, url: str, *, timeout_s: float, most_bytes: int) -> bytes:
+        response = self.http("GET", url, timeout_s=timeout_s)
+        if response.status != 200:
+            raise TljhError(f"{url} cannot be downloaded", why=response.text)
+        return response.text.encode()
 
     def peer_certificate(
         self, address: str, port: int, name: str | None, *, timeout_s: float = 5
@@ -256,6 +267,13 @@ class FakeHost:
         info, content = self.files[path]
         self.files[path] = (replace(info, mode=mode, owner=owner, group=group), content)
 
+    def make_home(self, path: Path, *, owner: str, group: str, skeleton: Path) -> None:
+        self._record_effect(f"make home {path} from {skeleton}")
+        self._store(path, FileInfo("directory", 0o700, owner, group), b"")
+
+    def flatten(self, path: Path) -> None:
+        self._record_effect(f"flatten {path}")
+
     def rename(self, path: Path, to: Path) -> None:
         self._record_effect(f"rename {path}")
         for old in [other for other in self.files if other == path or path in other.parents]:
@@ -309,8 +327,6 @@ class FakeHost:
         system: bool = False,
         shell: str = "/bin/bash",
         comment: str = "",
-        create_home: bool = True,
-        skeleton: Path | None = None,
         uid: int | None = None,
     ) -> None:
         self._record_effect(f"add user {name}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def flush(path: Path) -> None:
-    """Wait until a file's content, or a directory's entries, are on the disk."""
+    """Wait until the kernel has written a file, or a directory's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
+from shlex import quote
 
-from tljh.base.errors import TljhError
+from tljh.base.errors import Place, TljhError
 from tljh.host.interface import Host
 
 # A home of some hundred gigabytes on a slow disk.
 ARCHIVE_TIMEOUT_S = 6 * 3600.0
 
+# A hole is skipped, not read and packed: a sparse file of terabytes takes no time.
+PACK = (
+    *("tar", "--create", "--gzip", "--sparse", "--acls", "--xattrs", "--one-file-system"),
+    *("--warning=no-file-ignored", "--file"),
+)
+
 
 def archive_home(host: Host, account: str, home: Path, archives: Path) -> Path | None:
     """Pack a home into `archives`, delete it and return the archive; None if it is missing.
 
-    Raises TljhError, with the home untouched, if it is not the account's own directory or if the
-    archive cannot be written and read again.
+    Very deep directories are moved up within the home first, because tar has no end with them.
+    Raises TljhError, with all files still in the home, if it is not the account's own directory
+    or if the archive cannot be written and read again.
     """
     info = host.info(home)
     if info is None:
@@ -25,7 +33,7 @@ def archive_home(host: Host, account: str, home: Path, archives: Path) -> Path |
         raise TljhError(
             f"{home} is not {account}'s own directory, so it is not deleted",
             why=f"it is a {info.kind} of {info.owner}",
-            fix=f"check its content; to delete it: sudo rm -r {home}",
+            fix=f"check its content; to delete it: sudo rm -r {quote(str(home))}",
         )
     if host.info(archives) is None:
         host.mkdir(archives, mode=0o700)
@@ -34,11 +42,13 @@ def archive_home(host: Host, account: str, home: Path, archives: Path) -> Path |
     # tar writes into an existing file without changing its mode, so no other user can read the
     # archive at any time.
     host.write(archive, b"", mode=0o600)
-    pack = ["tar", "--create", "--gzip", "--acls", "--xattrs", "--one-file-system",
-            "--file", str(archive), "--directory", str(home.parent), "--", home.name]  # fmt: skip
+    host.flatten(home)
+    pack = [*PACK, str(archive), "--directory", str(home.parent), "--", home.name]
     result = host.run(pack, timeout_s=ARCHIVE_TIMEOUT_S)
     if result.ok:
-        result = host.run(["tar", "--list", "--file", str(archive)], timeout_s=ARCHIVE_TIMEOUT_S)
+        # Reads all of it, and prints no name: a home may have millions of files.
+        check = ["tar", "--list", "--exclude=*", "--file", str(archive)]
+        result = host.run(check, timeout_s=ARCHIVE_TIMEOUT_S)
     if not result.ok:
         host.remove(archive)
         raise TljhError(
@@ -46,5 +56,14 @@ def archive_home(host: Host, account: str, home: Path, archives: Path) -> Path |
             why=result.err.strip()[-2000:] or None,
             fix=f"free disk space below {archives}, then run the command again",
         )
-    host.remove(home)
+    try:
+        host.remove(home)
+    except OSError as error:
+        raise TljhError(
+            f"{home} is archived, but could not be deleted",
+            where=Place(str(archive)),
+            why=f"{error.strerror}: {error.filename or home}",
+            fix="a mount point in it has to be unmounted first; then: "
+            f"sudo rm -r {quote(str(home))}",
+        ) from error
     return archive

@@ -67,7 +67,6 @@ class UnitInfo:
     enabled: str = ""
     main_pid: int = 0
     restarts: int = 0
-    needs_daemon_reload: bool = False
 
     @property
     def is_active(self) -> bool:
@@ -100,24 +99,25 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Running(Protocol):
+class BackgroundCommand(Protocol):
     """A command that runs in the background."""
 
     def wait(self, on_line: Callable[[str], None] | None = None) -> Result:
-        """Wait until it has ended; call `on_line` with each line, earlier ones included.
+        """Wait until the command has ended; return its result.
 
-        Raises TljhError when the deadline passes, which also ends the command.
+        `on_line` is called with each line of output, also with earlier ones. Raises TljhError when
+        the deadline passes, which also ends the command.
         """
 
     def stop(self) -> bool:
-        """Kill it unless `wait` was called before; return whether it was killed."""
+        """Kill the command unless `wait` was called before; return whether it was killed."""
 
 
 class HostReader(Protocol):
     """Read access to the machine."""
 
     def info(self, path: Path, *, follow: bool = False) -> FileInfo | None:
-        """Return what is at `path`, or None; with `follow`, the target of a link."""
+        """Return kind, mode and owner of a path, or None. `follow` resolves a symbolic link."""
 
     def read(self, path: Path, *, most_bytes: int | None = None) -> bytes | None:
         """Return the content of a regular file; None if missing or over `most_bytes`."""
@@ -132,7 +132,7 @@ class HostReader(Protocol):
 
     def group(self, name: str) -> GroupInfo | None: ...
     def groups_sharing(self, path: Path) -> frozenset[str] | None:
-        """Return the groups with full access to a directory by ACL; None without ACLs.
+        """Return the groups that an ACL gives full access to a directory; None without ACLs.
 
         A group that has no name any more is returned as its number.
         """
@@ -166,10 +166,17 @@ class HostReader(Protocol):
         body: str | None = None,
         verify: bool = True,
     ) -> Response: ...
+    def download(self, url: str, *, timeout_s: float, most_bytes: int) -> bytes:
+        """Return the content of a URL, redirects followed.
+
+        Raises TljhError without an answer of status 200, past `timeout_s`, over `most_bytes`.
+        """
+        ...
+
     def peer_certificate(
         self, address: str, port: int, name: str | None, *, timeout_s: float = 5
     ) -> bytes | None:
-        """Return the certificate (DER) that is served for the server name `name`, if any."""
+        """Return the certificate (DER) that a TLS server shows for the host name `name`, if any."""
 
     def addresses_of(self, name: str) -> list[str]:
         """Return the IP addresses of a host name; empty if it does not resolve."""
@@ -179,7 +186,7 @@ class HostReader(Protocol):
 
     def monotonic_s(self) -> float: ...
     def pause(self, seconds: float) -> None:
-        """Sleep between two checks of a condition; never instead of a check."""
+        """Sleep, between two checks of a condition that the caller awaits."""
 
 
 class Host(HostReader, Protocol):
@@ -204,6 +211,15 @@ class Host(HostReader, Protocol):
 
     def mkdir(self, path: Path, *, mode: int, owner: str = "root", group: str = "root") -> None: ...
     def chmod(self, path: Path, *, mode: int, owner: str, group: str) -> None: ...
+    def make_home(self, path: Path, *, owner: str, group: str, skeleton: Path) -> None:
+        """Make a home directory with a copy of `skeleton`; it appears complete, with mode 0700.
+
+        Users may change the skeleton meanwhile: no link in it is followed. Raises OSError.
+        """
+
+    def flatten(self, path: Path) -> None:
+        """Move directories that are too deep for other programs up to the top of a tree."""
+
     def rename(self, path: Path, to: Path) -> None: ...
     def remove(self, path: Path) -> None:
         """Remove a file, a link or a whole tree; do nothing if it is missing."""
@@ -229,7 +245,7 @@ class Host(HostReader, Protocol):
         timeout_s: float,
         env: Mapping[str, str] | None = None,
         stdin: str | None = None,
-    ) -> Running:
+    ) -> BackgroundCommand:
         """Start a command with effects in the background."""
 
     def add_group(self, name: str, *, system: bool = False) -> None: ...
@@ -242,10 +258,10 @@ class Host(HostReader, Protocol):
         system: bool = False,
         shell: str = "/bin/bash",
         comment: str = "",
-        create_home: bool = True,
-        skeleton: Path | None = None,
         uid: int | None = None,
-    ) -> None: ...
+    ) -> None:
+        """Add an account, without making its home."""
+
     def remove_user(self, name: str) -> None:
         """Remove an account, but not its home."""
 
@@ -256,12 +272,10 @@ class Host(HostReader, Protocol):
     def add_to_group(self, user: str, group: str) -> None: ...
     def remove_from_group(self, user: str, group: str) -> None: ...
     def share_tree(self, path: Path, group: str | None, *, revoked: frozenset[str]) -> None:
-        """Give a group access to all in `path`, and take it from the groups in `revoked`.
+        """Give a group access to everything in `path`; take it from the groups in `revoked`.
 
-        Without `group` only the access of `revoked` ends.
-
-        No path in the tree is followed: users may change it meanwhile. Raises OSError where the
-        file system has no ACLs.
+        Without `group` only the access of `revoked` ends. No path in the tree is followed: users
+        may change it meanwhile. Raises OSError where the file system has no ACLs.
         """
 
     def set_disk_quota(self, path: Path, uid: int, limit_bytes: int | None) -> None:
@@ -270,8 +284,9 @@ class Host(HostReader, Protocol):
     def systemctl(self, verb: str, *units: str, timeout_s: float = 90) -> Result: ...
     @contextmanager
     def lock(self, path: Path, *, timeout_s: float) -> Iterator[None]:
-        """Hold a lock that ends with this process and that no child process inherits.
+        """Hold a lock file during the block. A child process does not inherit the lock.
 
-        Raises TljhError with exit code 4 if another process holds it until the deadline.
+        The kernel ends it with this process, also after SIGKILL. Raises TljhError with exit code 4
+        if another process holds it until the deadline.
         """
         yield

@@ -32,7 +32,7 @@ def read_hash(path: Path, login: str) -> bytes | None:
     """Return the hash of one login name; None if it has none, or if there is no file yet."""
     if not os.access(path.parent, os.R_OK):
         return None
-    with _locked(path, fcntl.LOCK_SH):
+    with _lock_store(path, fcntl.LOCK_SH):
         return _read(path, lambda database: database.get(login.encode()))
 
 
@@ -40,12 +40,12 @@ def read_logins(path: Path) -> list[str]:
     """Return the login names that have a password, sorted."""
     if not os.access(path.parent, os.R_OK):
         return []
-    with _locked(path, fcntl.LOCK_SH):
-        return sorted(key.decode() for key in _entries(path))
+    with _lock_store(path, fcntl.LOCK_SH):
+        return sorted(key.decode() for key in _read_entries(path))
 
 
 @contextmanager
-def _locked(path: Path, operation: int) -> Iterator[None]:
+def _lock_store(path: Path, operation: int) -> Iterator[None]:
     """Hold a shared or exclusive lock (`operation`, of flock) on the password file.
 
     The directory carries the lock, because a write replaces the file.
@@ -59,7 +59,7 @@ def _locked(path: Path, operation: int) -> Iterator[None]:
 
 
 def _retry_while_busy(path: Path, action: Callable[[], T]) -> T:
-    """Return the result of `action`, repeated while another process writes the file.
+    """Call `action` until it can open the file, which another process may be writing.
 
     Raises TljhError after BUSY_TIMEOUT_S seconds, and at once for any other failure.
     """
@@ -77,14 +77,14 @@ def _retry_while_busy(path: Path, action: Callable[[], T]) -> T:
 
 
 def _read(path: Path, query: Callable[[Any], T]) -> T | None:
-    """Return the result of `query` on the open dbm; None if there is no file yet."""
+    """Open the password file (a dbm) and return the result of `query` on it; None if missing."""
     if dbm.whichdb(str(path)) is None:
         return None
     with _retry_while_busy(path, lambda: dbm.open(str(path), "r")) as database:
         return query(database)
 
 
-def _entries(path: Path) -> dict[bytes, bytes]:
+def _read_entries(path: Path) -> dict[bytes, bytes]:
     def read_all(database: Any) -> dict[bytes, bytes]:
         # A gdbm object cannot be iterated over directly.
         keys = database.keys()
@@ -125,8 +125,8 @@ def store_hash(path: Path, login: str, hashed: bytes | None) -> None:
 
 def store_first_hash(path: Path, login: str, hashed: bytes) -> bool:
     """Set the hash of a login name that has none; return false if it has one."""
-    with _locked(path, fcntl.LOCK_EX):
-        entries = _entries(path)
+    with _lock_store(path, fcntl.LOCK_EX):
+        entries = _read_entries(path)
         if login.encode() in entries:
             return False
         _replace(path, {**entries, login.encode(): hashed})
@@ -135,8 +135,8 @@ def store_first_hash(path: Path, login: str, hashed: bytes) -> bool:
 
 def store_hashes(path: Path, hashes: Mapping[str, bytes | None]) -> None:
     """Set or remove many hashes in one write. Raises TljhError; then no hash was changed."""
-    with _locked(path, fcntl.LOCK_EX):
-        current = _entries(path)
+    with _lock_store(path, fcntl.LOCK_EX):
+        current = _read_entries(path)
         changes = {login.encode(): hashed for login, hashed in hashes.items()}
         merged = {**current, **changes}
         new = {login: hashed for login, hashed in merged.items() if hashed is not None}
@@ -160,7 +160,7 @@ def _replace(path: Path, entries: Mapping[bytes, bytes]) -> None:
         with open_dbm(str(new), "n", 0o600) as database:
             for login, hashed in entries.items():
                 database[login] = hashed
-        if _entries(new) != entries:
+        if _read_entries(new) != entries:
             raise OSError(errno.EIO, "the new file does not have all entries: is the disk full?")
         files = sorted(workshop.iterdir())
         # Content before names: after a power failure, a name must not lead to an empty file.
@@ -179,7 +179,7 @@ def hash_password(password: str) -> bytes:
     """Return a bcrypt hash. It takes about 0.2 s by design: the price of each guess."""
     import bcrypt
 
-    hashed: bytes = bcrypt.hashpw(_significant_bytes(password), bcrypt.gensalt())
+    hashed: bytes = bcrypt.hashpw(_cut_to_significant(password), bcrypt.gensalt())
     return hashed
 
 
@@ -187,10 +187,10 @@ def is_password(password: str, hashed: bytes) -> bool:
     """Return whether a hash is that of a password; takes as long as `hash_password`."""
     import bcrypt
 
-    return bool(bcrypt.checkpw(_significant_bytes(password), hashed))
+    return bool(bcrypt.checkpw(_cut_to_significant(password), hashed))
 
 
-def _significant_bytes(password: str) -> bytes:
+def _cut_to_significant(password: str) -> bytes:
     # bcrypt uses the first 72 bytes only. Since version 5 it refuses longer passwords, but older
     # installations have hashes of such. So cut them here, as older versions did.
     return password.encode()[:72]

@@ -45,7 +45,7 @@ class Acl:
         return replace(self, groups=tuple(each for each in self.groups if each[0] not in gids))
 
     def encode(self) -> bytes:
-        """Return the value of the attribute; the kernel wants the entries in order."""
+        """Return the ACL as the value of its extended attribute, in the order the kernel wants."""
         entries = [
             (USER_OBJ, self.owner, _NO_ID),
             *((USER, permissions, uid) for uid, permissions in sorted(self.users)),
@@ -57,13 +57,13 @@ class Acl:
         return _VERSION + b"".join(_ENTRY.pack(*entry) for entry in entries)
 
 
-def of_mode(mode: int) -> Acl:
-    """Return the ACL that permission bits amount to."""
+def make_acl_of_mode(mode: int) -> Acl:
+    """Return the ACL that says the same as the permission bits `mode`."""
     return Acl(mode >> 6 & ALL, mode >> 3 & ALL, mode & ALL)
 
 
 def decode(value: bytes) -> Acl:
-    """Parse the value of the attribute. Raises ValueError for one that is none."""
+    """Parse an ACL from the value of its extended attribute. Raises ValueError for others."""
     if value[:4] != _VERSION or (len(value) - 4) % _ENTRY.size:
         raise ValueError("not a POSIX ACL")
     single: dict[int, int] = {}
@@ -79,7 +79,10 @@ def decode(value: bytes) -> Acl:
 
 
 def read_acl(path: str, name: str) -> Acl | None:
-    """Return an ACL of an open descriptor's path (/proc/self/fd/N); None where it has none."""
+    """Return the ACL in the extended attribute `name` of a file; None without one.
+
+    `path` is that of an open descriptor, /proc/self/fd/N, so that no link is followed.
+    """
     try:
         return decode(os.getxattr(path, name))
     except (OSError, ValueError, KeyError):

@@ -67,7 +67,7 @@ class _State(ctypes.Structure):
     )
 
 
-def file_system_of(path: Path, mountinfo: str) -> FileSystem | None:
+def find_file_system(path: Path, mountinfo: str) -> FileSystem | None:
     """Return the file system that holds `path`, from the text of /proc/self/mountinfo."""
     innermost: FileSystem | None = None
     for line in mountinfo.splitlines():
@@ -85,10 +85,10 @@ def file_system_of(path: Path, mountinfo: str) -> FileSystem | None:
 
 
 def _read_file_system(path: Path) -> FileSystem | None:
-    return file_system_of(path.absolute(), Path("/proc/self/mountinfo").read_text())
+    return find_file_system(path.absolute(), Path("/proc/self/mountinfo").read_text())
 
 
-def _quotactl(command: int, device: str, uid: int, record: ctypes.Structure) -> None:
+def _call_quotactl(command: int, device: str, uid: int, record: ctypes.Structure) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     number = ctypes.c_int(command << 8 | _USER_QUOTA)
     if libc.quotactl(number, device.encode(), ctypes.c_int(uid), ctypes.byref(record)) != 0:
@@ -104,10 +104,10 @@ def read_quota(path: Path, uid: int) -> DiskQuota | None:
     record, state = _Record(), _State()
     try:
         # ext4 can count the space of users without limiting them.
-        _quotactl(_STATE, file_system.device, 0, state)
+        _call_quotactl(_STATE, file_system.device, 0, state)
         if not state.flags & _USER_LIMITS_ENFORCED:
             return None
-        _quotactl(_GET, file_system.device, uid, record)
+        _call_quotactl(_GET, file_system.device, uid, record)
     except OSError:
         return None
     limit = int(record.hard_blocks) * _BLOCK_BYTES
@@ -121,7 +121,7 @@ def write_quota(path: Path, uid: int, limit_bytes: int | None) -> None:
         raise OSError(2, "no file system is mounted", str(path))
     # Rounded up, so that a small limit does not become 0, which means none.
     blocks = -(-(limit_bytes or 0) // _BLOCK_BYTES)
-    _quotactl(_SET, file_system.device, uid, _Record(hard_blocks=blocks, valid=_BLOCK_LIMITS))
+    _call_quotactl(_SET, file_system.device, uid, _Record(hard_blocks=blocks, valid=_BLOCK_LIMITS))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,7 @@ import grp
 import os
 import pwd
 import re
-import shutil
 import stat
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,25 +17,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tljh.base.errors import Exit, TljhError
-from tljh.host.command_environment import command_environment
+from tljh.base.interruptions import are_held_back
+from tljh.host.command_environment import build_command_environment
 from tljh.host.fsync import flush
 from tljh.host.interface import (
+    BackgroundCommand,
     FileInfo,
     FileKind,
     GroupInfo,
     Response,
     Result,
-    Running,
     UnitInfo,
     UserInfo,
 )
-from tljh.host.shared_tree import groups_with_access, share_tree
 from tljh.host.systemctl_output import parse_unit, parse_units
+from tljh.host.trusted_path import get_proc_path, open_trusted_directory, open_trusted_path
 
 if TYPE_CHECKING:
     from tljh.host.quota import DiskQuota
 
-# socket, quota (ctypes) and others are imported where they are used: `tljh-config set` needs none.
+# subprocess, socket, quota (ctypes) and others are imported where they are used: `tljh-config set`
+# needs none of them, and they take as long as its own work.
 
 _ORDINARY_NAME = re.compile(r"[a-z_][a-z0-9._-]*")
 
@@ -46,38 +45,39 @@ _ORDINARY_NAME = re.compile(r"[a-z_][a-z0-9._-]*")
 _MISSING_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 
 
-_UNIT_PROPERTIES = (
-    "Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,NeedDaemonReload"
-)
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def _owner_name(uid: int) -> str:
+_UNIT_PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts"
+
+
+def _find_owner_name(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
 
 
-def _gid_or_none(name: str) -> int | None:
-    """Return the id of a group; a group without a name is given as its number."""
+def _find_gid(name: str) -> int | None:
+    """Return the id of a group, by its name or by its number as text; None if unknown."""
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError:
         return int(name) if name.isdigit() else None
 
 
-def _group_name(gid: int) -> str:
+def _find_group_name(gid: int) -> str:
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:
         return str(gid)
 
 
-def _uid(name: str) -> int:
+def _require_uid(name: str) -> int:
     return int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid
 
 
-def _gid(name: str) -> int:
+def _require_gid(name: str) -> int:
     return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
 
 
@@ -101,8 +101,8 @@ class RealReader:
         return FileInfo(
             kind,
             stat.S_IMODE(status.st_mode),
-            _owner_name(status.st_uid),
-            _group_name(status.st_gid),
+            _find_owner_name(status.st_uid),
+            _find_group_name(status.st_gid),
             status.st_size,
         )
 
@@ -144,7 +144,8 @@ class RealReader:
         except KeyError:
             return None
         groups = frozenset(
-            [_group_name(entry.pw_gid)] + [g.gr_name for g in grp.getgrall() if name in g.gr_mem]
+            [_find_group_name(entry.pw_gid)]
+            + [g.gr_name for g in grp.getgrall() if name in g.gr_mem]
         )
         return UserInfo(
             entry.pw_name,
@@ -170,11 +171,13 @@ class RealReader:
         return GroupInfo(entry.gr_name, entry.gr_gid, tuple(entry.gr_mem))
 
     def groups_sharing(self, path: Path) -> frozenset[str] | None:
+        from tljh.host.shared_tree import find_groups_with_access
+
         try:
-            gids = groups_with_access(path)
+            gids = find_groups_with_access(path)
         except OSError:
             return None
-        return None if gids is None else frozenset(map(_group_name, gids))
+        return None if gids is None else frozenset(map(_find_group_name, gids))
 
     def disk_quota(self, path: Path, uid: int) -> DiskQuota | None:
         from tljh.host.quota import read_quota
@@ -183,11 +186,11 @@ class RealReader:
 
     def unit(self, name: str) -> UnitInfo:
         output = self.query(["systemctl", "show", "-p", _UNIT_PROPERTIES, name]).out
-        return _unit_info(name, parse_unit(output))
+        return _parse_unit_info(name, parse_unit(output))
 
     def units(self, pattern: str) -> list[UnitInfo]:
         output = self.query(["systemctl", "show", "-p", _UNIT_PROPERTIES, pattern]).out
-        return [_unit_info("", properties) for properties in parse_units(output)]
+        return [_parse_unit_info("", properties) for properties in parse_units(output)]
 
     def package(self, name: str) -> str | None:
         answer = self.query(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", name])
@@ -202,6 +205,8 @@ class RealReader:
         env: Mapping[str, str] | None = None,
         stdin: str | None = None,
     ) -> Result:
+        import subprocess
+
         try:
             result = subprocess.run(
                 list(argv),
@@ -211,10 +216,13 @@ class RealReader:
                 encoding="utf-8",
                 errors="replace",
                 timeout=timeout_s,
-                env=command_environment(env),
+                env=build_command_environment(env),
                 # Programs read files of the current directory (Python: modules), which another
                 # user may have written.
                 cwd="/",
+                # Ctrl-C in a terminal reaches all programs of its session: it must not end one
+                # that a rollback has started.
+                start_new_session=are_held_back(),
                 check=False,
             )
         except FileNotFoundError:
@@ -257,8 +265,33 @@ class RealReader:
                     allow_redirects=False,
                 )
             except requests.RequestException as error:
-                return Response(0, _why_no_answer(error, timeout_s))
+                return Response(0, _explain_no_answer(error, timeout_s))
             return Response(answer.status_code, answer.text, dict(answer.headers))
+
+    def download(self, url: str, *, timeout_s: float, most_bytes: int) -> bytes:
+        import time
+
+        import requests
+
+        end_s = time.monotonic() + timeout_s
+        data = bytearray()
+        try:
+            with requests.get(url, timeout=timeout_s, stream=True) as answer:
+                if answer.status_code != 200:
+                    raise TljhError(
+                        f"{url} cannot be downloaded",
+                        why=f"it answered with status {answer.status_code}",
+                    )
+                for chunk in answer.iter_content(1 << 16):
+                    data += chunk
+                    if len(data) > most_bytes:
+                        raise TljhError(f"{url} has more than {most_bytes >> 20} MB")
+                    if time.monotonic() > end_s:
+                        raise TljhError(f"{url} did not arrive within {timeout_s:g} s")
+        except requests.RequestException as error:
+            reason = _explain_no_answer(error, timeout_s)
+            raise TljhError(f"{url} cannot be downloaded", why=reason) from error
+        return bytes(data)
 
     def peer_certificate(
         self, address: str, port: int, name: str | None, *, timeout_s: float = 5
@@ -301,7 +334,7 @@ class RealReader:
         time.sleep(seconds)
 
 
-def _unit_info(name: str, properties: Mapping[str, str]) -> UnitInfo:
+def _parse_unit_info(name: str, properties: Mapping[str, str]) -> UnitInfo:
     return UnitInfo(
         properties.get("Id", name),
         properties.get("LoadState", "not-found"),
@@ -310,12 +343,14 @@ def _unit_info(name: str, properties: Mapping[str, str]) -> UnitInfo:
         properties.get("UnitFileState", ""),
         int(properties.get("MainPID", "0")),
         int(properties.get("NRestarts", "0") or 0),
-        properties.get("NeedDaemonReload") == "yes",
     )
 
 
-def _why_no_answer(error: BaseException, timeout_s: float) -> str:
-    """Return the root cause, such as 'Connection refused', without the exceptions around it."""
+def _explain_no_answer(error: BaseException, timeout_s: float) -> str:
+    """Return why an HTTP request failed, such as 'Connection refused'.
+
+    The libraries wrap the cause in several exceptions; the innermost one counts.
+    """
     if "Timeout" in type(error).__name__:
         return f"no answer within {timeout_s:g} s"
     text, cause = f"{type(error).__name__}: {error}", error.__context__
@@ -338,22 +373,24 @@ class RealHost(RealReader):
         owner: str = "root",
         group: str = "root",
     ) -> None:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                os.fchown(descriptor, _uid(owner), _gid(group))
-                os.fchmod(descriptor, mode)
-                stream.write(data)
-                stream.flush()
-                os.fsync(descriptor)
-            # Only after the fsync: otherwise a power failure may leave an empty file at `path`.
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        # The rename itself is on disk once the directory is.
-        flush(path.parent)
+        temporary = f".{path.name}.{os.urandom(4).hex()}"
+        with open_trusted_directory(path.parent) as directory:
+            descriptor = os.open(temporary, _NEW_FILE, 0o600, dir_fd=directory)
+            try:
+                with os.fdopen(descriptor, "wb") as stream:
+                    os.fchown(descriptor, _require_uid(owner), _require_gid(group))
+                    os.fchmod(descriptor, mode)
+                    stream.write(data)
+                    stream.flush()
+                    os.fsync(descriptor)
+                # Only after the fsync: otherwise a power failure may leave an empty file at `path`.
+                os.rename(temporary, path.name, src_dir_fd=directory, dst_dir_fd=directory)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(temporary, dir_fd=directory)
+                raise
+            # The rename itself is on disk once the directory is.
+            os.fsync(directory)
 
     def append(self, path: Path, data: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -372,20 +409,36 @@ class RealHost(RealReader):
             os.close(descriptor)
 
     def symlink(self, path: Path, target: str) -> None:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(target)
-        temporary.replace(path)
-        flush(path.parent)
+        temporary = f".{path.name}.{os.getpid()}"
+        with open_trusted_directory(path.parent) as directory:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=directory)
+            os.symlink(target, temporary, dir_fd=directory)
+            os.rename(temporary, path.name, src_dir_fd=directory, dst_dir_fd=directory)
+            os.fsync(directory)
 
     def mkdir(self, path: Path, *, mode: int, owner: str = "root", group: str = "root") -> None:
-        path.mkdir(exist_ok=True)
-        self.chmod(path, mode=mode, owner=owner, group=group)
-        flush(path.parent)
+        with open_trusted_directory(path.parent) as directory:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path.name, 0o700, dir_fd=directory)
+            self.chmod(path, mode=mode, owner=owner, group=group)
+            os.fsync(directory)
 
     def chmod(self, path: Path, *, mode: int, owner: str, group: str) -> None:
-        os.chown(path, _uid(owner), _gid(group), follow_symlinks=False)
-        path.chmod(mode)
+        with open_trusted_path(path) as opened:
+            # By descriptor: the path may lead elsewhere by now. chown resets setuid and setgid.
+            os.chown(get_proc_path(opened), _require_uid(owner), _require_gid(group))
+            Path(get_proc_path(opened)).chmod(mode)
+
+    def make_home(self, path: Path, *, owner: str, group: str, skeleton: Path) -> None:
+        from tljh.host.user_trees import make_home
+
+        make_home(path, _require_uid(owner), _require_gid(group), skeleton)
+
+    def flatten(self, path: Path) -> None:
+        from tljh.host.user_trees import flatten
+
+        flatten(path)
 
     def rename(self, path: Path, to: Path) -> None:
         path.rename(to)
@@ -396,9 +449,15 @@ class RealHost(RealReader):
         if info is None:
             return
         if info.kind == "directory":
-            shutil.rmtree(path)
+            from tljh.host.user_trees import remove_tree
+
+            remove_tree(path)
         else:
-            path.unlink(missing_ok=True)
+            with (
+                open_trusted_directory(path.parent) as directory,
+                contextlib.suppress(FileNotFoundError),
+            ):
+                os.unlink(path.name, dir_fd=directory)
         flush(path.parent)
 
     def run(
@@ -421,7 +480,7 @@ class RealHost(RealReader):
         timeout_s: float,
         env: Mapping[str, str] | None = None,
         stdin: str | None = None,
-    ) -> Running:
+    ) -> BackgroundCommand:
         from tljh.host.background_command import RunningCommand
 
         return RunningCommand(argv, timeout_s, env, stdin)
@@ -449,8 +508,6 @@ class RealHost(RealReader):
         system: bool = False,
         shell: str = "/bin/bash",
         comment: str = "",
-        create_home: bool = True,
-        skeleton: Path | None = None,
         uid: int | None = None,
     ) -> None:
         self._run_or_raise(
@@ -462,9 +519,8 @@ class RealHost(RealReader):
             shell,
             "--comment",
             comment,
-            "--create-home" if create_home else "--no-create-home",
+            "--no-create-home",
             *(["--system"] if system else []),
-            *(["--skel", str(skeleton)] if skeleton and create_home else []),
             # Debian 12 accepts names such as a@b.org, Debian 13 only with this option.
             *([] if _ORDINARY_NAME.fullmatch(name) else ["--badname"]),
             "--",
@@ -495,8 +551,10 @@ class RealHost(RealReader):
             self._run_or_raise("gpasswd", "--delete", user, group)
 
     def share_tree(self, path: Path, group: str | None, *, revoked: frozenset[str]) -> None:
-        gids = {_gid_or_none(name) for name in revoked}
-        gid = None if group is None else _gid_or_none(group)
+        from tljh.host.shared_tree import share_tree
+
+        gids = {_find_gid(name) for name in revoked}
+        gid = None if group is None else _find_gid(group)
         share_tree(path, gid, frozenset(each for each in gids if each is not None))
 
     def set_disk_quota(self, path: Path, uid: int, limit_bytes: int | None) -> None:

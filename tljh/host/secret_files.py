@@ -13,6 +13,6 @@ def read_token(host: HostReader, path: Path) -> str | None:
     return (host.read(path) or b"").decode(errors="replace").strip() or None
 
 
-def secret(host: HostReader, path: Path, size_bytes: int = 32) -> str:
+def read_or_make_secret(host: HostReader, path: Path, size_bytes: int = 32) -> str:
     """Return the secret in a file, or a new random one of `size_bytes`, in hexadecimal."""
     return read_token(host, path) or secrets.token_hex(size_bytes)

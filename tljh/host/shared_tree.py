@@ -5,11 +5,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tljh.host.descriptor_walk import Opened, walk
-from tljh.host.posix_acl import ACCESS, ALL, DEFAULT, EXECUTE, READ, WRITE, Acl, of_mode, read_acl
+from tljh.host.descriptor_walk import OpenedEntry, walk
+from tljh.host.posix_acl import (
+    ACCESS,
+    ALL,
+    DEFAULT,
+    EXECUTE,
+    READ,
+    WRITE,
+    Acl,
+    make_acl_of_mode,
+    read_acl,
+)
 
 
-def groups_with_access(root: Path) -> frozenset[int] | None:
+def find_groups_with_access(root: Path) -> frozenset[int] | None:
     """Return the ids of the groups that the directory's ACLs name; None without both ACLs.
 
     A group counts only with all permissions in both, for existing and for new files.
@@ -39,8 +49,8 @@ def share_tree(root: Path, gid: int | None, revoked: frozenset[int]) -> None:
         _set_access(opened, gid, revoked)
 
 
-def _set_access(opened: Opened, gid: int | None, revoked: frozenset[int]) -> None:
-    acl = read_acl(opened.path, ACCESS) or of_mode(opened.status.st_mode)
+def _set_access(opened: OpenedEntry, gid: int | None, revoked: frozenset[int]) -> None:
+    acl = read_acl(opened.path, ACCESS) or make_acl_of_mode(opened.status.st_mode)
     # As setfacl's capital X: directories, and files that are executable for their owner.
     execute = EXECUTE if opened.is_directory or acl.owner & EXECUTE else 0
     acl = acl.without_groups(set(revoked))

@@ -13,10 +13,11 @@ from tljh.host.fsync import flush
 _REVISION_QUERY = "SELECT version_num FROM alembic_version"
 
 
-def schema_of(path: Path) -> str | None:
-    """Return alembic's revision of a database; empty without one, None if there are no users.
+def read_schema(path: Path) -> str | None:
+    """Return the schema revision that Alembic recorded in the hub's database.
 
-    None is also returned for a missing file and for a file that is not a database.
+    It is empty if none is recorded, and None for a missing file, for one that is not a database,
+    and for one without a table of users.
     """
     if not path.is_file():
         return None
@@ -40,6 +41,15 @@ def _read_schema(uri: str) -> str | None:
         return str(row[0]) if row else ""
 
 
+def read_user_names(path: Path) -> frozenset[str]:
+    """Return the names of the hub's users in a database; empty if it cannot be read."""
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            return frozenset(str(name) for (name,) in connection.execute("SELECT name FROM users"))
+    except sqlite3.Error:
+        return frozenset()
+
+
 def copy_database(source: Path, target: Path) -> None:
     """Copy a database that no process writes to; `target` appears only when it is complete."""
     partial = target.with_name(f"{target.name}.partial")
@@ -53,22 +63,35 @@ def copy_database(source: Path, target: Path) -> None:
     flush(target.parent)
 
 
-def companion_files(path: Path) -> list[Path]:
+def find_companion_files(path: Path) -> list[Path]:
     """Return the paths of SQLite's journals of a database.
 
-    They must go when the database is replaced: SQLite would apply them to the new one.
+    They must be removed when the database is replaced: SQLite would apply them to the new one.
     """
     return [path.with_name(path.name + ending) for ending in ("-journal", "-wal", "-shm")]
 
 
 def restore_database(copy: Path, path: Path) -> None:
-    """Replace a database with its copy. A second call does nothing, because the copy is gone."""
+    """Move a copy of a database to the database's place.
+
+    A second call does nothing, because the copy is gone.
+    """
     if not copy.is_file():
         copy.with_name(f"{copy.name}.partial").unlink(missing_ok=True)
         return
     # Before the replacement: a crash between both leaves the old database without its journals,
     # and the copy, from which the next call continues.
-    for other in companion_files(path):
+    for other in find_companion_files(path):
         other.unlink(missing_ok=True)
     copy.replace(path)
     flush(path.parent)
+
+
+def find_damage(path: Path) -> str | None:
+    """Return what SQLite's own check finds wrong with a database; None if it is whole."""
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            rows = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
+    except sqlite3.Error as error:
+        return str(error)
+    return None if rows == ["ok"] else "; ".join(rows)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tljh.host.command_environment import command_environment
+from tljh.host.command_environment import build_command_environment
 from tljh.host.interface import Result
 from tljh.host.systemctl_output import parse_unit
 
@@ -44,7 +44,7 @@ class TransientUnit:
     gid: int | None = None
 
     def command(self) -> list[str]:
-        """Return the command line of systemd-run."""
+        """Return the systemd-run command that starts this unit."""
         argv = ["systemd-run", "--quiet", "--unit", self.name]
         argv += ["--working-directory", self.working_directory]
         for option, value in (("uid", self.uid), ("gid", self.gid), ("slice", self.slice)):
@@ -60,7 +60,7 @@ async def run(argv: Sequence[str]) -> Result:
     """Run a short command without blocking the event loop."""
     process = await asyncio.create_subprocess_exec(
         *argv,
-        env=command_environment(),
+        env=build_command_environment(),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -72,7 +72,10 @@ async def run(argv: Sequence[str]) -> Result:
 
 
 async def start(unit: TransientUnit) -> Result:
-    """Start a unit and wait until systemd has started it or failed to, even if cancelled."""
+    """Start a unit and wait until systemd reports that it runs or failed.
+
+    A caller that is cancelled waits, too: otherwise the unit could start after its stop.
+    """
     start_command = asyncio.ensure_future(run(unit.command()))
     try:
         return await asyncio.shield(start_command)
@@ -84,15 +87,15 @@ async def start(unit: TransientUnit) -> Result:
 
 
 async def clear(name: str) -> None:
-    """Free a unit name: stop a running unit of that name, and make systemd forget a failed one."""
-    current = await state(name)
+    """Stop a unit and forget its failure, so that a new one can have its name."""
+    current = await read_state(name)
     if current.runs or current.active == "deactivating":
         await run(["systemctl", "stop", name])
     if current.active != "inactive":
         await run(["systemctl", "reset-failed", name])
 
 
-async def state(name: str) -> UnitState:
+async def read_state(name: str) -> UnitState:
     """Return the state of a unit; a unit that systemd does not know is inactive."""
     return parse_state((await run(["systemctl", "show", "-p", _PROPERTIES, name])).out)
 
@@ -109,8 +112,8 @@ def parse_state(text: str) -> UnitState:
     )
 
 
-async def last_lines(name: str, count: int, since_s: float) -> str:
-    """Return the last lines of a unit's log since a Unix time, in seconds."""
+async def read_last_lines(name: str, count: int, since_s: float) -> str:
+    """Return the last `count` lines of a unit's log, from the Unix time `since_s` on."""
     # journald may not have stored a process's last lines yet when the process has ended.
     await run(["journalctl", "--sync"])
     # With --since, journalctl before systemd 254 takes the first lines of the span for `-n`, not
@@ -122,9 +125,10 @@ async def last_lines(name: str, count: int, since_s: float) -> str:
 
 @contextmanager
 def watch_process_end(pid: int, callback: Callable[[], None]) -> Iterator[bool]:
-    """Call `callback` when a process ends during the block; yield false if it cannot be watched.
+    """Call `callback` when a process ends during the block.
 
-    That is the case with kernels before 5.3, and when this process has no free descriptor.
+    Yields false if the process cannot be watched: with kernels before 5.3, and when this process
+    has no free descriptor.
     """
     try:
         descriptor = os.pidfd_open(pid)

@@ -15,7 +15,7 @@ FIRST_FD = 3
 
 
 def notify(*lines: str, fds: Sequence[int] = ()) -> bool:
-    """Send `KEY=value` lines to systemd; return False where systemd does not receive them.
+    """Send `KEY=value` lines to systemd; return whether systemd received them.
 
     Nothing is raised: a lost message must not end a service that works.
     """
@@ -36,10 +36,10 @@ def notify(*lines: str, fds: Sequence[int] = ()) -> bool:
 
 
 def store_socket(name: str, listener: socket.socket) -> bool:
-    """Give systemd a copy of a socket, which it passes to the restarted service as `name`.
+    """Have systemd keep a copy of a socket, and pass it to the restarted service as `name`.
 
-    During the restart, connections wait in the kernel's queue instead of being refused.
-    The unit needs FileDescriptorStoreMax=.
+    During the restart, connections wait in the kernel's queue instead of being refused. The unit
+    needs FileDescriptorStoreMax=.
     """
     return notify("FDSTORE=1", f"FDNAME={name}", fds=[listener.fileno()])
 

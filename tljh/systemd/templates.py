@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=1)
-def _templates() -> Environment:
+def _load_templates() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
@@ -22,5 +22,8 @@ def _templates() -> Environment:
 
 
 def render_unit(name: str, **values: object) -> bytes:
-    """Render a unit file. Raises jinja2's UndefinedError for a value that is not given."""
-    return _templates().get_template(f"{name}.j2").render(**values).encode()
+    """Return the text of a unit file, from its template.
+
+    Raises jinja2's UndefinedError for a value that the caller did not pass.
+    """
+    return _load_templates().get_template(f"{name}.j2").render(**values).encode()

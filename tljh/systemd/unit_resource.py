@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from tljh.base.errors import TljhError
 from tljh.base.progress import Progress
-from tljh.engine.resource import Difference, Record, Resource, Stage, Wish
+from tljh.engine.resource import Difference, Placeholder, Record, Resource, Stage
 from tljh.host.interface import Host, HostReader, UnitInfo
 
 # A hub with 100 running servers in its database needs tens of seconds on a slow disk. The units'
@@ -17,7 +17,7 @@ START_TIMEOUT_S = 120
 
 
 @dataclass(frozen=True)
-class Unit(Wish):
+class Unit(Placeholder):
     """A unit that runs and starts at boot.
 
     A change of a resource in `restart_on` or `reload_on` restarts or reloads the unit; restarting
@@ -51,7 +51,10 @@ class Unit(Wish):
         reasons: list[str] = []
         if not current.is_enabled:
             verbs.append("enable")
-        restarts, reloads = _changed(self.restart_on, changed), _changed(self.reload_on, changed)
+        restarts, reloads = (
+            _find_changed(self.restart_on, changed),
+            _find_changed(self.reload_on, changed),
+        )
         if not current.is_active:
             verbs.append("start")
             reasons.append(f"start: it is {current.active}")
@@ -60,10 +63,10 @@ class Unit(Wish):
             reasons.append("restart: asked for")
         elif restarts:
             verbs.append("restart")
-            reasons.append(f"restart: {_because(restarts)}")
+            reasons.append(f"restart: {_explain_triggers(restarts)}")
         elif reloads:
             verbs.append("reload")
-            reasons.append(f"reload: {_because(reloads)}")
+            reasons.append(f"reload: {_explain_triggers(reloads)}")
         if not verbs:
             return None
         sign = "+" if current.load == "not-found" else "~"
@@ -76,7 +79,9 @@ class Unit(Wish):
         verbs = []
         if current.is_active:
             verbs.append("stop")
-        if current.is_enabled:
+        # A static unit has no links at boot to remove. systemctl would fail to disable it, because
+        # its file is removed before it.
+        if current.is_enabled and current.enabled != "static":
             verbs.append("disable")
         if not verbs:
             return None
@@ -84,17 +89,17 @@ class Unit(Wish):
 
 
 @dataclass(frozen=True)
-class StartingUnit(Unit):
+class TriggerUnit(Unit):
     """A timer or path unit: it starts other units, so it is started after all services."""
 
     stage: ClassVar[Stage] = Stage.RUNNING
 
 
-def _changed(triggers: Sequence[Resource], changed: Set[str]) -> list[Resource]:
+def _find_changed(triggers: Sequence[Resource], changed: Set[str]) -> list[Resource]:
     return sorted((each for each in triggers if each.key in changed), key=lambda each: each.key)
 
 
-def _because(triggers: Sequence[Resource]) -> str:
+def _explain_triggers(triggers: Sequence[Resource]) -> str:
     names = [trigger.name for trigger in triggers]
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
     return f"{', '.join(names[:2])}{more} changed"
@@ -130,9 +135,19 @@ class UnitChange(Resource):
         }
 
     def apply(self, host: Host, progress: Progress) -> None:
-        daemon_reload(host)
+        reload_systemd(host)
         for verb in self.verbs:
             act(host, verb, self.unit)
+
+    @classmethod
+    def difference_of_removal(cls, host: HostReader, record: Record) -> Difference | None:
+        current = host.unit(record["unit"])
+        verbs = []
+        if current.is_active and not record["active"]:
+            verbs.append("stop")
+        if current.is_enabled and current.enabled != "static" and not record["enabled"]:
+            verbs.append("disable")
+        return Difference("-", ", ".join(verbs)) if verbs else None
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
@@ -141,12 +156,13 @@ class UnitChange(Resource):
         if not record["active"]:
             host.systemctl("stop", record["unit"])
             host.systemctl("reset-failed", record["unit"])
-        if not record["enabled"]:
+        # A unit that was only reloaded may be of another package, and started by its socket.
+        if not record["enabled"] and "enable" in record["verbs"]:
             host.systemctl("disable", record["unit"])
 
     @classmethod
     def settle(cls, host: Host, record: Record) -> None:
-        daemon_reload(host)
+        reload_systemd(host)
         if record["enabled"] and "disable" in record["verbs"]:
             act(host, "enable", record["unit"])
         if record["active"]:
@@ -154,6 +170,35 @@ class UnitChange(Resource):
             is_active = host.unit(record["unit"]).is_active
             verb = "reload" if "reload" in record["verbs"] and is_active else "restart"
             act(host, verb, record["unit"])
+
+
+@dataclass(frozen=True)
+class ForeignUnit(Placeholder):
+    """A unit of another package: restarted when `file` changes, else left as it is."""
+
+    unit: str
+    file: Resource
+
+    kind: ClassVar[str] = "foreign-unit"
+    stage: ClassVar[Stage] = Stage.SERVICES
+
+    @property
+    def name(self) -> str:
+        return self.unit
+
+    @property
+    def key(self) -> str:
+        return f"unit {self.unit}"
+
+    @property
+    def triggers(self) -> Sequence[Resource]:
+        return (self.file,)
+
+    def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
+        if self.file.key not in changed or not host.unit(self.unit).is_active:
+            return None
+        change = Difference("~", f"restart: {self.file.name} changed")
+        return UnitChange(self.unit, ("restart",)), change
 
 
 @dataclass(frozen=True)
@@ -190,7 +235,7 @@ class LiveUnit(Resource):
         return {"unit": self.unit}
 
     def apply(self, host: Host, progress: Progress) -> None:
-        daemon_reload(host)
+        reload_systemd(host)
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
@@ -199,10 +244,10 @@ class LiveUnit(Resource):
 
     @classmethod
     def settle(cls, host: Host, record: Record) -> None:
-        daemon_reload(host)
+        reload_systemd(host)
 
 
-def daemon_reload(host: Host) -> None:
+def reload_systemd(host: Host) -> None:
     """Have systemd read all unit files again. Raises TljhError when it refuses."""
     done = host.systemctl("daemon-reload")
     if not done.ok:
