@@ -51,13 +51,13 @@ def config(file: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def verbs(group: VerbGroup, above: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], str]]:
-    found = []
+    matches = []
     for name, verb in group.verbs.items():
         if isinstance(verb, VerbGroup):
-            found += verbs(verb, (*above, name))
+            matches += verbs(verb, (*above, name))
         else:
-            found.append(((*above, name), verb))
-    return found
+            matches.append(((*above, name), verb))
+    return matches
 
 
 def test_both_commands_print_their_version(capsys):
@@ -236,7 +236,7 @@ def test_secrets_are_hidden_until_they_are_asked_for(config: Run, file: Path) ->
         "auth:\n  type: github\n  GitHubOAuthenticator:\n"
         "    client_id: abc\n    client_secret: hush  # from the web\n"
         "JupyterHub:\n  services:\n  - {name: x, api_token: hush}\n"
-        "upgrade:\n  url: https://me:hush@example.org/b.py\n"
+        "user_environment:\n  channels: [https://me:hush@example.org/c]\n"
     )
     for words in (["show"], ["show", "--json"], ["show", "--all"], ["show", "auth"]):
         done = config(*words)
@@ -250,8 +250,8 @@ def test_secrets_are_hidden_until_they_are_asked_for(config: Run, file: Path) ->
 def test_secret_is_read_from_standard_input(config: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("0042 with spaces\n"))
     config("set", "auth.GitHubOAuthenticator.client_secret", "--stdin")
-    shown = config("get", "auth.GitHubOAuthenticator.client_secret", "--reveal")
-    assert shown.out == "0042 with spaces\n"
+    printed = config("get", "auth.GitHubOAuthenticator.client_secret", "--reveal")
+    assert printed.out == "0042 with spaces\n"
 
 
 @pytest.mark.parametrize("literal_first", [True, False])
@@ -325,7 +325,7 @@ def test_describe_covers_settings_sections_and_traits(config: Run) -> None:
     assert config("describe", "https.tls").out.count("\n") == 2
     assert "secret" in config("describe", "auth.GitHubOAuthenticator.client_secret").out
     everything = json.loads(config("describe", "--json").out)
-    assert {"users.admin", "services.cull.timeout"} <= {one["key"] for one in everything}
+    assert {"users.admin", "services.cull.timeout"} <= {item["key"] for item in everything}
     assert config("describe", "http.prot").code == 1
 
 
@@ -375,9 +375,9 @@ def test_edit_does_not_overwrite_what_another_process_wrote(
 
 def kept_text(done: Done) -> bytes:
     """Return what an edit that was not saved says to have kept."""
-    found = re.search(r"your text is kept in (\S+)", done.err)
-    assert found, done.err
-    kept = Path(found.group(1))
+    matches = re.search(r"your text is kept in (\S+)", done.err)
+    assert matches, done.err
+    kept = Path(matches.group(1))
     assert f"sudo cp {kept} " in done.err
     return kept.read_bytes()
 
@@ -548,12 +548,12 @@ def test_key_press_of_tab_in_a_real_bash_completes(file: Path, tmp_path: Path) -
         os.waitpid(child, 0)
 
 
-def _read_until(terminal: int, wanted: bytes, end_s: float) -> None:
+def _read_until(terminal: int, expected: bytes, end_s: float) -> None:
     import select
     import time
 
     seen = b""
-    while wanted not in seen:
+    while expected not in seen:
         assert time.monotonic() < end_s, seen.decode(errors="replace")
         if select.select([terminal], [], [], 1)[0]:
             seen += os.read(terminal, 4096)

@@ -33,7 +33,7 @@ def installed(tmp_path, monkeypatch):
 
 
 def test_the_list_names_every_way_and_marks_the_chosen_one():
-    lines = auth.ways().as_text().splitlines()
+    lines = auth.list_ways().as_text().splitlines()
     assert [line[2:].split()[0] for line in lines[: len(PROVIDERS)]] == [p.name for p in PROVIDERS]
     (marked,) = [line for line in lines if line.startswith("*")]
     assert "gitlab" in marked
@@ -68,7 +68,7 @@ def test_the_commands_of_a_description_are_settings_that_exist(provider, catalog
     text = "\n".join(lines) if provider.examples else f"auth: {{type: '{provider.name}'}}"
     assert examine(text.encode(), catalogue=catalogue).findings("error", "incomplete") == []
     for name in provider.needs:
-        assert catalogue.trait(provider.main_class, name) is not None
+        assert catalogue.find_trait(provider.main_class, name) is not None
 
 
 def test_a_description_is_found_by_key_as_well():

@@ -9,11 +9,11 @@ import sys
 def test_no_command_imports_typer() -> None:
     code = """
 import sys
-from tljh.cli.verbs import TLJH, VerbGroup, function_of
+from tljh.cli.verbs import TLJH, VerbGroup, import_function
 
 def load(group):
     for verb in group.verbs.values():
-        load(verb) if isinstance(verb, VerbGroup) else function_of(verb)
+        load(verb) if isinstance(verb, VerbGroup) else import_function(verb)
 
 load(TLJH)
 print([module for module in ("typer", "click") if module in sys.modules])

@@ -21,23 +21,23 @@ from tests.operations.test_converge import PATHS, install, reload
 from tljh.base.errors import TljhError
 from tljh.base.findings import Severity
 from tljh.base.progress import SilentProgress
-from tljh.certificates.acme_preflight import NameProbe, limit_notes, name_notes, server_errors
+from tljh.certificates.acme_preflight import NameProbe, check_server, warn_of_limits, warn_of_name
 from tljh.certificates.acme_request import (
     PRODUCTION,
     STAGING,
     AcmeRequest,
-    renewal_time,
-    retry_time,
+    compute_renewal_time,
+    compute_retry_time,
 )
-from tljh.certificates.acme_store import Attempts, Ledger, read_ledger
-from tljh.certificates.traefik_acme_json import certificate_from
+from tljh.certificates.acme_store import AttemptLedger, RequestAttempts, read_ledger
+from tljh.certificates.traefik_acme_json import find_certificate
 from tljh.commands import cert
 from tljh.commands.cert import CertificateStatus
 from tljh.host.fake import Killed
 from tljh.host.interface import Response, Result
-from tljh.operations.certificate_checks import certificate_results
+from tljh.operations.certificate_checks import check_certificates
 from tljh.operations.certificate_renewal import ISSUE_COMMAND, read_certificate_state, renew, serve
-from tljh.proxy.served_certificate import configured_chain, leaf_as_der
+from tljh.proxy.served_certificate import convert_leaf_to_der, read_configured_chain
 
 REFUSED = Result(1, "An unexpected error occurred:\nthe authority is in a bad mood\n")
 
@@ -49,9 +49,9 @@ def no_conda(monkeypatch):
 
 @pytest.fixture
 def host():
-    found = secure_machine()
-    install(found)
-    return found
+    result = secure_machine()
+    install(result)
+    return result
 
 
 @pytest.fixture
@@ -71,16 +71,16 @@ def state(host):
 
 
 def broken(host):
-    results = certificate_results(host, PATHS)
+    results = check_certificates(host, PATHS)
     return [finding.what for severity, finding in results if severity is Severity.BROKEN]
 
 
 def served(host):
-    return leaf_as_der(configured_chain(host, PATHS) or b"")
+    return convert_leaf_to_der(read_configured_chain(host, PATHS) or b"")
 
 
 def obtained(host):
-    return sum(one.argv[1] == "certonly" for one in host.asked)
+    return sum(item.argv[1] == "certonly" for item in host.asked)
 
 
 def test_a_certificate_is_asked_for_before_anything_depends_on_https(host):
@@ -116,7 +116,7 @@ def test_a_refusal_changes_nothing_and_says_what_the_authority_said(host):
     assert "every change was rolled back" in str(caught.value)
     kept = (PATHS.acme_dir, PATHS.journal_dir, PATHS.config_file)
     for path, entry in host.files.items():
-        if not any(path == one or one in path.parents for one in kept):
+        if not any(path == item or item in path.parents for item in kept):
             assert entry == before.get(path), path
     assert state(host).mode is None
 
@@ -136,7 +136,7 @@ def test_another_name_is_another_certificate_and_the_old_name_finds_the_old_one(
 def test_off_and_on_again_asks_for_nothing(secure):
     first = served(secure)
     reload(secure, configuration("hub.example.org", enabled=False))
-    assert configured_chain(secure, PATHS) is None
+    assert read_configured_chain(secure, PATHS) is None
     reload(secure, configuration("hub.example.org"))
     assert served(secure) == first and obtained(secure) == 1
 
@@ -148,23 +148,23 @@ def test_from_the_test_authority_to_the_real_one_a_new_one_is_asked_for(host):
     first = served(host)
     assert CertificateStatus(state(host)).exit_code == 1
     reload(host, real)
-    assert [one.option("--server") for one in host.asked] == [STAGING, PRODUCTION]
+    assert [item.option("--server") for item in host.asked] == [STAGING, PRODUCTION]
     assert served(host) != first
     assert CertificateStatus(state(host)).exit_code == 0
 
 
 def test_order_of_names_is_no_reason_for_another_certificate():
-    one, other = (AcmeRequest(names) for names in (("a.org", "b.org"), ("b.org", "a.org")))
-    assert one.key == other.key
-    assert one.key != replace(one, key_type="rsa").key != replace(one, server=DIRECTORY).key
+    item, other = (AcmeRequest(names) for names in (("a.org", "b.org"), ("b.org", "a.org")))
+    assert item.key == other.key
+    assert item.key != replace(item, key_type="rsa").key != replace(item, server=DIRECTORY).key
 
 
 def test_a_proxy_that_does_not_take_it_up_is_told_and_undone(host):
     host.served = lambda name: None
     with pytest.raises(TljhError, match="does not serve the certificate"):
         reload(host, configuration("hub.example.org"))
-    assert configured_chain(host, PATHS) is None
-    host.served = lambda name: leaf_as_der(configured_chain(host, PATHS))
+    assert read_configured_chain(host, PATHS) is None
+    host.served = lambda name: convert_leaf_to_der(read_configured_chain(host, PATHS))
     reload(host, configuration("hub.example.org"))
     assert obtained(host) == 1  # the first was kept
 
@@ -227,7 +227,7 @@ def test_a_due_renewal_that_failed_is_found_and_not_asked_for_at_once_again(
     asked = len(secure.asked)
     waiting = renew(secure, PATHS, SilentProgress())
     assert waiting.waits_until and len(secure.asked) == asked
-    ((severity, finding),) = certificate_results(secure, PATHS)
+    ((severity, finding),) = check_certificates(secure, PATHS)
     assert severity is Severity.DEGRADED
     assert "20.0 days left" in finding.what and "bad mood" in finding.why
 
@@ -236,12 +236,12 @@ def test_the_fix_for_a_renewal_that_failed_asks_again_whatever_was_tried(
     secure, seventy_days_later, monkeypatch
 ):
     monkeypatch.setattr(cert, "RealHost", lambda: secure)
-    monkeypatch.setattr(cert, "paths_from_environment", lambda: PATHS)
+    monkeypatch.setattr(cert, "get_paths", lambda: PATHS)
     secure.refusal = REFUSED
     with pytest.raises(TljhError) as failed:
         renew(secure, PATHS, SilentProgress())
-    found = [one.fix for _, one in certificate_results(secure, PATHS) if "renewed" in one.what]
-    assert [*found, failed.value.findings[-1].fix] == [
+    result = [item.fix for _, item in check_certificates(secure, PATHS) if "renewed" in item.what]
+    assert [*result, failed.value.findings[-1].fix] == [
         "correct the cause above; then: " + ISSUE_COMMAND
     ] * 2
     assert ISSUE_COMMAND == "sudo tljh cert issue"
@@ -265,7 +265,7 @@ def test_what_never_reached_the_authority_is_told_and_costs_no_wait(secure, seve
     with authority_down(secure):
         with pytest.raises(TljhError, match="does not answer"):
             renew(secure, PATHS, SilentProgress())
-        ((_, finding),) = certificate_results(secure, PATHS)
+        ((_, finding),) = check_certificates(secure, PATHS)
         assert "could not be renewed" in finding.what and "does not answer" in finding.why
     assert renew(secure, PATHS, SilentProgress()).obtained
     assert state(secure).last_error is None
@@ -274,7 +274,7 @@ def test_what_never_reached_the_authority_is_told_and_costs_no_wait(secure, seve
 def test_a_certificate_from_the_future_is_found(secure, monkeypatch):
     set_clock(monkeypatch, datetime.now(timezone.utc) - timedelta(days=2))
     assert "the certificate is not valid yet" in broken(secure)
-    assert any("not valid before" in one for one in state(secure).complaints)
+    assert any("not valid before" in item for item in state(secure).complaints)
 
 
 def test_an_expired_certificate_hinders_no_other_change(secure, monkeypatch):
@@ -296,7 +296,7 @@ def test_edits_that_were_not_applied_have_no_effect_on_a_renewal(secure):
 
 def test_a_port_that_serves_another_certificate_is_broken(secure):
     other = issue("somebody else", ["hub.example.org"])
-    secure.served = lambda name: leaf_as_der(other.pem)
+    secure.served = lambda name: convert_leaf_to_der(other.pem)
     assert any("does not serve" in what for what in broken(secure))
 
 
@@ -308,7 +308,7 @@ def test_serving_what_is_served_changes_nothing(secure):
 
 def test_a_broken_record_of_attempts_is_forgotten_not_fatal(secure):
     secure.write(PATHS.acme_attempts, b'{"x": 1}', mode=0o600)
-    assert read_ledger(secure, PATHS) == Ledger()
+    assert read_ledger(secure, PATHS) == AttemptLedger()
 
 
 @pytest.mark.parametrize(
@@ -317,12 +317,12 @@ def test_a_broken_record_of_attempts_is_forgotten_not_fatal(secure):
 )
 def test_a_third_of_the_life_decides(life, age, due):
     born = NOW - timedelta(days=age)
-    assert (renewal_time(born, born + timedelta(days=life)) <= NOW) is due
+    assert (compute_renewal_time(born, born + timedelta(days=life)) <= NOW) is due
 
 
 def test_pauses_after_failures_grow_and_fit_the_time_that_is_left():
     def pause(times, left):
-        until = retry_time([NOW] * times, left)
+        until = compute_retry_time([NOW] * times, left)
         return until - NOW if until else timedelta()
 
     month, day = timedelta(days=30), timedelta(hours=8)
@@ -345,10 +345,10 @@ def test_an_authority_that_does_not_answer_is_not_asked_by_certbot(host):
 
 def test_a_wrong_clock_is_told_from_the_authoritys_answer():
     there = Response(200, "{}", {"Date": "Sat, 21 Nov 2026 14:00:00 GMT"})
-    (found,) = server_errors(AcmeRequest(("a.org",)), there, NOW)
-    assert "clock" in found.what and "12:00" in (found.why or "")
-    assert server_errors(AcmeRequest(("a.org",)), there, NOW + timedelta(hours=2)) == []
-    assert server_errors(AcmeRequest(("a.org",)), Response(200, "", {"Date": "?"}), NOW) == []
+    (result,) = check_server(AcmeRequest(("a.org",)), there, NOW)
+    assert "clock" in result.what and "12:00" in (result.why or "")
+    assert check_server(AcmeRequest(("a.org",)), there, NOW + timedelta(hours=2)) == []
+    assert check_server(AcmeRequest(("a.org",)), Response(200, "", {"Date": "?"}), NOW) == []
 
 
 OWN = ["10.0.0.5"]
@@ -374,7 +374,7 @@ MARKED = Response(200, "OK", {"X-Tljh-Instance": "me"})
     ],
 )
 def test_what_looks_wrong_from_here_is_told_as_a_doubt(seen, words):
-    notes = name_notes(seen, OWN, "me")
+    notes = warn_of_name(seen, OWN, "me")
     assert bool(notes) is bool(words)
     assert all(word in " ".join(notes) for word in words)
 
@@ -382,10 +382,15 @@ def test_what_looks_wrong_from_here_is_told_as_a_doubt(seen, words):
 def test_limits_of_lets_encrypt_that_are_used_up_are_told():
     ago = [NOW - timedelta(minutes=5)] * 5
     request = AcmeRequest(("a.org",))
-    assert "within the hour" in limit_notes(request, Attempts(failed=tuple(ago)), NOW)[0]
-    assert "within a week" in limit_notes(request, Attempts(issued=tuple(ago)), NOW)[0]
-    assert limit_notes(replace(request, server=DIRECTORY), Attempts(failed=tuple(ago)), NOW) == []
-    assert limit_notes(request, Attempts(issued=tuple(ago)), NOW + timedelta(days=8)) == []
+    assert "within the hour" in warn_of_limits(request, RequestAttempts(failed=tuple(ago)), NOW)[0]
+    assert "within a week" in warn_of_limits(request, RequestAttempts(issued=tuple(ago)), NOW)[0]
+    assert (
+        warn_of_limits(replace(request, server=DIRECTORY), RequestAttempts(failed=tuple(ago)), NOW)
+        == []
+    )
+    assert (
+        warn_of_limits(request, RequestAttempts(issued=tuple(ago)), NOW + timedelta(days=8)) == []
+    )
     assert request.server == PRODUCTION
 
 
@@ -393,14 +398,14 @@ def test_limits_of_lets_encrypt_that_are_used_up_are_told():
 
 
 def acme_json(*issued, capitals=False, is_flat=False):
-    def entry(one):
-        found = {
-            "certificate": base64.b64encode(one.pem).decode(),
-            "key": base64.b64encode(one.key_pem()).decode(),
+    def entry(item):
+        result = {
+            "certificate": base64.b64encode(item.pem).decode(),
+            "key": base64.b64encode(item.key_pem()).decode(),
         }
-        return {name.capitalize() if capitals else name: data for name, data in found.items()}
+        return {name.capitalize() if capitals else name: data for name, data in result.items()}
 
-    resolver = {"Certificates": [entry(one) for one in issued], "Account": {"Email": "a@b.org"}}
+    resolver = {"Certificates": [entry(item) for item in issued], "Account": {"Email": "a@b.org"}}
     return json.dumps(resolver if is_flat else {"letsencrypt": resolver}).encode()
 
 
@@ -410,25 +415,25 @@ def test_the_longest_valid_one_for_all_names_is_taken(form):
     long = issue("a.org", ["a.org", "b.org"], to_day=50)
     narrow = issue("a.org", ["a.org"], to_day=80)
     over = issue("a.org", ["a.org", "b.org"], to_day=-1)
-    found = certificate_from(acme_json(short, long, narrow, over, **form), ["a.org", "b.org"], NOW)
-    assert found is not None and found.chain == long.pem
-    assert certificate_from(acme_json(over), ["a.org"], NOW) is None
+    result = find_certificate(acme_json(short, long, narrow, over, **form), ["a.org", "b.org"], NOW)
+    assert result is not None and result.chain == long.pem
+    assert find_certificate(acme_json(over), ["a.org"], NOW) is None
 
 
 @pytest.mark.parametrize(
     "data", [None, b"", b"[]", b"{", b'{"a": {"Certificates": [{"key": 1}]}}', b'{"a": null}']
 )
 def test_a_file_that_holds_none_gives_none(data):
-    assert certificate_from(data, ["a.org"], NOW) is None
+    assert find_certificate(data, ["a.org"], NOW) is None
 
 
 def test_a_taken_over_certificate_serves_and_is_replaced_at_the_first_renewal(host):
     old = issue("hub.example.org", ["hub.example.org"], to_day=4000)
     host.write(PATHS.state_dir / "acme.json", acme_json(old), mode=0o600)
     reload(host, configuration("hub.example.org"))
-    assert host.asked == [] and served(host) == leaf_as_der(old.pem)
+    assert host.asked == [] and served(host) == convert_leaf_to_der(old.pem)
     assert renew(host, PATHS, SilentProgress()).obtained
-    assert served(host) != leaf_as_der(old.pem)
+    assert served(host) != convert_leaf_to_der(old.pem)
 
 
 def test_a_taken_over_certificate_that_expired_hinders_no_other_change(host, monkeypatch):
@@ -438,4 +443,26 @@ def test_a_taken_over_certificate_that_expired_hinders_no_other_change(host, mon
     set_clock(monkeypatch, NOW + timedelta(days=400))
     host.refusal = REFUSED
     assert reload(host, configuration("hub.example.org", more="limits: {memory: 1G}")).number
-    assert served(host) == leaf_as_der(old.pem)
+    assert served(host) == convert_leaf_to_der(old.pem)
+
+
+def test_an_address_that_the_machine_got_is_missed_until_it_is_renewed(host):
+    def has(*addresses: str) -> None:
+        info = [{"local": address} for address in addresses]
+        host.answers["ip -json address"] = Result(
+            0, json.dumps([{"ifname": "eth0", "addr_info": info}])
+        )
+
+    has("10.0.0.4", "203.0.113.4")
+    reload(host, b"users: {admin: [ada]}\nhttps: {enabled: true, mode: internal}\n")
+    for unit in ("tljh-cert.timer", "tljh-address.service"):
+        host.unit_states[unit] = replace(host.unit(unit), active="active")
+    assert list(check_certificates(host, PATHS)) == []
+    has("10.0.0.5", "203.0.113.5", "2001:db8::5")
+    missing, forbidden = (finding for _, finding in check_certificates(host, PATHS))
+    assert "not for 10.0.0.5," in missing.what and missing.fix == "sudo tljh cert renew"
+    assert "not for 203.0.113.5," in forbidden.what and "https.domains" in (forbidden.fix or "")
+    assert "it is not for 10.0.0.5" in read_certificate_state(host, PATHS).complaints
+    renew(host, PATHS, SilentProgress())
+    (forbidden,) = (finding for _, finding in check_certificates(host, PATHS))
+    assert "203.0.113.5" in forbidden.what

@@ -14,9 +14,9 @@ from tljh.certificates.x509 import read_details
 from tljh.commands import cert
 from tljh.host.fake import Killed
 from tljh.host.interface import Result
-from tljh.operations.certificate_checks import certificate_results
+from tljh.operations.certificate_checks import check_certificates
 from tljh.operations.certificate_renewal import renew
-from tljh.proxy.served_certificate import configured_chain
+from tljh.proxy.served_certificate import read_configured_chain
 
 BUSY = Result(1, "", "An unexpected error occurred:\nService busy; retry later.\n")
 
@@ -28,24 +28,24 @@ def no_conda(monkeypatch):
 
 @pytest.fixture
 def host(monkeypatch):
-    found = secure_machine()
-    install(found)
-    reload(found, configuration("hub.example.org"))
-    monkeypatch.setattr(cert, "RealHost", lambda: found)
-    monkeypatch.setattr(cert, "paths_from_environment", lambda: PATHS)
-    return found
+    machine = secure_machine()
+    install(machine)
+    reload(machine, configuration("hub.example.org"))
+    monkeypatch.setattr(cert, "RealHost", lambda: machine)
+    monkeypatch.setattr(cert, "get_paths", lambda: PATHS)
+    return machine
 
 
 def served(host) -> str:
-    return read_details(configured_chain(host, PATHS)).serial
+    return read_details(read_configured_chain(host, PATHS)).serial
 
 
 def revoked(host) -> list[str]:
     """Return serial number and reason of each revocation that the authority was asked for."""
-    asked = [one for one in host.asked if one.argv[1] == "revoke"]
+    asked = [item for item in host.asked if item.argv[1] == "revoke"]
     return [
-        f"{read_details(one.files[one.option('--cert-path')]).serial} {one.option('--reason')}"
-        for one in asked
+        f"{read_details(item.files[item.option('--cert-path')]).serial} {item.option('--reason')}"
+        for item in asked
     ]
 
 
@@ -61,7 +61,7 @@ def answering(host, verb: str, *answers: Result | None):
 
 
 def told(host) -> list[str]:
-    return [one.what for _, one in certificate_results(host, PATHS) if "revoked" in one.what]
+    return [item.what for _, item in check_certificates(host, PATHS) if "revoked" in item.what]
 
 
 def test_a_new_one_is_served_before_the_old_one_is_revoked(host):
@@ -133,7 +133,7 @@ def effects_of_a_revocation() -> int:
         install(host)
         reload(host, configuration("hub.example.org"))
         patch.setattr(cert, "RealHost", lambda: host)
-        patch.setattr(cert, "paths_from_environment", lambda: PATHS)
+        patch.setattr(cert, "get_paths", lambda: PATHS)
         before = len(host.effects)
         cert.revoke(as_json=True)
     return len(host.effects) - before

@@ -13,8 +13,8 @@ from tests.operations.test_converge import PATHS, install, machine
 from tljh.base.findings import Severity
 from tljh.engine.journal import Journal
 from tljh.host.interface import Response, Result
-from tljh.operations.checks import all_checks, run_checks, subject_of, worst
-from tljh.users.claims import new_claim
+from tljh.operations.checks import examine_machine, find_worst, list_checks, run_checks
+from tljh.users.claims import make_claim
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def host(monkeypatch):
 
 
 def reported(host, *, quick_only=False):
-    return run_checks(subject_of(host, PATHS), quick_only=quick_only)
+    return run_checks(examine_machine(host, PATHS), quick_only=quick_only)
 
 
 def apply_state(host, config):
@@ -55,15 +55,15 @@ def whats(host):
 
 def test_a_sound_hub_has_no_findings(host):
     assert reported(host) == []
-    assert worst([]) is Severity.FINE
+    assert find_worst([]) is Severity.FINE
 
 
 def test_another_python_of_the_system_is_reported_with_the_command_to_rebuild(host):
     stamp = PATHS.prefix / "versions/hub-0123456789ab/share/tljh/environment.json"
     for directory in (stamp.parent.parent, stamp.parent):
         host.mkdir(directory, mode=0o755)
-    wanted = {"python": "/usr/bin/python3.11 cpython-311 x86_64", "specs": []}
-    host.write(stamp, json.dumps({"wanted": wanted}).encode(), mode=0o644)
+    recorded = {"python": "/usr/bin/python3.11 cpython-311 x86_64", "specs": []}
+    host.write(stamp, json.dumps({"wanted": recorded}).encode(), mode=0o644)
     host.answers["/usr/bin/python3"] = Result(0, "/usr/bin/python3.11 3 11\n")
     assert reported(host) == []
     host.answers["/usr/bin/python3"] = Result(0, "/usr/bin/python3.13 3 13\n")
@@ -89,7 +89,7 @@ def test_a_stopped_unit_is_broken_and_shows_its_last_lines(host):
         host.unit("jupyterhub.service"), active="failed"
     )
     results = reported(host)
-    assert worst(results) is Severity.BROKEN
+    assert find_worst(results) is Severity.BROKEN
     (unit,) = [item for item in results if item.check == "units"]
     assert unit.finding.why == "last lines of jupyterhub.service"
 
@@ -137,15 +137,15 @@ def test_an_admin_without_a_password_is_reported_and_a_fault_without_a_valid_lin
 ):
     monkeypatch.setattr("tljh.users.facts.read_logins", lambda path: [])
     path = PATHS.state_dir / "claims/ada.json"
-    host.write(path, new_claim("ada").as_bytes(), mode=0o600)
+    host.write(path, make_claim("ada").as_bytes(), mode=0o600)
     assert whats(host) == ["admin ada has not set a password yet"]
-    assert worst(reported(host)) is Severity.FINE
+    assert find_worst(reported(host)) is Severity.FINE
     host.write(
-        path, new_claim("ada", datetime(2020, 1, 1, tzinfo=timezone.utc)).as_bytes(), mode=0o600
+        path, make_claim("ada", datetime(2020, 1, 1, tzinfo=timezone.utc)).as_bytes(), mode=0o600
     )
-    assert worst(reported(host)) is Severity.DEGRADED
+    assert find_worst(reported(host)) is Severity.DEGRADED
     host.remove(path)
-    assert worst(reported(host)) is Severity.DEGRADED
+    assert find_worst(reported(host)) is Severity.DEGRADED
 
 
 def test_an_invalid_configuration_is_degraded_with_its_line(host):
@@ -196,5 +196,49 @@ def test_an_edit_with_mistakes_hides_no_fault_of_the_hub_that_runs(host):
 
 
 def test_names_of_checks_are_distinct():
-    names = [check.name for check in all_checks()]
+    names = [check.name for check in list_checks()]
     assert len(set(names)) == len(names)
+
+
+def test_a_home_that_its_account_cannot_write_is_reported(host):
+    host.add_user("jupyter-zoe", home=Path("/home/jupyter-zoe"))
+    host.mkdir(Path("/home"), mode=0o755)
+    host.mkdir(Path("/home/jupyter-zoe"), mode=0o700, owner="1007")
+    host.answers["runuser -u jupyter-zoe -- test"] = Result(1)
+    (result,) = reported(host)
+    assert result.severity is Severity.DEGRADED
+    assert result.finding.what == "the home of jupyter-zoe belongs to 1007"
+    assert "chown -R --from=1007 jupyter-zoe: /home/jupyter-zoe" in str(result.finding.fix)
+
+
+def test_a_home_without_an_account_that_another_user_owns_is_reported(host):
+    host.add_user("jupyter-ann", home=Path("/home/jupyter-ann"))
+    host.mkdir(Path("/home"), mode=0o755)
+    host.mkdir(Path("/home/jupyter-zoe"), mode=0o700, owner="jupyter-ann")
+    # A directory that belongs to no user of the hub, and one that ann made for herself.
+    host.mkdir(Path("/home/projects"), mode=0o700, owner="jupyter-ann")
+    (result,) = reported(host)
+    assert "/home/jupyter-zoe belongs to jupyter-ann" in result.finding.what
+    assert "chown -R --from=jupyter-ann" in str(result.finding.fix)
+
+
+def test_an_idle_culler_that_does_not_run_or_is_refused_is_found(host):
+    host.answers["pgrep"] = Result(1)
+    assert whats(host) == ["the idle culler does not run: idle servers are never stopped"]
+    host.answers["pgrep"] = Result(0)
+    line = (
+        "[W 2026-11-27 15:00:00 JupyterHub log:192] 403 GET /hub/api/users?state=[secret] ({}@::1)"
+    )
+    host.answers["journalctl -u jupyterhub.service --since"] = Result(0, line.format("ann"))
+    assert whats(host) == []
+    host.answers["journalctl -u jupyterhub.service --since"] = Result(0, line.format("cull-idle"))
+    assert whats(host) == ["the hub refuses the idle culler: idle servers are never stopped"]
+
+
+def test_a_wildcard_name_is_recommended_for_a_host_of_each_user(host):
+    text = b"users: {admin: [ada]}\nhttps: {enabled: true, mode: letsencrypt, letsencrypt:" + (
+        b" {email: a@hub.org, domains: [hub.org, '*.hub.org'], dns: {provider: cloudflare,"
+        b" credentials: /root/dns.ini}}}\n"
+    )
+    apply_state(host, text)
+    assert any("*.hub.org could give each user a host name" in what for what in whats(host))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
-from tljh.base.errors import TljhError
+from tljh.base.errors import Finding, TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import SilentProgress
 from tljh.base.well_known import INSTANCE_HEADER
@@ -17,19 +18,19 @@ from tljh.engine.journal import Journal
 from tljh.host.fake import FakeHost, Killed
 from tljh.host.interface import FileInfo, Response, Result
 from tljh.operations.converge import Request, converge, work_out
-from tljh.operations.install_and_reload import request_for, request_of
-from tljh.operations.install_answers import Answers, read_answers
-from tljh.users.claims import new_claim, read_claim
+from tljh.operations.install_and_reload import make_install_request, make_reload_request
+from tljh.operations.install_answers import InstallAnswers, read_answers
+from tljh.plugins.selection import parse_selection
+from tljh.users.claims import make_claim, read_claim
 
 PATHS = Paths()
 ENVIRONMENT = Path("/opt/tljh/versions/hub-0123456789ab")
-ANSWERS = Answers(hub_environment=ENVIRONMENT, admins=("ada",))
+ANSWERS = InstallAnswers(hub_environment=ENVIRONMENT, admins=("ada",))
 
 
 def machine() -> FakeHost:
     """Return a fresh machine; its hub answers with its mark while its unit runs."""
     host = FakeHost()
-    host.answers[f"{ENVIRONMENT}/bin/python -I -m tljh.plugins.manager"] = Result(0, "{}")
 
     def answer() -> Response:
         instance = (host.read(PATHS.state_dir / "instance") or b"").decode().strip()
@@ -50,8 +51,8 @@ def no_conda(monkeypatch):
     monkeypatch.setattr("tljh.conda.resources.resources", lambda *_, **__: [])
 
 
-def install(host: FakeHost, answers: Answers = ANSWERS):
-    request = request_of(answers, PATHS)
+def install(host: FakeHost, answers: InstallAnswers = ANSWERS):
+    request = make_install_request(host, PATHS, answers)
     return converge(host, PATHS, request, SilentProgress())
 
 
@@ -102,7 +103,7 @@ def test_a_second_install_changes_nothing():
 def test_another_admin_is_added_and_none_is_replaced():
     host = machine()
     install(host)
-    outcome = install(host, Answers(hub_environment=ENVIRONMENT, admins=("bob",)))
+    outcome = install(host, InstallAnswers(hub_environment=ENVIRONMENT, admins=("bob",)))
     assert outcome.config.users.admin == ["ada", "bob"]
 
 
@@ -120,7 +121,7 @@ def test_an_install_after_the_claim_expired_makes_one_that_opens_and_a_reload_do
     host = machine()
     install(host)
     path = PATHS.state_dir / "claims" / "ada.json"
-    old = new_claim("ada", datetime(2020, 1, 1, tzinfo=timezone.utc)).as_bytes()
+    old = make_claim("ada", datetime(2020, 1, 1, tzinfo=timezone.utc)).as_bytes()
     host.write(path, old, mode=0o600)
     assert reload(host).number is None
     assert host.read(path) == old
@@ -133,7 +134,7 @@ def test_an_install_after_the_claim_expired_makes_one_that_opens_and_a_reload_do
 def test_planning_a_first_install_leaves_nothing_behind():
     host = machine()
     before = dict(host.files)
-    outcome = work_out(host, PATHS, request_of(ANSWERS, PATHS))
+    outcome = work_out(host, PATHS, make_install_request(host, PATHS, ANSWERS))
     assert outcome.plan
     assert host.files == before
     assert host.effects == []
@@ -146,9 +147,9 @@ def test_every_secret_is_readable_by_root_only_and_absent_from_the_plan():
     secret = (host.read(PATHS.state_dir / "traefik-api.secret") or b"").decode().strip()
     for path in (PATHS.config_file, *(p for p in host.files if PATHS.state_dir in p.parents)):
         assert host.files[path][0].mode & 0o077 == 0, path
-    for shown in (outcome.plan.as_text(), json.dumps(outcome.plan.as_json())):
-        assert token not in shown
-        assert secret not in shown
+    for printed in (outcome.plan.as_text(), json.dumps(outcome.plan.as_json())):
+        assert token not in printed
+        assert secret not in printed
 
 
 @pytest.mark.parametrize("number", range(effects_of_an_install()))
@@ -231,13 +232,103 @@ def test_an_invalid_configuration_is_refused_with_its_line_and_nothing_changes()
 def test_a_configuration_that_the_hub_cannot_load_is_refused_before_anything_changes():
     host = machine()
     install(host)
-    finding = {"what": "no such class", "where": None, "why": None, "fix": "correct it"}
-    host.answers["systemd-run"] = Result(1, json.dumps([finding]), "")
+    finding = Finding("no such class", fix="correct it").as_json()
+    host.answers["systemd-run"] = Result(1, json.dumps({"errors": [finding]}), "")
     before = dict(host.files)
     with pytest.raises(TljhError, match="no such class"):
         reload(host, b"users: {admin: [ada]}\nservices: {cull: {timeout: 60}}\n")
     changed = {path for path in host.files if host.files[path] != before.get(path)}
     assert changed <= {PATHS.config_file}
+
+
+MISTAKE = Finding("plugin course hangs in tljh_custom_jupyterhub_config", fix="correct it")
+
+
+def add_plugin(host: FakeHost, environment: Path, **contributed: object) -> None:
+    """Install the plugin `course` in a hub environment, with what it answers when it is asked."""
+    metadata = environment / "lib/python3.13/site-packages/tljh_course-1.0.dist-info"
+    for directory in [*reversed(metadata.parents), metadata]:
+        host.mkdir(directory, mode=0o755)
+    host.write(metadata / "entry_points.txt", b"[tljh]\ncourse = tljh_course\n", mode=0o644)
+    answer = json.dumps({"warnings": [], **contributed})
+    host.answers[f"{environment}/bin/python -I -m tljh.plugins.inspection"] = Result(0, answer)
+
+
+def machine_with_a_plugin(*mistakes: str) -> FakeHost:
+    """Return a machine whose hub environment has the plugin `course`.
+
+    A trial of a configuration that loads it finds `MISTAKE`, if `mistakes` names it.
+    """
+    host = machine()
+    add_plugin(host, ENVIRONMENT)
+
+    def try_candidate(argv):
+        (applied,) = (word.partition("=")[2] for word in argv if "TLJH_APPLIED=" in word)
+        applied = applied.partition("=")[2]
+        selection = parse_selection(host.read(Path(applied) / "plugins.json"))
+        failures = {name: MISTAKE.as_json() for name in mistakes if name not in selection.left_out}
+        return Result(0, json.dumps({"errors": [], "ignored": [], "failures": failures}))
+
+    host.answers["systemd-run"] = try_candidate
+    return host
+
+
+@pytest.fixture
+def in_the_hub_environment(monkeypatch):
+    monkeypatch.setattr("sys.prefix", str(ENVIRONMENT))
+
+
+@pytest.mark.usefixtures("in_the_hub_environment")
+def test_a_plugin_that_fails_in_the_trial_is_named_and_the_hub_goes_on_without_it():
+    host = machine_with_a_plugin("course")
+    assert MISTAKE in install(host).warnings
+    selection = parse_selection(host.read(PATHS.applied.plugins))
+    assert selection.left_out == {"course": MISTAKE}
+    assert host.unit("jupyterhub.service").is_active
+    again = reload(host)
+    assert again.number is None
+    assert MISTAKE in again.warnings
+    assert MISTAKE.what in " ".join(again.plan.notes)
+
+
+@pytest.mark.usefixtures("in_the_hub_environment")
+def test_a_plugin_that_was_left_out_is_tried_again_with_another_configuration():
+    host = machine_with_a_plugin("course")
+    install(host)
+    corrected = machine_with_a_plugin()
+    host.answers["systemd-run"] = corrected.answers["systemd-run"]
+    corrected.files = host.files
+    outcome = reload(host, b"users: {admin: [ada]}\nservices: {cull: {timeout: 60}}\n")
+    assert MISTAKE not in outcome.warnings
+    assert parse_selection(host.read(PATHS.applied.plugins)).left_out == {}
+
+
+@pytest.mark.usefixtures("in_the_hub_environment")
+def test_a_plugin_that_chose_the_login_refuses_the_change_where_it_fails():
+    host = machine_with_a_plugin("course")
+    install(host)
+    host.write(PATHS.login_plugins, b'["course"]', mode=0o600)
+    since = len(host.effects)
+    with pytest.raises(TljhError, match="plugin course hangs"):
+        reload(host, b"users: {admin: [ada]}\nservices: {cull: {timeout: 60}}\n")
+    assert units_acted_on(host, since) == []
+
+
+@pytest.mark.usefixtures("in_the_hub_environment")
+def test_a_required_plugin_that_fails_refuses_the_change_and_the_hub_stays():
+    host = machine_with_a_plugin("course")
+    install(host)
+    since = len(host.effects)
+    with pytest.raises(TljhError, match="plugin course hangs"):
+        reload(host, b"users: {admin: [ada]}\nplugins: {required: [course]}\n")
+    assert units_acted_on(host, since) == []
+
+
+def test_a_required_plugin_that_is_not_installed_refuses_the_change():
+    host = machine()
+    install(host)
+    with pytest.raises(TljhError, match="names course, which is not installed"):
+        reload(host, b"users: {admin: [ada]}\nplugins: {required: [course]}\n")
 
 
 def test_a_hub_that_does_not_answer_is_rolled_back_and_the_old_one_serves():
@@ -369,8 +460,7 @@ def test_the_packages_of_an_added_plugin_are_installed_by_the_same_reload():
     ]
     built = json.dumps({"environment": str(rebuilt), "built": True, "packages": 97})
     host.answers[f"{PATHS.hub}/bin/python {PATHS.hub}/share/tljh/bootstrap.py"] = Result(0, built)
-    wants = json.dumps({"apt_packages": ["sl"]})
-    host.answers[f"{rebuilt}/bin/python -I -m tljh.plugins.manager"] = Result(0, wants)
+    add_plugin(host, rebuilt, apt_packages=["sl"])
     reload(host, b"users: {admin: [ada]}\nplugins: {packages: [tljh-sl]}\n")
     assert host.package("sl") == "1"
     assert host.readlink(PATHS.hub) == "versions/hub-new"
@@ -408,7 +498,7 @@ def test_a_configuration_behind_a_link_is_left_there_and_a_second_reload_changes
     assert host.files[place][0].mode == 0o600
     assert not converge(host, PATHS, reload_current, SilentProgress()).plan
     rolled_back(host, 1)
-    install(host, Answers(hub_environment=ENVIRONMENT, admins=("bob",)))
+    install(host, InstallAnswers(hub_environment=ENVIRONMENT, admins=("bob",)))
     assert host.readlink(PATHS.config_file) == str(place)
     assert b"bob" in (host.read(place) or b"")
 
@@ -453,7 +543,7 @@ def test_what_is_written_after_a_killed_rollback_is_not_overwritten_by_its_recov
         rolled_back(host, 1)
     host.die_before = None
     drop_in = PATHS.hub_drop_ins / "mine.py"
-    edited = (host.read(PATHS.config_file) or b"") + b"upgrade: {url: https://x.org/b.py}\n"
+    edited = (host.read(PATHS.config_file) or b"") + b"# edited\n"
     write(host, PATHS.config_file, edited)
     write(host, drop_in, b"c.Spawner.debug = False\n")
     converge(host, PATHS, Request("reload"), SilentProgress())
@@ -491,11 +581,11 @@ def test_a_rollback_waits_for_an_edit_of_the_configuration():
 def test_a_restart_that_was_asked_for_is_refused_when_the_hub_could_not_start_again():
     host = machine()
     install(host)
-    finding = {"what": "no such class", "where": None, "why": None, "fix": "correct it"}
-    host.answers["systemd-run"] = Result(1, json.dumps([finding]), "")
+    finding = Finding("no such class", fix="correct it").as_json()
+    host.answers["systemd-run"] = Result(1, json.dumps({"errors": [finding]}), "")
     since = len(host.effects)
     with pytest.raises(TljhError, match="no such class"):
-        request = request_for(host, PATHS, "reload", force=frozenset({"hub"}))
+        request = make_reload_request(host, PATHS, "reload", force=frozenset({"hub"}))
         converge(host, PATHS, request, SilentProgress())
     assert units_acted_on(host, since) == []
 
@@ -542,7 +632,7 @@ def test_a_rollback_that_is_killed_anywhere_loses_nothing_that_was_written(numbe
 def test_a_configuration_from_which_nothing_follows_is_a_state_of_the_history_too():
     host = machine()
     install(host)
-    data = (host.read(PATHS.config_file) or b"") + b"upgrade: {url: https://x.org/b.py}\n"
+    data = (host.read(PATHS.config_file) or b"") + b"# edited\n"
     since = len(host.effects)
     outcome = reload(host, data)
     assert not outcome.plan
@@ -585,3 +675,24 @@ def test_files_of_an_https_mode_that_is_off_stop_no_reload():
     install(host)
     data = b"users: {admin: [ada]}\nhttps: {tls: {cert: /none.crt, key: /none.key}}\n"
     assert reload(host, data).number == 2
+
+
+def test_plan_and_history_name_settings_in_units_for_people():
+    host = machine()
+    install(host)
+    data = b"users: {admin: [ada]}\nlimits: {memory: 512M}\nauth: {session_days: 1}\n"
+    text = reload(host, data).plan.as_text()
+    assert "setting limits.memory  auto -> 512M" in text
+    assert "setting auth.session_days  7 -> 1" in text
+    assert "the hub restarts; servers keep running" in text
+    # hub.json, which has the same change, names the trait; its secrets stay out.
+    assert "JupyterHub.cookie_max_age_days  7 -> 1" in text
+    (*_, last) = Journal(PATHS.journal_dir).entries(host)
+    assert last.changes[0].startswith("limits.memory  auto -> 512M")
+    assert "auth.session_days  7 -> 1" in last.changes
+
+
+def test_no_plan_of_an_installation_has_a_number_of_bytes():
+    host = machine()
+    outcome = work_out(host, PATHS, make_install_request(host, PATHS, ANSWERS))
+    assert not re.search(r"\b\d{6,}\b", outcome.plan.as_text())

@@ -6,7 +6,7 @@ import json
 
 from tljh.base.paths import Paths
 from tljh.host.fake import FakeHost
-from tljh.operations.hub_environment import rebuild_needed
+from tljh.operations.hub_environment import find_rebuild
 from tljh.settings.load import load
 
 PATHS = Paths()
@@ -19,7 +19,7 @@ def rebuild(text: str, from_plugins: list[str], built_with: list[str]):
             host.mkdir(directory, mode=0o755)
     stamp = json.dumps({"wanted": {"specs": built_with}}).encode()
     host.write(PATHS.hub_files.stamp, stamp, mode=0o644)
-    return rebuild_needed(host, PATHS, load(text.encode()), from_plugins)
+    return find_rebuild(host, PATHS, load(text.encode()), from_plugins)
 
 
 def test_an_environment_that_was_built_with_the_packages_asked_for_stays():

@@ -13,7 +13,13 @@ import pytest
 
 from tests.configurations import real_catalogue
 from tljh.base.errors import Exit, TljhError
-from tljh.operations.install_answers import Answers, configuration_with, read_answers
+from tljh.operations.install_answers import (
+    FIRST_LINES,
+    InstallAnswers,
+    PluginChanges,
+    add_answers,
+    read_answers,
+)
 from tljh.plugins import hookspecs
 from tljh.settings.load import check, load
 
@@ -39,8 +45,8 @@ https:
 
 
 def configured(old: str, **answers: Any) -> str:
-    data = configuration_with(
-        Answers(hub_environment=ENVIRONMENT, **answers), old.encode(), CONFIG_FILE
+    data = add_answers(
+        InstallAnswers(hub_environment=ENVIRONMENT, **answers), old.encode(), CONFIG_FILE
     )
     return data.decode()
 
@@ -67,7 +73,9 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., None]], N
         manager.add_hookspecs(hookspecs)
         hook = hookspecs.hookimpl(change)
         manager.register(SimpleNamespace(tljh_config_post_install=hook), "course")
-        monkeypatch.setattr("tljh.operations.install_answers.installed_plugins", lambda: manager)
+        monkeypatch.setattr(
+            "tljh.operations.install_answers.load_installed_plugins", lambda: manager
+        )
 
     return install
 
@@ -166,8 +174,26 @@ def test_a_failing_plugin_is_named(plugin: Callable[..., None]) -> None:
         raise KeyError("week")
 
     plugin(change)
+    answers = InstallAnswers(hub_environment=ENVIRONMENT)
+    changes = PluginChanges()
+    assert add_answers(answers, b"", Path("config.yaml"), changes) == FIRST_LINES.encode()
+    (finding,) = changes.mistakes
+    assert "plugin course failed in tljh_config_post_install: KeyError: 'week'" in finding.what
+    assert finding.where
     with pytest.raises(TljhError, match="plugin course failed in tljh_config_post_install"):
-        configured("")
+        configured("plugins: {required: [course]}\n")
+
+
+def test_a_plugin_that_writes_a_mistake_is_named_and_its_changes_are_left_out(
+    plugin: Callable[..., None],
+) -> None:
+    plugin(lambda config: config.update({"limits": {"memory": "much"}, "course": {"a": 1}}))
+    changes = PluginChanges()
+    answers = InstallAnswers(hub_environment=ENVIRONMENT)
+    data = add_answers(answers, b"users: {admin: [ada]}\n", Path("config.yaml"), changes)
+    assert data == b"users: {admin: [ada]}\n"
+    (finding,) = changes.mistakes
+    assert "plugin course writes a mistake into config.yaml: limits.memory" in finding.what
 
 
 def test_an_empty_password_is_refused() -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tljh.base.sizes import human_size
+from tljh.base.sizes import format_size
 from tljh.host.fake import FakeHost
 from tljh.host.interface import FileInfo
-from tljh.operations.oversized_limits import oversized_limit_problems
+from tljh.operations.oversized_limits import find_oversized_limits
 from tljh.settings.load import load
 
 
@@ -35,15 +35,15 @@ def host() -> FakeHost:
     ],
 )
 def test_limit_that_is_larger_than_the_machine_is_a_warning(host, limits, what):
-    (problem,) = oversized_limit_problems(load(f"limits: {limits}\n".encode()), host)
+    (problem,) = find_oversized_limits(load(f"limits: {limits}\n".encode()), host)
     assert (problem.what, problem.severity) == (what, "warning")
 
 
 @pytest.mark.parametrize("limits", ["{}", "{memory: auto}", "{memory: 24G, cpu: 4}"])
 def test_limit_that_fits_is_fine(host, limits):
-    assert list(oversized_limit_problems(load(f"limits: {limits}\n".encode()), host)) == []
+    assert list(find_oversized_limits(load(f"limits: {limits}\n".encode()), host)) == []
 
 
 def test_sizes_have_a_unit():
     sizes = [512, 1 << 10, 480 << 20, 3 << 29, 24 << 30]
-    assert [human_size(size) for size in sizes] == ["512 bytes", "1K", "480M", "1.5G", "24G"]
+    assert [format_size(size) for size in sizes] == ["512 bytes", "1K", "480M", "1.5G", "24G"]

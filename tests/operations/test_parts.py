@@ -12,9 +12,9 @@ from tests.operations.test_converge import PATHS, install, machine
 from tljh.base.progress import SilentProgress
 from tljh.engine.plan import plan
 from tljh.operations import parts
-from tljh.operations.checks import run_checks, subject_of
+from tljh.operations.checks import examine_machine, run_checks
 from tljh.operations.converge import Request, converge
-from tljh.operations.parts import PARTS, part
+from tljh.operations.parts import PARTS, import_part
 
 FACTS = """
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def clock(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("tljh.conda.resources.resources", lambda *_: [])
     import clock
 
-    listed = (*PARTS, part(clock))
+    listed = (*PARTS, import_part(clock))
     for module in ("facts", "desired", "checks"):
         monkeypatch.setattr(f"tljh.operations.{module}.PARTS", listed)
     yield
@@ -82,7 +82,7 @@ def test_a_new_part_is_planned_applied_checked_and_kept_in_the_history(clock):
     assert host.read(Path("/etc/clock")) == b"UTC['why.txt']"
     assert "notes/why.txt" in outcome.previous_files
     assert not plan(outcome.resources, host)
-    reported = run_checks(subject_of(host, PATHS), quick_only=True)
+    reported = run_checks(examine_machine(host, PATHS), quick_only=True)
     assert "the clock is slow" in [item.finding.what for item in reported]
 
 

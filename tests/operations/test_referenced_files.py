@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tljh.host.real import RealReader
-from tljh.operations.referenced_files import referenced_file_problems
+from tljh.operations.referenced_files import find_referenced_file_problems
 from tljh.settings.load import load
 
 
@@ -18,7 +18,7 @@ def problems(text: str, *severities: str) -> list[str]:
     config = load(text.encode())
     return [
         problem.what
-        for problem in referenced_file_problems(config, RealReader())
+        for problem in find_referenced_file_problems(config, RealReader())
         if not severities or problem.severity in severities
     ]
 
@@ -62,14 +62,14 @@ def test_file_that_is_no_certificate_is_named(pair: tuple[Path, Path], tmp_path:
     assert problems(https(wrong, pair[1])) == [
         f"https.tls.cert names a file without a certificate in PEM form: {wrong}"
     ]
-    (problem,) = referenced_file_problems(load(https(wrong, pair[1]).encode()), RealReader())
+    (problem,) = find_referenced_file_problems(load(https(wrong, pair[1]).encode()), RealReader())
     assert problem.fix
     assert problem.fix.startswith(f"if it is in DER form: openssl x509 -inform DER -in {wrong} ")
 
 
 def test_swapped_files_are_named_as_such(pair: tuple[Path, Path]) -> None:
     cert, key = pair
-    swapped = list(referenced_file_problems(load(https(key, cert).encode()), RealReader()))
+    swapped = list(find_referenced_file_problems(load(https(key, cert).encode()), RealReader()))
     assert len(swapped) == 2
     assert all("the two files are swapped" in (problem.fix or "") for problem in swapped)
 
@@ -77,8 +77,8 @@ def test_swapped_files_are_named_as_such(pair: tuple[Path, Path]) -> None:
 def test_key_of_another_certificate_is_told_apart(pair: tuple[Path, Path], tmp_path: Path) -> None:
     other = tmp_path / "other.key"
     make_certificate(tmp_path / "other.crt", other)
-    told = problems(https(pair[0], other))
-    assert "https.tls.key is not the key of https.tls.cert" in told
+    messages = problems(https(pair[0], other))
+    assert "https.tls.key is not the key of https.tls.cert" in messages
 
 
 def test_key_with_a_passphrase_is_refused(tmp_path: Path) -> None:

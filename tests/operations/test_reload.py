@@ -13,14 +13,14 @@ from tests.operations.test_converge import (
 )
 from tljh.base.errors import TljhError
 from tljh.base.progress import SilentProgress
-from tljh.operations.reload import advice, history, plan_reload, rollback
+from tljh.operations.reload import give_advice, plan_reload, read_history, rollback
 
 
 def test_a_new_admin_without_a_password_is_reported_with_the_way_to_one() -> None:
     host = machine()
     outcome = install(host)
-    assert any("sudo tljh user claim ada" in line for line in advice(PATHS, outcome))
-    assert advice(PATHS, reload(host, b"users: {admin: [ada], allowed: [bob]}\n")) == []
+    assert any("sudo tljh user claim ada" in line for line in give_advice(PATHS, outcome))
+    assert give_advice(PATHS, reload(host, b"users: {admin: [ada], allowed: [bob]}\n")) == []
 
 
 def test_a_rollback_without_a_number_returns_to_the_state_before_the_current() -> None:
@@ -33,7 +33,11 @@ def test_a_rollback_without_a_number_returns_to_the_state_before_the_current() -
     applied = rollback(host, PATHS, None, SilentProgress())
     assert applied.number == 3
     assert host.read(PATHS.config_file) == first
-    assert [entry.command for entry in history(host, PATHS)] == ["install", "reload", "rollback 1"]
+    assert [entry.command for entry in read_history(host, PATHS)] == [
+        "install",
+        "reload",
+        "rollback 1",
+    ]
 
 
 def test_pending_edits_are_planned_and_survive_a_rollback_as_a_state() -> None:

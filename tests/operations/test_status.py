@@ -32,7 +32,7 @@ def test_it_is_waited_until_nothing_is_broken_or_the_time_is_over(
     def severity(_: object) -> Severity:
         return Severity.BROKEN if host.monotonic_s() < broken_for_s else Severity.DEGRADED
 
-    monkeypatch.setattr(status, "worst", severity)
-    found = wait_for_status(host, Paths(), timeout_s=10)
-    assert found.severity is (Severity.DEGRADED if broken_for_s < 10 else Severity.BROKEN)
+    monkeypatch.setattr(status, "find_worst", severity)
+    result = wait_for_status(host, Paths(), timeout_s=10)
+    assert result.severity is (Severity.DEGRADED if broken_for_s < 10 else Severity.BROKEN)
     assert host.monotonic_s() == pytest.approx(min(broken_for_s, 10), abs=1)

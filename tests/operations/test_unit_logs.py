@@ -9,19 +9,19 @@ import pytest
 from tljh.base.errors import Exit, TljhError
 from tljh.host.fake import FakeHost
 from tljh.host.interface import Result
-from tljh.operations.unit_logs import read_server_log, read_unit_logs, units_of
+from tljh.operations.unit_logs import list_units, read_server_log, read_unit_logs
 
 
 def test_the_log_of_all_parts_is_one_query_for_both_units() -> None:
     host = FakeHost()
     expected = "journalctl --no-pager -q -o short-iso -n 7 -u jupyterhub.service -u traefik.service"
     host.answers[expected] = Result(0, "first\nlast\n")
-    assert read_unit_logs(host, units_of(""), 7) == "first\nlast"
+    assert read_unit_logs(host, list_units(""), 7) == "first\nlast"
 
 
 def test_an_unknown_part_is_refused() -> None:
     with pytest.raises(TljhError, match="there is no log of hup") as caught:
-        units_of("hup")
+        list_units("hup")
     assert caught.value.exit_code is Exit.USAGE
 
 

@@ -23,14 +23,15 @@ from tljh.base.progress import SilentProgress
 from tljh.engine.journal import Journal
 from tljh.host.fake import FakeHost, Killed
 from tljh.host.interface import Response
-from tljh.operations.installed_config import config_lock
+from tljh.operations.installed_config import get_config_lock
 from tljh.operations.shares import add_share, remove_share
-from tljh.operations.user_additions import Addition, add_users
+from tljh.operations.user_additions import UsersToAdd, add_users
 from tljh.operations.user_changes import read_users
 from tljh.operations.user_import import import_entries, read_entries
 from tljh.operations.user_removals import disable_users, enable_users, remove_users
 from tljh.settings.load import load
-from tljh.users.declared_access import declared_in, read_declared
+from tljh.users.claims import claim_file, read_claim
+from tljh.users.declared_access import collect_declared, read_declared
 
 API = "http://127.0.0.1:15001/hub/api"
 USERS = f"{API}/users?offset=0&limit=200"
@@ -54,13 +55,13 @@ def installed() -> FakeHost:
     host.responses[USERS] = Response(200, json.dumps({"items": [], "_pagination": {"next": None}}))
     host.responses[f"{API}/users"] = Response(201, "")
     for name in ("ann", "bob"):
-        host.responses[f"{API}/tljh/people/{name}"] = Response(204, "")
+        host.responses[f"{API}/tljh/users/{name}"] = Response(204, "")
     reload(host, INDENTED_BY_FOUR)
     return host
 
 
 def add_ann(host: FakeHost) -> None:
-    addition = Addition(names=("ann",), groups=("video",))
+    addition = UsersToAdd(names=("ann",), groups=("video",))
     add_users(read_users(host, PATHS), addition, SilentProgress())
 
 
@@ -108,7 +109,7 @@ def added_lines(before: bytes, after: bytes) -> list[str]:
 
 def test_a_file_indented_by_four_keeps_its_format() -> None:
     host = installed()
-    add_users(read_users(host, PATHS), Addition(("ann",)), SilentProgress())
+    add_users(read_users(host, PATHS), UsersToAdd(("ann",)), SilentProgress())
     assert added_lines(INDENTED_BY_FOUR, config(host)) == ["        - ann"]
     assert last_command(host) == "user add ann"
 
@@ -129,16 +130,28 @@ def test_changes_and_their_opposites_leave_the_file_as_it_was() -> None:
 def test_who_is_listed_already_changes_nothing() -> None:
     host = installed()
     effects = len(host.effects)
-    added = add_users(read_users(host, PATHS), Addition(("Bob",)), SilentProgress())
+    added = add_users(read_users(host, PATHS), UsersToAdd(("Bob",)), SilentProgress())
     assert added.users[0].was_listed
     assert len(host.effects) == effects
+
+
+def test_an_admin_who_is_added_as_a_user_stays_an_admin_and_gets_the_groups() -> None:
+    host = installed()
+    add_users(read_users(host, PATHS), UsersToAdd(("gina",), is_admin=True), SilentProgress())
+    before = config(host)
+    added = add_users(read_users(host, PATHS), UsersToAdd(("Gina", "ann")), SilentProgress())
+    assert [user.stays_admin for user in added.users] == [True, False]
+    assert added_lines(before, config(host)) == ["        - ann"]
+    groups = UsersToAdd(("gina",), groups=("video",))
+    assert add_users(read_users(host, PATHS), groups, SilentProgress()).users[0].stays_admin
+    assert b"video" in config(host)
 
 
 def test_a_name_that_cannot_be_one_is_refused_and_nothing_changes() -> None:
     host = installed()
     effects = len(host.effects)
     with pytest.raises(TljhError, match=r"users\.allowed"):
-        add_users(read_users(host, PATHS), Addition(("a/../b",)), SilentProgress())
+        add_users(read_users(host, PATHS), UsersToAdd(("a/../b",)), SilentProgress())
     assert len(host.effects) == effects
 
 
@@ -148,7 +161,7 @@ def test_interrupted_while_it_waits_for_a_lock_it_changes_nothing(
     change: Callable[[FakeHost], None], lock: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = installed()
-    waited_for = PATHS.lock if lock == "the apply lock" else config_lock(host, PATHS)
+    waited_for = PATHS.lock if lock == "the apply lock" else get_config_lock(host, PATHS)
     acquire = FakeHost.lock
 
     def interrupted(self: FakeHost, path: object, **options: float) -> object:
@@ -167,7 +180,7 @@ def test_interrupted_while_it_waits_for_a_lock_it_changes_nothing(
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_a_held_lock_is_exit_code_4_and_changes_nothing(change: Callable[[FakeHost], None]) -> None:
     host = installed()
-    with host.lock(config_lock(host, PATHS), timeout_s=1), pytest.raises(TljhError) as caught:
+    with host.lock(get_config_lock(host, PATHS), timeout_s=1), pytest.raises(TljhError) as caught:
         change(host)
     assert caught.value.exit_code is Exit.LOCKED
     assert config(host) == INDENTED_BY_FOUR
@@ -189,7 +202,7 @@ class Snapshot:
 
 def is_whole(host: FakeHost, command: str) -> bool:
     """Return whether the change is complete; fail if it is neither that nor rolled back."""
-    declared = declared_in(load(config(host)))
+    declared = collect_declared(load(config(host)))
     applied = read_declared(host.read(PATHS.ledger))
     assert applied is not None
     assert (declared.allowed, declared.banned, declared.groups) == (
@@ -243,7 +256,7 @@ def test_stopped_before_any_effect_it_is_rolled_back_or_complete(
 def test_a_group_that_gives_root_is_refused_unless_it_is_said(group: str) -> None:
     host = installed()
     before = config(host)
-    addition = Addition(names=("ann",), groups=(group,))
+    addition = UsersToAdd(names=("ann",), groups=(group,))
     with pytest.raises(TljhError, match="can become root"):
         add_users(read_users(host, PATHS), addition, SilentProgress())
     (entry,) = read_entries(read_users(host, PATHS), f"name,groups\nann,{group}\n".encode())
@@ -251,3 +264,42 @@ def test_a_group_that_gives_root_is_refused_unless_it_is_said(group: str) -> Non
     assert config(host) == before
     add_users(read_users(host, PATHS), replace(addition, gives_root=True), SilentProgress())
     assert group.encode() in config(host)
+
+
+def test_a_class_gets_a_claim_link_each_and_the_same_ones_again() -> None:
+    host = installed()
+    users = read_users(host, PATHS)
+    entries = read_entries(users, b"name,admin\nann,\neve,yes\n")
+    access, _ = import_entries(users, entries, "c.csv", SilentProgress(), gives="claim links")
+    links = {user.name: user.claim_link or "" for user in access}
+    assert list(links) == ["ann", "eve"]
+    for name, link in links.items():
+        claim = read_claim(host.read(claim_file(PATHS.claims_dir, name)) or b"")
+        assert claim is not None and claim.token in link
+    again, _ = import_entries(users, entries, "c.csv", SilentProgress(), gives="claim links")
+    assert {user.name: user.claim_link for user in again} == links
+
+
+def test_a_class_without_passwords_is_reported_but_not_those_with_a_claim_link() -> None:
+    host = installed()
+    users = read_users(host, PATHS)
+    entries = read_entries(users, b"ann\npaul\n")
+    _, notes = import_entries(users, entries, "class.csv", SilentProgress())
+    assert "2 users have no password yet" in notes[0] and "--generate" in notes[0]
+    added = add_users(users, UsersToAdd(("paul",)), SilentProgress())
+    assert "sudo tljh user claim paul" in added.notes[-1]
+    import_entries(users, entries[:1], "class.csv", SilentProgress(), gives="claim links")
+    _, notes = import_entries(users, entries, "class.csv", SilentProgress())
+    assert "1 user has no password yet" in notes[0]
+
+
+def test_native_takes_claim_links_but_no_generated_passwords() -> None:
+    host = installed()
+    reload(host, b"auth: {type: native}\n" + INDENTED_BY_FOUR)
+    users = read_users(host, PATHS)
+    entries = read_entries(users, b"ann\n")
+    with pytest.raises(TljhError, match="native") as caught:
+        import_entries(users, entries, "c.csv", SilentProgress(), gives="passwords")
+    assert "--claim-links" in (caught.value.findings[0].fix or "")
+    access, _ = import_entries(users, entries, "c.csv", SilentProgress(), gives="claim links")
+    assert access[0].claim_link

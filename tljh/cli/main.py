@@ -8,6 +8,7 @@ verb has `--json` and `--debug`. It returns a result with `as_text` and `as_json
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -17,7 +18,10 @@ from typing import Any
 
 from tljh import __version__
 from tljh.base.errors import Exit, Finding, TljhError
-from tljh.cli.verbs import CONFIG, TLJH, Invocation, VerbGroup, function_of
+from tljh.base.interruptions import exit_code_of, is_change_kept, raised_as_exceptions
+from tljh.base.output import lasting_output
+from tljh.cli.plugin_verbs import add_plugin_verbs
+from tljh.cli.verbs import CONFIG, TLJH, Invocation, VerbGroup, import_function
 
 
 def _print_error(findings: tuple[Finding, ...], code: int, invocation: Invocation) -> int:
@@ -51,35 +55,54 @@ def _print_result(result: Any, invocation: Invocation) -> int:
 
 
 def run(name: str, group: VerbGroup, arguments: list[str] | None = None) -> int:
-    """Run a command line, print its result or its error, and return the exit code."""
-    invocation = Invocation()
+    """Run a command line, print its result or its error, and return the exit code.
+
+    Neither an output that ends (`| head`) nor a signal stops a change half-way.
+    """
     _start_fast()
     words = sys.argv[1:] if arguments is None else arguments
+    with lasting_output() as output:
+        code = _run(name, group, words)
+        output.flush()
+        return code or _undelivered(output.error)
+
+
+def _run(name: str, group: VerbGroup, words: list[str]) -> int:
+    invocation = Invocation()
     if words == ["--version"]:
         print(f"tljh {__version__}")
         return 0
     try:
-        direct_call = _direct_call(group, words)
-        if direct_call is not None:
-            result = direct_call()
-        else:
-            from tljh.cli import typer_app
+        with raised_as_exceptions():
+            direct_call = _find_direct_call(group, words)
+            if direct_call is not None:
+                result = direct_call()
+            else:
+                from tljh.cli import typer_app
 
-            result = typer_app.call(name, group, words, invocation)
-        code = _print_result(result, invocation)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:
-        # The reader of our output (`| head`) has closed the pipe. Python would fail again when
-        # it flushes standard output at exit, so that goes to /dev/null.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+                result = typer_app.call(name, group, words, invocation)
+            return _print_result(result, invocation)
     except (Exception, KeyboardInterrupt) as error:
         if invocation.debug:
             import traceback
 
             traceback.print_exc()
         return _print_exception(error, name, invocation)
+
+
+def _undelivered(error: OSError | None) -> int:
+    """Return the exit code of a command that is done, but whose output could not be written."""
+    if error is None:
+        return 0
+    # EIO is the answer of a terminal that was closed.
+    if isinstance(error, BrokenPipeError) or error.errno == errno.EIO:
+        return int(Exit.OUTPUT_CLOSED)
+    finding = Finding(
+        "the command is done, but its output could not be written",
+        why=f"standard output: {error.strerror}",
+    )
+    print(finding.as_text(), file=sys.stderr)
+    return int(Exit.FAILED)
 
 
 # Verbs that are used most, with the fewest and most values of their common form.
@@ -93,10 +116,11 @@ _DIRECT = {
 }
 
 
-def _direct_call(group: VerbGroup, words: list[str]) -> Callable[[], Any] | None:
-    """Return the call for `set KEY VALUE` and similar words without options; None for others.
+def _find_direct_call(group: VerbGroup, words: list[str]) -> Callable[[], Any] | None:
+    """Return the call of a verb whose words need no parser, such as `set KEY VALUE`.
 
-    Typer takes as long to load as the whole rest of these commands.
+    Returns None for other verbs and for words with options: Typer parses these, and takes as long
+    to load as the whole rest of such a command.
     """
     if group is not CONFIG or not words or words[0] not in _DIRECT:
         return None
@@ -107,11 +131,14 @@ def _direct_call(group: VerbGroup, words: list[str]) -> Callable[[], Any] | None
     reference = CONFIG.verbs[verb]
     if not is_common or "_TLJH_CONFIG_COMPLETE" in os.environ or isinstance(reference, VerbGroup):
         return None
-    return lambda: function_of(reference)(*values)
+    return lambda: import_function(reference)(*values)
 
 
 def _start_fast() -> None:
-    """Switch off what only long-lived programs gain from: a third of the time of a `set`."""
+    """Speed up the start: skip what only long-lived programs gain from.
+
+    It is a third of the time of a `set`.
+    """
     import gc
 
     # Imports make many objects and hardly any garbage.
@@ -129,7 +156,8 @@ def _print_exception(error: BaseException, name: str, invocation: Invocation) ->
         return _print_error(error.findings, int(error.exit_code), invocation)
     # Click, below Typer, turns a KeyboardInterrupt into its own Abort.
     if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
-        return _print_error((Finding("interrupted"),), int(Exit.INTERRUPTED), invocation)
+        what = "interrupted, after the change was made" if is_change_kept() else "interrupted"
+        return _print_error((Finding(what),), int(exit_code_of(error)), invocation)
     # Usage errors are recognized by their attributes: Typer vendors Click under changing names,
     # so there is no class to import.
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
@@ -143,9 +171,9 @@ def _print_exception(error: BaseException, name: str, invocation: Invocation) ->
         finding = Finding(what, fix=f"see: {path} --help")
         return _print_error((finding,), int(Exit.USAGE), invocation)
     if isinstance(error, PermissionError) and os.geteuid() != 0:
-        from tljh.base.files import permission_error
+        from tljh.base.files import make_permission_error
 
-        denied = permission_error(Path(str(error.filename or "that")))
+        denied = make_permission_error(Path(str(error.filename or "that")))
         return _print_error(denied.findings, int(Exit.FAILED), invocation)
     finding = Finding(
         f"an unexpected {type(error).__name__}: {error}",
@@ -156,7 +184,7 @@ def _print_exception(error: BaseException, name: str, invocation: Invocation) ->
 
 def tljh() -> None:
     """Run `tljh`."""
-    sys.exit(run("tljh", TLJH))
+    sys.exit(run("tljh", add_plugin_verbs(TLJH)))
 
 
 def tljh_config() -> None:

@@ -7,14 +7,16 @@ import os
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any, ClassVar, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from tljh.base.errors import Exit, TljhError
-from tljh.base.paths import paths_from_environment
-from tljh.cli.verbs import Invocation, VerbGroup, Verbs, function_of
+from tljh.base.paths import get_paths
+from tljh.cli.plugin_verbs import import_verb as import_function
+from tljh.cli.verbs import Invocation, VerbGroup, Verbs
 from tljh.commands.parameters import Argument, Option
 
 # Typer shows the type of an option in its help, `<bool>` for a flag, which takes no value.
@@ -72,7 +74,11 @@ class _LazyGroup(_HelpFlag, TyperGroup):
         verb = self.verbs.get(cmd_name)
         if verb is None:
             return None
-        return _group(cmd_name, verb) if isinstance(verb, VerbGroup) else _command(cmd_name, verb)
+        return (
+            _make_group(cmd_name, verb)
+            if isinstance(verb, VerbGroup)
+            else _make_command(cmd_name, verb)
+        )
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         # The parent class imports every verb to suggest a name; the names alone are enough.
@@ -95,7 +101,7 @@ def _store(ctx: typer.Context, **options: Any) -> None:
             setattr(ctx.obj, name, value)
 
 
-def _group(name: str, group: VerbGroup) -> Any:
+def _make_group(name: str, group: VerbGroup) -> Any:
     def callback(
         ctx: typer.Context,
         config_path: PathOption = None,
@@ -112,17 +118,17 @@ def _group(name: str, group: VerbGroup) -> Any:
     return typer.main.get_group(app)
 
 
-def _command(name: str, reference: str) -> Any:
+def _make_command(name: str, reference: str) -> Any:
     app = typer.Typer(add_completion=False)
     # `set KEY -5`: here, an unknown option is a value.
     takes_values = name in ("set", "add-item", "remove-item")
     app.command(name, cls=_Command, context_settings={"ignore_unknown_options": takes_values})(
-        _as_callback(function_of(reference))
+        _wrap_callback(import_function(reference))
     )
     return typer.main.get_command(app)
 
 
-def _as_callback(function: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_callback(function: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a verb so that Typer sees its parameters and those that every verb has.
 
     Typer reads the signature; `as_json` and `config_path` are passed only to verbs that take them.
@@ -130,7 +136,9 @@ def _as_callback(function: Callable[..., Any]) -> Callable[..., Any]:
     hints = get_type_hints(function, include_extras=True)
     own = inspect.signature(function).parameters
     parameters = [
-        _for_typer(parameter, hints[name]) for name, parameter in own.items() if name != "as_json"
+        _convert_parameter(parameter, hints[name])
+        for name, parameter in own.items()
+        if name != "as_json"
     ]
     extra: dict[str, Any] = {"ctx": typer.Context, "json": JsonOption, "debug": DebugOption}
     if "config_path" not in own:
@@ -172,21 +180,21 @@ def _as_callback(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _refuse_other_file(config_path: Path | None, verb: str | None) -> None:
     """Raise TljhError for --config-path with a verb that works on this installation only."""
-    own = paths_from_environment().config_file
+    own = get_paths().config_file
     if config_path is None or config_path.absolute() == own or config_path.resolve() == own:
         return
     raise TljhError(
         f"{verb} takes no other file than {own}",
         why=f"it works on the installed hub; {config_path} would be ignored",
-        fix=f"check that file: tljh-config --config-path {config_path} check",
+        fix=f"check that file: tljh-config --config-path {quote(str(config_path))} check",
         exit_code=Exit.USAGE,
     )
 
 
-def _for_typer(parameter: inspect.Parameter, hint: Any) -> inspect.Parameter:
-    """Return the parameter with Typer's annotation; keyword-only ones become options."""
+def _convert_parameter(parameter: inspect.Parameter, hint: Any) -> inspect.Parameter:
+    """Return a verb's parameter with Typer's annotation; keyword-only ones become options."""
     if hasattr(hint, "__metadata__"):
-        info = _typer_info(hint.__metadata__[0])
+        info = _make_typer_info(hint.__metadata__[0])
         if hint.__origin__ is bool:
             info.metavar = NO_VALUE
         hint = Annotated[hint.__origin__, info]
@@ -199,7 +207,7 @@ def _for_typer(parameter: inspect.Parameter, hint: Any) -> inspect.Parameter:
     return parameter.replace(annotation=hint)
 
 
-def _typer_info(description: Argument | Option) -> Any:
+def _make_typer_info(description: Argument | Option) -> Any:
     if isinstance(description, Option):
         return typer.Option(description.flag, help=description.help, metavar=description.metavar)
     complete = description.complete
@@ -219,7 +227,7 @@ def call(name: str, group: VerbGroup, words: list[str] | None, invocation: Invoc
     if f"_{name.upper().replace('-', '_')}_COMPLETE" in os.environ:
         # Typer registers bash here; otherwise only its own `Typer.__call__` does that.
         import_module("typer.completion").completion_init()
-    result = _group(name, group).main(
+    result = _make_group(name, group).main(
         args=words, prog_name=name, standalone_mode=False, obj=invocation
     )
     if result == Exit.INTERRUPTED:  # while Typer parsed the words

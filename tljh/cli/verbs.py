@@ -47,13 +47,18 @@ TLJH = VerbGroup(
     "Look after the JupyterHub on this machine.",
     {
         "install": "tljh.commands.install:install_with",
+        "upgrade": "tljh.commands.upgrade:upgrade",
+        "rollback": "tljh.commands.rollback:rollback",
+        "uninstall": "tljh.commands.uninstall:uninstall",
         "status": "tljh.commands.status:status",
         "doctor": "tljh.commands.status:doctor",
+        "checklist": "tljh.commands.checklist:checklist",
         "logs": "tljh.commands.logs:logs",
+        "support": "tljh.commands.support:support",
         "auth": VerbGroup(
             "Ways to log in.",
             {
-                "list": "tljh.commands.auth:ways",
+                "list": "tljh.commands.auth:list_ways",
                 "describe": "tljh.commands.auth:describe",
                 "check": "tljh.commands.auth:check",
             },
@@ -71,6 +76,20 @@ TLJH = VerbGroup(
                 "import": "tljh.commands.user_import:import_users",
                 "export": "tljh.commands.user_list:export",
                 "claim": "tljh.commands.user_claim:claim",
+                "archive": "tljh.commands.user_archive:archive",
+            },
+        ),
+        "admin": VerbGroup(
+            "Admins on the machine.",
+            {
+                "ssh-key": VerbGroup(
+                    "Public keys by which admins get into the machine.",
+                    {
+                        "add": "tljh.commands.admin_keys:add",
+                        "list": "tljh.commands.admin_keys:list_keys",
+                        "remove": "tljh.commands.admin_keys:remove",
+                    },
+                ),
             },
         ),
         "share": VerbGroup(
@@ -91,6 +110,76 @@ TLJH = VerbGroup(
                 "check": "tljh.commands.cert:check",
             },
         ),
+        "env": VerbGroup(
+            "The user environment: its packages, its history, and the way back.",
+            {
+                "install": "tljh.commands.env_packages:install",
+                "remove": "tljh.commands.env_packages:remove",
+                "update": "tljh.commands.env_packages:update",
+                "list": "tljh.commands.env_packages:list_packages",
+                "search": "tljh.commands.env_packages:search",
+                "check": "tljh.commands.env_check:check",
+                "repair": "tljh.commands.env_repair:repair",
+                "export": "tljh.commands.env_files:export",
+                "apply": "tljh.commands.env_files:apply",
+                "history": "tljh.commands.env_history:history",
+                "diff": "tljh.commands.env_history:diff",
+                "snapshot": "tljh.commands.env_history:snapshot",
+                "rollback": "tljh.commands.env_history:rollback",
+                "record": "tljh.commands.env_history:record",
+            },
+        ),
+        "backup": VerbGroup(
+            "Encrypted backups of the hub and its users.",
+            {
+                "setup": "tljh.commands.backup:setup",
+                "run": "tljh.commands.backup:run",
+                "list": "tljh.commands.backup:list_backups",
+                "check": "tljh.commands.backup:check",
+                "forget": "tljh.commands.backup:forget",
+                "key": "tljh.commands.backup:key",
+            },
+        ),
+        "plugin": VerbGroup(
+            "The plugins of the hub.",
+            {
+                "list": "tljh.commands.plugin:list_plugins",
+                "add": "tljh.commands.plugin:add",
+                "remove": "tljh.commands.plugin:remove",
+                "new": "tljh.commands.plugin:new",
+            },
+        ),
+        "restore": "tljh.commands.restore:restore",
+        "alerts": VerbGroup(
+            "Messages about events, by mail and webhooks.",
+            {
+                "test": "tljh.commands.alerts:test",
+                "list": "tljh.commands.alerts:list_events",
+                "run": "tljh.commands.alerts:run",
+                "accept": "tljh.commands.alerts:accept",
+            },
+        ),
+        "firewall": VerbGroup(
+            "Which ports of the machine take connections from outside.",
+            {
+                "status": "tljh.commands.firewall:status",
+                "confirm": "tljh.commands.firewall:confirm",
+                "try": "tljh.commands.firewall:try_again",
+            },
+        ),
+        "updates": VerbGroup(
+            "Updates of the distribution.",
+            {
+                "check": "tljh.commands.updates:check",
+                "reboot": "tljh.commands.updates:reboot",
+            },
+        ),
+        "monitoring": VerbGroup(
+            "Metrics for Prometheus.", {"token": "tljh.commands.monitoring:token"}
+        ),
+        "rotate": "tljh.commands.rotate:rotate",
+        "size": "tljh.commands.size:size",
+        "disk": "tljh.commands.disk:disk",
         "config": CONFIG,
         "completion": "tljh.commands.completion:completion",
     },
@@ -106,7 +195,7 @@ class Invocation:
     config_path: Path | None = None
 
 
-def function_of(reference: str) -> Callable[..., Any]:
+def import_function(reference: str) -> Callable[..., Any]:
     """Import and return the function that carries out a verb."""
     module, _, name = reference.partition(":")
     function: Callable[..., Any] = getattr(import_module(module), name)

@@ -11,9 +11,9 @@ from tljh.operations.login_ways import (
     LoginDescription,
     check_login,
     describe_login,
-    readable_configuration,
+    load_readable_configuration,
 )
-from tljh.settings.login_providers import PROVIDERS, provider_of
+from tljh.settings.login_providers import PROVIDERS, find_provider
 
 DEFAULT_ACCESS = {
     "listed": "users.allowed, users.admin and allowed groups; every user if auth.allow_all is true",
@@ -109,10 +109,10 @@ class LoginCheckReport:
         return "\n".join(lines)
 
 
-def ways() -> LoginList:
+def list_ways() -> LoginList:
     """List the ways to log in."""
-    config = readable_configuration()
-    provider = provider_of(config.auth.type) if config else None
+    config = load_readable_configuration()
+    provider = find_provider(config.auth.type) if config else None
     return LoginList(provider.name if provider else "")
 
 
@@ -124,8 +124,8 @@ def describe(
 
 
 def check() -> LoginCheckReport:
-    """Try the configured way to log in, as far as possible without a user's password."""
-    from tljh.base.paths import paths_from_environment
+    """Try the configured way to log in, as far as that needs no user's password."""
+    from tljh.base.paths import get_paths
     from tljh.host.real import RealHost
 
-    return LoginCheckReport(check_login(RealHost(), paths_from_environment()))
+    return LoginCheckReport(check_login(RealHost(), get_paths()))

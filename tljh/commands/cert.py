@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-from tljh.base.clock import utc_now
+from tljh.base.clock import get_utc_time
 from tljh.base.errors import Exit, TljhError
-from tljh.base.paths import paths_from_environment
-from tljh.commands.parameters import Option, Summary, progress_on_stderr
+from tljh.base.paths import get_paths
+from tljh.commands.parameters import Option, Summary, choose_progress_on_stderr
 from tljh.host.real import RealHost
 from tljh.operations.certificate_renewal import (
     CertificateState,
-    Renewed,
+    RenewalResult,
     read_certificate_state,
     renew,
 )
-from tljh.operations.certificate_requests import Preflight, preflight
+from tljh.operations.certificate_requests import Preflight, check_request
 from tljh.operations.certificate_requests import issue as issue_certificate
 from tljh.operations.certificate_revocation import UNSPECIFIED
 from tljh.operations.certificate_revocation import revoke as revoke_certificate
@@ -76,7 +76,7 @@ class CertificateStatus:
                 "issuer": details.issuer,
                 "not_before": details.not_before.isoformat(),
                 "not_after": details.not_after.isoformat(),
-                "days_left": round(details.days_left(utc_now()), 2),
+                "days_left": round(details.days_left(get_utc_time()), 2),
                 "serial": details.serial,
                 "fingerprint": details.fingerprint,
             }
@@ -88,15 +88,15 @@ class CertificateStatus:
             return "HTTPS is off; to switch it on, see: tljh-config describe https"
         lines = [f"mode          {state.mode}"]
         if details is not None:
-            days = f"{details.days_left(utc_now()):.1f} days"
+            days = f"{details.days_left(get_utc_time()):.1f} days"
             by = f", by {state.authority}" if state.mode == "letsencrypt" else ""
             lines += [
                 f"names         {', '.join(details.names)}",
                 f"issuer        {details.issuer}{by}",
-                f"valid until   {_minute(details.not_after)} ({days})",
+                f"valid until   {_format_minute(details.not_after)} ({days})",
             ]
         if state.renewal:
-            lines.append(f"next renewal  {_next_renewal(state, state.renewal)}")
+            lines.append(f"next renewal  {_describe_next_renewal(state, state.renewal)}")
         lines.append(f"served        {state.problem or 'yes, seen at the port'}")
         if state.complaints:
             lines.append(f"browsers      warn: {', '.join(state.complaints)}")
@@ -110,49 +110,49 @@ class CertificateStatus:
         return "\n".join(lines)
 
 
-def _minute(time: datetime) -> str:
+def _format_minute(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
-def _next_renewal(state: CertificateState, renewal: datetime) -> str:
+def _describe_next_renewal(state: CertificateState, renewal: datetime) -> str:
     if not state.is_due:
-        return _minute(renewal)
+        return _format_minute(renewal)
     if state.next_try:
-        return f"is due; after failures, the next attempt is at {_minute(state.next_try)}"
+        return f"is due; after failures, the next attempt is at {_format_minute(state.next_try)}"
     return "is due"
 
 
 def status() -> CertificateStatus:
     """Print names, issuer, days left, next renewal, last error, and what the port serves."""
-    return CertificateStatus(read_certificate_state(RealHost(), paths_from_environment()))
+    return CertificateStatus(read_certificate_state(RealHost(), get_paths()))
 
 
 def issue(*, timeout_s: Timeout = None, as_json: bool = False) -> CertificateStatus:
     """Request a new certificate now, whether or not one is due, and serve it."""
-    host, paths = RealHost(), paths_from_environment()
-    progress = progress_on_stderr(as_json)
+    host, paths = RealHost(), get_paths()
+    progress = choose_progress_on_stderr(as_json)
     return CertificateStatus(issue_certificate(host, paths, progress, timeout_s=timeout_s))
 
 
 def renew_if_due(*, timeout_s: Timeout = None, as_json: bool = False) -> Summary:
     """Request a new certificate if a third of the lifetime or less is left."""
-    host, paths = RealHost(), paths_from_environment()
-    renewed = renew(host, paths, progress_on_stderr(as_json), timeout_s=timeout_s)
+    host, paths = RealHost(), get_paths()
+    renewed = renew(host, paths, choose_progress_on_stderr(as_json), timeout_s=timeout_s)
     data = {
         "obtained": renewed.obtained,
         "exchanged": renewed.exchanged,
         "waits_until": renewed.waits_until.isoformat() if renewed.waits_until else None,
     }
-    return Summary((_renewed_line(renewed),), data)
+    return Summary((_describe_renewal(renewed),), data)
 
 
-def _renewed_line(renewed: Renewed) -> str:
+def _describe_renewal(renewed: RenewalResult) -> str:
     if renewed.obtained:
         return "a new certificate is served"
     if renewed.exchanged:
         return "the newest available certificate is served now"
     if renewed.waits_until:
-        return "a new certificate is due; after failures, the next attempt is at " + _minute(
+        return "a new certificate is due; after failures, the next attempt is at " + _format_minute(
             renewed.waits_until
         )
     return "nothing to do: no certificate is due"
@@ -178,7 +178,7 @@ def revoke(
             fix="sudo tljh cert revoke --reason keycompromise",
             exit_code=Exit.USAGE,
         )
-    host, paths, progress = RealHost(), paths_from_environment(), progress_on_stderr(as_json)
+    host, paths, progress = RealHost(), get_paths(), choose_progress_on_stderr(as_json)
     revoked = revoke_certificate(
         host, paths, progress, reason, replace=replace, timeout_s=timeout_s
     )
@@ -213,4 +213,4 @@ class PreflightReport:
 
 def check() -> PreflightReport:
     """Check names, DNS, port 80, clock and files; the authority is not asked for a certificate."""
-    return PreflightReport(preflight(RealHost(), paths_from_environment()))
+    return PreflightReport(check_request(RealHost(), get_paths()))

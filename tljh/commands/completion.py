@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tljh.operations.bash_completion import COMMANDS, completion_script
+from tljh.operations.bash_completion import COMMANDS, format_completion_script
 
 
 @dataclass(frozen=True)
@@ -22,4 +22,4 @@ class CompletionScript:
 
 def completion() -> CompletionScript:
     """Print the script that completes both commands in bash: source <(tljh completion)."""
-    return CompletionScript("".join(completion_script(command) for command in COMMANDS))
+    return CompletionScript("".join(format_completion_script(command) for command in COMMANDS))

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tljh.base.errors import Finding
-from tljh.base.paths import paths_from_environment
+from tljh.base.paths import get_paths
 from tljh.host.real import RealReader
 from tljh.operations.examined_config import add_file_problems
-from tljh.operations.installed_config import installed_file
-from tljh.operations.reload import planning_errors
+from tljh.operations.installed_config import open_installed_file
+from tljh.operations.reload import find_planning_errors
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class ConfigCheck:
 
 def check(*, config_path: Path | None = None) -> ConfigCheck:
     """Print every mistake in the configuration; change nothing."""
-    file = installed_file(config_path)
+    file = open_installed_file(config_path)
     examined = file.examine()
-    host, paths = RealReader(), paths_from_environment()
+    host, paths = RealReader(), get_paths()
     add_file_problems(examined, host, paths)
     errors = examined.findings("error", "incomplete")
     if not errors and config_path is None and host.readlink(paths.hub) is not None:
-        errors = planning_errors(host, paths)
+        errors = find_planning_errors(host, paths)
     return ConfigCheck(file.path, tuple(errors), tuple(examined.findings("warning")))

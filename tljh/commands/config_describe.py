@@ -12,12 +12,11 @@ from tljh.base.errors import TljhError
 from tljh.commands.auth import LoginPage
 from tljh.commands.key_completion import KeyArgument
 from tljh.host.real import RealHost
-from tljh.operations.installed_config import installed_file
+from tljh.operations.installed_config import open_installed_file
 from tljh.operations.login_ways import describe_login
 from tljh.operations.setting_descriptions import describe_settings
 from tljh.settings.login_providers import PROVIDER_NAMES
-from tljh.settings.reference import SettingHelp, json_schema
-from tljh.settings.root import Config
+from tljh.settings.reference import SettingHelp, build_json_schema
 
 
 @dataclass(frozen=True)
@@ -58,13 +57,14 @@ def describe(key: KeyArgument = "", *, config_path: Path | None = None) -> Setti
     section, _, login = key.partition(".")
     if section == "auth" and login in PROVIDER_NAMES:
         return LoginPage(describe_login(login))
-    return SettingPage(describe_settings(installed_file(config_path), key, RealHost()))
+    return SettingPage(describe_settings(open_installed_file(config_path), key, RealHost()))
 
 
 def schema() -> ConfigSchema:
     """Print the JSON Schema of config.yaml, for editors."""
+    file = open_installed_file()
     try:
-        sections = installed_file().examine().config.plugins.sections
-    except TljhError:  # Users who may not read the file get the schema without plugins' sections.
+        sections = file.examine().config.plugins.sections
+    except TljhError:  # Users who may not read the file get the schema without these sections.
         sections = []
-    return ConfigSchema(json_schema(Config, sections))
+    return ConfigSchema(build_json_schema(file.model, sections))

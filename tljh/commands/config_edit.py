@@ -9,7 +9,7 @@ from pathlib import Path
 from tljh.base.errors import Finding, TljhError
 from tljh.base.files import read_file
 from tljh.host.editor import EditedCopy
-from tljh.operations.installed_config import installed_file
+from tljh.operations.installed_config import open_installed_file
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class EditorResult:
 
 def edit(*, config_path: Path | None = None) -> EditorResult:
     """Open the configuration in $EDITOR; a text with mistakes is not saved."""
-    file = installed_file(config_path)
+    file = open_installed_file(config_path)
     before = read_file(file.path)
     with EditedCopy(file.path, before) as copy:
         while True:
@@ -40,11 +40,11 @@ def edit(*, config_path: Path | None = None) -> EditorResult:
             if not findings:
                 file.replace(before, after)
                 return EditorResult(True)
-            if not _asks_again(findings):
+            if not _ask_again(findings):
                 raise TljhError(findings)
 
 
-def _asks_again(findings: list[Finding]) -> bool:
+def _ask_again(findings: list[Finding]) -> bool:
     """Print the findings and ask whether to open the editor again; without a terminal, no."""
     if not sys.stdin.isatty():
         return False

@@ -12,8 +12,8 @@ from tljh.commands.key_completion import ItemArgument, KeyArgument, ValueArgumen
 from tljh.commands.parameters import Option
 from tljh.operations import config_edits
 from tljh.operations.config_edits import KeyEdit
-from tljh.operations.installed_config import installed_file
-from tljh.settings.yaml_text import flow_text
+from tljh.operations.installed_config import open_installed_file
+from tljh.settings.yaml_text import format_flow
 
 StdinOption = Annotated[bool, Option("--stdin", "Read the value from standard input; for secrets.")]
 
@@ -62,9 +62,11 @@ def set_value(
     config_path: Path | None = None,
 ) -> EditReport:
     """Set a key to a value, read by the type of the setting; a list or a map is YAML."""
-    text = _text(value, stdin, key)
-    edit = config_edits.set_key(installed_file(config_path), key, text, validate=not no_validate)
-    new = flow_text(edit.value)
+    text = _read_value_text(value, stdin, key)
+    edit = config_edits.set_key(
+        open_installed_file(config_path), key, text, validate=not no_validate
+    )
+    new = format_flow(edit.value)
     sentence = f"{edit.key} = {new}" if edit.is_change else f"{edit.key} is {new} already"
     return EditReport(sentence, edit, not no_validate)
 
@@ -76,7 +78,7 @@ def unset(
     config_path: Path | None = None,
 ) -> EditReport:
     """Remove a key from the file, so that its default applies."""
-    edit = config_edits.unset_key(installed_file(config_path), key, validate=not no_validate)
+    edit = config_edits.unset_key(open_installed_file(config_path), key, validate=not no_validate)
     return EditReport(f"{edit.key} is no longer set", edit, not no_validate)
 
 
@@ -89,10 +91,12 @@ def add_item(
     config_path: Path | None = None,
 ) -> EditReport:
     """Add an item to the end of a list, unless the list has it."""
-    text = _text(value, stdin, key)
-    edit = config_edits.add_item(installed_file(config_path), key, text, validate=not no_validate)
+    text = _read_value_text(value, stdin, key)
+    edit = config_edits.add_item(
+        open_installed_file(config_path), key, text, validate=not no_validate
+    )
     when = "now" if edit.is_change else "already"
-    return EditReport(f"{edit.key} has {flow_text(edit.value)} {when}", edit, not no_validate)
+    return EditReport(f"{edit.key} has {format_flow(edit.value)} {when}", edit, not no_validate)
 
 
 def remove_item(
@@ -104,13 +108,13 @@ def remove_item(
     config_path: Path | None = None,
 ) -> EditReport:
     """Remove an item from a list."""
-    text = _text(value, stdin, key)
-    file = installed_file(config_path)
+    text = _read_value_text(value, stdin, key)
+    file = open_installed_file(config_path)
     edit = config_edits.remove_item(file, key, text, validate=not no_validate)
-    return EditReport(f"{edit.key} no longer has {flow_text(edit.value)}", edit, not no_validate)
+    return EditReport(f"{edit.key} no longer has {format_flow(edit.value)}", edit, not no_validate)
 
 
-def _text(value: str | None, stdin: bool, key: str) -> str:
+def _read_value_text(value: str | None, stdin: bool, key: str) -> str:
     """Return VALUE, or standard input without its last line break."""
     if stdin and value is None:
         return sys.stdin.read().removesuffix("\n").removesuffix("\r")

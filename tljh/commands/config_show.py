@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 from tljh.commands.key_completion import KeyArgument
 from tljh.commands.parameters import Option
-from tljh.operations.installed_config import installed_file
-from tljh.operations.setting_values import effective_value, set_value_at
-from tljh.settings.redaction import hidden, hidden_text
-from tljh.settings.yaml_text import block_lines, flow_text
+from tljh.operations.installed_config import open_installed_file
+from tljh.operations.setting_values import read_effective_value, read_written_value
+from tljh.settings.redaction import redact, redact_text
+from tljh.settings.yaml_text import format_block, format_flow
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,18 @@ def show(
     config_path: Path | None = None,
 ) -> SettingValues:
     """Print the configuration, or the part of it below a key; secrets are hidden."""
-    file = installed_file(config_path)
+    file = open_installed_file(config_path)
     if all:
-        values = effective_value(file, key, reveal=reveal)
-        return SettingValues(yaml_text(values), values)
+        values = read_effective_value(file, key, reveal=reveal)
+        return SettingValues(format_yaml(values), values)
     if key:
-        value = set_value_at(file, key, reveal=reveal)
-        return SettingValues(yaml_text(value), value)
+        value = read_written_value(file, key, reveal=reveal)
+        return SettingValues(format_yaml(value), value)
     document = file.document()
     values = document.root.value() if document.root else {}
-    text = document.text if reveal else hidden_text(document)
+    text = document.text if reveal else redact_text(document)
     notes = () if text.strip() else ("nothing is set, so the defaults apply: show --all",)
-    return SettingValues(text, values if reveal else hidden(values), notes)
+    return SettingValues(text, values if reveal else redact(values), notes)
 
 
 def get(
@@ -61,16 +61,16 @@ def get(
     config_path: Path | None = None,
 ) -> SettingValues:
     """Print the value of one setting; if the file has none, the default."""
-    file = installed_file(config_path)
+    file = open_installed_file(config_path)
     file.look_up(key)
-    value = effective_value(file, key, reveal=reveal)
-    return SettingValues(yaml_text(value), value)
+    value = read_effective_value(file, key, reveal=reveal)
+    return SettingValues(format_yaml(value), value)
 
 
-def yaml_text(value: Any) -> str:
+def format_yaml(value: Any) -> str:
     """Return a value for the terminal: a word without quotes, lists and maps as YAML."""
     if isinstance(value, str):
         return value
     if isinstance(value, (dict, list)) and value:
-        return "\n".join(block_lines(value))
-    return flow_text(value)
+        return "\n".join(format_block(value))
+    return format_flow(value)

@@ -6,24 +6,26 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from tljh.base.errors import TljhError
-from tljh.base.paths import paths_from_environment
+from tljh.base.paths import get_paths
 from tljh.base.progress import Progress, PublishedProgress
 from tljh.base.well_known import SHORTEST_PASSWORD
-from tljh.commands.parameters import progress_on_stderr
+from tljh.commands.parameters import choose_progress_on_stderr
 from tljh.commands.reload import PlannedChange
 from tljh.host.real import RealHost
-from tljh.operations.install import Installed, install, plan_install
-from tljh.operations.install_answers import Answers, read_answers
+from tljh.operations.install import InstalledHub, install, plan_install
+from tljh.operations.install_answers import InstallAnswers, read_answers
+from tljh.operations.restore import read_restore_source, restore_machine
 
 
 @dataclass(frozen=True)
 class InstallReport:
     """The address of the hub, the way in for its admins, and the next steps."""
 
-    installed: Installed
+    installed: InstalledHub
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -47,26 +49,31 @@ class InstallReport:
         for name in installed.kept_passwords:
             lines += [
                 f"{name} keeps the current password. To set a new one:",
-                f"  sudo tljh user reset-password {name}",
+                f"  sudo tljh user reset-password {quote(name)}",
                 "",
             ]
         for name in installed.short_passwords:
             lines += [
                 f"The password of {name}, who can become root here, has less than "
                 f"{SHORTEST_PASSWORD} characters. To set a better one:",
-                f"  sudo tljh user reset-password {name}",
+                f"  sudo tljh user reset-password {quote(name)}",
                 "",
             ]
         for link in installed.claims:
             until = link.claim.expires.strftime("%Y-%m-%d %H:%M UTC")
             lines += [
-                f"{link.claim.login} is an admin. Set the password here, once, until {until}:",
+                f"{link.claim.login} is an admin. Set the password here, once, until {until}:"
+                if not link.needs_code
+                else f"{link.claim.login} is an admin. Set the password here, once, until {until}, "
+                "with the claim code:",
                 f"  {link.url}",
                 "",
             ]
         lines += [
             "Next:",
-            "  HTTPS    sudo tljh-config describe https",
+            "  HTTPS    sudo tljh-config set https.letsencrypt.email you@example.org",
+            "           sudo tljh-config add-item https.letsencrypt.domains hub.example.org",
+            "           sudo tljh-config set https.enabled true && sudo tljh-config reload",
             "  users    sudo tljh user add NAME (or in the hub, as an admin: Admin > Add Users)",
             "  limits   sudo tljh-config set limits.memory 2G && sudo tljh-config reload",
         ]
@@ -74,14 +81,26 @@ class InstallReport:
 
 
 def install_with(*, answers: str = "-", as_json: bool = False) -> InstallReport | PlannedChange:
-    """Install a hub with the bootstrap's answers in JSON; not for typing."""
+    """Install a hub. The bootstrap calls this; admins call the bootstrap.
+
+    `answers` is a JSON file of the bootstrap's options, `-` for standard input.
+    """
     text = sys.stdin.read() if answers == "-" else Path(answers).read_text()
     parsed = read_answers(text)
-    host, paths = RealHost(), paths_from_environment()
-    progress = _progress(parsed, as_json)
+    host, paths = RealHost(), get_paths()
+    progress = _choose_progress(parsed, as_json)
     try:
+        source = read_restore_source(parsed)
+        if source and parsed.plan:
+            raise TljhError(
+                "a restore has no plan before its backup is open",
+                why="restic is installed, and the backup read, by the restore itself",
+                fix="look at it on the hub's machine: sudo tljh backup check --restore",
+            )
         if parsed.plan:
             return PlannedChange(plan_install(host, paths, parsed))
+        if source:
+            restore_machine(host, paths, source, progress)
         return InstallReport(install(host, paths, parsed, progress))
     except TljhError as error:
         if isinstance(progress, PublishedProgress):
@@ -89,8 +108,8 @@ def install_with(*, answers: str = "-", as_json: bool = False) -> InstallReport 
         raise
 
 
-def _progress(answers: Answers, as_json: bool) -> Progress:
-    local = progress_on_stderr(as_json)
+def _choose_progress(answers: InstallAnswers, as_json: bool) -> Progress:
+    local = choose_progress_on_stderr(as_json)
     if answers.events_fd is None:
         return local
     # The bootstrap reads this pipe to its end; a child process must not keep it open.

@@ -9,29 +9,29 @@ from tljh.commands.parameters import Argument
 
 
 def complete_key(_: Any, incomplete: str) -> list[str]:
-    """Return the keys that begin with the typed text, one level at a time as in a path."""
-    from tljh.operations.installed_config import installed_file
+    """Return the keys that complete the typed text, one level at a time like a shell's paths."""
+    from tljh.operations.installed_config import open_installed_file
     from tljh.settings.keys import setting_keys
-    from tljh.settings.root import Config
 
-    keys = list(setting_keys(Config))
-    catalogue = installed_file().catalogue
+    file = open_installed_file()
+    keys = list(setting_keys(file.model))
+    catalogue = file.catalogue
     if catalogue is not None:
         head, dot, _ = incomplete.rpartition(".")
         if head.startswith("auth.") or head[:1].isupper():
             name = head.removeprefix("auth.")
             if name in catalogue.classes:
-                keys += [f"{head}{dot}{trait}" for trait in catalogue.trait_names(name)]
+                keys += [f"{head}{dot}{trait}" for trait in catalogue.list_trait_names(name)]
         elif head == "auth":
             paths = catalogue.authenticator_paths.values()
             keys += [f"auth.{name}." for name in sorted(set(paths))]
         elif not head:
             keys += [f"{name}." for name in catalogue.classes]
-    offers = dict.fromkeys(_one_level(key, incomplete) for key in keys)
+    offers = dict.fromkeys(_cut_to_level(key, incomplete) for key in keys)
     return [key for key in offers if key.startswith(incomplete)]
 
 
-def _one_level(key: str, incomplete: str) -> str:
+def _cut_to_level(key: str, incomplete: str) -> str:
     """Return a key up to its next dot: `users.admin` is `users.` until that dot is typed."""
     if not key.startswith(incomplete):
         return key
@@ -41,10 +41,10 @@ def _one_level(key: str, incomplete: str) -> str:
 
 def complete_value(ctx: Any, incomplete: str) -> list[str]:
     """Return the values that the typed key can take, if they can be listed."""
-    from tljh.operations.installed_config import installed_file
+    from tljh.operations.installed_config import open_installed_file
 
     key = str(ctx.params.get("key") or "")
-    file = installed_file()
+    file = open_installed_file()
     try:
         _, shape = file.look_up(key)
     except TljhError:
@@ -64,9 +64,9 @@ def complete_value(ctx: Any, incomplete: str) -> list[str]:
 
 def complete_item(ctx: Any, incomplete: str) -> list[str]:
     """Return the items of the list at the typed key; none for users who may not read the file."""
-    from tljh.operations.installed_config import installed_file
+    from tljh.operations.installed_config import open_installed_file
 
-    file = installed_file(_config_path(ctx))
+    file = open_installed_file(_find_config_path(ctx))
     try:
         path, _ = file.look_up(str(ctx.params.get("key") or ""))
         root = file.document().root
@@ -78,7 +78,7 @@ def complete_item(ctx: Any, incomplete: str) -> list[str]:
     return [item.raw for item in node.items if item.raw.startswith(incomplete)]
 
 
-def _config_path(ctx: Any) -> Any:
+def _find_config_path(ctx: Any) -> Any:
     return getattr(ctx.find_root().obj, "config_path", None)
 
 

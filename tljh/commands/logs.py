@@ -8,7 +8,12 @@ from typing import Annotated, Any
 
 from tljh.commands.parameters import Argument, Option
 from tljh.host.real import RealHost
-from tljh.operations.unit_logs import read_server_log, read_unit_logs, unit_of_user, units_of
+from tljh.operations.unit_logs import (
+    list_units,
+    list_units_of_user,
+    read_server_log,
+    read_unit_logs,
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,6 @@ def logs(
     """Print the last lines that the hub and the proxy, or a user's server, logged."""
     host = RealHost()
     if user:
-        return LogLines((unit_of_user(user),), read_server_log(host, user, lines))
-    units = units_of(part)
+        return LogLines(list_units_of_user(user), read_server_log(host, user, lines))
+    units = list_units(part)
     return LogLines(units, read_unit_logs(host, units, lines))

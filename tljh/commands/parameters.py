@@ -58,10 +58,10 @@ class Summary:
         return self.data
 
 
-def progress_on_stderr(as_json: bool) -> Progress:
-    """Return what shows long steps: nothing when the answer is for a program."""
+def choose_progress_on_stderr(as_json: bool) -> Progress:
+    """Return what shows long steps on standard error; nothing with --json."""
     import sys
 
-    from tljh.base.progress import progress_for
+    from tljh.base.progress import choose_progress
 
-    return progress_for(sys.stderr, silent=as_json)
+    return choose_progress(sys.stderr, silent=as_json)

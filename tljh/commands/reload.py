@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from tljh.base.errors import Exit, TljhError
-from tljh.base.paths import paths_from_environment
-from tljh.base.progress import counted
-from tljh.commands.parameters import Argument, Option, progress_on_stderr
+from tljh.base.paths import get_paths
+from tljh.base.progress import format_count
+from tljh.commands.parameters import Argument, Option, choose_progress_on_stderr
 from tljh.engine.journal import Entry
 from tljh.engine.plan import Plan
 from tljh.host.real import RealHost
@@ -61,7 +61,7 @@ class ReloadReport:
         applied = self.applied
         result = "Nothing to do: the configuration is applied already."
         if applied.plan:
-            count = counted(len(applied.plan.steps), "change")
+            count = format_count(len(applied.plan.steps), "change")
             result = f"Done: {count} applied. Saved as state {applied.number}."
         elif applied.number:
             result = f"Nothing had to change. Saved as state {applied.number}."
@@ -106,7 +106,7 @@ class History:
 
 def plan_reload() -> PlannedChange:
     """Print what reload would change, and what users would notice; change nothing."""
-    return PlannedChange(operations.plan_reload(RealHost(), paths_from_environment()))
+    return PlannedChange(operations.plan_reload(RealHost(), get_paths()))
 
 
 def reload(
@@ -137,8 +137,8 @@ def reload(
         )
     applied = operations.reload(
         RealHost(),
-        paths_from_environment(),
-        progress_on_stderr(as_json),
+        get_paths(),
+        choose_progress_on_stderr(as_json),
         force=frozenset({component}) if force else frozenset(),
         timeout_s=timeout_s,
     )
@@ -147,7 +147,7 @@ def reload(
 
 def history() -> History:
     """List the states that were applied: when, by whom, and what changed."""
-    return History(operations.history(RealHost(), paths_from_environment()))
+    return History(operations.read_history(RealHost(), get_paths()))
 
 
 def rollback(
@@ -158,5 +158,7 @@ def rollback(
     as_json: bool = False,
 ) -> ReloadReport:
     """Apply a state of the history again; 1 is the state as installed."""
-    host, paths = RealHost(), paths_from_environment()
-    return ReloadReport(operations.rollback(host, paths, number, progress_on_stderr(as_json)))
+    host, paths = RealHost(), get_paths()
+    return ReloadReport(
+        operations.rollback(host, paths, number, choose_progress_on_stderr(as_json))
+    )

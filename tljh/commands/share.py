@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import Annotated, Any
 
-from tljh.base.paths import Paths, paths_from_environment
-from tljh.commands.parameters import Argument, Option, Summary, progress_on_stderr
+from tljh.base.paths import Paths, get_paths
+from tljh.commands.parameters import Argument, Option, Summary, choose_progress_on_stderr
 from tljh.host.accounts import USERS_GROUP
 from tljh.host.real import RealHost
-from tljh.operations.shares import SharingGroup, add_share, remove_share, shares
+from tljh.operations.shares import SharingGroup, add_share, read_shares, remove_share
 from tljh.operations.user_changes import HubUsers, read_users
 
 FolderArgument = Annotated[str, Argument("NAME", "Name of the folder.")]
@@ -49,13 +50,13 @@ class ShareList:
         return "\n".join(lines)
 
 
-def _users() -> HubUsers:
-    return read_users(RealHost(), paths_from_environment())
+def _read_users() -> HubUsers:
+    return read_users(RealHost(), get_paths())
 
 
 def list_shares() -> ShareList:
     """List the shared folders, their groups and their members."""
-    return ShareList(shares(_users()))
+    return ShareList(read_shares(_read_users()))
 
 
 def add(
@@ -68,13 +69,13 @@ def add(
     as_json: bool = False,
 ) -> Summary:
     """Make a folder in which members of a group read and change each other's files."""
-    group, linked = add_share(_users(), name, group, progress_on_stderr(as_json))
+    group, linked = add_share(_read_users(), name, group, choose_progress_on_stderr(as_json))
     path = Paths.shared_folders / name
     lines = [f"{path} is shared by {group}"]
     if linked:
         lines.append(f"linked as ~/{name} for {', '.join(linked)}")
     lines.append(
-        f"to add members: sudo tljh user add NAME --group {group}"
+        f"to add members: sudo tljh user add NAME --group {quote(group)}"
         if group != USERS_GROUP
         else "users become members when their server starts for the first time"
     )
@@ -88,7 +89,7 @@ def add(
 
 def remove(name: FolderArgument, *, as_json: bool = False) -> Summary:
     """Stop managing a shared folder; the folder and its files stay."""
-    remove_share(_users(), name, progress_on_stderr(as_json))
+    remove_share(_read_users(), name, choose_progress_on_stderr(as_json))
     path = Paths.shared_folders / name
-    line = f"{path} stays as it is; to delete it: sudo rm -r {path}"
+    line = f"{path} stays as it is; to delete it: sudo rm -r {quote(str(path))}"
     return Summary((line,), {"name": name, "path": str(path)})

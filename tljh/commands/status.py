@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from tljh.base.paths import paths_from_environment
-from tljh.base.progress import counted
+from tljh.base.paths import get_paths
+from tljh.base.progress import format_count
 from tljh.commands.parameters import Option
 from tljh.host.real import RealHost
 from tljh.operations.status import HubStatus, read_status, wait_for_status
@@ -40,7 +40,7 @@ class StatusReport:
 
     def as_text(self) -> str:
         severity = self.status.severity.name.lower()
-        lines = [f"status: {severity}, {counted(self.status.servers, 'server')} running"]
+        lines = [f"status: {severity}, {format_count(self.status.servers, 'server')} running"]
         lines += [item.finding.as_text(item.severity.label) for item in self.status.reported]
         return "\n".join(lines)
 
@@ -51,7 +51,7 @@ def status(
     timeout_s: Annotated[float, Option("--timeout", "Seconds to wait at most.")] = WAIT_TIMEOUT_S,
 ) -> StatusReport:
     """Print whether the hub works; the exit code is 0 fine, 1 broken, 2 degraded."""
-    host, paths = RealHost(), paths_from_environment()
+    host, paths = RealHost(), get_paths()
     if wait:
         return StatusReport(wait_for_status(host, paths, timeout_s))
     return StatusReport(read_status(host, paths, quick_only=True))
@@ -59,4 +59,4 @@ def status(
 
 def doctor() -> StatusReport:
     """Run the checks of status, and those that take longer."""
-    return StatusReport(read_status(RealHost(), paths_from_environment(), quick_only=False))
+    return StatusReport(read_status(RealHost(), get_paths(), quick_only=False))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from tljh.base.errors import Exit, TljhError
-from tljh.base.paths import paths_from_environment
+from tljh.base.paths import get_paths
 from tljh.base.well_known import SHORTEST_PASSWORD
 from tljh.commands.parameters import (
     GivesRootOption,
@@ -15,21 +15,21 @@ from tljh.commands.parameters import (
     NamesArgument,
     Option,
     Summary,
-    progress_on_stderr,
+    choose_progress_on_stderr,
 )
 from tljh.host.real import RealHost
-from tljh.hub.user_directory import Person
-from tljh.operations.user_additions import AddedUser, Addition, add_users
+from tljh.hub.user_directory import UserRecord
+from tljh.operations.user_additions import AddedUser, UsersToAdd, add_users
 from tljh.operations.user_changes import HubUsers, read_users
-from tljh.operations.user_passwords import new_password
+from tljh.operations.user_passwords import make_password
 from tljh.operations.user_passwords import reset_password as reset_password_of
 from tljh.operations.user_removals import disable_users, enable_users, remove_users
 
 StdinOption = Annotated[bool, Option("--stdin", "Read the password from standard input.")]
 
 
-def _users() -> HubUsers:
-    return read_users(RealHost(), paths_from_environment())
+def _read_users() -> HubUsers:
+    return read_users(RealHost(), get_paths())
 
 
 def _read_password() -> str:
@@ -60,7 +60,7 @@ def add(
     """Add users to users.allowed or users.admin, and apply it."""
     if stdin and len(names) > 1:
         raise TljhError("--stdin gives one password, for one name", exit_code=Exit.USAGE)
-    addition = Addition(
+    addition = UsersToAdd(
         names=tuple(names),
         is_admin=admin,
         groups=tuple(group or ()),
@@ -68,17 +68,20 @@ def add(
         password=_read_password() if stdin else None,
         gives_root=gives_root,
     )
-    added = add_users(_users(), addition, progress_on_stderr(as_json))
+    added = add_users(_read_users(), addition, choose_progress_on_stderr(as_json))
     data = [
         {"name": user.name.lower(), "password": user.password, "claim": user.claim_link}
         for user in added.users
     ]
-    lines = tuple(_added_line(user) for user in added.users)
+    lines = tuple(_describe_addition(user) for user in added.users)
     return Summary(lines, {"users": data}, added.notes)
 
 
-def _added_line(user: AddedUser) -> str:
-    line = f"{user.name} may log in" + (" (as before)" if user.was_listed else "")
+def _describe_addition(user: AddedUser) -> str:
+    if user.stays_admin:
+        line = f"{user.name} is an admin already, and stays one"
+    else:
+        line = f"{user.name} may log in" + (" (as before)" if user.was_listed else "")
     if user.password:
         line += f"; first password: {user.password}"
     if user.claim_link:
@@ -95,40 +98,42 @@ def remove(
     as_json: bool = False,
 ) -> Summary:
     """Remove users: login, servers, tokens and password end; the account is locked."""
-    removed = remove_users(_users(), names, progress_on_stderr(as_json), delete_home=delete_home)
+    removed = remove_users(
+        _read_users(), names, choose_progress_on_stderr(as_json), delete_home=delete_home
+    )
     lines = tuple(
-        removed_line(user.person, user.archive, is_managed=user.has_managed_account)
-        for user in removed.users
+        describe_removal(removal.user, removal.archive, is_managed=removal.has_managed_account)
+        for removal in removed.users
     )
     data = [
-        {"name": user.person.name, "archive": str(user.archive) if user.archive else None}
-        for user in removed.users
+        {"name": removal.user.name, "archive": str(removal.archive) if removal.archive else None}
+        for removal in removed.users
     ]
     return Summary(lines, {"users": data}, removed.notes)
 
 
-def removed_line(person: Person, archive: Path | None, *, is_managed: bool) -> str:
+def describe_removal(user: UserRecord, archive: Path | None, *, is_managed: bool) -> str:
     """Return what a removal did to a user's account and home directory."""
-    if person.account is None:
-        return f"{person.name} is removed; there was no account yet"
+    if user.account is None:
+        return f"{user.name} is removed; there was no account yet"
     if not is_managed:
-        return f"{person.name} is removed; the account is the machine's own and stays as it is"
+        return f"{user.name} is removed; the account is the machine's own and stays as it is"
     if archive is not None:
-        return f"{person.name} is removed, the account locked, the home archived: {archive}"
-    home = f", the home kept: {person.home}" if person.home else ""
-    return f"{person.name} is removed, the account locked{home}"
+        return f"{user.name} is removed, the account locked, the home archived: {archive}"
+    home = f", the home kept: {user.home}" if user.home else ""
+    return f"{user.name} is removed, the account locked{home}"
 
 
 def disable(names: NamesArgument, *, as_json: bool = False) -> Summary:
     """Ban users: login, servers and tokens end, the account is locked; `enable` ends the ban."""
-    disable_users(_users(), names, progress_on_stderr(as_json))
+    disable_users(_read_users(), names, choose_progress_on_stderr(as_json))
     lines = tuple(f"{name} is disabled; files and passwords stay" for name in names)
     return Summary(lines, {"users": [{"name": name} for name in names]})
 
 
 def enable(names: NamesArgument, *, as_json: bool = False) -> Summary:
     """End a ban: users may log in again, and their accounts are unlocked."""
-    enabled = enable_users(_users(), names, progress_on_stderr(as_json))
+    enabled = enable_users(_read_users(), names, choose_progress_on_stderr(as_json))
     lines = tuple(f"{name} may log in again" for name in enabled)
     return Summary(lines, {"users": [{"name": name} for name in enabled]})
 
@@ -137,16 +142,16 @@ def reset_password(
     name: NameArgument,
     *,
     stdin: StdinOption = False,
-    log_out: Annotated[bool, Option("--log-out", "Also end sessions, tokens and servers.")] = False,
+    log_out: Annotated[bool, Option("--log-out", "Also end tokens and servers.")] = False,
+    as_json: bool = False,
 ) -> Summary:
     """Give a user a new password: a generated one, which is printed, or one from --stdin."""
-    password = _read_password() if stdin else new_password()
-    login = reset_password_of(_users(), name, password, log_out=log_out)
+    password = _read_password() if stdin else make_password()
+    progress = choose_progress_on_stderr(as_json)
+    login = reset_password_of(_read_users(), name, password, progress, log_out=log_out)
     printed = "" if stdin else f": {password}"
-    ended = "; sessions, tokens and servers have ended" if log_out else ""
-    notes = () if log_out else ("note: existing sessions stay logged in; to end them: --log-out",)
+    ended = "sessions, tokens and servers have" if log_out else "sessions in browsers have"
     return Summary(
-        (f"{login} has a new password{printed}{ended}",),
+        (f"{login} has a new password{printed}; {ended} ended",),
         {"name": login, "password": None if stdin else password, "logged_out": log_out},
-        notes,
     )

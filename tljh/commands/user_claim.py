@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from tljh.base.paths import paths_from_environment
+from tljh.base.paths import get_paths
 from tljh.commands.parameters import Argument
 from tljh.host.real import RealHost
 from tljh.operations.user_claims import renew_claim
@@ -38,4 +38,4 @@ def claim(
     login: Annotated[str, Argument("NAME", "The user's login name.")],
 ) -> RenewedClaim:
     """Make a new claim link, by which a user sets the first password; older links end."""
-    return RenewedClaim(*renew_claim(RealHost(), paths_from_environment(), login.lower()))
+    return RenewedClaim(*renew_claim(RealHost(), get_paths(), login.lower()))

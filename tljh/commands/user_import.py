@@ -8,21 +8,25 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from tljh.base.errors import Exit, TljhError
-from tljh.base.paths import paths_from_environment
-from tljh.commands.parameters import Argument, GivesRootOption, Option, progress_on_stderr
+from tljh.base.paths import get_paths
+from tljh.base.progress import format_count
+from tljh.commands.parameters import Argument, GivesRootOption, Option, choose_progress_on_stderr
 from tljh.host.real import RealHost
 from tljh.operations.user_changes import read_users
-from tljh.operations.user_import import import_entries, read_entries
-from tljh.users.csv_file import ClassListEntry
+from tljh.operations.user_import import Given, GivenAccess, import_entries, read_entries
+from tljh.users.csv_file import ClassListEntry, csv_text
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportedUsers:
     """The lines of a CSV file and their states; exit code 1 if invalid lines stopped the import."""
 
     entries: tuple[ClassListEntry, ...]
     is_dry_run: bool
     was_done: bool
+    access: tuple[GivenAccess, ...] = ()
+    gives: Given | None = None
+    more_notes: tuple[str, ...] = ()
 
     def _count(self, state: str) -> int:
         return sum(entry.state == state for entry in self.entries)
@@ -43,11 +47,47 @@ class Imported:
             "known": self._count("known"),
             "invalid": self._count("invalid"),
             "lines": lines,
+            "users": [
+                {"name": user.name, "password": user.password, "claim": user.claim_link}
+                for user in self.access
+            ],
         }
 
+    @property
+    def _counts(self) -> str:
+        states = ("new", "known", "invalid")
+        return ", ".join(f"{self._count(state)} {state}" for state in states)
+
+    @property
+    def notes(self) -> list[str]:
+        if not self._prints_access:
+            return list(self.more_notes)
+        if not self.access:
+            return [f"done: {self._counts}; all have a password already"]
+        number = format_count(len(self.access), "user")
+        is_password = self.gives == "passwords"
+        gift = "a password" if is_password else "a claim link"
+        again = "tljh user reset-password" if is_password else "tljh user claim"
+        return [
+            f"done: {self._counts}; {gift} for {number} who had none",
+            f"note: this list is printed only once; later: sudo {again} NAME",
+        ]
+
+    @property
+    def _prints_access(self) -> bool:
+        return self.was_done and self.gives is not None
+
+    def _access_as_csv(self) -> str:
+        if self.gives == "passwords":
+            rows = [(user.name, user.password or "") for user in self.access]
+            return csv_text([("name", "password"), *rows]).rstrip()
+        links = [(user.name, user.claim_link or "", user.expires or "") for user in self.access]
+        return csv_text([("name", "claim link", "valid until"), *links]).rstrip()
+
     def as_text(self) -> str:
-        new, known, invalid = (self._count(state) for state in ("new", "known", "invalid"))
-        counts = f"{new} new, {known} known, {invalid} invalid"
+        if self._prints_access:
+            return self._access_as_csv()
+        counts = self._counts
         if self.was_done:
             last = f"done: {counts}"
         elif self.is_dry_run:
@@ -69,20 +109,30 @@ def import_users(
     column: Annotated[
         str | None, Option("--column", "Heading of the column with the login names.")
     ] = None,
+    generate: Annotated[
+        bool, Option("--generate", "Generate first passwords and print them as CSV, once.")
+    ] = False,
+    claim_links: Annotated[
+        bool, Option("--claim-links", "Print one-time links to set the first password, as CSV.")
+    ] = False,
     skip_invalid: Annotated[
         bool, Option("--skip-invalid", "Import the valid lines of a file with invalid ones.")
     ] = False,
     gives_root: GivesRootOption = False,
     as_json: bool = False,
-) -> Imported:
+) -> ImportedUsers:
     """Add every user of a CSV file (`-` is standard input), and apply it."""
-    users = read_users(RealHost(), paths_from_environment())
+    if generate and claim_links:
+        raise TljhError("--generate and --claim-links exclude each other", exit_code=Exit.USAGE)
+    gives: Given | None = "passwords" if generate else "claim links" if claim_links else None
+    users = read_users(RealHost(), get_paths())
     entries = read_entries(users, _read(file), column, gives_root=gives_root)
     is_refused = any(entry.state == "invalid" for entry in entries) and not skip_invalid
     if dry_run or is_refused:
-        return Imported(entries, dry_run, was_done=False)
-    import_entries(users, entries, Path(file).name, progress_on_stderr(as_json))
-    return Imported(entries, is_dry_run=False, was_done=True)
+        return ImportedUsers(entries, dry_run, was_done=False)
+    progress = choose_progress_on_stderr(as_json)
+    access, notes = import_entries(users, entries, Path(file).name, progress, gives=gives)
+    return ImportedUsers(entries, False, True, access, gives, notes)
 
 
 def _read(file: str) -> bytes:

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tljh.base.paths import paths_from_environment
+from tljh.base.paths import get_paths
 from tljh.commands.parameters import NameArgument
 from tljh.host.real import RealHost
-from tljh.hub.user_directory import Person, Register
+from tljh.hub.user_directory import UserDirectory, UserRecord
 from tljh.operations.user_changes import HubUsers, read_users
-from tljh.operations.user_details import UserDetails, user_details
-from tljh.users.csv_file import as_csv
-from tljh.users.power_groups import power_groups
+from tljh.operations.user_details import UserDetails, read_user_details
+from tljh.users.csv_file import format_csv
+from tljh.users.power_groups import find_power_groups
 
 ACCESS = {
     "listed": "in the configuration",
@@ -21,6 +21,8 @@ ACCESS = {
     "banned": "banned",
     "none": "no access",
 }
+
+PASSWORD = {True: "set", False: "not set yet", None: "kept elsewhere"}
 
 
 NO_ANSWER = "note: the hub does not answer: servers, and users added in the hub, are missing here"
@@ -30,27 +32,28 @@ NO_ANSWER = "note: the hub does not answer: servers, and users added in the hub,
 class UserList:
     """All users, by name."""
 
-    register: Register
+    directory: UserDirectory
 
     @property
     def notes(self) -> list[str]:
-        return [] if self.register.hub_answers else [NO_ANSWER]
+        return [] if self.directory.hub_answers else [NO_ANSWER]
 
     def as_json(self) -> list[dict[str, Any]]:
-        return [person.as_json() for person in self.register.people.values()]
+        return [user.as_json() for user in self.directory.users.values()]
 
     def as_text(self) -> str:
-        rows = [("NAME", "ROLE", "ACCESS", "SERVERS", "LAST SEEN", "ACCOUNT")]
-        for person in self.register.people.values():
-            account = person.account or "-"
+        rows = [("NAME", "ROLE", "ACCESS", "PASSWORD", "SERVERS", "LAST SEEN", "ACCOUNT")]
+        for user in self.directory.users.values():
+            account = user.account or "-"
             rows.append(
                 (
-                    person.name,
-                    "admin" if person.is_admin else "user",
-                    ACCESS[person.access],
-                    str(len(person.servers)) if person.servers else "-",
-                    person.last_activity[:16].replace("T", " ") or "never",
-                    f"{account} (locked)" if person.is_locked else account,
+                    user.name,
+                    "admin" if user.is_admin else "user",
+                    ACCESS[user.access],
+                    PASSWORD[user.has_password],
+                    str(len(user.servers)) if user.servers else "-",
+                    user.last_activity[:16].replace("T", " ") or "never",
+                    f"{account} (locked)" if user.is_locked else account,
                 )
             )
         if len(rows) == 1:
@@ -75,36 +78,35 @@ class UserPage:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            **self.details.person.as_json(),
+            **self.details.user.as_json(),
             "home_bytes": self.details.home_bytes,
             "disk_limit_bytes": self.details.limit_bytes,
         }
 
     def as_text(self) -> str:
-        person = self.details.person
-        password = {True: "set", False: "not set yet", None: "kept elsewhere"}
-        servers = ", ".join(name or "default" for name in person.servers)
+        user = self.details.user
+        servers = ", ".join(name or "default" for name in user.servers)
         rows = (
-            ("name", person.name),
-            ("role", "admin" if person.is_admin else "user"),
-            ("access", ACCESS[person.access]),
-            ("password", password[person.has_password]),
+            ("name", user.name),
+            ("role", "admin" if user.is_admin else "user"),
+            ("access", ACCESS[user.access]),
+            ("password", PASSWORD[user.has_password]),
             ("servers", servers or "none running"),
-            ("groups", _as_text(person.groups) or "none in the configuration"),
-            ("last seen", person.last_activity or "never"),
-            ("account", (person.account or "not created yet") + " (locked)" * person.is_locked),
-            ("home", self._home(person) if person.home else "not created yet"),
+            ("groups", _format_groups(user.groups) or "none in the configuration"),
+            ("last seen", user.last_activity or "never"),
+            ("account", (user.account or "not created yet") + " (locked)" * user.is_locked),
+            ("home", self._home(user) if user.home else "not created yet"),
         )
         return "\n".join(f"{label:<10} {value}" for label, value in rows)
 
-    def _home(self, person: Person) -> str:
-        size = "" if self.details.home_bytes is None else _size(self.details.home_bytes)
+    def _home(self, user: UserRecord) -> str:
+        size = "" if self.details.home_bytes is None else _format_size(self.details.home_bytes)
         if self.details.limit_bytes is not None:
-            size += f" of at most {_size(self.details.limit_bytes)}"
-        return f"{person.home} ({size})" if size else str(person.home)
+            size += f" of at most {_format_size(self.details.limit_bytes)}"
+        return f"{user.home} ({size})" if size else str(user.home)
 
 
-def _size(size_bytes: int) -> str:
+def _format_size(size_bytes: int) -> str:
     size: float = size_bytes
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:
@@ -117,40 +119,40 @@ def _size(size_bytes: int) -> str:
 class UserExport:
     """Users who may log in, as `tljh user import` reads them."""
 
-    people: tuple[Person, ...]
+    users: tuple[UserRecord, ...]
 
     def as_json(self) -> list[dict[str, Any]]:
         return [
-            {"name": person.name, "admin": person.is_admin, "groups": list(person.groups)}
-            for person in self.people
+            {"name": user.name, "admin": user.is_admin, "groups": list(user.groups)}
+            for user in self.users
         ]
 
     def as_text(self) -> str:
-        rows = ((person.name, person.is_admin, person.groups) for person in self.people)
-        return as_csv(rows).rstrip()
+        rows = ((user.name, user.is_admin, user.groups) for user in self.users)
+        return format_csv(rows).rstrip()
 
 
-def _users() -> HubUsers:
-    return read_users(RealHost(), paths_from_environment())
+def _read_users() -> HubUsers:
+    return read_users(RealHost(), get_paths())
 
 
 def list_users() -> UserList:
     """List every user that the hub, the configuration or this machine has."""
-    return UserList(_users().register)
+    return UserList(_read_users().directory)
 
 
 def show(name: NameArgument) -> UserPage:
     """Print one user: role, access, servers, account, the home directory and its size."""
-    users = _users()
-    return UserPage(user_details(users, name), users.register.hub_answers)
+    users = _read_users()
+    return UserPage(read_user_details(users, name), users.directory.hub_answers)
 
 
 def export() -> UserExport:
     """Print every user who may log in as a CSV file for `tljh user import`, without passwords."""
-    people = _users().register.people.values()
-    return UserExport(tuple(person for person in people if person.access in ("listed", "added")))
+    users = _read_users().directory.users.values()
+    return UserExport(tuple(user for user in users if user.access in ("listed", "added")))
 
 
-def _as_text(groups: Iterable[str]) -> str:
-    powerful = power_groups(groups)
+def _format_groups(groups: Iterable[str]) -> str:
+    powerful = find_power_groups(groups)
     return ", ".join(f"{name} (gives root)" if name in powerful else name for name in groups)

@@ -34,8 +34,11 @@ esac
 """
 
 
-def completion_script(command: str) -> str:
-    """Return the script for a command; it is the file with that name in `Paths.completions_dir`."""
+def format_completion_script(command: str) -> str:
+    """Return the script by which bash completes a command.
+
+    It is installed under the command's name in `Paths.completions_dir`.
+    """
     function = command.replace("-", "_")
     return _SCRIPT.format(
         command=command, function=function, variable=f"_{function.upper()}_COMPLETE"

@@ -13,34 +13,41 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tljh.base.clock import utc_now
+from tljh.base.clock import get_utc_time
 from tljh.base.errors import Finding, TljhError
+from tljh.base.interruptions import held_back, let_through
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.base.well_known import PROXY_UNIT
-from tljh.certificates.acme import AcmeSource, acme_source
+from tljh.certificates.acme import AcmeSource, choose_acme_source
 from tljh.certificates.acme_request import STAGING
-from tljh.certificates.authority_trust import TrustAdvice, trust_advice
+from tljh.certificates.authority_trust import TrustAdvice, build_trust_advice
 from tljh.certificates.facts import CertificateFacts
-from tljh.certificates.own_files import await_pair, unserved_findings
-from tljh.certificates.resources import authority_resources
+from tljh.certificates.local_authority import Authority
+from tljh.certificates.machine_names import find_machine_names
+from tljh.certificates.own_files import await_pair, find_unserved
+from tljh.certificates.resources import build_authority_resources
 from tljh.certificates.x509 import CertificateDetails, TlsPair, covers, read_details
 from tljh.engine.apply import recover
 from tljh.engine.facts import Facts
 from tljh.engine.file_resources import read_image, restore_image
 from tljh.engine.journal import Journal
 from tljh.host.interface import Host, HostReader
-from tljh.operations.facts import read_facts, with_files
-from tljh.operations.installed_config import config_lock, load_configuration
+from tljh.operations.facts import read_facts, replace_files
+from tljh.operations.installed_config import get_config_lock, load_configuration
 from tljh.proxy.facts import ProxyFacts
 from tljh.proxy.guard import try_traefik
-from tljh.proxy.resources import certificates_to_serve, dynamic_inputs, proxy_configuration
+from tljh.proxy.resources import (
+    build_proxy_configuration,
+    choose_certificates,
+    collect_dynamic_inputs,
+)
 from tljh.proxy.served_certificate import (
-    configured_chain,
-    configured_pair,
-    https_endpoint,
+    find_served_problem,
+    get_https_endpoint,
+    read_configured_chain,
+    read_configured_pair,
     remove_unused_pairs,
-    served_problem,
     swap_certificate,
     wait_until_served,
 )
@@ -54,7 +61,7 @@ ISSUE_COMMAND = "sudo tljh cert issue"
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedConfig:
     """The applied configuration, and the facts of the machine as it is."""
 
     config: Config
@@ -66,12 +73,12 @@ class Applied:
         """The authority that issues certificates; None in other modes and while HTTPS is off."""
         if self.config.https.effective_mode != "letsencrypt":
             return None
-        return acme_source(self.config, self.paths, self.facts.hub_environment)
+        return choose_acme_source(self.config, self.paths, self.facts.hub_environment)
 
 
-def read_applied(host: HostReader, paths: Paths) -> Applied:
-    """Read what was applied last. Raises TljhError if nothing is installed."""
-    journal = Journal(paths.journal_dir)
+def read_applied(host: HostReader, paths: Paths) -> AppliedConfig:
+    """Read the configuration that was applied last. Raises TljhError if none was."""
+    journal = Journal(paths.journal_dir, paths.manifest)
     numbers = journal.numbers(host)
     if not numbers:
         raise TljhError(
@@ -80,11 +87,11 @@ def read_applied(host: HostReader, paths: Paths) -> Applied:
         )
     data = journal.entry(host, numbers[-1]).files.get("config.yaml", b"")
     config = load_configuration(host, paths, data)
-    return Applied(config, read_facts(host, config, paths), paths)
+    return AppliedConfig(config, read_facts(host, config, paths), paths)
 
 
 @dataclass(frozen=True)
-class Renewed:
+class RenewalResult:
     """The result of a renewal: whether a certificate was obtained, and whether one was swapped.
 
     `waits_until` is the next attempt, if a renewal is due and earlier attempts failed.
@@ -102,13 +109,13 @@ def renew(
     *,
     at_once: bool = False,
     timeout_s: float | None = None,
-) -> Renewed:
-    """Obtain a new certificate if one is due, or `at_once`, and have Traefik serve it.
+) -> RenewalResult:
+    """Obtain a new certificate if one is due, or `at_once`, and make Traefik serve it.
 
     Raises TljhError when either fails; then Traefik still serves the previous certificate.
     """
     with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
-        recover(host, Journal(paths.journal_dir), progress, config_lock(host, paths))
+        recover(host, Journal(paths.journal_dir), progress, get_config_lock(host, paths))
         applied = read_applied(host, paths)
         source = applied.source
         refusal: TljhError | None = None
@@ -128,19 +135,19 @@ def renew(
             await_pair(host, applied.config.https)
         exchanged = serve(host, paths, progress)
         if refusal is not None:
-            raise _with_days_left(refusal, host, paths)
-    return Renewed(obtained, exchanged, waits_until)
+            raise _add_days_left(refusal, host, paths)
+    return RenewalResult(obtained, exchanged, waits_until)
 
 
 def is_due(host: HostReader, source: AcmeSource) -> bool:
-    """Return whether the authority's certificate is missing, or past its time of renewal."""
-    pair = source.obtained_pair(host, utc_now())
-    return pair is None or utc_now() >= source.renewal_time(read_details(pair.chain))
+    """Return whether the CA's certificate is missing, or has less than a third of its life left."""
+    pair = source.obtained_pair(host, get_utc_time())
+    return pair is None or get_utc_time() >= source.renewal_time(read_details(pair.chain))
 
 
 def _retry_time(host: HostReader, source: AcmeSource) -> datetime | None:
-    """Return the end of the backoff after earlier failures; None if it is over."""
-    current_time = utc_now()
+    """Return when the pause after failed attempts ends; None if it is over."""
+    current_time = get_utc_time()
     pair = source.valid_pair(host, current_time)
     details = read_details(pair.chain) if pair else None
     retry = source.retry_time(host, details, current_time)
@@ -148,62 +155,66 @@ def _retry_time(host: HostReader, source: AcmeSource) -> datetime | None:
 
 
 def serve(host: Host, paths: Paths, progress: Progress) -> bool:
-    """Have Traefik serve the newest available certificate; return whether it is another one.
+    """Make Traefik serve the newest available certificate; return whether it changed.
 
     The caller holds the lock of an apply.
     """
     applied = read_applied(host, paths)
-    for resource in authority_resources(applied.facts, paths):
+    for resource in build_authority_resources(applied.facts, paths):
         if resource.difference(host):
             resource.apply(host, progress)
-    certificates = certificates_to_serve(applied.config, applied.facts)
+    certificates = choose_certificates(applied.config, applied.facts)
     if not certificates:
         return False
-    if configured_pair(host, paths) == certificates[0]:
+    if read_configured_pair(host, paths) == certificates[0]:
         remove_unused_pairs(host, paths)
         return False
     if applied.config.https.effective_mode == "tls":
         # Traefik may refuse a file that passed our own checks, so it tries the pair first. The
         # admins' drop-ins may have pending edits, which are not this command's to try: leave
         # them out.
-        facts = with_files(applied.facts, {})
-        with progress.step("check that Traefik can load the certificate"):
-            candidate = proxy_configuration(applied.config, facts, paths)
+        facts = replace_files(applied.facts, {})
+        with progress.step("try the certificate in Traefik"):
+            candidate = build_proxy_configuration(applied.config, facts, paths)
             try_traefik(host, facts, paths, candidate)
-    with progress.step("check that the proxy serves the new certificate"):
+    with progress.step("wait for the new certificate at the port"):
         _swap_checked(host, applied, certificates[0])
     return True
 
 
-def _swap_checked(host: Host, applied: Applied, certificate: TlsPair) -> None:
+def _swap_checked(host: Host, applied: AppliedConfig, certificate: TlsPair) -> None:
     paths = applied.paths
-    image = read_image(host, paths.traefik_tls_file)
-    swap_certificate(host, dynamic_inputs(applied.config, applied.facts, paths), certificate)
-    if not host.unit(PROXY_UNIT).is_active:
-        return  # Traefik reads the new certificate when it starts
-    try:
-        wait_until_served(host, https_endpoint(applied.config), certificate.chain)
-    except BaseException:
-        # Also after Ctrl-C: a certificate that was never seen at the port must not stay.
-        restore_image(host, image)
-        raise
+    with held_back():
+        image = read_image(host, paths.traefik_tls_file)
+        swap_certificate(
+            host, collect_dynamic_inputs(applied.config, applied.facts, paths), certificate
+        )
+        if not host.unit(PROXY_UNIT).is_active:
+            return  # Traefik reads the new certificate when it starts
+        try:
+            with let_through():
+                wait_until_served(host, get_https_endpoint(applied.config), certificate.chain)
+        except BaseException:
+            # Also after Ctrl-C: a certificate that was never seen at the port must not stay.
+            restore_image(host, image)
+            raise
     remove_unused_pairs(host, paths)
 
 
-def _with_days_left(error: TljhError, host: HostReader, paths: Paths) -> TljhError:
-    """Add to an authority's refusal how long the served certificate is valid, and a retry."""
+def _add_days_left(error: TljhError, host: HostReader, paths: Paths) -> TljhError:
+    """Add to a CA's refusal how long the served certificate is still valid, and how to retry."""
     *others, last = error.findings
-    why, chain = last.why, configured_chain(host, paths)
+    why, chain = last.why, read_configured_chain(host, paths)
     if chain is not None:
-        left = read_details(chain).days_left(utc_now())
-        note = f"the certificate that is served is good for another {left:.1f} days"
+        days_left = read_details(chain).days_left(get_utc_time())
+        note = f"the certificate that is served is good for another {days_left:.1f} days"
         why = f"{why}\n{note}" if why else note
-    extended = Finding(last.what, last.where, why, with_retry(last.fix))
+    extended = Finding(last.what, last.where, why, append_retry(last.fix))
     return TljhError([*others, extended], exit_code=error.exit_code)
 
 
-def with_retry(fix: str | None) -> str:
-    """Return a fix, followed by the command that asks the authority at once.
+def append_retry(fix: str | None) -> str:
+    """Append to a fix the command that requests a certificate at once.
 
     Without it nothing would happen: the timer waits after failures, and for `reload` nothing
     changed.
@@ -229,28 +240,37 @@ class CertificateState:
     last_error: dict[str, object] | None = None
     complaints: tuple[str, ...] = ()
     trust: TrustAdvice | None = None
+    # Names and addresses of this machine that the certificate of mode internal lacks: those that
+    # a renewal adds, and those that this machine's CA may not certify.
+    missing_names: tuple[str, ...] = ()
+    forbidden_names: tuple[str, ...] = ()
 
     @property
     def is_due(self) -> bool:
-        return self.renewal is not None and self.renewal <= utc_now()
+        return self.renewal is not None and self.renewal <= get_utc_time()
 
 
 def read_certificate_state(host: HostReader, paths: Paths) -> CertificateState:
-    """Compare the applied configuration, Traefik's files and what the port serves."""
+    """Read which certificate is configured, which one Traefik has, and which the port serves."""
     applied = read_applied(host, paths)
     mode = applied.config.https.effective_mode
     if mode is None:
         return CertificateState(None)
     names = tuple(applied.config.https.names)
-    chain = configured_chain(host, paths)
+    chain = read_configured_chain(host, paths)
     if chain is None:
         return CertificateState(mode, names, problem="the proxy has no certificate to serve")
     about = read_details(chain)
-    problem = served_problem(host, https_endpoint(applied.config), chain)
+    problem = find_served_problem(host, get_https_endpoint(applied.config), chain)
     source = applied.source
-    complaints = tuple(_complaints(about, names, source))
+    complaints = tuple(_find_complaints(about, names, source))
     if source is None:
         authority = applied.facts.of(CertificateFacts).authority
+        missing: tuple[str, ...] = ()
+        forbidden: tuple[str, ...] = ()
+        if authority is not None:
+            missing, forbidden = _find_missing_names(host, applied.config, authority, about)
+            complaints += tuple(f"it is not for {name}" for name in (*missing, *forbidden))
         return CertificateState(
             mode,
             names,
@@ -258,9 +278,11 @@ def read_certificate_state(host: HostReader, paths: Paths) -> CertificateState:
             about,
             problem,
             renewal=about.not_after - about.lifetime / 3 if mode == "internal" else None,
-            last_error=_refused_files(applied) if mode == "tls" else None,
+            last_error=_find_refused_files(applied) if mode == "tls" else None,
             complaints=complaints,
-            trust=trust_advice(applied.config, authority) if authority else None,
+            trust=build_trust_advice(applied.config, authority) if authority else None,
+            missing_names=missing,
+            forbidden_names=forbidden,
         )
     return CertificateState(
         mode,
@@ -269,27 +291,44 @@ def read_certificate_state(host: HostReader, paths: Paths) -> CertificateState:
         about,
         problem,
         # A certificate taken over from Traefik's own ACME is replaced at the next renewal.
-        source.renewal_time(about) if source.obtained_pair(host, utc_now()) else utc_now(),
+        source.renewal_time(about)
+        if source.obtained_pair(host, get_utc_time())
+        else get_utc_time(),
         _retry_time(host, source),
         source.last_error(host),
         complaints,
     )
 
 
-def _refused_files(applied: Applied) -> dict[str, object] | None:
-    """Return why Traefik does not serve the admin's own files, as the last error's JSON."""
+def _find_refused_files(applied: AppliedConfig) -> dict[str, object] | None:
+    """Return why Traefik does not serve the admin's own files, as a finding in JSON."""
     files = applied.facts.of(CertificateFacts).files
     served = applied.facts.of(ProxyFacts).served
-    finding = next(unserved_findings(applied.config.https, files, served), None)
+    finding = next(find_unserved(applied.config.https, files, served), None)
     return {**finding.as_json(), "at": None} if finding else None
 
 
-def _complaints(
+def _find_missing_names(
+    host: HostReader, config: Config, authority: Authority, about: CertificateDetails
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return names of this machine that the certificate lacks: for a renewal, and forbidden ones.
+
+    IPv6 addresses that this machine's CA may not certify are left out: users do not type them,
+    and many networks change them by themselves.
+    """
+    certified = read_details(authority.hub).names
+    missing = tuple(name for name in certified if name not in about.names)
+    names = find_machine_names(host, config.https.domains)
+    present = {*certified, *about.names}
+    return missing, tuple(name for name in names if name not in present and ":" not in name)
+
+
+def _find_complaints(
     about: CertificateDetails, names: Sequence[str], source: AcmeSource | None
 ) -> Iterator[str]:
-    if about.not_after <= utc_now():
+    if about.not_after <= get_utc_time():
         yield "it has expired"
-    elif not about.is_valid(utc_now()):
+    elif not about.is_valid(get_utc_time()):
         yield f"it is not valid before {about.not_before:%Y-%m-%d %H:%M} UTC"
     if source is not None and source.request.server == STAGING:
         yield "it is from the test authority, which no browser trusts"

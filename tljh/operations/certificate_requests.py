@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
-from tljh.certificates.acme import acme_source
+from tljh.certificates.acme import choose_acme_source
 from tljh.host.interface import Host, HostReader
 from tljh.operations.certificate_renewal import (
     CertificateState,
@@ -15,7 +15,7 @@ from tljh.operations.certificate_renewal import (
     read_certificate_state,
     renew,
 )
-from tljh.operations.installed_config import installed_configuration, load_configuration
+from tljh.operations.installed_config import load_configuration, read_installed_configuration
 
 
 def issue(
@@ -43,13 +43,13 @@ class Preflight:
     doubts: tuple[str, ...]
 
 
-def preflight(host: HostReader, paths: Paths) -> Preflight:
+def check_request(host: HostReader, paths: Paths) -> Preflight:
     """Check what a request for a certificate needs, without asking the authority for one.
 
     It works on config.yaml, applied or not. Raises TljhError for what would certainly fail, and
     if the configuration has nothing to request.
     """
-    config = load_configuration(host, paths, installed_configuration(host, paths))
+    config = load_configuration(host, paths, read_installed_configuration(host, paths))
     mode = config.https.effective_mode
     if mode not in (None, "letsencrypt"):
         raise TljhError(
@@ -63,5 +63,5 @@ def preflight(host: HostReader, paths: Paths) -> Preflight:
             fix="sudo tljh-config add-item https.letsencrypt.domains hub.example.org",
         )
     environment = paths.prefix / (host.readlink(paths.hub) or "hub")
-    source = acme_source(config, paths, environment)
+    source = choose_acme_source(config, paths, environment)
     return Preflight(source.names, tuple(source.preflight(host)))

@@ -11,23 +11,23 @@ import json
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 
-from tljh.base.clock import utc_now
+from tljh.base.clock import get_utc_time
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.certificates.acme_request import AcmeRequest
 from tljh.certificates.acme_store import (
-    from_one_file,
+    format_one_file,
     is_valid,
+    read_one_file,
     read_pair,
     remove_pair,
-    to_one_file,
 )
 from tljh.certificates.certbot import Certbot
 from tljh.certificates.x509 import CertificateDetails, TlsPair, read_details
 from tljh.host.interface import Host, HostReader
 from tljh.operations.certificate_renewal import LOCK_TIMEOUT_S, read_applied, renew
-from tljh.proxy.served_certificate import configured_chain
+from tljh.proxy.served_certificate import read_configured_chain
 
 UNSPECIFIED = "unspecified"
 
@@ -52,7 +52,7 @@ class Revocation:
 
 
 @dataclass(frozen=True)
-class Revoked:
+class RevokedCertificate:
     """A revoked certificate; `is_served` if Traefik still serves it."""
 
     about: CertificateDetails
@@ -67,7 +67,7 @@ def revoke(
     *,
     replace: bool,
     timeout_s: float | None = None,
-) -> Revoked:
+) -> RevokedCertificate:
     """Revoke the served certificate; with `replace`, serve a new one first.
 
     If an earlier revocation is pending, only that one is finished: the certificate that is served
@@ -78,7 +78,7 @@ def revoke(
     source = read_applied(host, paths).source
     if replace and source is not None:
         # An earlier run may have obtained the new certificate, and not got as far as serving it.
-        pair = source.obtained_pair(host, utc_now())
+        pair = source.obtained_pair(host, get_utc_time())
         is_new = pair is not None and pair.chain != pending.certificate.chain
         renew(host, paths, progress, at_once=not is_new, timeout_s=timeout_s)
     with host.lock(paths.lock, timeout_s=LOCK_TIMEOUT_S):
@@ -93,17 +93,23 @@ def revoke(
         stored = read_pair(host, paths, pending.key)
         if stored and stored.chain == pending.certificate.chain:
             remove_pair(host, paths, pending.key)
+        # Last: until then a killed run is continued by the next one, with the same certificate.
         host.remove(paths.acme_revocation)
-    return Revoked(pending.about, configured_chain(host, paths) == pending.certificate.chain)
+    return RevokedCertificate(
+        pending.about, read_configured_chain(host, paths) == pending.certificate.chain
+    )
 
 
-def pending_revocation(host: HostReader, paths: Paths) -> Revocation | None:
-    """Return the revocation that is not finished; None once its certificate has expired."""
+def read_pending_revocation(host: HostReader, paths: Paths) -> Revocation | None:
+    """Return the revocation that has begun and not finished; None if there is none.
+
+    It also counts as finished once its certificate has expired.
+    """
     data = json.loads(host.read(paths.acme_revocation) or b"{}")
     if not data:
         return None
-    certificate = from_one_file(data["pair"].encode())
-    if not is_valid(certificate, utc_now()):
+    certificate = read_one_file(data["pair"].encode())
+    if not is_valid(certificate, get_utc_time()):
         return None
     return Revocation(
         certificate, data["server"], data["ca_bundle"], data["reason"], data["request"]
@@ -111,13 +117,13 @@ def pending_revocation(host: HostReader, paths: Paths) -> Revocation | None:
 
 
 def _register(host: Host, paths: Paths, reason: str) -> Revocation:
-    """Write the revocation to its file, unless one is pending; return it.
+    """Record a revocation in its file before it begins; return it.
 
-    A `reason` replaces the one of a pending revocation.
+    A pending one is returned instead; a `reason` replaces its reason.
     """
-    pending = pending_revocation(host, paths)
+    pending = read_pending_revocation(host, paths)
     if pending is None:
-        revocation = _of_served(host, paths, reason)
+        revocation = _revoke_served(host, paths, reason)
     elif reason in (UNSPECIFIED, pending.reason):
         return pending
     else:
@@ -127,13 +133,13 @@ def _register(host: Host, paths: Paths, reason: str) -> Revocation:
         "ca_bundle": revocation.ca_bundle,
         "reason": revocation.reason,
         "request": revocation.key,
-        "pair": to_one_file(revocation.certificate).decode(),
+        "pair": format_one_file(revocation.certificate).decode(),
     }
     host.write(paths.acme_revocation, json.dumps(data, indent=2).encode() + b"\n", mode=0o600)
     return revocation
 
 
-def _of_served(host: HostReader, paths: Paths, reason: str) -> Revocation:
+def _revoke_served(host: HostReader, paths: Paths, reason: str) -> Revocation:
     source = read_applied(host, paths).source
     if source is None:
         raise TljhError(
@@ -141,7 +147,7 @@ def _of_served(host: HostReader, paths: Paths, reason: str) -> Revocation:
             why="https.mode, as it was applied, is another one, or HTTPS is off",
             fix="see what is served: sudo tljh cert status",
         )
-    pair = source.obtained_pair(host, utc_now())
+    pair = source.obtained_pair(host, get_utc_time())
     if pair is None:
         raise TljhError(
             f"there is no certificate of {source.authority} to revoke",

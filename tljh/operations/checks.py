@@ -7,19 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from shlex import quote
 
 from tljh.base.errors import Finding, Place, TljhError
 from tljh.base.findings import Severity
-from tljh.base.paths import HubEnvironmentFiles, Paths
+from tljh.base.path_groups import HubEnvironmentFiles
+from tljh.base.paths import Paths
 from tljh.base.well_known import HUB_UNIT, PROXY_UNIT
 from tljh.engine.journal import Journal
 from tljh.host.interface import HostReader
 from tljh.operations.examined_config import load_for_change
-from tljh.operations.facts import files_of, read_facts, with_files
-from tljh.operations.hub_environment import python_of_hub_environment
-from tljh.operations.installed_config import current_configuration, load_configuration
+from tljh.operations.facts import collect_files, read_facts, replace_files
+from tljh.operations.hub_environment import find_hub_python
+from tljh.operations.installed_config import (
+    find_hub_environment,
+    load_configuration,
+    read_current_configuration,
+)
 from tljh.operations.parts import PARTS
-from tljh.plugins.checks import Check, Result, Subject
+from tljh.operations.plugin_events import check_by_plugins
+from tljh.operations.plugin_packages import find_left_out_packages
+from tljh.plugins import plugin_checks
+from tljh.plugins.checks import Check, CheckedMachine, Result
 
 UNITS = (PROXY_UNIT, HUB_UNIT)
 
@@ -28,14 +37,14 @@ MANY_RESTARTS = 3
 
 LOW_DISK_BYTES = 1 << 30
 
-# The bootstrap builds on the system's own Python if that is new enough; see `_python`.
+# The bootstrap builds on the system's own Python if that is new enough; see `_check_python`.
 SYSTEM_PYTHON = "/usr/bin/python3"
 OLDEST_PYTHON = (3, 10)
 PRINT_PYTHON = "import os,sys;print(os.path.realpath(sys.executable),*sys.version_info[:2])"
 
 
 @dataclass(frozen=True)
-class Reported:
+class ReportedFinding:
     """A finding of a check."""
 
     check: str
@@ -43,28 +52,30 @@ class Reported:
     finding: Finding
 
 
-def all_checks() -> list[Check]:
+def list_checks() -> list[Check]:
     """Return the checks of the installation itself, then those of every part."""
-    return [*CHECKS, *(check for part in PARTS for check in part.checks)]
+    return [*CHECKS, *plugin_checks.CHECKS, *(check for part in PARTS for check in part.checks)]
 
 
-def run_checks(subject: Subject, *, quick_only: bool) -> list[Reported]:
-    """Run the checks. One that fails itself becomes a finding, and the others still run."""
+def run_checks(subject: CheckedMachine, *, quick_only: bool) -> list[ReportedFinding]:
+    """Run the checks. One that fails with an error becomes a finding; the others still run."""
     reported = []
-    for check in all_checks():
+    for check in list_checks():
         if quick_only and not check.is_quick:
             continue
+        look = check.quick_look if quick_only and check.quick_look else check.look
         try:
             reported += [
-                Reported(check.name, severity, finding) for severity, finding in check.look(subject)
+                ReportedFinding(check.name, severity, finding)
+                for severity, finding in look(subject)
             ]
         except (TljhError, OSError) as error:
             finding = Finding(f"the check `{check.name}` failed", why=str(error))
-            reported.append(Reported(check.name, Severity.DEGRADED, finding))
+            reported.append(ReportedFinding(check.name, Severity.DEGRADED, finding))
     return reported
 
 
-def worst(reported: list[Reported]) -> Severity:
+def find_worst(reported: list[ReportedFinding]) -> Severity:
     """Return the worst severity: broken before degraded before fine."""
     for severity in (Severity.BROKEN, Severity.DEGRADED):
         if any(item.severity is severity for item in reported):
@@ -72,39 +83,39 @@ def worst(reported: list[Reported]) -> Severity:
     return Severity.FINE
 
 
-def subject_of(host: HostReader, paths: Paths) -> Subject:
-    """Read the applied configuration and facts; an invalid one is part of what is reported.
+def examine_machine(host: HostReader, paths: Paths) -> CheckedMachine:
+    """Read the applied configuration and the facts of the machine, for all checks.
 
-    The hub runs with what was applied, so edits since are only listed. Before the first apply
-    the current files are read.
+    The hub runs with what was applied, so edits since are only listed. Before the first apply the
+    current files are read. An invalid configuration is no error here but part of the result.
     """
     invalid: tuple[Finding, ...] = ()
     unapplied: tuple[str, ...] = ()
     applied = Journal(paths.journal_dir).last_files(host)
     try:
-        current = current_configuration(host, paths)
+        current = read_current_configuration(host, paths)
         config = load_for_change(host, paths, current)
         facts = read_facts(host, config, paths)
         if applied is None:
-            return Subject(host, paths, config, facts)
-        files = files_of(facts, current)
+            return CheckedMachine(host, paths, config, facts)
+        files = collect_files(facts, current)
         unapplied = tuple(
             name for name in sorted({*files, *applied}) if files.get(name) != applied.get(name)
         )
     except TljhError as error:
         invalid = error.findings
     if applied is None:
-        return Subject(host, paths, None, None, invalid)
+        return CheckedMachine(host, paths, None, None, invalid)
     try:
         data = applied.get("config.yaml", b"")
         config = load_configuration(host, paths, data)
-        facts = with_files(read_facts(host, config, paths, config_bytes=data), applied)
+        facts = replace_files(read_facts(host, config, paths, config_bytes=data), applied)
     except TljhError as error:
-        return Subject(host, paths, None, None, invalid or error.findings, unapplied)
-    return Subject(host, paths, config, facts, invalid, unapplied)
+        return CheckedMachine(host, paths, None, None, invalid or error.findings, unapplied)
+    return CheckedMachine(host, paths, config, facts, invalid, unapplied)
 
 
-def _installed(subject: Subject) -> Iterator[Result]:
+def _check_installed(subject: CheckedMachine) -> Iterator[Result]:
     link = subject.host.readlink(subject.paths.hub)
     if link is None:
         yield (
@@ -121,12 +132,13 @@ def _installed(subject: Subject) -> Iterator[Result]:
                 "the hub environment is not usable: its Python is missing",
                 where=Place(str(subject.paths.hub)),
                 why="a distribution upgrade replaces the system's Python",
-                fix="rebuild it: run bootstrap.py again",
+                fix="rebuild it, as tljh-rebuild.service does by itself: sudo python3 "
+                + quote(str(subject.paths.hub_files.bootstrap)),
             ),
         )
 
 
-def _configuration(subject: Subject) -> Iterator[Result]:
+def _check_configuration(subject: CheckedMachine) -> Iterator[Result]:
     for finding in subject.invalid:
         yield Severity.DEGRADED, finding
     if subject.unapplied:
@@ -143,7 +155,7 @@ def _configuration(subject: Subject) -> Iterator[Result]:
         )
 
 
-def _units(subject: Subject) -> Iterator[Result]:
+def _check_units(subject: CheckedMachine) -> Iterator[Result]:
     if not subject.is_installed:
         return
     for name in UNITS:
@@ -175,7 +187,7 @@ def _units(subject: Subject) -> Iterator[Result]:
             )
 
 
-def _unfinished(subject: Subject) -> Iterator[Result]:
+def _check_unfinished(subject: CheckedMachine) -> Iterator[Result]:
     pending = Journal(subject.paths.journal_dir).pending
     if subject.host.info(pending) is not None:
         yield (
@@ -188,12 +200,12 @@ def _unfinished(subject: Subject) -> Iterator[Result]:
         )
 
 
-def _python(subject: Subject) -> Iterator[Result]:
+def _check_python(subject: CheckedMachine) -> Iterator[Result]:
     """Report a distribution upgrade that changed the Python below the hub environment.
 
     The environment still refers to the old Python, whose libraries the upgrade may have removed.
     """
-    current = python_of_hub_environment(subject.host, subject.paths)
+    current = find_hub_python(subject.host, subject.paths)
     answer = subject.host.query([SYSTEM_PYTHON, "-I", "-S", "-c", PRINT_PYTHON])
     path, *version = answer.out.split() or [""]
     if current is None or path in ("", current) or tuple(map(int, version)) < OLDEST_PYTHON:
@@ -204,12 +216,12 @@ def _python(subject: Subject) -> Iterator[Result]:
             "the hub environment was built on another Python than the system's current one",
             where=Place(str(subject.paths.hub)),
             why=f"it was built on {current}, {SYSTEM_PYTHON} is {path} now",
-            fix=f"rebuild it: sudo python3 {subject.paths.hub_files.bootstrap}",
+            fix=f"rebuild it: sudo python3 {quote(str(subject.paths.hub_files.bootstrap))}",
         ),
     )
 
 
-def _permissions(subject: Subject) -> Iterator[Result]:
+def _check_permissions(subject: CheckedMachine) -> Iterator[Result]:
     host, paths = subject.host, subject.paths
     for path in (paths.config_dir, paths.config_file, paths.state_dir):
         info = host.info(path)
@@ -224,7 +236,7 @@ def _permissions(subject: Subject) -> Iterator[Result]:
             )
 
 
-def _disk(subject: Subject) -> Iterator[Result]:
+def _check_disk(subject: CheckedMachine) -> Iterator[Result]:
     for path in ("/", str(subject.paths.homes), str(subject.paths.prefix)):
         answer = subject.host.query(["df", "--output=avail", "-B1", path])
         lines = answer.out.split()
@@ -234,26 +246,38 @@ def _disk(subject: Subject) -> Iterator[Result]:
                 Severity.DEGRADED,
                 Finding(
                     f"the file system of {path} is nearly full: {int(free) >> 20} MiB left",
-                    fix=f"list the largest directories: sudo du -xh {path} | sort -h | tail",
+                    fix="list the largest directories: "
+                    f"sudo du -xh {quote(str(path))} | sort -h | tail",
                 ),
             )
 
 
-def _certificate(subject: Subject) -> Iterator[Result]:
+def _check_packages(subject: CheckedMachine) -> Iterator[Result]:
+    """Report packages of config.yaml that could not be installed when the hub was rebuilt."""
+    host, paths = subject.host, subject.paths
+    environment = find_hub_environment(host, paths)
+    data = host.read(paths.config_file) or b""
+    for finding in find_left_out_packages(host, paths, environment, data):
+        yield Severity.DEGRADED, finding
+
+
+def _check_certificate(subject: CheckedMachine) -> Iterator[Result]:
     # Imported late: it needs a cryptography library, which takes long to import.
-    from tljh.operations.certificate_checks import certificate_results
+    from tljh.operations.certificate_checks import check_certificates
 
     if subject.is_installed:
-        yield from certificate_results(subject.host, subject.paths)
+        yield from check_certificates(subject.host, subject.paths)
 
 
 CHECKS = (
-    Check("installed", _installed),
-    Check("configuration", _configuration),
-    Check("units", _units),
-    Check("unfinished", _unfinished),
-    Check("system's Python", _python, is_quick=False),
-    Check("permissions", _permissions, is_quick=False),
-    Check("disk", _disk, is_quick=False),
-    Check("certificate", _certificate),
+    Check("installed", _check_installed),
+    Check("configuration", _check_configuration),
+    Check("units", _check_units),
+    Check("unfinished", _check_unfinished),
+    Check("system's Python", _check_python, is_quick=False),
+    Check("permissions", _check_permissions, is_quick=False),
+    Check("disk", _check_disk, is_quick=False),
+    Check("certificate", _check_certificate),
+    Check("packages", _check_packages),
+    Check("checks of plugins", check_by_plugins, is_quick=False),
 )

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from tljh.base.errors import Finding, TljhError
+from tljh.base.paths import get_paths
+from tljh.operations.effective_traits import read_effective_trait
 from tljh.settings.config_file import ConfigFile
-from tljh.settings.keys import key_text
-from tljh.settings.redaction import hidden
-from tljh.settings.yaml_changes import MISSING, value_at
+from tljh.settings.keys import format_key
+from tljh.settings.redaction import redact
+from tljh.settings.yaml_changes import MISSING, read_value_at
 from tljh.settings.yaml_edit import add_item as add_to_text
 from tljh.settings.yaml_edit import remove_item as remove_from_text
 from tljh.settings.yaml_edit import set_value, unset_value
-from tljh.settings.yaml_text import flow_text
+from tljh.settings.yaml_text import format_flow
 
 if TYPE_CHECKING:
     from tljh.settings.declaration import KeyPath
@@ -46,16 +49,16 @@ def set_key(file: ConfigFile, key: str, text: str, *, validate: bool = True) -> 
     from tljh.settings.command_line_values import read_value
 
     path, shape = _look_up(file, key, validate)
-    name = key_text(path)
+    name = format_key(path)
     value = read_value(text, shape, name)
-    section = file.shape_at(path[:-1]) if len(path) > 1 else None
+    section = file.find_shape_at(path[:-1]) if len(path) > 1 else None
     if section is not None and section.may_be_file and path[-1] == "file":
         # `….client_secret.file` replaces the secret by the name of a file that holds it.
         path, value = path[:-1], {"file": value}
     file_edit = file.change(
         lambda old: set_value(old, path, value), key_path=path, validate=validate
     )
-    return KeyEdit(key_text(path), hidden(value, path), file_edit.is_change, file_edit.notes)
+    return KeyEdit(format_key(path), redact(value, path), file_edit.is_change, file_edit.notes)
 
 
 def unset_key(file: ConfigFile, key: str, *, validate: bool = True) -> KeyEdit:
@@ -63,44 +66,47 @@ def unset_key(file: ConfigFile, key: str, *, validate: bool = True) -> KeyEdit:
     path = file.parse_key(key)
 
     def edit(text: str) -> str:
-        if value_at(text, path) is MISSING:
+        if read_value_at(text, path) is MISSING:
             file.look_up(key)
             raise TljhError(
-                f"{key_text(path)} is not set in {file.path}",
+                f"{format_key(path)} is not set in {file.path}",
                 fix="see what is set: sudo tljh-config show",
             )
         return unset_value(text, path)
 
     file_edit = file.change(edit, key_path=path, validate=validate)
-    return KeyEdit(key_text(path), None, file_edit.is_change, file_edit.notes)
+    return KeyEdit(format_key(path), None, file_edit.is_change, file_edit.notes)
 
 
 def add_item(file: ConfigFile, key: str, text: str, *, validate: bool = True) -> KeyEdit:
-    """Add an item to the end of a list, unless the list has it; a default list is kept."""
+    """Add an item to the end of a list, unless the list has it.
+
+    If the file does not set the list, its default items come first.
+    """
     from tljh.settings.command_line_values import read_item
 
     path, shape = _look_up(file, key, validate)
-    name = key_text(path)
+    name = format_key(path)
     if shape.kind not in ("list", "any"):
         raise TljhError(
-            f"{name} is not a list but {shape.description()}",
-            fix=f"sudo tljh-config set {name} VALUE",
+            f"{name} is not a list but {shape.describe()}",
+            fix=f"sudo tljh-config set {quote(name)} VALUE",
         )
     item = read_item(text, shape, name)
 
     def edit(old: str) -> str:
-        items = value_at(old, path)
+        items = read_value_at(old, path)
         if isinstance(items, list):
             return old if item in items else add_to_text(old, path, item)
         if items is MISSING or items is None:
-            return set_value(old, path, [*(_default(path) or []), item])
+            return set_value(old, path, [*(_get_default(file, path) or []), item])
         raise TljhError(
-            f"{name} is not a list but {flow_text(hidden(items, path))}",
-            fix=f"sudo tljh-config set {name} '{flow_text([items])}'",
+            f"{name} is not a list but {format_flow(redact(items, path))}",
+            fix=f"sudo tljh-config set {quote(name)} {quote(format_flow([items]))}",
         )
 
     file_edit = file.change(edit, key_path=path, validate=validate)
-    return KeyEdit(name, hidden(item, (*path, 0)), file_edit.is_change, file_edit.notes)
+    return KeyEdit(name, redact(item, (*path, 0)), file_edit.is_change, file_edit.notes)
 
 
 def remove_item(file: ConfigFile, key: str, text: str, *, validate: bool = True) -> KeyEdit:
@@ -109,31 +115,42 @@ def remove_item(file: ConfigFile, key: str, text: str, *, validate: bool = True)
 
     # Also from a list that is not a setting: a mistake must be removable.
     path, shape = _look_up(file, key, validate=False)
-    name = key_text(path)
+    name = format_key(path)
 
     def edit(old: str) -> str:
-        value = value_at(old, path)
+        value = read_value_at(old, path)
         items = value if isinstance(value, list) else []
-        position = _position(items, text, lambda: read_item(text, shape, name))
+        position = _find_position(items, text, lambda: read_item(text, shape, name))
         if position is None:
-            listed = (flow_text(hidden(item, (*path, 0))) for item in items[:MAX_LISTED_ITEMS])
+            listed = (format_flow(redact(item, (*path, 0))) for item in items[:MAX_LISTED_ITEMS])
+            if _is_own_item(file, path, text):
+                raise TljhError(
+                    f"{text} is an item of {name} that tljh adds itself",
+                    why="items in config.yaml are added to tljh's own",
+                    fix=f"to have none of them: sudo tljh-config set {quote(name)} '[]'",
+                )
             raise TljhError(
                 f"{name} has no item {text}",
                 why=f"it has {', '.join(listed)}" if items else "it is empty",
-                fix=f"sudo tljh-config get {name}",
+                fix=f"sudo tljh-config get {quote(name)}",
             )
         return remove_from_text(old, path, position)
 
     file_edit = file.change(edit, key_path=path, validate=validate)
-    return KeyEdit(name, hidden(text, (*path, 0)), file_edit.is_change, file_edit.notes)
+    return KeyEdit(name, redact(text, (*path, 0)), file_edit.is_change, file_edit.notes)
 
 
-def _position(items: list[Any], text: str, read: Callable[[], Any]) -> int | None:
-    """Return the index of the item that is written as `text`, or that `text` reads as."""
+def _is_own_item(file: ConfigFile, path: KeyPath, text: str) -> bool:
+    value = read_effective_trait(file.examine().config, get_paths(), path)
+    return isinstance(value, list) and text in map(str, value)
+
+
+def _find_position(items: list[Any], text: str, read: Callable[[], Any]) -> int | None:
+    """Return the index of an item that is written as `text`, or equals `text` when parsed."""
     if text in items:
         return items.index(text)
     # An unquoted name of digits is a number in YAML; it is found by how it is written.
-    written = [flow_text(item).strip("'\"") for item in items]
+    written = [format_flow(item).strip("'\"") for item in items]
     if text in written:
         return written.index(text)
     try:
@@ -143,11 +160,10 @@ def _position(items: list[Any], text: str, read: Callable[[], Any]) -> int | Non
     return items.index(value) if value in items else None
 
 
-def _default(path: KeyPath) -> Any:
-    from tljh.settings.keys import default_at
-    from tljh.settings.root import Config
+def _get_default(file: ConfigFile, path: KeyPath) -> Any:
+    from tljh.settings.keys import get_default
 
-    return default_at(Config, path)
+    return get_default(file.model, path)
 
 
 def _look_up(file: ConfigFile, key: str, validate: bool) -> tuple[KeyPath, Shape]:
@@ -156,4 +172,4 @@ def _look_up(file: ConfigFile, key: str, validate: bool) -> tuple[KeyPath, Shape
     from tljh.settings.shape import ANYTHING
 
     path = file.parse_key(key)
-    return path, file.shape_at(path) or ANYTHING
+    return path, file.find_shape_at(path) or ANYTHING

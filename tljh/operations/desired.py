@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tljh.base.paths import Paths
 from tljh.engine.facts import Facts
 from tljh.engine.resource import Resource
-from tljh.operations.installation import installation_resources
+from tljh.operations.installation import build_installation_resources
 from tljh.operations.parts import PARTS
 from tljh.plugins.manager import Contributions
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tljh.settings.root import Config
 
 
-def desired(
+def build_desired(
     config: Config,
     facts: Facts,
     paths: Paths,
@@ -28,14 +28,14 @@ def desired(
     writes_configuration: bool = False,
 ) -> list[Resource]:
     """Return the resources of the installation and of every part, in the order to apply them."""
-    resources = installation_resources(
+    resources = build_installation_resources(
         facts, paths, plugins, writes_configuration=writes_configuration
     )
     for part in PARTS:
         resources += part.resources(config, facts, paths, plugins)
-    return in_order(resources)
+    return sort_resources(resources)
 
 
-def in_order(resources: Iterable[Resource]) -> list[Resource]:
+def sort_resources(resources: Iterable[Resource]) -> list[Resource]:
     """Sort by stage; within a stage the order stays."""
     return sorted(resources, key=lambda resource: resource.stage)

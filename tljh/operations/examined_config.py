@@ -10,29 +10,32 @@ from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.host.interface import HostReader
 from tljh.operations.installed_config import examine_configuration
-from tljh.operations.oversized_limits import oversized_limit_problems
-from tljh.operations.referenced_files import referenced_file_problems
+from tljh.operations.oversized_limits import find_oversized_limits
+from tljh.operations.referenced_files import find_referenced_file_problems
 
 if TYPE_CHECKING:
     from tljh.settings.declaration import Problem
     from tljh.settings.root import Config
-    from tljh.settings.validation import Examined
+    from tljh.settings.validation import ExaminedFile
 
 
-def add_file_problems(examined: Examined[Config], host: HostReader, paths: Paths) -> None:
-    """Add the problems of the files that a configuration names to those of its settings."""
+def add_file_problems(examined: ExaminedFile[Config], host: HostReader, paths: Paths) -> None:
+    """Add problems of the files that config.yaml names to the problems of its settings."""
     config = examined.config
     wrong = {problem.path for problem in examined.problems}
     examined.problems += [
         problem if _is_in_effect(problem, config) else replace(problem, severity="warning")
-        for problem in referenced_file_problems(config, host, served_from=paths)
+        for problem in find_referenced_file_problems(config, host, served_from=paths)
         if problem.path not in wrong
     ]
-    examined.problems += oversized_limit_problems(config, host)
+    examined.problems += find_oversized_limits(config, host)
 
 
 def _is_in_effect(problem: Problem, config: Config) -> bool:
-    """Return whether a reload needs the file: not that of an HTTPS mode that is off."""
+    """Return whether a reload would use the file of a problem.
+
+    The files of an HTTPS mode that is switched off are not used.
+    """
     if problem.path[0] != "https":
         return True
     return config.https.effective_mode == problem.path[1]

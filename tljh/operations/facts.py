@@ -11,7 +11,7 @@ from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.engine.facts import AdminsDirectory, Facts
 from tljh.host.interface import HostReader
-from tljh.operations.installed_config import resolved_config_file
+from tljh.operations.installed_config import resolve_config_file
 from tljh.operations.parts import PARTS
 
 if TYPE_CHECKING:
@@ -42,70 +42,73 @@ def read_facts(
     parts = (part.read(host, config, paths) for part in PARTS)
     return Facts(
         hub_environment=hub_environment or (paths.prefix / link if link else paths.hub),
-        config_file=resolved_config_file(host, paths),
+        config_file=resolve_config_file(host, paths),
         config_bytes=config_bytes,
         admins_files={
-            directory.name: _files(host, directory.path(paths), directory)
-            for directory in admins_directories()
+            directory.name: _read_files(host, directory.path(paths), directory)
+            for directory in list_admins_directories()
         },
         parts=tuple(part for part in parts if part is not None),
     )
 
 
-def admins_directories() -> list[AdminsDirectory]:
+def list_admins_directories() -> list[AdminsDirectory]:
     """Return the directories of all parts in which admins keep files."""
     return [directory for part in PARTS for directory in part.admins_directories]
 
 
-def files_of(facts: Facts, config_bytes: bytes) -> dict[str, bytes]:
-    """Return what the history keeps of a state, by path: config.yaml and all files of admins."""
+def collect_files(facts: Facts, config_bytes: bytes) -> dict[str, bytes]:
+    """Return the files that the history keeps of a state: config.yaml and all drop-ins."""
     files = {"config.yaml": config_bytes}
     for name, contents in facts.admins_files.items():
         files |= {f"{name}/{file}": data for file, data in contents.items()}
     return files
 
 
-def with_files(facts: Facts, files: Mapping[str, bytes]) -> Facts:
-    """Return the facts with the admins' files of a state in place of the current ones."""
+def replace_files(facts: Facts, files: Mapping[str, bytes]) -> Facts:
+    """Return `facts` with the admins' files of another state."""
     return replace(
         facts,
         admins_files={
-            directory.name: files_below(files, directory.name) for directory in admins_directories()
+            directory.name: select_files(files, directory.name)
+            for directory in list_admins_directories()
         },
     )
 
 
-def files_below(files: Mapping[str, bytes], directory: str) -> dict[str, bytes]:
-    """Return those of a state's files that are in one admins' directory, by name."""
+def select_files(files: Mapping[str, bytes], directory: str) -> dict[str, bytes]:
+    """Return the files of a state that are in the admins' directory with this name."""
     start = f"{directory}/"
     return {
         path.removeprefix(start): data for path, data in files.items() if path.startswith(start)
     }
 
 
-def _files(host: HostReader, path: Path, directory: AdminsDirectory) -> dict[str, bytes]:
-    """Read the files of an admins' directory. Raises TljhError for one that has too much in it."""
+def _read_files(host: HostReader, path: Path, directory: AdminsDirectory) -> dict[str, bytes]:
+    """Read an admins' directory. Raises TljhError if it has too many files, or too large ones."""
     contents: dict[str, bytes] = {}
     size_bytes = 0
-    for name in _names(host, path, directory):
+    for name in _list_names(host, path, directory):
         data = host.read(path / name, most_bytes=MOST_FILE_BYTES)
         if data is None:
             info = host.info(path / name, follow=True)
             if info is not None and info.kind == "file" and info.size_bytes > MOST_FILE_BYTES:
-                raise _too_large(path / name, f"the limit is {MOST_FILE_BYTES >> 20} MiB a file")
+                raise _make_size_error(
+                    path / name, f"the limit is {MOST_FILE_BYTES >> 20} MiB a file"
+                )
             continue
         contents[name] = data
         size_bytes += len(data)
         if size_bytes > MOST_BYTES or len(contents) > MOST_FILES:
             limit = f"the limit is {MOST_FILES} files and {MOST_BYTES >> 20} MiB"
-            raise _too_large(path, limit)
+            raise _make_size_error(path, limit)
     return contents
 
 
-def _names(
+def _list_names(
     host: HostReader, path: Path, directory: AdminsDirectory, below: str = ""
 ) -> Iterator[str]:
-    """Yield the paths below an admins' directory of what may be its files.
+    """Yield the paths in an admins' directory that may be files of the admins.
 
     A link to a directory is not followed: it may lead to a huge tree, or into itself.
     """
@@ -115,12 +118,12 @@ def _names(
         info = host.info(path / below / name)
         if info is not None and info.kind == "directory":
             if directory.is_nested and below.count("/") < MOST_LEVELS:
-                yield from _names(host, path, directory, f"{below}{name}/")
+                yield from _list_names(host, path, directory, f"{below}{name}/")
         else:
             yield f"{below}{name}"
 
 
-def _too_large(path: Path, limit: str) -> TljhError:
+def _make_size_error(path: Path, limit: str) -> TljhError:
     return TljhError(
         f"{path} is too large for the configuration",
         why=f"each state of the history keeps a copy of it; {limit}",

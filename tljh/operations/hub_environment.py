@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tljh.base.errors import Finding, Place, TljhError
-from tljh.base.paths import HubEnvironmentFiles, Paths
+from tljh.base.errors import Finding, TljhError
+from tljh.base.path_groups import HubEnvironmentFiles
+from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.host.interface import Host, HostReader
 
@@ -26,7 +27,7 @@ BUILD_TIMEOUT_S = 1800.0
 
 
 @dataclass(frozen=True)
-class Rebuild:
+class EnvironmentRebuild:
     """The difference between the current environment and what the configuration asks for.
 
     `specs` holds the packages of the configuration alone. Plugins ask for more, but the plugins
@@ -43,25 +44,28 @@ class Rebuild:
         return f"the hub environment is rebuilt {' and '.join(parts)}"
 
 
-def rebuild_needed(
+def find_rebuild(
     host: HostReader, paths: Paths, config: Config, from_plugins: Sequence[str]
-) -> Rebuild | None:
-    """Compare the packages that admins and plugins ask for with those of the current environment.
+) -> EnvironmentRebuild | None:
+    """Return how the packages of the hub environment must change; None if they need not.
 
-    Returns None if they are the same, or if the environment has no stamp (a developer's own).
+    Admins and plugins ask for packages. Returns None, too, if the environment has no stamp (a
+    developer's own).
     """
     stamp = host.read(paths.hub_files.stamp)
     if stamp is None:
         return None
     built_with: dict[str, Any] = json.loads(stamp)["wanted"]
-    own = set(configured_packages(config))
+    own = set(list_configured_packages(config))
     specs, before = {*own, *from_plugins}, set(built_with["specs"])
     if specs == before:
         return None
-    return Rebuild(tuple(sorted(own)), tuple(sorted(specs - before)), tuple(sorted(before - specs)))
+    return EnvironmentRebuild(
+        tuple(sorted(own)), tuple(sorted(specs - before)), tuple(sorted(before - specs))
+    )
 
 
-def python_of_hub_environment(host: HostReader, paths: Paths) -> str | None:
+def find_hub_python(host: HostReader, paths: Paths) -> str | None:
     """Return the real path of the Python that the current environment was built on."""
     link = host.readlink(paths.hub)
     stamp = host.read(HubEnvironmentFiles(paths.prefix / link).stamp) if link else None
@@ -69,14 +73,14 @@ def python_of_hub_environment(host: HostReader, paths: Paths) -> str | None:
     return str(json.loads(stamp)["wanted"]["python"]).rsplit(" ", 2)[0] if stamp else None
 
 
-def configured_packages(config: Config) -> list[str]:
-    """Return the packages that the configuration names, or that one of its settings needs."""
-    from tljh.certificates.dns_providers import plugin_packages
+def list_configured_packages(config: Config) -> list[str]:
+    """Return the packages that config.yaml lists, and those that its settings need."""
+    from tljh.certificates.dns_providers import get_plugin_packages
 
-    return [*config.plugins.packages, *config.hub.packages, *plugin_packages(config)]
+    return [*config.plugins.packages, *config.hub.packages, *get_plugin_packages(config)]
 
 
-def build(host: Host, paths: Paths, rebuild: Rebuild, progress: Progress) -> Path:
+def build(host: Host, paths: Paths, rebuild: EnvironmentRebuild, progress: Progress) -> Path:
     """Have the bootstrap build the environment; return its path.
 
     Raises TljhError with the bootstrap's findings; the current environment stays as it is.
@@ -97,10 +101,5 @@ def build(host: Host, paths: Paths, rebuild: Rebuild, progress: Progress) -> Pat
             "the hub environment could not be built", why=(result.err or result.out)[-2000:]
         ) from None
     if "errors" in answer:
-        raise TljhError([_finding(item) for item in answer["errors"]])
+        raise TljhError([Finding.from_json(item) for item in answer["errors"]])
     return Path(answer["environment"])
-
-
-def _finding(item: dict[str, Any]) -> Finding:
-    where = Place(item["path"], item["line"], item["column"]) if item["path"] else None
-    return Finding(item["what"], where, item["why"], item["fix"])

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.base.well_known import SHORTEST_PASSWORD
 from tljh.engine.plan import Plan
 from tljh.host.interface import Host, HostReader
-from tljh.operations.converge import Outcome, converge, work_out
-from tljh.operations.install_and_reload import request_of
-from tljh.operations.install_answers import Answers
-from tljh.operations.public_address import claim_link, public_url
+from tljh.operations.converge import Outcome, Request, converge, work_out
+from tljh.operations.install_and_reload import make_install_request
+from tljh.operations.install_answers import InstallAnswers
+from tljh.operations.public_address import find_public_url, format_claim_link
+from tljh.plugins.post_install import PluginInstallations
 from tljh.settings.derived import uses_claims
 from tljh.users.claims import Claim, claim_file, read_claim
 from tljh.users.facts import UserFacts
@@ -20,14 +21,18 @@ from tljh.users.facts import UserFacts
 
 @dataclass(frozen=True)
 class ClaimLink:
-    """A claim, and the URL that opens it."""
+    """A claim, and the URL that opens it.
+
+    `needs_code`: the admin knows the claim code, so the URL does not have it. It may be logged.
+    """
 
     claim: Claim
     url: str
+    needs_code: bool = False
 
 
 @dataclass(frozen=True)
-class Installed:
+class InstalledHub:
     """An installed hub, and what its admins need to log in.
 
     `kept_passwords` are admins who keep the password they had, although the answers have another;
@@ -42,19 +47,36 @@ class Installed:
     short_passwords: tuple[str, ...] = ()
 
 
-def plan_install(host: HostReader, paths: Paths, answers: Answers) -> Plan:
+def plan_install(host: HostReader, paths: Paths, answers: InstallAnswers) -> Plan:
     """Return the plan of an installation; changes nothing."""
-    return work_out(host, paths, request_of(answers, paths)).plan
+    return work_out(host, paths, make_install_request(host, paths, answers)).plan
 
 
-def install(host: Host, paths: Paths, answers: Answers, progress: Progress) -> Installed:
+def install(host: Host, paths: Paths, answers: InstallAnswers, progress: Progress) -> InstalledHub:
     """Install the hub, or roll back and raise TljhError."""
-    return installed(
-        host, paths, answers, converge(host, paths, request_of(answers, paths), progress)
-    )
+    outcome = converge(host, paths, make_install_request(host, paths, answers), progress)
+    for finding in outcome.warnings:
+        progress.note(f"warning: {finding.as_note()}")
+    if any(step.resource.kind == PluginInstallations.kind for step in outcome.plan.steps):
+        outcome = apply_what_plugins_wrote(host, paths, outcome, progress)
+    return describe_installed(host, paths, answers, outcome)
 
 
-def installed(host: HostReader, paths: Paths, answers: Answers, outcome: Outcome) -> Installed:
+def apply_what_plugins_wrote(
+    host: Host, paths: Paths, outcome: Outcome, progress: Progress
+) -> Outcome:
+    """Apply the drop-ins that `tljh_post_install` wrote, which runs after the apply.
+
+    It may need the installed hub, so it cannot run before. Raises TljhError for a drop-in that
+    cannot be applied; the hub runs without it.
+    """
+    later = converge(host, paths, Request("install: files of plugins"), progress)
+    return replace(outcome, number=later.number or outcome.number)
+
+
+def describe_installed(
+    host: HostReader, paths: Paths, answers: InstallAnswers, outcome: Outcome
+) -> InstalledHub:
     """Describe the hub after an installation with this outcome."""
     config = outcome.config
     with_password = outcome.facts.of(UserFacts).logins_with_password
@@ -64,9 +86,11 @@ def installed(host: HostReader, paths: Paths, answers: Answers, outcome: Outcome
             continue
         claim = read_claim(host.read(claim_file(paths.claims_dir, login)) or b"")
         if claim:
-            claims.append(ClaimLink(claim, claim_link(config, host, claim)))
-    return Installed(
-        url=public_url(config, host),
+            has_code = answers.claim_codes.get(login) == claim.token
+            url = format_claim_link(config, host, claim, has_token=not has_code)
+            claims.append(ClaimLink(claim, url, needs_code=has_code))
+    return InstalledHub(
+        url=find_public_url(config, host),
         admins=tuple(config.users.admin),
         claims=tuple(claims),
         is_changed=outcome.number is not None,

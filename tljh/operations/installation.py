@@ -16,7 +16,8 @@ from tljh.engine.resource import Resource
 from tljh.engine.sudoers import Sudoers
 from tljh.host.accounts import ADMINS_GROUP, USERS_GROUP
 from tljh.operations import bash_completion as completion
-from tljh.operations.needrestart import needrestart_resources
+from tljh.operations.distribution_upgrade import build_rebuild_resources
+from tljh.operations.needrestart import build_needrestart_resources
 from tljh.plugins.manager import Contributions
 
 SUDOERS = f"""\
@@ -54,10 +55,10 @@ exit 1
 """
 
 
-def installation_resources(
+def build_installation_resources(
     facts: Facts, paths: Paths, plugins: Contributions, *, writes_configuration: bool
 ) -> list[Resource]:
-    """Return the resources that belong to no part.
+    """Return the resources of the installation that belong to no part.
 
     `writes_configuration` is true for a command that changes config.yaml. Any other command sets
     only the file's mode: an edit that the admin makes meanwhile must not be overwritten.
@@ -80,29 +81,30 @@ def installation_resources(
         File(paths.profile, profile.encode()),
         facts.hub_link(paths),
         configuration,
-        *needrestart_resources(),
-        *command_resources(paths),
+        *build_needrestart_resources(),
+        *build_rebuild_resources(paths),
+        *build_command_resources(paths),
     ]
 
 
-def command_resources(paths: Paths) -> list[Resource]:
-    """Return both commands and their completion for bash."""
+def build_command_resources(paths: Paths) -> list[Resource]:
+    """Return the files of the commands tljh and tljh-config, and of their completion in bash."""
     return [
         *(
-            File(paths.commands_dir / name, command_script(paths, name), mode=0o755)
+            File(paths.commands_dir / name, format_command_script(paths, name), mode=0o755)
             for name in completion.COMMANDS
         ),
         Directory(paths.completions_dir.parent, 0o755),
         Directory(paths.completions_dir, 0o755),
         *(
-            File(paths.completions_dir / name, completion.completion_script(name).encode())
+            File(paths.completions_dir / name, completion.format_completion_script(name).encode())
             for name in completion.COMMANDS
         ),
     ]
 
 
-def command_script(paths: Paths, name: str) -> bytes:
-    """Return the file in /usr/bin for a command of the hub environment."""
+def format_command_script(paths: Paths, name: str) -> bytes:
+    """Return the script in /usr/bin that starts a command of the hub environment."""
     is_usual = paths.prefix == DEFAULT_PREFIX
     return COMMAND.format(
         hub=paths.hub,

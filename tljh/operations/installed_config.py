@@ -8,56 +8,60 @@ from typing import TYPE_CHECKING
 
 from tljh.base.errors import TljhError
 from tljh.base.files import edit_lock
-from tljh.base.paths import HubEnvironmentFiles, Paths
+from tljh.base.path_groups import HubEnvironmentFiles
+from tljh.base.paths import Paths
 from tljh.settings.config_file import ConfigFile
 
 if TYPE_CHECKING:
     from tljh.host.interface import Host, HostReader
     from tljh.settings.declaration import KeyPath, Problem
     from tljh.settings.root import Config
-    from tljh.settings.validation import Examined
+    from tljh.settings.validation import ExaminedFile
 
 
-def installed_file(config_path: Path | None = None) -> ConfigFile:
+def open_installed_file(config_path: Path | None = None) -> ConfigFile:
     """Return config.yaml of the installation, or another file checked by the same rules."""
     import os
 
-    from tljh.base.paths import paths_from_environment
+    from tljh.base.paths import get_paths
 
-    paths = paths_from_environment()
+    paths = get_paths()
     if config_path is None and os.geteuid() == 0 and not paths.config_file.exists():
         from tljh.host.real import RealReader
 
         # Raises if the file was lost; before a first installation there is none.
-        current_configuration(RealReader(), paths)
+        read_current_configuration(RealReader(), paths)
     return ConfigFile(
-        config_path or paths.config_file, catalogue=paths.hub_files, file_problems=machine_problems
+        config_path or paths.config_file,
+        catalogue=paths.hub_files,
+        file_problems=find_machine_problems,
     )
 
 
-def machine_problems(config: Config, host: HostReader) -> Iterator[Problem]:
-    """Yield what is wrong with a configuration on this machine: its files, its size."""
+def find_machine_problems(config: Config, host: HostReader) -> Iterator[Problem]:
+    """Yield problems of settings on this machine: files that they name, limits above its size."""
     # Imported at the first edit: `show` and `get` do not need it.
-    from tljh.operations.oversized_limits import oversized_limit_problems
-    from tljh.operations.referenced_files import referenced_file_problems
+    from tljh.operations.oversized_limits import find_oversized_limits
+    from tljh.operations.referenced_files import find_referenced_file_problems
 
-    yield from referenced_file_problems(config, host)
-    yield from oversized_limit_problems(config, host)
+    yield from find_referenced_file_problems(config, host)
+    yield from find_oversized_limits(config, host)
 
 
-def edited_configuration(
+def edit_configuration(
     host: Host,
     paths: Paths,
     edit: Callable[[str], str],
     *,
     key_path: KeyPath,
 ) -> Callable[[bytes], bytes]:
-    """Return the `configuration` of a `Request` that edits the text of config.yaml.
+    """Wrap an edit of config.yaml's text, for `Request.configuration`.
 
-    It raises TljhError if the edit adds a mistake; `key_path` is the setting that is edited.
+    The result raises TljhError if the edit adds a mistake; `key_path` is the setting that is
+    edited.
     """
     file = ConfigFile(
-        paths.config_file, catalogue=paths.hub_files, host=host, file_problems=machine_problems
+        paths.config_file, catalogue=paths.hub_files, host=host, file_problems=find_machine_problems
     )
 
     def configuration(data: bytes) -> bytes:
@@ -67,17 +71,17 @@ def edited_configuration(
     return configuration
 
 
-def installed_configuration(host: HostReader, paths: Paths) -> bytes:
+def read_installed_configuration(host: HostReader, paths: Paths) -> bytes:
     """Return the current config.yaml. Raises TljhError if no hub is installed."""
     if host.readlink(paths.hub) is None:
         raise TljhError(
             f"there is no hub installed at {paths.prefix}",
             fix="install one: sudo python3 bootstrap.py --admin NAME",
         )
-    return current_configuration(host, paths)
+    return read_current_configuration(host, paths)
 
 
-def current_configuration(host: HostReader, paths: Paths) -> bytes:
+def read_current_configuration(host: HostReader, paths: Paths) -> bytes:
     """Return the current config.yaml; empty before the first installation.
 
     Raises TljhError if the file is missing although the history has states: an empty file would
@@ -100,7 +104,7 @@ def current_configuration(host: HostReader, paths: Paths) -> bytes:
     )
 
 
-def resolved_config_file(host: HostReader, paths: Paths) -> Path:
+def resolve_config_file(host: HostReader, paths: Paths) -> Path:
     """Return the path of config.yaml with symbolic links followed; admins may keep it elsewhere."""
     place = paths.config_file
     # A circle of links ends after 40 steps, as in the kernel; reading the file reports it.
@@ -112,9 +116,9 @@ def resolved_config_file(host: HostReader, paths: Paths) -> Path:
     return place
 
 
-def config_lock(host: HostReader, paths: Paths) -> Path:
-    """Return the lock that every writer of config.yaml holds."""
-    return edit_lock(resolved_config_file(host, paths))
+def get_config_lock(host: HostReader, paths: Paths) -> Path:
+    """Return the path of the lock that every writer of config.yaml holds."""
+    return edit_lock(resolve_config_file(host, paths))
 
 
 def load_configuration(
@@ -134,15 +138,23 @@ def load_configuration(
 
 def examine_configuration(
     host: HostReader, paths: Paths, data: bytes, environment: Path | None = None
-) -> Examined[Config]:
+) -> ExaminedFile[Config]:
     """Return the content of config.yaml as settings, with every problem of the settings."""
     from tljh.settings.load import examine
+    from tljh.settings.plugin_sections import extend_config
     from tljh.settings.trait_catalogue import Catalogue
 
-    files = HubEnvironmentFiles(environment or paths.hub)
+    files = HubEnvironmentFiles(environment or find_hub_environment(host, paths))
     classes, stamp = host.read(files.traits), host.read(files.stamp)
     return examine(
         data,
         path=str(paths.config_file),
         catalogue=Catalogue.parse(classes, stamp) if classes else None,
+        model=extend_config(host.read(files.contributions) or b""),
     )
+
+
+def find_hub_environment(host: HostReader, paths: Paths) -> Path:
+    """Return the directory of the current hub environment."""
+    link = host.readlink(paths.hub)
+    return paths.prefix / link if link else paths.hub

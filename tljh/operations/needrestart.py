@@ -19,8 +19,8 @@ $nrconf{override_rc}->{qr(^traefik\.service$)} = 0;
 """
 
 
-def needrestart_resources() -> list[Resource]:
-    """Return the settings' file and its directories."""
+def build_needrestart_resources() -> list[Resource]:
+    """Return the file that keeps needrestart from restarting the hub and the servers."""
     directory = Paths.needrestart.parent
     return [
         Directory(directory.parent, 0o755),

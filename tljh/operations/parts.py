@@ -1,11 +1,12 @@
 """The parts of tljh, in order. A new capability is a folder, a settings section, and a line here.
 
-A part is a package with up to three modules:
+A part is a package with up to four modules:
 
     facts.py      read(host, config, paths) -> its own frozen facts;
                   ADMINS_DIRECTORIES: directories of admins' files that the history keeps
     resources.py  resources(config, facts, paths, plugins) -> what the machine is asked to have
     checks.py     CHECKS: the checks of `status` and `doctor`
+    backup.py     contents(host, config, paths) -> what of the part belongs into a backup
 
 A part may use the facts of the parts before it in PARTS, never of those after it. A rollback looks
 up each kind of change that a journal names among the imported classes, and this module imports
@@ -21,19 +22,37 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from tljh import certificates, conda, hub, proxy, singleuser, users
+from tljh import (
+    alerts,
+    backup,
+    certificates,
+    conda,
+    firewall,
+    housekeeping,
+    hub,
+    machine_logins,
+    proxy,
+    singleuser,
+    updates,
+    upgrades,
+    users,
+)
 from tljh.base.paths import Paths
+from tljh.conda import package_changes as package_changes
+from tljh.conda import package_repairs as package_repairs
+from tljh.engine.backup_contents import BackupContents
 from tljh.engine.facts import AdminsDirectory, Facts
 from tljh.engine.resource import Resource
 from tljh.host.interface import HostReader
 from tljh.plugins import post_install as post_install
 from tljh.plugins.checks import Check
 from tljh.plugins.manager import Contributions
+from tljh.takeover import resources as resources
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
 
-MODULES = ("facts", "resources", "checks")
+MODULES = ("facts", "resources", "checks", "backup")
 
 
 @dataclass(frozen=True)
@@ -48,7 +67,7 @@ class Part:
         return getattr(self.modules.get(module), name, None)
 
     def read(self, host: HostReader, config: Config, paths: Paths) -> object | None:
-        """Read the part's facts; None where it needs none."""
+        """Read the part's facts; None for a part without facts."""
         read: Callable[[HostReader, Config, Paths], object] | None = self._value("facts", "read")
         return read(host, config, paths) if read else None
 
@@ -63,16 +82,41 @@ class Part:
         resources = self._value("resources", "resources")
         return resources(config, facts, paths, plugins) if resources else ()
 
+    def backup_contents(self, host: HostReader, config: Config, paths: Paths) -> BackupContents:
+        """Return what of the part belongs into a backup."""
+        contents: Callable[[HostReader, Config, Paths], BackupContents] | None
+        contents = self._value("backup", "contents")
+        return contents(host, config, paths) if contents else BackupContents()
+
     @property
     def checks(self) -> Sequence[Check]:
         return self._value("checks", "CHECKS") or ()
 
 
-def part(package: ModuleType) -> Part:
-    """Import the modules of a part's package that exist."""
+def import_part(package: ModuleType) -> Part:
+    """Import those modules of a part's package that exist."""
     names = {module: f"{package.__name__}.{module}" for module in MODULES}
     present = {module: import_module(name) for module, name in names.items() if find_spec(name)}
     return Part(package.__name__.rpartition(".")[2], present)
 
 
-PARTS = tuple(map(part, (users, singleuser, conda, certificates, proxy, hub)))
+PARTS = tuple(
+    map(
+        import_part,
+        (
+            users,
+            singleuser,
+            machine_logins,
+            conda,
+            certificates,
+            upgrades,
+            proxy,
+            hub,
+            backup,
+            alerts,
+            firewall,
+            updates,
+            housekeeping,
+        ),
+    )
+)

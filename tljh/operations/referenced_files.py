@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from tljh.base.paths import Paths
 from tljh.certificates.file_forms import LABELS, Part, describe_other_form, swap_fix
 from tljh.host.interface import HostReader
 from tljh.settings.declaration import KeyPath, Problem
-from tljh.settings.keys import key_text
+from tljh.settings.keys import format_key
 from tljh.settings.root import Config
 from tljh.settings.sections.https import MOST_FILE_BYTES, HttpsSettings
 
 
-def referenced_file_problems(
+def find_referenced_file_problems(
     config: Config, host: HostReader, *, served_from: Paths | None = None
 ) -> Iterator[Problem]:
     """Yield a problem for each file that is missing, unreadable, too open or of another kind.
@@ -24,25 +25,25 @@ def referenced_file_problems(
     With `served_from`, the flaws of a certificate that Traefik serves already are warnings: an
     expired one must not block every other change.
     """
-    yield from _certificates(config, host, served_from)
-    for path, name in secret_files(config):
+    yield from _check_certificates(config, host, served_from)
+    for path, name in list_secret_files(config):
         info = host.info(Path(name), follow=True)
         if info is None or info.kind != "file":
             yield Problem(
                 path,
-                f"{key_text(path)} names a file that does not exist: {name}",
-                fix=f"create it: sudo install -m 600 /dev/stdin {name}",
+                f"{format_key(path)} names a file that does not exist: {name}",
+                fix=f"create it: sudo install -m 600 /dev/stdin {quote(name)}",
             )
         elif info.mode & 0o077:
             yield Problem(
                 path,
                 f"{name} holds a secret and can be read by others than root",
-                fix=f"sudo chmod 600 {name}",
+                fix=f"sudo chmod 600 {quote(name)}",
                 severity="warning",
             )
 
 
-def secret_files(config: Config) -> Iterator[tuple[KeyPath, str]]:
+def list_secret_files(config: Config) -> Iterator[tuple[KeyPath, str]]:
     """Yield each trait whose value is `{file: /path}`, with that path."""
     sections: list[tuple[KeyPath, Mapping[str, Any]]] = [
         (("auth", name), traits) for name, traits in config.auth.classes.items()
@@ -54,7 +55,9 @@ def secret_files(config: Config) -> Iterator[tuple[KeyPath, str]]:
                 yield (*section, trait), str(value["file"])
 
 
-def _certificates(config: Config, host: HostReader, served_from: Paths | None) -> Iterator[Problem]:
+def _check_certificates(
+    config: Config, host: HostReader, served_from: Paths | None
+) -> Iterator[Problem]:
     https = config.https
     files: tuple[tuple[KeyPath, str | None], ...] = (
         (("https", "letsencrypt", "ca_bundle"), https.letsencrypt.ca_bundle),
@@ -65,7 +68,7 @@ def _certificates(config: Config, host: HostReader, served_from: Paths | None) -
     for path, name in files:
         if not name:
             continue
-        problem = _pem_problem(path, name, host)
+        problem = _find_pem_problem(path, name, host)
         if problem is not None and path[1] == "tls" and _is_swapped(https, host):
             problem = replace(problem, fix=swap_fix(https.tls.cert, https.tls.key))
         if problem is not None:
@@ -75,13 +78,13 @@ def _certificates(config: Config, host: HostReader, served_from: Paths | None) -
     # While HTTPS is off, the admin may not have the certificate yet.
     if len(readable) == 2 and https.effective_mode == "tls":
         # Imported here: it takes long, and most edits do not need it.
-        from tljh.certificates.own_files import is_served, pair_problems, read_files
-        from tljh.proxy.served_certificate import configured_pair
+        from tljh.certificates.own_files import find_pair_problems, is_served, read_files
+        from tljh.proxy.served_certificate import read_configured_pair
 
         certificates = read_files(host, https)
-        served = configured_pair(host, served_from) if served_from else None
+        served = read_configured_pair(host, served_from) if served_from else None
         is_accepted = served is not None and is_served(https, certificates, served)
-        for problem in pair_problems(https, certificates):
+        for problem in find_pair_problems(https, certificates):
             yield replace(problem, severity="warning") if is_accepted else problem
 
 
@@ -100,8 +103,8 @@ def _is_swapped(https: HttpsSettings, host: HostReader) -> bool:
     )
 
 
-def _pem_problem(path: KeyPath, name: str, host: HostReader) -> Problem | None:
-    key = key_text(path)
+def _find_pem_problem(path: KeyPath, name: str, host: HostReader) -> Problem | None:
+    key = format_key(path)
     try:
         data = host.read(Path(name), most_bytes=MOST_FILE_BYTES)
     except PermissionError:
@@ -112,7 +115,7 @@ def _pem_problem(path: KeyPath, name: str, host: HostReader) -> Problem | None:
         return Problem(
             path,
             f"{key} names {what}: {name}",
-            fix=f"copy the file there, or: sudo tljh-config set {key} /its/path",
+            fix=f"copy the file there, or: sudo tljh-config set {quote(key)} /its/path",
         )
     part: Part = "key" if path[-1] == "key" else "cert"
     if LABELS[part] not in data:
@@ -122,6 +125,7 @@ def _pem_problem(path: KeyPath, name: str, host: HostReader) -> Problem | None:
         return Problem(
             path,
             f"{key} names a private key with a passphrase: {name}",
-            fix=f"remove the passphrase: sudo openssl pkey -in {name} -out {name}.plain",
+            fix="remove the passphrase: "
+            f"sudo openssl pkey -in {quote(name)} -out {quote(f'{name}.plain')}",
         )
     return None

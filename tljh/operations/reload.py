@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 
 from tljh.base.errors import Finding, TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
-from tljh.certificates.authority_trust import trust_advice
+from tljh.certificates.authority_trust import build_trust_advice
 from tljh.certificates.facts import CertificateFacts
-from tljh.certificates.own_files import certificate_warnings
+from tljh.certificates.own_files import find_certificate_warnings
 from tljh.engine.journal import Entry, Journal
 from tljh.engine.plan import Plan
 from tljh.host.interface import Host, HostReader
 from tljh.operations.converge import HEALTH_DEADLINE_S, Outcome, converge, work_out
-from tljh.operations.install_and_reload import request_for
-from tljh.settings.rules.logins import login_warnings
-from tljh.singleuser.checks import isolation_findings
-from tljh.singleuser.disk_limits import quota_findings
+from tljh.operations.install_and_reload import make_reload_request
+from tljh.settings.rules.logins import find_login_warnings
+from tljh.singleuser.checks import check_isolation
+from tljh.singleuser.disk_limits import check_quotas
 from tljh.singleuser.facts import ServerFacts
-from tljh.singleuser.limits import limit_policy
+from tljh.singleuser.limits import build_limit_policy
 from tljh.users.claims import claim_file
 
 
@@ -40,11 +41,11 @@ class AppliedChange:
 
 def plan_reload(host: HostReader, paths: Paths) -> Plan:
     """Return what `reload` would change; changes nothing."""
-    return work_out(host, paths, request_for(host, paths, "plan")).plan
+    return work_out(host, paths, make_reload_request(host, paths, "plan")).plan
 
 
-def planning_errors(host: HostReader, paths: Paths) -> list[Finding]:
-    """Return why `reload` would refuse the configuration, mistakes in drop-ins included."""
+def find_planning_errors(host: HostReader, paths: Paths) -> list[Finding]:
+    """Return why `reload` would refuse the current files, drop-ins included."""
     try:
         plan_reload(host, paths)
     except TljhError as error:
@@ -65,11 +66,11 @@ def reload(
     `force` names `hub` or `proxy`, which restart even if nothing of theirs changed. The hub has
     `timeout_s` to answer again.
     """
-    request = request_for(host, paths, "reload", force=force, timeout_s=timeout_s)
-    return _applied(host, paths, converge(host, paths, request, progress))
+    request = make_reload_request(host, paths, "reload", force=force, timeout_s=timeout_s)
+    return _describe_applied(host, paths, converge(host, paths, request, progress))
 
 
-def history(host: HostReader, paths: Paths) -> tuple[Entry, ...]:
+def read_history(host: HostReader, paths: Paths) -> tuple[Entry, ...]:
     """Return the states that were applied, oldest first."""
     return tuple(Journal(paths.journal_dir).entries(host))
 
@@ -89,41 +90,44 @@ def rollback(host: Host, paths: Paths, number: int | None, progress: Progress) -
                 fix="list the states: sudo tljh-config history",
             )
         number = numbers[-2]
+    # An earlier state is applied like any change: planned, journalled, and kept as a new state.
     entry = journal.entry(host, number)
-    request = request_for(host, paths, f"rollback {number}", files=entry.files)
-    return _applied(host, paths, converge(host, paths, request, progress))
+    request = make_reload_request(host, paths, f"rollback {number}", files=entry.files)
+    return _describe_applied(host, paths, converge(host, paths, request, progress))
 
 
-def _applied(host: HostReader, paths: Paths, outcome: Outcome) -> AppliedChange:
+def _describe_applied(host: HostReader, paths: Paths, outcome: Outcome) -> AppliedChange:
     warnings = [
         problem.as_finding()
         for problem in (
-            *login_warnings(outcome.config),
-            *certificate_warnings(outcome.config.https, outcome.facts.of(CertificateFacts).files),
+            *find_login_warnings(outcome.config),
+            *find_certificate_warnings(
+                outcome.config.https, outcome.facts.of(CertificateFacts).files
+            ),
         )
     ]
     warnings += outcome.warnings
-    warnings += isolation_findings(host, outcome.config)
-    limits = limit_policy(outcome.config, outcome.facts.of(ServerFacts).size)
-    warnings += quota_findings(host, outcome.config, limits)
+    warnings += check_isolation(host, outcome.config)
+    limits = build_limit_policy(outcome.config, outcome.facts.of(ServerFacts).size)
+    warnings += check_quotas(host, outcome.config, limits)
     return AppliedChange(
         outcome.plan,
         outcome.number,
         outcome.kept,
         tuple(warnings),
-        tuple(advice(paths, outcome)),
+        tuple(give_advice(paths, outcome)),
     )
 
 
-def advice(paths: Paths, outcome: Outcome) -> list[str]:
-    """Return what is left for the admin to do after this change."""
+def give_advice(paths: Paths, outcome: Outcome) -> list[str]:
+    """Return the commands and steps that are left to the admin after this change."""
     changed = {step.resource.name for step in outcome.plan.steps}
     lines = [
-        f"{admin} has no password yet. For a link to set it: sudo tljh user claim {admin}"
+        f"{admin} has no password yet. For a link to set it: sudo tljh user claim {quote(admin)}"
         for admin in outcome.config.users.admin
         if str(claim_file(paths.claims_dir, admin)) in changed
     ]
     authority = outcome.facts.of(CertificateFacts).authority
     if authority and str(paths.local_ca.certificate) in changed:
-        lines.append(trust_advice(outcome.config, authority).as_text())
+        lines.append(build_trust_advice(outcome.config, authority).as_text())
     return lines

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tljh.base.account_names import account_name, is_acceptable
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
-from tljh.host.accounts import USERS_GROUP, managed_accounts
+from tljh.host.accounts import USERS_GROUP, find_account_name, find_managed_accounts
 from tljh.host.interface import Host
 from tljh.operations.user_changes import HubUsers, change_users
 from tljh.settings.declaration import KeyPath
@@ -30,7 +29,7 @@ class SharingGroup:
     members: tuple[str, ...]
 
 
-def shares(users: HubUsers) -> Mapping[str, SharingGroup]:
+def read_shares(users: HubUsers) -> Mapping[str, SharingGroup]:
     """Return the shared folders by name."""
     groups = {}
     for name, group in users.config.users.shared_folders.items():
@@ -38,7 +37,8 @@ def shares(users: HubUsers) -> Mapping[str, SharingGroup]:
         members = set(entry.members) if entry else set()
         # Before the first login a user has no account, so is in no group of the machine yet.
         listed = users.config.users.extra_user_groups.get(group, ())
-        members |= {account_name(login) for login in listed if is_acceptable(login)}
+        accounts = (find_account_name(users.host, login) for login in listed)
+        members |= {account for account in accounts if account}
         groups[name] = SharingGroup(group, tuple(sorted(members)))
     return groups
 
@@ -57,10 +57,10 @@ def add_share(
         lambda text: set_value(text, (*FOLDERS, name), group),
         progress,
     )
-    return group, _link(users.host, Paths.shared_folders / name, group)
+    return group, _get_link(users.host, Paths.shared_folders / name, group)
 
 
-def _link(host: Host, folder: Path, group: str) -> list[str]:
+def _get_link(host: Host, folder: Path, group: str) -> list[str]:
     """Link the folder in the home directories of the group's members.
 
     The home directories belong to users, who could redirect a write of root by a symbolic link.
@@ -68,13 +68,26 @@ def _link(host: Host, folder: Path, group: str) -> list[str]:
     """
     entry = host.group(group)
     linked = []
-    for account in managed_accounts(host):
+    for account in find_managed_accounts(host):
         if entry is None or account.name not in entry.members:
             continue
         link = Path(account.home) / folder.name
         if host.info(link) is not None:
             continue
-        command = ["runuser", "-u", account.name, "--", "ln", "-s", "-n", str(folder), str(link)]
+        # In another session: the user's process could otherwise type into the admin's terminal.
+        command = [
+            "setsid",
+            "--wait",
+            "runuser",
+            "-u",
+            account.name,
+            "--",
+            "ln",
+            "-s",
+            "-n",
+            str(folder),
+            str(link),
+        ]
         if host.run(command, timeout_s=LINK_TIMEOUT_S).ok:
             linked.append(account.name)
     return linked

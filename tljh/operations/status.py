@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tljh.base.findings import Severity
 from tljh.base.paths import Paths
 from tljh.host.interface import Host, HostReader
-from tljh.operations.checks import Reported, run_checks, subject_of, worst
+from tljh.operations.checks import ReportedFinding, examine_machine, find_worst, run_checks
 
 POLL_S = 1.0
 
@@ -18,14 +18,14 @@ class HubStatus:
     """The worst severity, every finding, and the number of running servers."""
 
     severity: Severity
-    reported: Sequence[Reported]
+    reported: Sequence[ReportedFinding]
     servers: int
 
 
 def read_status(host: HostReader, paths: Paths, *, quick_only: bool) -> HubStatus:
-    """Run the quick checks or all of them."""
-    reported = run_checks(subject_of(host, paths), quick_only=quick_only)
-    return HubStatus(worst(reported), reported, count_servers(host))
+    """Run the checks, or only the quick ones; return their findings and the hub's state."""
+    reported = run_checks(examine_machine(host, paths), quick_only=quick_only)
+    return HubStatus(find_worst(reported), reported, count_servers(host))
 
 
 def wait_for_status(host: Host, paths: Paths, timeout_s: float) -> HubStatus:

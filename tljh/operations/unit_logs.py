@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tljh.base.account_names import account_name, unit_name
+from tljh.base.account_names import list_unit_names, make_account_name
 from tljh.base.errors import Exit, TljhError
 from tljh.base.well_known import HUB_UNIT, PROXY_UNIT
 from tljh.host.interface import HostReader
@@ -12,8 +12,11 @@ from tljh.host.interface import HostReader
 PARTS = {"hub": HUB_UNIT, "proxy": PROXY_UNIT}
 
 
-def units_of(part: str) -> tuple[str, ...]:
-    """Return the unit of a part; all units for an empty name. Raises TljhError for another."""
+def list_units(part: str) -> tuple[str, ...]:
+    """Return the systemd units of `hub` or `proxy`; of both, for an empty name.
+
+    Raises TljhError for another name.
+    """
     if not part:
         return tuple(PARTS.values())
     if part not in PARTS:
@@ -26,10 +29,10 @@ def units_of(part: str) -> tuple[str, ...]:
     return (PARTS[part],)
 
 
-def unit_of_user(user: str) -> str:
-    """Return the unit of a user's server. Raises TljhError for a name that has no account."""
+def list_units_of_user(user: str) -> tuple[str, ...]:
+    """Return the units that a user's server may have. Raises TljhError for an impossible name."""
     try:
-        return unit_name(account_name(user))
+        return list_unit_names(make_account_name(user), user)
     except ValueError as error:
         raise TljhError(str(error), exit_code=Exit.USAGE) from error
 
@@ -44,12 +47,12 @@ def read_unit_logs(host: HostReader, units: Sequence[str], lines: int) -> str:
 
 def read_server_log(host: HostReader, user: str, lines: int) -> str:
     """Return the last lines of a user's server. Raises TljhError for a user who never had one."""
-    text = read_unit_logs(host, [unit_of_user(user)], lines)
+    text = read_unit_logs(host, list_units_of_user(user), lines)
     # A removed user has no account, but the journal may still have lines.
-    if not text and host.user(account_name(user)) is None:
+    if not text and host.user(make_account_name(user)) is None:
         raise TljhError(
             f"there is no log of {user}",
-            why=f"no server ran under that name, and there is no account {account_name(user)}",
+            why=f"no server ran under that name, and there is no account {make_account_name(user)}",
             fix="list all users: sudo tljh user list",
         )
     return text

@@ -13,16 +13,18 @@ from tljh.base.progress import Progress
 from tljh.engine.facts import Facts
 from tljh.engine.resource import Resource
 from tljh.host.interface import Host
-from tljh.hub.user_access import People
-from tljh.hub.user_directory import Person, Register, read_register
+from tljh.hub.user_access import UserAccess
+from tljh.hub.user_directory import UserDirectory, UserRecord, read_user_directory
 from tljh.operations.converge import Outcome, converge
-from tljh.operations.install_and_reload import request_for
+from tljh.operations.install_and_reload import make_reload_request
 from tljh.operations.installed_config import (
-    edited_configuration,
-    installed_configuration,
+    edit_configuration,
     load_configuration,
+    read_installed_configuration,
 )
 from tljh.plugins.manager import Contributions
+from tljh.users.claims import claim_file
+from tljh.users.first_passwords import FirstPasswords
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -35,26 +37,26 @@ class HubUsers:
     host: Host
     paths: Paths
     config: Config
-    register: Register
+    directory: UserDirectory
 
-    def named(self, name: str) -> Person:
-        """Return a user. Raises TljhError, with the nearest name, for an unknown one."""
-        people = self.register.people
-        person = people.get(name.lower()) or people.get(name)
-        if person is not None:
-            return person
-        matches = get_close_matches(name, people, 1)
+    def named(self, name: str) -> UserRecord:
+        """Return the user with a name. Raises TljhError if unknown, with the nearest name."""
+        users = self.directory.users
+        user = users.get(name.lower()) or users.get(name)
+        if user is not None:
+            return user
+        matches = get_close_matches(name, users, 1)
         raise TljhError(
             f"there is no user {name}",
-            why=None if self.register.hub_answers else "the hub does not answer; it may have more",
+            why=None if self.directory.hub_answers else "the hub does not answer; it may have more",
             fix=f"did you mean {matches[0]}?" if matches else "list all: sudo tljh user list",
         )
 
 
 def read_users(host: Host, paths: Paths) -> HubUsers:
     """Read the configuration and all users. Raises TljhError if no hub is installed."""
-    config = load_configuration(host, paths, installed_configuration(host, paths))
-    return HubUsers(host, paths, config, read_register(host, config, paths))
+    config = load_configuration(host, paths, read_installed_configuration(host, paths))
+    return HubUsers(host, paths, config, read_user_directory(host, config, paths))
 
 
 def change_users(
@@ -66,31 +68,42 @@ def change_users(
     removing: Iterable[str] = (),
     more: Sequence[Resource] = (),
 ) -> Outcome:
-    """Edit the text of config.yaml and apply it, as one change that is kept or rolled back.
+    """Edit config.yaml's lists and apply them, as one change that is kept or rolled back.
 
-    `command` is the entry of the history; `more` are further resources of the same change. Users
-    in `removing` lose their access even if no list ever named them. Raises TljhError with what
-    the edit would make wrong, or why it was rolled back; config.yaml is then as it was.
+    `edit` maps the text of the file to the new one. `command` is shown in the history; `more` are
+    further resources of the same change. Users in `removing` lose their access even if no list ever
+    named them. Raises TljhError with what the edit would make wrong, or why it was rolled back;
+    config.yaml is then as it was.
     """
     host, paths = users.host, users.paths
     removed = frozenset(removing)
+    # An admin who gets a password by this change needs no claim link.
+    needless = {
+        f"file {claim_file(paths.claims_dir, login)}"
+        for resource in more
+        if isinstance(resource, FirstPasswords)
+        for login in resource.hashes
+    }
 
     def adjust(
         resources: Sequence[Resource], config: Config, facts: Facts, plugins: Contributions
     ) -> Sequence[Resource]:
         return [
             *(
-                replace(resource, removing=removed) if isinstance(resource, People) else resource
+                replace(resource, removing=removed)
+                if isinstance(resource, UserAccess)
+                else resource
                 for resource in resources
+                if resource.key not in needless
             ),
             *more,
         ]
 
     request = replace(
-        request_for(host, paths, command),
+        make_reload_request(host, paths, command),
         # Never written before the engine holds its lock and has its journal: Ctrl-C, a full disk
         # or SIGKILL would leave the edit in config.yaml, and the next reload would apply it.
-        configuration=edited_configuration(host, paths, edit, key_path=("users",)),
+        configuration=edit_configuration(host, paths, edit, key_path=("users",)),
         adjust=adjust,
     )
     return converge(host, paths, request, progress)

@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tljh.base.errors import Exit, TljhError
+from tljh.base.interruptions import held_back
 from tljh.base.progress import Progress
 from tljh.host.home_archive import archive_home
-from tljh.hub.user_directory import Person
+from tljh.hub.user_directory import UserRecord
+from tljh.operations.plugin_events import call_event
 from tljh.operations.user_changes import HubUsers, change_users
-from tljh.operations.user_notes import notes_on_removing
-from tljh.operations.user_passwords import forget_in_hub, forgotten_passwords
-from tljh.settings.login_providers import provider_of
+from tljh.operations.user_notes import warn_on_removing
+from tljh.operations.user_passwords import forget_in_hub, make_forgotten_passwords
+from tljh.settings.login_providers import find_provider
 from tljh.users.list_edits import (
     ADMINS,
     ALLOWED,
     BANNED,
     add_names,
-    names_at,
+    read_names,
     remove_names,
 )
 from tljh.users.list_edits import remove_users as remove_from_lists
@@ -29,13 +31,13 @@ from tljh.users.list_edits import remove_users as remove_from_lists
 class RemovedUser:
     """A user as they were before the removal; `archive` holds the deleted home directory."""
 
-    person: Person
+    user: UserRecord
     archive: Path | None
     has_managed_account: bool
 
 
 @dataclass(frozen=True)
-class Removed:
+class RemovedUsers:
     """Users who were removed, in the order of their names on the command line."""
 
     users: tuple[RemovedUser, ...]
@@ -44,7 +46,7 @@ class Removed:
 
 def remove_users(
     users: HubUsers, names: Sequence[str], progress: Progress, *, delete_home: bool = False
-) -> Removed:
+) -> RemovedUsers:
     """Remove users from every list and apply it; end sessions, tokens, servers and passwords.
 
     `delete_home` archives the home directories, then deletes them. Raises TljhError for unknown
@@ -58,29 +60,45 @@ def remove_users(
             fix="leave out --delete-home; userdel --remove deletes an account and its home",
             exit_code=Exit.USAGE,
         )
-    people = [users.named(name) for name in names]
-    logins = [person.name for person in people]
-    outcome = change_users(
-        users,
-        f"user remove {' '.join(logins)}",
-        lambda text: remove_from_lists(text, logins),
-        progress,
-        removing=logins,
-        more=forgotten_passwords(users, logins),
-    )
+    records = [users.named(name) for name in names]
+    logins = [record.name for record in records]
+    # A signal rolls the change back or comes too late: no password of a removed user stays.
+    with held_back():
+        outcome = change_users(
+            users,
+            f"user remove {' '.join(logins)}",
+            lambda text: remove_from_lists(text, logins),
+            progress,
+            removing=logins,
+            more=make_forgotten_passwords(users, logins),
+        )
+        for login in logins:
+            forget_in_hub(users, outcome.config, login)
     removed = []
-    for person in people:
-        forget_in_hub(users, outcome.config, person.name)
-        archive = _archive(users, person) if delete_home else None
-        removed.append(RemovedUser(person, archive, is_managed))
-    return Removed(tuple(removed), notes_on_removing(outcome.config))
+    notes = _call_plugins(users, records)
+    for record in records:
+        archive = _archive(users, record) if delete_home else None
+        removed.append(RemovedUser(record, archive, is_managed))
+    return RemovedUsers(tuple(removed), (*warn_on_removing(outcome.config), *notes))
 
 
-def _archive(users: HubUsers, person: Person) -> Path | None:
-    if person.account is None or person.home is None:
+def _call_plugins(users: HubUsers, records: Sequence[UserRecord]) -> list[str]:
+    """Call the plugins' hooks for removed users, before a home is deleted; return warnings."""
+    return [
+        f"warning: {failure.finding.as_note()}"
+        for record in records
+        if record.account is not None
+        for failure in call_event(
+            users.host, users.paths, "tljh_user_removed", {"username": record.account}
+        )
+    ]
+
+
+def _archive(users: HubUsers, user: UserRecord) -> Path | None:
+    if user.account is None or user.home is None:
         return None
     archives = users.paths.archived_homes
-    return archive_home(users.host, person.account, Path(person.home), archives)
+    return archive_home(users.host, user.account, Path(user.home), archives)
 
 
 def disable_users(users: HubUsers, names: Sequence[str], progress: Progress) -> None:
@@ -91,12 +109,12 @@ def disable_users(users: HubUsers, names: Sequence[str], progress: Progress) -> 
 
 def enable_users(users: HubUsers, names: Sequence[str], progress: Progress) -> tuple[str, ...]:
     """Remove users from users.banned, apply it, and return their login names."""
-    provider = provider_of(users.config.auth.type)
+    provider = find_provider(users.config.auth.type)
     logins = tuple(users.named(name).name for name in names)
 
     def edit(text: str) -> str:
         text = remove_names(text, BANNED, logins)
-        listed = {name.lower() for path in (ALLOWED, ADMINS) for name in names_at(text, path)}
+        listed = {name.lower() for path in (ALLOWED, ADMINS) for name in read_names(text, path)}
         # The ban removed users from the hub's own list, where its admin page had added them.
         # Only these authenticators use that list; so their users return through users.allowed.
         if provider is not None and provider.admits == "own":

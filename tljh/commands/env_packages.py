@@ -1,0 +1,160 @@
+"""`tljh env install`, `remove`, `update`, `list` and `search`: packages for all users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from tljh.base.paths import get_paths
+from tljh.base.progress import format_count
+from tljh.commands.confirmation import confirm
+from tljh.commands.parameters import Argument, Option, Summary, choose_progress_on_stderr
+from tljh.conda.package_changes import Action, PackagePlan, PackageRequest
+from tljh.host.real import RealHost
+from tljh.operations import env_packages as operations
+from tljh.operations.installed_environment import PackageSources, read_sources
+
+SpecsArgument = Annotated[
+    list[str], Argument("SPEC", "Packages, such as numpy, numpy=2.1 or 'numpy>=2'.")
+]
+
+NamesArgument = Annotated[list[str], Argument("NAME", "Installed packages.")]
+
+UpdatedArgument = Annotated[
+    list[str] | None, Argument("SPEC", "Packages to update; without them, all of conda's.")
+]
+
+PipOption = Annotated[bool, Option("--pip", "Packages of PyPI, by pip's rules.")]
+
+DryRunOption = Annotated[bool, Option("--dry-run", "Print the plan; change nothing.")]
+
+YesOption = Annotated[bool, Option("--yes", "Do not ask.")]
+
+
+def install(
+    spec: SpecsArgument,
+    *,
+    pip: PipOption = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: bool = False,
+) -> Summary:
+    """Install packages for all users: plan, ask, apply, check; undone where the check fails."""
+    specs = [_make_path_absolute(text) for text in spec] if pip else spec
+    return _change("install", specs, pip=pip, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def _make_path_absolute(spec: str) -> str:
+    """Return the absolute path of a file or directory, such as ./wheel.whl; other specs as is."""
+    path = Path(spec)
+    return str(path.absolute()) if "/" in spec and path.exists() else spec
+
+
+def remove(
+    name: NamesArgument,
+    *,
+    pip: PipOption = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: bool = False,
+) -> Summary:
+    """Remove packages, what needs them, and what nothing needs any more."""
+    return _change("remove", name, pip=pip, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def update(
+    spec: UpdatedArgument = None,
+    *,
+    pip: PipOption = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: bool = False,
+) -> Summary:
+    """Update packages to the newest versions that fit all others."""
+    return _change("update", spec or [], pip=pip, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def _change(
+    action: Action, specs: Sequence[str], *, pip: bool, dry_run: bool, yes: bool, as_json: bool
+) -> Summary:
+    host, paths = RealHost(), get_paths()
+    request = PackageRequest(action, tuple(specs), is_pip=pip)
+    sources = read_sources(host, paths)
+    planned = operations.plan_changes(host, paths, request, sources)
+    return change_as_planned(planned, sources, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def change_as_planned(
+    planned: PackagePlan, sources: PackageSources, *, dry_run: bool, yes: bool, as_json: bool
+) -> Summary:
+    """Print a plan, ask, and make its changes."""
+    host, paths = RealHost(), get_paths()
+    data = _describe(planned)
+    if not planned:
+        return Summary(("nothing to do: the user environment is so already",), data)
+    text = format_plan(planned)
+    if dry_run:
+        return Summary((text,), data)
+    confirm(text, "Make these changes?", yes=yes)
+    # Imported late: it loads all parts of the hub, which a plan does without.
+    from tljh.operations.env_changes import change
+
+    number = change(host, paths, planned, sources, choose_progress_on_stderr(as_json))
+    count = format_count(len(planned.changes), "package")
+    line = f"{count} changed. Saved as snapshot {number}; the way back: sudo tljh env rollback"
+    lines = (text, line) if yes else (line,)
+    return Summary(lines, {**data, "snapshot": number})
+
+
+def _describe(planned: PackagePlan) -> dict[str, Any]:
+    return {
+        "changes": [vars(change) for change in planned.changes],
+        "warnings": list(planned.warnings),
+        "snapshot": None,
+    }
+
+
+def format_plan(planned: PackagePlan) -> str:
+    """Return the changes, what happens to the other program's packages, and the download."""
+    lines = [change.as_text() for change in planned.changes]
+    lines += [f"! {warning}" for warning in planned.warnings]
+    download = sum(change.download for change in planned.changes)
+    if download:
+        lines.append(f"to download: {download / 1e6:.1f} MB")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class PrintedPackages:
+    """Rows of packages, each with a name and more columns."""
+
+    rows: Sequence[dict[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"packages": list(self.rows)}
+
+    def as_text(self) -> str:
+        columns = [[_format_cell(cell) for cell in row.values()] for row in self.rows]
+        widths = [max(map(len, column)) for column in zip(*columns, strict=True)]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in columns
+        )
+
+
+def _format_cell(cell: str | list[str]) -> str:
+    return cell if isinstance(cell, str) else ", ".join(cell)
+
+
+def list_packages() -> PrintedPackages:
+    """List the packages of the user environment: name, version, build and channel, or pip."""
+    return PrintedPackages(operations.list_packages(RealHost(), get_paths()))
+
+
+def search(
+    text: Annotated[str, Argument("TEXT", "A part of a package's name.")],
+) -> PrintedPackages:
+    """Search the channels for packages, and print their newest versions."""
+    return PrintedPackages(operations.search(RealHost(), get_paths(), text))

@@ -1,0 +1,81 @@
+"""Replacing the hub's secrets, as one change that is kept or rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tljh.base.paths import Paths
+from tljh.base.progress import Progress
+from tljh.host.interface import Host
+from tljh.operations.converge import Outcome, Request, converge, work_out
+from tljh.operations.install_and_reload import make_reload_request
+
+
+@dataclass(frozen=True)
+class RotatedSecret:
+    """A secret that can be replaced, and what users and admins notice of it."""
+
+    name: str
+    title: str
+    file: Callable[[Paths], Path]
+    notice: str
+    ends_sessions: bool = False
+
+
+SECRETS = (
+    RotatedSecret(
+        "cookie",
+        "the key that signs the hub's cookies",
+        lambda paths: paths.cookie_secret,
+        "every user has to log in again; servers and kernels run on",
+        ends_sessions=True,
+    ),
+    RotatedSecret(
+        "api",
+        "the token of tljh's commands for the hub",
+        lambda paths: paths.hub_token,
+        "users notice nothing",
+    ),
+    RotatedSecret(
+        "traefik",
+        "the password of Traefik's API",
+        lambda paths: paths.api_secret,
+        "users notice nothing",
+    ),
+    RotatedSecret(
+        "metrics",
+        "the token for Prometheus",
+        lambda paths: paths.metrics_token,
+        "Prometheus needs the new one: sudo tljh monitoring token",
+    ),
+)
+
+
+def choose_secrets(name: str) -> list[RotatedSecret]:
+    """Return the secrets of a name, or of `all`; empty for an unknown name."""
+    return [secret for secret in SECRETS if name in (secret.name, "all")]
+
+
+def _make_request(host: Host, paths: Paths, secrets: Sequence[RotatedSecret]) -> Request:
+    names = " ".join(secret.name for secret in secrets)
+    return replace(
+        make_reload_request(host, paths, f"rotate {names}"),
+        renewed=frozenset(secret.file(paths) for secret in secrets),
+    )
+
+
+def plan_rotation(host: Host, paths: Paths, secrets: Sequence[RotatedSecret]) -> Outcome:
+    """Work out what a rotation changes. Raises TljhError for a wrong configuration."""
+    return work_out(host, paths, _make_request(host, paths, secrets))
+
+
+def rotate(
+    host: Host, paths: Paths, secrets: Sequence[RotatedSecret], progress: Progress
+) -> Outcome:
+    """Replace secrets and restart what uses them; the old ones open nothing afterwards.
+
+    Raises TljhError; the old secrets are then in effect.
+    """
+    return converge(host, paths, _make_request(host, paths, secrets), progress)
