@@ -24,8 +24,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from tljh.base.errors import Exit, TljhError
-from tljh.base.package_indexes import environment_for_uv, split_specs
-from tljh.base.paths import HubEnvironmentFiles, Paths
+from tljh.base.package_indexes import build_uv_environment, split_specs
+from tljh.base.path_groups import HubEnvironmentFiles
+from tljh.base.paths import Paths
 from tljh_installer.facts import PythonInterpreter
 from tljh_installer.index import (
     FIX_INDEX,
@@ -47,6 +48,8 @@ _DIGEST_LENGTH = 12
 # a killed run left.
 _SCRATCH = ".build-"
 _LOCK_DEADLINE_S = 600.0
+# A plugin that hangs is given a minute for each of its hooks.
+_ASK_DEADLINE_S = 600.0
 # The only locked package without a wheel on PyPI; its build requirement is locked, too.
 SOURCE_ONLY = "onetimepass"
 # Not compiled to byte code in advance: only root runs them, and may write the byte code then.
@@ -106,6 +109,15 @@ def read_stamp(path: Path) -> HubEnvironment | None:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def read_left_out(path: Path) -> dict[str, str]:
+    """Return the packages that an environment should have and does not, with the reasons."""
+    try:
+        left_out: dict[str, str] = json.loads(HubEnvironmentFiles(path).left_out.read_text())
+        return left_out
+    except (OSError, ValueError):
+        return {}
 
 
 def _bare_environ(environ: Mapping[str, str]) -> dict[str, str]:
@@ -177,7 +189,7 @@ class Builder:
         if not python.exists():
             return None
         environ = {**self._environ(), "TLJH_INSTALL_PREFIX": str(self.prefix)}
-        ended = run_logged(self.steps, command, environ=environ, timeout_s=60)
+        ended = run_logged(self.steps, command, environ=environ, timeout_s=_ASK_DEADLINE_S)
         if ended.code != 0:
             return None
         return [line.strip() for line in ended.stdout.splitlines() if line.strip()]
@@ -194,8 +206,15 @@ class Builder:
         """
         added = self.specs_of_current() if specs is None else list(specs)
         spec = self.spec_with([*added, *plugins])
+        # An environment that was built without one of these is no answer to asking for it.
+        asked = {*plugins, *(specs or ())}
         current = self.current
-        if current is not None and current.spec == spec and current.python.exists():
+        if (
+            current is not None
+            and current.spec == spec
+            and current.python.exists()
+            and not asked & read_left_out(current.path).keys()
+        ):
             return current
         self.versions.mkdir(mode=0o755, parents=True, exist_ok=True)
         with _directory_lock(self.versions):
@@ -203,14 +222,23 @@ class Builder:
             path = self.versions / f"hub-{spec.digest}"
             number = 1
             while (existing := read_stamp(path)) is not None:
-                if existing.spec == spec and existing.python.exists():
+                if (
+                    existing.spec == spec
+                    and existing.python.exists()
+                    and not asked & read_left_out(existing.path).keys()
+                ):
                     return existing
                 # The same inputs gave another result: a plugin asked for further packages, which
                 # are in the stamp but not in the digest.
                 number += 1
                 path = self.versions / f"hub-{spec.digest}-{number}"
             with self.steps.step("hub environment") as step:
-                return self._build_at(path, spec, step, has_explicit_specs=specs is not None)
+                # What was asked for now must be there. What an earlier environment had must not
+                # stop an upgrade, or the rebuild after a distribution upgrade.
+                kept = () if specs is not None else tuple(set(added) - set(plugins))
+                return self._build_at(
+                    path, spec, step, has_explicit_specs=specs is not None, kept=kept
+                )
 
     def _remove_unfinished(self) -> None:
         """Remove what a killed run left; the caller holds the lock, so no other run uses it."""
@@ -226,7 +254,13 @@ class Builder:
                 shutil.rmtree(path)
 
     def _build_at(
-        self, path: Path, spec: EnvironmentSpec, step: Step, *, has_explicit_specs: bool
+        self,
+        path: Path,
+        spec: EnvironmentSpec,
+        step: Step,
+        *,
+        has_explicit_specs: bool,
+        kept: Sequence[str] = (),
     ) -> HubEnvironment:
         try:
             with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self.versions) as scratch:
@@ -234,7 +268,7 @@ class Builder:
                 uv = self._uv(work)
                 self._run_uv(uv, "venv", "--no-project", "--python", self.python.path, path)
                 self._install_locked(uv, path, work)
-                spec = self._install_extras(uv, path, work, spec, has_explicit_specs)
+                spec = self._install_extras(uv, path, work, spec, has_explicit_specs, kept)
                 # uv leaves its lock file there, which every user may write to.
                 (path / ".lock").unlink(missing_ok=True)
                 self._compile(path)
@@ -294,7 +328,7 @@ class Builder:
             self._make_cache()
         environ = {
             **self._environ(),
-            **environment_for_uv(self.pages.sources, self.environ),
+            **build_uv_environment(self.pages.sources, self.environ),
             "UV_CACHE_DIR": str(self.cache),
         }
         # uv 0.13 ignores UV_NO_INDEX and would ask pypi.org, so the option is needed.
@@ -352,16 +386,49 @@ class Builder:
         work: Path,
         spec: EnvironmentSpec,
         has_explicit_specs: bool,
+        kept: Sequence[str],
     ) -> EnvironmentSpec:
         """Install what admins and plugins add; return the spec with what plugins added then."""
-        self._add(uv, path, work, spec.specs)
+        self._add_or_leave_out(uv, path, work, spec.specs, kept)
         # Installed plugins may ask for further packages. With explicit specs, only plugins are
         # asked: the caller's configuration need not be the config.yaml on disk.
         only = ["--from-plugins"] if has_explicit_specs else []
-        requested = self._ask_specs(path / "bin" / "python", *only) or []
+        python = path / "bin" / "python"
+        requested = self._ask_specs(python, *only, "--record") or []
         further = tuple(sorted(set(requested) - set(spec.specs)))
-        self._add(uv, path, work, further)
+        # Of a plugin that was asked for now, further packages must be there, too.
+        is_new = has_explicit_specs or not set(spec.specs) <= set(kept)
+        self._add_or_leave_out(uv, path, work, further, () if is_new else (*kept, *further))
+        if further:
+            # A plugin may have brought another plugin.
+            self._ask_specs(python, "--from-plugins", "--record")
         return replace(spec, specs=tuple(sorted({*spec.specs, *further})))
+
+    def _add_or_leave_out(
+        self, uv: Path, path: Path, work: Path, specs: Sequence[str], kept: Sequence[str]
+    ) -> None:
+        """Install packages; where that fails, those of `kept` that cannot be installed stay out.
+
+        They and the reason are recorded in the environment, for the plan and `tljh status`.
+        """
+        try:
+            self._add(uv, path, work, specs)
+            return
+        except TljhError:
+            if not set(kept) & set(specs):
+                raise
+        left_out: dict[str, str] = {}
+        for spec in specs:
+            try:
+                self._add(uv, path, work, [spec])
+            except TljhError as error:
+                if spec not in kept:
+                    raise
+                left_out[spec] = error.findings[0].why or ""
+                self.steps.say(f"warning: {spec} cannot be installed any more, and is left out")
+        record = HubEnvironmentFiles(path).left_out
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(json.dumps({**read_left_out(path), **left_out}, indent=1) + "\n")
 
     def _add(self, uv: Path, path: Path, work: Path, specs: Sequence[str]) -> None:
         if not specs:

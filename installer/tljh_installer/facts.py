@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from tljh.base.package_indexes import Sources
-from tljh.base.tcp_sockets import listening_sockets, owner_processes, process_name
+from tljh.base.package_indexes import PackageIndexes
+from tljh.base.tcp_sockets import find_listening_sockets, find_owner_processes, read_process_name
 from tljh_installer.index import PackagePages
 from tljh_installer.network import FetchError, fetch, without_password
 from tljh_installer.options import LOOPBACK_PORTS
+from tljh_installer.takeover import find_problems
 
 Previous = Literal["none", "ours", "unfinished", "tljh", "foreign"]
 
@@ -61,6 +62,7 @@ class MachineFacts:
     listeners: tuple[Listener, ...] = ()
     previous: Previous = "none"
     previous_detail: str = ""
+    takeover_problems: tuple[tuple[str, str], ...] = ()
     foreign_commands: Mapping[str, str] = field(default_factory=dict)
     index_problems: Mapping[str, str] = field(default_factory=dict)
     channel_problems: Mapping[str, str] = field(default_factory=dict)
@@ -86,13 +88,13 @@ def _text(path: str | Path) -> str:
 
 def read_listeners(ports: Iterable[int]) -> tuple[Listener, ...]:
     """Return the processes that listen on `ports`, ordered by port."""
-    sockets = sorted(listening_sockets(ports), key=lambda sock: sock.local_port)
-    pid_of_inode = owner_processes(sock.inode for sock in sockets)
+    sockets = sorted(find_listening_sockets(ports), key=lambda sock: sock.local_port)
+    pid_of_inode = find_owner_processes(sock.inode for sock in sockets)
     listeners = []
     for sock in sockets:
         pid = pid_of_inode.get(sock.inode)
         unit = re.search(r"/(jupyterhub|traefik)\.service", _text(f"/proc/{pid}/cgroup"))
-        name = process_name(pid) if pid else ""
+        name = read_process_name(pid) if pid else ""
         listeners.append(Listener(sock.local_port, name, pid, is_ours=unit is not None))
     return tuple(dict.fromkeys(listeners))
 
@@ -106,14 +108,16 @@ def read_previous(prefix: Path) -> tuple[Previous, str]:
     except OSError as error:
         return "foreign", str(error)
     hub = prefix / "hub"
+    tljh = [*hub.glob("lib/python3*/site-packages/the_littlest_jupyterhub-*.dist-info")]
+    if tljh and not hub.is_symlink():
+        version = re.search(r"jupyterhub-(.+)\.dist-info", tljh[0].name)
+        return "tljh", version.group(1) if version else ""
     if (prefix / "state" / "journal").is_dir() or (
         hub.is_symlink() and hub.readlink().name.startswith("hub-")
     ):
         return "ours", ""
-    tljh = [*hub.glob("lib/python3*/site-packages/the_littlest_jupyterhub-*.dist-info")]
-    if tljh or (hub.is_dir() and not hub.is_symlink() and "user" in entries):
-        version = re.search(r"jupyterhub-(.+)\.dist-info", tljh[0].name) if tljh else None
-        return "tljh", version.group(1) if version else ""
+    if hub.is_dir() and not hub.is_symlink() and "user" in entries:
+        return "tljh", ""
     # tljh writes its journal first, so without one these files are The Littlest JupyterHub's.
     if any(any((prefix / name).glob("*")) for name in ("config", "state")):
         return "tljh", "without its environments"
@@ -182,7 +186,7 @@ def channel_url(channel: str) -> str:
     return channel if "://" in channel else _CHANNEL_ALIAS + channel
 
 
-def check_channel(sources: Sources, channel: str) -> tuple[str | None, float | None]:
+def check_channel(sources: PackageIndexes, channel: str) -> tuple[str | None, float | None]:
     """Return why `channel` cannot be read, or None, and how far our clock is ahead, in seconds."""
     reason: str | None = None
     url = channel_url(channel).rstrip("/")
@@ -245,5 +249,6 @@ def read_local(prefix: Path, ports: Iterable[int]) -> MachineFacts:
         listeners=read_listeners((*ports, *LOOPBACK_PORTS)),
         previous=previous,
         previous_detail=detail,
+        takeover_problems=tuple(find_problems(prefix)) if previous == "tljh" else (),
         foreign_commands=read_foreign_commands(prefix),
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from tljh.base.errors import TljhError
-from tljh.base.package_indexes import Sources
+from tljh.base.package_indexes import PackageIndexes
 from tljh_installer.network import FetchError, fetch, host_of, without_password
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.1"
@@ -124,7 +124,7 @@ class PackagePages:
     The preflight reads a page to check that the index answers; the later download reuses it.
     """
 
-    sources: Sources
+    sources: PackageIndexes
     cache: dict[str, list[IndexFile]] = field(default_factory=dict)
     offsets_s: list[float] = field(default_factory=list)
 

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +15,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
 
+from tljh import UPGRADES_FROM
 from tljh.base.errors import Exit, Finding, TljhError
-from tljh.base.package_indexes import pip_configuration_files, read_pip_configuration, sources_from
+from tljh.base.interruptions import exit_code_of, raised_as_exceptions
+from tljh.base.output import lasting_output
+from tljh.base.package_indexes import (
+    find_pip_configuration_files,
+    read_package_indexes,
+    read_pip_configuration,
+)
+from tljh.base.versions import find_replacement_problem
 from tljh_installer import facts as machine
 from tljh_installer import options as command_line
 from tljh_installer import rebuild, release
@@ -28,15 +35,12 @@ from tljh_installer.locks import downloading_packages, prepare_dpkg, run_lock
 from tljh_installer.options import Options
 from tljh_installer.page import progress_page
 from tljh_installer.preflight import refusals
-from tljh_installer.processes import run_through
+from tljh_installer.processes import run_on_terminal, run_through
 from tljh_installer.release import Payload
 from tljh_installer.steps import Steps, standard
+from tljh_installer.takeover import find_added_packages
 
 REBUILD_FLAG = "--build-hub-environment"
-
-
-class Stopped(BaseException):
-    """Raised in the main thread by SIGTERM and SIGHUP."""
 
 
 def report(findings: Sequence[Finding], *, as_json: bool) -> None:
@@ -49,6 +53,12 @@ def report(findings: Sequence[Finding], *, as_json: bool) -> None:
 
 def main(arguments: Sequence[str], archive: str | None) -> int:
     """Run the bootstrap and return the exit code; `archive` is that of a release, if any."""
+    # A closed terminal or pipe must not end the installation half-way.
+    with lasting_output():
+        return _main(arguments, archive)
+
+
+def _main(arguments: Sequence[str], archive: str | None) -> int:
     try:
         environ = {**_kept_environment(os.environ), **os.environ}
         if archive is None:
@@ -56,9 +66,11 @@ def main(arguments: Sequence[str], archive: str | None) -> int:
         else:
             payload = release.from_archive(archive)
         pages = PackagePages(
-            sources_from(environ, read_pip_configuration(pip_configuration_files(environ)))
+            read_package_indexes(
+                environ, read_pip_configuration(find_pip_configuration_files(environ))
+            )
         )
-        with _signals_raise():
+        with raised_as_exceptions():
             if list(arguments) == [REBUILD_FLAG]:
                 return rebuild.rebuild(sys.stdin.read(), payload, pages, environ)
             options = command_line.parse(arguments, environ, payload.version, Path.cwd())
@@ -70,9 +82,9 @@ def main(arguments: Sequence[str], archive: str | None) -> int:
         name = f"{error.filename}: " if error.filename else ""
         report([Finding(f"{name}{error.strerror or error}".lower())], as_json="--json" in arguments)
         return int(Exit.FAILED)
-    except (Stopped, KeyboardInterrupt):
+    except KeyboardInterrupt as error:
         print("error: stopped before the end; all changes were rolled back", file=sys.stderr)
-        return int(Exit.FAILED)
+        return int(exit_code_of(error))
 
 
 def _kept_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -86,21 +98,6 @@ def _kept_environment(environ: Mapping[str, str]) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return {name: value for name, value in variables.items() if name != "TLJH_CONDA_CHANNELS"}
-
-
-@contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP raise `Stopped`, so that they unwind this run as Ctrl-C does."""
-
-    def stop(number: int, frame: object) -> None:
-        raise Stopped
-
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 @dataclass
@@ -124,23 +121,51 @@ class Run:
             with steps.step("check the machine") as step:
                 facts = self._with_network(local)
                 findings = refusals(facts, self.options)
+                if self.options.uninstall and local.uid == 0:
+                    # A full disk, or a missing channel, is no reason to keep a hub.
+                    findings = []
+                else:
+                    findings += self._find_release_problems(local)
                 step.detail = f"{facts.os_name}, {facts.architecture}"
                 if findings:
                     raise TljhError(findings, exit_code=Exit.UNFIT)
+            if facts.previous == "tljh":
+                self._add_packages_of_admins(steps)
             if any(":" in admin for admin in self.options.admins):
                 steps.say(
                     "warning: a password on the command line is visible to every user of this "
                     "machine, and stays in the shell's history; --admin NAME alone prints a "
                     "claim link instead"
                 )
+            if self.options.uninstall:
+                return self._uninstall(steps, facts)
             if self.options.plan:
                 return self._plan(steps, facts)
             return self._install(steps, facts, stack)
 
+    @property
+    def _added_packages(self) -> list[str]:
+        return [*self.options.plugins, *self.options.hub_packages]
+
+    def _add_packages_of_admins(self, steps: Steps) -> None:
+        """Add what admins installed into the environment of The Littlest JupyterHub."""
+        added = find_added_packages(self.options.prefix)
+        self.options = replace(
+            self.options,
+            plugins=(*self.options.plugins, *added.plugins),
+            hub_packages=added.others,
+        )
+        if self._added_packages:
+            steps.say(
+                f"packages of admins in the hub environment: {' '.join(self._added_packages)}"
+            )
+
     def _with_network(self, local: MachineFacts) -> MachineFacts:
         """Add the facts about index and channels, unless nothing would be downloaded from them."""
         channels = self.options.conda_channels
-        if not (self.options.prefix / "user" / "conda-meta").is_dir():
+        has_environment = (self.options.prefix / "user" / "conda-meta").is_dir()
+        # A backup brings the user environment with it.
+        if not has_environment and not self.options.restore:
             channels = self.options.channels_or_default
         if not channels and local.previous == "ours" and self._is_built(local):
             return local
@@ -163,6 +188,14 @@ class Run:
             environ=self.environ,
             pip_spec=self.options.pip_spec,
         )
+
+    def _find_release_problems(self, local: MachineFacts) -> list[Finding]:
+        """Return why this release may not replace the installed one."""
+        installed = self._builder(Steps(io.StringIO()), local, self.options.prefix).current
+        if installed is None:
+            return []
+        problem = find_replacement_problem(installed.version, self.payload.version, UPGRADES_FROM)
+        return [problem] if problem else []
 
     def _is_built(self, local: MachineFacts) -> bool:
         """Return whether the current environment is the one that this run would build."""
@@ -198,11 +231,34 @@ class Run:
 
     def _plan(self, steps: Steps, facts: MachineFacts) -> int:
         """Print the plan of a real environment, which is built in a temporary directory."""
+        with self._temporary_environment(steps, facts, self._added_packages) as hub:
+            return self._hand_over(steps, hub)
+
+    def _uninstall(self, steps: Steps, facts: MachineFacts) -> int:
+        """Run `tljh uninstall` of a temporary environment: the installed one may be gone."""
+        with self._temporary_environment(steps, facts, ()) as hub:
+            environ = {**self.environ, "TLJH_INSTALL_PREFIX": str(self.options.prefix)}
+            flags = {
+                "--plan": self.options.plan,
+                "--purge": self.options.purge,
+                "--yes": self.options.yes,
+                "--json": self.options.json,
+            }
+            chosen = [flag for flag, is_chosen in flags.items() if is_chosen]
+            return run_on_terminal(
+                [hub.python, "-I", "-m", "tljh", "uninstall", *chosen], environ=environ
+            )
+
+    @contextmanager
+    def _temporary_environment(
+        self, steps: Steps, facts: MachineFacts, plugins: Sequence[str]
+    ) -> Iterator[HubEnvironment]:
+        """Build the hub environment in a directory that is removed afterwards."""
         parent, prefix = Path("/var/tmp"), "tljh-plan-"
         _remove_leftovers(parent, prefix)
         with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as scratch:
             versions = Path(scratch) / "versions"
-            # A plan leaves nothing behind, so a missing cache is not created either.
+            # Nothing is left behind, so a missing cache is not created either.
             temporary = Path(scratch) / "tmp"
             temporary.mkdir(mode=0o700)
             # uv and setuptools leave lock files in the directory for temporary files.
@@ -210,9 +266,7 @@ class Run:
             builder = self._builder(steps, facts, versions)
             if not builder.cache.is_dir():
                 environ["UV_CACHE_DIR"] = str(Path(scratch) / "cache")
-            builder = replace(builder, environ=environ)
-            hub = builder.build(self.options.plugins)
-            return self._hand_over(steps, hub)
+            yield replace(builder, environ=environ).build(plugins)
 
     def _install(self, steps: Steps, facts: MachineFacts, stack: ExitStack) -> int:
         prefix = self.options.prefix
@@ -225,7 +279,7 @@ class Run:
                 if is_first:
                     prepare_dpkg(steps, self.environ)
                     background.enter_context(downloading_packages(steps, self.environ))
-                hub = self._builder(steps, facts, prefix / "versions").build(self.options.plugins)
+                hub = self._builder(steps, facts, prefix / "versions").build(self._added_packages)
             if not hub.built:
                 steps.say(f"hub environment {hub.path.name} exists already")
             code = self._hand_over(steps, hub)

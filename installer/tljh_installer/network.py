@@ -17,7 +17,7 @@ from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
 from typing import IO
 
-from tljh.base.package_indexes import Sources
+from tljh.base.package_indexes import PackageIndexes
 
 _ATTEMPTS = 3
 _PAUSE_S = 0.5
@@ -80,7 +80,7 @@ class _KeepSecretsHome(urllib.request.HTTPRedirectHandler):
         return new
 
 
-def _opener(sources: Sources, url: str) -> urllib.request.OpenerDirector:
+def _opener(sources: PackageIndexes, url: str) -> urllib.request.OpenerDirector:
     context = ssl.create_default_context(cafile=sources.certificate)
     netloc = urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
     if netloc in sources.trusted_hosts or host_of(url) in sources.trusted_hosts:
@@ -162,7 +162,7 @@ def _read_all(response: HTTPResponse) -> bytes:
 
 
 def _request_once(
-    sources: Sources, url: str, headers: Mapping[str, str], method: str, timeout_s: float
+    sources: PackageIndexes, url: str, headers: Mapping[str, str], method: str, timeout_s: float
 ) -> Download:
     with _opener(sources, url).open(_request(url, headers, method), timeout=timeout_s) as answer:
         return Download(
@@ -191,7 +191,7 @@ def _from_file(url: str) -> Download:
 
 
 def fetch(
-    sources: Sources,
+    sources: PackageIndexes,
     url: str,
     *,
     headers: Mapping[str, str] | None = None,

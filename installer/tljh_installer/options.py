@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from tljh import UPGRADES_FROM
 from tljh.base.account_names import is_acceptable
 from tljh.base.errors import Exit, TljhError
+from tljh_installer.claim_code import read_claim_code
 
 DEFAULT_PREFIX = "/opt/tljh"
 DEFAULT_CHANNEL = "conda-forge"
@@ -57,13 +59,20 @@ class Options:
 
     prefix: Path = Path(DEFAULT_PREFIX)
     admins: tuple[str, ...] = ()
+    claim_code: str | None = None
     plugins: tuple[str, ...] = ()
+    hub_packages: tuple[str, ...] = ()
     user_requirements: str | None = None
     conda_channels: tuple[str, ...] = ()
     http_port: int | None = None
     https_port: int | None = None
+    restore: str | None = None
+    restore_key: str | None = None
+    snapshot: str | None = None
     show_progress_page: bool = False
     plan: bool = False
+    uninstall: bool = False
+    purge: bool = False
     yes: bool = False
     json: bool = False
     pip_spec: str | None = None
@@ -79,9 +88,12 @@ class Options:
 
     @property
     def passwords(self) -> tuple[str, ...]:
-        """The passwords in `admins`, which must not appear in a log."""
+        """Passwords in `admins`, the claim code, the key file: what must not appear in a log."""
         pairs = (admin.partition(":") for admin in self.admins)
-        return tuple(password for _, _, password in pairs if password)
+        passwords = tuple(password for _, _, password in pairs if password)
+        lines = (self.restore_key or "").splitlines()
+        values = (line.partition("=")[2].strip() or line.strip() for line in lines)
+        return (*passwords, *(text for text in (self.claim_code, *values) if text))
 
 
 def _port(text: str) -> int:
@@ -146,6 +158,11 @@ def parser(version: str) -> argparse.ArgumentParser:
         help="an admin of the hub; without a password, a claim link is printed",
     )
     add(
+        "--claim-code-file",
+        metavar="FILE",
+        help="a file with the claim code by which the admin sets the first password",
+    )
+    add(
         "--plugin",
         action="append",
         nargs="+",
@@ -168,6 +185,17 @@ def parser(version: str) -> argparse.ArgumentParser:
     )
     # A reserved option, refused until bundles exist.
     add("--bundle", metavar="FILE", help=argparse.SUPPRESS)
+    add(
+        "--restore",
+        metavar="REPOSITORY",
+        help="bring back the hub of a backup: a directory, sftp:USER@HOST:/path, s3:, rest:",
+    )
+    add(
+        "--restore-key-file",
+        metavar="FILE",
+        help="what `tljh backup key` printed: the password of the backups",
+    )
+    add("--snapshot", metavar="ID", help="with --restore: another backup than the newest")
     add("--http-port", type=_port, metavar="N", help="the port of plain HTTP (80)")
     add("--https-port", type=_port, metavar="N", help="the port of HTTPS (443)")
     add(
@@ -176,6 +204,16 @@ def parser(version: str) -> argparse.ArgumentParser:
         help="show the progress on the HTTP port while installing",
     )
     add("--plan", action="store_true", help="print the plan and leave nothing behind")
+    add(
+        "--uninstall",
+        action="store_true",
+        help="remove the hub, as `tljh uninstall` does, where that command is gone",
+    )
+    add(
+        "--purge",
+        action="store_true",
+        help="with --uninstall: delete users' accounts and homes too",
+    )
     add("--yes", action="store_true", help="ask nothing")
     add("--json", action="store_true", help="print the result as JSON")
     add(
@@ -190,8 +228,9 @@ def parser(version: str) -> argparse.ArgumentParser:
 
 def version_answer(version: str) -> str:
     return (
-        f"tljh {version}: a bootstrap.py installs the version that it carries; "
-        "to install another version, download its bootstrap.py"
+        f"tljh {version}: a bootstrap.py installs the version that it carries; this one replaces "
+        f"{UPGRADES_FROM} and newer. For another version, download its bootstrap.py, or set "
+        "upgrade.url and run: sudo tljh upgrade --version VERSION"
     )
 
 
@@ -205,6 +244,42 @@ def _located(text: str, cwd: Path) -> str:
 def _plugin(spec: str, cwd: Path) -> str:
     looks_like_path = spec.startswith((".", "/")) or (cwd / spec).is_dir()
     return str((cwd / spec).resolve()) if looks_like_path else spec
+
+
+def _claim_code(file: str, cwd: Path, admins: Sequence[str]) -> str:
+    if len(set(admins)) != 1 or ":" in admins[0]:
+        raise TljhError(
+            "--claim-code-file needs one --admin NAME, without a password",
+            why="the code sets the first password of one admin",
+            fix="add the others later: sudo tljh user add NAME --admin",
+            exit_code=Exit.USAGE,
+        )
+    return read_claim_code(cwd / file)
+
+
+def _restore_key(parsed: argparse.Namespace, cwd: Path) -> str | None:
+    """Return the content of the key file of a restore. Raises TljhError for options that lack."""
+    if parsed.restore is None:
+        if parsed.restore_key_file or parsed.snapshot:
+            raise TljhError(
+                "--restore-key-file and --snapshot belong to --restore", exit_code=Exit.USAGE
+            )
+        return None
+    if parsed.restore_key_file is None:
+        raise TljhError(
+            "--restore needs --restore-key-file FILE",
+            why="backups are encrypted",
+            fix="on the hub's machine `sudo tljh backup key` prints the file",
+            exit_code=Exit.USAGE,
+        )
+    try:
+        return (cwd / str(parsed.restore_key_file)).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TljhError(
+            f"the key file {parsed.restore_key_file} cannot be read",
+            why=str(error),
+            exit_code=Exit.USAGE,
+        ) from error
 
 
 def parse(arguments: Sequence[str], environ: Mapping[str, str], version: str, cwd: Path) -> Options:
@@ -224,6 +299,9 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str], version: str, cw
             fix="name mirrors that this machine reaches: PIP_INDEX_URL and --conda-channel",
             exit_code=Exit.USAGE,
         )
+    if parsed.purge and not parsed.uninstall:
+        raise TljhError("--purge belongs to --uninstall", exit_code=Exit.USAGE)
+    restore_key = _restore_key(parsed, cwd)
     if parsed.http_port is not None and parsed.http_port == parsed.https_port:
         raise TljhError(
             f"--http-port and --https-port are both {parsed.http_port}", exit_code=Exit.USAGE
@@ -246,16 +324,24 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str], version: str, cw
     channels = (
         parsed.conda_channel or environ.get("TLJH_CONDA_CHANNELS", "").replace(",", " ").split()
     )
+    admins = tuple(name for group in parsed.admin for name in group)
+    file = parsed.claim_code_file
     return Options(
         prefix=prefix,
-        admins=tuple(name for group in parsed.admin for name in group),
+        admins=admins,
+        claim_code=None if file is None else _claim_code(file, cwd, admins),
         plugins=tuple(_plugin(spec, cwd) for group in parsed.plugin for spec in group),
         user_requirements=requirements,
         conda_channels=tuple(channels),
         http_port=parsed.http_port,
         https_port=parsed.https_port,
+        restore=parsed.restore,
+        restore_key=restore_key,
+        snapshot=parsed.snapshot,
         show_progress_page=parsed.show_progress_page,
         plan=parsed.plan,
+        uninstall=parsed.uninstall,
+        purge=parsed.purge,
         yes=parsed.yes,
         json=parsed.json,
         pip_spec=environ.get("TLJH_BOOTSTRAP_PIP_SPEC") or None,
@@ -279,10 +365,15 @@ def answers(options: Options, hub_environment: Path, events_fd: int) -> dict[str
     """
     return {
         "admins": list(options.admins),
+        "claim_code": options.claim_code,
         "plugins": list(options.plugins),
+        "hub_packages": list(options.hub_packages),
         "user_requirements": options.user_requirements,
         "conda_channels": list(options.conda_channels),
         "bundle": None,
+        "restore": options.restore,
+        "restore_key": options.restore_key,
+        "snapshot": options.snapshot,
         "http_port": options.http_port,
         "https_port": options.https_port,
         "plan": options.plan,

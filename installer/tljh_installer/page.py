@@ -24,7 +24,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Event, Lock, Thread
 
-from tljh.base.tcp_sockets import listening_sockets
+from tljh.base.tcp_sockets import find_listening_sockets
 
 PROXY_USER = "traefik"
 EVENTS_PATH = "/.tljh-progress"
@@ -200,7 +200,7 @@ def _hand_over(listening: socket.socket, stop: int, is_over: Event) -> None:
                 is_shared = True
             # Until both copies of the page's socket are closed, it gets the new connections:
             # Traefik's supervisor sends them to the first socket of the port.
-            if is_shared and len(listening_sockets([port])) > 1:
+            if is_shared and len(find_listening_sockets([port])) > 1:
                 break
     listening.close()
     os.close(stop)

@@ -63,7 +63,7 @@ def _memory_and_disk(facts: MachineFacts) -> Iterator[Finding]:
         )
     for number, (directory, free) in enumerate(facts.free_bytes.items()):
         # The first is the file system of the installation; package caches may be on another.
-        is_fresh = number == 0 and facts.previous != "ours"
+        is_fresh = number == 0 and facts.previous not in ("ours", "tljh")
         least = LEAST_FREE_BYTES if is_fresh else LEAST_FREE_BYTES_AGAIN
         if free < least:
             yield Finding(
@@ -75,11 +75,15 @@ def _memory_and_disk(facts: MachineFacts) -> Iterator[Finding]:
 
 def _ports(facts: MachineFacts, options: Options) -> Iterator[Finding]:
     # An installed hub has its ports in config.yaml, which need not be the defaults: `tljh install`
-    # checks those. So check only the ports on the command line here.
+    # checks those. So check only the ports on the command line here. The same for a hub of The
+    # Littlest JupyterHub, which may be behind another web server that has the usual ports.
     requested = tuple(port for port in (options.http_port, options.https_port) if port)
-    ports = requested if facts.previous == "ours" else (*options.ports, *LOOPBACK_PORTS)
+    has_hub = facts.previous in ("ours", "tljh")
+    ports = requested if has_hub else (*options.ports, *LOOPBACK_PORTS)
     for listener in facts.listeners:
-        if listener.port not in ports or (listener.is_ours and facts.previous == "ours"):
+        # The Littlest JupyterHub has units of the same names: to stop its hub is no advice.
+        is_of_hub = listener.is_ours and facts.previous in ("ours", "tljh")
+        if listener.port not in ports or is_of_hub:
             continue
         program = f"{listener.process} (process {listener.pid})"
         owner = program if listener.pid else "another program"
@@ -93,12 +97,7 @@ def _ports(facts: MachineFacts, options: Options) -> Iterator[Finding]:
 
 def _previous(facts: MachineFacts, options: Options) -> Iterator[Finding]:
     if facts.previous == "tljh":
-        version = f" {facts.previous_detail}" if facts.previous_detail else ""
-        yield Finding(
-            f"{options.prefix} contains The Littlest JupyterHub{version}",
-            why="taking it over in place is not possible yet; nothing was changed",
-            fix="use a fresh machine",
-        )
+        yield from _takeover(facts, options)
     elif facts.previous == "foreign":
         yield Finding(
             f"{options.prefix} contains files of another program",
@@ -109,6 +108,22 @@ def _previous(facts: MachineFacts, options: Options) -> Iterator[Finding]:
         return  # its tljh-config is expected, and needs no finding
     for path, kind in facts.foreign_commands.items():
         yield Finding(f"{path} is {kind}", fix=f"move it away: sudo mv {path} {path}.old")
+
+
+def _takeover(facts: MachineFacts, options: Options) -> Iterator[Finding]:
+    """Yield why The Littlest JupyterHub in the prefix cannot be taken over in place."""
+    for problem, fix in facts.takeover_problems:
+        yield Finding(
+            f"The Littlest JupyterHub in {options.prefix} cannot be taken over: {problem}",
+            why="nothing was changed; it runs as before",
+            fix=fix,
+        )
+    if options.restore:
+        yield Finding(
+            f"{options.prefix} contains The Littlest JupyterHub",
+            why="a backup is restored onto a machine without a hub only",
+            fix="leave --restore out to take it over, or use a fresh machine",
+        )
 
 
 def _network(facts: MachineFacts) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tljh.base.interruptions import Interruption
 from tljh_installer.steps import Steps
 
 _PR_SET_PDEATHSIG = 1
@@ -104,6 +105,16 @@ def run_in_background(
         process.wait()
 
 
+def run_on_terminal(command: Sequence[str | Path], *, environ: Mapping[str, str]) -> int:
+    """Run `command` with our input and output and return its exit code; it ends if we die."""
+    process = subprocess.Popen(
+        [str(word) for word in command],
+        env=dict(environ),
+        preexec_fn=_die_with_parent(os.getpid(), signal.SIGTERM),
+    )
+    return process.wait()
+
+
 def run_through(
     command: Sequence[str | Path],
     *,
@@ -114,7 +125,7 @@ def run_through(
     """Run `command` on our terminal and return its exit code; it gets SIGTERM if we die.
 
     It inherits `pass_fd`, which is closed here, and our working directory: plugins of TLJH may
-    write files there. Ctrl-C reaches it directly, so we wait for its rollback.
+    write files there. A signal that ends us is passed on, and we wait for its rollback.
     """
     process = subprocess.Popen(
         [str(word) for word in command],
@@ -130,9 +141,7 @@ def run_through(
     except BrokenPipeError:
         pass
     except BaseException as error:
-        # Ctrl-C has reached it already; a second signal could interrupt its rollback.
-        if not isinstance(error, KeyboardInterrupt):
-            process.send_signal(signal.SIGTERM)
+        process.send_signal(error.signal if isinstance(error, Interruption) else signal.SIGTERM)
         process.wait()
         raise
     return process.wait()

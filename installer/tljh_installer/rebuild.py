@@ -15,7 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tljh.base.errors import Exit, TljhError
-from tljh.base.package_indexes import pip_configuration_files, read_pip_configuration, sources_from
+from tljh.base.package_indexes import (
+    find_pip_configuration_files,
+    read_package_indexes,
+    read_pip_configuration,
+)
 from tljh_installer.environment import Builder
 from tljh_installer.facts import find_python
 from tljh_installer.index import PackagePages
@@ -32,8 +36,8 @@ def rebuild(
     kept_variables = request.get("env") or {}
     if kept_variables:
         environ = {**environ, **kept_variables}
-        configuration = read_pip_configuration(pip_configuration_files(environ))
-        pages = PackagePages(sources_from(environ, configuration))
+        configuration = read_pip_configuration(find_pip_configuration_files(environ))
+        pages = PackagePages(read_package_indexes(environ, configuration))
     prefix = Path(request["prefix"])
     builder = Builder(
         steps=Steps(sys.stderr),

@@ -19,9 +19,13 @@ SHARED = (
     "tljh/base/account_names.py",
     "tljh/base/apt_packages.py",
     "tljh/base/errors.py",
+    "tljh/base/interruptions.py",
+    "tljh/base/output.py",
     "tljh/base/package_indexes.py",
+    "tljh/base/path_groups.py",
     "tljh/base/paths.py",
     "tljh/base/tcp_sockets.py",
+    "tljh/base/versions.py",
 )
 _MARK = 'start("""\n'
 _END = '""")\n'

@@ -170,8 +170,8 @@ class Steps:
                 self._print(f"\r\x1b[K {step.seconds:6.1f} s  {step.name} …")
 
     def _print(self, text: str) -> None:
-        # A closed terminal or pipe must not end the installation half-way.
-        with contextlib.suppress(OSError, ValueError):
+        # ValueError: the output is closed already.
+        with contextlib.suppress(ValueError):
             self._out.write(text)
             self._out.flush()
 

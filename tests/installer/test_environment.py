@@ -22,8 +22,8 @@ from tljh_installer.wheel import Wheel
 
 from tests.installer.conftest import CHECKOUT, FakeIndex, make_wheel
 from tljh.base.errors import TljhError
-from tljh.base.package_indexes import Sources
-from tljh.base.paths import HubEnvironmentFiles
+from tljh.base.package_indexes import PackageIndexes
+from tljh.base.path_groups import HubEnvironmentFiles
 
 # A stub of tljh.operations.hub_packages, which prints what config.yaml and plugins ask for.
 PACKAGES = b"""
@@ -68,7 +68,7 @@ class Workshop:
         builder = Builder(
             steps=Steps(io.StringIO()),
             payload=self.payload,
-            pages=PackagePages(Sources(index=self.index.url, timeout_s=10)),
+            pages=PackagePages(PackageIndexes(index=self.index.url, timeout_s=10)),
             python=find_python(),
             prefix=self.prefix,
             versions=self.versions,
@@ -201,6 +201,24 @@ def test_a_plugin_that_needs_another_version_than_the_locked_is_refused(workshop
     assert workshop.names() == []
 
 
+def test_a_package_that_no_longer_fits_does_not_stop_a_rebuild_and_is_recorded(
+    workshop: Workshop,
+) -> None:
+    first = workshop.builder().build(["plugin"])
+    workshop.use(first.path)
+    # As in an upgrade: the packages of the current environment, with other locked versions.
+    (workshop.prefix / "specs").write_text("plugin\ngreedy\n")
+    second = workshop.builder().build([])
+    assert imports(second.path, "import plugin")
+    assert not imports(second.path, "import greedy")
+    left_out = json.loads(HubEnvironmentFiles(second.path).left_out.read_text())
+    assert "tiny" in left_out["greedy"]
+    workshop.use(second.path)
+    assert workshop.builder().build([]).path == second.path
+    with pytest.raises(TljhError, match="greedy"):
+        workshop.builder().build(["greedy"], specs=["plugin"])
+
+
 def test_a_rebuilt_environment_keeps_what_admins_added(workshop: Workshop) -> None:
     first = workshop.builder().build([])
     workshop.use(first.path)
@@ -270,14 +288,14 @@ from tljh_installer.environment import Builder
 from tljh_installer.facts import find_python
 from tljh_installer.index import PackagePages
 from tljh_installer.release import Payload
-from tljh.base.package_indexes import Sources
+from tljh.base.package_indexes import PackageIndexes
 from tljh_installer.steps import Steps
 from tljh_installer.wheel import Wheel
 wheel = Wheel({TLJH[0]!r}, Path({str(wheel)!r}).read_bytes())
 payload = Payload("0.1", Path({str(lock)!r}).read_text(), wheel, lambda: b"")
 prefix = Path({str(workshop.prefix)!r})
 print("ready", flush=True)
-Builder(Steps(io.StringIO()), payload, PackagePages(Sources(index={workshop.index.url!r})),
+Builder(Steps(io.StringIO()), payload, PackagePages(PackageIndexes(index={workshop.index.url!r})),
     find_python(), prefix, prefix / "versions", os.environ).build([])
 """
     )

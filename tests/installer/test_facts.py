@@ -18,7 +18,7 @@ from tljh_installer.facts import (
     read_previous,
 )
 
-from tljh.base.package_indexes import Sources
+from tljh.base.package_indexes import PackageIndexes
 
 
 def test_a_listener_is_found_with_its_process() -> None:
@@ -73,6 +73,9 @@ def test_the_littlest_jupyterhub_is_recognised_with_its_version(tmp_path: Path) 
     packages = tmp_path / "hub/lib/python3.11/site-packages"
     (packages / "the_littlest_jupyterhub-2.0.0.dist-info").mkdir(parents=True)
     assert read_previous(tmp_path) == ("tljh", "2.0.0")
+    # A takeover that was rolled back leaves a journal.
+    (tmp_path / "state/journal").mkdir(parents=True)
+    assert read_previous(tmp_path) == ("tljh", "2.0.0")
 
 
 def test_an_old_littlest_jupyterhub_without_metadata_is_recognised(tmp_path: Path) -> None:
@@ -115,16 +118,16 @@ def test_channels_are_named_as_conda_names_them(channel: str, url: str) -> None:
 
 
 def test_a_channel_on_disk_needs_its_index(tmp_path: Path) -> None:
-    assert "repodata" in str(check_channel(Sources(), str(tmp_path))[0])
+    assert "repodata" in str(check_channel(PackageIndexes(), str(tmp_path))[0])
     (tmp_path / "noarch").mkdir()
     (tmp_path / "noarch" / "repodata.json").touch()
-    assert check_channel(Sources(), str(tmp_path))[0] is None
+    assert check_channel(PackageIndexes(), str(tmp_path))[0] is None
 
 
 def test_a_channel_that_answers_is_fine_and_one_that_fails_is_not(new_index) -> None:
     index = new_index(**{"repodata.json": b"{}"})
     channel = index.url.removesuffix("/simple") + "/files"
     index.files = {"noarch": b""}
-    assert "404" in str(check_channel(Sources(), channel)[0])
+    assert "404" in str(check_channel(PackageIndexes(), channel)[0])
     index.is_down = True
-    assert "500" in str(check_channel(Sources(), channel)[0])
+    assert "500" in str(check_channel(PackageIndexes(), channel)[0])

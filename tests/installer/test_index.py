@@ -19,7 +19,7 @@ from tljh_installer.network import FetchError, fetch, without_password
 
 from tests.installer.conftest import FakeIndex, make_wheel
 from tljh.base.errors import TljhError
-from tljh.base.package_indexes import Sources
+from tljh.base.package_indexes import PackageIndexes
 
 NAME, DATA = make_wheel("uv", "1.0", {"uv/__init__.py": b""}, tag="py3-none-manylinux_2_17_x86_64")
 LOCKED = LockedPackage("uv", "1.0", frozenset({sha256_of(DATA)}))
@@ -27,7 +27,9 @@ LOCKED = LockedPackage("uv", "1.0", frozenset({sha256_of(DATA)}))
 
 def pages(*indexes: str, **options: object) -> PackagePages:
     first, *extra = indexes
-    return PackagePages(Sources(index=first, extra_indexes=tuple(extra), timeout_s=5, **options))  # type: ignore[arg-type]
+    return PackagePages(
+        PackageIndexes(index=first, extra_indexes=tuple(extra), timeout_s=5, **options)
+    )  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +137,7 @@ def test_an_index_that_cannot_be_reached_is_named() -> None:
 
 def test_find_links_in_a_directory_serve_as_well(tmp_path, index: FakeIndex) -> None:
     (tmp_path / NAME).write_bytes(DATA)
-    links = PackagePages(Sources(index=None, find_links=(str(tmp_path),)))
+    links = PackagePages(PackageIndexes(index=None, find_links=(str(tmp_path),)))
     assert download_locked(links, LOCKED, "x86_64") == DATA
 
 
@@ -168,7 +170,7 @@ def test_a_redirect_is_followed_and_a_password_stays_with_its_host(new_index) ->
 def test_a_redirect_to_a_file_of_this_machine_is_refused(index: FakeIndex) -> None:
     index.redirect_to = "file:///etc/passwd#"
     with pytest.raises(FetchError):
-        fetch(Sources(timeout_s=5), f"{index.url}/uv/")
+        fetch(PackageIndexes(timeout_s=5), f"{index.url}/uv/")
 
 
 def test_the_clock_of_the_server_is_noted(index: FakeIndex) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -137,14 +139,14 @@ def test_a_first_run_that_fails_while_building_leaves_only_the_log(
     assert "no space left" in capsys.readouterr().err
 
 
-def test_a_signal_removes_what_was_begun(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-    import signal
-
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_removes_what_was_begun(
+    number: signal.Signals, prefix: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def build(builder: Builder, plugins: object) -> HubEnvironment:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         raise AssertionError("the signal did not come")
 
     monkeypatch.setattr(Builder, "build", build)
-    assert bootstrap.main(["--admin", "ada"], None) == 1
+    assert bootstrap.main(["--admin", "ada"], None) == 128 + number
     assert not (prefix / "versions").exists()

@@ -118,7 +118,7 @@ def test_version_is_printed_and_how_to_get_another(
     assert stopped.value.code == 0
     output = capsys.readouterr().out
     assert "1.2.3" in output
-    assert "to install another version" in output
+    assert "download its bootstrap.py" in output
 
 
 def test_the_version_that_it_carries_may_be_asked_for() -> None:
@@ -145,10 +145,15 @@ def test_answers_have_what_tljh_install_reads() -> None:
     answered = answers(options, Path("/opt/tljh/versions/hub-1"), 7)
     assert answered == {
         "admins": ["ada:pw"],
+        "claim_code": None,
         "plugins": [],
+        "hub_packages": [],
         "user_requirements": None,
         "conda_channels": [],
         "bundle": None,
+        "restore": None,
+        "restore_key": None,
+        "snapshot": None,
         "http_port": 8080,
         "https_port": None,
         "plan": False,

@@ -49,7 +49,6 @@ def test_other_distributions_are_refused(os_id: str, version: str) -> None:
         (replace(FINE, free_bytes={"/opt/tljh": 1 << 30}), "/opt/tljh"),
         (replace(FINE, free_bytes={"/opt/tljh": 9 << 30, "/var": 1 << 20}), "/var"),
         (replace(FINE, previous="foreign", previous_detail="games"), "another program"),
-        (replace(FINE, previous="tljh", previous_detail="2.0.0"), "Littlest JupyterHub 2.0.0"),
         (replace(FINE, foreign_commands={"/usr/bin/tljh-config": "a link"}), "tljh-config"),
         (replace(FINE, listeners=(Listener(80, "nginx", 612),)), "nginx (process 612)"),
         (replace(FINE, listeners=(Listener(15001, "java", 7),)), "15001"),
@@ -95,6 +94,27 @@ def test_ports_of_our_own_services_are_fine_on_a_second_run() -> None:
     facts = replace(FINE, previous="ours", listeners=ours)
     assert whats(facts) == []
     assert whats(facts, Options(http_port=80)) == []
+
+
+def test_nobody_is_advised_to_stop_the_littlest_jupyterhub() -> None:
+    theirs = (Listener(80, "traefik", 9, is_ours=True), Listener(15001, "python3", 8, is_ours=True))
+    facts = replace(FINE, previous="tljh", listeners=(*theirs, Listener(443, "nginx", 5)))
+    assert whats(facts) == []
+    asked = whats(facts, Options(https_port=443))
+    assert asked == ["port 443 is used by nginx (process 5)"]
+
+
+def test_what_hinders_a_takeover_is_said_with_what_to_do() -> None:
+    problems = (("it is older than release 1.0", "upgrade it first"),)
+    facts = replace(FINE, previous="tljh", takeover_problems=problems)
+    (finding,) = refusals(facts, Options())
+    assert "cannot be taken over: it is older than release 1.0" in finding.what
+    assert finding.fix == "upgrade it first"
+
+
+def test_a_backup_is_not_restored_over_the_littlest_jupyterhub() -> None:
+    (what,) = whats(replace(FINE, previous="tljh"), Options(restore="/backups"))
+    assert "Littlest" in what
 
 
 def test_a_second_run_needs_less_disk_space_than_the_first() -> None:

@@ -5,26 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 from tljh.base.package_indexes import (
-    Sources,
-    environment_for_uv,
-    pip_configuration_files,
+    PackageIndexes,
+    build_uv_environment,
+    find_pip_configuration_files,
+    read_package_indexes,
     read_pip_configuration,
-    sources_from,
 )
 
 
 def test_the_default_index_is_pypi() -> None:
-    assert sources_from({}, {}) == Sources(index="https://pypi.org/simple")
+    assert read_package_indexes({}, {}) == PackageIndexes(index="https://pypi.org/simple")
 
 
 def test_the_environment_wins_over_pips_files_and_uvs_own_over_both() -> None:
     files = {"index-url": "https://file/simple", "cert": "/file.pem", "find-links": "/a /b"}
-    sources = sources_from({"PIP_INDEX_URL": "https://env/simple"}, files)
+    sources = read_package_indexes({"PIP_INDEX_URL": "https://env/simple"}, files)
     assert sources.index == "https://env/simple"
     assert sources.certificate == "/file.pem"
     assert sources.find_links == ("/a", "/b")
     assert (
-        sources_from({"UV_DEFAULT_INDEX": "u=https://uv/simple"}, files).index
+        read_package_indexes({"UV_DEFAULT_INDEX": "u=https://uv/simple"}, files).index
         == "https://uv/simple"
     )
 
@@ -44,18 +44,18 @@ def test_an_unreadable_pip_file_is_skipped(tmp_path: Path) -> None:
 
 
 def test_pips_files_can_be_switched_off() -> None:
-    assert pip_configuration_files({"PIP_CONFIG_FILE": "/dev/null"}) == []
-    assert Path("/etc/pip.conf") in pip_configuration_files({"HOME": "/root"})
+    assert find_pip_configuration_files({"PIP_CONFIG_FILE": "/dev/null"}) == []
+    assert Path("/etc/pip.conf") in find_pip_configuration_files({"HOME": "/root"})
 
 
 def test_no_index_leaves_find_links_only() -> None:
-    sources = sources_from({"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}, {})
+    sources = read_package_indexes({"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}, {})
     assert (sources.indexes, sources.find_links) == ((), ("/wheels",))
 
 
 def test_uv_gets_what_pip_would_use() -> None:
-    variables = environment_for_uv(
-        Sources(
+    variables = build_uv_environment(
+        PackageIndexes(
             index="https://mirror/simple",
             extra_indexes=("https://extra/simple",),
             find_links=("/wheels",),
@@ -74,10 +74,10 @@ def test_uv_gets_what_pip_would_use() -> None:
 
 
 def test_uv_trusts_what_the_machine_trusts() -> None:
-    assert environment_for_uv(Sources(), {})["UV_SYSTEM_CERTS"] == "1"
+    assert build_uv_environment(PackageIndexes(), {})["UV_SYSTEM_CERTS"] == "1"
 
 
 def test_uvs_own_variables_are_left_alone() -> None:
     environ = {"UV_DEFAULT_INDEX": "https://b"}
-    variables = environment_for_uv(Sources(index="https://a/simple"), environ)
+    variables = build_uv_environment(PackageIndexes(index="https://a/simple"), environ)
     assert variables["UV_DEFAULT_INDEX"] == "https://b"
