@@ -8,6 +8,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10 /
 # A file's tests share what is slow to make, so one process has them all.
 PYTEST = $(PY) -m pytest -n auto --dist loadfile --durations=25
 
+# Tests start hundreds of processes, which would compile our modules each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help try try-down test test-long dist lint unit check lock reference docs pictures
 
 help: ## this list

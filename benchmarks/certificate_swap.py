@@ -33,6 +33,7 @@ import tornado.websocket
 from tests.certificates.authority import NOW, Issued, issue
 from tests.proxy import traffic
 from tests.proxy.traffic import Setup
+from tljh.base.paths import Paths
 from tljh.certificates.x509 import TlsPair
 from tljh.host.real import RealHost
 from tljh.proxy.served_certificate import HttpsEndpoint, swap_certificate, wait_until_served
@@ -172,14 +173,14 @@ def pair(authority: Issued) -> TlsPair:
 def swaps(setup: Setup, authority: Issued, times: int) -> list[float]:
     """Exchange the certificate `times` times; return the seconds until the port serves each."""
     host = OwnFilesHost()
-    inputs = DynamicInputs("api", "", has_https=True, directory=setup.directory)
-    door = HttpsEndpoint("127.0.0.1", setup.https_port, NAME)
+    inputs = DynamicInputs("api", "", has_https=True, paths=Paths(traefik_dir=setup.directory))
+    endpoint = HttpsEndpoint("127.0.0.1", setup.https_port, NAME)
     seconds = []
     for _ in range(times):
         certificate = pair(authority)
         start_s = time.monotonic()
         swap_certificate(host, inputs, certificate)
-        wait_until_served(host, door, certificate.chain)
+        wait_until_served(host, endpoint, certificate.chain)
         seconds.append(time.monotonic() - start_s)
         host.pause(PAUSE_S)
     return seconds

@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from machine.engine import install_packages, may_install, which
+
+# For all tests: the first page of JupyterLab takes long on a busy computer.
+expect.set_options(timeout=60_000)
 
 ARGUMENTS = (
     "--no-sandbox",

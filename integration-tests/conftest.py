@@ -19,6 +19,7 @@ from machine.engine import find_engine
 from machine.image import DEFAULT_RELEASE, RELEASES, ensure_image
 from machine.install import channel_mount, installed_image
 from machine.virtual import VirtualMachine, ensure_disk
+from waiting import wait_until
 
 MACHINE_FIXTURES = {
     "machine",
@@ -89,19 +90,29 @@ def installed_snapshot(release: str) -> tuple[str, list[str]]:
     return image, channel_mount(channel)
 
 
+@contextlib.contextmanager
+def boot_hub(snapshot: tuple[str, list[str]]) -> Iterator[Machine]:
+    """Boot a machine of a snapshot, and wait until its hub serves pages.
+
+    systemd counts a hub as started a second or two before Traefik checks it again.
+    """
+    image, options = snapshot
+    with Machine.boot(image, options=options) as booted:
+        wait_until(lambda: booted.run("tljh status", check=False).code == 0, "a hub that is fine")
+        yield booted
+
+
 @pytest.fixture
 def installed(installed_snapshot: tuple[str, list[str]]) -> Iterator[Machine]:
     """Boot a machine for one test, with the hub installed and running."""
-    image, options = installed_snapshot
-    with Machine.boot(image, options=options) as booted:
+    with boot_hub(installed_snapshot) as booted:
         yield booted
 
 
 @pytest.fixture(scope="module")
 def installed_shared(installed_snapshot: tuple[str, list[str]]) -> Iterator[Machine]:
     """Boot a machine with the hub for all tests of a module; each restores what it changes."""
-    image, options = installed_snapshot
-    with Machine.boot(image, options=options) as booted:
+    with boot_hub(installed_snapshot) as booted:
         yield booted
 
 

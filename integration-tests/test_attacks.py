@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import select
+import socket
 import statistics
 import threading
 import time
@@ -156,3 +159,98 @@ def test_a_full_disk_stops_nobody_but_who_filled_it(hub, restored_config, small_
     assert sorted(probe.seconds)[len(probe.seconds) * 9 // 10] < LONGEST_S, probe.summary()
     bob.terminal("rm ~/big && echo x > ~/more")
     assert bob.execute("6 * 7") == "42"
+
+
+PORTS = """
+import os, resource, socket, time
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+held = []
+for _ in range(2):
+    if os.fork() == 0:
+        while True:
+            try:
+                bound = socket.socket()
+                bound.bind(("127.0.0.1", 0))
+                held.append(bound)
+            except OSError:
+                time.sleep(0.01)
+time.sleep(600)
+"""
+TERMINALS = """
+import os, resource, time
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+while True:
+    try:
+        os.openpty()
+    except OSError:
+        time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize(
+    ("attack", "ration"), [(PORTS, "ports of the machine"), (TERMINALS, "pseudo terminals")]
+)
+def test_a_user_who_takes_all_of_what_is_shared_is_ended_and_others_work(hub, bob, attack, ration):
+    bob.terminal(
+        f"cat > ~/attack.py <<'END'\n{attack}\nEND\n(setsid python3 ~/attack.py &> /dev/null &)"
+    )
+    ann = HubUser(hub.url, "ann")
+    probe = Probe(hub.url)
+    with probe.running():
+        wait_until(
+            lambda: ration in hub.journal("jupyterhub", 200),
+            f"the hub ends who took all {ration}",
+            timeout_s=60,
+        )
+        ann.login(PASSWORD)
+        ann.start_server()
+        assert ann.execute("6 * 7") == "42"
+        assert ann.terminal("echo in a $((40 + 2)) terminal").count("42 terminal")
+    print(probe.summary())
+    assert not probe.failed
+    assert "running" not in hub.run("systemctl show -p SubState jupyter-bob.service").stdout
+    assert hub.run("pgrep -u jupyter-bob -c", check=False).stdout.strip() == "0"
+    ann.stop_server()
+
+
+HALF_A_REQUEST = b"POST /hub/login HTTP/1.1\r\nHost: hub\r\nContent-Length: 1000\r\nX-A: "
+
+
+@pytest.fixture
+def slow_clients(hub):
+    """Open more connections than one address may, each with half of a request's headers."""
+    host = hub.address()
+    with contextlib.ExitStack() as stack:
+        clients = []
+        for _ in range(4096 + 200):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex((host, 80))
+            clients.append(client)
+
+        def count_open() -> int:
+            poll = select.poll()
+            for client in clients:
+                poll.register(client, select.POLLOUT)
+            # Connections that wait for an answer are not writable.
+            return sum(1 for _, event in poll.poll(0) if not event & select.POLLERR)
+
+        wait_until(lambda: count_open() >= 4000, "the connections of the attack", timeout_s=60)
+        for client in clients:
+            with contextlib.suppress(OSError):
+                client.send(HALF_A_REQUEST)
+        yield count_open
+
+
+def test_slow_clients_of_one_address_hold_so_many_connections_and_others_log_in(hub, slow_clients):
+    def seconds_of_health() -> float:
+        command = "curl -s -o /dev/null -w '%{http_code} %{time_total}' localhost/hub/health"
+        status, seconds = hub.run(command).stdout.split()
+        assert status == "200"
+        return float(seconds)
+
+    assert max(seconds_of_health() for _ in range(20)) < LONGEST_S
+    assert 4000 <= slow_clients() <= 4096
+    print(hub.run("ps -o rss= -C traefik").stdout)

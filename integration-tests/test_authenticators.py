@@ -71,7 +71,9 @@ def test_native_sign_up_waits_for_authorization_and_admins_for_their_claim(hub, 
     HubUser(hub.url, "lena").login(PASSWORD + "lena")
     HubUser(hub.url, "chief").login(PASSWORD + "chief", expected=403)
     HubUser(hub.url, "nora").login(PASSWORD + "nora", expected=403)
-    assert chief.http.get(f"{hub.url}/hub/authorize/nora").ok
+    chief.http.get(f"{hub.url}/hub/authorize")
+    token = {"_xsrf": chief._xsrf("/hub/")}
+    assert chief.http.post(f"{hub.url}/hub/authorize/nora", data=token).ok
     HubUser(hub.url, "nora").login(PASSWORD + "nora")
 
 

@@ -9,11 +9,11 @@ from playwright.sync_api import Page, expect
 
 from browser import page_of
 from session import claim_path
+from tests.hub.process.running import running_hub
 
 pytestmark = pytest.mark.machine
 
 PASSWORD = "correct-horse-7"
-expect.set_options(timeout=60_000)
 
 
 def test_from_the_claim_link_to_a_running_notebook(installed):
@@ -38,7 +38,36 @@ def test_from_the_claim_link_to_a_running_notebook(installed):
         page.goto("/hub/admin")
         expect(page.get_by_role("button", name="Add Users")).to_be_visible()
         page.goto(claim)
-        expect(page.get_by_text("This link is not valid any more")).to_be_visible()
+        expect(page.get_by_text("This link was used already")).to_be_visible()
+
+
+FAILING = """
+import asyncio
+c.JupyterHub.spawner_class = "lone_spawner.LoneSpawner"
+
+async def fail_after_a_moment(spawner):
+    await asyncio.sleep(3)
+    raise RuntimeError("out of ponies")
+
+c.Spawner.pre_spawn_hook = fail_after_a_moment
+"""
+
+
+def test_the_page_of_a_start_stops_promising_a_redirect_when_it_has_failed(tmp_path):
+    users = "auth: {type: dummy, allow_all: true}\n"
+    with (
+        running_hub(tmp_path, users, FAILING) as hub,
+        page_of(f"http://127.0.0.1:{hub.port}") as page,
+    ):
+        page.goto("/hub/login")
+        page.get_by_label("Username").fill("ada")
+        page.locator("#password_input").fill("x")
+        page.locator("#login_submit").click()
+        promise = page.get_by_text("You will be redirected automatically")
+        expect(promise).to_be_visible()
+        expect(page.get_by_text("Your server did not start.")).to_be_visible()
+        expect(promise).to_be_hidden()
+        expect(page.locator("#progress-message")).to_contain_text("out of ponies")
 
 
 def run_in_notebook(page: Page, code: str) -> None:

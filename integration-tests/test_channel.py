@@ -13,7 +13,7 @@ import pytest
 
 import channel
 from tljh.conda import engine
-from tljh.conda.resource import BASE, singleuser
+from tljh.conda.resource import BASE, require_singleuser
 from tljh.host.real import RealHost
 
 HERE = Path(channel.__file__).parent
@@ -34,7 +34,7 @@ def records(directory: Path) -> dict[str, dict]:
 
 
 def test_the_full_channel_satisfies_what_an_installation_asks_for(full, tmp_path):
-    specs = [package.spec for package in (*BASE, singleuser(HUB_VERSION))]
+    specs = [package.spec for package in (*BASE, require_singleuser(HUB_VERSION))]
     solution = engine.solve(RealHost(), [str(full)], specs, tmp_path / "none", {})
     assert solution.added["jupyterhub-singleuser"] == HUB_VERSION
     assert {"python", "pip", "numpy"} - set(solution.added) == {"numpy"}

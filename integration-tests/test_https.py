@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import socket
 import ssl
@@ -16,7 +17,7 @@ from playwright.sync_api import expect
 
 from browser import page_of
 from session import HubUser, claim_account
-from tljh.base.clock import utc_now
+from tljh.base.clock import get_utc_time
 from tljh.certificates.local_authority import make_authority
 from traffic import HeldKernel, failures_of, probes_of, traffic
 from waiting import wait_until
@@ -46,7 +47,7 @@ class Pair:
 
 def new_pair(directory: Path, address: str, *, days_ago: int = 0) -> Pair:
     directory.mkdir()
-    issue_time = utc_now() - timedelta(days=days_ago)
+    issue_time = get_utc_time() - timedelta(days=days_ago)
     authority = make_authority({}, [address], [], issue_time)
     (directory / "ca.crt").write_bytes(authority.certificate)
     return Pair(directory / "ca.crt", authority.hub, authority.hub_key)
@@ -268,6 +269,33 @@ def test_browser_that_trusts_the_local_authority_meets_no_warning(internal, addr
         expect(ready).to_be_visible()
     blocked = [text for text in errors if re.search("Content.Security|MIME|Referrer", text)]
     assert blocked == []
+
+
+def test_a_new_address_of_the_machine_is_in_the_certificate_seconds_later(internal, cleanup):
+    status = json.loads(internal.run("tljh cert status --json").stdout)
+    assert status["complaints"] == []
+    # The address comes while nothing watches, as on a machine that was moved.
+    internal.run("systemctl stop tljh-address.service tljh-address.timer")
+    internal.run("ip address add 10.77.0.5/32 dev eth0 && ip address add 203.0.113.77/32 dev eth0")
+    cleanup.callback(internal.run, "ip address del 10.77.0.5/32 dev eth0", check=False)
+    cleanup.callback(internal.run, "ip address del 203.0.113.77/32 dev eth0", check=False)
+    seen = internal.run("tljh status", check=False)
+    assert seen.code == 2
+    assert "the certificate is not for 10.77.0.5" in seen.stdout
+    # The CA is limited to the first names and to private networks.
+    assert "tljh-config add-item https.domains 203.0.113.77" in seen.stdout
+    assert "it is not for 10.77.0.5" in internal.run("tljh cert status", check=False).stdout
+    internal.run("systemctl start tljh-address.service")
+    names = "tljh cert status --json | grep -q {}"
+    wait_until(
+        lambda: internal.run(names.format("10.77.0.5"), check=False).code == 0, "the new address"
+    )
+    internal.run("ip address del 203.0.113.77/32 dev eth0")
+    wait_until(lambda: internal.run("tljh cert status", check=False).code == 0, "no complaint")
+    internal.run("ip address add 10.77.0.6/32 dev eth0")
+    cleanup.callback(internal.run, "ip address del 10.77.0.6/32 dev eth0", check=False)
+    probe = "curl -s --cacert /opt/tljh/state/internal-ca/ca.crt https://10.77.0.6/hub/health"
+    wait_until(lambda: internal.run(probe, check=False).code == 0, "the next address")
 
 
 def test_internal_authority_is_roots_alone(internal):

@@ -7,6 +7,7 @@ import re
 from urllib.parse import quote
 
 import pytest
+import requests
 
 from session import HubUser, claim_account
 from waiting import wait_until
@@ -138,6 +139,47 @@ def test_traefik_restarts_without_the_hub_and_routes_survive(hub, learner):
     assert hub.run("systemctl show -p MainPID jupyterhub").stdout == before
 
 
+def test_while_the_hub_keeps_dying_a_page_says_so_and_servers_go_on(hub, learner, cleanup):
+    loop = "while sleep 0.5; do systemctl kill --signal=KILL jupyterhub; done"
+    hub.run(f"systemd-run --unit kill-loop /bin/sh -c '{loop}'")
+    cleanup.callback(hub.run, "systemctl stop kill-loop", check=False)
+    browser = {"Accept": "text/html"}
+
+    def ask(path: str, **headers: str) -> requests.Response | None:
+        try:
+            return requests.get(f"{hub.url}{path}", headers=headers, timeout=3)
+        except requests.Timeout:
+            return None  # It came before the proxy missed the hub.
+
+    def is_page() -> bool:
+        answer = ask("/hub/login", **browser)
+        return answer is not None and answer.status_code == 503
+
+    wait_until(is_page, "the page of a hub that is away", 40)
+
+    # Whenever a hub gets as far as writing its routes, Traefik counts from the start.
+    def says(path: str, text: str, **headers: str) -> bool:
+        answer = ask(path, **headers)  # A `Response` of 503 is false.
+        return answer is not None and answer.status_code == 503 and text in answer.text
+
+    wait_until(lambda: says("/hub/home", "restarting", **browser), "the page of a hub that is away")
+    wait_until(lambda: says("/hub/api/users", "restarting"), "JSON for a program")
+    learner.execute("1 + 1")
+    hub.run("systemctl stop kill-loop")
+    # Status reports the count of restarts. A restart by hand ends it, but not while systemd itself
+    # waits to restart the unit.
+    hub.run("systemctl reset-failed jupyterhub; systemctl restart jupyterhub")
+    wait_until_fine(hub)
+
+
+def test_who_shuts_the_hub_down_gets_it_back(hub, admin):
+    assert admin.hub_api("POST", "/shutdown", json={"servers": False}).status_code in (202, 200)
+    for _ in range(20):
+        answer = requests.get(f"{hub.url}/hub/login", headers={"Accept": "text/html"}, timeout=60)
+        assert answer.status_code == 200 or "The hub is restarting" in answer.text
+    wait_until_fine(hub)
+
+
 def test_status_is_fine_and_counts_the_running_servers(hub, learner):
     status = json.loads(hub.run("tljh status --json").stdout)
     assert status["status"] == "fine"
@@ -196,3 +238,83 @@ def test_a_reboot_brings_back_what_was_applied_not_what_was_edited(installed):
     returning.login(PASSWORD)
     returning.start_server()
     assert returning.execute("6 * 7") == "42"
+
+
+DROP_IN = "/opt/tljh/config/jupyterhub_config.d/last.py"
+
+
+@pytest.fixture
+def with_drop_in(hub, cleanup):
+    """Return a function that writes a drop-in, which is removed and unapplied after the test."""
+
+    def write(text: str) -> None:
+        cleanup.callback(hub.run, f"rm -f {DROP_IN} && tljh-config reload", timeout_s=180)
+        hub.run(["sh", "-c", f"printf %s '{text}' > {DROP_IN}"])
+
+    return write
+
+
+def fail_to_start(user: HubUser, reason: str) -> None:
+    """Start a user's server, and wait for the page that says why it did not start."""
+    assert user.hub_api("POST", user._server_api).status_code in (201, 202, 500)
+    page = f"{user.url}/hub/spawn-pending/{user.name}"
+    wait_until(lambda: reason in user.http.get(page).text, f"the page with {reason!r}")
+
+
+@pytest.fixture
+def newcomer(hub, admin, request):
+    name = f"new{len(request.node.name)}"
+    assert admin.hub_api("POST", f"/users/{name}").status_code == 201
+    user = HubUser(hub.url, name)
+    user.login(PASSWORD)
+    return user
+
+
+def test_a_full_home_is_named_in_the_page_and_in_the_log(hub, newcomer, cleanup):
+    newcomer.start_server()
+    newcomer.stop_server()
+    account = f"jupyter-{newcomer.name}"
+    hub.run(f"mount -t tmpfs -o size=64k tmpfs /home/{account} && chown {account} /home/{account}")
+    cleanup.callback(hub.run, f"umount -l /home/{account}")
+    hub.run(f"head -c 200k /dev/zero > /home/{account}/full", check=False)
+    fail_to_start(newcomer, "no disk space left")
+    assert "no disk space left" in hub.run(f"tljh logs --user {newcomer.name}").stdout
+
+
+def test_a_hook_that_fails_is_in_the_log_of_the_user(hub, newcomer, with_drop_in):
+    hook = 'def hook(spawner):\n    raise RuntimeError("no quota")\n\n'
+    with_drop_in(f"{hook}c.Spawner.pre_spawn_hook = hook\n")
+    hub.run("tljh-config reload", timeout_s=180)
+    assert newcomer.hub_api("POST", newcomer._server_api).status_code in (201, 202, 500)
+    log = f"tljh logs --user {newcomer.name}"
+    wait_until(lambda: "RuntimeError: no quota" in hub.run(log, check=False).stdout, "the reason")
+
+
+def test_a_template_that_fails_is_blamed_and_not_the_proxy(hub, admin, with_drop_in):
+    hub.run("mkdir -p /srv/pages && printf '{{ no.such.thing }}' > /srv/pages/login.html")
+    with_drop_in('c.JupyterHub.template_paths = ["/srv/pages"]\n')
+    refused = hub.run("tljh-config reload", check=False, timeout_s=180)
+    assert refused.code == 1
+    assert "login.html, line 1" in refused.stderr and "is undefined" in refused.stderr
+    assert "traefik" not in refused.stderr
+    hub.run("echo '{% endblok %}' > /srv/pages/login.html")
+    refused = hub.run("tljh-config reload", check=False, timeout_s=180)
+    assert refused.code == 1
+    assert "/srv/pages/login.html, line 1" in refused.stderr and "endblok" in refused.stderr
+
+
+def test_a_drop_in_does_not_take_the_role_of_the_culler_whose_token_stays_out_of_the_journal(
+    hub, admin, with_drop_in, restored_config
+):
+    hub.run("tljh-config set services.cull.every 5")
+    with_drop_in(
+        'c.JupyterHub.load_roles = [\n    {"name": "idle-culler", "scopes": ["self"], '
+        '"services": ["cull-idle"]}\n]\n'
+    )
+    hub.run("tljh-config reload", timeout_s=180)
+    asks = "journalctl -u jupyterhub -o cat --since -60s | grep -q '200 GET.*users.*cull-idle'"
+    wait_until(lambda: hub.run(asks, check=False).code == 0, "an answer to the idle culler")
+    assert "culler" not in hub.run("tljh doctor", check=False).stdout
+    environ = hub.run("cat /proc/$(pgrep -of jupyterhub_idle_culler)/environ").stdout.split("\0")
+    token = next(x.partition("=")[2] for x in environ if x.startswith("JUPYTERHUB_API_TOKEN="))
+    assert token and hub.run(f"journalctl -b | grep -q {token}", check=False).code == 1

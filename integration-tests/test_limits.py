@@ -233,7 +233,7 @@ def unit_properties(limits: ServerLimits) -> str:
 @pytest.fixture
 def capped(virtual: VirtualMachine) -> VirtualMachine:
     """Give the machine swap, and its servers 300 MB together."""
-    text = render_unit("jupyter.slice", memory_max_bytes=300 << 20, tasks_max=400).decode()
+    text = render_unit("jupyter.slice", memory_max_mib=300, tasks_max=400).decode()
     virtual.run("cat > /etc/systemd/system/jupyter.slice && systemctl daemon-reload", input=text)
     swap = "fallocate -l 1G /swap && chmod 600 /swap && mkswap -q /swap && swapon /swap"
     virtual.run(swap)
@@ -296,7 +296,7 @@ def test_guaranteed_memory_is_not_taken_by_others(capped: VirtualMachine) -> Non
 @pytest.mark.long
 def test_the_cap_of_all_servers_changes_while_they_run(capped: VirtualMachine) -> None:
     capped.run("systemd-run --quiet --slice=jupyter.slice sleep 600")
-    text = render_unit("jupyter.slice", memory_max_bytes=200 << 20, tasks_max=300).decode()
+    text = render_unit("jupyter.slice", memory_max_mib=200, tasks_max=300).decode()
     # The plan does the same when the file has changed.
     capped.run("cat > /etc/systemd/system/jupyter.slice && systemctl daemon-reload", input=text)
     values = capped.run("cat /sys/fs/cgroup/jupyter.slice/{memory.max,pids.max,memory.swap.max}")

@@ -79,6 +79,7 @@ def test_every_hook_of_a_plugin_takes_effect(hub, cleanup):
     cleanup.callback(hub.run, "userdel -r user1", check=False)
     python(hub, "from tljh import user; user.ensure_user('user1')")
     assert hub.run("cat /root/new-user").stdout == "user1"
+    assert hub.run("stat -c %U:%a /home/user1").stdout == "user1:700\n"
 
 
 def test_the_authenticator_of_a_plugin_logs_users_in(hub):

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from session import HubUser, claim_account, import_users
+from waiting import wait_until
 
 pytestmark = pytest.mark.machine
 
@@ -154,6 +156,35 @@ def test_a_new_password_works_and_the_old_one_does_not(hub):
     user.http.cookies.clear()
     user.login(PASSWORD, expected=403)
     user.login(password)
+    assert "Change your password" in user.http.get(f"{hub.url}/hub/home").text
+
+
+def test_who_waits_after_bad_logins_need_not_after_a_new_password(hub):
+    hub.run("tljh user add lotte")
+    lotte = HubUser(hub.url, "lotte")
+    lotte.login(tljh(hub, "reset-password lotte")["password"])
+    lotte.http.cookies.clear()
+    for _ in range(5):
+        lotte.login("wrong", expected=403)
+    lotte.login("wrong", expected=429)
+    lotte.login(tljh(hub, "reset-password lotte")["password"])
+
+
+def test_a_class_is_given_passwords_and_links_as_csv_once(hub):
+    hub.run("printf 'mara\\nmilo,\\n' > /root/m.csv")
+    assert "2 users have no password yet" in hub.run("tljh user import /root/m.csv").stderr
+    assert listed(hub, "mara")["has_password"] is False
+    rows = hub.run("tljh user import /root/m.csv --generate").stdout.split()
+    assert rows[0] == "name,password"
+    password = dict(row.split(",") for row in rows[1:])["mara"]
+    HubUser(hub.url, "mara").login(password)
+    assert listed(hub, "milo")["has_password"] is True
+    assert hub.run("tljh user import /root/m.csv --generate").stdout.split() == ["name,password"]
+    assert hub.run(f"grep -rq '{password}' /opt/tljh/state/journal", check=False).code == 1
+    hub.run("printf 'nils\\n' > /root/n.csv")
+    output = hub.run("tljh user import /root/n.csv --claim-links").stdout
+    assert "/hub/claim?name=nils&token=" in output
+    HubUser(hub.url, "nils").login("a stranger's", expected=403)
 
 
 def test_users_edit_each_others_files_in_a_shared_folder_checkpoints_included(hub):
@@ -294,3 +325,68 @@ def test_the_export_is_what_import_reads(hub):
     dry_run = tljh(hub, "import /tmp/out.csv --dry-run")
     assert dry_run["invalid"] == 0
     assert dry_run["new"] == 0
+
+
+@pytest.mark.parametrize("command", ["{} 2>&1 | head -1", "{} >&- 2>&-", "{} > /dev/full 2>&1"])
+def test_an_import_whose_output_ends_is_complete(hub, command):
+    names = [f"out{len(command)}{number}" for number in range(3)]
+    hub.run("cat > /srv/class.csv", input="name\n" + "".join(f"{name}\n" for name in names))
+    hub.run(command.format("tljh user import /srv/class.csv"), check=False, timeout_s=180)
+    assert [listed(hub, name)["access"] for name in names] == ["listed"] * 3
+    assert "pending" not in hub.run("ls /opt/tljh/state/journal").stdout
+    assert "Nothing" in hub.run("tljh-config reload").stdout
+
+
+@pytest.mark.parametrize("signal", ["HUP", "TERM"])
+def test_after_a_session_that_drops_the_next_command_finds_nothing_half_changed(hub, signal):
+    script = Path(__file__).with_name("hang_up.py").read_text()
+    hub.run("cat > /srv/hang_up.py", input=script)
+    ended = hub.run(f"python3 /srv/hang_up.py {signal} tljh user add olga --group painters")
+    assert ended.stdout.split() != ["0"]
+    hub.run("tljh-config reload")
+    assert listed(hub, "olga") is None
+    assert hub.run("getent group painters", check=False).code != 0
+    assert "pending" not in hub.run("ls /opt/tljh/state/journal").stdout
+
+
+def become_hostile(hub, name: str) -> None:
+    """Stop a server's main process, which then accepts connections and never answers.
+
+    Another process in the unit ignores SIGTERM.
+    """
+    user = with_server(hub, name)
+    user.terminal("(trap '' TERM HUP; setsid sh -c 'while :; do sleep 1; done' &> /dev/null &)")
+    account = f"jupyter-{name}"
+    pid = hub.run(f"systemctl show -p MainPID --value {account}.service").stdout.strip()
+    hub.run(f"runuser -u {account} -- kill -STOP {pid}")
+
+
+@pytest.mark.long
+def test_servers_that_never_answer_and_do_not_stop_hold_up_no_change(hub, restored_config):
+    hostile = ("lara", "mona", "nils", "olaf")
+    import_users(hub, hostile, PASSWORD)
+    hub.run("tljh-config add-item users.admin mona && tljh-config reload")
+    for name in hostile:
+        become_hostile(hub, name)
+    # The hub now checks its servers, and waits for their answers.
+    hub.run("systemctl restart jupyterhub")
+    hub.run("tljh-config set limits.memory 700M && tljh-config reload", timeout_s=120)
+    limit = hub.run("systemctl show -p MemoryMax --value jupyter-olaf.service").stdout
+    assert int(limit) == 700 << 20
+    hub.run("groupadd painting; tljh-config add-item users.extra_user_groups.painting olaf")
+    hub.run("tljh-config reload", timeout_s=120)
+    assert "painting" in hub.run("id -nG jupyter-olaf").stdout
+    for change, account in (
+        ("tljh user disable lara", "jupyter-lara"),
+        ("tljh-config remove-item users.admin mona && tljh-config reload", "jupyter-mona"),
+        ("tljh user remove nils", "jupyter-nils"),
+    ):
+        hub.run(change, timeout_s=180)
+        assert processes_of(hub, account) == ""
+    assert "jupyterhub-admins" not in hub.run("id -nG jupyter-mona").stdout
+    assert listed(hub, "lara")["is_locked"] and listed(hub, "nils")["is_locked"]
+    hub.run("tljh-config set services.cull.max_age 1 && tljh-config set services.cull.every 2")
+    hub.run("tljh-config reload", timeout_s=120)
+    wait_until(
+        lambda: processes_of(hub, "jupyter-olaf") == "", "olaf's server to end", timeout_s=240
+    )

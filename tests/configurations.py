@@ -22,9 +22,9 @@ def catalogue_bytes() -> bytes:
 
 @cache
 def real_catalogue() -> Catalogue:
-    found = Catalogue.parse(catalogue_bytes())
-    assert found is not None
-    return found
+    catalogue = Catalogue.parse(catalogue_bytes())
+    assert catalogue is not None
+    return catalogue
 
 
 def make_installation(prefix: Path, text: str = "") -> Path:

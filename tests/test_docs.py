@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tljh.cli import typer_app
-from tljh.cli.verbs import CONFIG, TLJH, Invocation, VerbGroup, function_of
+from tljh.cli.verbs import CONFIG, TLJH, Invocation, VerbGroup, import_function
 from tljh.plugins import hookspecs as hooks
 from tljh.settings.keys import setting_keys
 from tljh.settings.root import Config
@@ -60,7 +60,7 @@ def commands_and_parsers() -> Iterator[tuple[str, Any]]:
             verb: Any = tree
             for word in command:
                 verb = verb.verbs[word]
-            yield " ".join((program, *command)), typer_app._command(command[-1], verb)
+            yield " ".join((program, *command)), typer_app._make_command(command[-1], verb)
 
 
 def usage_of(parser: Any) -> set[str]:
@@ -92,7 +92,7 @@ def test_the_page_of_commands_has_the_arguments_of_each():
     for command, parser in commands_and_parsers():
         (usage,) = re.findall(rf"^    {command}(?: (.*))?$", page, re.M)
         without_options = re.sub(r"\[--[^]]*\]", "", usage)
-        arguments = [one for one in parser.params if one.param_type_name == "argument"]
+        arguments = [item for item in parser.params if item.param_type_name == "argument"]
         words = without_options.replace("…", "").split()
         assert len(words) == len(arguments), command
         for word, argument in zip(words, arguments, strict=True):
@@ -144,7 +144,7 @@ def command_lines_of(page: Path) -> Iterator[list[str]]:
 def without_effect(reference: str) -> Callable[..., Any]:
     """Return a stand-in for a verb: the parser sees its parameters, a call does nothing."""
 
-    @functools.wraps(function_of(reference))
+    @functools.wraps(import_function(reference))
     def stand_in(*arguments: Any, **options: Any) -> None:
         return None
 
@@ -153,7 +153,7 @@ def without_effect(reference: str) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_command_lines_in_the_docs_are_accepted(page, monkeypatch):
-    monkeypatch.setattr(typer_app, "function_of", without_effect)
+    monkeypatch.setattr(typer_app, "import_function", without_effect)
     for words in command_lines_of(page):
         if words[0] in ("tljh", "tljh-config"):
             tree = TLJH if words[0] == "tljh" else CONFIG
@@ -192,16 +192,16 @@ def test_the_site_builds_without_a_warning(tmp_path):
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_commands_in_the_docs_exist(page):
     code = code_of(page)
-    known = {" ".join(command) for command in commands_of(TLJH)}
+    commands = {" ".join(command[:2]) for command in commands_of(TLJH)}
     for verb in re.findall(r"\btljh-config ([a-z][a-z-]*)", code):
         assert verb in CONFIG.verbs
     for first, second in re.findall(r"(?:^|sudo |&& |; )tljh ([a-z]+)(?: ([a-z][a-z-]*))?", code):
         if first == "config":
             assert not second or second in CONFIG.verbs
         elif isinstance(TLJH.verbs.get(first), VerbGroup):
-            assert not second or f"{first} {second}" in known
+            assert not second or f"{first} {second}" in commands
         else:
-            assert first in known, f"tljh {first}"
+            assert first in commands, f"tljh {first}"
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != COMMANDS_PAGE], ids=name_of)
@@ -233,12 +233,12 @@ def test_every_hook_has_a_heading_with_its_arguments(name):
 
 def test_no_heading_is_for_a_hook_that_is_gone():
     headings = re.findall(r"^### `(\w+)\(", (DOCS / "guides/plugins.md").read_text(), re.M)
-    assert headings == HOOKS
+    assert sorted(headings) == sorted(HOOKS)
 
 
 def anchors_of(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
-    return {re.sub(r"[^\w\s-]", "", one.lower()).strip().replace(" ", "-") for one in headings}
+    return {re.sub(r"[^\w\s-]", "", item.lower()).strip().replace(" ", "-") for item in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -258,8 +258,8 @@ def test_every_page_is_reached_from_the_index():
         page = ahead.pop()
         reached.add(page)
         links = [link.partition("#")[0] for link in LINK.findall(page.read_text())]
-        found = {(page.parent / link).resolve() for link in links if "://" not in link and link}
-        ahead += [one for one in found if one.suffix == ".md" and one not in reached]
+        linked = {(page.parent / link).resolve() for link in links if "://" not in link and link}
+        ahead += [item for item in linked if item.suffix == ".md" and item not in reached]
     assert {name_of(page) for page in PAGES} - {name_of(page) for page in reached} <= {
         "README.md",
         "CHANGELOG.md",
@@ -278,7 +278,7 @@ def test_files_and_targets_that_are_named_exist(page):
 
 
 def test_files_for_traefik_in_the_guide_are_ones_that_reload_takes():
-    from tljh.proxy.traefik_drop_ins import parse_static_drop_ins, rules_findings
+    from tljh.proxy.traefik_drop_ins import check_rules, parse_static_drop_ins
 
     text = (DOCS / "guides/proxy-drop-ins.md").read_text()
     blocks = re.findall(r"^    # (/\S+)\n((?:    .*\n|\n)+)", text, re.M)
@@ -286,7 +286,7 @@ def test_files_for_traefik_in_the_guide_are_ones_that_reload_takes():
     for name, block in blocks:
         path, data = Path(name), re.sub(r"^    ", "", block, flags=re.M).encode()
         if path.parent.name == "rules":
-            assert rules_findings({path.name: data}, path.parent) == []
+            assert check_rules({path.name: data}, path.parent) == []
         else:
             assert parse_static_drop_ins({path.name: data}, path.parent)
 
@@ -295,8 +295,20 @@ def test_every_long_test_has_a_line_about_its_last_run():
     text = (DOCS / "long-tests.md").read_text()
     sources = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "integration-tests").rglob("*.py")]
     pattern = r"^@pytest\.mark\.long\n(?:@.*\n)*def (\w+)"
-    for name in (one for file in sources for one in re.findall(pattern, file.read_text(), re.M)):
+    for name in (item for file in sources for item in re.findall(pattern, file.read_text(), re.M)):
         assert f"`{name}`" in text, f"{name} has no line in docs/long-tests.md"
+
+
+def test_every_test_that_the_page_about_security_names_exists():
+    sources = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "integration-tests").rglob("*.py")]
+    functions = {
+        name
+        for source in sources
+        for name in re.findall(r"^def (test_\w+)", source.read_text(), re.M)
+    }
+    text = (DOCS / "security.md").read_text()
+    assert set(re.findall(r"`(test_\w+)`", text)) <= functions
+    assert set(re.findall(r"`(test_\w+\.py)`", text)) <= {source.name for source in sources}
 
 
 def test_the_page_about_changes_has_the_directories_of_the_journal():
@@ -310,16 +322,17 @@ def test_the_page_about_changes_has_the_directories_of_the_journal():
 
 def test_the_page_about_the_supervisor_has_its_numbers():
     from tljh.proxy.supervisor import __main__ as supervisor
+    from tljh.proxy.supervisor import handover, retirement
 
     page = (DOCS / "supervisor.md").read_text()
-    defaults = supervisor.option_parser().parse_args(["--runtime", "/run/traefik"])
+    defaults = supervisor.make_option_parser().parse_args(["--runtime", "/run/traefik"])
     for option in ("ready-timeout", "linger", "keep-alive"):
         seconds = getattr(defaults, option.replace("-", "_"))
         assert f"{seconds:g} s (`--{option}`)" in page, option
     assert f"SIGKILL after {defaults.stop_grace:g} s" in page
     assert f"more than {defaults.max_draining} are draining" in page
-    assert f"more than {supervisor.MOST_LEAVING} leaving" in page
-    assert f"After {supervisor.CRASHES_IN_A_ROW} crashes in a row" in page
+    assert f"more than {retirement.MOST_LEAVING} leaving" in page
+    assert f"After {handover.CRASHES_IN_A_ROW} crashes in a row" in page
     for phase in ("starting", "serving", "leaving", "draining"):
         assert f"| {phase} |" in page
 
@@ -342,17 +355,19 @@ def test_every_file_of_an_installation_is_in_the_table_of_files(monkeypatch):
     from tests.operations import test_converge as machines
     from tljh.engine.file_resources import Directory, File, PathResource
     from tljh.operations.converge import work_out
-    from tljh.operations.install_and_reload import request_of
+    from tljh.operations.install_and_reload import make_install_request
 
     configuration = b"""
         https: {enabled: true, mode: internal}
         users: {admin: [ada], shared_folders: {course: pupils}}
     """
     monkeypatch.setattr("tljh.conda.resources.resources", lambda *_, **__: [])
+    host = machines.machine()
     request = replace(
-        request_of(machines.ANSWERS, machines.PATHS), configuration=lambda _: configuration
+        make_install_request(host, machines.PATHS, machines.ANSWERS),
+        configuration=lambda _: configuration,
     )
-    plan = work_out(machines.machine(), machines.PATHS, request).plan
+    plan = work_out(host, machines.PATHS, request).plan
     rows = files_in_the_table()
     resources = [step.resource for step in plan.steps]
     paths = [resource for resource in resources if isinstance(resource, PathResource)]
@@ -436,12 +451,12 @@ def test_the_modules_that_contributing_says_decide_do_decide():
 def test_each_picture_is_made_by_the_script_and_shown():
     script = (ROOT / "integration-tests/pictures.py").read_text()
     images = {path.name for path in (DOCS / "images").iterdir()}
-    shown = {Path(link).name for page in PAGES for link in LINK.findall(page.read_text())}
+    pictures = {Path(link).name for page in PAGES for link in LINK.findall(page.read_text())}
     pages = re.search(r"^PAGES = \((.*)\)", script, re.M)[1]
     commands = re.search(r"^COMMANDS = \{(.*?)^\}", script, re.M | re.S)[1]
-    made = {f"{name}.png" for name in re.findall(r'"(\w+)"', pages)}
-    made |= {f"{name}.svg" for name in re.findall(r'^ +"(\w+)":', commands, re.M)}
-    assert made == images and images <= shown
+    drawn = {f"{name}.png" for name in re.findall(r'"(\w+)"', pages)}
+    drawn |= {f"{name}.svg" for name in re.findall(r'^ +"(\w+)":', commands, re.M)}
+    assert drawn == images and images <= pictures
 
 
 # Words that the glossary replaces by one word each, or that name no actor.

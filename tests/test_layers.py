@@ -182,6 +182,8 @@ def test_a_rollback_in_a_fresh_process_finds_every_kind_that_a_journal_can_name(
     declared = {
         match[1]
         for path in MODULES
+        # An uninstall is not journalled.
+        if path.name != "removals.py"
         for match in re.finditer(r'kind: ClassVar\[str\] = "([^"]+)"', path.read_text())
     }
     ask = (

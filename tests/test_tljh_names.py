@@ -36,7 +36,22 @@ PROMISED = {
         "tljh_config_post_install",
         "tljh_post_install",
         "tljh_new_user_create",
+        "tljh_settings",
+        "tljh_commands",
+        "tljh_resources",
+        "tljh_traefik_rules",
+        "tljh_doctor_checks",
+        "tljh_backup_paths",
+        "tljh_before_upgrade",
+        "tljh_after_upgrade",
+        "tljh_before_removal",
+        "tljh_after_removal",
+        "tljh_user_removed",
+        "tljh_server_starting",
+        *("PluginFile", "PluginDirectory", "PluginUnit", "PluginPackages", "CheckResult"),
+        *("Section", "section", "setting", "Cost", "read_settings"),
     ],
+    "tljh.testing": ["FakeHub"],
     "tljh.config": [
         "INSTALL_PREFIX",
         "HUB_ENV_PREFIX",
@@ -60,6 +75,7 @@ PROMISED = {
         "ensure_user_group",
         "remove_user_group",
     ],
+    "tljh.installer": ["main"],
     "tljh.normalize": ["generate_system_username"],
     "tljh.systemd": [
         "check_service_active",
@@ -123,7 +139,7 @@ def test_reload_component_applies_what_changed(monkeypatch: pytest.MonkeyPatch) 
     applied = []
     converge = importlib.import_module("tljh.operations.converge")
     requests = importlib.import_module("tljh.operations.install_and_reload")
-    monkeypatch.setattr(requests, "request_for", lambda host, paths, command: command)
+    monkeypatch.setattr(requests, "make_reload_request", lambda host, paths, command: command)
     monkeypatch.setattr(
         converge, "converge", lambda host, paths, request, _: applied.append(request)
     )

@@ -32,6 +32,10 @@ REFUSED = {
     r"comes? about|brings? about": "happens, applies",
     r"gets? in under": "is allowed under",
 }
+# Names of variables that say neither a role nor a type.
+NO_NAMES = {
+    *("at", "found", "given", "known", "made", "now", "one", "shown", "standing", "told", "wanted")
+}
 # A docstring of a function opens with a verb; ruff's D401 knows the moods of the verbs.
 NO_VERBS = {
     "a",
@@ -153,4 +157,20 @@ def test_a_functions_docstring_opens_with_a_verb(path):
             first = text.partition(" ")[0].strip(".,:;`\"'").lower()
             if text and not is_value and (first in NO_VERBS or not first.isalpha()):
                 wrong.append(f"{name_of(path)}:{node.lineno}: {text.splitlines()[0]}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_variable_is_named_by_its_role(path):
+    wrong = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.arg):
+            name = node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            name = node.id
+        else:
+            continue
+        # `now` is a parameter of JupyterHub's Spawner.stop.
+        if name in NO_NAMES and not (name == "now" and path.name.endswith("spawner.py")):
+            wrong.append(f"{name_of(path)}:{node.lineno}: {name}")
     assert wrong == []

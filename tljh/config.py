@@ -28,46 +28,49 @@ _LAZY_PATHS = {
 
 
 def __getattr__(name: str) -> Any:
-    """Return a path; it depends on the environment, so it is resolved at each use."""
-    if name in _LAZY_PATHS:
-        from tljh.base.paths import paths_from_environment
+    """Return one of TLJH's path constants, such as `CONFIG_FILE`.
 
-        return str(getattr(paths_from_environment(), _LAZY_PATHS[name]))
+    They depend on the environment, so each use reads it again.
+    """
+    if name in _LAZY_PATHS:
+        from tljh.base.paths import get_paths
+
+        return str(getattr(get_paths(), _LAZY_PATHS[name]))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def set_config_value(config_path: str, key_path: str, value: Any, validate: bool = True) -> None:
-    """Set a key to a value."""
+    """Set a key in config.yaml to a value."""
     from tljh.settings.yaml_edit import set_value
-    from tljh.settings.yaml_text import as_yaml
+    from tljh.settings.yaml_text import convert_to_yaml
 
     file = _file(config_path)
     path = file.parse_key(key_path)
     file.change(
-        lambda text: set_value(text, path, as_yaml(value)), key_path=path, validate=validate
+        lambda text: set_value(text, path, convert_to_yaml(value)), key_path=path, validate=validate
     )
 
 
 def unset_config_value(config_path: str, key_path: str, validate: bool = True) -> None:
     """Remove a key. Raises ValueError, as TLJH does, when it is not set."""
-    from tljh.settings.yaml_changes import MISSING, value_at
+    from tljh.settings.yaml_changes import MISSING, read_value_at
     from tljh.settings.yaml_edit import unset_value
 
     file = _file(config_path)
     path = file.parse_key(key_path)
-    if value_at(file.document().text, path) is MISSING:
+    if read_value_at(file.document().text, path) is MISSING:
         raise ValueError(f"{key_path} does not exist in config!")
     file.change(lambda text: unset_value(text, path), key_path=path, validate=validate)
 
 
 def add_config_value(config_path: str, key_path: str, value: Any, validate: bool = True) -> None:
-    """Add an item to a list, unless the list has it."""
-    from tljh.settings.yaml_changes import value_at
+    """Add an item to a list in config.yaml, unless the list has it."""
+    from tljh.settings.yaml_changes import read_value_at
     from tljh.settings.yaml_edit import add_item
 
     file = _file(config_path)
     path = file.parse_key(key_path)
-    items = value_at(file.document().text, path)
+    items = read_value_at(file.document().text, path)
     if isinstance(items, list) and value in items:
         return
     file.change(lambda text: add_item(text, path, value), key_path=path, validate=validate)
@@ -75,12 +78,12 @@ def add_config_value(config_path: str, key_path: str, value: Any, validate: bool
 
 def remove_config_value(config_path: str, key_path: str, value: Any, validate: bool = True) -> None:
     """Remove an item from a list. Raises ValueError, as TLJH does, when the list lacks it."""
-    from tljh.settings.yaml_changes import value_at
+    from tljh.settings.yaml_changes import read_value_at
     from tljh.settings.yaml_edit import remove_item
 
     file = _file(config_path)
     path = file.parse_key(key_path)
-    items = value_at(file.document().text, path)
+    items = read_value_at(file.document().text, path)
     if not isinstance(items, list):
         raise ValueError(f"{key_path} is not a list")
     index = items.index(value)
@@ -92,20 +95,20 @@ def reload_component(component: str) -> None:
     import sys
 
     from tljh.base.errors import TljhError
-    from tljh.base.paths import paths_from_environment
-    from tljh.base.progress import progress_for
+    from tljh.base.paths import get_paths
+    from tljh.base.progress import choose_progress
     from tljh.host.real import RealHost
     from tljh.operations.converge import converge
-    from tljh.operations.install_and_reload import request_for
+    from tljh.operations.install_and_reload import make_reload_request
 
     if component not in ("hub", "proxy"):
         raise TljhError(f"there is no component {component!r} to reload, only hub and proxy")
-    paths, host = paths_from_environment(), RealHost()
-    converge(host, paths, request_for(host, paths, "reload"), progress_for(sys.stderr))
+    paths, host = get_paths(), RealHost()
+    converge(host, paths, make_reload_request(host, paths, "reload"), choose_progress(sys.stderr))
 
 
 def _file(config_path: str) -> ConfigFile:
-    from tljh.operations.referenced_files import referenced_file_problems
+    from tljh.operations.referenced_files import find_referenced_file_problems
     from tljh.settings.config_file import ConfigFile
 
-    return ConfigFile(Path(config_path), file_problems=referenced_file_problems)
+    return ConfigFile(Path(config_path), file_problems=find_referenced_file_problems)

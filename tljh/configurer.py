@@ -14,40 +14,47 @@ if TYPE_CHECKING:
 
 
 def load_config(config_file: str | None = None) -> dict[str, Any]:
-    """Return the configuration with its defaults. Raises TljhError when it is wrong."""
-    from tljh.base.paths import paths_from_environment
-    from tljh.settings.load import load
+    """Return the settings of config.yaml, with defaults, as nested dictionaries.
 
-    file = Path(config_file) if config_file else paths_from_environment().config_file
-    config = load(file).model_dump()
+    Raises TljhError when the file is wrong.
+    """
+    from tljh.base.paths import get_paths
+    from tljh.settings.load import load
+    from tljh.settings.plugin_sections import extend_config
+
+    paths = get_paths()
+    file = Path(config_file) if config_file else paths.config_file
+    record = paths.hub_files.contributions
+    model = extend_config(record.read_bytes() if record.is_file() else b"")
+    config = load(file, model=model).model_dump()
     config["traefik_api"]["password"] = config["traefik_api"]["password"] or _api_secret()
     return config
 
 
 def _api_secret() -> str:
     """Return the generated password of Traefik's API; empty where the caller may not read it."""
-    from tljh.base.paths import paths_from_environment
+    from tljh.base.paths import get_paths
     from tljh.host.real import RealReader
     from tljh.host.secret_files import read_token
 
     try:
-        return read_token(RealReader(), paths_from_environment().api_secret) or ""
+        return read_token(RealReader(), get_paths().api_secret) or ""
     except PermissionError:
         return ""
 
 
 def apply_config(config_overrides: Mapping[str, Any], c: Any) -> None:
-    """Put what follows from a configuration, with its defaults, into JupyterHub's `c`."""
-    from tljh.base.paths import paths_from_environment
-    from tljh.hub.configuration import hub_configuration
+    """Set JupyterHub's traits in `c` to what follows from settings, defaults included."""
+    from tljh.base.paths import get_paths
+    from tljh.hub.configuration import build_hub_configuration
     from tljh.settings.load import load
-    from tljh.settings.yaml_text import as_yaml, flow_text
+    from tljh.settings.yaml_text import convert_to_yaml, format_flow
 
-    given = as_yaml(dict(config_overrides))
-    config = load(flow_text(given).encode(), path="the given configuration")
-    _put(hub_configuration(config, paths_from_environment()), c)
+    overrides = convert_to_yaml(dict(config_overrides))
+    config = load(format_flow(overrides).encode(), path="the given configuration")
+    _put(build_hub_configuration(config, get_paths()), c)
     # What our hub keeps elsewhere or has by names of our own, where plugins look for it.
-    _put(_as_tljh(config, given), c)
+    _put(_as_tljh(config, overrides), c)
     _put(config.auth.classes, c)
     _put(config.traitlets, c)
 
@@ -58,7 +65,7 @@ def _put(traits: Mapping[str, Mapping[str, Any]], c: Any) -> None:
             c[name][trait] = value
 
 
-def _as_tljh(config: Config, given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _as_tljh(config: Config, overrides: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     from tljh.settings.sections.limits import AUTO
 
     api, limits = config.traefik_api, config.limits
@@ -72,7 +79,7 @@ def _as_tljh(config: Config, given: Mapping[str, Any]) -> dict[str, dict[str, An
     return {
         "JupyterHub": {
             "authenticator_class": config.auth.type,
-            "base_url": given.get("base_url", config.base_url),
+            "base_url": overrides.get("base_url", config.base_url),
         },
         "TraefikProxy": {
             "traefik_api_username": api.username,
@@ -85,7 +92,7 @@ def _as_tljh(config: Config, given: Mapping[str, Any]) -> dict[str, dict[str, An
 
 def __getattr__(name: str) -> Any:
     if name == "CONFIG_FILE":
-        from tljh.base.paths import paths_from_environment
+        from tljh.base.paths import get_paths
 
-        return str(paths_from_environment().config_file)
+        return str(get_paths().config_file)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

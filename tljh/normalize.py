@@ -6,5 +6,5 @@ from tljh.base.account_names import shorten
 
 
 def generate_system_username(username: str) -> str:
-    """Shorten `username`, which has its prefix already, as TLJH does."""
+    """Shorten a Linux account name as TLJH does; `username` has its prefix already."""
     return shorten(username)

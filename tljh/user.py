@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tljh.base.paths import Paths
+from tljh.host.accounts import SKELETON
 from tljh.host.real import RealHost
 
 
@@ -11,15 +12,17 @@ def ensure_user(username: str) -> None:
     host = RealHost()
     if host.user(username) is not None:
         return
-    host.add_user(username, home=Paths.homes / username)
-    host.chmod(Paths.homes / username, mode=0o700, owner=username, group=username)
-    from tljh.plugins.manager import call, installed_plugins
+    home = Paths.homes / username
+    host.add_user(username, home=home)
+    if host.info(home) is None:
+        host.make_home(home, owner=username, group=username, skeleton=SKELETON)
+    from tljh.plugins.manager import call, load_installed_plugins
 
-    call(installed_plugins(), "tljh_new_user_create", username=username)
+    call(load_installed_plugins(), "tljh_new_user_create", username=username)
 
 
 def remove_user(username: str) -> None:
-    """Remove a Linux account, its home stays; fine when it is not there."""
+    """Remove a Linux account but not its home; do nothing if it is missing."""
     RealHost().remove_user(username)
 
 
@@ -31,18 +34,18 @@ def ensure_group(groupname: str) -> None:
 
 
 def remove_group(groupname: str) -> None:
-    """Remove a Linux group; fine when it is not there."""
+    """Remove a Linux group; do nothing if it is missing."""
     RealHost().remove_group(groupname)
 
 
 def ensure_user_group(username: str, groupname: str) -> None:
     """Put a Linux account into a group."""
     host = RealHost()
-    found = host.group(groupname)
-    if found is None or username not in found.members:
+    group = host.group(groupname)
+    if group is None or username not in group.members:
         host.add_to_group(username, groupname)
 
 
 def remove_user_group(username: str, groupname: str) -> None:
-    """Take a Linux account out of a group; fine when it is not in it."""
+    """Remove a Linux account from a group; do nothing if it is not a member."""
     RealHost().remove_from_group(username, groupname)

@@ -9,13 +9,13 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """`yaml` is made when it is asked for, so that importing this module costs nothing."""
+    """Return `yaml`, TLJH's parser; it is made at its first use, because its import takes long."""
     if name == "yaml":
         from ruamel.yaml import YAML
 
-        made = YAML(typ="rt")
-        made.default_flow_style = False
-        made.preserve_quotes = True
-        globals()["yaml"] = made
-        return made
+        parser = YAML(typ="rt")
+        parser.default_flow_style = False
+        parser.preserve_quotes = True
+        globals()["yaml"] = parser
+        return parser
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

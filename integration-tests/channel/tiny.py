@@ -54,6 +54,7 @@ def _ferry(version: str) -> CondaPackage:
         "site-packages/ferry/__init__.py": PackageFile(FERRY % version.encode()),
         f"{info}/METADATA": PackageFile(METADATA.format(version=version).encode()),
         f"{info}/INSTALLER": PackageFile(b"conda\n"),
+        f"{info}/WHEEL": PackageFile(b"Wheel-Version: 1.0\n"),
     }
     inside = [path.removeprefix("site-packages/") for path in files]
     rows = [*inside, f"ferry-{version}.dist-info/RECORD", "../../../bin/ferry"]
