@@ -51,13 +51,18 @@ def read_user_names(path: Path) -> frozenset[str]:
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """Copy a database that no process writes to; `target` appears only when it is complete."""
+    """Copy a database, consistently also while the hub writes to it.
+
+    `target` appears only when it is complete.
+    """
     partial = target.with_name(f"{target.name}.partial")
     partial.unlink(missing_ok=True)
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     # By SQLite's backup, not as a file: it applies or drops a transaction that a killed hub left.
     with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(partial)) as new:
         old.backup(new)
+        # The hub's own is in WAL mode, which the copy has from it: a copy is one file.
+        new.execute("PRAGMA journal_mode=DELETE")
     flush(partial)
     partial.replace(target)
     flush(target.parent)

@@ -10,6 +10,7 @@ from tljh.base.errors import Finding
 from tljh.base.findings import Severity
 from tljh.base.well_known import HUB_UNIT
 from tljh.hub.configuration import CULLER, CULLER_MODULE
+from tljh.hub.database_checks import check_database, check_place
 from tljh.hub.facts import DROP_INS
 from tljh.hub.health import find_problem, get_health_urls
 from tljh.plugins.checks import Check, CheckedMachine, Result
@@ -112,4 +113,5 @@ CHECKS = (
     Check("admins", _check_admins),
     Check("idle culler", _check_culler, is_quick=False),
     Check("user hosts", _check_user_hosts),
+    Check("database", check_database, quick_look=check_place),
 )

@@ -25,6 +25,7 @@ from tljh.base.well_known import HUB_UNIT
 from tljh.engine.resource import Difference, Record, Resource, RollbackMethod, Stage
 from tljh.host.interface import Host, HostReader
 from tljh.host.sqlite_file import copy_database, find_companion_files, read_schema, restore_database
+from tljh.hub.database_place import find_remote_file_system, require_room
 from tljh.systemd.unit_resource import act
 
 KEPT_COPIES = 2
@@ -139,9 +140,18 @@ class HubDatabase(Resource):
         return self.paths.database_copies / name
 
     def rehearse(self, host: Host, changed: Set[str], progress: Progress) -> Sequence[Finding]:
-        """Migrate a copy of the database and remove it. Raises TljhError if that fails."""
+        """Migrate a copy of the database and remove it. Raises TljhError if that fails.
+
+        Raises TljhError, too, without room for the copies, and on a remote file system.
+        """
+        remote = find_remote_file_system(host, self.path.parent)
+        if remote is not None:
+            raise TljhError([remote])
         if self.key not in changed:
             return ()
+        # The trial is removed before the hub makes the copy that is kept; a replaced database
+        # has a third one for a moment.
+        require_room(host, self.source or self.path, copies=2)
         trial = self.paths.database_trial
         try:
             with progress.step("try the migration of the database on a copy"):

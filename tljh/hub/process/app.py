@@ -50,6 +50,7 @@ from tljh.hub.process.request_limits import HEADER_TIMEOUT_S, limit_body
 from tljh.hub.process.service_tokens import remove_stale_tokens
 from tljh.hub.process.sessions import ending_sessions
 from tljh.hub.process.spawner import UserCreatingSpawner
+from tljh.hub.process.sqlite_connections import prepare_connections
 from tljh.hub.process.traefik_routes import AWAY_AFTER_S, RESTART_S, RoutesProxy
 from tljh.hub.process.user_actions import HANDLERS as USER_ACTION_HANDLERS
 from tljh.systemd.notify import forget_socket, notify, store_socket, take_sockets
@@ -226,6 +227,10 @@ class TljhHub(JupyterHub):
         return make_guarded_class(self.authenticator_class)(
             parent=self, _deprecated_db_session=self.db
         )
+
+    def init_db(self) -> None:
+        prepare_connections()
+        super().init_db()
 
     async def init_users(self) -> None:
         host, paths = RealHost(), get_paths()
