@@ -71,6 +71,8 @@ class Paths:
     shared_folders: ClassVar[Path] = Path("/srv/shared")
     cache: ClassVar[Path] = Path("/var/cache/tljh")
     uv_cache: ClassVar[Path] = cache / "uv"
+    # The names of a repository's files, while `tljh link` looks at them.
+    link_trial: ClassVar[Path] = cache / "link"
     # Outside the prefix, so that an uninstall works after somebody deleted that by hand.
     backups: ClassVar[Path] = Path("/var/backups/tljh")
     manifest: ClassVar[Path] = backups / "manifest.jsonl"
@@ -182,6 +184,31 @@ class Paths:
     def kernel_deaths(self) -> Path:
         """The module by which a user's server reports a kernel that was killed."""
         return self.prefix / "kernel_deaths.py"
+
+    @property
+    def jupyter(self) -> Path:
+        """Configuration of users' servers that config.yaml sets; Jupyter reads it first."""
+        return self.prefix / "jupyter"
+
+    @property
+    def lab_configuration(self) -> Path:
+        """The directory with the configuration of JupyterLab for all users."""
+        return self.jupyter / "labconfig"
+
+    @property
+    def lab_overrides(self) -> Path:
+        """Defaults of JupyterLab's settings that config.yaml sets."""
+        return self.lab_configuration / "default_setting_overrides.json"
+
+    @property
+    def lab_page(self) -> Path:
+        """Extensions of JupyterLab that are on or off for all users."""
+        return self.lab_configuration / "page_config.json"
+
+    @property
+    def server_extensions(self) -> Path:
+        """Extensions of users' servers that are on or off for all users."""
+        return self.jupyter / "jupyter_server_config.d" / "tljh.json"
 
     @property
     def log(self) -> Path:

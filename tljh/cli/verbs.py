@@ -129,6 +129,7 @@ TLJH = VerbGroup(
                 "record": "tljh.commands.env_history:record",
             },
         ),
+        "link": "tljh.commands.link:link",
         "backup": VerbGroup(
             "Encrypted backups of the hub and its users.",
             {

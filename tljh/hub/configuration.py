@@ -158,6 +158,7 @@ def _build_spawner(config: Config, paths: Paths) -> Traits:
                 "CONDA_PREFIX": str(user),
                 "CONDA_DEFAULT_ENV": str(user),
                 "MAMBA_ROOT_PREFIX": str(user),
+                "JUPYTER_CONFIG_PATH": str(paths.jupyter),
                 **git_helper.variables(),
             },
         },

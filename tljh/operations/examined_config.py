@@ -10,6 +10,7 @@ from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.host.interface import HostReader
 from tljh.operations.installed_config import examine_configuration
+from tljh.operations.jupyter_problems import find_jupyter_problems
 from tljh.operations.oversized_limits import find_oversized_limits
 from tljh.operations.referenced_files import find_referenced_file_problems
 
@@ -29,6 +30,7 @@ def add_file_problems(examined: ExaminedFile[Config], host: HostReader, paths: P
         if problem.path not in wrong
     ]
     examined.problems += find_oversized_limits(config, host)
+    examined.problems += find_jupyter_problems(config, host, paths)
 
 
 def _is_in_effect(problem: Problem, config: Config) -> bool:

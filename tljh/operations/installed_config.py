@@ -39,13 +39,15 @@ def open_installed_file(config_path: Path | None = None) -> ConfigFile:
 
 
 def find_machine_problems(config: Config, host: HostReader) -> Iterator[Problem]:
-    """Yield problems of settings on this machine: files that they name, limits above its size."""
+    """Yield problems of settings on this machine: files, limits above its size, extensions."""
     # Imported at the first edit: `show` and `get` do not need it.
+    from tljh.operations.jupyter_problems import find_jupyter_problems
     from tljh.operations.oversized_limits import find_oversized_limits
     from tljh.operations.referenced_files import find_referenced_file_problems
 
     yield from find_referenced_file_problems(config, host)
     yield from find_oversized_limits(config, host)
+    yield from find_jupyter_problems(config, host)
 
 
 def edit_configuration(

@@ -9,7 +9,7 @@ from tljh.base.errors import Finding, TljhError
 from tljh.base.files import read_file
 from tljh.settings import header_logins
 from tljh.settings.root import Config
-from tljh.settings.rules import logins, proxy, reserved
+from tljh.settings.rules import jupyter, logins, proxy, reserved
 
 if TYPE_CHECKING:
     from tljh.settings.file_reader import PluginSections
@@ -40,6 +40,7 @@ def examine(
             logins.find_contradictions,
             header_logins.find_contradictions,
             proxy.find_contradictions,
+            jupyter.find_contradictions,
             reserved.find_contradictions,
         ),
         catalogue=catalogue,

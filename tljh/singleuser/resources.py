@@ -17,6 +17,7 @@ from tljh.plugins.manager import Contributions
 from tljh.settings.value_changes import compare_json
 from tljh.singleuser.disk_limits import DiskLimits
 from tljh.singleuser.facts import ServerFacts
+from tljh.singleuser.jupyter_configuration import build_jupyter_resources
 from tljh.singleuser.limits import MIB, build_limit_policy, compute_total_limits, format_policy
 from tljh.singleuser.network_isolation import UNIT, has_table, is_loaded, load_problem
 from tljh.singleuser.nftables_rules import VisitorLimit, format_removal, format_table
@@ -57,6 +58,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
         File(paths.launcher, inside.joinpath("launcher.py").read_bytes()),
         # Next to the launcher, where the import of the user environment's Python finds it.
         File(paths.kernel_deaths, inside.joinpath("kernel_deaths.py").read_bytes()),
+        *build_jupyter_resources(config, paths),
         File(paths.applied.limits, format_policy(config), mode=0o600, compare=compare_json),
         *build_isolation_resources(config, paths),
         slice_file,

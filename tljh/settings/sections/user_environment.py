@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
@@ -39,6 +39,67 @@ DefaultApp = Annotated[str, AfterValidator(_check_default_app)]
 
 Channel = Annotated[str, AfterValidator(_check_channel)]
 
+_PLUGIN = re.compile(r"^(@[a-z0-9._~-]+/)?[a-zA-Z0-9._~-]+:[^\s\"'`<>\\/]+$")
+
+_EXTENSION = re.compile(r"^(@[a-z0-9._~-]+/)?[a-zA-Z0-9._~-]+(:[^\s\"'`<>\\/]+)?$")
+
+_MODULE = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")
+
+# The server extension that serves the page of each app: without it, no page opens after login.
+SERVED_BY = {"/lab": "jupyterlab", "/tree": "notebook"}
+
+
+def _check_plugins(value: dict[str, Any]) -> dict[str, Any]:
+    for name in value:
+        if not _PLUGIN.match(name):
+            raise ValueError(
+                "must name plugins as JupyterLab's settings editor does, such as "
+                f"@jupyterlab/apputils-extension:themes, not {name!r}"
+            )
+    return value
+
+
+def _check_extensions(value: dict[str, bool]) -> dict[str, bool]:
+    for name in value:
+        if not _EXTENSION.match(name):
+            raise ValueError(
+                "must name extensions or plugins of JupyterLab, such as @jupyterlab/git or "
+                f"@jupyterlab/filebrowser-extension:download, not {name!r}"
+            )
+    return value
+
+
+def _check_modules(value: dict[str, bool]) -> dict[str, bool]:
+    for name in value:
+        if not _MODULE.match(name):
+            raise ValueError(
+                f"must name Python modules of server extensions, such as nbgitpuller, not {name!r}"
+            )
+    return value
+
+
+class JupyterLabSettings(Section):
+    """JupyterLab for all users."""
+
+    settings: Annotated[dict[str, dict[str, Any]], AfterValidator(_check_plugins)] = setting(
+        {},
+        help="Defaults of JupyterLab's settings, by plugin; users may change them for themselves.",
+        cost=Cost.NEXT_SPAWN,
+        example='{"@jupyterlab/apputils-extension:themes": {theme: JupyterLab Dark}}',
+    )
+    extensions: Annotated[dict[str, bool], AfterValidator(_check_extensions)] = setting(
+        {},
+        help="Extensions and plugins of JupyterLab that are on (true) or off (false) for all.",
+        cost=Cost.NEXT_SPAWN,
+        example='{"@jupyterlab/filebrowser-extension:download": false}',
+    )
+    news: bool = setting(
+        False,
+        help="Whether JupyterLab asks users if it may show news from the internet.",
+        cost=Cost.NEXT_SPAWN,
+        example="true",
+    )
+
 
 class SnapshotSettings(Section):
     """How many snapshots of the user environment are kept."""
@@ -67,6 +128,13 @@ class UserEnvironmentSettings(Section):
         help="Page that opens after login: jupyterlab, classic, notebook, or a path like /rstudio.",
         cost=Cost.NEXT_SPAWN,
         example="classic",
+    )
+    jupyterlab: JupyterLabSettings = section(JupyterLabSettings, help="JupyterLab for all users.")
+    server_extensions: Annotated[dict[str, bool], AfterValidator(_check_modules)] = setting(
+        {},
+        help="Extensions of users' servers that are on (true) or off (false) for all.",
+        cost=Cost.NEXT_SPAWN,
+        example="{nbgitpuller: false}",
     )
     channels: list[Channel] = setting(
         ["conda-forge"],
