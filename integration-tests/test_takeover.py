@@ -73,11 +73,11 @@ def test_the_plan_changes_nothing(littlest, users):
 def test_a_drop_in_that_cannot_work_is_named_and_nothing_changes(littlest, users):
     before = littlest.run(DIGESTS).stdout
     drop_in = "/opt/tljh/config/jupyterhub_config.d/old.py"
-    littlest.run(f"echo 'from tljh.utils import parse_version' > {drop_in}")
+    littlest.run(f"echo 'from tljh.traefik import ensure_traefik_binary' > {drop_in}")
     refused = take_over(littlest, check=False)
     littlest.run(f"rm {drop_in}")
     assert refused.code == 1
-    assert f"{drop_in}, line 1" in refused.stderr and "tljh.utils" in refused.stderr
+    assert f"{drop_in}, line 1" in refused.stderr and "tljh.traefik" in refused.stderr
     assert littlest.run(DIGESTS).stdout == before
     assert is_served(littlest)
 

@@ -26,6 +26,8 @@ TOUCHES_THE_MACHINE = (
     "hub/process/firstuse_authenticator.py",
     "hub/process/claim_page.py",
     "hub/trait_scan.py",
+    # With it plugins run commands of their own.
+    "utils.py",
     # It runs in users' servers, as the user.
     "singleuser/inside/",
 )

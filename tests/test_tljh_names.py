@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from traitlets.config import Config as JupyterHubConfig
 
+from tljh import conda, configurer, systemd
 from tljh import config as tljh_config
-from tljh import configurer
 from tljh.base.errors import TljhError
 from tljh.config import set_config_value
 from tljh.configurer import apply_config, load_config
 from tljh.user import remove_group, remove_user
+from tljh.utils import run_subprocess
 
 PACKAGE = Path(__file__).parent.parent / "tljh"
 
@@ -86,7 +87,17 @@ PROMISED = {
         "restart_service",
         "enable_service",
         "disable_service",
+        "install_unit",
+        "uninstall_unit",
     ],
+    "tljh.apt": ["install_packages", "add_source", "trust_gpg_key"],
+    "tljh.conda": [
+        "ensure_conda_packages",
+        "ensure_pip_packages",
+        "ensure_pip_requirements",
+        "fix_permissions",
+    ],
+    "tljh.utils": ["run_subprocess", "get_plugin_manager"],
     "tljh.user_creating_spawner": ["UserCreatingSpawner"],
 }
 # The modules directly in the package, except for the package itself and `python -m tljh`.
@@ -101,7 +112,7 @@ def test_every_promised_name_can_be_imported(module: str, name: str) -> None:
 
 
 def test_every_flat_module_is_a_promise() -> None:
-    assert set(PROMISED) - {"tljh.systemd"} == FLAT
+    assert set(PROMISED) - {"tljh.systemd", "tljh.conda"} == FLAT
 
 
 @pytest.mark.parametrize("module", sorted(PROMISED))
@@ -231,3 +242,25 @@ def test_apply_config_refuses_what_is_wrong() -> None:
 def test_config_file_follows_the_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TLJH_INSTALL_PREFIX", "/srv/hub")
     assert configurer.CONFIG_FILE == "/srv/hub/config/config.yaml"
+
+
+def test_run_subprocess_returns_the_output_and_raises_with_it() -> None:
+    assert run_subprocess(["sh", "-c", "echo out; echo err >&2"]) == "out\nerr\n"
+    assert run_subprocess(["cat"], input="given") == "given"
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        run_subprocess(["sh", "-c", "echo why; exit 3"])
+    assert (caught.value.returncode, caught.value.output) == (3, "why\n")
+
+
+def test_a_unit_of_a_plugin_is_written_and_removed(tmp_path: Path) -> None:
+    systemd.install_unit("course.service", "[Service]\n", str(tmp_path))
+    assert (tmp_path / "course.service").read_text() == "[Service]\n"
+    systemd.uninstall_unit("course.service", str(tmp_path))
+    systemd.uninstall_unit("course.service", str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_conda_packages_of_a_plugin_belong_into_its_hook() -> None:
+    with pytest.raises(TljhError, match="numpy") as caught:
+        conda.ensure_conda_packages("/opt/tljh/user", ["numpy"])
+    assert "tljh_extra_user_conda_packages" in str(caught.value.findings[0].fix)

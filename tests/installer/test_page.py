@@ -33,7 +33,12 @@ new = socket.socket(socket.AF_INET6)
 new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 new.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-new.bind(("::", port))
+while True:
+    try:
+        new.bind(("::", port))
+        break
+    except OSError:
+        time.sleep(0.02)  # the page has not yet given its socket to this user
 new.listen(512)
 # As Traefik's supervisor does for the only socket it knows: all connections to the first socket.
 program = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0), 8)

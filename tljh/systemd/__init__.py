@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+UNITS = "/etc/systemd/system"
+
 
 def _systemctl(verb: str, name: str) -> bool:
     from tljh.host.real import RealHost
@@ -50,3 +54,17 @@ def enable_service(name: str) -> None:
 def disable_service(name: str) -> None:
     """Keep a service from starting at boot."""
     _systemctl("disable", name)
+
+
+def install_unit(name: str, unit: str, path: str = UNITS) -> None:
+    """Write a unit file with the text `unit`; `reload_daemon` makes systemd read it."""
+    from tljh.host.real import RealHost
+
+    RealHost().write(Path(path) / name, unit.encode(), mode=0o644)
+
+
+def uninstall_unit(name: str, path: str = UNITS) -> None:
+    """Remove a unit file; do nothing if it is missing."""
+    from tljh.host.real import RealHost
+
+    RealHost().remove(Path(path) / name)
