@@ -18,6 +18,7 @@ MISTAKES = {
     "wrong": ("changes what the hub refuses", 6),
     "hanging": ("hangs in tljh_custom_jupyterhub_config", 9),
 }
+WRITTEN = "/opt/tljh/config/jupyterhub_config.d/writing.py"
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,9 @@ def test_plugins_that_fail_are_named_with_their_lines_and_the_hub_goes_on(hub):
     added = hub.run("tljh plugin add /srv/failing --yes", timeout_s=600)
     output = added.stdout + added.stderr
     assert "plugin installing failed in tljh_post_install: OSError: no network" in output
+    assert f"plugin writing wrote {WRITTEN}, now {WRITTEN}.unused: " in output
+    assert "No module named 'tljh_missing'" in output
+    assert "Next:" not in output
     plugins = list_plugins(hub)
     assert {name for name, plugin in plugins.items() if not plugin["works"]} == set(MISTAKES)
     status = hub.run("tljh status", check=False)
@@ -83,6 +87,7 @@ def test_all_plugins_of_a_package_are_removed_with_it(hub):
     hub.run("tljh plugin remove tljh-failing --yes", timeout_s=600)
     assert list_plugins(hub) == {}
     assert hub.run("tljh status", check=False).code == 0
+    assert hub.run(f"ls {WRITTEN}*", check=False).code != 0
 
 
 def test_a_new_plugin_passes_its_tests_and_is_added_and_removed(hub):

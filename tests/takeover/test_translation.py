@@ -39,6 +39,12 @@ def test_what_was_refused_is_a_configuration_of_ours_with_the_same_meaning():
         assert any(key in note for note in translated.notes), key
 
 
+def test_a_listed_name_with_capitals_is_not_listed_again():
+    text = "users:\n  allowed: [Bob.Smith]\n  admin: [Teacher]\n"
+    translated = translate_settings(text, ["bob.smith", "teacher"])
+    assert load(translated.text.encode()).users.allowed == ["bob.smith"]
+
+
 def test_defaults_that_differ_are_written_down():
     config = load(translate_settings("users:\n  admin: [admin]\n", []).text.encode())
     assert config.services.cull.timeout == 600

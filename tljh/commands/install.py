@@ -69,6 +69,8 @@ class InstallReport:
                 f"  {link.url}",
                 "",
             ]
+        if not installed.is_new:
+            return "\n".join(lines).rstrip()
         lines += [
             "Next:",
             "  HTTPS    sudo tljh-config set https.letsencrypt.email you@example.org",

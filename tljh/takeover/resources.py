@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tljh.takeover.littlest import Littlest
 
 COMMAND_TIMEOUT_S = 30
+PROXY_NOTICE = "nobody reaches the hub or a server for half a second"
 
 
 def add_takeover_resources(
@@ -42,6 +43,7 @@ def add_takeover_resources(
         if isinstance(resource, Unit) and resource.unit == PROXY_UNIT:
             # Right before it: until our Traefik starts, nobody reaches anything.
             steps.append(SeededRoutes(paths))
+            resource = replace(resource, notice=PROXY_NOTICE)
         steps.append(resource)
     return steps
 

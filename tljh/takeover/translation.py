@@ -126,11 +126,10 @@ def _list_known_logins(translator: _Translator, known_logins: Collection[str]) -
     is_default = translator.get(AUTH_TYPE) in (None, *FIRST_USE_NAMES)
     if translator.get(("auth", "allow_all")) is not None or not (listed or is_default):
         return
-    others = {*listed, *(translator.get(("users", "banned")) or [])}
-    admins = set(translator.get(("users", "admin")) or [])
-    new = sorted(
-        name for name in known_logins if name not in others | admins and is_acceptable(name)
-    )
+    lists = (listed, *(translator.get(("users", name)) or [] for name in ("banned", "admin")))
+    # JupyterHub lowers the case of a name that logs in, and of each name in a list.
+    named = {str(name).lower() for names in lists for name in names}
+    new = sorted(name for name in known_logins if name.lower() not in named and is_acceptable(name))
     if new:
         path: KeyPath = ("users", "allowed")
         names = ", ".join(new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
