@@ -13,7 +13,9 @@ from tljh.base.progress import SilentProgress
 from tljh.host.accounts import Account, ensure_account
 from tljh.host.fake import FakeHost, Killed
 from tljh.host.interface import FileInfo, UnitInfo
+from tljh.machine_logins.session_limits import write_limits
 from tljh.operations.uninstall import plan_uninstall, uninstall
+from tljh.plugins.written_files import Written, add_written, compute_digest
 
 ADMINS_FILE = PATHS.needrestart
 
@@ -90,6 +92,23 @@ def test_what_a_later_change_made_goes_too_although_the_journal_dropped_its_entr
         text = f"users:\n  admin: [ada]\nproxy:\n  drain_timeout_s: {seconds}\n"
         reload(host, text.encode())
     remove(host)
+    assert state(host) == before
+
+
+def test_limits_that_the_hub_wrote_and_files_that_plugins_wrote_go_too():
+    host = prepared_machine()
+    before = state(host)
+    install(host)
+    write_limits(host, PATHS.session_limits(1001), "[Slice]\n")
+    cron, edited = PATHS.units_dir / "course.timer", PATHS.units_dir / "edited.timer"
+    for path in (cron, edited):
+        host.write(path, b"# of a plugin\n", mode=0o644)
+    digests = {str(path): compute_digest(host, path) for path in (cron, edited)}
+    add_written(host, PATHS, {"course": Written(digests)})
+    host.write(edited, b"# of the admin\n", mode=0o644)
+    remove(host)
+    assert host.read(edited) == b"# of the admin\n"
+    host.remove(edited)
     assert state(host) == before
 
 

@@ -36,6 +36,13 @@ def write_limits(host: Host, path: Path, text: str) -> None:
     host.write(path, text.encode(), mode=0o644)
 
 
+def list_session_limits(host: HostReader, paths: Paths) -> list[Path]:
+    """Return the drop-ins of all users' slices that are ours."""
+    matches = map(_DIRECTORY.fullmatch, host.listdir(paths.units_dir))
+    files = [paths.session_limits(int(match[1])) for match in matches if match]
+    return [path for path in files if host.info(path) is not None]
+
+
 @dataclass(frozen=True)
 class SessionLimits(Placeholder):
     """Every user who is no admin has the limits of the server in login sessions, too."""
@@ -63,10 +70,8 @@ class SessionLimits(Placeholder):
         files: dict[Path, str | None] = {
             path: text for path, text in desired.items() if host.read(path) != text.encode()
         }
-        for name in host.listdir(self.paths.units_dir):
-            match = _DIRECTORY.fullmatch(name)
-            path = self.paths.session_limits(int(match[1])) if match else None
-            if path is not None and path not in desired and host.info(path) is not None:
+        for path in list_session_limits(host, self.paths):
+            if path not in desired:
                 files[path] = None
         if not files:
             return None

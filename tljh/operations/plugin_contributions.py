@@ -148,7 +148,7 @@ def build_plugin_resources(
             items[name] = previous[name]
     installed = {plugin.name for plugin in list_installed(host, environment)}
     removals, notes = _remove(host, paths, previous, items, installed)
-    left, left_notes = _remove_written(host, paths, installed)
+    left, left_notes = remove_written(host, paths, installed)
     removals += left
     packages = {name for each in items.values() for name in each.packages}
     packages |= set(answers.contributions.apt_packages)
@@ -285,7 +285,7 @@ def _remove(
     return [*removals, *map(EmptiedDirectory, directories)], notes
 
 
-def _remove_written(
+def remove_written(
     host: HostReader, paths: Paths, installed: set[str]
 ) -> tuple[list[Resource], list[str]]:
     """Return removals of what plugins wrote that are gone, and notes on what was edited since."""
@@ -317,7 +317,7 @@ def _remove_written(
 def list_removed_drop_ins(host: HostReader, paths: Paths, environment: Path) -> set[Path]:
     """Return the files of plugins that are gone, which a plan must not take for the admins'."""
     installed = {plugin.name for plugin in list_installed(host, environment)}
-    removals, _ = _remove_written(host, paths, installed)
+    removals, _ = remove_written(host, paths, installed)
     return {each.path for each in removals if isinstance(each, Absent)}
 
 

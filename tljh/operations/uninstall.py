@@ -19,7 +19,7 @@ from tljh.base.progress import Progress, format_count
 from tljh.base.well_known import HUB_UNIT, PROXY_UNIT
 from tljh.conda.adopted import list_files_in_environment
 from tljh.engine.apt_resource import AptPackages
-from tljh.engine.file_resources import restore_image
+from tljh.engine.file_resources import Absent, restore_image
 from tljh.engine.journal import Journal
 from tljh.engine.manifest import FirstChange, extend_manifest, read_manifest
 from tljh.engine.plan import Plan, plan
@@ -33,10 +33,12 @@ from tljh.engine.removals import (
 from tljh.engine.resource import Resource
 from tljh.host.accounts import find_managed_accounts
 from tljh.host.interface import Host, HostReader
+from tljh.machine_logins.session_limits import list_session_limits
 from tljh.operations.converge import LOCK_TIMEOUT_S
 
 # Imports every part: a manifest names kinds of changes of all of them.
 from tljh.operations.parts import PARTS as PARTS
+from tljh.operations.plugin_contributions import EmptiedDirectory, remove_written
 from tljh.operations.plugin_events import call_event
 from tljh.systemd.unit_resource import UnitChange, reload_systemd
 from tljh.takeover.removals import (
@@ -98,6 +100,7 @@ def plan_way_back(host: HostReader, paths: Paths) -> Uninstall:
         StoppedHub(),
         DatabaseReturned(paths),
         Archive(archive, (paths.config_dir, paths.state_dir, paths.log)),
+        *list_unrecorded(host, paths),
         *returned,
         *(each for each in _list_reverted(changes, paths) if each.name not in names),
         *map(RemovedTree, list_files_in_environment(host, paths)),
@@ -123,6 +126,7 @@ def list_removals(
     written = (paths.config_dir, paths.state_dir, paths.log)
     return [
         StoppedUnits(SERVERS),
+        *list_unrecorded(host, paths),
         *units,
         RemovedTree(paths.user),
         RemovedTree(paths.conda),
@@ -131,6 +135,16 @@ def list_removals(
         *([] if archive else map(PurgedAccount, find_managed_accounts(host))),
         RemovedTree(paths.traefik_dir),
         *(each for each in removals if each not in units and not _is_command(each, paths)),
+    ]
+
+
+def list_unrecorded(host: HostReader, paths: Paths) -> list[Resource]:
+    """Return removals of what the manifest does not have: the hub's own and plugins' files."""
+    limits = list_session_limits(host, paths)
+    return [
+        *remove_written(host, paths, set())[0],
+        *map(Absent, limits),
+        *(EmptiedDirectory(path.parent) for path in limits),
     ]
 
 
