@@ -26,7 +26,7 @@ TOUCHES_THE_MACHINE = (
     "hub/process/firstuse_authenticator.py",
     "hub/process/claim_page.py",
     "hub/trait_scan.py",
-    # With it plugins run commands of their own.
+    # With it plugins run commands.
     "utils.py",
     # It runs in users' servers, as the user.
     "singleuser/inside/",

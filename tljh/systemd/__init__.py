@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-UNITS = "/etc/systemd/system"
-
 
 def _systemctl(verb: str, name: str) -> bool:
     from tljh.host.real import RealHost
@@ -56,15 +54,24 @@ def disable_service(name: str) -> None:
     _systemctl("disable", name)
 
 
-def install_unit(name: str, unit: str, path: str = UNITS) -> None:
-    """Write a unit file with the text `unit`; `reload_daemon` makes systemd read it."""
+def _find_unit(name: str, directory: str | None) -> Path:
+    from tljh.base.paths import Paths
+
+    return Path(directory) / name if directory else Paths.units_dir / name
+
+
+def install_unit(name: str, unit: str, path: str | None = None) -> None:
+    """Write a unit file with the text `unit`; `reload_daemon` makes systemd read it.
+
+    `path` is another directory than the one of the machine's own units.
+    """
     from tljh.host.real import RealHost
 
-    RealHost().write(Path(path) / name, unit.encode(), mode=0o644)
+    RealHost().write(_find_unit(name, path), unit.encode(), mode=0o644)
 
 
-def uninstall_unit(name: str, path: str = UNITS) -> None:
+def uninstall_unit(name: str, path: str | None = None) -> None:
     """Remove a unit file; do nothing if it is missing."""
     from tljh.host.real import RealHost
 
-    RealHost().remove(Path(path) / name)
+    RealHost().remove(_find_unit(name, path))
