@@ -32,6 +32,7 @@ OWN_VALUES = {
     "config_check": {"section", "name"},
     "file_forms": {"form", "what", "_format_yaml(key)", "_format_yaml(cert)"},
     "health": {"unit"},
+    "hub_options": {"setting"},
     "installed_config": {"states[-1]"},
     "main": {"__version__"},
     "memory_kills": {"format_size(size_bytes)"},
@@ -41,7 +42,6 @@ OWN_VALUES = {
     "proxy": {"acme.dns.provider", "name", "free", "lack", "verb", "key"},
     "reference": {"self.command", "setting.command"},
     "reload": {"applied.kept"},
-    "reserved_traits": {"setting"},
     "trait_catalogue": {"key"},
     # Versions of tljh, and sentences that begin with its name.
     "install_and_reload": {"__version__"},

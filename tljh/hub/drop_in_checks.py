@@ -10,7 +10,7 @@ from typing import Any
 
 from tljh.base.errors import Finding, Place
 from tljh.hub.trait_layers import EmptiedTrait
-from tljh.settings.reserved_traits import RESERVED
+from tljh.settings.hub_options import find_refused
 
 DropIns = Sequence[tuple[Path, str]]
 
@@ -47,22 +47,20 @@ def find_reserved_traits(
     c: Mapping[str, Any], ours: Mapping[str, Mapping[str, Any]], drop_ins: DropIns
 ) -> Iterator[Finding]:
     """Yield a finding for each trait that only tljh may set, and a drop-in or plugin changed."""
-    for (section, trait), refusal in RESERVED.items():
-        for name in _list_class_names(section):
-            value = c[name].get(trait) if name in c else None
-            if value is not None and value != ours.get(name, {}).get(trait):
-                place = find_place(drop_ins, f"{name}.{trait}")
+    for section in c:
+        for trait, value in c[section].items():
+            refusal = find_refused(section, trait)
+            if refusal is None or refusal.drop_ins_may or value is None:
+                continue
+            if value != ours.get(section, {}).get(trait):
+                place = find_place(drop_ins, f"{section}.{trait}")
                 source = "a drop-in" if place else "a plugin"
                 yield Finding(
-                    f"{source} sets {name}.{trait}, which cannot be set there",
+                    f"{source} sets {section}.{trait}, which cannot be set there",
                     place,
                     refusal.why,
                     refusal.fix,
                 )
-
-
-def _list_class_names(section: str) -> tuple[str, ...]:
-    return ("Application", "JupyterHub") if section == "Application" else (section,)
 
 
 def find_unknown_sections(

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tljh.settings.declaration import KeyPath, Problem
+from tljh.settings.hub_options import find_refused
 from tljh.settings.keys import find_nearest, format_key, setting_keys
 from tljh.settings.known_mistakes import find_fix_of_known_mistake
 from tljh.settings.model_errors import build_model, show_value
@@ -133,12 +134,17 @@ class FileReader(TreeReader):
             return dict(node.value())
         shape = self.catalogue.build_shape(class_name)
         values: dict[str, Any] = {}
+        refused: dict[str, Any] = {}
         for key, child in node.pairs():
+            if find_refused(class_name, key.raw) is not None:
+                # A rule refuses it whatever its value is, and says what to write instead.
+                refused[key.raw] = child.value()
+                continue
             value = self.value(child, shape.find_child(key.raw) or ANYTHING, (*path, key.raw))
             # An empty trait is null: it is not set, but the class must still have it.
             values[key.raw] = None if value is ABSENT else value
         self.problems += self.catalogue.find_section_problems(path, values)
-        return values
+        return {**values, **refused}
 
     def _plugin_section(self, node: Node, name: str) -> Any:
         model = self.sections[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tljh.settings.declaration import KeyPath
+from tljh.settings.hub_options import find_refused
 from tljh.settings.keys import format_key
 from tljh.settings.migrations import find_migration
 
@@ -45,5 +46,8 @@ def find_fix_of_known_mistake(path: KeyPath) -> str | None:
     migration = find_migration(path)
     if migration is not None:
         return f"it {str(migration).partition(' ')[2]}"
+    removed = find_refused(str(path[-2]), last) if len(path) > 1 else None
+    if removed is not None:
+        return removed.fix
     instead = _ELSEWHERE.get(last)
     return f"the setting is {instead}" if instead is not None else None

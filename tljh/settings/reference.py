@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from tljh.settings.declaration import Cost
+from tljh.settings.hub_options import find_option
 from tljh.settings.keys import format_key
 from tljh.settings.shape import Shape, derive_shape, walk
 from tljh.settings.yaml_text import format_flow
@@ -115,9 +116,16 @@ def describe_setting(path: tuple[str, ...], shape: Shape) -> SettingHelp:
 
 def describe_trait(key: str, trait: Trait) -> SettingHelp:
     """Return the documentation of a trait of an installed class."""
+    section, _, name = key.rpartition(".")
+    option = find_option(section.rpartition(".")[2], name)
+    text = trait.help or f"A trait of {trait.owner}."
+    if option is not None and option.is_refused:
+        text = f"Cannot be set in config.yaml: {option.why}. Instead: {option.fix}"
+    elif option is not None and option.setting is not None:
+        text += f" The setting is {option.setting}."
     return SettingHelp(
         key,
-        trait.help or f"A trait of {trait.owner}.",
+        text,
         trait.info,
         default=trait.default,
         cost=Cost.HUB_RESTART.value,
