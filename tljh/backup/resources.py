@@ -12,7 +12,6 @@ from tljh.backup import restic
 
 # A rollback finds the kinds of changes among the imported modules.
 from tljh.backup import restored as restored
-from tljh.backup import restored_parts as restored_parts
 from tljh.backup.facts import BackupFacts
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress

@@ -386,6 +386,16 @@ class Paths:
         return self.state_dir / "migrate-database.json"
 
     @property
+    def move_order(self) -> Path:
+        """An order to copy the database to another place, for the next hub to start."""
+        return self.state_dir / "move-database.json"
+
+    @property
+    def replaced_database(self) -> Path:
+        """The SQLite file that a move back to SQLite replaced."""
+        return self.database_copies / "replaced.sqlite"
+
+    @property
     def release_before(self) -> Path:
         """What `tljh rollback` needs: the environment, configuration and database before."""
         return self.state_dir / "release-before.json"

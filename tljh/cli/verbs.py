@@ -141,6 +141,15 @@ TLJH = VerbGroup(
                 "key": "tljh.commands.backup:key",
             },
         ),
+        "db": VerbGroup(
+            "The hub's database.",
+            {
+                "status": "tljh.commands.db:status",
+                "check": "tljh.commands.db:check",
+                "setup": "tljh.commands.db:setup",
+                "move": "tljh.commands.db:move",
+            },
+        ),
         "plugin": VerbGroup(
             "The plugins of the hub.",
             {

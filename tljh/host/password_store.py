@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tljh.base.errors import TljhError
+from tljh.base.paths import Paths
 from tljh.host.fsync import flush
+from tljh.host.server_records import ServerPlace
 
 T = TypeVar("T")
 
@@ -93,8 +95,11 @@ def _read_entries(path: Path) -> dict[bytes, bytes]:
     return _read(path, read_all) or {}
 
 
-def read_native_sign_ups(database: Path) -> dict[str, bool]:
+def read_native_sign_ups(paths: Paths) -> dict[str, bool]:
     """Return the login names of NativeAuthenticator's sign-ups, and whether each is authorized."""
+    if (server := ServerPlace.read(paths)) is not None:
+        return server.read_sign_ups()
+    database = paths.hub_database
     if not database.is_file():
         return {}
     try:
@@ -106,8 +111,11 @@ def read_native_sign_ups(database: Path) -> dict[str, bool]:
         return {}
 
 
-def read_hub_admins(database: Path) -> frozenset[str]:
-    """Return the login names that are admins in the hub's SQLite database."""
+def read_hub_admins(paths: Paths) -> frozenset[str]:
+    """Return the login names that are admins in the hub's database."""
+    if (server := ServerPlace.read(paths)) is not None:
+        return server.read_admins()
+    database = paths.hub_database
     if not database.is_file():
         return frozenset()
     try:

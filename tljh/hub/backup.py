@@ -27,11 +27,14 @@ def contents(host: HostReader, config: Config, paths: Paths) -> BackupContents:
         paths.database_copies,
         paths.database_trial,
         paths.environment_lock,
+        paths.move_order,
+        paths.move_order.with_suffix(".done"),
         database,
         *find_companion_files(database),
     }
     state = [paths.state_dir / name for name in host.listdir(paths.state_dir)]
     return BackupContents(
         staged=(paths.config_dir, *(path for path in state if path not in left_out)),
-        databases=(database,) if host.info(database) else (),
+        # A database on a server is copied into a file of SQLite of this name.
+        databases=(database,) if host.info(database) and config.database.kind == "sqlite" else (),
     )

@@ -15,6 +15,7 @@ from tljh.base.paths import Paths
 from tljh.base.well_known import HUB_PORT, SHORTEST_PASSWORD, SLICE
 from tljh.conda import git_helper
 from tljh.hub.trait_layers import lay_over_traits
+from tljh.settings.database_address import get_database_address
 from tljh.settings.derived import build_access_traits, get_authenticator_class, get_callback_url
 from tljh.singleuser.sandbox import build_spawner_traits
 
@@ -63,12 +64,14 @@ def _merge(into: Traits, more: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _build_hub(config: Config, paths: Paths) -> Traits:
-    return {
+    address = get_database_address(config, paths)
+    traits: Traits = {"TljhHub": {"db_password_file": address.password_file}}
+    return (traits if address.password_file else {}) | {
         "JupyterHub": {
             "hub_ip": "127.0.0.1",
             "hub_port": HUB_PORT,
             "base_url": config.base_url,
-            "db_url": f"sqlite:///{paths.hub_database}",
+            "db_url": address.url,
             "cookie_secret_file": str(paths.cookie_secret),
             # A restart of the hub must not stop servers or remove routes.
             "cleanup_servers": False,

@@ -25,7 +25,10 @@ from tljh.base.well_known import HUB_UNIT
 from tljh.engine.resource import Difference, Record, Resource, RollbackMethod, Stage
 from tljh.host.interface import Host, HostReader
 from tljh.host.sqlite_file import copy_database, find_companion_files, read_schema, restore_database
+from tljh.hub.database_client import DatabaseAway, ask_database, require_private_password
 from tljh.hub.database_place import find_remote_file_system, require_room
+from tljh.hub.database_server import LocalDatabase
+from tljh.settings.database_address import DatabaseAddress, build_sqlite_address
 from tljh.systemd.unit_resource import act
 
 KEPT_COPIES = 2
@@ -73,14 +76,16 @@ def _parse_assignment(text: str, name: str) -> str:
 class HubDatabase(Resource):
     """The hub's database, at the schema of the hub in `environment`.
 
-    With `source`, that copy of an earlier database replaces it; with `is_copied`, a copy is made
-    even if the schema stays. In any case the hub that starts next does it.
+    `server` is where it is if it is not the file of SQLite. Its copies are files of SQLite all
+    the same. With `source`, that copy of an earlier database replaces it; with `is_copied`, a copy
+    is made even if the schema stays. In any case the hub that starts next does it.
     """
 
     paths: Paths
     environment: Path
     source: Path | None = None
     is_copied: bool = False
+    server: DatabaseAddress | None = None
 
     kind: ClassVar[str] = "hub-database"
     stage: ClassVar[Stage] = Stage.SERVICES
@@ -88,14 +93,14 @@ class HubDatabase(Resource):
 
     @property
     def name(self) -> str:
-        return str(self.path)
+        return str(self.server or self.path)
 
     @property
     def path(self) -> Path:
         return self.paths.hub_database
 
     def difference(self, host: HostReader) -> Difference | None:
-        current = read_schema(self.source or self.path)
+        current = read_schema(self.source) if self.source else self._read_current(host)
         if current is None and self.source:
             raise TljhError(
                 f"there is no copy of the database at {self.source}",
@@ -122,13 +127,33 @@ class HubDatabase(Resource):
         text = f"schema {current or '(unmarked)'} -> {schemas.newest}; requests wait meanwhile"
         return Difference("~", text)
 
+    def _read_current(self, host: HostReader) -> str | None:
+        """Return the schema of the database; None if there is none, or if its server is away."""
+        if self.server is None:
+            return read_schema(self.path)
+        try:
+            answer = ask_database(host, self.environment, "revision", self.server)
+        except DatabaseAway:
+            return None
+        return str(answer["revision"]) if answer["revision"] else None
+
     def before(self, host: HostReader) -> Record:
-        return {
+        record: Record = {
             "path": str(self.path),
             "copy": str(self.choose_copy(host)),
             "order": str(self.paths.migration_order),
             "active": host.unit(HUB_UNIT).is_active,
         }
+        return record | self._describe_server(host)
+
+    def _describe_server(self, host: HostReader) -> Record:
+        if self.server is None:
+            return {}
+        # The environment that is current now knows the tables as they are.
+        link = host.readlink(self.paths.hub)
+        current = self.paths.prefix / link if link else self.environment
+        server = {**self.server.as_order(), "kind": self.server.kind}
+        return {"server": server, "environment": str(current)}
 
     def choose_copy(self, host: HostReader) -> Path:
         """Return the path for the next copy of the database; its name has number and schema."""
@@ -136,7 +161,7 @@ class HubDatabase(Resource):
             int(name.partition("-")[0]) for name in list_copies(host, self.paths.database_copies)
         ]
         number = max(numbers, default=0) + 1
-        name = f"{number}-{read_schema(self.path) or 'unmarked'}.sqlite"
+        name = f"{number}-{self._read_current(host) or 'unmarked'}.sqlite"
         return self.paths.database_copies / name
 
     def rehearse(self, host: Host, changed: Set[str], progress: Progress) -> Sequence[Finding]:
@@ -144,6 +169,8 @@ class HubDatabase(Resource):
 
         Raises TljhError, too, without room for the copies, and on a remote file system.
         """
+        if self.server is not None:
+            return self._rehearse_on_server(host, changed, progress)
         remote = find_remote_file_system(host, self.path.parent)
         if remote is not None:
             raise TljhError([remote])
@@ -156,8 +183,32 @@ class HubDatabase(Resource):
         try:
             with progress.step("try the migration of the database on a copy"):
                 copy_database(self.source or self.path, trial)
-                if _needs_migration(host, self.environment, trial):
-                    migrate(host, self.environment, trial)
+                migrate_copy(host, self.environment, trial)
+        finally:
+            for path in (trial, *find_companion_files(trial)):
+                host.remove(path)
+        return ()
+
+    def _rehearse_on_server(
+        self, host: Host, changed: Set[str], progress: Progress
+    ) -> Sequence[Finding]:
+        assert self.server is not None
+        if LocalDatabase(self.server.kind).key in changed and self.server.is_local_server:
+            return ()
+        require_private_password(host, self.server)
+        # Without an answer the hub could not start, and would wait.
+        if self.key in changed or f"unit {HUB_UNIT}" in changed:
+            ask_database(host, self.environment, "revision", self.server)
+        if self.key not in changed:
+            return ()
+        trial = self.paths.database_trial
+        try:
+            with progress.step("try the migration of the database on a copy"):
+                if self.source:
+                    copy_database(self.source, trial)
+                else:
+                    _dump(host, self._describe_server(host), trial)
+                migrate_copy(host, self.environment, trial)
         finally:
             for path in (trial, *find_companion_files(trial)):
                 host.remove(path)
@@ -171,7 +222,7 @@ class HubDatabase(Resource):
         for old_copy in list_copies(host, self.paths.database_copies)[: 1 - KEPT_COPIES]:
             if copy.parent / old_copy != self.source:
                 host.remove(copy.parent / old_copy)
-        order = {"path": str(self.path), "copy": str(copy)}
+        order = {"path": str(self.path), "copy": str(copy), **self._describe_server(host)}
         if self.source:
             order["source"] = str(self.source)
         host.write(self.paths.migration_order, json.dumps(order).encode(), mode=0o600)
@@ -186,7 +237,7 @@ class HubDatabase(Resource):
         except FileNotFoundError:
             if host.unit(HUB_UNIT).load != "not-found":
                 act(host, "stop", HUB_UNIT)
-            restore_database(Path(record["copy"]), Path(record["path"]))
+            restore_copy(host, record)
         for suffix in (".withdrawn", ".begun"):
             host.remove(order.with_suffix(suffix))
 
@@ -211,6 +262,10 @@ def carry_out_order(host: Host, order: Path, environment: Path) -> None:
         return
     content = json.loads(host.read(begun) or b"{}")
     path, copy = Path(content["path"]), Path(content["copy"])
+    if "server" in content:
+        _carry_out_on_server(host, environment, content)
+        host.remove(begun)
+        return
     copy_database(path, copy)
     try:
         if "source" in content:
@@ -218,17 +273,78 @@ def carry_out_order(host: Host, order: Path, environment: Path) -> None:
             restored = path.with_name(f".{path.name}.restored")
             copy_database(Path(content["source"]), restored)
             restore_database(restored, path)
-        if _needs_migration(host, environment, path):
-            migrate(host, environment, path)
+        migrate_copy(host, environment, path)
     except (TljhError, OSError):
         restore_database(copy, path)
         raise
     host.remove(begun)
 
 
-def _needs_migration(host: HostReader, environment: Path, path: Path) -> bool:
+def _read_server(record: Record) -> DatabaseAddress:
+    server = record["server"]
+    return DatabaseAddress(server["kind"], server["url"], server["password_file"])
+
+
+def _dump(host: HostReader, record: Record, copy: Path) -> None:
+    """Copy the database of a server to a file, by the environment that knows its tables."""
+    dump_server(host, Path(record["environment"]), _read_server(record), copy)
+
+
+def dump_server(host: HostReader, environment: Path, server: DatabaseAddress, copy: Path) -> None:
+    """Copy what a server has at one moment to a file of SQLite; the hub may go on writing."""
+    ask_database(
+        host,
+        environment,
+        "copy",
+        build_sqlite_address(copy),
+        source=server,
+        timeout_s=MIGRATION_TIMEOUT_S,
+    )
+
+
+def restore_copy(host: Host, record: Record) -> None:
+    """Restore the copy that an order made; a second call does nothing, because it is gone."""
+    copy = Path(record["copy"])
+    if "server" not in record:
+        restore_database(copy, Path(record["path"]))
+    elif copy.is_file():
+        load_copy(host, Path(record["environment"]), copy, _read_server(record))
+        host.remove(copy)
+
+
+def load_copy(host: HostReader, environment: Path, copy: Path, server: DatabaseAddress) -> None:
+    """Replace the database of a server by a copy, by an environment that knows its tables."""
+    ask_database(
+        host,
+        environment,
+        "copy",
+        server,
+        source=build_sqlite_address(copy),
+        timeout_s=MIGRATION_TIMEOUT_S,
+    )
+
+
+def _carry_out_on_server(host: Host, environment: Path, content: Record) -> None:
+    server = _read_server(content)
+    _dump(host, content, Path(content["copy"]))
+    try:
+        if "source" in content:
+            load_copy(host, environment, Path(content["source"]), server)
+        revision = ask_database(host, environment, "revision", server)["revision"]
+        schemas = read_schemas(host, environment)
+        if schemas is None or revision != schemas.newest:
+            # Only PostgreSQL takes back a migration that fails half-way.
+            ask_database(host, environment, "migrate", server, timeout_s=MIGRATION_TIMEOUT_S)
+    except (TljhError, OSError):
+        restore_copy(host, content)
+        raise
+
+
+def migrate_copy(host: Host, environment: Path, path: Path) -> None:
+    """Migrate a file of SQLite to the schema of `environment`, unless it has it."""
     schemas = read_schemas(host, environment)
-    return schemas is None or read_schema(path) != schemas.newest
+    if schemas is None or read_schema(path) != schemas.newest:
+        migrate(host, environment, path)
 
 
 def list_copies(host: HostReader, directory: Path) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,11 @@ from tljh.base.paths import Paths
 from tljh.engine.facts import AdminsDirectory
 from tljh.host.interface import HostReader
 from tljh.host.secret_files import read_or_make_secret
+from tljh.settings.database_address import (
+    DatabaseAddress,
+    build_sqlite_address,
+    read_address,
+)
 from tljh.systemd.version import read_systemd_version
 
 if TYPE_CHECKING:
@@ -25,7 +31,8 @@ ADMINS_DIRECTORIES = (DROP_INS,)
 class HubFacts:
     """Secrets (new ones in memory until a plan writes them), and the applied drop-ins.
 
-    `applied_drop_ins` are paths below their directory, of files only.
+    `applied_drop_ins` are paths below their directory, of files only. `database` is where the
+    hub's database is now.
     """
 
     cookie_secret: str
@@ -33,6 +40,7 @@ class HubFacts:
     metrics_token: str
     applied_drop_ins: tuple[str, ...] = ()
     systemd_version: int = 0
+    database: DatabaseAddress | None = None
 
 
 def read(host: HostReader, config: Config, paths: Paths) -> HubFacts:
@@ -43,7 +51,20 @@ def read(host: HostReader, config: Config, paths: Paths) -> HubFacts:
         metrics_token=read_or_make_secret(host, paths.metrics_token),
         applied_drop_ins=tuple(_read_files_below(host, paths.applied.drop_ins)),
         systemd_version=read_systemd_version(host),
+        database=read_applied_database(host, paths),
     )
+
+
+def read_applied_database(host: HostReader, paths: Paths) -> DatabaseAddress | None:
+    """Return where the hub's database is now; None for a hub that has none yet."""
+    try:
+        traits = json.loads(host.read(paths.applied.hub_file) or b"{}")
+        url = traits["JupyterHub"]["db_url"]
+        return read_address(url, traits.get("TljhHub", {}).get("db_password_file"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # Not applied yet: a fresh machine, or one whose state was restored.
+        is_there = host.info(paths.hub_database) is not None
+        return build_sqlite_address(paths.hub_database) if is_there else None
 
 
 def _read_files_below(host: HostReader, directory: Path, below: str = "") -> Iterator[str]:

@@ -10,15 +10,19 @@ from tljh.engine.facts import Facts, choose_mode, find_parent_directories
 from tljh.engine.file_resources import Absent, Directory, File
 from tljh.engine.resource import Resource
 from tljh.hub.configuration import as_json, build_hub_configuration
+from tljh.hub.database_move import DatabaseMove
 from tljh.hub.database_resource import HubDatabase
+from tljh.hub.database_server import list_server_resources
 from tljh.hub.facts import DROP_INS, HubFacts
 from tljh.hub.guard import HubGuard
+from tljh.hub.restored_database import DatabaseRestored as DatabaseRestored
 from tljh.hub.running_limits import RunningLimits
 from tljh.hub.throttle_resource import ClearedThrottle as ClearedThrottle
 from tljh.hub.user_access import UserAccess
 from tljh.plugins.manager import Contributions
 from tljh.plugins.selection import PluginSelection
 from tljh.proxy.resources import make_api_secret_file, make_secret_file
+from tljh.settings.database_address import get_database_address
 from tljh.settings.derived import get_api_url
 from tljh.settings.plugin_sections import dump_sections
 from tljh.settings.value_changes import compare_code, compare_json
@@ -49,7 +53,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
         plugins.left_out, tuple(config.plugins.required), dump_sections(config), plugins.inputs
     )
     plugins_file = File(paths.applied.plugins, selection.as_json(), 0o600, secret=True)
-    database = HubDatabase(paths, facts.hub_environment)
+    databases = build_database_resources(config, facts, paths)
     unit_file = File(
         paths.units_dir / HUB_UNIT,
         render_unit(
@@ -68,7 +72,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
         restart_on=(
             unit_file,
             facts.hub_link(paths),
-            database,
+            *databases,
             hub_file,
             plugins_file,
             *drop_ins,
@@ -86,17 +90,31 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
         cookie_secret,
         token,
         metrics_token,
+        *list_server_resources(get_database_address(config, paths)),
+        # Before the configuration that names the target of a move.
+        *(each for each in databases if isinstance(each, DatabaseMove)),
         hub_file,
         plugins_file,
         *drop_ins,
         unit_file,
         HubGuard(config, facts, paths, unit, plugins_file.data),
         # Right before the unit: the hub that starts next migrates the database.
-        database,
+        *(each for each in databases if isinstance(each, HubDatabase)),
         unit,
         build_user_access(config, paths, (facts.hub_link(paths), hub_file, *drop_ins)),
         build_running_limits(config, facts, paths),
     ]
+
+
+def build_database_resources(
+    config: Config, facts: Facts, paths: Paths
+) -> list[HubDatabase | DatabaseMove]:
+    """Return the database at the schema that the hub needs, or its move to another place."""
+    current, target = facts.of(HubFacts).database, get_database_address(config, paths)
+    if current is not None and current.identity != target.identity:
+        return [DatabaseMove(paths, facts.hub_environment, current, target)]
+    server = target if target.is_server else None
+    return [HubDatabase(paths, facts.hub_environment, server=server)]
 
 
 def _build_drop_ins(facts: Facts, paths: Paths) -> list[Resource]:

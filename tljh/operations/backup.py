@@ -23,6 +23,8 @@ from tljh.engine.backup_contents import BackupContents
 from tljh.engine.journal import Journal
 from tljh.host.interface import Host, HostReader
 from tljh.host.sqlite_file import copy_database
+from tljh.hub.database_resource import dump_server
+from tljh.hub.facts import read_applied_database
 from tljh.operations.converge import LOCK_TIMEOUT_S
 from tljh.operations.installed_config import load_configuration, read_installed_configuration
 from tljh.operations.parts import PARTS
@@ -142,6 +144,10 @@ def stage(host: Host, paths: Paths, config: Config, contents: BackupContents) ->
         )
     for database in contents.databases:
         copy_database(database, staging / database.relative_to("/"))
+    server = read_applied_database(host, paths)
+    if server is not None and server.is_server:
+        staged = staging / paths.hub_database.relative_to("/")
+        dump_server(host, paths.hub, server, staged)
     description = json.dumps(describe_machine(host, paths, config), indent=2)
     host.write(staging / MACHINE_FILE, description.encode(), mode=0o600)
 

@@ -18,6 +18,7 @@ from tljh.base.path_groups import HubEnvironmentFiles
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.host.interface import Host, HostReader
+from tljh.settings.database_address import PACKAGES, get_driver_packages
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -56,8 +57,10 @@ def find_rebuild(
     if stamp is None:
         return None
     built_with: dict[str, Any] = json.loads(stamp)["wanted"]
-    own = set(list_configured_packages(config))
-    specs, before = {*own, *from_plugins}, set(built_with["specs"])
+    before = set(built_with["specs"])
+    # A database that moves is read with the driver that it has until then.
+    own = {*list_configured_packages(config), *(before & set(PACKAGES.values()))}
+    specs = {*own, *from_plugins}
     if specs == before:
         return None
     return EnvironmentRebuild(
@@ -77,7 +80,12 @@ def list_configured_packages(config: Config) -> list[str]:
     """Return the packages that config.yaml lists, and those that its settings need."""
     from tljh.certificates.dns_providers import get_plugin_packages
 
-    return [*config.plugins.packages, *config.hub.packages, *get_plugin_packages(config)]
+    return [
+        *config.plugins.packages,
+        *config.hub.packages,
+        *get_plugin_packages(config),
+        *get_driver_packages(config),
+    ]
 
 
 def build(host: Host, paths: Paths, rebuild: EnvironmentRebuild, progress: Progress) -> Path:

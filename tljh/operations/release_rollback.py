@@ -17,6 +17,7 @@ from tljh.base.paths import Paths
 from tljh.base.progress import format_count
 from tljh.engine.journal import Journal
 from tljh.host.interface import HostReader
+from tljh.host.server_records import ServerPlace
 from tljh.host.sqlite_file import read_user_names
 from tljh.host.terminal_program import run_on_terminal
 from tljh.operations.installed_config import read_installed_configuration
@@ -62,11 +63,11 @@ def prepare_rollback(host: HostReader, paths: Paths) -> PreparedRollback:
     return PreparedRollback(before, tuple(_find_losses(host, paths, before, current)))
 
 
-def _find_losses(
-    host: HostReader, paths: Paths, before: ReleaseBefore, current: bytes
-) -> list[str]:
+def _find_losses(host: HostReader, paths: Paths, before: ReleaseBefore, text: bytes) -> list[str]:
     losses = []
-    users = read_user_names(paths.hub_database) - read_user_names(before.database)
+    server = ServerPlace.read(paths)
+    current = server.read_user_names() if server else read_user_names(paths.hub_database)
+    users = current - read_user_names(before.database)
     if users:
         names = ", ".join(sorted(users)[:MAX_NAMES]) + (" …" if len(users) > MAX_NAMES else "")
         losses.append(
@@ -82,7 +83,7 @@ def _find_losses(
             "the history: sudo tljh-config history)"
         )
     applied = (journal.last_files(host) or {}).get("config.yaml", b"")
-    if applied != current:
+    if applied != text:
         losses.append("edits of config.yaml that were never applied (kept in the history)")
     return losses
 

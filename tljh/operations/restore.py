@@ -13,7 +13,6 @@ from typing import Any
 from tljh.backup import restic
 from tljh.backup.resources import list_packages
 from tljh.backup.restored import PlacedState, RestoredAccounts, RestoredTrees
-from tljh.backup.restored_parts import DatabaseRestored
 from tljh.base.clock import get_utc_time
 from tljh.base.errors import Exit, TljhError
 from tljh.base.paths import Paths
@@ -28,6 +27,8 @@ from tljh.engine.plan import Plan, plan
 from tljh.engine.resource import Resource
 from tljh.host.accounts import ADMINS_GROUP, USERS_GROUP, find_account_name
 from tljh.host.interface import Host
+from tljh.hub.facts import read_applied_database
+from tljh.hub.restored_database import DatabaseRestored
 from tljh.operations.backup import (
     MACHINE_FILE,
     find_staged,
@@ -308,7 +309,11 @@ def make_restore_request(
         if not database:
             return resources
         staged = find_staged(opened.snapshot) / paths.hub_database.relative_to("/")
-        restored = DatabaseRestored(paths, opened.repository, opened.snapshot.id, staged)
+        applied = read_applied_database(host, paths)
+        server = applied if applied is not None and applied.is_server else None
+        restored = DatabaseRestored(
+            paths, opened.repository, opened.snapshot.id, staged, server=server
+        )
         return [restored, *resources]
 
     if files is None:

@@ -30,7 +30,7 @@ def warn_of_sign_ups(
     if not uses_native(config):
         return ()
     authorized = find_logins_with_password(config, paths)
-    waiting = set(read_native_sign_ups(paths.hub_database)) - authorized
+    waiting = set(read_native_sign_ups(paths)) - authorized
     consequence = (
         "only the claim link sets the password"
         if is_admin

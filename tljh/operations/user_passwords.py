@@ -14,9 +14,9 @@ from tljh.base.progress import Progress
 from tljh.engine.file_resources import Absent
 from tljh.engine.resource import Resource
 from tljh.host.interface import Host
-from tljh.host.native_records import read_record
 from tljh.host.password_store import hash_password
 from tljh.host.secret_files import read_token
+from tljh.host.server_records import ServerPlace
 from tljh.hub.api_client import Action, HubApi
 from tljh.hub.throttle_resource import ClearedThrottle
 from tljh.operations.user_changes import HubUsers, change_users
@@ -103,13 +103,15 @@ def reset_password(
 def _new_password(users: HubUsers, login: str, password_hash: bytes) -> Resource:
     if not uses_native(users.config):
         return NewPassword(users.paths.passwords, login, password_hash)
-    if read_record(users.paths.hub_database, login) is None:
+    server = ServerPlace.read(users.paths)
+    password = NativePassword(users.paths.hub_database, login, password_hash, server)
+    if password.read() is None:
         raise TljhError(
             f"{login} has no password yet",
             why="with the native authenticator users choose it when they sign up",
             fix=f"sudo tljh user claim {shlex.quote(login)} makes a link that sets the first one",
         )
-    return NativePassword(users.paths.hub_database, login, password_hash)
+    return password
 
 
 def make_forgotten_passwords(users: HubUsers, names: Sequence[str]) -> list[Resource]:
@@ -124,7 +126,8 @@ def make_forgotten_passwords(users: HubUsers, names: Sequence[str]) -> list[Reso
         # Also with native: its next start imports the first-use passwords that are left.
         resources.append(ForgottenPasswords(paths.passwords, tuple(names)))
     if uses_native(users.config):
-        resources += [NativePassword(paths.hub_database, name, None) for name in names]
+        server = ServerPlace.read(paths)
+        resources += [NativePassword(paths.hub_database, name, None, server) for name in names]
     return resources
 
 

@@ -114,7 +114,6 @@ OPTIONS: Mapping[str, Mapping[str, HubOption]] = {
             "cookie_host_prefix_enabled",
             "custom_scopes",
             "db_kwargs",
-            "db_url",
             "debug_db",
             "default_server_name",
             "default_url",
@@ -169,6 +168,13 @@ OPTIONS: Mapping[str, Mapping[str, HubOption]] = {
         "hub_socket_mode": _ours("the hub listens on a port, which has no mode"),
         "proxy_class": _OWN,
         "cookie_secret_file": _OWN,
+        "db_url": _ours(
+            "tljh derives it from database.type and database.url, installs the driver, and moves "
+            "the users there",
+            "sudo tljh-config set database.type postgresql (or mysql), and for a server "
+            "elsewhere: sudo tljh-config set database.url URL",
+            "database.url",
+        ),
         "cookie_secret": _ours(
             "tljh makes and keeps it in a file that only root can read",
             "remove it; for a new one: sudo tljh rotate cookie",

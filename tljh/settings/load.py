@@ -9,7 +9,7 @@ from tljh.base.errors import Finding, TljhError
 from tljh.base.files import read_file
 from tljh.settings import header_logins
 from tljh.settings.root import Config
-from tljh.settings.rules import jupyter, logins, proxy, reserved
+from tljh.settings.rules import database, jupyter, logins, proxy, reserved
 
 if TYPE_CHECKING:
     from tljh.settings.file_reader import PluginSections
@@ -42,6 +42,7 @@ def examine(
             proxy.find_contradictions,
             jupyter.find_contradictions,
             reserved.find_contradictions,
+            database.find_contradictions,
         ),
         catalogue=catalogue,
         plugin_sections=plugin_sections,

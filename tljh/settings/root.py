@@ -11,6 +11,7 @@ from tljh.settings.sections.access import AuthSettings, UsersSettings
 from tljh.settings.sections.alerts import AlertsSettings
 from tljh.settings.sections.backup import BackupSettings
 from tljh.settings.sections.checklist import ChecklistSettings
+from tljh.settings.sections.database import DatabaseSettings
 from tljh.settings.sections.firewall import FirewallSettings
 from tljh.settings.sections.housekeeping import HousekeepingSettings
 from tljh.settings.sections.https import HttpsSettings
@@ -92,6 +93,7 @@ class Config(Section):
     )
     services: ServicesSettings = section(ServicesSettings, help="Services that the hub starts.")
     hub: HubSettings = section(HubSettings, help="The hub environment.")
+    database: DatabaseSettings = section(DatabaseSettings, help="The hub's database.")
     plugins: PluginsSettings = section(
         PluginsSettings, help="Plugins, and their sections in this file."
     )

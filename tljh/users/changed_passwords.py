@@ -12,6 +12,7 @@ from tljh.engine.resource import Difference, Record, Resource, Stage
 from tljh.host.interface import Host, HostReader
 from tljh.host.native_records import read_record, write_record
 from tljh.host.password_store import read_hash, store_hash
+from tljh.host.server_records import ServerPlace
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class NativePassword(Resource):
     database: Path
     login: str
     password_hash: bytes | None = field(repr=False)
+    server: ServerPlace | None = None
 
     kind: ClassVar[str] = "password-native"
     # The hub must have ended a removed user's access before the record is deleted.
@@ -67,31 +69,49 @@ class NativePassword(Resource):
     def name(self) -> str:
         return self.login
 
+    def read(self) -> dict[str, Any] | None:
+        """Return the whole record; None if there is none."""
+        if self.server is not None:
+            return self.server.read_record(self.login)
+        return read_record(self.database, self.login)
+
     def difference(self, host: HostReader) -> Difference | None:
-        current = read_record(self.database, self.login)
+        current = self.read()
         if current is None or current["password"] == self.password_hash:
             return None
         return Difference("~" if self.password_hash else "-", "password")
 
     def before(self, host: HostReader) -> Record:
-        current = read_record(self.database, self.login)
+        current = self.read()
         record: dict[str, Any] | None = None
         if current is not None:
             record = {**current, "password": _encode(current["password"])}
-        return {"database": str(self.database), "login": self.login, "record": record}
+        return {
+            "database": str(self.database),
+            "login": self.login,
+            "record": record,
+            "server": self.server.as_json() if self.server else None,
+        }
 
     def apply(self, host: Host, progress: Progress) -> None:
-        current = read_record(self.database, self.login)
+        current = self.read()
         if current is None:
             return
         changed = {**current, "password": self.password_hash} if self.password_hash else None
-        write_record(self.database, self.login, changed)
+        if self.server is not None:
+            self.server.write_record(self.login, changed)
+        else:
+            write_record(self.database, self.login, changed)
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
         database, old = Path(record["database"]), record["record"]
-        if old is not None and database.is_file():
-            restored = {**old, "password": _decoded(old["password"])}
+        if old is None:
+            return
+        restored = {**old, "password": _decoded(old["password"])}
+        if server := record.get("server"):
+            ServerPlace(**server).write_record(record["login"], restored)
+        elif database.is_file():
             write_record(database, record["login"], restored)
 
 

@@ -40,7 +40,7 @@ def read(host: HostReader, config: Config, paths: Paths) -> UserFacts:
         if claim and claim_file(paths.claims_dir, claim.login).name == name:
             claims[claim.login] = claim
     lists = read_effective(host.read(paths.hub_lists))
-    admins = read_hub_admins(paths.hub_database) | (lists.admins if lists else frozenset())
+    admins = read_hub_admins(paths) | (lists.admins if lists else frozenset())
     return UserFacts(
         claims,
         find_logins_with_password(config, paths),
@@ -53,6 +53,6 @@ def find_logins_with_password(config: Config, paths: Paths) -> frozenset[str]:
     """Return the login names with a password; an admin among them needs no claim."""
     if uses_native(config):
         listed = read_listed_before(paths.ledger)
-        sign_ups = read_native_sign_ups(paths.hub_database)
+        sign_ups = read_native_sign_ups(paths)
         return frozenset(name for name, is_ours in sign_ups.items() if is_ours or name in listed)
     return frozenset(read_logins(paths.passwords))

@@ -28,17 +28,21 @@ from jupyterhub.httpclient import JupyterHubHTTPClient
 from jupyterhub.user import User
 from tornado import httputil
 from tornado.web import RequestHandler
-from traitlets import default
+from traitlets import Unicode, default
 
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths, get_paths
 from tljh.base.well_known import INSTANCE_HEADER
 from tljh.host.real import RealHost
+from tljh.hub.database_move import carry_out_move
 from tljh.hub.database_resource import carry_out_order
+from tljh.hub.facts import read_applied_database
 from tljh.hub.process import entry_pages
 from tljh.hub.process.access_records import collect_effective_lists, remove_uncommitted, write_lists
 from tljh.hub.process.announcement import add_announcement
 from tljh.hub.process.authority_page import HANDLERS as AUTHORITY_HANDLERS
+from tljh.hub.process.database_connections import prepare_connections, wait_for_server
+from tljh.hub.process.database_outage import Watch, guard_handlers
 from tljh.hub.process.log_lines import make_lines_safe
 from tljh.hub.process.log_redaction import replace_redaction
 from tljh.hub.process.login_guard import make_guarded_class
@@ -50,7 +54,6 @@ from tljh.hub.process.request_limits import HEADER_TIMEOUT_S, limit_body
 from tljh.hub.process.service_tokens import remove_stale_tokens
 from tljh.hub.process.sessions import ending_sessions
 from tljh.hub.process.spawner import UserCreatingSpawner
-from tljh.hub.process.sqlite_connections import prepare_connections
 from tljh.hub.process.traefik_routes import AWAY_AFTER_S, RESTART_S, RoutesProxy
 from tljh.hub.process.user_actions import HANDLERS as USER_ACTION_HANDLERS
 from tljh.systemd.notify import forget_socket, notify, store_socket, take_sockets
@@ -75,6 +78,11 @@ REQUEST_TIMEOUT_S = 10.0
 
 # The length of the kernel's queue: room for all requests of a class of 100 during a restart.
 BACKLOG = 4096
+
+
+# Of the start, while the database is away: asked for again at each attempt.
+EXTEND_US = 60_000_000
+MOVE_US = 900_000_000
 
 
 def _list_addresses(address: str | None, port: int) -> dict[str, tuple[str, int]]:
@@ -222,6 +230,11 @@ class TljhHub(JupyterHub):
 
     name = "jupyterhub"
 
+    _waits_because = ""
+    db_password_file = Unicode(
+        help="File with the password of the database; `db_url` has none."
+    ).tag(config=True)
+
     @default("authenticator")
     def _guarded_authenticator(self) -> Any:
         return make_guarded_class(self.authenticator_class)(
@@ -229,8 +242,17 @@ class TljhHub(JupyterHub):
         )
 
     def init_db(self) -> None:
-        prepare_connections()
+        prepare_connections(self.db_password_file)
+        if not self.db_url.startswith("sqlite"):
+            wait_for_server(self.db_url, self._report_wait)
         super().init_db()
+
+    def _report_wait(self, reason: str) -> None:
+        if reason != self._waits_because:
+            self.log.warning("Waiting for the hub's database: %s", reason)
+            self._waits_because = reason
+        # systemd would end a start that takes too long, and its next start would wait as well.
+        notify(f"STATUS=waiting for the database: {reason}", f"EXTEND_TIMEOUT_USEC={EXTEND_US}")
 
     async def init_users(self) -> None:
         host, paths = RealHost(), get_paths()
@@ -281,6 +303,7 @@ class TljhHub(JupyterHub):
         session_options = JupyterHubHTTPClient.instance().session_options
         session_options.setdefault("timeout", aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S))
         BaseHandler.set_cookie = set_cookie
+        guard_handlers(BaseHandler, Watch(self.log))
         replace_redaction()
         BaseHandler.redirect = entry_pages.redirect
         LogoutHandler.default_handle_logout = ending_sessions(LogoutHandler.default_handle_logout)
@@ -352,12 +375,23 @@ class TljhHub(JupyterHub):
         return [spawner for user in self.users.values() for spawner in user.spawners.values()]
 
 
+def carry_out_orders() -> None:
+    """Move or migrate the database, if ordered, before anything uses it."""
+    host, paths, environment = RealHost(), get_paths(), Path(sys.prefix)
+    database = read_applied_database(host, paths)
+    if any(host.info(path) for path in (paths.move_order, paths.move_order.with_suffix(".begun"))):
+        notify("STATUS=moving the database", f"EXTEND_TIMEOUT_USEC={MOVE_US}")
+        if database is not None:
+            carry_out_move(host, paths.move_order, environment, database.url)
+    carry_out_order(host, paths.migration_order, environment)
+
+
 def main() -> None:
     # The unit sets the umask, too. Here it also holds for a hub that is started by hand: the
     # database and new homes must not be readable by others.
     os.umask(0o077)
     try:
-        carry_out_order(RealHost(), get_paths().migration_order, Path(sys.prefix))
+        carry_out_orders()
     except TljhError as error:
         sys.exit(str(error))
     configuration = Path(__file__).with_name("jupyterhub_config.py")

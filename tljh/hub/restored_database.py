@@ -15,6 +15,8 @@ from tljh.base.well_known import HUB_UNIT
 from tljh.engine.resource import Difference, Record, Resource, RollbackMethod, Stage
 from tljh.host.interface import Host, HostReader
 from tljh.host.sqlite_file import copy_database, find_damage, restore_database
+from tljh.hub.database_resource import dump_server, load_copy, migrate_copy, restore_copy
+from tljh.settings.database_address import DatabaseAddress
 from tljh.systemd.unit_resource import act
 
 
@@ -26,6 +28,7 @@ class DatabaseRestored(Resource):
     repository: restic.Repository
     snapshot: str
     inside: Path
+    server: DatabaseAddress | None = None
 
     kind: ClassVar[str] = "restored-database"
     # The hub is stopped for the exchange, so its unit's own change comes after it.
@@ -41,11 +44,19 @@ class DatabaseRestored(Resource):
         return Difference("~", text)
 
     def before(self, host: HostReader) -> Record:
-        return {
+        record: Record = {
             "path": str(self.paths.hub_database),
-            "copy": str(self.paths.backup_dir / "replaced.sqlite"),
+            "copy": str(self._replaced),
             "active": host.unit(HUB_UNIT).is_active,
         }
+        if self.server is not None:
+            record["server"] = {**self.server.as_order(), "kind": self.server.kind}
+            record["environment"] = str(self.paths.hub)
+        return record
+
+    @property
+    def _replaced(self) -> Path:
+        return self.paths.backup_dir / "replaced.sqlite"
 
     def apply(self, host: Host, progress: Progress) -> None:
         with tempfile.TemporaryDirectory(dir=self.paths.backup_dir, prefix="scratch-") as scratch:
@@ -53,8 +64,14 @@ class DatabaseRestored(Resource):
             was_active = host.unit(HUB_UNIT).is_active
             if was_active:
                 act(host, "stop", HUB_UNIT)
-            copy_database(self.paths.hub_database, self.paths.backup_dir / "replaced.sqlite")
-            restore_database(restored, self.paths.hub_database)
+            if self.server is None:
+                copy_database(self.paths.hub_database, self._replaced)
+                restore_database(restored, self.paths.hub_database)
+            else:
+                # The copy of a database of another schema would not fit the tables of this release.
+                migrate_copy(host, self.paths.hub, restored)
+                dump_server(host, self.paths.hub, self.server, self._replaced)
+                load_copy(host, self.paths.hub, restored, self.server)
             if was_active:
                 act(host, "start", HUB_UNIT)
 
@@ -76,7 +93,7 @@ class DatabaseRestored(Resource):
             return
         if host.unit(HUB_UNIT).load != "not-found":
             act(host, "stop", HUB_UNIT)
-        restore_database(Path(record["copy"]), Path(record["path"]))
+        restore_copy(host, record)
 
     @classmethod
     def settle(cls, host: Host, record: Record) -> None:
