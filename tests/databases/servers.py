@@ -30,6 +30,7 @@ class Server:
     port: int
     account: str
     process: subprocess.Popen[bytes] | None = None
+    options: tuple[str, ...] = ()
 
     @property
     def address(self) -> DatabaseAddress:
@@ -48,7 +49,8 @@ class Server:
         place = str(self.directory)
         if self.kind == "postgresql":
             options = ["-k", place, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1"]
-            return [f"{POSTGRES}/postgres", "-D", f"{place}/data", *options, "-c", "fsync=off"]
+            command = [f"{POSTGRES}/postgres", "-D", f"{place}/data", *options, "-c", "fsync=off"]
+            return [*command, *self.options]
         return [
             str(MARIADB),
             "--no-defaults",
@@ -57,6 +59,7 @@ class Server:
             f"--port={self.port}",
             "--bind-address=127.0.0.1",
             f"--pid-file={place}/pid",
+            *self.options,
         ]
 
     def as_account(self, command: list[str]) -> list[str]:
@@ -125,6 +128,9 @@ def make_server(kind: str, directory: Path) -> Server:
         server.as_account(command), check=True, capture_output=True, timeout=120, cwd=directory
     )
     server.start()
+    # With it, nobody from this machine would be taken for an account of `@'%'`.
+    if kind == "mysql":
+        server.ask("DROP USER IF EXISTS ''@'localhost'", database="")
     create_database(server, "hub")
     return server
 

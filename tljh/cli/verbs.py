@@ -77,6 +77,7 @@ TLJH = VerbGroup(
                 "export": "tljh.commands.user_list:export",
                 "claim": "tljh.commands.user_claim:claim",
                 "archive": "tljh.commands.user_archive:archive",
+                "prune": "tljh.commands.user_prune:prune",
             },
         ),
         "admin": VerbGroup(

@@ -100,11 +100,13 @@ class ServerPlace:
         from sqlalchemy.pool import NullPool
 
         url = make_url(self.url)
+        options: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S}
         if self.password_file:
-            url = url.set(password=Path(self.password_file).read_text().rstrip("\r\n"))
-        engine = create_engine(
-            url, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S}
-        )
+            # As bytes for PyMySQL, which would encode it as Latin-1.
+            password = Path(self.password_file).read_bytes().rstrip(b"\r\n")
+            is_mysql = url.get_backend_name() == "mysql"
+            options["password"] = password if is_mysql else password.decode()
+        engine = create_engine(url, poolclass=NullPool, connect_args=options)
         try:
             with engine.connect() as connection:
                 yield connection

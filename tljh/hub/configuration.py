@@ -31,6 +31,9 @@ CULLER = "cull-idle"
 CULLER_MODULE = "jupyterhub_idle_culler"
 
 
+CULLER_PAGE = 100
+
+
 # From the start of a server's unit to its first answer. Time in the queue of starts is not in it.
 START_TIMEOUT_S = 120
 
@@ -202,6 +205,8 @@ def _build_culler(config: Config, paths: Paths) -> Traits:
         f"--timeout={cull.timeout}",
         f"--cull-every={cull.every}",
         f"--concurrency={cull.concurrency}",
+        # It asks for running servers only, and in pages that the hub answers within a moment.
+        f"--api-page-size={CULLER_PAGE}",
         f"--max-age={cull.max_age}",
         # The culler does not accept a flag without a value.
         f"--cull-users={str(cull.users).lower()}",

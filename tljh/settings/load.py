@@ -9,7 +9,7 @@ from tljh.base.errors import Finding, TljhError
 from tljh.base.files import read_file
 from tljh.settings import header_logins
 from tljh.settings.root import Config
-from tljh.settings.rules import database, jupyter, logins, proxy, reserved
+from tljh.settings.rules import culler, database, jupyter, logins, proxy, reserved
 
 if TYPE_CHECKING:
     from tljh.settings.file_reader import PluginSections
@@ -43,6 +43,7 @@ def examine(
             jupyter.find_contradictions,
             reserved.find_contradictions,
             database.find_contradictions,
+            culler.find_contradictions,
         ),
         catalogue=catalogue,
         plugin_sections=plugin_sections,

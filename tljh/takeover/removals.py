@@ -35,7 +35,10 @@ DOWNGRADE_TIMEOUT_S = 120
 DOWNGRADE = """
 import sys
 from jupyterhub.dbutil import _temp_alembic_ini
+from sqlalchemy import create_engine
+from tljh.hub.process.database_indexes import drop_indexes
 import subprocess
+drop_indexes(create_engine(sys.argv[1]))
 with _temp_alembic_ini(sys.argv[1]) as ini:
     sys.exit(subprocess.call(["alembic", "-c", ini, "downgrade", sys.argv[2]]))
 """

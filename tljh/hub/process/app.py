@@ -42,6 +42,7 @@ from tljh.hub.process.access_records import collect_effective_lists, remove_unco
 from tljh.hub.process.announcement import add_announcement
 from tljh.hub.process.authority_page import HANDLERS as AUTHORITY_HANDLERS
 from tljh.hub.process.database_connections import prepare_connections, wait_for_server
+from tljh.hub.process.database_indexes import add_indexes
 from tljh.hub.process.database_outage import Watch, guard_handlers
 from tljh.hub.process.log_lines import make_lines_safe
 from tljh.hub.process.log_redaction import replace_redaction
@@ -246,6 +247,7 @@ class TljhHub(JupyterHub):
         if not self.db_url.startswith("sqlite"):
             wait_for_server(self.db_url, self._report_wait)
         super().init_db()
+        add_indexes(self.db.get_bind())
 
     def _report_wait(self, reason: str) -> None:
         if reason != self._waits_because:

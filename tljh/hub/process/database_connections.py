@@ -56,18 +56,29 @@ _LOCKS = {
 }
 
 
-def prepare_connections(password_file: str) -> None:
-    """Prepare each connection that this process opens from now on, those of Alembic included.
+def use_password(password_file: str | None) -> None:
+    """Use the password in a file for each connection to a server from now on.
 
-    The password is read at each connection and is in no URL, so that it is in no message.
+    It is read at each connection and is in no URL, so that it is in no message.
     """
+    if not password_file:
+        return
+
+    def connect(dialect: Any, _: Any, __: Any, options: dict[str, Any]) -> None:
+        if dialect.name != "sqlite":
+            options["password"] = read_password(dialect.name, password_file)
+
+    event.listen(Engine, "do_connect", connect)
+
+
+def prepare_connections(password_file: str) -> None:
+    """Prepare each connection that this process opens from now on, those of Alembic included."""
 
     def connect(dialect: Any, _: Any, __: Any, options: dict[str, Any]) -> None:
         for name, value in _OPTIONS.get(dialect.name, {}).items():
             options.setdefault(name, value)
-        if password_file and dialect.name != "sqlite":
-            options["password"] = Path(password_file).read_text().rstrip("\r\n")
 
+    use_password(password_file)
     event.listen(Engine, "do_connect", connect)
     event.listen(Engine, "connect", _set_timeouts)
 
@@ -83,6 +94,13 @@ def _set_timeouts(connection: Any, record: Any) -> None:
                 cursor.execute(statement)
     if not is_sqlite:
         connection.commit()
+
+
+def read_password(kind: str, file: str) -> str | bytes:
+    """Return the password in a file, as the driver of a kind needs it."""
+    text = Path(file).read_text().rstrip("\r\n")
+    # PyMySQL would encode a text as Latin-1, and servers have the hash of UTF-8.
+    return text.encode() if kind == "mysql" else text
 
 
 def wait_for_server(url: str, on_failure: Callable[[str], None]) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -26,6 +25,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.pool import NullPool
+
+from tljh.hub.process.database_connections import read_password
 
 VERSION_TABLE = "alembic_version"
 
@@ -55,12 +56,14 @@ class Database:
         from sqlalchemy.engine import make_url
 
         url = make_url(place["url"])
+        options = {}
         if place.get("password_file"):
-            password = Path(place["password_file"]).read_text().rstrip("\r\n")
-            url = url.set(password=password)
+            options["password"] = read_password(url.get_backend_name(), place["password_file"])
         # Rows that are read belong to one moment, also while a hub writes.
         level = "SERIALIZABLE" if url.get_backend_name() == "sqlite" else "REPEATABLE READ"
-        return cls(create_engine(url, poolclass=NullPool, isolation_level=level))
+        return cls(
+            create_engine(url, poolclass=NullPool, isolation_level=level, connect_args=options)
+        )
 
     def __enter__(self) -> Database:
         return self

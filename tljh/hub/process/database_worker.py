@@ -16,8 +16,9 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from tljh.hub.process.database_connections import describe
+from tljh.hub.process.database_connections import describe, use_password
 from tljh.hub.process.database_copy import copy_rows
+from tljh.hub.process.database_indexes import drop_indexes
 from tljh.hub.process.database_tables import Database, clear, find_obstacles, probe, read_revision
 
 Answer = dict[str, Any]
@@ -64,11 +65,17 @@ def _clear(order: Answer) -> Answer:
 
 
 def _migrate(order: Answer) -> Answer:
-    from jupyterhub.dbutil import upgrade
+    from alembic import command
+    from alembic.config import Config
+    from jupyterhub.dbutil import _temp_alembic_ini
 
-    with Database.of(order["target"]) as target:
-        # JupyterHub writes the URL into a private temporary file, for the program alembic.
-        upgrade(target.engine.url.render_as_string(hide_password=False))
+    place = order["target"]
+    with Database.of(place) as target:
+        drop_indexes(target.engine)
+    # In this process, unlike JupyterHub's own way: so the password is in no temporary file.
+    use_password(place.get("password_file"))
+    with _temp_alembic_ini(place["url"]) as file:
+        command.upgrade(Config(file), "head")
     return {}
 
 

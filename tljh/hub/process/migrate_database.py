@@ -13,8 +13,12 @@ LOG = logging.getLogger("tljh.hub.process.migrate_database")
 
 def main() -> int:
     from jupyterhub.dbutil import upgrade_if_needed
+    from sqlalchemy import create_engine
+
+    from tljh.hub.process.database_indexes import drop_indexes
 
     try:
+        drop_indexes(create_engine(sys.argv[1]))
         # No backup by JupyterHub, which would add a file at each attempt: the caller has a copy.
         upgrade_if_needed(sys.argv[1], backup=False, log=LOG)
     except Exception as error:
