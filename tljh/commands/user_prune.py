@@ -21,7 +21,7 @@ def prune(
     *,
     inactive: Annotated[
         str, Option("--inactive", "Without activity for so long: 2y, 6m, 26w, 90d.", "TIME")
-    ],
+    ] = "2y",
     dry_run: Annotated[bool, Option("--dry-run", "List them; change nothing.")] = False,
     yes: Annotated[bool, Option("--yes", "Do not ask.")] = False,
     as_json: bool = False,

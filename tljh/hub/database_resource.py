@@ -78,7 +78,8 @@ class HubDatabase(Resource):
 
     `server` is where it is if it is not the file of SQLite. Its copies are files of SQLite all
     the same. With `source`, that copy of an earlier database replaces it; with `is_copied`, a copy
-    is made even if the schema stays. In any case the hub that starts next does it.
+    is made even if the schema stays. In any case the hub that starts next does it. A server's
+    tables are copied by `environment_before`, which knows them as they are.
     """
 
     paths: Paths
@@ -86,6 +87,7 @@ class HubDatabase(Resource):
     source: Path | None = None
     is_copied: bool = False
     server: DatabaseAddress | None = None
+    environment_before: Path | None = None
 
     kind: ClassVar[str] = "hub-database"
     stage: ClassVar[Stage] = Stage.SERVICES
@@ -144,16 +146,13 @@ class HubDatabase(Resource):
             "order": str(self.paths.migration_order),
             "active": host.unit(HUB_UNIT).is_active,
         }
-        return record | self._describe_server(host)
+        return record | self._describe_server()
 
-    def _describe_server(self, host: HostReader) -> Record:
+    def _describe_server(self) -> Record:
         if self.server is None:
             return {}
-        # The environment that is current now knows the tables as they are.
-        link = host.readlink(self.paths.hub)
-        current = self.paths.prefix / link if link else self.environment
         server = {**self.server.as_order(), "kind": self.server.kind}
-        return {"server": server, "environment": str(current)}
+        return {"server": server, "environment": str(self.environment_before or self.environment)}
 
     def choose_copy(self, host: HostReader) -> Path:
         """Return the path for the next copy of the database; its name has number and schema."""
@@ -207,7 +206,7 @@ class HubDatabase(Resource):
                 if self.source:
                     copy_database(self.source, trial)
                 else:
-                    _dump(host, self._describe_server(host), trial)
+                    _dump(host, self._describe_server(), trial)
                 migrate_copy(host, self.environment, trial)
         finally:
             for path in (trial, *find_companion_files(trial)):
@@ -222,7 +221,7 @@ class HubDatabase(Resource):
         for old_copy in list_copies(host, self.paths.database_copies)[: 1 - KEPT_COPIES]:
             if copy.parent / old_copy != self.source:
                 host.remove(copy.parent / old_copy)
-        order = {"path": str(self.path), "copy": str(copy), **self._describe_server(host)}
+        order = {"path": str(self.path), "copy": str(copy), **self._describe_server()}
         if self.source:
             order["source"] = str(self.source)
         host.write(self.paths.migration_order, json.dumps(order).encode(), mode=0o600)

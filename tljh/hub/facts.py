@@ -32,7 +32,7 @@ class HubFacts:
     """Secrets (new ones in memory until a plan writes them), and the applied drop-ins.
 
     `applied_drop_ins` are paths below their directory, of files only. `database` is where the
-    hub's database is now.
+    hub's database is now, `environment` the hub environment that is current now.
     """
 
     cookie_secret: str
@@ -41,6 +41,7 @@ class HubFacts:
     applied_drop_ins: tuple[str, ...] = ()
     systemd_version: int = 0
     database: DatabaseAddress | None = None
+    environment: Path | None = None
 
 
 def read(host: HostReader, config: Config, paths: Paths) -> HubFacts:
@@ -52,6 +53,7 @@ def read(host: HostReader, config: Config, paths: Paths) -> HubFacts:
         applied_drop_ins=tuple(_read_files_below(host, paths.applied.drop_ins)),
         systemd_version=read_systemd_version(host),
         database=read_applied_database(host, paths),
+        environment=paths.prefix / link if (link := host.readlink(paths.hub)) else None,
     )
 
 

@@ -114,7 +114,8 @@ def build_database_resources(
     if current is not None and current.identity != target.identity:
         return [DatabaseMove(paths, facts.hub_environment, current, target)]
     server = target if target.is_server else None
-    return [HubDatabase(paths, facts.hub_environment, server=server)]
+    before = facts.of(HubFacts).environment
+    return [HubDatabase(paths, facts.hub_environment, server=server, environment_before=before)]
 
 
 def _build_drop_ins(facts: Facts, paths: Paths) -> list[Resource]:

@@ -217,7 +217,9 @@ def add_release_resources(
         token_file=paths.hub_token,
         home_root=Path(config.users.home_root),
     )
-    record = _build_record(host, paths, change, restored_database)
+    databases = [each for each in with_database if isinstance(each, HubDatabase)]
+    copy = databases[0].choose_copy(host) if databases else None
+    record = _build_record(host, paths, change, restored_database, copy)
     removed = _remove_what_came_since(host, paths, resources) if restored_database else []
     return [*with_database, record, *removed, probe]
 
@@ -244,9 +246,13 @@ def _remove_what_came_since(
 
 
 def _build_record(
-    host: HostReader, paths: Paths, change: ReleaseChange, restored_database: Path | None
+    host: HostReader,
+    paths: Paths,
+    change: ReleaseChange,
+    restored_database: Path | None,
+    copy: Path | None,
 ) -> Resource:
-    if restored_database is not None:
+    if restored_database is not None or copy is None:
         # A second rollback would lead forward again.
         return Absent(paths.release_before)
     journal = Journal(paths.journal_dir)
@@ -255,7 +261,7 @@ def _build_record(
         version=change.old.version,
         environment=change.old.environment,
         replaced_by=change.new.version,
-        database=HubDatabase(paths, change.new.environment).choose_copy(host),
+        database=copy,
         state=max(journal.numbers(host), default=0),
         files=applied,
     )
