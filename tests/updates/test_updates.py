@@ -167,9 +167,11 @@ def test_a_stopped_command_removes_its_announcement(host, settings, monkeypatch)
 
 def test_the_pages_show_the_announcement_as_text_before_the_admins(tmp_path):
     path = tmp_path / "announcement"
+    other = tmp_path / "other"
     for theirs in ("<b>exam</b>", lambda user: f"<b>{user}</b>"):
-        announce = add_announcement({"announcement": theirs, "other": 1}, path)["announcement"]
+        template_vars = {"announcement": theirs, "other": 1}
+        announce = add_announcement(template_vars, path, other)["announcement"]
         assert announce("exam") == "<b>exam</b>"
     path.write_text("restart <script>\n")
     assert announce("exam") == "restart &lt;script&gt;<br><b>exam</b>"
-    assert add_announcement({}, path)["announcement"]("x") == "restart &lt;script&gt;"
+    assert add_announcement({}, path, other)["announcement"]("x") == "restart &lt;script&gt;"

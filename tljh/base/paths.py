@@ -62,7 +62,7 @@ class Paths:
     # After those of unattended-upgrades (20 and 50), whose values it replaces.
     apt_updates: ClassVar[Path] = Path("/etc/apt/apt.conf.d/52tljh-updates")
     journal_limit: ClassVar[Path] = Path("/etc/systemd/journald.conf.d/tljh.conf")
-    # What the hub's pages announce; a reboot removes it.
+    # The reboot that the hub's pages announce; the reboot removes it.
     announcement: ClassVar[Path] = Path("/run/tljh-announcement.txt")
     # bash-completion reads it; Debian's base packages create it even without that package.
     completions_dir: ClassVar[Path] = Path("/usr/share/bash-completion/completions")
@@ -413,6 +413,11 @@ class Paths:
     @property
     def cookie_secret(self) -> Path:
         return self.state_dir / "jupyterhub_cookie_secret"
+
+    @property
+    def announcement_file(self) -> Path:
+        """The announcement of `tljh announce`, which the hub's pages show."""
+        return self.state_dir / "announcement.json"
 
     @property
     def hub_token(self) -> Path:

@@ -188,6 +188,7 @@ TLJH = VerbGroup(
         "monitoring": VerbGroup(
             "Metrics for Prometheus.", {"token": "tljh.commands.monitoring:token"}
         ),
+        "announce": "tljh.commands.announce:announce",
         "rotate": "tljh.commands.rotate:rotate",
         "size": "tljh.commands.size:size",
         "disk": "tljh.commands.disk:disk",

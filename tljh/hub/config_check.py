@@ -160,7 +160,7 @@ def _check_loaded(paths: Paths, without: frozenset[str]) -> CheckedConfiguration
     drop_ins = [(drop_in.path, drop_in.text) for drop_in in read_applied_drop_ins(paths)]
     refused = list(find_reserved_traits(c, loaded.ours, drop_ins))
     errors, warnings = _check_traits(c, paths, loaded.ours, drop_ins)
-    refused += find_broken_templates(c)
+    refused += find_broken_templates(c, loaded.ours)
     return CheckedConfiguration(
         [*refused, *errors],
         [*warnings, *report_emptied(loaded.emptied, drop_ins)],

@@ -6,6 +6,7 @@ config.yaml that leaves the file as it is needs no restart of the hub.
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,7 @@ def build_hub_configuration(config: Config, paths: Paths) -> Traits:
     traits: Traits = {}
     for part in (
         _build_hub(config, paths),
+        _build_pages(config, paths),
         _build_proxy(config, paths),
         _build_authenticator(config, paths),
     ):
@@ -83,6 +85,27 @@ def _build_hub(config: Config, paths: Paths) -> Traits:
             # JupyterHub would answer 429 above its limit. 0 turns that off: the spawner's own
             # queue (tljh.hub.process.start_queue) lets starts wait instead.
             "concurrent_spawn_limit": 0,
+        }
+    }
+
+
+def _build_pages(config: Config, paths: Paths) -> Traits:
+    """Return the traits of `pages`; templates/page.html and login.html show the variables."""
+    pages = config.pages
+    variables: dict[str, Any] = {
+        "pages_title": pages.title if "title" in pages.model_fields_set else None,
+        "pages_help_links": [{"text": text, "url": url} for text, url in pages.help_links.items()],
+        "pages_login_text": pages.login_text,
+        # JupyterHub's template takes it as HTML.
+        "announcement": html.escape(pages.announcement).replace("\n", "<br>"),
+    }
+    variables = {name: value for name, value in variables.items() if value}
+    folder = paths.hub_drop_ins / pages.templates if pages.templates else None
+    return {
+        "JupyterHub": {
+            "logo_file": pages.logo,
+            "template_paths": [str(folder)] if folder else None,
+            "template_vars": variables or None,
         }
     }
 

@@ -26,6 +26,7 @@ def find_referenced_file_problems(
     expired one must not block every other change.
     """
     yield from _check_certificates(config, host, served_from)
+    yield from _check_logo(config, host)
     for path, name in list_secret_files(config):
         info = host.info(Path(name), follow=True)
         if info is None or info.kind != "file":
@@ -41,6 +42,18 @@ def find_referenced_file_problems(
                 fix=f"sudo chmod 600 {quote(name)}",
                 severity="warning",
             )
+
+
+def _check_logo(config: Config, host: HostReader) -> Iterator[Problem]:
+    logo = config.pages.logo
+    info = host.info(Path(logo), follow=True) if logo else None
+    if logo and (info is None or info.kind != "file"):
+        yield Problem(
+            ("pages", "logo"),
+            f"pages.logo names a file that does not exist: {logo}",
+            why="each page would show a broken image",
+            fix=f"copy the image to {quote(logo)}, or: sudo tljh-config unset pages.logo",
+        )
 
 
 def list_secret_files(config: Config) -> Iterator[tuple[KeyPath, str]]:

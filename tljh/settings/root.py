@@ -18,6 +18,7 @@ from tljh.settings.sections.https import HttpsSettings
 from tljh.settings.sections.hub import HubSettings, ServicesSettings
 from tljh.settings.sections.isolation import IsolationSettings
 from tljh.settings.sections.limits import LimitsSettings
+from tljh.settings.sections.pages import PagesSettings
 from tljh.settings.sections.plugins import PluginsSettings
 from tljh.settings.sections.proxy import HttpSettings, ProxySettings, TraefikApiSettings
 from tljh.settings.sections.updates import UpdatesSettings
@@ -91,6 +92,7 @@ class Config(Section):
     checklist: ChecklistSettings = section(
         ChecklistSettings, help="The checklist of a hub in production."
     )
+    pages: PagesSettings = section(PagesSettings, help="What the hub's pages show.")
     services: ServicesSettings = section(ServicesSettings, help="Services that the hub starts.")
     hub: HubSettings = section(HubSettings, help="The hub environment.")
     database: DatabaseSettings = section(DatabaseSettings, help="The hub's database.")

@@ -286,7 +286,9 @@ class TljhHub(JupyterHub):
         page = getattr(self.authenticator, "password_page", "")
         self.template_vars: dict[str, Any] = {
             "password_page": page,
-            **add_announcement(self.template_vars, Paths.announcement),
+            **add_announcement(
+                self.template_vars, Paths.announcement, get_paths().announcement_file
+            ),
         }
         super().init_tornado_settings()
         register_metrics(self._list_servers)
