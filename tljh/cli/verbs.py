@@ -188,6 +188,14 @@ TLJH = VerbGroup(
         "monitoring": VerbGroup(
             "Metrics for Prometheus.", {"token": "tljh.commands.monitoring:token"}
         ),
+        "token": VerbGroup(
+            "Tokens of users for the hub's API.",
+            {
+                "create": "tljh.commands.token:create",
+                "list": "tljh.commands.token:list_tokens",
+                "revoke": "tljh.commands.token:revoke",
+            },
+        ),
         "announce": "tljh.commands.announce:announce",
         "rotate": "tljh.commands.rotate:rotate",
         "size": "tljh.commands.size:size",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
@@ -42,6 +42,36 @@ class ServerState:
 
     is_ready: bool
     is_pending: bool
+
+
+@dataclass(frozen=True)
+class TokenOrder:
+    """What a new token is for; without scopes it has all rights of its user."""
+
+    note: str
+    valid_s: int
+    scopes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class StoredToken:
+    """A token as the hub lists it. Times are in UTC, in ISO 8601."""
+
+    owner: str
+    id: str
+    note: str
+    scopes: tuple[str, ...]
+    created: str
+    last_used: str | None
+    expires: str | None
+
+
+@dataclass(frozen=True)
+class NewToken:
+    """A new token: the only time when its secret is known."""
+
+    token: str
+    stored: StoredToken
 
 
 @dataclass(frozen=True)
@@ -106,10 +136,28 @@ class HubApi:
 
     def make_token(self, name: str) -> str:
         """Return a new token of a user, valid for some minutes."""
-        body = {"expires_in": 600, "note": "tljh"}
+        return self.create_token(name, TokenOrder("tljh", 600)).token
+
+    def create_token(self, name: str, order: TokenOrder) -> NewToken:
+        """Return a new token of a user. Raises TljhError with the hub's reason for a refusal."""
+        body = {"expires_in": order.valid_s, "note": order.note}
+        if order.scopes:
+            body["scopes"] = list(order.scopes)
         response = self._send("POST", f"/users/{quote(name)}/tokens", body)
         self._expect(response, (201,), f"the hub made no token for {name}")
-        return str(json.loads(response.text)["token"])
+        answer = json.loads(response.text)
+        return NewToken(str(answer["token"]), _parse_token(name, answer))
+
+    def list_tokens(self, name: str) -> list[StoredToken]:
+        """Return the tokens of a user that have not expired, without their secrets."""
+        response = self._send("GET", f"/users/{quote(name)}/tokens")
+        self._expect(response, (200,), f"the hub did not list the tokens of {name}")
+        return [_parse_token(name, item) for item in json.loads(response.text)["api_tokens"]]
+
+    def revoke_token(self, name: str, token_id: str) -> None:
+        """Revoke a token of a user; the hub refuses it from now on."""
+        response = self._send("DELETE", f"/users/{quote(name)}/tokens/{quote(token_id)}")
+        self._expect(response, (204,), f"the hub did not revoke the token {token_id} of {name}")
 
     def act(self, action: Action, name: str) -> None:
         """Have the hub carry out `action` (shut-out, demote …) on a user; ignore unknown names."""
@@ -126,6 +174,18 @@ class HubApi:
         except (ValueError, KeyError, TypeError):
             why = response.text[:500] or f"it answered with status {response.status}"
         raise TljhError(problem, why=why, fix="look for the cause in its log: sudo tljh logs hub")
+
+
+def _parse_token(owner: str, item: dict[str, Any]) -> StoredToken:
+    return StoredToken(
+        owner=owner,
+        id=str(item["id"]),
+        note=item.get("note") or "",
+        scopes=tuple(item.get("scopes") or ()),
+        created=item.get("created") or "",
+        last_used=item.get("last_activity"),
+        expires=item.get("expires_at"),
+    )
 
 
 def _parse_user(item: dict[str, Any]) -> HubUser:

@@ -123,13 +123,13 @@ class _Trial:
         from jinja2 import meta
 
         pages = [name] if name in self._pages else sorted(self._pages)
-        found: set[str] = set()
+        names: set[str] = set()
         for page in pages:
             for prefix in ("", "templates/"):
                 source = self._read_stock(prefix + page)
                 if source is not None:
-                    found |= meta.find_undeclared_variables(self._stock.parse(source))
-        return frozenset(found)
+                    names |= meta.find_undeclared_variables(self._stock.parse(source))
+        return frozenset(names)
 
     def _read_stock(self, name: str) -> str | None:
         from jinja2 import TemplateNotFound
