@@ -71,11 +71,14 @@ class InstallReport:
             ]
         if not installed.is_new:
             return "\n".join(lines).rstrip()
+        lines.append("Next:")
+        if not installed.url.startswith("https:"):
+            lines += [
+                "  HTTPS    sudo tljh-config set https.letsencrypt.email you@example.org",
+                "           sudo tljh-config add-item https.letsencrypt.domains hub.example.org",
+                "           sudo tljh-config set https.enabled true && sudo tljh-config reload",
+            ]
         lines += [
-            "Next:",
-            "  HTTPS    sudo tljh-config set https.letsencrypt.email you@example.org",
-            "           sudo tljh-config add-item https.letsencrypt.domains hub.example.org",
-            "           sudo tljh-config set https.enabled true && sudo tljh-config reload",
             "  users    sudo tljh user add NAME (or in the hub, as an admin: Admin > Add Users)",
             "  limits   sudo tljh-config set limits.memory 2G && sudo tljh-config reload",
         ]
