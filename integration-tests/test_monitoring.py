@@ -47,6 +47,8 @@ def test_prometheus_sees_servers_and_machine(installed_shared: Machine):
     [tasks] = ask(machine, "tljh_server_tasks")
     assert float(tasks["value"][1]) > 0
     assert ask(machine, "tljh_machine_memory_bytes") and ask(machine, "jupyterhub_total_users")
+    [ann_now] = json.loads(machine.run("tljh top --json").stdout)["servers"]
+    assert ann_now["user"] == "ann" and ann_now["tasks"] > 0 and ann_now["memory_bytes"] > 10 << 20
     # The token reads metrics and nothing else.
     token = machine.run("tljh monitoring token").stdout.strip()
     api = f"http://{machine.address()}/hub/api/users"

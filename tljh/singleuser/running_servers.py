@@ -10,7 +10,10 @@ from tljh.host.interface import HostReader
 from tljh.host.systemctl_output import parse_units
 from tljh.singleuser.limit_properties import SHOWN_NAMES, read_properties
 
-_DESCRIPTION = ("Id", "ActiveState", "Slice", "User", "MemoryCurrent", "Transient")
+_DESCRIPTION = (
+    *("Id", "ActiveState", "Slice", "User", "Transient"),
+    *("MemoryCurrent", "CPUUsageNSec", "TasksCurrent"),
+)
 
 # Where servers run that The Littlest JupyterHub started, until they end.
 LITTLEST_SLICE = "system.slice"
@@ -18,12 +21,17 @@ LITTLEST_SLICE = "system.slice"
 
 @dataclass(frozen=True)
 class RunningServer:
-    """A user's running server, with its limits as `ServerLimits.as_properties` has them."""
+    """A user's running server, with its limits as `ServerLimits.as_properties` has them.
+
+    `cpu_s` is the time of processors that it has used since its start.
+    """
 
     unit: str
     account: str
     in_use_bytes: int
     properties: Mapping[str, str]
+    cpu_s: float = 0.0
+    tasks: int = 0
 
 
 def find_running_servers(host: HostReader) -> list[RunningServer]:
@@ -50,10 +58,17 @@ def _read_running_server(host: HostReader, unit: Mapping[str, str]) -> RunningSe
     if account.isdigit():
         user = next((user for user in host.all_users() if user.uid == int(account)), None)
         account = user.name if user else account
-    in_use = unit.get("MemoryCurrent", "")
     return RunningServer(
         unit["Id"],
         account,
-        int(in_use) if in_use.isdigit() else 0,
+        _read_number(unit, "MemoryCurrent"),
         read_properties(unit),
+        _read_number(unit, "CPUUsageNSec") / 1e9,
+        _read_number(unit, "TasksCurrent"),
     )
+
+
+def _read_number(unit: Mapping[str, str], name: str) -> int:
+    # systemd shows text where a number is not known.
+    value = unit.get(name, "")
+    return int(value) if value.isdigit() else 0
