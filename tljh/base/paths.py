@@ -411,6 +411,16 @@ class Paths:
         return self.releases / "known.json"
 
     @property
+    def identity(self) -> Path:
+        """Which machine the secrets were made for."""
+        return self.state_dir / "identity.json"
+
+    @property
+    def generalized(self) -> Path:
+        """It exists while the machine has no secrets: the next boot makes new ones."""
+        return self.state_dir / "generalized"
+
+    @property
     def cookie_secret(self) -> Path:
         return self.state_dir / "jupyterhub_cookie_secret"
 

@@ -198,6 +198,7 @@ TLJH = VerbGroup(
         ),
         "announce": "tljh.commands.announce:announce",
         "rotate": "tljh.commands.rotate:rotate",
+        "generalize": "tljh.commands.generalize:generalize",
         "top": "tljh.commands.top:top",
         "size": "tljh.commands.size:size",
         "disk": "tljh.commands.disk:disk",

@@ -1,4 +1,4 @@
-"""What an uninstall does, as steps of a plan. None is rolled back: the next uninstall continues."""
+"""Steps of a plan that remove for good. None is rolled back: the next run continues."""
 
 from __future__ import annotations
 
@@ -180,3 +180,22 @@ class PurgedAccount(Removal):
         if info and info.kind == "directory" and info.owner == self.account.name:
             host.remove(home)
         host.remove_user(self.account.name)
+
+
+@dataclass(frozen=True)
+class EmptiedFile(Removal):
+    """A file that stays, without its content."""
+
+    path: Path
+
+    kind: ClassVar[str] = "emptied-file"
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def difference(self, host: HostReader) -> Difference | None:
+        return Difference("~", "empty") if host.read(self.path) else None
+
+    def apply(self, host: Host, progress: Progress) -> None:
+        host.write(self.path, b"", mode=0o444)

@@ -30,6 +30,7 @@ from tljh import (
     firewall,
     housekeeping,
     hub,
+    identity,
     machine_logins,
     proxy,
     singleuser,
@@ -117,6 +118,7 @@ PARTS = tuple(
             firewall,
             updates,
             housekeeping,
+            identity,
         ),
     )
 )

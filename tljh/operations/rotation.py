@@ -60,10 +60,11 @@ def choose_secrets(name: str) -> list[RotatedSecret]:
 
 def _make_request(host: Host, paths: Paths, secrets: Sequence[RotatedSecret]) -> Request:
     names = " ".join(secret.name for secret in secrets)
-    return replace(
-        make_reload_request(host, paths, f"rotate {names}"),
-        renewed=frozenset(secret.file(paths) for secret in secrets),
-    )
+    renewed = {secret.file(paths) for secret in secrets}
+    if set(secrets) == set(SECRETS):
+        # They are this machine's then, also where it is a copy of another.
+        renewed.add(paths.identity)
+    return replace(make_reload_request(host, paths, f"rotate {names}"), renewed=frozenset(renewed))
 
 
 def plan_rotation(host: Host, paths: Paths, secrets: Sequence[RotatedSecret]) -> Outcome:
