@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,6 +26,8 @@ class Paths:
     traefik_dir: Path = Path("/var/lib/tljh-traefik")
     units_dir: Path = Path("/etc/systemd/system")
     commands_dir: Path = Path("/usr/bin")
+    # A named environment: `user`, `versions` and the lock are its own. Empty: that of all users.
+    environment: str = ""
 
     # Locks are in /run: a first install needs them before the prefix exists.
     lock: ClassVar[Path] = Path("/run/tljh-apply.lock")
@@ -43,6 +45,8 @@ class Paths:
     proxy_state: ClassVar[Path] = proxy_runtime_dir / "state.json"
     sudoers: ClassVar[Path] = Path("/etc/sudoers.d/jupyterhub-admins")
     profile: ClassVar[Path] = Path("/etc/profile.d/tljh.sh")
+    # pip reads it before the files of /etc/pip.conf and of users, which win over it.
+    pip_configuration: ClassVar[Path] = Path("/etc/xdg/pip/pip.conf")
     # The first in its directory: of two values for one keyword, sshd takes the first.
     sshd_drop_in: ClassVar[Path] = Path("/etc/ssh/sshd_config.d/00-tljh.conf")
     polkit_rules: ClassVar[Path] = Path("/etc/polkit-1/rules.d/00-tljh.rules")
@@ -98,8 +102,22 @@ class Paths:
 
     @property
     def user(self) -> Path:
-        """The user environment, a conda environment that all users share."""
-        return self.prefix / "user"
+        """The user environment, a conda environment that all users share; or a named one."""
+        return self.environments / self.environment if self.environment else self.prefix / "user"
+
+    def of_environment(self, name: str) -> Paths:
+        """Return the paths of a named environment; of that of all users for an empty name."""
+        return replace(self, environment=name)
+
+    @property
+    def environments(self) -> Path:
+        """Named environments, which users see as kernels."""
+        return self.prefix / "environments"
+
+    @property
+    def kernels(self) -> Path:
+        """Kernels of named environments, in a directory for all and one for each group."""
+        return self.jupyter / "kernels"
 
     @property
     def activation_script(self) -> Path:
@@ -133,8 +151,9 @@ class Paths:
 
     @property
     def versions(self) -> Path:
-        """Hub environments and snapshots of the user environment."""
-        return self.prefix / "versions"
+        """Hub environments and snapshots of the user environment; or snapshots of a named one."""
+        versions = self.prefix / "versions"
+        return versions / "environments" / self.environment if self.environment else versions
 
     def replaced_user(self, number: int) -> Path:
         """Return the place of a new user environment; after the exchange, of the previous one."""
@@ -173,7 +192,7 @@ class Paths:
     @property
     def package_cache(self) -> Path:
         """Conda packages. Environments have hard links to them, so the file system is the same."""
-        return self.versions / ".packages"
+        return self.of_environment("").versions / ".packages"
 
     @property
     def launcher(self) -> Path:
@@ -251,7 +270,8 @@ class Paths:
     @property
     def environment_lock(self) -> Path:
         """The lock for whatever changes the user environment, pip and conda included."""
-        return self.state_dir / "environment.lock"
+        name = f"environment-{self.environment}" if self.environment else "environment"
+        return self.state_dir / f"{name}.lock"
 
     @property
     def applied(self) -> AppliedFiles:

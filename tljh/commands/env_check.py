@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tljh.base.paths import get_paths
 from tljh.base.progress import format_count
+from tljh.commands.chosen_environment import EnvOption, choose_environment, name_commands
 from tljh.commands.parameters import choose_progress_on_stderr
 from tljh.host.real import RealHost
 from tljh.operations import env_check as operations
@@ -18,6 +18,7 @@ class PrintedCheck:
     """The problems; the exit code is 0 fine, 1 broken, 2 degraded."""
 
     checked: EnvironmentCheck
+    env: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -36,9 +37,9 @@ class PrintedCheck:
         amount = (
             f"{format_count(checked.packages, 'package')}, {format_count(checked.files, 'file')}"
         )
-        lines = [f"user environment: {checked.severity.name.lower()} ({amount})"]
+        lines = [f"{self.env or 'user'} environment: {checked.severity.name.lower()} ({amount})"]
         lines += [item.finding.as_text(item.severity.label) for item in checked.problems]
-        return "\n".join(lines)
+        return name_commands("\n".join(lines), self.env)
 
 
 def _describe(item: CheckedProblem) -> dict[str, Any]:
@@ -53,10 +54,11 @@ def _describe(item: CheckedProblem) -> dict[str, Any]:
     }
 
 
-def check(*, as_json: bool = False) -> PrintedCheck:
+def check(*, env: EnvOption = "", as_json: bool = False) -> PrintedCheck:
     """Find missing and changed files, wrong modes, and packages that do not fit; change nothing.
 
     The exit code is 0 fine, 1 broken, 2 degraded.
     """
     progress = choose_progress_on_stderr(as_json)
-    return PrintedCheck(operations.check(RealHost(), get_paths(), progress))
+    with choose_environment(env) as paths:
+        return PrintedCheck(operations.check(RealHost(), paths, progress), env)

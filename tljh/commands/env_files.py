@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
-from tljh.base.paths import get_paths
-from tljh.commands.env_packages import DryRunOption, YesOption, change_as_planned
+from tljh.commands.chosen_environment import EnvOption, choose_environment
+from tljh.commands.env_packages import Answers, DryRunOption, YesOption, change_as_planned
 from tljh.commands.parameters import Argument, Option, Summary
 from tljh.conda.declared_changes import ExportedEnvironment, Format
 from tljh.host.real import RealHost
 from tljh.operations import env_files as operations
 from tljh.operations.installed_environment import read_sources
+from tljh.operations.named_environments import make_source_absolute
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,15 @@ class PrintedExport:
 def export(
     *,
     format_name: Annotated[Format, Option("--format", "The kind of file.")] = "lock",
+    env: EnvOption = "",
     as_json: bool = False,
 ) -> PrintedExport:
     """Print a file that reproduces the environment, with the hashes of all packages.
 
     The exit code is 2 if some package cannot be reproduced; the file says which.
     """
-    exported = operations.export(RealHost(), get_paths(), format_name)
+    with choose_environment(env) as paths:
+        exported = operations.export(RealHost(), paths, format_name)
     if not as_json:
         for line in exported.warnings:
             print(f"not reproduced: {line}", file=sys.stderr)
@@ -57,13 +59,15 @@ def export(
 def apply(
     file: Annotated[str, Argument("FILE", "A lock, environment.yml or requirements.txt.")],
     *,
+    env: EnvOption = "",
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     as_json: bool = False,
 ) -> Summary:
     """Make the environment as a file declares it: plan, ask, apply, check."""
-    host, paths = RealHost(), get_paths()
-    source = file if "://" in file else str(Path(file).absolute())
-    sources = read_sources(host, paths)
-    planned = operations.plan_file(host, paths, source, sources)
-    return change_as_planned(planned, sources, dry_run=dry_run, yes=yes, as_json=as_json)
+    host = RealHost()
+    with choose_environment(env) as paths:
+        sources = read_sources(host, paths)
+        planned = operations.plan_file(host, paths, make_source_absolute(file), sources)
+        answers = Answers(env, dry_run, yes, as_json)
+        return change_as_planned(paths, planned, sources, answers)

@@ -6,8 +6,9 @@ import shlex
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from tljh.base.paths import get_paths
+from tljh.base.paths import Paths
 from tljh.base.progress import format_count
+from tljh.commands.chosen_environment import EnvOption, choose_environment, name_commands
 from tljh.commands.confirmation import confirm
 from tljh.commands.parameters import Argument, Option, Summary, choose_progress_on_stderr
 from tljh.conda.snapshot_requests import Cause, Comparison
@@ -102,9 +103,10 @@ def describe(comparison: Comparison) -> str:
     )
 
 
-def history() -> PrintedHistory:
+def history(*, env: EnvOption = "") -> PrintedHistory:
     """List the snapshots of the user environment; 1 is the state as installed."""
-    return PrintedHistory(operations.history(RealHost(), get_paths()))
+    with choose_environment(env) as paths:
+        return PrintedHistory(operations.history(RealHost(), paths))
 
 
 def diff(
@@ -112,9 +114,12 @@ def diff(
     new: Annotated[
         str | None, Argument("M", "Another one; without it, the environment as it is.")
     ] = None,
+    *,
+    env: EnvOption = "",
 ) -> PrintedComparison:
     """Print what changed from one snapshot to another, or to the environment as it is."""
-    return PrintedComparison(operations.diff(RealHost(), get_paths(), old, new))
+    with choose_environment(env) as paths:
+        return PrintedComparison(operations.diff(RealHost(), paths, old, new))
 
 
 def snapshot(
@@ -123,27 +128,34 @@ def snapshot(
     delete: Annotated[
         bool, Option("--delete", "Remove the name; the snapshot may be pruned then.")
     ] = False,
+    env: EnvOption = "",
 ) -> Summary:
     """Give the environment as it is a name, so that its snapshot is never pruned."""
-    host, paths = RealHost(), get_paths()
-    if delete:
-        number = operations.unpin(host, paths, name)
-        line = f"snapshot {number} has lost the name {name}"
-    else:
-        number = operations.pin(host, paths, name)
-        command = f"sudo tljh env rollback {shlex.quote(name)}"
-        line = f"snapshot {number} is {name}. To go back to it: {command}"
+    with choose_environment(env) as paths:
+        if delete:
+            number = operations.unpin(RealHost(), paths, name)
+            line = f"snapshot {number} has lost the name {name}"
+        else:
+            number = operations.pin(RealHost(), paths, name)
+            command = name_commands(f"sudo tljh env rollback {shlex.quote(name)}", env)
+            line = f"snapshot {number} is {name}. To go back to it: {command}"
     return Summary((line,), {"number": number, "name": name})
 
 
 def rollback(
     number: SnapshotArgument = None,
     *,
+    env: EnvOption = "",
     yes: YesOption = False,
     as_json: bool = False,
 ) -> Summary:
     """Go back to a snapshot of the user environment, while notebooks run."""
-    host, paths = RealHost(), get_paths()
+    with choose_environment(env) as paths:
+        return _roll_back(paths, number, yes=yes, as_json=as_json)
+
+
+def _roll_back(paths: Paths, number: str | None, *, yes: bool, as_json: bool) -> Summary:
+    host = RealHost()
     planned = operations.plan_rollback(host, paths, number)
     target = planned.target.number
     data = {"snapshot": target, "number": None, "packages": list(planned.comparison.packages)}
@@ -154,15 +166,19 @@ def rollback(
     text = f"since snapshot {target} ({planned.target.time}):\n{describe(changes)}"
     confirm(text, f"Go back to snapshot {target}?", yes=yes)
     restored = operations.rollback(host, paths, planned.target, choose_progress_on_stderr(as_json))
-    line = f"the user environment is as in snapshot {target}. Saved as snapshot {restored}."
+    which = f"environment {paths.environment}" if paths.environment else "user environment"
+    line = f"the {which} is as in snapshot {target}. Saved as snapshot {restored}."
     return Summary((line,), {**data, "number": restored})
 
 
 def record(
     command: Annotated[str, Argument("COMMAND", "What changed it, for the history.")] = "",
+    *,
+    env: EnvOption = "",
 ) -> Summary:
     """Make a snapshot if other programs have changed the user environment."""
     cause = Cause(get_caller_name() if command else "", command)
-    number = operations.record_change(RealHost(), get_paths(), cause)
+    with choose_environment(env) as paths:
+        number = operations.record_change(RealHost(), paths, cause)
     line = f"saved as snapshot {number}" if number else "nothing changed since the last snapshot"
     return Summary((line,), {"number": number})

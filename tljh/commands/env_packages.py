@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from tljh.base.paths import get_paths
+from tljh.base.paths import Paths, get_paths
 from tljh.base.progress import format_count
+from tljh.commands.chosen_environment import EnvOption, choose_environment, name_commands
 from tljh.commands.confirmation import confirm
 from tljh.commands.parameters import Argument, Option, Summary, choose_progress_on_stderr
 from tljh.conda.package_changes import Action, PackagePlan, PackageRequest
@@ -33,17 +34,28 @@ DryRunOption = Annotated[bool, Option("--dry-run", "Print the plan; change nothi
 YesOption = Annotated[bool, Option("--yes", "Do not ask.")]
 
 
+@dataclass(frozen=True)
+class Answers:
+    """Options of each command that changes packages."""
+
+    env: str
+    dry_run: bool
+    yes: bool
+    as_json: bool
+
+
 def install(
     spec: SpecsArgument,
     *,
     pip: PipOption = False,
+    env: EnvOption = "",
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     as_json: bool = False,
 ) -> Summary:
     """Install packages for all users: plan, ask, apply, check; undone where the check fails."""
     specs = [_make_path_absolute(text) for text in spec] if pip else spec
-    return _change("install", specs, pip=pip, dry_run=dry_run, yes=yes, as_json=as_json)
+    return _change("install", specs, pip=pip, answers=Answers(env, dry_run, yes, as_json))
 
 
 def _make_path_absolute(spec: str) -> str:
@@ -56,55 +68,57 @@ def remove(
     name: NamesArgument,
     *,
     pip: PipOption = False,
+    env: EnvOption = "",
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     as_json: bool = False,
 ) -> Summary:
     """Remove packages, what needs them, and what nothing needs any more."""
-    return _change("remove", name, pip=pip, dry_run=dry_run, yes=yes, as_json=as_json)
+    return _change("remove", name, pip=pip, answers=Answers(env, dry_run, yes, as_json))
 
 
 def update(
     spec: UpdatedArgument = None,
     *,
     pip: PipOption = False,
+    env: EnvOption = "",
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     as_json: bool = False,
 ) -> Summary:
     """Update packages to the newest versions that fit all others."""
-    return _change("update", spec or [], pip=pip, dry_run=dry_run, yes=yes, as_json=as_json)
+    return _change("update", spec or [], pip=pip, answers=Answers(env, dry_run, yes, as_json))
 
 
-def _change(
-    action: Action, specs: Sequence[str], *, pip: bool, dry_run: bool, yes: bool, as_json: bool
-) -> Summary:
-    host, paths = RealHost(), get_paths()
+def _change(action: Action, specs: Sequence[str], *, pip: bool, answers: Answers) -> Summary:
+    host = RealHost()
     request = PackageRequest(action, tuple(specs), is_pip=pip)
-    sources = read_sources(host, paths)
-    planned = operations.plan_changes(host, paths, request, sources)
-    return change_as_planned(planned, sources, dry_run=dry_run, yes=yes, as_json=as_json)
+    with choose_environment(answers.env) as paths:
+        sources = read_sources(host, paths)
+        planned = operations.plan_changes(host, paths, request, sources)
+        return change_as_planned(paths, planned, sources, answers)
 
 
 def change_as_planned(
-    planned: PackagePlan, sources: PackageSources, *, dry_run: bool, yes: bool, as_json: bool
+    paths: Paths, planned: PackagePlan, sources: PackageSources, answers: Answers
 ) -> Summary:
     """Print a plan, ask, and make its changes."""
-    host, paths = RealHost(), get_paths()
+    host = RealHost()
     data = _describe(planned)
     if not planned:
         return Summary(("nothing to do: the user environment is so already",), data)
     text = format_plan(planned)
-    if dry_run:
+    if answers.dry_run:
         return Summary((text,), data)
-    confirm(text, "Make these changes?", yes=yes)
+    confirm(text, "Make these changes?", yes=answers.yes)
     # Imported late: it loads all parts of the hub, which a plan does without.
     from tljh.operations.env_changes import change
 
-    number = change(host, paths, planned, sources, choose_progress_on_stderr(as_json))
+    number = change(host, paths, planned, sources, choose_progress_on_stderr(answers.as_json))
     count = format_count(len(planned.changes), "package")
     line = f"{count} changed. Saved as snapshot {number}; the way back: sudo tljh env rollback"
-    lines = (text, line) if yes else (line,)
+    line = name_commands(line, answers.env)
+    lines = (text, line) if answers.yes else (line,)
     return Summary(lines, {**data, "snapshot": number})
 
 
@@ -148,9 +162,10 @@ def _format_cell(cell: str | list[str]) -> str:
     return cell if isinstance(cell, str) else ", ".join(cell)
 
 
-def list_packages() -> PrintedPackages:
-    """List the packages of the user environment: name, version, build and channel, or pip."""
-    return PrintedPackages(operations.list_packages(RealHost(), get_paths()))
+def list_packages(*, env: EnvOption = "") -> PrintedPackages:
+    """List the packages of an environment: name, version, build and channel, or pip."""
+    with choose_environment(env) as paths:
+        return PrintedPackages(operations.list_packages(RealHost(), paths))
 
 
 def search(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tljh.base.paths import get_paths
+from tljh.base.paths import Paths
+from tljh.commands.chosen_environment import EnvOption, choose_environment, name_commands
 from tljh.commands.confirmation import confirm
 from tljh.commands.env_packages import DryRunOption, YesOption
 from tljh.commands.parameters import Summary, choose_progress_on_stderr
@@ -20,6 +21,7 @@ class PrintedRepair:
     """What was repaired and what was not; the exit code is 2 if something was not."""
 
     repair: operations.Repair
+    paths: Paths
 
     @property
     def exit_code(self) -> int:
@@ -33,35 +35,45 @@ class PrintedRepair:
         }
 
     def as_text(self) -> str:
-        prefix = get_paths().user
+        prefix = self.paths.user
         lines = [f"repaired: {line}" for line in self.repair.done]
         lines += [p.as_finding(prefix).as_text("not repaired") for p in self.repair.remaining]
         lines.append(
             f"Saved as snapshot {self.repair.snapshot}; the way back: sudo tljh env rollback"
         )
-        return "\n".join(lines)
+        return name_commands("\n".join(lines), self.paths.environment)
 
 
 def repair(
-    *, dry_run: DryRunOption = False, yes: YesOption = False, as_json: bool = False
+    *,
+    env: EnvOption = "",
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: bool = False,
 ) -> Summary | PrintedRepair:
     """Bring back files, records, owners and modes of packages, from snapshots or channels.
 
     The exit code is 2 if something could not be repaired.
     """
-    host, paths = RealHost(), get_paths()
+    with choose_environment(env) as paths:
+        return _repair(paths, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def _repair(paths: Paths, *, dry_run: bool, yes: bool, as_json: bool) -> Summary | PrintedRepair:
+    host = RealHost()
     problems = operations.plan_repair(host, paths)
     data = {"repaired": [], "remaining": _describe(problems), "snapshot": None}
     if not problems:
         line = "nothing to do: the files are as the packages' records have them"
         return Summary((line,), data)
     text = "\n".join(problem.as_finding(paths.user).as_text("problem") for problem in problems)
+    text = name_commands(text, paths.environment)
     if dry_run:
         return Summary((text,), data)
     confirm(text, "Repair these?", yes=yes)
     sources = read_sources(host, paths)
     progress = choose_progress_on_stderr(as_json)
-    return PrintedRepair(operations.repair(host, paths, problems, sources, progress))
+    return PrintedRepair(operations.repair(host, paths, problems, sources, progress), paths)
 
 
 def _describe(problems: tuple[PackageProblem, ...]) -> list[dict[str, Any]]:

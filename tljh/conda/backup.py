@@ -17,5 +17,6 @@ if TYPE_CHECKING:
 
 
 def contents(host: HostReader, config: Config, paths: Paths) -> BackupContents:
-    """Return the user environment, if there is one."""
-    return BackupContents(trees=(paths.user,) if host.info(paths.user) else ())
+    """Return the user environment, named ones, and their kernels, as far as there are any."""
+    trees = (paths.user, paths.environments, paths.kernels)
+    return BackupContents(trees=tuple(tree for tree in trees if host.info(tree)))

@@ -12,6 +12,7 @@ from tljh.base.findings import Severity
 from tljh.base.paths import Paths
 from tljh.base.progress import format_count
 from tljh.conda.adopted import is_adopted
+from tljh.conda.named_environments import list_environments
 from tljh.conda.package_problems import (
     examine_files,
     find_incompatible,
@@ -177,6 +178,34 @@ def _check_packages(subject: CheckedMachine) -> Iterator[Result]:
             yield problem.severity, problem.as_finding(paths.user)
 
 
+def _check_named(subject: CheckedMachine) -> Iterator[Result]:
+    """Compare named environments with the records of their packages."""
+    yield from _examine_named(subject, is_quick=False)
+
+
+def _check_named_quickly(subject: CheckedMachine) -> Iterator[Result]:
+    yield from _examine_named(subject, is_quick=True)
+
+
+def _examine_named(subject: CheckedMachine, *, is_quick: bool) -> Iterator[Result]:
+    host, paths = subject.host, subject.paths
+    for name in list_environments(host, paths) if subject.is_installed else ():
+        named = paths.of_environment(name)
+        problems = examine_files(host, named, is_quick=is_quick)
+        serious = [problem for problem in problems if problem.severity is not Severity.FINE]
+        if serious:
+            whats = dict.fromkeys(problem.as_finding(named.user).what for problem in serious)
+            yield (
+                Severity.DEGRADED,
+                Finding(
+                    f"the environment {name} is damaged: {next(iter(whats))}",
+                    where=Place(str(named.user)),
+                    why="\n".join(list(whats)[1:MOST_PATHS]) or None,
+                    fix=f"sudo tljh env repair --env {quote(name)}",
+                ),
+            )
+
+
 def _check_packages_quickly(subject: CheckedMachine) -> Iterator[Result]:
     """Look for missing files and wrong owners; notes are left to doctor."""
     if not _has_environment(subject):
@@ -195,6 +224,7 @@ CHECKS = (
     Check("readable files", _check_readable, is_quick=False),
     Check("single-user server", check_singleuser),
     Check("user environment", _check_packages, quick_look=_check_packages_quickly),
+    Check("named environments", _check_named, quick_look=_check_named_quickly),
 )
 
 

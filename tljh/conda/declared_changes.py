@@ -73,10 +73,7 @@ def plan_file(
     required: Sequence[RequiredPackage],
 ) -> PackagePlan:
     """Return the changes that lead to what a file at a path or URL declares. Raises TljhError."""
-    text, make_absolute = read_text(host, source, "file")
-    machine = platform.machine()
-    subdir = SUBDIRS.get(machine, f"linux-{machine}")
-    declared = parse(text, source, subdir, make_absolute)
+    declared = parse_file(host, source)
     more = find_more_channels(declared.channels, channels)
     environment = read_environment(host, paths.user) or UserEnvironment()
     used = [*channels, *more]
@@ -100,6 +97,14 @@ def plan_file(
     if declared.is_exact:
         _check_required(source, answer, required)
     return _make_plan(declared, fields["specs"], environment, answer, source, used, more)
+
+
+def parse_file(host: HostReader, source: str) -> DeclaredEnvironment:
+    """Return what a file at a path or URL declares for this machine. Raises TljhError."""
+    text, make_absolute = read_text(host, source, "file")
+    machine = platform.machine()
+    subdir = SUBDIRS.get(machine, f"linux-{machine}")
+    return parse(text, source, subdir, make_absolute)
 
 
 def _make_plan(

@@ -262,9 +262,12 @@ def check_environment(
     """Try the environment as users do. Raises TljhError with what does not work.
 
     Modules of Jupyter are imported, requirements of packages compared, and a server is started
-    without root's rights. `known_conflicts` were there before.
+    without root's rights; of a named environment, the module of its kernel is imported.
+    `known_conflicts` were there before.
     """
+    kernel = {"modules": ["ipykernel_launcher"], "starts_server": False}
     fields = {
+        **(kernel if paths.environment else {}),
         "operation": "check",
         "prefix": str(paths.user),
         "uv": find_uv(),
@@ -308,13 +311,13 @@ class PackagesChanged(Resource):
             "prefix": str(self.paths.user),
             "other": str(self.paths.replaced_user(number)),
             "number": number,
-            "existed": True,
+            "existed": host.info(self.paths.user) is not None,
         }
 
     def apply(self, host: Host, progress: Progress) -> None:
         variables = build_package_environment(host, self.paths, os.environ)
         with lock_environment(host, self.paths):
-            current = read_environment(host, self.paths.user)
+            current = read_environment(host, self.paths.user) or UserEnvironment()
             if current != self.planned_changes.environment:
                 raise TljhError(
                     "the user environment has changed since this was planned",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -45,6 +45,8 @@ class EnvironmentRecorded(Resource):
     limits: SnapshotLimits
     is_first: bool = False
     is_good: bool | None = None
+    # Whether the first snapshot may be made later. That of a named environment is made at once.
+    in_background: bool = True
 
     kind: ClassVar[str] = "snapshot"
     stage: ClassVar[Stage] = Stage.LAST
@@ -62,10 +64,9 @@ class EnvironmentRecorded(Resource):
         is_first = host.info(self.paths.snapshot_store) is None
         if not is_changed and (not is_first or host.info(self.paths.user) is None):
             return None
-        text = "the first, made in the background" if is_first else "for `tljh env rollback`"
-        return EnvironmentRecorded(
-            self.paths, (), self.command, self.limits, is_first, self.is_good
-        ), Difference("+", text)
+        is_later = is_first and self.in_background
+        text = "the first, made in the background" if is_later else "for `tljh env rollback`"
+        return replace(self, sources=(), is_first=is_first), Difference("+", text)
 
     def before(self, host: HostReader) -> Record:
         snapshots = read_snapshots(host, self.paths.versions)
@@ -73,11 +74,13 @@ class EnvironmentRecorded(Resource):
             "versions": str(self.paths.versions),
             "last": snapshots[-1].number if snapshots else 0,
             "is_first": self.is_first,
+            "in_background": self.in_background,
         }
 
     def apply(self, host: Host, progress: Progress) -> None:
         if self.is_first:
             host.mkdir(self.paths.snapshot_store, mode=0o700)
+        if self.is_first and self.in_background:
             self._start(host)
             return
         with lock_environment(host, self.paths):
@@ -99,7 +102,7 @@ class EnvironmentRecorded(Resource):
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
         versions = Path(record["versions"])
-        if record["is_first"]:
+        if record["is_first"] and record.get("in_background", True):
             host.systemctl("stop", f"{FIRST_SNAPSHOT_UNIT}.service")
         if host.info(versions) is not None:
             remove_after(host, versions, record["last"])

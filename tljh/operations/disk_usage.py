@@ -87,6 +87,7 @@ def list_places(config: Config, paths: Paths) -> list[Usage]:
     clean = "sudo tljh disk --clean"
     places = [
         Usage("packages of all users", str(paths.user), 0, "sudo tljh env remove PACKAGE"),
+        Usage("named environments", str(paths.environments), 0, "sudo tljh env delete NAME"),
         Usage("hub environments and snapshots", str(paths.versions), 0, "sudo tljh env history"),
         Usage("state and database", str(paths.state_dir), 0),
         Usage("archived homes", str(paths.archived_homes), 0, "sudo tljh user archive; then rm"),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.conda import package_changes
+from tljh.conda.named_environments import KernelsPublished
 from tljh.conda.package_changes import PackagePlan, PackagesChanged
 from tljh.conda.pip_plugin import PipPlugin
 from tljh.conda.resource import remove_replaced
@@ -46,8 +47,13 @@ def change(
         # It stays in the history only if the check succeeds.
         recorded = EnvironmentRecorded(paths, (changed,), command, limits, is_good=True)
         files = journal.last_files(host) or {}
+        follower = (
+            KernelsPublished(paths, (changed,))
+            if paths.environment
+            else PipPlugin(paths, (changed,))
+        )
         apply(
-            plan([changed, PipPlugin(paths, (changed,)), recorded], host),
+            plan([changed, follower, recorded], host),
             host,
             journal,
             ChangeContext(get_caller_name(), command, files, is_state=False),

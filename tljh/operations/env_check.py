@@ -59,13 +59,14 @@ def check(host: Host, paths: Paths, progress: Progress) -> EnvironmentCheck:
         progress.advance(0, 1, "comparing files with the records of conda and pip")
         examined = examine(host, paths, is_quick=False)
         unmet = find_unmet_requirements(host, paths)
-    problems = [*examined.problems, *unmet, *find_incompatible(host, paths)]
+    incompatible = () if paths.environment else find_incompatible(host, paths)
+    problems = [*examined.problems, *unmet, *incompatible]
     checked = [
         CheckedProblem(item.kind, item.severity, item.as_finding(paths.user), item)
         for item in problems
     ]
     subject = CheckedMachine(host, paths, None, None)
-    for severity, finding in check_singleuser(subject):
+    for severity, finding in () if paths.environment else check_singleuser(subject):
         checked.append(CheckedProblem("server", severity, finding))
     for finding in _try_server(host, paths, [item.why for item in unmet], progress):
         checked.append(CheckedProblem("server", Severity.BROKEN, finding))

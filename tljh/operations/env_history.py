@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
+from tljh.conda.named_environments import KernelsPublished
 from tljh.conda.resource import remove_replaced
 from tljh.conda.snapshot_requests import (
     UNKNOWN_CAUSE,
@@ -184,8 +185,9 @@ def rollback(host: Host, paths: Paths, target: Snapshot, progress: Progress) -> 
         )
         files = journal.last_files(host) or {}
         command = f"env rollback {target.number}"
+        followers = (KernelsPublished(paths, (restored,)),) if paths.environment else ()
         apply(
-            plan([restored, recorded], host),
+            plan([restored, *followers, recorded], host),
             host,
             journal,
             ChangeContext(get_caller_name(), command, files, is_state=False),

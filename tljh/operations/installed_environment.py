@@ -9,6 +9,7 @@ from pathlib import Path
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.conda.environment import RequiredPackage
+from tljh.conda.named_environments import KERNEL_PACKAGES
 from tljh.conda.resources import get_snapshot_limits, list_channels, list_required_packages
 from tljh.conda.snapshot_requests import SnapshotLimits
 from tljh.host.interface import HostReader
@@ -25,10 +26,14 @@ class PackageSources:
 
 
 def read_sources(host: HostReader, paths: Paths) -> PackageSources:
-    """Read the channels and required packages of the configuration and the plugins."""
+    """Read the channels and required packages of the configuration and the plugins.
+
+    Those of a named environment are what its kernel needs.
+    """
     config = load_configuration(host, paths, read_installed_configuration(host, paths))
     plugins = read_contributions(host, Path(sys.prefix))
-    return PackageSources(list_channels(config, plugins), list_required_packages(plugins))
+    required = KERNEL_PACKAGES if paths.environment else list_required_packages(plugins)
+    return PackageSources(list_channels(config, plugins), required)
 
 
 def read_limits(host: HostReader, paths: Paths) -> SnapshotLimits:

@@ -15,6 +15,7 @@ from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.base.text_redaction import Redactor
 from tljh.base.well_known import HUB_UNIT, PROXY_UNIT
+from tljh.conda.named_environments import list_environments
 from tljh.engine.journal import Journal
 from tljh.host.interface import Host, HostReader
 from tljh.host.text_archive import pack_texts
@@ -94,11 +95,17 @@ def collect(host: Host, paths: Paths) -> Iterator[tuple[str, Callable[[], str]]]
     for unit in LOGS:
         yield f"logs/{unit}", partial(host.journal, unit, LOG_LINES)
     yield "logs/installer.log", lambda: _read(host, paths.log)
-    yield "environment/packages", lambda: "\n".join(host.listdir(paths.user / "conda-meta"))
+    for name in ("", *list_environments(host, paths)):
+        records = paths.of_environment(name).user / "conda-meta"
+        yield f"environment/{name or 'packages'}", partial(_list_names, host, records)
 
 
 def _reader(host: HostReader, path: Path) -> Callable[[], str]:
     return lambda: redact_code(_read(host, path))
+
+
+def _list_names(host: HostReader, directory: Path) -> str:
+    return "\n".join(host.listdir(directory))
 
 
 def _read(host: HostReader, path: Path) -> str:

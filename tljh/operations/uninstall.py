@@ -129,6 +129,7 @@ def list_removals(
         *list_unrecorded(host, paths),
         *units,
         RemovedTree(paths.user),
+        RemovedTree(paths.environments),
         RemovedTree(paths.conda),
         RemovedTree(paths.cache),
         *([Archive(archive, written)] if archive else []),

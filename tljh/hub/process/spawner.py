@@ -21,6 +21,7 @@ from traitlets import Bool, Dict, Enum, Integer, List, Unicode
 from tljh.base.account_names import PREFIX, make_unit_name
 from tljh.base.errors import TljhError
 from tljh.base.paths import get_paths
+from tljh.conda.named_environments import format_jupyter_path
 from tljh.host import transient_units as transient
 from tljh.host.accounts import Account, find_account_name
 from tljh.host.real import RealHost
@@ -310,6 +311,9 @@ class UserCreatingSpawner(SystemdSpawner):
             path = environment.get("PATH") or "/usr/bin:/bin"
             environment["PATH"] = ":".join([*extra_paths, path])
         environment["SHELL"] = self.default_shell
+        environment["JUPYTER_PATH"] = format_jupyter_path(
+            get_paths(), self._list_groups(), environment.get("JUPYTER_PATH", "")
+        )
         properties |= self._isolation()
         for name, value in self.unit_extra_properties.items():
             properties[name] = (
@@ -325,6 +329,10 @@ class UserCreatingSpawner(SystemdSpawner):
         return TransientUnit(
             self.unit_name, argv, properties, directory, self.slice or None, uid, gid
         )
+
+    def _list_groups(self) -> set[str]:
+        """Return the user's groups: those of the hub, and those of config.yaml."""
+        return {group.name for group in self.user.groups} | set(self._account().extra_groups)
 
     def _identity(
         self, environment: dict[str, str], properties: dict[str, str | list[str]]
