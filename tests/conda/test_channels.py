@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import threading
+from base64 import b64encode
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 
-from tljh.conda.channels import get_channel_url, redact_channel, redact_message
+from tljh.base.errors import TljhError
+from tljh.base.paths import Paths
+from tljh.conda import engine
+from tljh.conda.channels import (
+    build_package_environment,
+    get_channel_url,
+    redact_channel,
+    redact_message,
+)
+from tljh.conda.engine import Solution
+from tljh.host.real import RealHost
 
 
 @pytest.mark.parametrize(
@@ -39,3 +54,38 @@ def test_messages_of_the_engine_lose_passwords():
     message = f"error sending request for url ({channel}/noarch/repodata.json)"
     assert "secret" not in redact_message(message, [channel])
     assert "mirror.example/forge/noarch" in redact_message(message, [channel])
+
+
+class _PrivateChannel(SimpleHTTPRequestHandler):
+    """A channel that wants a login."""
+
+    def do_GET(self) -> None:
+        if self.headers.get("Authorization") == f"Basic {b64encode(b'me:secret').decode()}":
+            super().do_GET()
+        else:
+            self.send_error(401)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_private_channel_is_read_with_the_logins_of_the_credentials_file(tiny, tmp_path):
+    paths, host = Paths(tmp_path / "tljh"), RealHost()
+    paths.config_dir.mkdir(parents=True)
+    credentials = tmp_path / "packages.netrc"
+    credentials.write_text("machine 127.0.0.1 login me password secret\n")
+    handler = partial(_PrivateChannel, directory=str(tiny))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        channel = f"http://127.0.0.1:{server.server_address[1]}"
+
+        def solve() -> Solution:
+            variables = build_package_environment(host, paths, {})
+            return engine.solve(host, [channel], ["river"], paths.user, variables)
+
+        with pytest.raises(TljhError, match="a conda channel cannot be read"):
+            solve()
+        paths.config_file.write_text(f"user_environment: {{credentials_file: {credentials}}}\n")
+        solution = solve()
+        server.shutdown()
+    assert solution.added == {"river": "2.0"} and "secret" not in solution.lock

@@ -14,6 +14,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,10 @@ from tljh.base.errors import TljhError
 from tljh.conda import engine
 from tljh.conda.environment import BUILDING, MARKER, RequiredPackage
 from tljh.conda.tools import CondaTools
+from tljh.conda.users_configuration import build_conda_configuration
 from tljh.conda.worker import trees
+from tljh.settings.load import load
+from tljh.settings.root import Config
 
 from .conftest import CHECKOUT, Killed, Machine, contents
 
@@ -361,7 +365,9 @@ def test_a_worker_that_dies_is_reported_with_its_last_output(machine, monkeypatc
 
 def test_conda_gets_its_own_prefix_and_changes_the_user_environment(make_machine, tiny, more):
     machine = make_machine([tiny, more])
-    resources = machine.environment("river"), CondaTools(machine.paths, machine.channels)
+    configuration = build_conda_configuration(machine.channels, Config())
+    tools = CondaTools(machine.paths, machine.channels, configuration)
+    resources = machine.environment("river"), tools
     machine.apply(*resources)
     wrapper = machine.user / "bin/conda"
     recorder = machine.paths.hub / "bin/tljh"
@@ -388,8 +394,19 @@ def test_conda_gets_its_own_prefix_and_changes_the_user_environment(make_machine
         check=True,
     )  # fmt: skip
     assert with_prefix.stdout.strip() == "/mine"
-    assert str(more) in (machine.paths.conda / ".condarc").read_text()
+    condarc = machine.paths.conda / ".condarc"
+    assert str(more) in condarc.read_text()
     assert not machine.plan(*resources)
+    proxy = load(b"user_environment: {proxy: 'http://me:pw@p.example.org:3128'}")
+    proxied = replace(tools, configuration=build_conda_configuration(machine.channels, proxy))
+    machine.apply(proxied)
+    assert "https: http://p.example.org:3128" in condarc.read_text()
+    assert not machine.plan(proxied)
+    with pytest.raises(TljhError):
+        machine.apply(tools, health=fail)
+    assert "p.example.org" in condarc.read_text()
+    condarc.write_text("channels: [mine]\n")
+    assert not machine.plan(tools)
     wrapper.write_text("#!/bin/sh\n")
     assert "wrappers: conda" in machine.plan(*resources).as_text()
 

@@ -7,7 +7,6 @@ line.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from tljh.certificates.acme_request import AcmeRequest
 from tljh.certificates.acme_store import make_directories
 from tljh.certificates.x509 import TlsPair
 from tljh.host.interface import DIES_WITH_US, Host, HostReader, Result
+from tljh.settings.package_variables import read_package_variables
 
 SYSTEM_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -254,11 +254,11 @@ def _build_trust_store(host: HostReader, request: AcmeRequest) -> bytes:
 
 
 def read_kept_proxies(host: HostReader, paths: Paths) -> dict[str, str]:
-    """Return the HTTP proxies that the installation used, as environment variables.
+    """Return the HTTP proxies of the installation and of config.yaml, as environment variables.
 
     They are stored because sudo and timers do not pass them on.
     """
-    kept = json.loads(host.read(paths.kept_environment) or b"{}")
+    kept = read_package_variables(host, paths)
     return {name: value for name, value in kept.items() if name.lower().endswith("_proxy")}
 
 

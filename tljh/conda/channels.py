@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -15,6 +14,7 @@ from tljh.base.package_indexes import (
 )
 from tljh.base.paths import Paths
 from tljh.host.interface import HostReader
+from tljh.settings.package_variables import read_package_variables
 
 # conda's own default for `channel_alias`: a bare name is a channel of this host.
 ALIAS = "https://conda.anaconda.org/"
@@ -25,6 +25,20 @@ def get_channel_url(channel: str) -> str:
     if channel.startswith("/"):
         return Path(channel).as_uri()
     return channel.rstrip("/") if "://" in channel else ALIAS + channel.strip("/")
+
+
+def use_mirrors(channels: Sequence[str], mirrors: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the channels with the URLs of their mirrors, where there are any."""
+    return tuple(_find_mirror(channel, mirrors) or channel for channel in channels)
+
+
+def _find_mirror(channel: str, mirrors: Mapping[str, str]) -> str | None:
+    url = get_channel_url(channel)
+    for name, mirror in mirrors.items():
+        original = get_channel_url(name)
+        if url == original or url.startswith(f"{original}/"):
+            return mirror.rstrip("/") + url.removeprefix(original)
+    return None
 
 
 def redact_channel(channel: str) -> str:
@@ -56,21 +70,12 @@ def build_package_environment(
 ) -> dict[str, str]:
     """Return the variables with which uv and rattler reach the indexes, channels and caches.
 
-    sudo drops most variables, so those of the installation are kept; `environ` wins over them.
+    sudo drops most variables, so those of the installation are kept. Those of config.yaml come
+    over them, and `environ` wins over both.
     """
-    kept = _read_variables(host.read(paths.kept_environment) or b"")
+    kept = read_package_variables(host, paths)
     merged = {**kept, **environ}
     configuration = read_pip_configuration(find_pip_configuration_files(merged))
     uv_variables = build_uv_environment(read_package_indexes(merged, configuration), merged)
     cache = {name: environ[name] for name in ("RATTLER_CACHE_DIR",) if name in environ}
     return {**kept, **uv_variables, **cache}
-
-
-def _read_variables(data: bytes) -> dict[str, str]:
-    try:
-        variables = json.loads(data)
-    except ValueError:
-        return {}
-    if not isinstance(variables, dict):
-        return {}
-    return {str(name): str(value) for name, value in variables.items()}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tljh.base.paths import Paths
+from tljh.conda.channels import use_mirrors
 from tljh.conda.environment import RequiredPackage
 from tljh.conda.environment_files import make_environment_files
 from tljh.conda.pip_plugin import PipPlugin
@@ -13,6 +14,7 @@ from tljh.conda.resource import BASE, UserEnvironmentPresent, require_singleuser
 from tljh.conda.snapshot_requests import SnapshotLimits
 from tljh.conda.snapshot_resources import EnvironmentRecorded
 from tljh.conda.tools import CondaTools
+from tljh.conda.users_configuration import build_conda_configuration, build_pip_resource
 from tljh.engine.facts import Facts
 from tljh.engine.resource import Resource
 from tljh.plugins.manager import Contributions
@@ -32,17 +34,21 @@ def resources(
     environment = UserEnvironmentPresent(
         paths, channels, required, plugins.user_pip_packages, limits=limits
     )
-    tools = CondaTools(paths, channels)
+    tools = CondaTools(paths, channels, build_conda_configuration(channels, config))
     files = make_environment_files(paths)
     plugin = PipPlugin(paths, (environment,))
     changed = (environment, tools, *files, plugin)
     recorded = EnvironmentRecorded(paths, changed, "required packages", limits)
-    return [*changed, recorded]
+    return [*changed, build_pip_resource(paths, config), recorded]
 
 
 def list_channels(config: Config, plugins: Contributions) -> tuple[str, ...]:
-    """Return the channels of the user environment; those of plugins come in their place."""
-    return plugins.conda_channels or tuple(config.user_environment.channels)
+    """Return the channels of the user environment; those of plugins come in their place.
+
+    Where a channel has a mirror, it is the mirror's URL.
+    """
+    settings = config.user_environment
+    return use_mirrors(plugins.conda_channels or settings.channels, settings.mirrors)
 
 
 def list_required_packages(plugins: Contributions) -> tuple[RequiredPackage, ...]:

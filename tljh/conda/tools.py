@@ -83,9 +83,8 @@ MARK = b"# Written by tljh"
 
 
 CONDARC = """\
-# Written by tljh: the channels. Put your own settings into /etc/conda/.condarc.
-channels:
-{channels}
+# Written by tljh: where packages come from. Put your own settings into /etc/conda/.condarc.
+{settings}
 auto_update_conda: false
 notify_outdated_conda: false
 """
@@ -97,6 +96,8 @@ class CondaTools(Resource):
 
     paths: Paths
     channels: tuple[str, ...]
+    # Lines of conda's configuration.
+    configuration: bytes = b""
     lock: str | None = None
     specs: tuple[str, ...] = ()
 
@@ -132,7 +133,14 @@ class CondaTools(Resource):
         wrappers = self._wrappers(host).items()
         stale = [path for path, text in wrappers if not _is_file_with(host, path, text)]
         names = ", ".join(path.name for path in stale)
-        return (self, Difference("~", f"wrappers: {names}")) if stale else None
+        if stale:
+            return self, Difference("~", f"wrappers: {names}")
+        return (self, Difference("~", "configuration")) if self._is_stale(host) else None
+
+    def _is_stale(self, host: HostReader) -> bool:
+        """Return whether our configuration of conda differs; an admin's own stays."""
+        current = host.read(self._condarc)
+        return current is not None and MARK in current and current != self._format_condarc()
 
     def _solve(self, host: HostReader) -> tuple[engine.Solution | None, tuple[str, ...]]:
         variables = build_package_environment(host, self.paths, os.environ)
@@ -152,6 +160,7 @@ class CondaTools(Resource):
             "existed": False,
             "is_built": self.lock is not None,
             "existed_before": host.info(self.paths.conda) is not None,
+            "condarc": read_image(host, self._condarc),
             "wrappers": [read_image(host, self._command(name)) for name in COMMANDS],
         }
 
@@ -161,6 +170,8 @@ class CondaTools(Resource):
         elif host.info(self.paths.conda / "bin" / "conda") is None:
             host.mkdir(self.paths.conda, mode=0o755)
             host.write(self.paths.conda / ABSENT, self._absent_text(), mode=0o644)
+        if self._is_stale(host):
+            self._write_condarc(host)
         for path, text in self._wrappers(host).items():
             if host.info(path.parent) is None:
                 host.mkdir(path.parent, mode=0o755)
@@ -181,11 +192,19 @@ class CondaTools(Resource):
             specs=self.specs,
         )
         engine.build(host, build, self.channels, variables, progress)
-        lines = "\n".join(f"  - {channel}" for channel in self.channels)
-        text = CONDARC.format(channels=lines)
+        self._write_condarc(host)
+
+    @property
+    def _condarc(self) -> Path:
+        return self.paths.conda / ".condarc"
+
+    def _format_condarc(self) -> bytes:
+        return CONDARC.format(settings=self.configuration.decode()).encode()
+
+    def _write_condarc(self, host: Host) -> None:
         # A channel's URL with a user may hold a password: only root reads the file then.
         mode = 0o600 if any("@" in channel for channel in self.channels) else 0o644
-        host.write(self.paths.conda / ".condarc", text.encode(), mode=mode)
+        host.write(self._condarc, self._format_condarc(), mode=mode)
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:
@@ -195,6 +214,8 @@ class CondaTools(Resource):
             engine.revert(host, {k: record[k] for k in ("prefix", "other", "number", "existed")})
         elif not record["existed_before"]:
             host.remove(Path(record["prefix"]))
+        elif "condarc" in record:
+            restore_image(host, record["condarc"])
 
     @property
     def _other(self) -> Path:

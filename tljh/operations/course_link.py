@@ -13,12 +13,13 @@ from urllib.parse import quote as quote_path
 from urllib.parse import urlencode, urlsplit
 
 from tljh.base.errors import Exit, TljhError
-from tljh.base.paths import Paths
+from tljh.base.paths import Paths, get_paths
 from tljh.conda.environment import read_environment
 from tljh.host.interface import Host, HostReader, Result
 from tljh.operations.installed_config import load_configuration, read_installed_configuration
 from tljh.operations.public_address import find_public_url
 from tljh.settings.keys import find_nearest
+from tljh.settings.package_variables import read_package_variables
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -326,6 +327,7 @@ def _act_as_owner(host: HostReader, address: str) -> list[str]:
 
 def _run_git(host: HostReader, argv: Sequence[str]) -> Result:
     environment = {
+        **read_package_variables(host, get_paths()),
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "true",
         "GIT_CONFIG_GLOBAL": "/dev/null",

@@ -19,6 +19,7 @@ from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.host.interface import Host, HostReader
 from tljh.settings.database_address import PACKAGES, get_driver_packages
+from tljh.settings.package_variables import read_package_variables
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -93,7 +94,7 @@ def build(host: Host, paths: Paths, rebuild: EnvironmentRebuild, progress: Progr
 
     Raises TljhError with the bootstrap's findings; the current environment stays as it is.
     """
-    variables = json.loads(host.read(paths.kept_environment) or b"{}")
+    variables = read_package_variables(host, paths)
     files = paths.hub_files
     order = {"prefix": str(paths.prefix), "specs": list(rebuild.specs), "env": variables}
     with progress.step(str(rebuild)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,10 @@ from tljh.settings.keys import format_key
 from tljh.settings.root import Config
 from tljh.settings.sections.https import MOST_FILE_BYTES, HttpsSettings
 
+_CREDENTIALS: KeyPath = ("user_environment", "credentials_file")
+
+_NETRC = re.compile(rb"(?:^|\s)(?:machine\s+\S+|default)\s+(?:login\s+\S+\s+)?password\s+\S")
+
 
 def find_referenced_file_problems(
     config: Config, host: HostReader, *, served_from: Paths | None = None
@@ -27,6 +32,7 @@ def find_referenced_file_problems(
     """
     yield from _check_certificates(config, host, served_from)
     yield from _check_logo(config, host)
+    yield from _check_credentials(config, host)
     for path, name in list_secret_files(config):
         info = host.info(Path(name), follow=True)
         if info is None or info.kind != "file":
@@ -56,8 +62,22 @@ def _check_logo(config: Config, host: HostReader) -> Iterator[Problem]:
         )
 
 
+def _check_credentials(config: Config, host: HostReader) -> Iterator[Problem]:
+    name = config.user_environment.credentials_file
+    data = host.read(Path(name), most_bytes=MOST_FILE_BYTES) if name else None
+    if name and data is not None and not _NETRC.search(data):
+        yield Problem(
+            _CREDENTIALS,
+            f"{format_key(_CREDENTIALS)} names a file without a login: {name}",
+            why="each login is a line: machine HOST login NAME password SECRET",
+            fix=f"edit it: sudoedit {quote(name)}",
+        )
+
+
 def list_secret_files(config: Config) -> Iterator[tuple[KeyPath, str]]:
-    """Yield each trait whose value is `{file: /path}`, with that path."""
+    """Yield each setting that names a file of secrets, such as a trait `{file: /path}`."""
+    if config.user_environment.credentials_file:
+        yield _CREDENTIALS, config.user_environment.credentials_file
     sections: list[tuple[KeyPath, Mapping[str, Any]]] = [
         (("auth", name), traits) for name, traits in config.auth.classes.items()
     ]
@@ -76,6 +96,7 @@ def _check_certificates(
         (("https", "letsencrypt", "ca_bundle"), https.letsencrypt.ca_bundle),
         (("https", "tls", "cert"), https.tls.cert),
         (("https", "tls", "key"), https.tls.key),
+        (("user_environment", "ca_bundle"), config.user_environment.ca_bundle),
     )
     readable = []
     for path, name in files:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator
 
 from tljh.settings.declaration import Cost, Section, section, setting
 from tljh.settings.sections.limits import DiskAmount
+from tljh.settings.value_types import FilePath
 
 APPS = {"jupyterlab": "/lab", "classic": "/tree", "notebook": "/tree"}
 
@@ -101,6 +102,61 @@ class JupyterLabSettings(Section):
     )
 
 
+_HOST_LIST = re.compile(r"^[A-Za-z0-9.:/*_-]+$")
+
+
+def _check_public_url(value: str) -> str:
+    if not re.match(r"^https?://[^\s\"'`{}<>]+$", value):
+        raise ValueError(f"must be a URL that begins with https:// or http://, not {value!r}")
+    if "@" in value.partition("://")[2].partition("/")[0]:
+        raise ValueError(
+            "must not contain a user or a password, because users' pip and conda read it too; "
+            "they belong into user_environment.credentials_file"
+        )
+    return value.rstrip("/") if value.count("/") > 3 else value
+
+
+def _check_proxy(value: str) -> str:
+    if not re.match(r"^(https?|socks5h?)://[^\s\"'`{}<>/]+/?$", value):
+        raise ValueError(f"must be a URL like http://proxy.example.org:3128, not {value!r}")
+    return value.rstrip("/")
+
+
+def _check_mirrors(value: dict[str, str]) -> dict[str, str]:
+    for name in value:
+        if not _CHANNEL.match(name):
+            raise ValueError(
+                f"must map channels, such as conda-forge, to URLs of mirrors, not {name!r}"
+            )
+    return value
+
+
+def _check_unproxied(value: str) -> str:
+    if not _HOST_LIST.match(value):
+        raise ValueError(f"must be a host, a domain like .example.org or a network, not {value!r}")
+    return value
+
+
+PublicUrl = Annotated[str, AfterValidator(_check_public_url)]
+
+
+class PipSettings(Section):
+    """Package indexes of pip, for all users and for tljh itself."""
+
+    index_url: PublicUrl | None = setting(
+        None,
+        help="The package index of pip and uv, in the place of pypi.org.",
+        cost=Cost.NOTHING,
+        example="https://mirror.example.org/pypi/simple",
+    )
+    extra_index_urls: list[PublicUrl] = setting(
+        [],
+        help="Package indexes in addition to the first one.",
+        cost=Cost.NOTHING,
+        example="https://packages.example.org/simple",
+    )
+
+
 class SnapshotSettings(Section):
     """How many snapshots of the user environment are kept."""
 
@@ -142,6 +198,39 @@ class UserEnvironmentSettings(Section):
         cost=Cost.NOTHING,
         example="conda-forge",
         min_length=1,
+    )
+    mirrors: Annotated[dict[str, PublicUrl], AfterValidator(_check_mirrors)] = setting(
+        {},
+        help="Mirrors of conda channels: the channel's name or URL, and the URL used instead.",
+        cost=Cost.NOTHING,
+        example="{conda-forge: https://mirror.example.org/conda-forge}",
+    )
+    pip: PipSettings = section(
+        PipSettings, help="Package indexes of pip, for all users and for tljh itself."
+    )
+    proxy: Annotated[str, AfterValidator(_check_proxy)] | None = setting(
+        None,
+        help="HTTP proxy through which packages are fetched.",
+        cost=Cost.NOTHING,
+        example="http://proxy.example.org:3128",
+    )
+    no_proxy: list[Annotated[str, AfterValidator(_check_unproxied)]] = setting(
+        [],
+        help="Hosts, domains and networks that are reached without the proxy.",
+        cost=Cost.NOTHING,
+        example=".example.org",
+    )
+    ca_bundle: FilePath | None = setting(
+        None,
+        help="PEM file with the CAs that are trusted for packages, in the place of the machine's.",
+        cost=Cost.NOTHING,
+        example="/etc/ssl/certs/ca-certificates.crt",
+    )
+    credentials_file: FilePath | None = setting(
+        None,
+        help="File for root only, in the format of netrc, with logins for channels and indexes.",
+        cost=Cost.NOTHING,
+        example="/root/packages.netrc",
     )
     snapshots: SnapshotSettings = section(
         SnapshotSettings, help="How many snapshots of the user environment are kept."

@@ -1,0 +1,116 @@
+"""Where packages come from: as variables for all tools, and as files for users' pip and conda."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tljh.base.paths import Paths
+from tljh.base.progress import SilentProgress
+from tljh.conda.channels import build_package_environment, use_mirrors
+from tljh.conda.users_configuration import (
+    build_conda_configuration,
+    build_pip_resource,
+    format_pip_configuration,
+)
+from tljh.host.fake import FakeHost
+from tljh.settings.load import load
+from tljh.settings.package_variables import build_package_variables, read_package_variables
+
+PATHS = Paths()
+TEXT = """
+user_environment:
+  channels: [conda-forge]
+  mirrors: {conda-forge: https://mirror.example.org/cf}
+  pip: {index_url: https://mirror.example.org/simple, extra_index_urls: [https://b.example.org/s]}
+  proxy: http://me:secret@proxy.example.org:3128
+  no_proxy: [.example.org]
+  ca_bundle: /etc/ssl/company.pem
+  credentials_file: /root/packages.netrc
+"""
+
+
+@pytest.fixture
+def host() -> FakeHost:
+    host = FakeHost()
+    for directory in (PATHS.prefix, PATHS.config_dir, PATHS.state_dir):
+        host.mkdir(directory, mode=0o700)
+    return host
+
+
+def test_each_tool_gets_its_own_names_of_the_settings():
+    variables = build_package_variables(load(TEXT.encode()).user_environment)
+    assert variables["PIP_INDEX_URL"] == variables["UV_DEFAULT_INDEX"]
+    assert variables["UV_INDEX"] == "https://b.example.org/s"
+    assert variables["https_proxy"] == variables["HTTPS_PROXY"]
+    assert variables["NO_PROXY"] == "localhost,127.0.0.1,::1,.example.org"
+    assert variables["SSL_CERT_FILE"] == variables["GIT_SSL_CAINFO"] == "/etc/ssl/company.pem"
+    assert variables["NETRC"] == "/root/packages.netrc"
+    assert build_package_variables(load(b"").user_environment) == {}
+
+
+def test_settings_win_over_what_the_installation_used_and_hold_before_a_reload(host):
+    kept = {"UV_DEFAULT_INDEX": "https://old.example.org", "HTTPS_PROXY": "http://old:1"}
+    host.write(PATHS.kept_environment, json.dumps(kept).encode(), mode=0o600)
+    assert read_package_variables(host, PATHS) == kept
+    host.write(PATHS.config_file, TEXT.encode(), mode=0o600)
+    variables = read_package_variables(host, PATHS)
+    assert variables["UV_DEFAULT_INDEX"] == "https://mirror.example.org/simple"
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        assert variables[name] == "http://me:secret@proxy.example.org:3128"
+    environment = build_package_environment(host, PATHS, {"PIP_NO_INDEX": "1"})
+    assert environment["NETRC"] == "/root/packages.netrc"
+
+
+def test_a_mistake_elsewhere_in_the_file_leaves_the_proxy_in_effect(host):
+    host.write(PATHS.config_file, TEXT.encode() + b"htp: {port: 1}\n", mode=0o600)
+    assert read_package_variables(host, PATHS)["NETRC"] == "/root/packages.netrc"
+    host.write(PATHS.config_file, b"user_environment: [", mode=0o600)
+    assert read_package_variables(host, PATHS) == {}
+
+
+@pytest.mark.parametrize(
+    ("channel", "mirrors", "expected"),
+    [
+        ("conda-forge", {"conda-forge": "https://m.org/cf"}, "https://m.org/cf"),
+        (
+            "conda-forge",
+            {"https://conda.anaconda.org": "https://m.org/"},
+            "https://m.org/conda-forge",
+        ),
+        (
+            "https://conda.anaconda.org/bioconda/",
+            {"https://conda.anaconda.org/": "https://m.org"},
+            "https://m.org/bioconda",
+        ),
+        ("conda-forge2", {"conda-forge": "https://m.org/cf"}, "conda-forge2"),
+        ("/srv/channel", {"conda-forge": "https://m.org/cf"}, "/srv/channel"),
+    ],
+)
+def test_a_channel_is_read_from_its_mirror(channel, mirrors, expected):
+    assert use_mirrors([channel], mirrors) == (expected,)
+
+
+def test_users_get_the_settings_without_secrets():
+    config = load(TEXT.encode())
+    pip = format_pip_configuration(config.user_environment) or ""
+    conda = build_conda_configuration(("https://mirror.example.org/cf",), config).decode()
+    for text in (pip, conda):
+        assert "proxy.example.org:3128" in text and "company.pem" in text
+        assert "secret" not in text and "netrc" not in text
+    assert "index-url = https://mirror.example.org/simple" in pip
+    assert "  - https://mirror.example.org/cf" in conda
+
+
+def test_pip_reads_the_file_and_a_file_of_the_admin_stays(host):
+    config = load(TEXT.encode())
+    resource = build_pip_resource(PATHS, config)
+    resource.apply(host, SilentProgress())
+    assert resource.difference(host) is None
+    gone = build_pip_resource(PATHS, load(b""))
+    assert gone.difference(host) is not None
+    gone.apply(host, SilentProgress())
+    assert host.read(Paths.pip_configuration) is None and gone.difference(host) is None
+    host.write(Paths.pip_configuration, b"[global]\n", mode=0o644)
+    assert gone.difference(host) is None and resource.difference(host) is None
