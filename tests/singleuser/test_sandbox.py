@@ -8,7 +8,11 @@ import pytest
 
 from tljh.base.paths import Paths
 from tljh.settings.load import load
-from tljh.singleuser.sandbox import build_spawner_traits, build_unit_properties
+from tljh.singleuser.sandbox import (
+    build_gpu_properties,
+    build_spawner_traits,
+    build_unit_properties,
+)
 
 ALL = dict.fromkeys(("processes", "temporary_files", "kernel", "namespaces"), True)
 OF_ALL = {"TimeoutStopSec"}
@@ -35,6 +39,17 @@ def test_an_administrators_unit_has_nothing_that_sudo_would_feel():
 )
 def test_each_setting_opens_its_own_way_and_no_other(setting, gone):
     assert set(properties()) - set(properties(**{setting: False})) == gone
+
+
+def test_gpus_are_for_members_of_their_groups_once_there_are_any():
+    assert build_gpu_properties([], []) == {}
+    assert build_gpu_properties(["vision"], ["vision", "stats"]) == {}
+    closed = build_gpu_properties(["vision"], ["stats"])
+    assert "-/dev/nvidia0 " in closed["InaccessiblePaths"]
+    assert closed["DevicePolicy"] == "closed"
+    traits = build_spawner_traits(load(b"isolation: {gpu_groups: [vision]}").isolation, Paths())
+    assert traits["UserCreatingSpawner"]["gpu_groups"] == ["vision"]
+    assert "gpu_groups" not in traits["UserCreatingSpawner"]["isolation"]
 
 
 def test_without_the_kernel_setting_no_system_call_is_filtered():

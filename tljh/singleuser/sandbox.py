@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,30 @@ STOP_TIMEOUT_S = 15
 # System calls that notebooks never need. @mount and @keyring stay allowed, as rootless containers
 # use them.
 _SYSTEM_CALLS = "~@clock @cpu-emulation @module @obsolete @raw-io @reboot @swap bpf userfaultfd"
+
+
+# Device nodes of NVIDIA's, AMD's and Intel's drivers, which every user may open by default. systemd
+# takes no patterns here.
+_GPUS = (
+    *(f"/dev/nvidia{number}" for number in range(16)),
+    *("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset"),
+    *("/dev/nvidia-caps", "/dev/dri", "/dev/kfd", "/dev/dxg"),
+)
+
+
+def build_gpu_properties(gpu_groups: Collection[str], groups: Collection[str]) -> dict[str, str]:
+    """Return the properties that keep a member of `groups` from the GPUs, if the user may not.
+
+    The nodes are hidden. A driver makes some only when it is first used, after the server has
+    started; so the kernel also refuses devices other than pseudo-devices, terminals and FUSE.
+    """
+    if not gpu_groups or not set(gpu_groups).isdisjoint(groups):
+        return {}
+    return {
+        "InaccessiblePaths": " ".join(f"-{path}" for path in _GPUS),
+        "DevicePolicy": "closed",
+        "DeviceAllow": "/dev/fuse rw",
+    }
 
 
 def build_unit_properties(
@@ -73,6 +97,7 @@ def build_spawner_traits(settings: IsolationSettings, paths: Paths) -> dict[str,
         },
         "SystemdSpawner": {"isolate_tmp": settings.temporary_files},
         "UserCreatingSpawner": {
-            "isolation": settings.model_dump(exclude={"open_ports", "metadata"})
+            "isolation": settings.model_dump(exclude={"open_ports", "metadata", "gpu_groups"}),
+            "gpu_groups": list(settings.gpu_groups),
         },
     }

@@ -40,7 +40,7 @@ from tljh.singleuser.limits import (
     parse_policy,
     read_machine_size,
 )
-from tljh.singleuser.sandbox import build_unit_properties
+from tljh.singleuser.sandbox import build_gpu_properties, build_unit_properties
 
 # JupyterHub's start_timeout includes the time in the queue, tljh's does not. So JupyterHub's is
 # made longer by this, and tljh applies its own once the start has its turn.
@@ -95,6 +95,12 @@ class UserCreatingSpawner(SystemdSpawner):
         value_trait=Bool(),
         key_trait=Unicode(),
         help="Isolation of this server, by the names of the settings in `isolation`.",
+        config=True,
+    )
+
+    gpu_groups = List(
+        Unicode(),
+        help="Groups whose members may use the machine's GPUs; without any, all users may.",
         config=True,
     )
 
@@ -353,12 +359,14 @@ class UserCreatingSpawner(SystemdSpawner):
 
     def _isolation(self) -> dict[str, str | list[str]]:
         """Return the properties of the isolation settings and of SystemdSpawner's own traits."""
+        is_admin = not self.disable_user_sudo
         properties: dict[str, str | list[str]] = {
             **build_unit_properties(
                 self.isolation,
-                is_admin=not self.disable_user_sudo,
+                is_admin=is_admin,
                 prefix=get_paths().prefix,
-            )
+            ),
+            **({} if is_admin else build_gpu_properties(self.gpu_groups, self._list_groups())),
         }
         for is_on, name in (
             (self.isolate_tmp, "PrivateTmp"),

@@ -57,6 +57,12 @@ class IsolationSettings(Section):
         "kernel; true stops apptainer, bubblewrap and the sandbox of a browser.",
         cost=Cost.NEXT_SPAWN,
     )
+    gpu_groups: list[str] = setting(
+        [],
+        help="Groups whose members may use the machine's GPUs; without any, all users may.",
+        cost=Cost.NEXT_SPAWN,
+        example="vision",
+    )
     server_code: bool = setting(
         True,
         help="Whether a server runs only what admins installed and configured, and the user's "

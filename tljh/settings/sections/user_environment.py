@@ -141,7 +141,7 @@ PublicUrl = Annotated[str, AfterValidator(_check_public_url)]
 
 
 class PipSettings(Section):
-    """Package indexes of pip, for all users and for tljh itself."""
+    """Package indexes of pip, for all users and all commands."""
 
     index_url: PublicUrl | None = setting(
         None,
@@ -206,7 +206,7 @@ class UserEnvironmentSettings(Section):
         example="{conda-forge: https://mirror.example.org/conda-forge}",
     )
     pip: PipSettings = section(
-        PipSettings, help="Package indexes of pip, for all users and for tljh itself."
+        PipSettings, help="Package indexes of pip, for all users and all commands."
     )
     proxy: Annotated[str, AfterValidator(_check_proxy)] | None = setting(
         None,
