@@ -149,6 +149,7 @@ def test_an_uninstall_asks_what_is_to_be_left_and_the_way_back_restores_files():
     with pytest.raises(TljhError, match="say what is to be left"):
         plan_uninstall(host, PATHS, purge=False)
     resources = [step.resource for step in plan_way_back(host, PATHS).plan.steps]
+    assert str(PATHS.jupyter) in {resource.name for resource in resources}
     for resource in resources:
         if resource.kind in ("file-returned", "hub-returned", "littlest-started"):
             resource.apply(host, SilentProgress())

@@ -89,8 +89,9 @@ def list_own_files(host: HostReader, paths: Paths) -> list[Path]:
         if name not in (*STATE_NAMES, paths.littlest.name) and not name.startswith("passwords.dbm")
     ]
     launchers = [paths.launcher, paths.kernel_deaths]
-    directories = [paths.conda, paths.cache, paths.traefik_dir, paths.versions, paths.littlest]
-    return [*ours, *launchers, *directories]
+    for_users = [paths.jupyter, paths.environments, paths.conda]
+    directories = [paths.cache, paths.traefik_dir, paths.versions, paths.littlest]
+    return [*ours, *launchers, *for_users, *directories]
 
 
 @dataclass(frozen=True)
