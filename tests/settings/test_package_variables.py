@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -103,7 +105,25 @@ def test_users_get_the_settings_without_secrets():
     assert "  - https://mirror.example.org/cf" in conda
 
 
-def test_pip_reads_the_file_and_a_file_of_the_admin_stays(host):
+def test_pip_itself_reads_the_values_as_they_are_set(tmp_path):
+    url = "https://mirror.example.org/a%20b/simple"
+    text = TEXT.replace("https://mirror.example.org/simple", url)
+    (tmp_path / "pip").mkdir()
+    file = tmp_path / "pip" / Paths.pip_configuration.name
+    file.write_text(format_pip_configuration(load(text.encode()).user_environment) or "")
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"],
+        env={"XDG_CONFIG_DIRS": str(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"global.index-url='{url}'" in done.stdout
+    assert "https://b.example.org/s" in done.stdout
+    assert "global.proxy='http://proxy.example.org:3128'" in done.stdout
+
+
+def test_a_file_of_the_admin_stays_and_ours_goes_with_its_settings(host):
     config = load(TEXT.encode())
     resource = build_pip_resource(PATHS, config)
     resource.apply(host, SilentProgress())

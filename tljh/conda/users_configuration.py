@@ -54,9 +54,7 @@ def format_pip_configuration(settings: UserEnvironmentSettings) -> str | None:
         lines.append(f"cert = {settings.ca_bundle}")
     if not lines:
         return None
-    # pip expands %(NAME)s in its files.
-    text = "\n".join(lines).replace("%", "%%")
-    return f"{_HEADER}\n[global]\n{text}\n"
+    return "\n".join([_HEADER, "[global]", *lines, ""])
 
 
 def build_conda_configuration(channels: tuple[str, ...], config: Config) -> bytes:
