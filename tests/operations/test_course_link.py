@@ -191,7 +191,13 @@ def test_a_server_that_does_not_answer_is_reported_and_the_link_printed(host):
 def test_a_hub_that_does_not_answer_is_reported(host, srv):
     host.responses.clear()
     link = make_link(host, PATHS, LinkRequest(repository(srv)))
-    assert any("it does not answer on port 8000" in line for line in link.unchecked)
+    assert any("git-pull does not answer as it should" in line for line in link.unchecked)
+
+
+def test_a_hub_that_listens_on_one_address_is_asked_there(host, srv):
+    host.write(PATHS.config_file, b"http: {port: 8000, address: 10.0.0.7}\n", mode=0o600)
+    host.responses = {"http://10.0.0.7:8000/hub/user-redirect/git-pull": Response(302)}
+    assert make_link(host, PATHS, LinkRequest(repository(srv))).unchecked == ()
 
 
 def test_an_environment_without_nbgitpuller_is_named(host, srv):

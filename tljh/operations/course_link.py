@@ -16,6 +16,7 @@ from tljh.base.errors import Exit, TljhError
 from tljh.base.paths import Paths, get_paths
 from tljh.conda.environment import read_environment
 from tljh.host.interface import Host, HostReader, Result
+from tljh.hub.health import get_health_urls
 from tljh.operations.installed_config import load_configuration, read_installed_configuration
 from tljh.operations.public_address import find_public_url
 from tljh.settings.keys import find_nearest
@@ -342,15 +343,13 @@ def _run_git(host: HostReader, argv: Sequence[str]) -> Result:
 
 
 def _check_hub(host: HostReader, config: Config, report: _Report) -> None:
-    scheme, port = (
-        ("https", config.https.port) if config.https.enabled else ("http", config.http.port)
-    )
-    url = f"{scheme}://127.0.0.1:{port}{config.base_url}hub/user-redirect/git-pull"
+    login_page = get_health_urls(config, "").public
+    url = f"{login_page.removesuffix('login')}user-redirect/git-pull"
     answer = host.http("GET", url, verify=False)
     if answer.status in (200, 302, 303, 307, 308):
         report.checked.append("the hub answers, and asks for a login first")
     else:
         report.unchecked.append(
-            f"whether the hub opens it: it does not answer on port {port} "
+            f"whether the hub opens it: {url} does not answer as it should "
             f"({answer.text if not answer.status else answer.status})"
         )
