@@ -24,6 +24,7 @@ OWN_VALUES = {
     "acme_preflight": {"key", "request.dns_provider"},
     # Names of accounts on the machine have no odd characters.
     "accounts": {"uid", "owner", "info.owner", "user.name"},
+    "service_checks": {"port"},
     "session_limits": {"lines"},
     "apply": {"unit"},
     "certificate_checks": {"unit"},

@@ -173,6 +173,7 @@ class FakeHub:
 
         host.responses["http://127.0.0.1:15001/hub/health"] = answer
         host.responses["http://127.0.0.1:80/hub/login"] = answer
+        host.responses["http://127.0.0.1:80/hub/api/health"] = answer
 
     def _load_settings(self) -> Config:
         from tljh.operations.installed_config import load_configuration

@@ -9,7 +9,8 @@ from tljh.base.errors import TljhError
 from tljh.base.well_known import INSTANCE_HEADER
 from tljh.host.fake import FakeHost
 from tljh.host.interface import Response
-from tljh.hub.health import HealthUrls, wait_until_healthy
+from tljh.hub.health import HealthUrls, get_health_urls, wait_until_healthy
+from tljh.settings.load import load
 
 URLS = HealthUrls("http://127.0.0.1:1/hub/health", "http://127.0.0.1/hub/login", "this-one")
 SOUND = Response(200, "", {INSTANCE_HEADER: "this-one"})
@@ -52,3 +53,20 @@ def test_the_proxys_page_of_a_hub_that_is_away_is_no_answer_of_another_program(h
     host.responses[URLS.public] = Response(503, "The hub is restarting")
     with pytest.raises(TljhError, match="the proxy gets no answer from the hub"):
         wait_until_healthy(host, URLS, 60)
+
+
+@pytest.mark.parametrize(
+    ("text", "page"),
+    [
+        ("", "/hub/login"),
+        ("base_url: /a/\n", "/a/hub/login"),
+        ("hub: {mode: no-pages-at-root}\n", "/hub/login"),
+        ("hub: {mode: api-only}\n", "/hub/api/health"),
+        ("base_url: /a/\nhub: {mode: api-only}\n", "/a/hub/api/health"),
+        ("JupyterHub: {hub_routespec: /hub/api/}\n", "/hub/api/health"),
+        ("JupyterHub: {hub_routespec: /hub}\n", "/hub/login"),
+    ],
+)
+def test_page_that_is_checked_is_one_that_the_mode_serves(text, page):
+    urls = get_health_urls(load(text.encode()), "this-one")
+    assert urls.public == f"http://127.0.0.1:80{page}"

@@ -30,6 +30,7 @@ from tljh.hub.drop_in_checks import (
     find_unknown_sections,
     report_emptied,
 )
+from tljh.hub.service_checks import find_service_problems
 from tljh.hub.template_checks import find_broken_templates
 from tljh.hub.trait_layers import Traits
 from tljh.hub.unit_property_checks import find_refused_properties
@@ -199,6 +200,7 @@ def _check_traits(
         findings += _find_bad_values(cls, c)
     if not findings:
         sections = dict.fromkeys(classes[1].section_names())
+        findings += find_service_problems(c, drop_ins)
         findings += find_refused_properties(RealReader(), c, sections, drop_ins)
         findings += _check_login(classes[0], c)
         findings += _check_headers(classes[0], c)

@@ -17,7 +17,12 @@ from tljh.base.well_known import HUB_PORT, SHORTEST_PASSWORD, SLICE
 from tljh.conda import git_helper
 from tljh.hub.trait_layers import lay_over_traits
 from tljh.settings.database_address import get_database_address
-from tljh.settings.derived import build_access_traits, get_authenticator_class, get_callback_url
+from tljh.settings.derived import (
+    build_access_traits,
+    get_authenticator_class,
+    get_callback_url,
+    get_hub_routespec,
+)
 from tljh.singleuser.sandbox import build_spawner_traits
 
 if TYPE_CHECKING:
@@ -76,6 +81,8 @@ def _build_hub(config: Config, paths: Paths) -> Traits:
             "hub_ip": "127.0.0.1",
             "hub_port": HUB_PORT,
             "base_url": config.base_url,
+            # JupyterHub's own default, which depends on subdomain_host, in the mode `full`.
+            "hub_routespec": None if config.hub.mode == "full" else get_hub_routespec(config),
             "db_url": address.url,
             "cookie_secret_file": str(paths.cookie_secret),
             # A restart of the hub must not stop servers or remove routes.
@@ -119,7 +126,10 @@ def _build_proxy(config: Config, paths: Paths) -> Traits:
             "proxy_class": "tljh.hub.process.traefik_routes.RoutesProxy",
             "bind_url": f"{'https' if has_https else 'http'}://:{port}{config.base_url}",
         },
-        "Proxy": {"should_start": False},
+        "Proxy": {
+            "should_start": False,
+            "extra_routes": dict(config.proxy.extra_routes) or None,
+        },
         "TraefikProxy": {
             "traefik_api_url": f"http://{_bracket_ipv6(api.ip)}:{api.port}",
             "traefik_api_username": api.username,

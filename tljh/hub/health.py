@@ -9,6 +9,7 @@ from tljh.base.errors import Finding, TljhError
 from tljh.base.well_known import HUB_PORT, HUB_UNIT, INSTANCE_HEADER, PROXY_UNIT
 from tljh.host.interface import HostReader, Response
 from tljh.hub.traceback_log import find_last_error
+from tljh.settings.derived import serves_login_page
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -40,16 +41,25 @@ class HealthUrls:
 
 
 def get_health_urls(config: Config, instance: str) -> HealthUrls:
-    """Return the URLs of the health page on the hub's port and of the login page on the proxy."""
+    """Return the URLs of the health page on the hub's port and of a page on the proxy.
+
+    It is the login page, which also shows broken templates; the API where the proxy has no pages.
+    """
+    page = "hub/login" if serves_login_page(config) else "hub/api/health"
+    return HealthUrls(
+        hub=f"http://127.0.0.1:{HUB_PORT}{config.base_url}hub/health",
+        public=f"{get_local_url(config)}{page}",
+        instance=instance,
+    )
+
+
+def get_local_url(config: Config) -> str:
+    """Return the URL of the hub through the proxy, on this machine; it ends in base_url."""
     section = config.https if config.https.enabled else config.http
     scheme = "https" if config.https.enabled else "http"
     address = section.address or "127.0.0.1"
     host = f"[{address}]" if ":" in address else address
-    return HealthUrls(
-        hub=f"http://127.0.0.1:{HUB_PORT}{config.base_url}hub/health",
-        public=f"{scheme}://{host}:{section.port}{config.base_url}hub/login",
-        instance=instance,
-    )
+    return f"{scheme}://{host}:{section.port}{config.base_url}"
 
 
 def find_problem(response: Response, instance: str) -> str | None:

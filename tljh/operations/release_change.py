@@ -24,7 +24,7 @@ from tljh.engine.journal import Journal
 from tljh.engine.resource import Resource
 from tljh.host.interface import HostReader
 from tljh.hub.database_resource import HubDatabase
-from tljh.hub.health import get_health_urls
+from tljh.hub.health import get_health_urls, get_local_url
 from tljh.hub.server_probe import ServerProbe
 from tljh.proxy.facts import ProxyFacts
 from tljh.settings.derived import get_api_url
@@ -212,7 +212,7 @@ def add_release_resources(
     probe = ServerProbe(
         login=PROBE_PREFIX + secrets.token_hex(3),
         api_url=get_api_url(config.base_url),
-        base_url=health.public.removesuffix("/hub/login"),
+        base_url=get_local_url(config).rstrip("/"),
         health=health,
         token_file=paths.hub_token,
         home_root=Path(config.users.home_root),

@@ -115,6 +115,20 @@ def get_callback_url(config: Config) -> str | None:
     return f"{site}hub/{provider.callback}"
 
 
+def get_hub_routespec(config: Config) -> str:
+    """Return the path below which the proxy sends requests to the hub, by `hub.mode`."""
+    below = {"full": "", "no-pages-at-root": "hub/", "api-only": "hub/api/"}
+    return config.base_url + below[config.hub.mode]
+
+
+def serves_login_page(config: Config) -> bool:
+    """Return whether the login page is reachable through the proxy, class sections included."""
+    routespec = config.traitlets.get("JupyterHub", {}).get("hub_routespec")
+    if not isinstance(routespec, str):
+        routespec = get_hub_routespec(config)
+    return f"{config.base_url}hub/login".startswith(routespec.rstrip("/") + "/")
+
+
 def get_api_url(base_url: str) -> str:
     """Return the URL of the API of this machine's hub."""
     return f"http://127.0.0.1:{HUB_PORT}{base_url}hub/api"

@@ -122,7 +122,6 @@ OPTIONS: Mapping[str, Mapping[str, HubOption]] = {
             "hub_connect_ip",
             "hub_connect_url",
             "hub_ip",
-            "hub_routespec",
             "implicit_spawn_seconds",
             "init_spawners_timeout",
             "jinja_environment_options",
@@ -152,6 +151,7 @@ OPTIONS: Mapping[str, Mapping[str, HubOption]] = {
             "use_legacy_stopped_server_status_code",
         ),
         "authenticator_class": _has_setting("auth.type"),
+        "hub_routespec": _has_setting("hub.mode"),
         "logo_file": _has_setting("pages.logo"),
         "template_paths": _has_setting("pages.templates"),
         "cookie_max_age_days": _has_setting("auth.session_days"),
@@ -274,7 +274,7 @@ OPTIONS: Mapping[str, Mapping[str, HubOption]] = {
         ),
     },
     "Proxy": {
-        **_settable("extra_routes"),
+        "extra_routes": _has_setting("proxy.extra_routes"),
         "should_start": _OWN,
     },
     "TraefikProxy": {

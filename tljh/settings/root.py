@@ -94,7 +94,7 @@ class Config(Section):
     )
     pages: PagesSettings = section(PagesSettings, help="What the hub's pages show.")
     services: ServicesSettings = section(ServicesSettings, help="Services that the hub starts.")
-    hub: HubSettings = section(HubSettings, help="The hub environment.")
+    hub: HubSettings = section(HubSettings, help="The hub: its addresses and its environment.")
     database: DatabaseSettings = section(DatabaseSettings, help="The hub's database.")
     plugins: PluginsSettings = section(
         PluginsSettings, help="Plugins, and their sections in this file."

@@ -119,7 +119,8 @@ def test_a_value_that_a_trait_cannot_take_is_a_finding_in_its_own_words(applied,
 
 
 def test_a_sound_configuration_has_no_findings(applied, paths):
-    drop_in(applied, "fine.py", "c.Spawner.debug = True\nc.JupyterHub.services.append({})\n")
+    text = 'c.Spawner.debug = True\nc.JupyterHub.services.append({"name": "x"})\n'
+    drop_in(applied, "fine.py", text)
     assert check_configuration(paths) == ([], [])
 
 

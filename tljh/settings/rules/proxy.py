@@ -54,6 +54,39 @@ def find_contradictions(config: Config) -> Iterator[Problem]:
     yield from find_certificate_problems(config)
     yield from find_acme_problems(config)
     yield from _find_port_clashes(config)
+    yield from _find_route_clashes(config)
+
+
+def _find_route_clashes(config: Config) -> Iterator[Problem]:
+    """Yield each extra route that would take requests of the hub or of users' servers."""
+    base_url = config.base_url
+    for route in config.proxy.extra_routes:
+        path = ("proxy", "extra_routes", route)
+        if route == base_url and config.hub.mode == "full":
+            yield Problem(
+                path,
+                f"proxy.extra_routes has {route}, which the hub itself serves",
+                why="hub.mode is full: the hub answers all addresses without a running server",
+                fix="sudo tljh-config set hub.mode no-pages-at-root",
+                at_key=True,
+                severity="incomplete",
+            )
+        for name in ("hub/", "user/"):
+            if route.startswith(f"{base_url}{name}"):
+                yield Problem(
+                    path,
+                    f"proxy.extra_routes has {route}, below {base_url}{name}",
+                    why="it would take requests of the hub or of users' servers",
+                    fix="choose another path",
+                    at_key=True,
+                )
+        if not route.startswith(base_url) and base_url.startswith(route) and route != "/":
+            yield Problem(
+                path,
+                f"proxy.extra_routes has {route}, which base_url is below",
+                fix=f"choose another path, such as {base_url}launcher/",
+                at_key=True,
+            )
 
 
 def find_certificate_problems(config: Config) -> Iterator[Problem]:

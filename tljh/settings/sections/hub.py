@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from tljh.settings.declaration import Cost, Section, section, setting
 from tljh.settings.value_types import Requirement, Seconds
+
+HubMode = Literal["full", "no-pages-at-root", "api-only"]
 
 
 class CullSettings(Section):
@@ -58,7 +62,16 @@ class ServicesSettings(Section):
 
 
 class HubSettings(Section):
-    """The hub environment."""
+    """The hub: which addresses it serves, and its environment."""
+
+    mode: HubMode = setting(
+        "full",
+        help="Which addresses the hub serves: full for all that have no running server; "
+        "no-pages-at-root for its own pages below /hub/ only; api-only for its API below /hub/api/ "
+        "only, so that users get in by tokens. Other addresses go to proxy.extra_routes.",
+        cost=Cost.HUB_RESTART,
+        example="api-only",
+    )
 
     packages: list[Requirement] = setting(
         [],

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from tljh.settings.declaration import Cost, Section, setting
 from tljh.settings.value_types import Address, LoopbackAddress, Port, Seconds
 
 LogLevel = Literal["ERROR", "WARN", "INFO", "DEBUG"]
+
+
+_ROUTE = re.compile(r"^/([A-Za-z0-9._~@-]+/)*([A-Za-z0-9._~@-]+)?$")
+_TARGET = re.compile(r"^https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?/?$")
+
+
+def _check_route(value: str) -> str:
+    if not _ROUTE.match(value):
+        raise ValueError(f"must be a path like / or /launcher/, not {value!r}")
+    return value if value.endswith("/") else value + "/"
+
+
+def _check_target(value: str) -> str:
+    if not _TARGET.match(value):
+        raise ValueError(
+            "must be a URL like http://127.0.0.1:9000, without a path: the request's own path "
+            f"is passed on; not {value!r}"
+        )
+    return value.rstrip("/")
+
+
+RoutePath = Annotated[str, AfterValidator(_check_route)]
+Target = Annotated[str, AfterValidator(_check_target)]
 
 
 class HttpSettings(Section):
@@ -62,6 +86,13 @@ class ProxySettings(Section):
         example="20000",
         ge=0,
         le=1_000_000,
+    )
+    extra_routes: dict[RoutePath, Target] = setting(
+        {},
+        help="Further programs that the proxy serves: URLs such as http://127.0.0.1:9000, by "
+        "their paths, which reach them unchanged. The path / takes what nothing else serves, and "
+        "needs a hub.mode other than full.",
+        cost=Cost.HUB_RESTART,
     )
     access_log: bool = setting(
         False,
