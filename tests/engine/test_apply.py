@@ -285,6 +285,32 @@ def test_a_change_is_finished_and_a_rollback_too_whenever_its_output_ends(
                 assert state_of(host) == state_of(whole)
 
 
+class OccupiedHost(FakeHost):
+    """The account of a service cannot be removed until the service of before runs again."""
+
+    def remove_user(self, name: str) -> None:
+        unit = Path("/etc/systemd/system/hub.service")
+        if self.read(unit) != b"old" or "restart hub.service" not in self.effects[-1]:
+            raise TljhError(f"user {name} is currently used by process 42")
+        super().remove_user(name)
+
+
+def test_what_a_replaced_service_holds_is_rolled_back_once_the_old_one_runs():
+    host = OccupiedHost(files=fresh().files)
+    unit = Path("/etc/systemd/system/hub.service")
+    host.files[unit] = (FileInfo("file", 0o644, "root", "root"), b"old")
+    host.systemctl("start", "hub.service")
+    before = state_of(host)
+
+    def sick():
+        raise TljhError("the hub does not answer")
+
+    with pytest.raises(TljhError, match="the hub does not answer"):
+        run(host, health=sick)
+    assert not JOURNAL.is_pending(host)
+    assert state_of(host)[1:] == before[1:]
+
+
 class UnluckyHost(FakeHost):
     """Its disk fails once, right after the effect with the number `unlucky`."""
 

@@ -36,6 +36,13 @@ def test_columns_may_have_common_other_names_and_come_in_any_order():
     assert entry.groups == ("video", "docker")
 
 
+def test_one_group_of_our_format_is_a_group_and_that_of_a_schools_list_is_none():
+    (entry,) = read_roster(b"name,group\nzoe,video\n", ())
+    assert entry.groups == ("video",)
+    (entry,) = read_roster(b"username,group,teacher\nzoe,5b,Smith\n", ())
+    assert (entry.name, entry.groups) == ("zoe", ())
+
+
 def test_existing_users_are_distinguished_from_new_ones():
     assert states(b"Alice\nbob\n", existing=["alice"]) == {"Alice": "known", "bob": "new"}
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from tljh.base.errors import Finding
 from tljh.base.paths import get_paths
-from tljh.host.real import RealReader
+from tljh.host.real import RealHost
 from tljh.operations.examined_config import add_file_problems
 from tljh.operations.installed_config import open_installed_file
-from tljh.operations.reload import find_planning_errors
+from tljh.operations.reload import try_reload
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,11 @@ def check(*, config_path: Path | None = None) -> ConfigCheck:
     """Print every mistake in the configuration; change nothing."""
     file = open_installed_file(config_path)
     examined = file.examine()
-    host, paths = RealReader(), get_paths()
+    host, paths = RealHost(), get_paths()
     add_file_problems(examined, host, paths)
     errors = examined.findings("error", "incomplete")
+    warnings = examined.findings("warning")
     if not errors and config_path is None and host.readlink(paths.hub) is not None:
-        errors = find_planning_errors(host, paths)
-    return ConfigCheck(file.path, tuple(errors), tuple(examined.findings("warning")))
+        errors, more = try_reload(host, paths)
+        warnings += [finding for finding in more if finding not in warnings]
+    return ConfigCheck(file.path, tuple(errors), tuple(warnings))

@@ -11,7 +11,7 @@ from pathlib import Path
 from tljh.base import interruptions
 from tljh.base.errors import Exit, Finding, TljhError
 from tljh.base.progress import Progress
-from tljh.engine.journal import Journal
+from tljh.engine.journal import Intent, Journal
 from tljh.engine.plan import Plan
 from tljh.engine.resource import Resource
 from tljh.host.interface import Host
@@ -157,25 +157,36 @@ def roll_back(host: Host, journal: Journal, progress: Progress) -> list[Finding]
     Reverting twice has the same result as reverting once, so an interrupted rollback runs again
     from its start. A rollback that cannot finish leaves the entry pending for the next command.
     """
-    problems: list[Finding] = []
     intents = journal.intents(host)
-    for intent in reversed(intents):
-        try:
-            with progress.step(f"roll back {intent.kind} {intent.name}"):
-                note = Resource.of_kind(intent.kind).revert(host, intent.record)
-            if note:
-                progress.note(note)
-        except (TljhError, OSError) as error:
-            problems.append(_describe_unreverted(intent.kind, intent.name, error))
+    in_use = [
+        intent for intent in reversed(intents) if _find_revert_problem(host, intent, progress)
+    ]
+    problems: list[Finding] = []
     # Only now may units start again: one that starts earlier could read files of both states.
     for intent in intents:
         try:
             Resource.of_kind(intent.kind).settle(host, intent.record)
         except (TljhError, OSError) as error:
             problems.append(_describe_unreverted(intent.kind, intent.name, error))
+    # A service held it that has been replaced by now, as Traefik holds its account.
+    for intent in in_use:
+        if problem := _find_revert_problem(host, intent, progress):
+            problems.append(problem)
     if not problems:
         journal.set_aside(host)
     return problems
+
+
+def _find_revert_problem(host: Host, intent: Intent, progress: Progress) -> Finding | None:
+    """Revert one change; return what went wrong."""
+    try:
+        with progress.step(f"roll back {intent.kind} {intent.name}"):
+            note = Resource.of_kind(intent.kind).revert(host, intent.record)
+    except (TljhError, OSError) as error:
+        return _describe_unreverted(intent.kind, intent.name, error)
+    if note:
+        progress.note(note)
+    return None
 
 
 def _describe_unreverted(kind: str, name: str, error: Exception) -> Finding:

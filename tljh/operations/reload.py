@@ -7,15 +7,22 @@ from shlex import quote
 
 from tljh.base.errors import Finding, TljhError
 from tljh.base.paths import Paths
-from tljh.base.progress import Progress
+from tljh.base.progress import Progress, SilentProgress
 from tljh.certificates.authority_trust import build_trust_advice
 from tljh.certificates.facts import CertificateFacts
 from tljh.certificates.own_files import find_certificate_warnings
 from tljh.engine.journal import Entry, Journal
 from tljh.engine.plan import Plan
 from tljh.host.interface import Host, HostReader
-from tljh.operations.converge import HEALTH_DEADLINE_S, Outcome, converge, work_out
+from tljh.operations.converge import (
+    HEALTH_DEADLINE_S,
+    Outcome,
+    converge,
+    rehearse,
+    work_out,
+)
 from tljh.operations.install_and_reload import make_reload_request
+from tljh.plugins.selection import PluginsFailed
 from tljh.settings.rules.logins import find_login_warnings
 from tljh.singleuser.checks import check_isolation
 from tljh.singleuser.disk_limits import check_quotas
@@ -44,13 +51,19 @@ def plan_reload(host: HostReader, paths: Paths) -> Plan:
     return work_out(host, paths, make_reload_request(host, paths, "plan")).plan
 
 
-def find_planning_errors(host: HostReader, paths: Paths) -> list[Finding]:
-    """Return why `reload` would refuse the current files, drop-ins included."""
+def try_reload(host: Host, paths: Paths) -> tuple[list[Finding], list[Finding]]:
+    """Return why `reload` would refuse the current files, drop-ins included, and its warnings.
+
+    What would change is tried on copies; nothing is changed.
+    """
     try:
-        plan_reload(host, paths)
+        outcome = work_out(host, paths, make_reload_request(host, paths, "check"))
+        return [], rehearse(host, outcome, SilentProgress())
+    except PluginsFailed as error:
+        # The hub goes on without them.
+        return [], list(error.findings)
     except TljhError as error:
-        return list(error.findings)
-    return []
+        return list(error.findings), []
 
 
 def reload(

@@ -62,6 +62,8 @@ OTHER_HEADINGS = frozenset(
         *("имя", "студент", "学生", "姓名", "名前", "氏名"),
     }
 )
+# What people write for a column of our format, beside a name.
+SYNONYMS = {"group": "groups", "administrator": "admin", "is admin": "admin"}
 OWN_NAME_HEADINGS = ("name", "username", "user", "login")
 SEPARATOR_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
 # Lines of Canvas' gradebook that are no students.
@@ -115,7 +117,7 @@ def find_columns(rows: Sequence[Sequence[str]], column: str | None = None) -> Ro
                 fix="give a heading of the first line to --column",
             )  # fmt: skip
         return RosterColumns(matches[0], {}, True, False, first[matches[0]], len(first))
-    names = [normalize_heading(cell) for cell in first]
+    names = _use_own_headings([normalize_heading(cell) for cell in first])
     own = {name: names.index(name) for name in OWN_COLUMNS if name in names}
     if len([cell for cell in first if cell]) == 1:
         return _read_single_column(rows, first)
@@ -144,6 +146,15 @@ def find_columns(rows: Sequence[Sequence[str]], column: str | None = None) -> Ro
         fix=f"name the column in the first line ({', '.join(OWN_COLUMNS)}), or give its heading: "
         f'--column "{first[0]}"',
     )
+
+
+def _use_own_headings(names: list[str]) -> list[str]:
+    """Return the headings as ours, where nothing else is in the file; else as they are.
+
+    A school's list has other columns, too, and its groups are none of the machine.
+    """
+    own = [SYNONYMS.get(name, name) for name in names]
+    return own if set(own) <= {*OWN_COLUMNS, *OWN_NAME_HEADINGS, ""} else names
 
 
 def _find_own_columns(
