@@ -62,7 +62,7 @@ OTHER_HEADINGS = frozenset(
         *("имя", "студент", "学生", "姓名", "名前", "氏名"),
     }
 )
-# What people write for a column of our format, beside a name.
+# What people write for a column of our format.
 SYNONYMS = {"group": "groups", "administrator": "admin", "is admin": "admin"}
 OWN_NAME_HEADINGS = ("name", "username", "user", "login")
 SEPARATOR_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
