@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +16,7 @@ from tljh.base.paths import Paths
 from tljh.base.progress import SilentProgress
 from tljh.host.interface import Result
 from tljh.host.real import RealHost
-from tljh.hub.database_checks import check_database
+from tljh.hub.database_checks import check_database, check_place
 from tljh.hub.database_place import find_remote_file_system, require_room
 from tljh.hub.database_resource import HubDatabase
 from tljh.plugins.checks import CheckedMachine
@@ -77,3 +78,19 @@ def make_database(path: Path) -> None:
         opened.executemany(
             "INSERT INTO users (name) VALUES (?)", [(f"u{i}" * 50,) for i in range(500)]
         )
+
+
+def test_a_server_that_is_away_is_named_by_status_with_its_own_words(host):
+    traits = {"JupyterHub": {"db_url": "postgresql+psycopg://hub@db.example.org/hub"}}
+    host.mkdir(PATHS.applied.directory, mode=0o700)
+    host.write(PATHS.applied.hub_file, json.dumps(traits).encode(), mode=0o600)
+    subject = CheckedMachine(host, PATHS, None, None)
+    host.answers["setpriv"] = Result(0, json.dumps({"result": {"revision": "f460b0348206"}}))
+    assert not list(check_place(subject))
+    host.answers["setpriv"] = Result(1, json.dumps({"problem": "connection refused"}))
+    ((severity, finding),) = check_place(subject)
+    assert severity is Severity.BROKEN
+    assert "PostgreSQL (hub on db.example.org)" in finding.what
+    assert finding.why == "connection refused"
+    order = json.loads(host.stdin_of_query)
+    assert order["target"]["url"] == traits["JupyterHub"]["db_url"]

@@ -42,7 +42,7 @@ from tljh.hub.process.access_records import collect_effective_lists, remove_unco
 from tljh.hub.process.announcement import add_announcement
 from tljh.hub.process.authority_page import HANDLERS as AUTHORITY_HANDLERS
 from tljh.hub.process.database_connections import prepare_connections, wait_for_server
-from tljh.hub.process.database_indexes import add_indexes
+from tljh.hub.process.database_indexes import add_indexes, lazy_relations
 from tljh.hub.process.database_outage import Watch, guard_handlers
 from tljh.hub.process.log_lines import make_lines_safe
 from tljh.hub.process.log_redaction import replace_redaction
@@ -263,7 +263,8 @@ class TljhHub(JupyterHub):
         if removed:
             self.log.warning("removed users of a change that was rolled back: %s", removed)
         write_lists(host, paths.hub_lists, lists)
-        await super().init_users()
+        with lazy_relations(self.db):
+            await super().init_users()
 
     async def init_api_tokens(self) -> None:
         await super().init_api_tokens()
