@@ -136,17 +136,21 @@ class HubApi:
 
     def make_token(self, name: str) -> str:
         """Return a new token of a user, valid for some minutes."""
-        return self.create_token(name, TokenOrder("tljh", 600)).token
+        return str(self._post_token(name, TokenOrder("tljh", 600))["token"])
 
     def create_token(self, name: str, order: TokenOrder) -> NewToken:
         """Return a new token of a user. Raises TljhError with the hub's reason for a refusal."""
-        body = {"expires_in": order.valid_s, "note": order.note}
+        answer = self._post_token(name, order)
+        return NewToken(str(answer["token"]), _parse_token(name, answer))
+
+    def _post_token(self, name: str, order: TokenOrder) -> dict[str, Any]:
+        body: dict[str, Any] = {"expires_in": order.valid_s, "note": order.note}
         if order.scopes:
             body["scopes"] = list(order.scopes)
         response = self._send("POST", f"/users/{quote(name)}/tokens", body)
         self._expect(response, (201,), f"the hub made no token for {name}")
-        answer = json.loads(response.text)
-        return NewToken(str(answer["token"]), _parse_token(name, answer))
+        answer: dict[str, Any] = json.loads(response.text)
+        return answer
 
     def list_tokens(self, name: str) -> list[StoredToken]:
         """Return the tokens of a user that have not expired, without their secrets."""
