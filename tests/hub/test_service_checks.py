@@ -20,7 +20,7 @@ from tljh.settings.load import load
 def findings_of(**traits: Any) -> list[Finding]:
     c = TraitletsConfig()
     c.JupyterHub.update(traits)
-    return list(find_service_problems(c, []))
+    return list(find_service_problems(c, Paths(), []))
 
 
 @pytest.fixture
@@ -118,7 +118,9 @@ def test_what_a_drop_in_appends_is_checked_too() -> None:
     c = TraitletsConfig()
     c.JupyterHub.services.append({"name": "x", "command": ["/no/such"]})
     c.JupyterHub.extra_user_scopes.update({"read:hubb"})
-    findings = list(find_service_problems(c, [(Path("/a.py"), "c.JupyterHub.services.append")]))
+    findings = list(
+        find_service_problems(c, Paths(), [(Path("/a.py"), "c.JupyterHub.services.append")])
+    )
     assert ["/no/such" in findings[0].what, "read:hubb" in findings[1].what] == [True, True]
     assert str(findings[0].where) == "/a.py, line 1"
 

@@ -200,7 +200,7 @@ def _check_traits(
         findings += _find_bad_values(cls, c)
     if not findings:
         sections = dict.fromkeys(classes[1].section_names())
-        findings += find_service_problems(c, drop_ins)
+        findings += find_service_problems(c, paths, drop_ins)
         findings += find_refused_properties(RealReader(), c, sections, drop_ins)
         findings += _check_login(classes[0], c)
         findings += _check_headers(classes[0], c)

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 from tljh.base.errors import Finding
-from tljh.base.paths import get_paths
+from tljh.base.paths import Paths
 from tljh.base.tcp_sockets import find_listening_sockets, find_owner_processes
 from tljh.base.well_known import HUB_UNIT
 from tljh.hub.drop_in_checks import DropIns, find_place
@@ -22,13 +22,13 @@ _SERVICE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 SHORTEST_TOKEN, LONGEST_TOKEN = 8, 64
 
 
-def find_service_problems(c: Any, drop_ins: DropIns) -> Iterator[Finding]:
+def find_service_problems(c: Any, paths: Paths, drop_ins: DropIns) -> Iterator[Finding]:
     """Yield what JupyterHub would refuse at its start, or never run."""
     hub = {name: _resolve_edits(value) for name, value in c.JupyterHub.items()}
     services = [each for each in hub.get("services", ()) if isinstance(each, Mapping)]
     roles = [each for each in hub.get("load_roles", ()) if isinstance(each, Mapping)]
     place = find_place(drop_ins, "JupyterHub.services")
-    for finding in _check_services(services):
+    for finding in _check_services(services, paths):
         yield Finding(finding.what, place, finding.why, finding.fix)
     names = {str(each.get("name")) for each in services}
     place = find_place(drop_ins, "JupyterHub.load_roles")
@@ -48,7 +48,7 @@ def _resolve_edits(value: Any) -> Any:
     return deepcopy(value).get_value(default)
 
 
-def _check_services(services: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+def _check_services(services: Sequence[Mapping[str, Any]], paths: Paths) -> Iterator[Finding]:
     from jupyterhub.services.service import Service
 
     fields = sorted(Service.class_traits(input=True))
@@ -71,7 +71,7 @@ def _check_services(services: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
             fix = f"did you mean {near[0]}?" if near else f"one of: {', '.join(fields)}"
             yield Finding(f"the service {name} has no setting {field}", fix=fix)
         yield from _check_token(name, service.get("api_token"))
-        yield from _check_command(name, service)
+        yield from _check_command(name, service, paths)
         yield from _check_port(name, service, owners)
 
 
@@ -84,13 +84,13 @@ def _check_token(name: str, token: Any) -> Iterator[Finding]:
         )
 
 
-def _check_command(name: str, service: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_command(name: str, service: Mapping[str, Any], paths: Paths) -> Iterator[Finding]:
     command = service.get("command") or ()
     words = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
     # A path without a / at its beginning is one in the service's directory. The link to the hub
     # environment does not exist before the first installation is applied.
     is_relative = bool(words) and "/" in words[0] and not words[0].startswith("/")
-    is_hubs = bool(words) and Path(words[0]).is_relative_to(get_paths().hub)
+    is_hubs = bool(words) and Path(words[0]).is_relative_to(paths.hub)
     if words and not is_relative and not is_hubs and not _is_executable(words[0]):
         yield Finding(
             f"the command of the service {name} is not there: {words[0]}",
