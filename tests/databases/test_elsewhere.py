@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases.servers import Server
+from tests.databases.servers import Server, create_database
 from tests.databases.test_copies import ask
 from tests.databases.test_outages import configure
 from tests.hub.process.running import running_hub
@@ -48,10 +48,10 @@ def guarded(request: pytest.FixtureRequest) -> Iterator[tuple[Server, Path]]:
             for part in ("-c", option)
         )
         access = server.directory / "data" / "pg_hba.conf"
-        access.write_text("hostssl hub hub all scram-sha-256\n" + access.read_text())
+        access.write_text("hostssl elsewhere hub all scram-sha-256\n" + access.read_text())
         statements = [
             f"CREATE ROLE hub LOGIN PASSWORD '{PASSWORD}'",
-            "ALTER DATABASE hub OWNER TO hub",
+            "ALTER DATABASE elsewhere OWNER TO hub",
         ]
     else:
         server.options = (
@@ -61,9 +61,10 @@ def guarded(request: pytest.FixtureRequest) -> Iterator[tuple[Server, Path]]:
         )
         statements = [
             f"CREATE USER hub@'%' IDENTIFIED BY '{PASSWORD}' REQUIRE SSL",
-            "GRANT ALL ON hub.* TO hub@'%'",
+            "GRANT ALL ON elsewhere.* TO hub@'%'",
         ]
     server.start()
+    create_database(server, "elsewhere")
     for statement in statements:
         answer = server.ask(statement)
         assert answer.ok, answer.text
@@ -75,7 +76,9 @@ both = pytest.mark.parametrize("guarded", ["postgresql", "mariadb"], indirect=Tr
 
 def settings(server: Server, password_file: Path, ca: Path | None, host: str = "localhost") -> str:
     driver = server.address.url.partition(":")[0]
-    text = f"database:\n  type: {server.kind}\n  url: {driver}://hub@{host}:{server.port}/hub\n"
+    text = (
+        f"database:\n  type: {server.kind}\n  url: {driver}://hub@{host}:{server.port}/elsewhere\n"
+    )
     text += f"  password_file: {password_file}\n"
     return text + (f"  ca: {ca}\n" if ca else "")
 
@@ -135,8 +138,6 @@ def test_a_password_file_must_be_roots_alone(tmp_path):
 
 
 def test_native_passwords_on_a_server_are_read_and_replaced(server: Server, tmp_path):
-    from tests.databases.servers import create_database
-
     create_database(server, "native")
     text = configure(server, "native").replace("type: dummy", "type: native")
     text = text.replace("  DummyAuthenticator:\n    password: a-long-password\n", "")
