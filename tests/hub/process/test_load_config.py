@@ -124,6 +124,13 @@ def test_a_sound_configuration_has_no_findings(applied, paths):
     assert check_configuration(paths) == ([], [])
 
 
+def test_routes_whose_check_needs_a_running_hub_are_no_mistake(applied, paths):
+    hub = {"proxy_class": "tljh.hub.process.traefik_routes.RoutesProxy"}
+    traits = {"JupyterHub": hub, "Proxy": {"extra_routes": {"/": "http://127.0.0.1:9000"}}}
+    (applied / "hub.json").write_text(json.dumps(traits))
+    assert check_configuration(paths) == ([], [])
+
+
 def test_the_generated_password_of_traefiks_api_is_not_taken_for_a_plugins(applied, paths):
     paths.state_dir.mkdir()
     (paths.state_dir / "traefik-api.secret").write_text("s3cret\n")
