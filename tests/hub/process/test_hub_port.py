@@ -77,12 +77,14 @@ def seconds_of_login(hub, name: str, password: str) -> float:
 
 
 def test_a_login_takes_the_same_time_for_unknown_names(hub):
-    quickest = {
-        name: min(seconds_of_login(hub, name, f"wrong-{turn}") for turn in range(3))
-        for name in ("ada", "nobody", "root", "no/such name")
-    }
+    names = ("ada", "nobody", "root", "no/such name")
+    # By turns: the load of other tests changes meanwhile. Without a hash it is a twentieth.
+    turns = [
+        {name: seconds_of_login(hub, name, f"wrong-{turn}") for name in names} for turn in range(3)
+    ]
+    quickest = {name: min(turn[name] for turn in turns) for name in names}
     for name, taken_s in quickest.items():
-        assert 0.5 * quickest["ada"] < taken_s < 2 * quickest["ada"], quickest
+        assert quickest["ada"] / 3 < taken_s < 3 * quickest["ada"], quickest
         assert taken_s > 0.05, name
 
 
