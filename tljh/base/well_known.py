@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 SLICE = "jupyter.slice"
+# Units of the servers of users, for systemctl.
+SERVER_UNITS = "jupyter-*.service"
 
 # In characters, for a password that a user chooses.
 SHORTEST_PASSWORD = 8

@@ -18,6 +18,7 @@ from tljh.base.account_names import (
 )
 from tljh.base.errors import Finding, Place, TljhError
 from tljh.base.paths import Paths
+from tljh.base.well_known import SERVER_UNITS
 from tljh.host.interface import Host, HostReader, UserInfo
 
 USERS_GROUP = "jupyterhub-users"
@@ -327,7 +328,7 @@ def find_running_units(host: HostReader, account: str) -> list[str]:
     named_prefix = make_unit_name(account, "-")[: -len("-.service")]
     return [
         unit.name
-        for unit in host.units("jupyter-*.service")
+        for unit in host.units(SERVER_UNITS)
         if (unit.name in own_units or unit.name.startswith(named_prefix))
         and unit.active != "inactive"
     ]

@@ -9,7 +9,7 @@ from tljh.base import interruptions
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
-from tljh.base.well_known import HUB_UNIT, PROXY_UNIT
+from tljh.base.well_known import HUB_UNIT, PROXY_UNIT, SERVER_UNITS
 from tljh.engine.file_resources import File
 from tljh.engine.journal import Journal
 from tljh.engine.manifest import extend_manifest
@@ -21,7 +21,6 @@ from tljh.operations.converge import LOCK_TIMEOUT_S
 from tljh.operations.rotation import SECRETS
 from tljh.systemd.unit_resource import Unit
 
-SERVERS = "jupyter-*.service"
 MACHINE_ID = Path("/etc/machine-id")
 SSH = Path("/etc/ssh")
 RANDOM_SEED = Path("/var/lib/systemd/random-seed")
@@ -43,7 +42,7 @@ def _list_steps(host: HostReader, paths: Paths) -> Sequence[Resource]:
     return [
         # First, so that a run that was killed half-way ends with a hub at the next boot.
         File(paths.generalized, b"", mode=0o600),
-        StoppedUnits(SERVERS),
+        StoppedUnits(SERVER_UNITS),
         Unit(HUB_UNIT, is_wanted=False),
         Unit(PROXY_UNIT, is_wanted=False),
         *(RemovedTree(secret.file(paths)) for secret in SECRETS),

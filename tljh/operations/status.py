@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tljh.base.findings import Severity
 from tljh.base.paths import Paths
+from tljh.base.well_known import SERVER_UNITS
 from tljh.host.interface import Host, HostReader
 from tljh.operations.checks import ReportedFinding, examine_machine, find_worst, run_checks
 
@@ -40,4 +41,4 @@ def wait_for_status(host: Host, paths: Paths, timeout_s: float) -> HubStatus:
 
 def count_servers(host: HostReader) -> int:
     """Return the number of active units of users' servers."""
-    return sum(unit.is_active for unit in host.units("jupyter-*.service"))
+    return sum(unit.is_active for unit in host.units(SERVER_UNITS))

@@ -14,7 +14,7 @@ from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.base.text_redaction import Redactor
-from tljh.base.well_known import HUB_UNIT, PROXY_UNIT
+from tljh.base.well_known import HUB_UNIT, PROXY_UNIT, SERVER_UNITS
 from tljh.conda.named_environments import list_environments
 from tljh.engine.journal import Journal
 from tljh.host.interface import Host, HostReader
@@ -45,7 +45,7 @@ COMMANDS = {
     "machine/out-of-memory": ("journalctl", "-k", "-g", "oom|Out of memory", "-n", "50"),
     "machine/packages": ("dpkg-query", "-W"),
     "hub/units": ("systemctl", "cat", HUB_UNIT, PROXY_UNIT, "jupyter.slice"),
-    "hub/servers": ("systemctl", "list-units", "jupyter-*.service", "--all", "--no-pager"),
+    "hub/servers": ("systemctl", "list-units", SERVER_UNITS, "--all", "--no-pager"),
     "hub/rules": ("nft", "list", "table", "inet", "tljh"),
 }
 LOGS = (HUB_UNIT, PROXY_UNIT, "tljh-cert.service", "tljh-backup.service", "tljh-isolation.service")

@@ -16,7 +16,7 @@ from tljh.base import interruptions
 from tljh.base.errors import Finding, TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress, format_count
-from tljh.base.well_known import HUB_UNIT, PROXY_UNIT
+from tljh.base.well_known import HUB_UNIT, PROXY_UNIT, SERVER_UNITS
 from tljh.conda.adopted import list_files_in_environment
 from tljh.engine.apt_resource import AptPackages
 from tljh.engine.file_resources import Absent, restore_image
@@ -47,8 +47,6 @@ from tljh.takeover.removals import (
     build_way_back,
     list_own_files,
 )
-
-SERVERS = "jupyter-*.service"
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def list_removals(
     units = [removal for removal in removals if removal.changed_kind == UnitChange.kind]
     written = (paths.config_dir, paths.state_dir, paths.log)
     return [
-        StoppedUnits(SERVERS),
+        StoppedUnits(SERVER_UNITS),
         *list_unrecorded(host, paths),
         *units,
         RemovedTree(paths.user),

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tljh.base.paths import Paths
+from tljh.base.well_known import SERVER_UNITS
 from tljh.host.accounts import USERS_GROUP, find_managed_accounts
 from tljh.host.interface import Host, HostReader
 from tljh.host.systemctl_output import parse_units
@@ -144,7 +145,7 @@ def _overlaps(span: tuple[int, int], others: Iterable[tuple[int, int]]) -> bool:
 
 def find_server_ports(host: HostReader) -> list[ServerPort]:
     """Return the ports of all running servers, from the environment files of their units."""
-    result = host.query(["systemctl", "show", "-p", "Id,UID,ActiveState", "jupyter-*.service"])
+    result = host.query(["systemctl", "show", "-p", "Id,UID,ActiveState", SERVER_UNITS])
     ports = []
     for unit in parse_units(result.out):
         name, uid = unit.get("Id", ""), unit.get("UID", "")

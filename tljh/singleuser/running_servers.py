@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tljh.base.well_known import SLICE
+from tljh.base.well_known import SERVER_UNITS, SLICE
 from tljh.host.interface import HostReader
 from tljh.host.systemctl_output import parse_units
 from tljh.singleuser.limit_properties import SHOWN_NAMES, read_properties
@@ -40,7 +40,7 @@ def find_running_servers(host: HostReader) -> list[RunningServer]:
     They are in our slice, or still where The Littlest JupyterHub started them.
     """
     names = ",".join((*_DESCRIPTION, *SHOWN_NAMES))
-    output = host.query(["systemctl", "show", "-p", names, "jupyter-*.service"]).out
+    output = host.query(["systemctl", "show", "-p", names, SERVER_UNITS]).out
     return [
         _read_running_server(host, unit)
         for unit in parse_units(output)
