@@ -290,6 +290,14 @@ def test_a_hook_that_fails_is_in_the_log_of_the_user(hub, newcomer, with_drop_in
     wait_until(lambda: "RuntimeError: no quota" in hub.run(log, check=False).stdout, "the reason")
 
 
+def test_check_repeats_the_warnings_of_a_drop_in_that_is_applied(hub, with_drop_in):
+    with_drop_in("c.NotebookApp.answer = 42\n")
+    reloaded = hub.run("tljh-config reload", timeout_s=180)
+    assert "NotebookApp" in reloaded.stdout + reloaded.stderr
+    checked = hub.run("tljh-config check")
+    assert "NotebookApp" in checked.stdout and "line 1" in checked.stdout
+
+
 def test_a_template_that_fails_is_blamed_and_not_the_proxy(hub, admin, with_drop_in):
     hub.run("mkdir -p /srv/pages && printf '{{ no.such.thing }}' > /srv/pages/login.html")
     with_drop_in('c.JupyterHub.template_paths = ["/srv/pages"]\n')

@@ -64,11 +64,13 @@ def commands_and_parsers() -> Iterator[tuple[str, Any]]:
 
 
 def usage_of(parser: Any) -> set[str]:
-    """Return the options of a command, and its arguments as the usage line has them."""
+    """Return the long options of a command."""
     options = set()
     for parameter in parser.params:
         if parameter.param_type_name == "option" and not getattr(parameter, "hidden", False):
-            options |= {*parameter.opts, *parameter.secondary_opts}
+            # The page explains once that some options have a second name.
+            opts = parameter.opts[:1] if parameter.opts[0] in typer_app.SYNONYMS else parameter.opts
+            options |= {o for o in (*opts, *parameter.secondary_opts) if o.startswith("--")}
     return options - OPTIONS_OF_ALL
 
 

@@ -7,9 +7,15 @@ from pathlib import Path
 import pytest
 
 from tljh.base.errors import Exit, TljhError
+from tljh.host.accounts import make_mark
 from tljh.host.fake import FakeHost
 from tljh.host.interface import Result
-from tljh.operations.unit_logs import list_units, read_server_log, read_unit_logs
+from tljh.operations.unit_logs import (
+    list_units,
+    list_units_of_user,
+    read_server_log,
+    read_unit_logs,
+)
 
 
 def test_the_log_of_all_parts_is_one_query_for_both_units() -> None:
@@ -37,3 +43,9 @@ def test_the_log_of_a_removed_user_is_still_printed() -> None:
     host = FakeHost()
     host.answers["journalctl"] = Result(0, "bye\n")
     assert read_server_log(host, "ann", 10) == "bye"
+
+
+def test_the_log_of_a_user_whom_tljh_gave_an_account_with_capitals_is_found() -> None:
+    host = FakeHost()
+    host.add_user("jupyter-Ann", home=Path("/home/jupyter-Ann"), comment=make_mark("Ann"))
+    assert "jupyter-Ann.service" in list_units_of_user(host, "Ann")

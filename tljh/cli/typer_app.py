@@ -42,6 +42,10 @@ PathOption = Annotated[
 ]
 
 
+# Commands for the machine call it a plan, those for packages and users a dry run, as conda, pip
+# and rsync do. Nobody should have to remember which is which before a change.
+SYNONYMS = {"--plan": "--dry-run", "--dry-run": "--plan", "--yes": "-y"}
+
 # TLJH accepts it after every verb, also where it can only name the installation's own file.
 _HiddenPathOption = Annotated[
     Path | None, typer.Option("--config-path", hidden=True, readable=False)
@@ -209,7 +213,9 @@ def _convert_parameter(parameter: inspect.Parameter, hint: Any) -> inspect.Param
 
 def _make_typer_info(description: Argument | Option) -> Any:
     if isinstance(description, Option):
-        return typer.Option(description.flag, help=description.help, metavar=description.metavar)
+        flags = description.flag.split(",")
+        flags += [SYNONYMS[flag] for flag in flags if flag in SYNONYMS]
+        return typer.Option(*flags, help=description.help, metavar=description.metavar)
     complete = description.complete
     if complete is None:
         return typer.Argument(metavar=description.metavar, help=description.help)

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from tljh.commands.chosen_environment import EnvOption, choose_environment
-from tljh.commands.env_packages import Answers, DryRunOption, YesOption, change_as_planned
+from tljh.commands.env_packages import Answers, DryRunOption, YesOption, apply_file
 from tljh.commands.parameters import Argument, Option, Summary
 from tljh.conda.declared_changes import ExportedEnvironment, Format
 from tljh.host.real import RealHost
 from tljh.operations import env_files as operations
-from tljh.operations.installed_environment import read_sources
-from tljh.operations.named_environments import make_source_absolute
 
 
 @dataclass(frozen=True)
@@ -65,9 +63,4 @@ def apply(
     as_json: bool = False,
 ) -> Summary:
     """Make the environment as a file declares it: plan, ask, apply, check."""
-    host = RealHost()
-    with choose_environment(env) as paths:
-        sources = read_sources(host, paths)
-        planned = operations.plan_file(host, paths, make_source_absolute(file), sources)
-        answers = Answers(env, dry_run, yes, as_json)
-        return change_as_planned(paths, planned, sources, answers)
+    return apply_file(file, Answers(env, dry_run, yes, as_json))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from tljh.base.errors import Exit, TljhError
 from tljh.base.paths import Paths, get_paths
 from tljh.base.progress import format_count
 from tljh.commands.chosen_environment import EnvOption, choose_environment, name_commands
@@ -15,10 +16,17 @@ from tljh.commands.parameters import Argument, Option, Summary, choose_progress_
 from tljh.conda.package_changes import Action, PackagePlan, PackageRequest
 from tljh.host.real import RealHost
 from tljh.operations import env_packages as operations
+from tljh.operations.env_files import plan_file
 from tljh.operations.installed_environment import PackageSources, read_sources
+from tljh.operations.named_environments import make_source_absolute
 
 SpecsArgument = Annotated[
-    list[str], Argument("SPEC", "Packages, such as numpy, numpy=2.1 or 'numpy>=2'.")
+    list[str] | None, Argument("SPEC", "Packages, such as numpy, numpy=2.1 or 'numpy>=2'.")
+]
+
+FileOption = Annotated[
+    str,
+    Option("-r,--requirement", "Install what this file lists, as `tljh env apply` does.", "FILE"),
 ]
 
 NamesArgument = Annotated[list[str], Argument("NAME", "Installed packages.")]
@@ -45,17 +53,27 @@ class Answers:
 
 
 def install(
-    spec: SpecsArgument,
+    spec: SpecsArgument = None,
     *,
     pip: PipOption = False,
+    file: FileOption = "",
     env: EnvOption = "",
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     as_json: bool = False,
 ) -> Summary:
-    """Install packages for all users: plan, ask, apply, check; undone where the check fails."""
-    specs = [_make_path_absolute(text) for text in spec] if pip else spec
-    return _change("install", specs, pip=pip, answers=Answers(env, dry_run, yes, as_json))
+    """Install packages for all users: plan, ask, apply, check; rolled back if the check fails."""
+    answers = Answers(env, dry_run, yes, as_json)
+    if bool(file) == bool(spec):
+        raise TljhError(
+            "env install takes either packages or a file",
+            fix="tljh env install SPEC..., or tljh env install -r FILE",
+            exit_code=Exit.USAGE,
+        )
+    if file:
+        return apply_file(file, answers)
+    specs = [_make_path_absolute(text) if pip else text for text in spec or ()]
+    return _change("install", specs, pip=pip, answers=answers)
 
 
 def _make_path_absolute(spec: str) -> str:
@@ -96,10 +114,19 @@ def _change(action: Action, specs: Sequence[str], *, pip: bool, answers: Answers
     with choose_environment(answers.env) as paths:
         sources = read_sources(host, paths)
         planned = operations.plan_changes(host, paths, request, sources)
-        return change_as_planned(paths, planned, sources, answers)
+        return _change_as_planned(paths, planned, sources, answers)
 
 
-def change_as_planned(
+def apply_file(file: str, answers: Answers) -> Summary:
+    """Make the environment as a file declares it."""
+    host = RealHost()
+    with choose_environment(answers.env) as paths:
+        sources = read_sources(host, paths)
+        planned = plan_file(host, paths, make_source_absolute(file), sources)
+        return _change_as_planned(paths, planned, sources, answers)
+
+
+def _change_as_planned(
     paths: Paths, planned: PackagePlan, sources: PackageSources, answers: Answers
 ) -> Summary:
     """Print a plan, ask, and make its changes."""

@@ -42,6 +42,6 @@ def logs(
     """Print the last lines that the hub and the proxy, or a user's server, logged."""
     host = RealHost()
     if user:
-        return LogLines(list_units_of_user(user), read_server_log(host, user, lines))
+        return LogLines(list_units_of_user(host, user), read_server_log(host, user, lines))
     units = list_units(part)
     return LogLines(units, read_unit_logs(host, units, lines))

@@ -26,7 +26,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Option:
-    """A flag; `--yes/--no` has both words of a switch."""
+    """A flag; `--yes/--no` has both words of a switch, `-y,--yes` a short and a long one."""
 
     flag: str
     help: str

@@ -54,10 +54,13 @@ def plan_reload(host: HostReader, paths: Paths) -> Plan:
 def try_reload(host: Host, paths: Paths) -> tuple[list[Finding], list[Finding]]:
     """Return why `reload` would refuse the current files, drop-ins included, and its warnings.
 
-    What would change is tried on copies; nothing is changed.
+    What would change is tried on copies, drop-ins also when they are applied already: nobody
+    else repeats their warnings. Nothing is changed.
     """
+    is_tried = any(name.endswith(".py") for name in host.listdir(paths.hub_drop_ins))
+    force = frozenset({"hub"} if is_tried else ())
     try:
-        outcome = work_out(host, paths, make_reload_request(host, paths, "check"))
+        outcome = work_out(host, paths, make_reload_request(host, paths, "check", force=force))
         return [], rehearse(host, outcome, SilentProgress())
     except PluginsFailed as error:
         # The hub goes on without them.
