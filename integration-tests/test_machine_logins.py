@@ -105,6 +105,13 @@ def test_a_shell_by_ssh_has_the_limits_of_the_server(hub, shells):
     assert "user-" in ssh(hub, "jupyter-bob", "cat /proc/self/cgroup").stdout
 
 
+def test_a_shell_by_ssh_hides_the_processes_of_others(hub, shells):
+    owners = ssh(hub, "jupyter-bob", "ps -e -o user:32= | sort -u").stdout.split()
+    assert owners == ["jupyter-bob"]
+    assert ssh(hub, "jupyter-bob", "cat /proc/1/cmdline").code != 0
+    assert "root" in hub.run("ps -e -o user=").stdout
+
+
 ATTACKS = (
     "echo '* * * * * touch /tmp/cron' | crontab -",
     "echo 'touch /tmp/at' | at now",

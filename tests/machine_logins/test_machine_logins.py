@@ -15,7 +15,9 @@ from tljh.host.accounts import ADMINS_GROUP, USERS_GROUP, make_mark
 from tljh.host.fake import FakeHost
 from tljh.host.interface import FileInfo, Response, Result
 from tljh.machine_logins.deny_lists import DenyList, change_denials
+from tljh.machine_logins.facts import PAM_AUTH_UPDATE
 from tljh.machine_logins.new_account import close_new_account
+from tljh.machine_logins.session_processes import MANAGED, RULE, SESSIONS
 from tljh.machine_logins.ssh import format_drop_in, is_included
 from tljh.operations.checks import examine_machine, run_checks
 from tljh.settings.load import load
@@ -91,6 +93,56 @@ def test_who_may_log_in_with_ssh_can_be_set(host, who, rule):
 def test_where_users_may_have_shells_sshd_has_no_rule_for_them(host):
     settle(host, "ssh: shell")
     assert "Match" not in text_of(host, PATHS.sshd_drop_in)
+
+
+PAM_UPDATE = "run /usr/sbin/pam-auth-update --package"
+
+
+@pytest.fixture
+def pam(host):
+    """Give the machine Debian's files of PAM; return what `pam-auth-update` makes of them."""
+    put(host, PAM_AUTH_UPDATE)
+    put(host, PATHS.pam_profile.parent / "unix")
+    put(host, "/etc/security/namespace.conf")
+    put(host, SESSIONS, f"{MANAGED}\n".encode())
+
+    def update() -> None:
+        rule = f"session {RULE}\n" if host.info(PATHS.pam_profile) else ""
+        host.write(SESSIONS, f"{MANAGED}\n{rule}".encode(), mode=0o644)
+
+    return update
+
+
+def test_where_users_may_have_shells_sessions_hide_the_processes_of_others(host, pam):
+    settle(host, "ssh: sftp")
+    assert host.info(PATHS.pam_profile) is None and PAM_UPDATE not in host.effects
+    settle(host, "ssh: shell")
+    assert "hidepid=invisible" in text_of(host, PATHS.session_script)
+    assert PAM_UPDATE in host.effects
+    pam()
+    host.effects.clear()
+    settle(host, "ssh: shell")
+    assert host.effects == []
+    settle(host, "ssh: admins")
+    assert host.effects.count(PAM_UPDATE) == 1
+    for path in (PATHS.pam_profile, PATHS.session_script, PATHS.session_namespace):
+        assert host.info(path) is None
+
+
+def test_after_a_kill_before_pam_read_the_profile_the_next_run_has_it_read(host, pam):
+    settle(host, "ssh: shell")
+    host.effects.clear()
+    settle(host, "ssh: shell")
+    assert PAM_UPDATE in host.effects
+
+
+def test_files_of_pam_that_an_admin_edits_are_left_alone_and_reported(host, pam):
+    host.write(SESSIONS, b"session required pam_unix.so\n", mode=0o644)
+    settle(host, "ssh: shell")
+    host.effects.clear()
+    settle(host, "ssh: shell")
+    assert PAM_UPDATE not in host.effects
+    assert "in SSH sessions, users see the command lines of others" in findings(host)
 
 
 def test_sshd_reads_its_rules_again_and_open_sessions_stay(host):

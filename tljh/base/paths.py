@@ -49,6 +49,10 @@ class Paths:
     pip_configuration: ClassVar[Path] = Path("/etc/xdg/pip/pip.conf")
     # The first in its directory: of two values for one keyword, sshd takes the first.
     sshd_drop_in: ClassVar[Path] = Path("/etc/ssh/sshd_config.d/00-tljh.conf")
+    pam_profile: ClassVar[Path] = Path("/usr/share/pam-configs/tljh")
+    session_namespace: ClassVar[Path] = Path("/etc/security/namespace.d/tljh.conf")
+    session_script: ClassVar[Path] = session_namespace.with_name("tljh-processes")
+    session_directory: ClassVar[Path] = Path("/run/tljh-session")
     polkit_rules: ClassVar[Path] = Path("/etc/polkit-1/rules.d/00-tljh.rules")
     # polkit 0.105 (Ubuntu 22.04, Debian 11) reads no rules in JavaScript, but these files.
     polkit_authority: ClassVar[Path] = Path("/etc/polkit-1/localauthority")

@@ -11,6 +11,7 @@ from tljh.base.paths import Paths
 from tljh.host.accounts import ADMINS_GROUP, USERS_GROUP, is_expired
 from tljh.host.interface import HostReader, UserInfo
 from tljh.machine_logins.facts import SSHD, LoginFacts
+from tljh.machine_logins.session_processes import SESSIONS, hides_processes, is_in_effect
 from tljh.machine_logins.ssh import CONFIGURATION, describe_missing_include, is_included
 from tljh.machine_logins.traces import (
     find_foreign_setuid,
@@ -26,6 +27,17 @@ def _check_ssh(subject: CheckedMachine) -> Iterator[Result]:
         return
     users = subject.config.users
     logins = subject.facts.of(LoginFacts)
+    if hides_processes(subject.config) and not is_in_effect(subject.host):
+        yield (
+            Severity.DEGRADED,
+            Finding(
+                "in SSH sessions, users see the command lines of others",
+                where=Place(str(SESSIONS)),
+                why="this file of PAM was edited by hand, so it has not got tljh's profile",
+                fix="let pam-auth-update write it, which drops those edits: "
+                "sudo pam-auth-update --force; or: sudo tljh-config set users.ssh sftp",
+            ),
+        )
     if not logins.has_sshd or users.accounts != "managed" or users.ssh == "shell":
         return
     if not is_included(subject.host):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tljh.settings.root import Config
 
 SSHD = Path("/usr/sbin/sshd")
+PAM_AUTH_UPDATE = Path("/usr/sbin/pam-auth-update")
 CRONTAB = Path("/usr/bin/crontab")
 
 
@@ -24,6 +25,7 @@ class LoginFacts:
     """Installed services, and the accounts of the hub's users: `users` are no admins."""
 
     has_sshd: bool = False
+    has_pam_profiles: bool = False
     has_polkit: bool = False
     has_old_polkit: bool = False
     has_cron: bool = False
@@ -37,6 +39,7 @@ def read(host: HostReader, config: Config, paths: Paths) -> LoginFacts:
     closed = find_closed_accounts(host, config, paths)
     return LoginFacts(
         has_sshd=host.info(SSHD, follow=True) is not None,
+        has_pam_profiles=host.info(PAM_AUTH_UPDATE) is not None,
         has_polkit=host.info(paths.polkit_rules.parent) is not None,
         has_old_polkit=host.info(paths.polkit_authority) is not None,
         has_cron=host.info(CRONTAB) is not None,

@@ -10,6 +10,7 @@ from tljh.engine.resource import Resource
 from tljh.machine_logins.deny_lists import DenyList
 from tljh.machine_logins.facts import LoginFacts
 from tljh.machine_logins.session_limits import SessionLimits
+from tljh.machine_logins.session_processes import build_session_resources
 from tljh.machine_logins.ssh import build_ssh_resources
 from tljh.machine_logins.user_managers import build_user_manager_resources
 from tljh.plugins.manager import Contributions
@@ -27,6 +28,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
     lists = ((logins.has_cron, paths.cron_denials), (logins.has_at, paths.at_denials))
     return [
         *(build_ssh_resources(config.users) if logins.has_sshd else ()),
+        *(build_session_resources(config) if logins.has_pam_profiles else ()),
         *build_user_manager_resources(
             paths,
             logins,

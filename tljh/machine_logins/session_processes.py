@@ -1,0 +1,125 @@
+"""Login sessions of users in which /proc has their own processes only, as in their servers.
+
+For each session, PAM mounts another /proc with the option `hidepid`, in the session's namespace. For the whole machine, `hidepid` would break logind and polkit. Debian's `pam-auth-update` puts
+profiles of packages into the files that all services read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from tljh.base.errors import TljhError
+from tljh.base.paths import Paths
+from tljh.base.progress import Progress
+from tljh.engine.file_resources import Absent, Directory, File, PathResource
+from tljh.engine.resource import Difference, Record, Resource
+from tljh.host.accounts import ADMINS_GROUP, USERS_GROUP
+from tljh.host.interface import Host, HostReader
+from tljh.machine_logins.facts import PAM_AUTH_UPDATE
+
+if TYPE_CHECKING:
+    from tljh.settings.root import Config
+
+# What `pam-auth-update` writes for every service with sessions.
+SESSIONS = Path("/etc/pam.d/common-session")
+TIMEOUT_S = 60
+
+# Our first rule, and a comment of the files that `pam-auth-update` still writes.
+RULE = f"pam_succeed_if.so quiet user notingroup {USERS_GROUP}"
+MANAGED = "# here are the per-package modules"
+
+# A rule that succeeds skips as many lines as it says.
+PROFILE = f"""\
+Name: Hide the processes of others from users of JupyterHub
+Default: yes
+Priority: 0
+Session-Type: Additional
+Session:
+\t[success=2 default=ignore]\t{RULE}
+\t[success=1 default=ignore]\tpam_succeed_if.so quiet user ingroup {ADMINS_GROUP}
+\trequired\tpam_namespace.so
+"""
+
+# pam_namespace runs a script only for a directory that it replaces. This one nobody uses.
+NAMESPACE = """\
+# Written by tljh from the setting users.ssh; edits are overwritten.
+{directory} tljh tmpfs:create=0755,root,root:iscript={script}
+"""
+SCRIPT = """\
+#!/bin/sh
+# Written by tljh from the setting users.ssh; edits are overwritten.
+exec mount -t proc -o nosuid,nodev,noexec,hidepid=invisible proc /proc
+"""
+
+
+def hides_processes(config: Config) -> bool:
+    """Return whether users have shells outside their servers, and see only their own there."""
+    users = config.users
+    return users.accounts == "managed" and users.ssh == "shell" and config.isolation.processes
+
+
+def build_session_resources(config: Config) -> list[Resource]:
+    """Return the profile for PAM and what it needs, or their removal."""
+    conf, script = Paths.session_namespace, Paths.session_script
+    if not hides_processes(config):
+        return [PamProfile(None), Absent(conf), Absent(script)]
+    return [
+        Directory(conf.parent, 0o755),
+        File(script, SCRIPT.encode(), mode=0o755),
+        File(
+            conf, NAMESPACE.format(directory=Paths.session_directory, script=script.name).encode()
+        ),
+        PamProfile(PROFILE),
+    ]
+
+
+def is_in_effect(host: HostReader) -> bool:
+    """Return whether PAM hides processes in new sessions."""
+    return RULE in _read_sessions(host)
+
+
+def _read_sessions(host: HostReader) -> str:
+    return (host.read(SESSIONS) or b"").decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class PamProfile(PathResource):
+    """Our profile, in effect; or neither, without a text."""
+
+    text: str | None
+    path: Path = Paths.pam_profile
+
+    kind: ClassVar[str] = "pam-profile"
+
+    def difference(self, host: HostReader) -> Difference | None:
+        data = None if self.text is None else self.text.encode()
+        # Where admins edit PAM's files by hand, `pam-auth-update` leaves them alone.
+        is_updated = MANAGED not in _read_sessions(host) or is_in_effect(host) == (data is not None)
+        if host.read(self.path) == data and is_updated:
+            return None
+        if data is None:
+            return Difference("-", "sessions show the processes of others")
+        return Difference("+", "sessions hide the processes of others")
+
+    def apply(self, host: Host, progress: Progress) -> None:
+        if self.text is None:
+            host.remove(self.path)
+        else:
+            host.write(self.path, self.text.encode(), mode=0o644)
+        _update_pam(host)
+
+    @classmethod
+    def revert(cls, host: Host, record: Record) -> str | None:
+        note = super().revert(host, record)
+        _update_pam(host)
+        return note
+
+
+def _update_pam(host: Host) -> None:
+    """Have PAM's files written again. Raises TljhError if that fails."""
+    argv = [str(PAM_AUTH_UPDATE), "--package"]
+    result = host.run(argv, timeout_s=TIMEOUT_S, env={"DEBIAN_FRONTEND": "noninteractive"})
+    if not result.ok:
+        raise TljhError(f"{PAM_AUTH_UPDATE.name} failed", why=(result.err or result.out).strip())
