@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from urllib.parse import urlparse
 
 import pytest
@@ -60,6 +61,17 @@ def test_pam_logs_in_accounts_of_the_machine_that_are_allowed(hub, configure, ac
     checks = hub.run("tljh auth check").stdout
     assert "ok   PAM has the service login" in checks
     assert "ok   there is a group students" in checks
+    # By turns: the machine may be busy with other work.
+    names = ("maria", "nobody-here") * 3
+    seconds = [_time_refusal(hub.url, name) for name in names]
+    known_s, unknown_s = sorted(seconds[::2])[1], sorted(seconds[1::2])[1]
+    assert known_s / 1.5 < unknown_s < known_s * 1.5, seconds
+
+
+def _time_refusal(url: str, name: str) -> float:
+    start_s = time.monotonic()
+    HubUser(url, name).login("wrong", expected=403)
+    return time.monotonic() - start_s
 
 
 def test_native_sign_up_waits_for_authorization_and_admins_for_their_claim(hub, configure):

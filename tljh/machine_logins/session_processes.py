@@ -1,6 +1,7 @@
 """Login sessions of users in which /proc has their own processes only, as in their servers.
 
-For each session, PAM mounts another /proc with the option `hidepid`, in the session's namespace. For the whole machine, `hidepid` would break logind and polkit. Debian's `pam-auth-update` puts
+For each session, PAM mounts another /proc with the option `hidepid`, in the session's namespace.
+For the whole machine, that option would break logind and polkit. Debian's `pam-auth-update` puts
 profiles of packages into the files that all services read.
 """
 
