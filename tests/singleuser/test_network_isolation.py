@@ -28,7 +28,7 @@ from tljh.singleuser.network_isolation import (
 from tljh.singleuser.nftables_rules import IsolatedUser, ServerPort, format_removal, format_table
 from tljh.singleuser.resources import LoadedRules, build_isolation_resources
 
-RULES = Path("/opt/rules.nft")
+RULES = Paths().isolation_rules
 NEITHER = b"isolation: {network: false}\nproxy: {connections_per_address: 0}\n"
 SHOWN = """\
 Id=jupyter-ann.service
@@ -111,7 +111,7 @@ def test_a_server_that_the_littlest_jupyterhub_started_stays_reachable(host):
 
 
 def test_loading_replaces_the_table_with_everybody_in_one_script(host):
-    assert load(host, RULES) is None
+    assert load(host, Paths()) is None
     (script,) = host.scripts
     assert script.startswith(format_removal())
     assert "servers { 4711 . 1000 }" in script
@@ -119,15 +119,24 @@ def test_loading_replaces_the_table_with_everybody_in_one_script(host):
     assert load_problem(host) is None
 
 
+def test_a_service_gets_its_port_to_itself_and_the_proxy(host):
+    host.accounts["tljh-svc-board"] = UserInfo("tljh-svc-board", 990, 990, "/", "")
+    put(host, Paths().service_ports, '{"tljh-svc-board": 9100, "tljh-svc-gone": 9200}')
+    assert load(host, Paths()) is None
+    (script,) = host.scripts
+    assert "users { 990 : 990 }" in script and "servers { 9100 . 990 }" in script
+    assert "9200" not in script
+
+
 def test_where_no_rules_are_wanted_the_table_goes(host):
     put(host, RULES, format_removal())
-    assert load(host, RULES) is None
+    assert load(host, Paths()) is None
     assert host.scripts == [format_removal()]
 
 
 def test_a_kernel_without_nftables_is_told_and_stops_nothing(host, nft):
     nft.refuses = "Error: Could not process rule: Operation not supported\ntable inet tljh {\n^^^^"
-    assert load(host, RULES) == "Error: Could not process rule: Operation not supported"
+    assert load(host, Paths()) == "Error: Could not process rule: Operation not supported"
     assert json.loads(host.read(Paths.isolation_problem))["problem"].startswith("Error: Could not")
 
 
@@ -166,7 +175,7 @@ def test_status_reports_why_users_can_reach_each_others_ports(host, nft):
 
 def test_the_rules_follow_the_ports_and_proxies_of_the_configuration():
     def rules(text: bytes) -> str:
-        rules_file, _, loader = build_isolation_resources(load_config(text), Paths())
+        rules_file, _, _, loader = build_isolation_resources(load_config(text), Paths())
         assert loader.keeps_table == has_table(rules_file.data.decode())
         return rules_file.data.decode()
 

@@ -77,6 +77,8 @@ class Paths:
     # The default of `users.home_root`.
     homes: ClassVar[Path] = Path("/home")
     shared_folders: ClassVar[Path] = Path("/srv/shared")
+    # The directories in which services keep their data.
+    services_data: ClassVar[Path] = Path("/var/lib/tljh-services")
     cache: ClassVar[Path] = Path("/var/cache/tljh")
     uv_cache: ClassVar[Path] = cache / "uv"
     # The names of a repository's files, while `tljh link` looks at them.
@@ -462,6 +464,24 @@ class Paths:
     def metrics_token(self) -> Path:
         """Token by which Prometheus reads the hub's metrics, and nothing else."""
         return self.state_dir / "metrics.secret"
+
+    def service_token(self, name: str) -> Path:
+        """Return the token of a service in config.yaml, which the hub reads."""
+        return self.state_dir / f"service-{name}.secret"
+
+    def service_environment(self, name: str) -> Path:
+        """Return the variables of a service, its token included, which systemd reads."""
+        return self.state_dir / f"service-{name}.env"
+
+    @property
+    def service_ports(self) -> Path:
+        """The port of each account of a service, which users' programs must not reach."""
+        return self.state_dir / "service-ports.json"
+
+    @property
+    def hub_groups(self) -> Path:
+        """The groups of config.yaml that the running hub loaded."""
+        return self.state_dir / "hub-groups.json"
 
     @property
     def api_secret(self) -> Path:

@@ -14,6 +14,12 @@ SHORTEST_PASSWORD = 8
 INSTANCE_HEADER = "X-TLJH-Instance"
 HUB_UNIT = "jupyterhub.service"
 PROXY_UNIT = "traefik.service"
+# Units of services in config.yaml, for systemctl.
+SERVICE_UNITS = "tljh-service-*.service"
+
+# The service of the hub that stops idle servers, and the role that gives it its rights.
+CULLER = "cull-idle"
+CULLER_ROLE = "idle-culler"
 
 # The hub itself listens here, on loopback.
 HUB_PORT = 15001
@@ -39,3 +45,8 @@ CHALLENGE_PATH = "/.well-known/acme-challenge/"
 REACH_PATH = f"{CHALLENGE_PATH}tljh-reach"
 
 TRAEFIK_GROUP = "traefik"
+
+
+def get_service_unit(name: str) -> str:
+    """Return the unit of a service in config.yaml."""
+    return SERVICE_UNITS.replace("*", name)

@@ -200,6 +200,15 @@ TLJH = VerbGroup(
                 "revoke": "tljh.commands.token:revoke",
             },
         ),
+        "service": VerbGroup(
+            "Services of the hub: programs that talk to it.",
+            {
+                "list": "tljh.commands.service:list_services",
+                "logs": "tljh.commands.service:logs",
+                "restart": "tljh.commands.service:restart",
+                "token": "tljh.commands.service:token",
+            },
+        ),
         "announce": "tljh.commands.announce:announce",
         "rotate": "tljh.commands.rotate:rotate",
         "generalize": "tljh.commands.generalize:generalize",

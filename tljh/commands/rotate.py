@@ -15,7 +15,10 @@ from tljh.operations import rotation
 
 def rotate(
     secret: Annotated[
-        str, Argument("SECRET", "cookie, api, traefik, metrics, or all of them.")
+        str,
+        Argument(
+            "SECRET", "cookie, api, traefik, metrics, service-NAME, services, or all of them."
+        ),
     ] = "all",
     *,
     plan: Annotated[bool, Option("--plan", "Print what would change; change nothing.")] = False,
@@ -23,15 +26,16 @@ def rotate(
     as_json: bool = False,
 ) -> Summary | PlannedChange:
     """Replace secrets of the hub by new ones; the old ones open nothing any more."""
-    secrets = rotation.choose_secrets(secret)
+    host, paths = RealHost(), get_paths()
+    all_secrets = rotation.list_secrets(host, paths)
+    secrets = rotation.choose_secrets(secret, all_secrets)
     if not secrets:
-        names = ", ".join(each.name for each in rotation.SECRETS)
+        names = ", ".join(each.name for each in all_secrets)
         raise TljhError(
             f"there is no secret {secret}",
             fix=f"one of: {names}, all",
             exit_code=Exit.USAGE,
         )
-    host, paths = RealHost(), get_paths()
     if plan:
         return PlannedChange(rotation.plan_rotation(host, paths, secrets).plan)
     if any(each.ends_sessions for each in secrets):

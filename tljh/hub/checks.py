@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from tljh.base.errors import Finding
 from tljh.base.findings import Severity
-from tljh.base.well_known import HUB_UNIT
-from tljh.hub.configuration import CULLER, CULLER_MODULE
+from tljh.base.well_known import CULLER, HUB_UNIT
+from tljh.hub.configuration import CULLER_MODULE
 from tljh.hub.database_checks import check_database, check_place
 from tljh.hub.facts import DROP_INS
 from tljh.hub.health import find_problem, get_health_urls

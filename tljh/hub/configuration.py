@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tljh.base.account_names import USERNAME_PATTERN
 from tljh.base.paths import Paths
-from tljh.base.well_known import HUB_PORT, SHORTEST_PASSWORD, SLICE
+from tljh.base.well_known import CULLER, CULLER_ROLE, HUB_PORT, SHORTEST_PASSWORD, SLICE
 from tljh.conda import git_helper
 from tljh.hub.trait_layers import lay_over_traits
 from tljh.settings.database_address import get_database_address
@@ -27,11 +27,9 @@ from tljh.singleuser.sandbox import build_spawner_traits
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
+    from tljh.settings.sections.services import CullSettings, ServiceSettings
 
 Traits = dict[str, dict[str, Any]]
-
-
-CULLER = "cull-idle"
 
 
 CULLER_MODULE = "jupyterhub_idle_culler"
@@ -60,7 +58,7 @@ def build_hub_configuration(config: Config, paths: Paths) -> Traits:
         _merge(traits, part)
     _merge(traits, _build_spawner(config, paths))
     _merge(traits, build_spawner_traits(config.isolation, paths))
-    _merge(traits, _build_culler(config, paths))
+    _merge(traits, _build_services(config, paths))
     for theirs in (config.auth.classes, config.traitlets):
         merged, _ = lay_over_traits(traits, theirs)
         _merge(traits, theirs)
@@ -224,13 +222,79 @@ def _build_spawner(config: Config, paths: Paths) -> Traits:
     }
 
 
-def _build_culler(config: Config, paths: Paths) -> Traits:
-    cull = config.services.cull
-    if not cull.enabled:
-        return {}
+def _build_services(config: Config, paths: Paths) -> Traits:
+    """Return the culler, the services of config.yaml, and roles, groups and scopes.
+
+    Tokens are added when the hub loads them from their files.
+    """
+    services: list[dict[str, Any]] = []
+    roles: list[dict[str, Any]] = []
+    if config.services.cull.enabled:
+        services.append(_build_culler(config.services.cull, paths))
+        roles.append(_build_culler_role(config.services.cull))
+    own = config.services.own
+    # For the hub, the services that run in units of tljh are external ones.
+    services += [_build_service(name, service) for name, service in own.items()]
+    for name, service in own.items():
+        if service.scopes:
+            scopes = list(service.scopes)
+            roles.append({"name": f"tljh-service-{name}", "scopes": scopes, "services": [name]})
+        if service.groups:
+            scopes = [format_access_scope(name)]
+            members = list(service.groups)
+            roles.append({"name": f"tljh-open-{name}", "scopes": scopes, "groups": members})
+    roles += [
+        {"name": name, **role.model_dump(exclude_unset=True)} for name, role in config.roles.items()
+    ]
+    is_open = [name for name, service in own.items() if service.address and service.is_open]
+    open_scopes = [format_access_scope(name) for name in is_open]
+    for role in roles:
+        # JupyterHub ignores extra_user_scopes where the role has own scopes.
+        if role["name"] == "user" and "scopes" in role:
+            role["scopes"] = [*role["scopes"], *open_scopes]
+    custom_scopes = {
+        name: scope.model_dump(exclude_unset=True) for name, scope in config.custom_scopes.items()
+    }
+    groups = {name: {"users": list(members)} for name, members in config.groups.items()}
+    return {
+        "JupyterHub": {
+            "services": services or None,
+            "load_roles": roles or None,
+            "load_groups": groups or None,
+            "custom_scopes": custom_scopes or None,
+            "extra_user_scopes": open_scopes or None,
+        },
+        **({"TljhHub": {"declared_groups": sorted(groups)}} if groups else {}),
+    }
+
+
+def format_access_scope(service: str) -> str:
+    """Return the scope that permits to open the pages of a service."""
+    return f"access:services!service={service}"
+
+
+def _build_service(name: str, service: ServiceSettings) -> dict[str, Any]:
+    built: dict[str, Any] = {"name": name, "display": False}
+    if service.address:
+        built |= {"url": service.address, "display": service.display}
+    if service.oauth_redirect_uri:
+        built["oauth_redirect_uri"] = service.oauth_redirect_uri
+    if service.address or service.oauth_redirect_uri:
+        # JupyterHub does not start with these for a service to which no user is led back.
+        scopes = list(service.oauth_client_allowed_scopes)
+        built["oauth_no_confirm"] = service.oauth_no_confirm
+        built["oauth_client_allowed_scopes"] = scopes
+    return built
+
+
+def _build_culler_role(cull: CullSettings) -> dict[str, Any]:
     scopes = ["list:users", "read:users:activity", "read:servers", "delete:servers"]
     if cull.users:
         scopes.append("admin:users")
+    return {"name": CULLER_ROLE, "scopes": scopes, "services": [CULLER]}
+
+
+def _build_culler(cull: CullSettings, paths: Paths) -> dict[str, Any]:
     command = [
         str(paths.hub_files.python),
         "-m",
@@ -245,14 +309,9 @@ def _build_culler(config: Config, paths: Paths) -> Traits:
         f"--cull-users={str(cull.users).lower()}",
         f"--remove-named-servers={str(cull.remove_named_servers).lower()}",
     ]
-    return {
-        "JupyterHub": {
-            # The culler executes idle_culler_config.py from its working directory, as root. So
-            # that directory must be one that only root can write.
-            "services": [{"name": CULLER, "command": command, "cwd": "/"}],
-            "load_roles": [{"name": "idle-culler", "scopes": scopes, "services": [CULLER]}],
-        }
-    }
+    # The culler executes idle_culler_config.py from its working directory, as root. So that
+    # directory must be one that only root can write.
+    return {"name": CULLER, "command": command, "cwd": "/"}
 
 
 def as_json(traits: Traits) -> bytes:

@@ -22,6 +22,7 @@ from tljh.hub.user_access import UserAccess
 from tljh.plugins.manager import Contributions
 from tljh.plugins.selection import PluginSelection
 from tljh.proxy.resources import make_api_secret_file, make_secret_file
+from tljh.services.resources import build_token_files
 from tljh.settings.database_address import get_database_address
 from tljh.settings.derived import get_api_url
 from tljh.settings.plugin_sections import dump_sections
@@ -80,6 +81,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
             cookie_secret,
             token,
             metrics_token,
+            *build_token_files(config, facts, paths),
         ),
         notice=NOTICE,
     )

@@ -13,6 +13,7 @@ from tljh.operations.installed_config import examine_configuration
 from tljh.operations.jupyter_problems import find_jupyter_problems
 from tljh.operations.oversized_limits import find_oversized_limits
 from tljh.operations.referenced_files import find_referenced_file_problems
+from tljh.services.programs import find_program_problems
 
 if TYPE_CHECKING:
     from tljh.settings.declaration import Problem
@@ -31,6 +32,11 @@ def add_file_problems(examined: ExaminedFile[Config], host: HostReader, paths: P
     ]
     examined.problems += find_oversized_limits(config, host)
     examined.problems += find_jupyter_problems(config, host, paths)
+    examined.problems += [
+        problem
+        for problem in find_program_problems(config, host, paths)
+        if problem.path not in wrong
+    ]
 
 
 def _is_in_effect(problem: Problem, config: Config) -> bool:

@@ -9,7 +9,7 @@ from tljh.base import interruptions
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
-from tljh.base.well_known import HUB_UNIT, PROXY_UNIT, SERVER_UNITS
+from tljh.base.well_known import HUB_UNIT, PROXY_UNIT, SERVER_UNITS, SERVICE_UNITS
 from tljh.engine.file_resources import File
 from tljh.engine.journal import Journal
 from tljh.engine.manifest import extend_manifest
@@ -18,7 +18,7 @@ from tljh.engine.removals import EmptiedFile, RemovedTree, StoppedUnits
 from tljh.engine.resource import Resource
 from tljh.host.interface import Host, HostReader
 from tljh.operations.converge import LOCK_TIMEOUT_S
-from tljh.operations.rotation import SECRETS
+from tljh.operations.rotation import list_secrets
 from tljh.systemd.unit_resource import Unit
 
 MACHINE_ID = Path("/etc/machine-id")
@@ -39,13 +39,17 @@ def plan_generalization(host: HostReader, paths: Paths) -> Plan:
 
 def _list_steps(host: HostReader, paths: Paths) -> Sequence[Resource]:
     host_keys = (name for name in host.listdir(SSH) if name.startswith("ssh_host_"))
+    # Variables of services, with their tokens: those begin at the next boot, too.
+    variables = (name for name in host.listdir(paths.state_dir) if name.endswith(".env"))
     return [
         # First, so that a run that was killed half-way ends with a hub at the next boot.
         File(paths.generalized, b"", mode=0o600),
         StoppedUnits(SERVER_UNITS),
+        StoppedUnits(SERVICE_UNITS),
         Unit(HUB_UNIT, is_wanted=False),
         Unit(PROXY_UNIT, is_wanted=False),
-        *(RemovedTree(secret.file(paths)) for secret in SECRETS),
+        *(RemovedTree(secret.file(paths)) for secret in list_secrets(host, paths)),
+        *(RemovedTree(paths.state_dir / name) for name in variables),
         RemovedTree(paths.identity),
         RemovedTree(paths.claims_dir),
         RemovedTree(paths.local_ca.directory),

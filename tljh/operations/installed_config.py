@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tljh.base.errors import TljhError
 from tljh.base.files import edit_lock
 from tljh.base.path_groups import HubEnvironmentFiles
-from tljh.base.paths import Paths
+from tljh.base.paths import Paths, get_paths
 from tljh.settings.config_file import ConfigFile
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 def open_installed_file(config_path: Path | None = None) -> ConfigFile:
     """Return config.yaml of the installation, or another file checked by the same rules."""
     import os
-
-    from tljh.base.paths import get_paths
 
     paths = get_paths()
     if config_path is None and os.geteuid() == 0 and not paths.config_file.exists():
@@ -44,10 +42,12 @@ def find_machine_problems(config: Config, host: HostReader) -> Iterator[Problem]
     from tljh.operations.jupyter_problems import find_jupyter_problems
     from tljh.operations.oversized_limits import find_oversized_limits
     from tljh.operations.referenced_files import find_referenced_file_problems
+    from tljh.services.programs import find_program_problems
 
     yield from find_referenced_file_problems(config, host)
     yield from find_oversized_limits(config, host)
     yield from find_jupyter_problems(config, host)
+    yield from find_program_problems(config, host, get_paths())
 
 
 def edit_configuration(

@@ -78,6 +78,9 @@ def list_secret_files(config: Config) -> Iterator[tuple[KeyPath, str]]:
     """Yield each setting that names a file of secrets, such as a trait `{file: /path}`."""
     if config.user_environment.credentials_file:
         yield _CREDENTIALS, config.user_environment.credentials_file
+    for name, service in config.services.managed.items():
+        if service.environment_file:
+            yield ("services", name, "environment_file"), service.environment_file
     sections: list[tuple[KeyPath, Mapping[str, Any]]] = [
         (("auth", name), traits) for name, traits in config.auth.classes.items()
     ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
-from tljh.host.interface import Host
+from tljh.host.interface import Host, HostReader
 from tljh.operations.converge import Outcome, Request, converge, work_out
 from tljh.operations.install_and_reload import make_reload_request
 
@@ -53,15 +54,43 @@ SECRETS = (
 )
 
 
-def choose_secrets(name: str) -> list[RotatedSecret]:
-    """Return the secrets of a name, or of `all`; empty for an unknown name."""
-    return [secret for secret in SECRETS if name in (secret.name, "all")]
+# The tokens of all services in config.yaml, by one name.
+SERVICES = "services"
+_SERVICE = "service-"
+
+
+def list_secrets(host: HostReader, paths: Paths) -> list[RotatedSecret]:
+    """Return all secrets of an installation, the tokens of its services included."""
+    names = (name.removesuffix(".secret") for name in host.listdir(paths.state_dir))
+    services = [
+        name.removeprefix(_SERVICE)
+        for name in names
+        if name.startswith(_SERVICE) and not name.endswith(".env")
+    ]
+    return [*SECRETS, *(_make_service_secret(name) for name in services)]
+
+
+def _make_service_secret(name: str) -> RotatedSecret:
+    return RotatedSecret(
+        f"{_SERVICE}{name}",
+        f"the token of the service {name}",
+        lambda paths: paths.service_token(name),
+        "it restarts with the new one; where it runs elsewhere, it needs that: "
+        f"sudo tljh service token {quote(name)}",
+    )
+
+
+def choose_secrets(name: str, among: Sequence[RotatedSecret] = SECRETS) -> list[RotatedSecret]:
+    """Return the secrets of a name, of all `services`, or of `all`; empty for an unknown name."""
+    if name == SERVICES:
+        return [secret for secret in among if secret.name.startswith(_SERVICE)]
+    return [secret for secret in among if name in (secret.name, "all")]
 
 
 def _make_request(host: Host, paths: Paths, secrets: Sequence[RotatedSecret]) -> Request:
     names = " ".join(secret.name for secret in secrets)
     renewed = {secret.file(paths) for secret in secrets}
-    if set(secrets) == set(SECRETS):
+    if set(secrets).issuperset(SECRETS):
         # They are this machine's then, also where it is a copy of another.
         renewed.add(paths.identity)
     return replace(make_reload_request(host, paths, f"rotate {names}"), renewed=frozenset(renewed))

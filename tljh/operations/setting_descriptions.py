@@ -11,7 +11,7 @@ from tljh.operations.effective_traits import read_effective_trait
 from tljh.settings.config_file import ConfigFile
 from tljh.settings.declaration import KeyPath
 from tljh.settings.redaction import redact
-from tljh.settings.reference import SettingHelp, describe_all, describe_trait
+from tljh.settings.reference import PLACEHOLDER, SettingHelp, describe_all, describe_trait
 from tljh.settings.root import Config
 from tljh.settings.yaml_changes import MISSING
 from tljh.settings.yaml_text import format_flow
@@ -27,6 +27,7 @@ def describe_settings(file: ConfigFile, key: str, host: HostReader) -> Sequence[
     if not key:
         return settings
     path, _ = file.look_up(key)
+    key = _generalize(key, settings)
     exact = [item for item in settings if item.key == key and not item.is_section]
     below = [item for item in settings if item.key.startswith(f"{key}.")]
     if exact or below:
@@ -40,6 +41,18 @@ def describe_settings(file: ConfigFile, key: str, host: HostReader) -> Sequence[
         if key.startswith(f"{item.key}.") and not item.is_section:
             return [item]
     return [SettingHelp(key, "A setting of a plugin; it is not checked.", "anything")]
+
+
+def _generalize(key: str, settings: Sequence[SettingHelp]) -> str:
+    """Return the key of a setting in a section that the admin named, as it is documented."""
+    names = key.split(".")
+    if len(names) > 1:
+        names[1] = PLACEHOLDER
+    documented = ".".join(names)
+    keys = {item.key for item in settings}
+    is_own = any(each == documented or each.startswith(f"{documented}.") for each in keys)
+    is_ours = any(each == key or each.startswith(f"{key}.") for each in keys)
+    return documented if is_own and not is_ours else key
 
 
 def _describe_traits(file: ConfigFile, path: KeyPath) -> Sequence[SettingHelp]:

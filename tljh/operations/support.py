@@ -14,7 +14,7 @@ from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.base.text_redaction import Redactor
-from tljh.base.well_known import HUB_UNIT, PROXY_UNIT, SERVER_UNITS
+from tljh.base.well_known import HUB_UNIT, PROXY_UNIT, SERVER_UNITS, SERVICE_UNITS
 from tljh.conda.named_environments import list_environments
 from tljh.engine.journal import Journal
 from tljh.host.interface import Host, HostReader
@@ -92,7 +92,10 @@ def collect(host: Host, paths: Paths) -> Iterator[tuple[str, Callable[[], str]]]
         yield f"config/applied/{name}", _reader(host, paths.applied.directory / name)
     for name, command in COMMANDS.items():
         yield name, partial(_run, host, command)
-    for unit in LOGS:
+    services = [unit.name for unit in host.units(SERVICE_UNITS)]
+    if services:
+        yield "hub/services", partial(_run, host, ("systemctl", "cat", *services))
+    for unit in (*LOGS, *services):
         yield f"logs/{unit}", partial(host.journal, unit, LOG_LINES)
     yield "logs/installer.log", lambda: _read(host, paths.log)
     for name in ("", *list_environments(host, paths)):

@@ -120,7 +120,7 @@ def list_removals(
     obstacle.
     """
     removals = _list_reverted(changes, paths)
-    units = [removal for removal in removals if removal.changed_kind == UnitChange.kind]
+    units = [removal for removal in removals if removal.changed_kind.startswith(UnitChange.kind)]
     written = (paths.config_dir, paths.state_dir, paths.log)
     return [
         StoppedUnits(SERVER_UNITS),

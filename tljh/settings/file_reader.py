@@ -13,7 +13,7 @@ from tljh.settings.hub_options import find_refused
 from tljh.settings.keys import find_nearest, format_key, setting_keys
 from tljh.settings.known_mistakes import find_fix_of_known_mistake
 from tljh.settings.model_errors import build_model, show_value
-from tljh.settings.shape import ANYTHING, Shape, derive_shape
+from tljh.settings.shape import ANYTHING, Shape, derive_shape, find_shape
 from tljh.settings.trait_catalogue import Catalogue
 from tljh.settings.tree_values import ABSENT, TreeReader
 from tljh.settings.yaml_tree import Node
@@ -85,7 +85,7 @@ class FileReader(TreeReader):
 
     def entry(self, node: Node, above: Shape, path: KeyPath) -> Any:
         """Return the value at `path`; report an unknown name if `above` is a section."""
-        if above.kind != "section" or path[-1] in above.fields:
+        if above.kind != "section" or path[-1] in above.fields or above.others is not None:
             return super().entry(node, above, path)
         if above.find_child(path[-1]) is not None:
             return self._traits(node, path)
@@ -178,6 +178,12 @@ class FileReader(TreeReader):
         Its own section is searched first.
         """
         name = str(path[-1])
+        section_of = find_shape(derive_shape(self.model), path[:-2])
+        if section_of is not None and section_of.others is section:
+            # The section is one of the admin's: perhaps its name is a misspelled one of ours.
+            ours = find_nearest(str(path[-2]), section_of.fields, 0.7)
+            if ours and name in section_of.fields[ours].fields:
+                return f"did you mean {format_key((*path[:-2], ours, name))}?"
         # At the top level any name may be a plugin's, so only a close one is offered.
         cutoff = 0.76 if len(path) == 1 else 0.6
         near = near or find_nearest(name, section.fields, cutoff)

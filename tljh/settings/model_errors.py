@@ -66,6 +66,9 @@ def _describe_error(
     shape = find_shape(derive_shape(model), path) or ANYTHING
     value = error.get("input")
     what = f"{key} {_describe_refusal(shape, value, error)}"
+    if shape.kind == "section" and path and value == path[-1]:
+        # The name of a section of the admin's, such as a service.
+        return Problem(whole, what, fix="use another name", at_key=True)
     fix = _suggest_value(shape, path, value)
     if fix is not None:
         return Problem(whole, what, fix=fix)

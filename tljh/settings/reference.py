@@ -19,6 +19,9 @@ from tljh.settings.yaml_text import format_flow
 if TYPE_CHECKING:
     from tljh.settings.trait_catalogue import Trait
 
+# Stands for the name of a section of the admin's, such as a service.
+PLACEHOLDER = "NAME"
+
 COSTS = {
     Cost.NOTHING: "nothing restarts",
     Cost.LIVE: "nothing restarts; running servers get it at once",
@@ -135,8 +138,22 @@ def describe_trait(key: str, trait: Trait) -> SettingHelp:
 
 def describe_all(model: type[BaseModel]) -> Iterator[SettingHelp]:
     """Yield the documentation of every setting and section, in the order of the file."""
+    own: list[tuple[tuple[str, ...], Shape]] = []
     for path, shape in walk(derive_shape(model)):
+        if own and path[: len(own[0][0]) - 1] != own[0][0][:-1]:
+            yield from _describe_own(own.pop())
         yield describe_setting(path, shape)
+        if shape.others is not None:
+            own.append(((*path, PLACEHOLDER), shape.others))
+        elif shape.kind == "map" and shape.item is not None and len(path) == 1:
+            yield from _describe_own(((*path, PLACEHOLDER), shape.item))
+
+
+def _describe_own(section: tuple[tuple[str, ...], Shape]) -> Iterator[SettingHelp]:
+    """Yield the documentation of the settings in a section that the admin names."""
+    path, shape = section
+    for name, below in shape.fields.items():
+        yield describe_setting((*path, name), below)
 
 
 def build_json_schema(model: type[BaseModel], sections: Iterable[str] = ()) -> dict[str, Any]:

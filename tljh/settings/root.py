@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ConfigDict
 
 from tljh.settings.declaration import Cost, Section, section, setting
-from tljh.settings.sections.access import AuthSettings, UsersSettings
+from tljh.settings.sections.access import AuthSettings, Login, UsersSettings
 from tljh.settings.sections.alerts import AlertsSettings
 from tljh.settings.sections.backup import BackupSettings
 from tljh.settings.sections.checklist import ChecklistSettings
@@ -15,12 +15,20 @@ from tljh.settings.sections.database import DatabaseSettings
 from tljh.settings.sections.firewall import FirewallSettings
 from tljh.settings.sections.housekeeping import HousekeepingSettings
 from tljh.settings.sections.https import HttpsSettings
-from tljh.settings.sections.hub import HubSettings, ServicesSettings
+from tljh.settings.sections.hub import HubSettings
 from tljh.settings.sections.isolation import IsolationSettings
 from tljh.settings.sections.limits import LimitsSettings
 from tljh.settings.sections.pages import PagesSettings
 from tljh.settings.sections.plugins import PluginsSettings
 from tljh.settings.sections.proxy import HttpSettings, ProxySettings, TraefikApiSettings
+from tljh.settings.sections.services import (
+    CustomScope,
+    CustomScopeSettings,
+    HubGroup,
+    RoleName,
+    RoleSettings,
+    ServicesSettings,
+)
 from tljh.settings.sections.updates import UpdatesSettings
 from tljh.settings.sections.upgrade import UpgradeSettings
 from tljh.settings.sections.user_environment import UserEnvironmentSettings
@@ -93,7 +101,29 @@ class Config(Section):
         ChecklistSettings, help="The checklist of a hub in production."
     )
     pages: PagesSettings = section(PagesSettings, help="What the hub's pages show.")
-    services: ServicesSettings = section(ServicesSettings, help="Services that the hub starts.")
+    services: ServicesSettings = section(
+        ServicesSettings,
+        help="Programs that talk to the hub; you add them as services.NAME.",
+    )
+    roles: dict[RoleName, RoleSettings] = setting(
+        {},
+        help="Rights at the hub's API by role, and the users, groups and services that have them.",
+        cost=Cost.HUB_RESTART,
+        example="{grader: {scopes: [list:users], users: [alice]}}",
+    )
+    groups: dict[HubGroup, list[Login]] = setting(
+        {},
+        help="Groups of the hub with their members, for roles and services; Linux groups are in "
+        "users.extra_user_groups.",
+        cost=Cost.HUB_RESTART,
+        example="{course-a: [alice, bob]}",
+    )
+    custom_scopes: dict[CustomScope, CustomScopeSettings] = setting(
+        {},
+        help="Scopes that your services define and check.",
+        cost=Cost.HUB_RESTART,
+        example='{"custom:grades:read": {description: read all grades}}',
+    )
     hub: HubSettings = section(HubSettings, help="The hub: its addresses and its environment.")
     database: DatabaseSettings = section(DatabaseSettings, help="The hub's database.")
     plugins: PluginsSettings = section(

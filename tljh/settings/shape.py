@@ -11,7 +11,8 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Annotated, Any, ForwardRef, Literal, Union, get_args, get_origin
+from inspect import get_annotations
+from typing import Annotated, Any, ForwardRef, Literal, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Interval, Le, Lt
 from pydantic import BaseModel
@@ -45,6 +46,8 @@ class Shape:
     may_be_file: bool = False
     # Names that begin with a capital letter are sections of classes (auth, and the root).
     takes_classes: bool = False
+    # Of a section: the shape at any name that is not in `fields`.
+    others: Shape | None = None
     declaration: FieldInfo | None = None
 
     def find_child(self, key: str | int) -> Shape | None:
@@ -53,7 +56,7 @@ class Shape:
             below = self.fields.get(str(key))
             if below is None and self.takes_classes and str(key)[:1].isupper():
                 return ANYTHING
-            return below
+            return below or self.others
         if self.kind == "map" or (self.kind == "list" and isinstance(key, int)):
             return self.item
         if self.may_be_file and key == "file":
@@ -131,8 +134,16 @@ def walk(shape: Shape, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
 def derive_shape(model: type[BaseModel]) -> Shape:
     """Return the shape of a section, from its pydantic model."""
     fields = {name: _derive_field_shape(info) for name, info in model.model_fields.items()}
-    takes_classes = model.model_config.get("extra") == "allow"
-    return Shape("section", fields=fields, takes_classes=takes_classes)
+    others = _derive_others(model)
+    takes_classes = model.model_config.get("extra") == "allow" and others is None
+    return Shape("section", fields=fields, takes_classes=takes_classes, others=others)
+
+
+def _derive_others(model: type[BaseModel]) -> Shape | None:
+    """Return the shape of the values at other names than the fields; None without a type."""
+    if "__pydantic_extra__" not in get_annotations(model):
+        return None
+    return _derive_annotation_shape(get_type_hints(model)["__pydantic_extra__"], []).item
 
 
 def _derive_field_shape(info: FieldInfo) -> Shape:

@@ -10,7 +10,7 @@ from tljh.singleuser.network_isolation import load
 
 
 def main() -> None:
-    problem = load(RealHost(), get_paths().isolation_rules)
+    problem = load(RealHost(), get_paths())
     if problem:
         # The unit does not fail: the hub must start without these rules, too. `tljh status` reports
         # the problem.

@@ -42,15 +42,18 @@ SUBORDINATES = Path("/etc/subuid")
 _SERVICE_URL = re.compile(r"^JUPYTERHUB_SERVICE_URL='?https?://[^/\s]*:(\d+)/", re.M)
 
 
-def load(host: Host, rules: Path) -> str | None:
-    """Load the nftables table of the file `rules`, and add all users and running servers.
+def load(host: Host, paths: Paths) -> str | None:
+    """Load the nftables table, and add all users, running servers and services.
 
     Returns the reason if that failed. The table is then unchanged.
     """
     with host.lock(Paths.isolation_lock, timeout_s=LOCK_TIMEOUT_S):
-        script = (host.read(rules) or format_removal().encode()).decode()
+        script = (host.read(paths.isolation_rules) or format_removal().encode()).decode()
         if has_table(script):
             script += format_addition(find_isolated_users(host), find_server_ports(host))
+            # A service counts like a user whose server has the port.
+            services = find_service_ports(host, paths)
+            script += format_addition([IsolatedUser(port.uid) for port in services], services)
         problem = _run_nft(host, script)
         host.write(Paths.isolation_problem, json.dumps({"problem": problem}).encode(), mode=0o644)
     return problem
@@ -158,6 +161,16 @@ def find_server_ports(host: HostReader) -> list[ServerPort]:
             if port:
                 ports.append(ServerPort(int(port[1]), int(uid)))
                 break
+    return ports
+
+
+def find_service_ports(host: HostReader, paths: Paths) -> list[ServerPort]:
+    """Return the ports of services that have an own account."""
+    ports = []
+    for account, port in json.loads(host.read(paths.service_ports) or b"{}").items():
+        user = host.user(account)
+        if user is not None and user.uid != 0:
+            ports.append(ServerPort(int(port), user.uid))
     return ports
 
 

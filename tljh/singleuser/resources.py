@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Set
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -14,6 +15,7 @@ from tljh.engine.file_resources import File
 from tljh.engine.resource import Difference, Resource
 from tljh.host.interface import HostReader
 from tljh.plugins.manager import Contributions
+from tljh.settings.sections.services import get_account
 from tljh.settings.value_changes import compare_json
 from tljh.singleuser.disk_limits import DiskLimits
 from tljh.singleuser.facts import ServerFacts
@@ -74,18 +76,30 @@ def build_isolation_resources(config: Config, paths: Paths) -> list[Resource]:
     """
     script = _format_rules(config)
     rules_file = File(paths.isolation_rules, script.encode(), mode=0o600)
+    ports_file = File(paths.service_ports, _format_service_ports(config), mode=0o600)
     unit_file = File(paths.units_dir / UNIT, render_unit(UNIT, hub=paths.hub, prefix=paths.prefix))
     return [
         rules_file,
+        ports_file,
         unit_file,
         LoadedRules(
             UNIT,
             restart_on=(unit_file,),
-            reload_on=(rules_file,),
+            reload_on=(rules_file, ports_file),
             notice="users notice nothing: connections stay",
             keeps_table=has_table(script),
         ),
     ]
+
+
+def _format_service_ports(config: Config) -> bytes:
+    """Return the ports of services, which only the proxy may reach, by the services' accounts.
+
+    The account of an admin's choice may have other programs, which users are to reach.
+    """
+    services = config.services.managed.items()
+    ports = {get_account(name): each.port for name, each in services if each.port and not each.user}
+    return json.dumps(ports, sort_keys=True).encode() + b"\n"
 
 
 def _format_rules(config: Config) -> str:

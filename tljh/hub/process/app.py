@@ -15,7 +15,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 from urllib.parse import urlparse
 
@@ -28,7 +28,7 @@ from jupyterhub.httpclient import JupyterHubHTTPClient
 from jupyterhub.user import User
 from tornado import httputil
 from tornado.web import RequestHandler
-from traitlets import Unicode, default
+from traitlets import List, Unicode, default
 
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths, get_paths
@@ -44,6 +44,7 @@ from tljh.hub.process.authority_page import HANDLERS as AUTHORITY_HANDLERS
 from tljh.hub.process.database_connections import prepare_connections, wait_for_server
 from tljh.hub.process.database_indexes import add_indexes, lazy_relations
 from tljh.hub.process.database_outage import Watch, guard_handlers
+from tljh.hub.process.declared_groups import follow_groups
 from tljh.hub.process.log_lines import make_lines_safe
 from tljh.hub.process.log_redaction import replace_redaction
 from tljh.hub.process.login_guard import make_guarded_class
@@ -232,8 +233,12 @@ class TljhHub(JupyterHub):
     name = "jupyterhub"
 
     _waits_because = ""
+    _service_tasks: ClassVar[list[asyncio.Task[bool]]] = []
     db_password_file = Unicode(
         help="File with the password of the database; `db_url` has none."
+    ).tag(config=True)
+    declared_groups = List(
+        Unicode(), help="The groups of config.yaml, whose members are those in load_groups."
     ).tag(config=True)
 
     @default("authenticator")
@@ -265,6 +270,22 @@ class TljhHub(JupyterHub):
         write_lists(host, paths.hub_lists, lists)
         with lazy_relations(self.db):
             await super().init_users()
+
+    async def init_groups(self) -> None:
+        await super().init_groups()
+        groups = {name: self.load_groups[name]["users"] for name in self.declared_groups}
+        changed = follow_groups(self.db, RealHost(), get_paths().hub_groups, groups)
+        if changed:
+            self.log.info("groups follow config.yaml: %s", ", ".join(changed))
+
+    async def start_service(self, service_name: str, service: Any, ssl_context: Any = None) -> bool:
+        if service.managed:
+            return bool(await super().start_service(service_name, service, ssl_context))
+        # JupyterHub would wait for each service in turn, 30 s for one that does not run, before it
+        # counts as started: three of them would end the hub's start.
+        task = asyncio.create_task(super().start_service(service_name, service, ssl_context))
+        self._service_tasks.append(task)
+        return True
 
     async def init_api_tokens(self) -> None:
         await super().init_api_tokens()

@@ -244,12 +244,18 @@ def _set_allow_all(c: Any, authenticator: Any) -> None:
 
 
 def _add_services(c: Any, paths: Paths) -> None:
-    """Add the services with which tljh's commands manage users, and Prometheus reads metrics.
+    """Add tokens of services in config.yaml, and the services of tljh's commands and Prometheus.
 
     This comes last, because a drop-in may replace the list of services.
     """
     from tljh.hub.api_client import ROLE, SCOPES, SERVICE
 
+    services = c.JupyterHub.services
+    for service in services if isinstance(services, list) else ():
+        # A new one has no file before it is applied.
+        token = paths.service_token(str(service.get("name")))
+        if "api_token" not in service and token.is_file():
+            service["api_token"] = token.read_text().strip()
     for token, name, role, scopes in (
         (paths.hub_token, SERVICE, ROLE, SCOPES),
         (paths.metrics_token, METRICS_SERVICE, METRICS_SERVICE, ("read:metrics",)),
