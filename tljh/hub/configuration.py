@@ -253,7 +253,8 @@ def _build_services(config: Config, paths: Paths) -> Traits:
         if role["name"] == "user" and "scopes" in role:
             role["scopes"] = [*role["scopes"], *open_scopes]
     custom_scopes = {
-        name: scope.model_dump(exclude_unset=True) for name, scope in config.custom_scopes.items()
+        name: {"description": scope.description or name, "subscopes": list(scope.subscopes)}
+        for name, scope in config.custom_scopes.items()
     }
     groups = {name: {"users": list(members)} for name, members in config.groups.items()}
     return {

@@ -346,7 +346,7 @@ class RoleSettings(Section):
 class CustomScopeSettings(Section):
     """A scope that services define, for rights that the hub does not know."""
 
-    description: str = setting(help="What the scope permits.", cost=Cost.HUB_RESTART)
+    description: str = setting("", help="What the scope permits.", cost=Cost.HUB_RESTART)
     subscopes: list[CustomScope] = setting(
         [],
         help="Custom scopes that it includes.",
