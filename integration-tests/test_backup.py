@@ -142,6 +142,19 @@ def test_configuration_and_database_go_back_together(backed_up: BackedUp):
 
 
 def test_a_fresh_machine_gets_the_whole_hub_back(backed_up: BackedUp, release: str):
+    restore_elsewhere(backed_up, release)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("another_release", ["debian13", "ubuntu22.04", "ubuntu24.04"])
+def test_a_machine_of_another_release_gets_the_whole_hub_back(
+    backed_up: BackedUp, another_release: str
+):
+    restore_elsewhere(backed_up, another_release)
+
+
+def restore_elsewhere(backed_up: BackedUp, release: str) -> None:
+    """Restore the newest backup onto a fresh machine, and compare all with the first machine."""
     old = backed_up.machine
     trees = ("/home/jupyter-ann", "/home/jupyter-bob", "/opt/tljh/user")
     before = read_tree(old, *trees)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from tljh.base.well_known import HUB_UNIT
 from tljh.certificates.machine_names import find_addresses, is_address
 from tljh.engine.journal import Journal
 from tljh.host.interface import HostReader
+from tljh.host.machine_memory import read_memory
 from tljh.operations.checks import ReportedFinding, examine_machine, run_checks
 from tljh.plugins.checks import CheckedMachine
 
@@ -177,10 +177,9 @@ def _find_memory(watched: Watched) -> Iterator[Event]:
 
 
 def _read_memory_percent(host: HostReader) -> int:
-    text = (host.read(Path("/proc/meminfo")) or b"").decode()
-    values = {name: int(kib) for name, kib in re.findall(r"^(\w+):\s+(\d+) kB", text, re.M)}
-    total = values.get("MemTotal", 0)
-    return 100 - 100 * values.get("MemAvailable", total) // total if total else 0
+    memory = read_memory(host)
+    total = memory.get("MemTotal", 0)
+    return 100 - 100 * memory.get("MemAvailable", total) // total if total else 0
 
 
 def _find_failed_starts(watched: Watched) -> Iterator[Event]:

@@ -6,9 +6,7 @@ An item that cannot be measured says so. An admin waives one with a reason in co
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tljh.alerts.channels import find_channel_problem, list_channels
@@ -23,6 +21,7 @@ from tljh.base.progress import format_count
 from tljh.base.sizes import format_size
 from tljh.conda.snapshots import read_snapshots
 from tljh.host.interface import HostReader
+from tljh.host.machine_memory import read_memory
 from tljh.operations.certificate_renewal import read_certificate_state
 from tljh.operations.checklist_guards import (
     measure_address,
@@ -215,11 +214,9 @@ def _measure_snapshots(subject: Subject) -> Measured:
 
 
 def _measure_memory(subject: Subject) -> Measured:
-    text = (subject.host.read(Path("/proc/meminfo")) or b"").decode()
-    match = re.search(r"MemTotal:\s+(\d+) kB", text)
-    if not match:
+    total_bytes = read_memory(subject.host).get("MemTotal")
+    if total_bytes is None:
         return Measured(None, "the machine's memory could not be read")
-    total_bytes = int(match[1]) << 10
     servers = count_servers(subject.host)
     seen = f"{format_size(total_bytes)} for {format_count(servers, 'running server')}"
     is_enough = total_bytes >= SMALLEST_SHARE_BYTES + servers * (SMALLEST_SHARE_BYTES // 4)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from tljh.host.accounts import get_login
 from tljh.host.interface import HostReader
+from tljh.host.machine_memory import read_memory
 from tljh.singleuser.limits import MachineSize, read_machine_size
 from tljh.singleuser.running_servers import RunningServer, find_running_servers
 
@@ -64,7 +65,6 @@ def read_moment(host: HostReader) -> Moment:
     """Read what all running servers have used so far."""
     servers = tuple(find_running_servers(host))
     accounts = {account: host.user(account) for account in {each.account for each in servers}}
-    memory = re.search(r"^MemAvailable:\s+(\d+) kB", _read(host, "/proc/meminfo"), re.M)
     pressure = {
         name: float(match[1])
         for name in PRESSURES
@@ -76,7 +76,7 @@ def read_moment(host: HostReader) -> Moment:
         {name: get_login(user) for name, user in accounts.items() if user},
         read_machine_size(host),
         float((_read(host, "/proc/loadavg").split() or ["0"])[0]),
-        int(memory[1]) << 10 if memory else 0,
+        read_memory(host).get("MemAvailable", 0),
         pressure,
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tljh.base.sizes import format_size
+from tljh.host.machine_memory import read_memory
 from tljh.settings.sections.limits import AUTO, LimitsSettings, OwnLimits, parse_memory
 from tljh.singleuser.limit_properties import build_properties
 
@@ -89,10 +90,7 @@ class ServerLimits:
 
 def read_machine_size(host: HostReader) -> MachineSize:
     """Read the machine's memory, processors, and the kernel's limit of tasks."""
-    memory = 2 << 30
-    for line in _read_text(host, "/proc/meminfo").splitlines():
-        if line.startswith("MemTotal:"):
-            memory = int(line.split()[1]) * 1024
+    memory = read_memory(host).get("MemTotal", 2 << 30)
     processors = _read_text(host, "/proc/cpuinfo").count("processor\t") or 1
     task_limits = [
         int(text)

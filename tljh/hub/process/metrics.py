@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from tljh.base.well_known import SLICE
+from tljh.host.machine_memory import parse_memory
 
 CGROUPS = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
@@ -94,14 +95,14 @@ class MachineCollector(Collector):
         yield from (memory, cpu, tasks, ready)
 
     def _collect_machine(self) -> Iterator[Metric]:
-        fields = dict(re.findall(r"^(\w+):\s+(\d+) kB", _read(self._proc / "meminfo"), re.M))
+        fields = parse_memory(_read(self._proc / "meminfo"))
         for field, name in (
             ("MemTotal", "tljh_machine_memory_bytes"),
             ("MemAvailable", "tljh_machine_memory_available_bytes"),
             ("SwapFree", "tljh_machine_swap_free_bytes"),
         ):
             if field in fields:
-                yield GaugeMetricFamily(name, f"{field} of the machine.", int(fields[field]) << 10)
+                yield GaugeMetricFamily(name, f"{field} of the machine.", fields[field])
         load = _read(self._proc / "loadavg").split()
         if load:
             yield GaugeMetricFamily(
