@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.operations.test_converge import PATHS, install, machine, reload
+from tljh.base.path_groups import HubEnvironmentFiles
 from tljh.base.progress import SilentProgress
 from tljh.host.fake import FakeHost
 from tljh.host.interface import Result, UnitInfo
 from tljh.operations.disk_usage import clean_disks, measure_disks
+from tljh.operations.release_change import ReleaseBefore
+from tljh.operations.unused_environments import find_unused_environments
 
 DF = """\
 Mounted on   1B-blocks        Used       Avail
@@ -86,3 +89,36 @@ def test_a_pruning_that_fails_stops_no_other(host):
     host.answers["df"] = Result(0, "Avail\n100\n100\n")
     assert clean_disks(host, PATHS, SilentProgress()) == 0
     assert ran == ["apt-get", "journalctl", "find", "find"]
+
+
+def put_environment(host: FakeHost, name: str) -> Path:
+    """Add a finished hub environment to the machine; return its directory."""
+    environment = PATHS.versions / name
+    stamp = HubEnvironmentFiles(environment).stamp
+    for directory in (environment, environment / "share", stamp.parent):
+        host.mkdir(directory, mode=0o755)
+    host.write(stamp, b"{}", mode=0o644)
+    return environment
+
+
+def test_hub_environments_that_nothing_leads_back_to_are_removed(host):
+    names = ("hub-a", "hub-b", "hub-c", "hub-d", "hub-e")
+    oldest, older, newest, before, _ = [put_environment(host, name) for name in names]
+    unfinished = PATHS.versions / "hub-unfinished"
+    host.mkdir(unfinished, mode=0o755)
+    host.symlink(PATHS.hub, "versions/hub-e")
+    record = ReleaseBefore("0.1.0", before, "0.2.0", Path("/copy"), 3, {})
+    host.write(PATHS.release_before, record.as_bytes(), mode=0o600)
+    built = dict(zip(names, (10, 20, 30, 5, 40), strict=True))
+
+    def stat(argv: Sequence[str]) -> Result:
+        stamps = [Path(path) for path in argv[2:] if host.read(Path(path)) is not None]
+        return Result(0, "".join(f"{built[path.parts[-4]]} {path}\n" for path in stamps))
+
+    host.answers |= {"stat": stat, "df": Result(0, "Avail\n100\n100\n")}
+    host.answers |= dict.fromkeys(("apt-get", "journalctl", "find"), Result(0))
+    assert find_unused_environments(host, PATHS) == [older, oldest]
+    clean_disks(host, PATHS, SilentProgress())
+    assert [host.info(path) is None for path in (oldest, older)] == [True, True]
+    assert None not in [host.info(path) for path in (newest, before, unfinished)]
+    assert find_unused_environments(host, PATHS) == []

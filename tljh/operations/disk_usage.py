@@ -14,6 +14,7 @@ from tljh.host.accounts import find_managed_accounts
 from tljh.host.interface import Host, HostReader
 from tljh.operations.checks import examine_machine
 from tljh.operations.converge import LOCK_TIMEOUT_S
+from tljh.operations.unused_environments import find_unused_environments
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -137,7 +138,8 @@ def _read_file_systems(host: HostReader, config: Config, paths: Paths) -> list[D
 def clean_disks(host: Host, paths: Paths, progress: Progress) -> int:
     """Prune caches and old logs; return how many bytes are free now that were not before.
 
-    Only what is fetched or made again when it is needed. Works on a full disk.
+    Hub environments that nothing uses go, too: only what is fetched or made again when it is
+    needed. Works on a full disk.
     """
     config = examine_machine(host, paths).config
     kept = config.housekeeping.journal if config else None
@@ -148,6 +150,9 @@ def clean_disks(host: Host, paths: Paths, progress: Progress) -> int:
                 done = host.run(argv, timeout_s=CLEAN_TIMEOUT_S)
             if not done.ok:
                 progress.note(f"{what}: {(done.err or done.out).strip()[-300:]}")
+        for environment in find_unused_environments(host, paths):
+            with progress.step(f"remove {environment}, a hub environment that nothing uses"):
+                host.remove(environment)
         return max(0, _read_free(host) - before)
 
 
