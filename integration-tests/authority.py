@@ -34,7 +34,7 @@ class Authority:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        machine.run("apt-get -q update && apt-get -qy install pebble openssl", timeout_s=300)
+        machine.install_packages("pebble", "openssl")
         machine.run(_OWN_CERTIFICATE)
         self.run_unit(
             "challtestsrv",
@@ -125,7 +125,7 @@ class DnsServer:
     credentials = "/root/rfc2136.ini"
 
     def __init__(self, machine: Machine, zone: str) -> None:
-        machine.run("apt-get -qy install bind9 bind9-dnsutils", timeout_s=300)
+        machine.install_packages("bind9", "bind9-dnsutils")
         machine.run("systemctl disable --now named", check=False)
         machine.run("tsig-keygen -a hmac-sha256 tljh > /etc/bind/tljh.key")
         zone_file = f"/var/cache/bind/{zone}"

@@ -32,10 +32,9 @@ def alerted(installed_shared: Machine) -> Iterator[Machine]:
     machine.run("useradd --create-home owner")
     machine.run(
         "echo 'postfix postfix/main_mailer_type select Local only' | debconf-set-selections && "
-        "echo 'postfix postfix/mailname string hub.test' | debconf-set-selections && "
-        "DEBIAN_FRONTEND=noninteractive apt-get install -yq postfix",
-        timeout_s=300,
+        "echo 'postfix postfix/mailname string hub.test' | debconf-set-selections"
     )
+    machine.install_packages("postfix")
     machine.run("postconf -e mydestination=hub.test,localhost && systemctl restart postfix")
     machine.run("cat > /root/hook.py", input=HOOK)
     machine.run("systemd-run --unit hook python3 /root/hook.py")

@@ -102,12 +102,7 @@ def sign_up(hub, name: str, password: str) -> None:
 @pytest.fixture
 def directory(hub, cleanup):
     """Run an LDAP directory with alice and eve at 127.0.0.1."""
-    # Machines share the package cache, and another one may hold apt's lock there.
-    hub.run(
-        "mkdir -p /var/tmp/archives/partial && DEBIAN_FRONTEND=noninteractive "
-        "apt-get install -qy -o Dir::Cache::archives=/var/tmp/archives slapd >/dev/null",
-        timeout_s=300,
-    )
+    hub.install_packages("slapd")
     entries = "".join(PERSON.format(name=name, password=PASSWORD) for name in ("alice", "eve"))
     script = (
         "systemctl stop slapd; mkdir -p /srv/ldap/data; cat > /srv/ldap/slapd.conf <<END\n"

@@ -31,7 +31,7 @@ def scanner(release: str) -> Iterator[Machine]:
 @pytest.fixture(scope="module")
 def guarded(installed_shared: Machine) -> Iterator[Machine]:
     machine = installed_shared
-    machine.run("apt-get install -yq openssh-server", timeout_s=300)
+    machine.install_packages("openssh-server")
     machine.run("echo 'Port 2222' > /etc/ssh/sshd_config.d/port.conf && systemctl restart ssh")
     machine.run("systemd-run --unit open python3 -m http.server 9999")
     yield machine
@@ -97,7 +97,7 @@ def test_rules_are_there_after_a_reload_of_nftables_and_after_a_reboot(
 def test_ufw_is_left_alone(guarded: Machine):
     guarded.run("tljh-config unset firewall && tljh-config reload", timeout_s=180)
     assert "tljh_firewall" not in guarded.run("nft list tables").stdout
-    guarded.run("apt-get install -yq ufw", timeout_s=300)
+    guarded.install_packages("ufw")
     guarded.run("ufw allow 2222/tcp && ufw allow 80/tcp && ufw --force enable", check=False)
     if "Status: active" not in guarded.run("ufw status", check=False).stdout:
         pytest.skip("ufw does not start in a container")

@@ -372,8 +372,7 @@ def check_behind(
         "http: {address: 127.0.0.1, port: 8000}\ntrusted_proxies: [127.0.0.1]\n"
         "https: {domains: [hub.example.org]}\n",
     )
-    install = f"apt-get install -qy --no-install-recommends {name}"
-    hub.run(f"{install} || (apt-get update -q && {install})", timeout_s=300)
+    hub.install_packages(name)
     cleanup.callback(hub.run, f"systemctl disable --now {name}", check=False)
     front = new_pair(tmp_path / "front", address)
     copy_pair(hub, front, cert=server.cert, key=server.key)

@@ -194,7 +194,7 @@ def test_an_upgraded_library_restarts_the_hub_but_no_server_and_not_the_proxy(
     learner.execute("x = 41", kernel)
     units = "systemctl show -p MainPID jupyter-learner traefik"
     before = hub.run(units).stdout
-    hub.run("apt-get update -q && apt-get install -qy --no-install-recommends needrestart")
+    hub.install_packages("needrestart")
     hub.run("apt-get install -qy --reinstall libc6")
     hub_before = hub.run("systemctl show -p MainPID jupyterhub").stdout
     hub.run("needrestart -r a")

@@ -75,7 +75,7 @@ def test_directories_of_the_image_are_renamed_as_on_a_disk(machine: Machine) -> 
 
 
 def test_apt_and_pip_reach_their_registries_from_inside(machine: Machine) -> None:
-    machine.run("apt-get update -q && apt-get install -qy --no-install-recommends python3-pip")
+    machine.install_packages("python3-pip")
     machine.run("python3 -m pip download --quiet --no-deps --dest /tmp/got idna")
     assert "idna" in machine.run("ls /tmp/got").stdout
 

@@ -25,11 +25,7 @@ def hub(installed_shared):
     """Return a hub on a machine with the services of a cloud image; bob has a key for SSH."""
     machine = installed_shared
     machine.url = f"http://{machine.address()}"
-    machine.run(
-        "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "
-        f"--no-install-recommends {SERVICES}",
-        timeout_s=400,
-    )
+    machine.install_packages(*SERVICES.split())
     machine.run("tljh-config reload", timeout_s=180)
     import_users(machine, ("ann", "bob"), PASSWORD)
     with_server(machine, "ann").stop_server()

@@ -35,7 +35,7 @@ def test_prometheus_sees_servers_and_machine(installed_shared: Machine):
     ann = HubUser(f"http://{machine.address()}", "ann")
     ann.login(PASSWORD)
     ann.start_server()
-    machine.run("apt-get install -yq --no-install-recommends prometheus curl", timeout_s=400)
+    machine.install_packages("prometheus", "curl")
     machine.run("tljh monitoring token > /etc/prometheus/hub-token")
     machine.run("chown prometheus /etc/prometheus/hub-token")
     machine.run("cat > /etc/prometheus/prometheus.yml", input=SCRAPE)

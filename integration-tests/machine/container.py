@@ -279,6 +279,20 @@ class Machine:
             lines = "".join(f'{k}="{v}"\n' for k, v in sorted(self.environment.items()))
             self.run("cat > /etc/environment", input=lines)
 
+    def install_packages(self, *packages: str) -> None:
+        """Install Debian packages, without those that they only recommend.
+
+        Machines share the cache of downloads, and apt-get does not wait for its lock.
+        """
+        install = f"apt-get install -qy --no-install-recommends {shlex.join(packages)}"
+        self.run(
+            "export DEBIAN_FRONTEND=noninteractive; apt-get update -q; "
+            f"until {install} 2> /run/apt-errors; do "
+            "grep 'Could not get lock' /run/apt-errors || { cat /run/apt-errors >&2; exit 1; }; "
+            "sleep 2; done",
+            timeout_s=400,
+        )
+
     def copy_in(self, source: Path | str, target: str) -> None:
         """Copy a file or directory of this computer to `target`; make its parents."""
         self.run(["mkdir", "-p", str(Path(target).parent)])

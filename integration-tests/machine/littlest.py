@@ -202,9 +202,7 @@ def _make(machine: Machine) -> None:
         "jupyterhub==5.2.1 cowsay",
         timeout_s=300,
     )
-    # Another machine may hold the lock of the shared package cache.
-    install = "apt-get install -qy python3-venv"
-    machine.run(f"apt-get update -q; until {install}; do sleep 2; done", timeout_s=300)
+    machine.install_packages("python3-venv")
     machine.run("python3 -m venv /opt/tljh/hub")
     machine.run(f"/opt/tljh/hub/bin/pip install -q {HUB_PACKAGES}", timeout_s=600)
     package = machine.run(f"ls -d {PACKAGE}").stdout.strip()

@@ -19,6 +19,10 @@ PLACE = Repository("rest:https://hub:geheim@nas:8000/hub", Path("/k"), Path("/c"
     [
         ("Fatal: wrong password or no key found", "another password"),
         (
+            "Fatal: Fatal: config cannot be loaded: unsupported repository version",
+            "put a newer restic",
+        ),
+        (
             "Is there a repository at the following location?\n/x",
             "connect the disk",
         ),

@@ -38,6 +38,12 @@ _CAUSES = (
         "another program uses the repository",
         "wait until it has ended; if none runs: sudo tljh backup run (it removes old locks)",
     ),
+    (
+        "unsupported repository version",
+        "the restic of this machine is older than the one that made the repository",
+        "use a machine with Debian 12, Ubuntu 24.04 or newer; or put a newer restic, from "
+        "https://github.com/restic/restic/releases, at /usr/local/bin/restic, then run this again",
+    ),
     *(
         (
             phrase,
