@@ -155,15 +155,15 @@ def test_while_the_hub_keeps_dying_a_page_says_so_and_servers_go_on(hub, learner
         answer = ask("/hub/login", **browser)
         return answer is not None and answer.status_code == 503
 
-    wait_until(is_page, "the page of a hub that is away", 40)
+    wait_until(is_page, "the page of a hub that is away", 60)
 
     # Whenever a hub gets as far as writing its routes, Traefik counts from the start.
     def says(path: str, text: str, **headers: str) -> bool:
         answer = ask(path, **headers)  # A `Response` of 503 is false.
         return answer is not None and answer.status_code == 503 and text in answer.text
 
-    wait_until(lambda: says("/hub/home", "restarting", **browser), "the page of a hub that is away")
-    wait_until(lambda: says("/hub/api/users", "restarting"), "JSON for a program")
+    wait_until(lambda: says("/hub/home", "restarting", **browser), "the page of that hub", 60)
+    wait_until(lambda: says("/hub/api/users", "restarting"), "JSON for a program", 60)
     learner.execute("1 + 1")
     hub.run("systemctl stop kill-loop")
     # Status reports the count of restarts. A restart by hand ends it, but not while systemd itself
