@@ -27,9 +27,9 @@ GROUP = "traefik"
 
 
 # After this time without an answer, Traefik serves the page of a hub that is away: connections wait
-# at the hub's socket, which systemd keeps, and a hub that has crashed may take long to return. A hub
-# that is only busy is not away: with 200 requests waiting on a machine with a load of 17 for two
-# processors, its health check took more than 8 s.
+# at the hub's socket, which systemd keeps, and a hub that has crashed may take long to return.
+# A hub that is only busy is not away: with 200 requests waiting on a machine with a load of 17 for
+# two processors, its health check took more than 8 s.
 AWAY_AFTER_S = 20
 
 
