@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from tljh.base.errors import Exit, TljhError
-from tljh.base.package_indexes import build_uv_environment, split_specs
+from tljh.base.package_indexes import SOURCE_ONLY, build_uv_environment, split_specs
 from tljh.base.path_groups import HubEnvironmentFiles
 from tljh.base.paths import Paths
 from tljh_installer.facts import PythonInterpreter
@@ -46,12 +46,10 @@ from tljh_installer.wheel import build_wheel
 _DIGEST_LENGTH = 12
 # In versions/, not in /tmp: /tmp may be mounted noexec, and the next run would not find there what
 # a killed run left.
-_SCRATCH = ".build-"
+SCRATCH = ".build-"
 _LOCK_DEADLINE_S = 600.0
 # A plugin that hangs is given a minute for each of its hooks.
 _ASK_DEADLINE_S = 600.0
-# The only locked package without a wheel on PyPI; its build requirement is locked, too.
-SOURCE_ONLY = "onetimepass"
 # Not compiled to byte code in advance: only root runs them, and may write the byte code then.
 ROOT_ONLY = ("pip", "setuptools")
 
@@ -87,6 +85,15 @@ class HubEnvironment:
     @property
     def python(self) -> Path:
         return self.path / "bin" / "python"
+
+
+def write_to_disk(directory: Path) -> None:
+    """Wait until everything on the file system of `directory` is on disk."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        ctypes.CDLL(None).syncfs(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def python_key(python: PythonInterpreter) -> str:
@@ -242,7 +249,7 @@ class Builder:
 
     def _remove_unfinished(self) -> None:
         """Remove what a killed run left; the caller holds the lock, so no other run uses it."""
-        for path in self.versions.glob(f"{_SCRATCH}*"):
+        for path in self.versions.glob(f"{SCRATCH}*"):
             shutil.rmtree(path)
         for path in self.versions.glob("hub-*"):
             if (
@@ -263,7 +270,7 @@ class Builder:
         kept: Sequence[str] = (),
     ) -> HubEnvironment:
         try:
-            with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self.versions) as scratch:
+            with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self.versions) as scratch:
                 work = Path(scratch)
                 uv = self._uv(work)
                 self._run_uv(uv, "venv", "--no-project", "--python", self.python.path, path)
@@ -479,11 +486,7 @@ class Builder:
         files.bootstrap.write_bytes(self.payload.bootstrap())
         # The files must be on disk before the stamp: otherwise a power failure could leave a
         # finished environment with empty files.
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            ctypes.CDLL(None).syncfs(descriptor)
-        finally:
-            os.close(descriptor)
+        write_to_disk(path)
         stamp = {
             "version": self.payload.version,
             "packages": packages,

@@ -16,18 +16,27 @@ from pathlib import Path
 from threading import Thread
 
 from tljh import UPGRADES_FROM
+from tljh.base.bundles import (
+    Manifest,
+    make_bundle_variables,
+    verify,
+    without_bundle,
+    without_other_sources,
+)
 from tljh.base.errors import Exit, Finding, TljhError
 from tljh.base.interruptions import exit_code_of, raised_as_exceptions
 from tljh.base.output import lasting_output
 from tljh.base.package_indexes import (
+    SETTINGS_VARIABLE,
+    PackageIndexes,
     find_pip_configuration_files,
     read_package_indexes,
     read_pip_configuration,
 )
 from tljh.base.versions import find_replacement_problem
+from tljh_installer import bundle, rebuild, release
 from tljh_installer import facts as machine
 from tljh_installer import options as command_line
-from tljh_installer import rebuild, release
 from tljh_installer.environment import Builder, HubEnvironment
 from tljh_installer.facts import MachineFacts
 from tljh_installer.index import PackagePages
@@ -60,20 +69,18 @@ def main(arguments: Sequence[str], archive: str | None) -> int:
 
 def _main(arguments: Sequence[str], archive: str | None) -> int:
     try:
-        environ = {**_kept_environment(os.environ), **os.environ}
+        kept = _kept_environment(os.environ)
+        environ = {**kept, **os.environ}
         if archive is None:
             payload = release.from_checkout(Path(__file__).resolve().parents[2])
         else:
             payload = release.from_archive(archive)
-        pages = PackagePages(
-            read_package_indexes(
-                environ, read_pip_configuration(find_pip_configuration_files(environ))
-            )
-        )
+        pages = PackagePages(_read_indexes(environ))
         with raised_as_exceptions():
             if list(arguments) == [REBUILD_FLAG]:
                 return rebuild.rebuild(sys.stdin.read(), payload, pages, environ)
             options = command_line.parse(arguments, environ, payload.version, Path.cwd())
+            options = replace(options, environment=_choose_kept(kept, os.environ))
             return Run(options, payload, pages, environ, release.page_html(archive)).run()
     except TljhError as error:
         report(error.findings, as_json="--json" in arguments)
@@ -87,6 +94,12 @@ def _main(arguments: Sequence[str], archive: str | None) -> int:
         return int(exit_code_of(error))
 
 
+def _read_indexes(environ: Mapping[str, str]) -> PackageIndexes:
+    return read_package_indexes(
+        environ, read_pip_configuration(find_pip_configuration_files(environ))
+    )
+
+
 def _kept_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables with which an existing installation reaches mirrors and proxies.
 
@@ -97,7 +110,20 @@ def _kept_environment(environ: Mapping[str, str]) -> dict[str, str]:
         variables: dict[str, str] = json.loads((prefix / "state" / "environment.json").read_text())
     except (OSError, ValueError):
         return {}
+    # An index that this run names takes the place of a bundle.
+    if any(environ.get(name) for name in ("PIP_INDEX_URL", "UV_DEFAULT_INDEX")):
+        variables = without_bundle(variables)
     return {name: value for name, value in variables.items() if name != "TLJH_CONDA_CHANNELS"}
+
+
+def _choose_kept(kept: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables to keep: those kept before, and those of this run's caller.
+
+    What the settings of the hub have set is read from there whenever it is needed.
+    """
+    of_settings = environ.get(SETTINGS_VARIABLE, "").split()
+    own = {name: value for name, value in environ.items() if name not in of_settings}
+    return command_line.kept_environment({**kept, **own})
 
 
 @dataclass
@@ -109,6 +135,7 @@ class Run:
     pages: PackagePages
     environ: Mapping[str, str]
     html: str
+    manifest: Manifest | None = None
 
     def run(self) -> int:
         """Carry the run out and return the exit code."""
@@ -118,9 +145,17 @@ class Run:
         with ExitStack() as stack:
             if local.uid == 0:
                 stack.enter_context(run_lock())
+            if self.options.bundle:
+                with steps.step("check the bundle") as step:
+                    self.manifest = verify(self.options.bundle)
+                    step.detail = str(self.manifest)
             with steps.step("check the machine") as step:
                 facts = self._with_network(local)
                 findings = refusals(facts, self.options)
+                if self.options.bundle and self.manifest:
+                    findings += bundle.find_problems(
+                        self.options.bundle, self.manifest, facts, self.payload
+                    )
                 if self.options.uninstall and local.uid == 0:
                     # A full disk, or a missing channel, is no reason to keep a hub.
                     findings = []
@@ -162,6 +197,8 @@ class Run:
 
     def _with_network(self, local: MachineFacts) -> MachineFacts:
         """Add the facts about index and channels, unless nothing would be downloaded from them."""
+        if self.options.bundle:
+            return local
         channels = self.options.conda_channels
         has_environment = (self.options.prefix / "user" / "conda-meta").is_dir()
         # A backup brings the user environment with it.
@@ -258,6 +295,7 @@ class Run:
         _remove_leftovers(parent, prefix)
         with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as scratch:
             versions = Path(scratch) / "versions"
+            self._use_bundle(steps, versions)
             # Nothing is left behind, so a missing cache is not created either.
             temporary = Path(scratch) / "tmp"
             temporary.mkdir(mode=0o700)
@@ -275,10 +313,12 @@ class Run:
         try:
             steps.open_log(prefix / "installer.log")
             self._page(steps, facts, stack)
+            self._use_bundle(steps, prefix / "versions")
             with ExitStack() as background:
                 if is_first:
                     prepare_dpkg(steps, self.environ)
-                    background.enter_context(downloading_packages(steps, self.environ))
+                    if not self.options.bundle:
+                        background.enter_context(downloading_packages(steps, self.environ))
                 hub = self._builder(steps, facts, prefix / "versions").build(self._added_packages)
             if not hub.built:
                 steps.say(f"hub environment {hub.path.name} exists already")
@@ -291,13 +331,26 @@ class Run:
             steps.event({"event": "failed", "what": ""})
             if isinstance(error, TljhError):
                 steps.log(str(error))
+            bundle.remove_unused(prefix)
             _remove_empty(created)
             raise
+        bundle.remove_unused(prefix)
         if code == 0:
             steps.event({"event": "done"})
         else:
             _remove_empty(created)
         return code
+
+    def _use_bundle(self, steps: Steps, versions: Path) -> None:
+        """Unpack the bundle, if there is one, and take all packages from there."""
+        if self.options.bundle is None or self.manifest is None:
+            return
+        with steps.step("unpack the bundle") as step:
+            directory = bundle.unpack(self.options.bundle, self.manifest, versions)
+            step.detail = f"{self.manifest.total_bytes / 1e6:.0f} MB"
+        self.options = command_line.use_bundle(self.options, directory)
+        self.environ = {**without_other_sources(self.environ), **make_bundle_variables(directory)}
+        self.pages = PackagePages(_read_indexes(self.environ))
 
     def _page(self, steps: Steps, facts: MachineFacts, stack: ExitStack) -> None:
         if not self.options.show_progress_page:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
 from tljh import UPGRADES_FROM
 from tljh.base.account_names import is_acceptable
+from tljh.base.bundles import CHANNEL, VARIABLE, make_bundle_variables, without_other_sources
 from tljh.base.errors import Exit, TljhError
 from tljh_installer.claim_code import read_claim_code
 
@@ -37,6 +38,7 @@ _KEPT_NAMES = (
     "all_proxy",
     "no_proxy",
     "TLJH_CONDA_CHANNELS",
+    VARIABLE,
 )
 # Not saved: an upgrade should not inherit how much this run prints.
 _NOT_KEPT = (
@@ -69,6 +71,7 @@ class Options:
     restore: str | None = None
     restore_key: str | None = None
     snapshot: str | None = None
+    bundle: Path | None = None
     show_progress_page: bool = False
     plan: bool = False
     uninstall: bool = False
@@ -183,8 +186,11 @@ def parser(version: str) -> argparse.ArgumentParser:
         metavar="URL",
         help="a source of conda packages instead of conda-forge; may be repeated",
     )
-    # A reserved option, refused until bundles exist.
-    add("--bundle", metavar="FILE", help=argparse.SUPPRESS)
+    add(
+        "--bundle",
+        metavar="FILE",
+        help="a bundle with all packages, made by `tljh bundle create`: needs no network",
+    )
     add(
         "--restore",
         metavar="REPOSITORY",
@@ -293,10 +299,10 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str], version: str, cw
         command_parser.exit(
             int(Exit.USAGE), f"error: not {parsed.version}: {version_answer(version)}\n"
         )
-    if parsed.bundle is not None:
+    if parsed.bundle is not None and parsed.conda_channel:
         raise TljhError(
-            "bundles cannot be installed yet",
-            fix="name mirrors that this machine reaches: PIP_INDEX_URL and --conda-channel",
+            "--bundle and --conda-channel exclude each other",
+            why="a bundle has the conda packages of its own channel",
             exit_code=Exit.USAGE,
         )
     if parsed.purge and not parsed.uninstall:
@@ -338,6 +344,7 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str], version: str, cw
         restore=parsed.restore,
         restore_key=restore_key,
         snapshot=parsed.snapshot,
+        bundle=None if parsed.bundle is None else cwd / str(parsed.bundle),
         show_progress_page=parsed.show_progress_page,
         plan=parsed.plan,
         uninstall=parsed.uninstall,
@@ -358,6 +365,16 @@ def kept_environment(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def use_bundle(options: Options, directory: Path) -> Options:
+    """Return the options with an unpacked bundle as the only source of packages."""
+    kept = without_other_sources(options.environment)
+    return replace(
+        options,
+        conda_channels=(str(directory / CHANNEL),),
+        environment={**kept, **make_bundle_variables(directory)},
+    )
+
+
 def answers(options: Options, hub_environment: Path, events_fd: int) -> dict[str, object]:
     """Return what `tljh install --answers -` reads on its standard input.
 
@@ -370,7 +387,6 @@ def answers(options: Options, hub_environment: Path, events_fd: int) -> dict[str
         "hub_packages": list(options.hub_packages),
         "user_requirements": options.user_requirements,
         "conda_channels": list(options.conda_channels),
-        "bundle": None,
         "restore": options.restore,
         "restore_key": options.restore_key,
         "snapshot": options.snapshot,

@@ -18,6 +18,7 @@ SHARED = (
     "tljh/base/__init__.py",
     "tljh/base/account_names.py",
     "tljh/base/apt_packages.py",
+    "tljh/base/bundles.py",
     "tljh/base/errors.py",
     "tljh/base/interruptions.py",
     "tljh/base/output.py",

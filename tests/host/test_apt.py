@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +94,39 @@ def test_a_package_that_is_unknown_to_fresh_lists_is_not_tried_again():
     with pytest.raises(TljhError, match="Unable to locate package gti"):
         apt.install(host, ["gti"], LineProgress(io.StringIO()))
     assert verbs_of(host).count("update") == 1
+
+
+def options_of(host: FakeHost) -> str:
+    return " ".join(effect for effect in host.effects if effect.startswith("run apt-get"))
+
+
+def test_proxy_cas_and_logins_reach_apt_and_no_secret_its_arguments():
+    host = FakeHost(answers={"--no-download": NOTHING_HERE})
+    variables = {
+        "https_proxy": "http://me:secret@proxy:3128",
+        "SSL_CERT_FILE": "/etc/ca.pem",
+        "NETRC": "/root/packages.netrc",
+    }
+    with contextlib.suppress(TljhError):
+        apt.install(host, ["git"], LineProgress(io.StringIO()), variables)
+    assert "secret" not in options_of(host)
+    sources = apt.read_sources(host, variables)
+    assert sources.variables == {"https_proxy": "http://me:secret@proxy:3128"}
+    assert "Acquire::https::CaInfo=/etc/ca.pem" in sources.options
+    assert "Dir::Etc::netrc=/root/packages.netrc" in sources.options
+    assert "secret" not in repr(sources)
+
+
+def test_a_bundle_is_the_only_source_of_the_packages_that_it_has():
+    host = FakeHost()
+    host.mkdir(Path("/var"), mode=0o755)
+    for directory in ("/var/cache", "/var/cache/tljh", "/run", "/b", "/b/apt"):
+        host.mkdir(Path(directory), mode=0o755)
+    host.write(Path("/b/apt/Packages"), b"Package: git\nVersion: 1\n\n", mode=0o644)
+    apt.install(host, ["git"], LineProgress(io.StringIO()), {"TLJH_BUNDLE": "/b"})
+    assert host.read(Path("/run/tljh-bundle.list")) == b"deb [trusted=yes] file:/b/apt ./\n"
+    assert "Dir::Etc::SourceParts=/dev/null" in options_of(host)
+    assert verbs_of(host) == ["update"]
+    host.effects.clear()
+    apt.install(host, ["restic"], LineProgress(io.StringIO()), {"TLJH_BUNDLE": "/b"})
+    assert "SourceParts" not in options_of(host) and verbs_of(host) == ["--no-download"]

@@ -94,7 +94,7 @@ def test_a_version_that_it_does_not_carry_is_a_usage_error() -> None:
 @pytest.mark.parametrize(
     ("arguments", "environ", "word"),
     [
-        (["--bundle", "x.tar"], {}, "bundle"),
+        (["--bundle", "x.tar", "--conda-channel", "c"], {}, "--bundle"),
         (["--http-port", "90", "--https-port", "90"], {}, "90"),
         (["--user-requirements-txt-url", "missing.txt"], {}, "missing.txt"),
         ([], {"TLJH_INSTALL_PREFIX": "relative"}, "TLJH_INSTALL_PREFIX"),
@@ -150,7 +150,6 @@ def test_answers_have_what_tljh_install_reads() -> None:
         "hub_packages": [],
         "user_requirements": None,
         "conda_channels": [],
-        "bundle": None,
         "restore": None,
         "restore_key": None,
         "snapshot": None,

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from tljh.base.bundles import make_bundle_variables
 from tljh.base.paths import Paths
 from tljh.base.progress import SilentProgress
 from tljh.conda.channels import build_package_environment, use_mirrors
 from tljh.conda.users_configuration import (
     build_conda_configuration,
     build_pip_resource,
+    build_root_resources,
     format_pip_configuration,
 )
+from tljh.conda.worker import record_pip
 from tljh.host.fake import FakeHost
 from tljh.settings.load import load
-from tljh.settings.package_variables import build_package_variables, read_package_variables
+from tljh.settings.package_variables import (
+    build_package_variables,
+    read_package_variables,
+    select_network_variables,
+)
 
 PATHS = Paths()
 TEXT = """
@@ -134,3 +143,59 @@ def test_a_file_of_the_admin_stays_and_ours_goes_with_its_settings(host):
     assert host.read(Paths.pip_configuration) is None and gone.difference(host) is None
     host.write(Paths.pip_configuration, b"[global]\n", mode=0o644)
     assert gone.difference(host) is None and resource.difference(host) is None
+
+
+def test_logins_for_roots_pip_and_conda_are_in_files_for_root_alone(tmp_path):
+    proxy, condarc = build_root_resources(PATHS, load(TEXT.encode()))
+    assert proxy.path == PATHS.root_variables and proxy.mode == condarc.mode == 0o600
+    assert proxy.secret and condarc.secret
+    assert b"http://me:secret@proxy.example.org:3128" in condarc.data
+    file = tmp_path / "packages.env"
+    file.write_bytes(proxy.data)
+    # The wrappers of conda and mamba read it as a shell.
+    script = f'. {file}; echo "$NETRC $PIP_PROXY $CONDARC"'
+    shell = subprocess.run(
+        ["sh", "-c", script], env={"NETRC": "/own"}, capture_output=True, text=True, check=True
+    )
+    assert shell.stdout == (f"/own http://me:secret@proxy.example.org:3128 {PATHS.root_condarc}\n")
+
+
+def test_roots_pip_reads_the_same_file(tmp_path, monkeypatch):
+    file = tmp_path / "packages.env"
+    settings = load(b'user_environment: {credentials_file: "/root/it\'s mine.netrc"}')
+    file.write_bytes(build_root_resources(PATHS, settings)[0].data)
+    monkeypatch.setenv("NETRC", "x")
+    monkeypatch.delenv("NETRC")
+    record_pip.add_logins(file)
+    assert os.environ["NETRC"] == "/root/it's mine.netrc"
+
+
+def test_without_logins_there_is_no_such_file():
+    kinds = [type(each).__name__ for each in build_root_resources(PATHS, load(b""))]
+    assert kinds == ["Absent", "Absent"]
+
+
+def test_an_index_of_the_settings_leads_back_to_the_network_after_a_bundle(host):
+    kept = make_bundle_variables(Path("/opt/tljh/versions/bundle-1"))
+    host.write(PATHS.kept_environment, json.dumps(kept).encode(), mode=0o600)
+    assert build_package_environment(host, PATHS, {})["UV_NO_INDEX"] == "1"
+    text = b"user_environment: {pip: {index_url: https://pypi.org/simple}}"
+    host.write(PATHS.config_file, text, mode=0o600)
+    variables = build_package_environment(host, PATHS, {})
+    assert "UV_NO_INDEX" not in variables
+    assert variables["UV_DEFAULT_INDEX"] == "https://pypi.org/simple"
+
+
+def test_a_bundle_for_one_command_hides_the_indexes_of_the_settings(host):
+    host.write(PATHS.config_file, TEXT.encode(), mode=0o600)
+    variables = build_package_environment(host, PATHS, make_bundle_variables(Path("/b")))
+    assert variables["UV_NO_INDEX"] == "1" and variables["UV_FIND_LINKS"] == "/b/wheels"
+    assert "UV_DEFAULT_INDEX" not in variables and "UV_INDEX" not in variables
+
+
+def test_requests_of_alerts_and_backups_get_proxy_and_cas_only():
+    variables = select_network_variables(
+        build_package_variables(load(TEXT.encode()).user_environment)
+    )
+    assert variables["HTTPS_PROXY"] and variables["SSL_CERT_FILE"] and variables["NO_PROXY"]
+    assert not any("INDEX" in name or name == "NETRC" for name in variables)

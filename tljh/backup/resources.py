@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -21,6 +21,7 @@ from tljh.engine.file_resources import Absent, Directory, File
 from tljh.engine.resource import Difference, Record, Resource, Stage
 from tljh.host.interface import Host, HostReader
 from tljh.plugins.manager import Contributions
+from tljh.settings.package_variables import build_package_variables, select_network_variables
 from tljh.systemd.templates import render_unit
 from tljh.systemd.unit_resource import TriggerUnit
 
@@ -42,12 +43,15 @@ def resources(
         units = [TriggerUnit(name, is_wanted=False) for name in (TIMER, CHECK_TIMER)]
         return [*units, *(Absent(paths.units_dir / name) for name in names)]
     key = facts.of(BackupFacts).key
+    network = select_network_variables(build_package_variables(config.user_environment))
     return [
         AptPackages(list_packages(settings.repository)),
         Directory(paths.backup_dir, 0o700),
         File(paths.backup_key, f"{key}\n".encode(), mode=0o600, secret=True),
         *_build_units(settings, paths),
-        RepositoryCreated(get_repository(settings, paths), paths.backup_dir / "repository"),
+        RepositoryCreated(
+            get_repository(settings, paths, network), paths.backup_dir / "repository"
+        ),
     ]
 
 
@@ -56,11 +60,17 @@ def list_packages(location: str) -> tuple[str, ...]:
     return ("restic", "openssh-client") if location.startswith("sftp:") else ("restic",)
 
 
-def get_repository(settings: BackupSettings, paths: Paths) -> restic.Repository:
-    """Return the repository of the settings, which name one."""
+def get_repository(
+    settings: BackupSettings, paths: Paths, network: Mapping[str, str]
+) -> restic.Repository:
+    """Return the repository of the settings, which name one; `network` are variables to reach it.
+
+    The settings' own variables win.
+    """
     assert settings.repository is not None
+    variables = {**network, **settings.secrets}
     return restic.Repository(
-        settings.repository, paths.backup_key, paths.cache / "restic", settings.secrets
+        settings.repository, paths.backup_key, paths.cache / "restic", variables
     )
 
 

@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULT_INDEX = "https://pypi.org/simple"
+# Names of variables that a bootstrap gets from the settings of a hub, and does not keep.
+SETTINGS_VARIABLE = "TLJH_SETTINGS_VARIABLES"
+# The only locked package without a wheel on PyPI; its build requirement is locked, too.
+SOURCE_ONLY = "onetimepass"
 
 
 @dataclass(frozen=True)

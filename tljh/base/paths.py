@@ -35,6 +35,7 @@ class Paths:
     isolation_lock: ClassVar[Path] = Path("/run/tljh-isolation.lock")
     # Two backups at once would wait for each other's lock in the repository.
     backup_lock: ClassVar[Path] = Path("/run/tljh-backup.lock")
+    bundle_lock: ClassVar[Path] = Path("/run/tljh-bundle.lock")
     alerts_lock: ClassVar[Path] = Path("/run/tljh-alerts.lock")
     # What the alerts remember, for when the disk is full.
     alert_state_copy: ClassVar[Path] = Path("/run/tljh-alerts.json")
@@ -83,6 +84,9 @@ class Paths:
     uv_cache: ClassVar[Path] = cache / "uv"
     # The names of a repository's files, while `tljh link` looks at them.
     link_trial: ClassVar[Path] = cache / "link"
+    # apt's list of the packages of a bundle, and the source that it is made from.
+    bundle_lists: ClassVar[Path] = cache / "apt"
+    bundle_source: ClassVar[Path] = Path("/run/tljh-bundle.list")
     # Outside the prefix, so that an uninstall works after somebody deleted that by hand.
     backups: ClassVar[Path] = Path("/var/backups/tljh")
     manifest: ClassVar[Path] = backups / "manifest.jsonl"
@@ -287,6 +291,16 @@ class Paths:
     def candidate(self, process_id: int) -> AppliedFiles:
         """Return the files of a candidate that a process has tried."""
         return AppliedFiles(Path(f"/run/tljh-candidate-{process_id}"))
+
+    @property
+    def root_variables(self) -> Path:
+        """Variables with logins, for root's pip and conda."""
+        return self.state_dir / "packages.env"
+
+    @property
+    def root_condarc(self) -> Path:
+        """The proxy with its login, for root's conda."""
+        return self.state_dir / "condarc"
 
     @property
     def kept_environment(self) -> Path:

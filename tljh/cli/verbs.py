@@ -134,6 +134,10 @@ TLJH = VerbGroup(
                 "delete": "tljh.commands.env_named:delete",
             },
         ),
+        "bundle": VerbGroup(
+            "All packages of an installation in one file.",
+            {"create": "tljh.commands.bundle:create"},
+        ),
         "link": "tljh.commands.link:link",
         "backup": VerbGroup(
             "Encrypted backups of the hub and its users.",

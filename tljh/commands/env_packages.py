@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from tljh.commands.parameters import Argument, Option, Summary, choose_progress_
 from tljh.conda.package_changes import Action, PackagePlan, PackageRequest
 from tljh.host.real import RealHost
 from tljh.operations import env_packages as operations
+from tljh.operations.bundle_use import choose_specs, taking_packages_from
 from tljh.operations.env_files import plan_file
 from tljh.operations.installed_environment import PackageSources, read_sources
 from tljh.operations.named_environments import make_source_absolute
@@ -27,6 +28,13 @@ SpecsArgument = Annotated[
 FileOption = Annotated[
     str,
     Option("-r,--requirement", "Install what this file lists, as `tljh env apply` does.", "FILE"),
+]
+
+BundleOption = Annotated[
+    str,
+    Option(
+        "--bundle", "Take the packages from a bundle; without SPEC, all it was made with.", "FILE"
+    ),
 ]
 
 NamesArgument = Annotated[list[str], Argument("NAME", "Installed packages.")]
@@ -57,6 +65,7 @@ def install(
     *,
     pip: PipOption = False,
     file: FileOption = "",
+    bundle: BundleOption = "",
     env: EnvOption = "",
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -64,16 +73,34 @@ def install(
 ) -> Summary:
     """Install packages for all users: plan, ask, apply, check; rolled back if the check fails."""
     answers = Answers(env, dry_run, yes, as_json)
-    if bool(file) == bool(spec):
+    specs = [_make_path_absolute(text) if pip else text for text in spec or ()]
+    if bundle and not file:
+        return _install_from_bundle(Path(bundle).absolute(), specs, pip=pip, answers=answers)
+    if bool(file) == bool(spec) or bundle:
         raise TljhError(
             "env install takes either packages or a file",
-            fix="tljh env install SPEC..., or tljh env install -r FILE",
+            fix="tljh env install SPEC..., or tljh env install -r FILE; --bundle FILE with or "
+            "without SPEC",
             exit_code=Exit.USAGE,
         )
     if file:
         return apply_file(file, answers)
-    specs = [_make_path_absolute(text) if pip else text for text in spec or ()]
     return _change("install", specs, pip=pip, answers=answers)
+
+
+def _install_from_bundle(
+    path: Path, specs: Sequence[str], *, pip: bool, answers: Answers
+) -> Summary:
+    host = RealHost()
+    with (
+        choose_environment(answers.env) as paths,
+        taking_packages_from(host, paths, path) as bundle,
+    ):
+        chosen = choose_specs(bundle.manifest, path, specs, is_pip=pip)
+        request = PackageRequest("install", tuple(chosen), is_pip=pip)
+        sources = replace(read_sources(host, paths), channels=(bundle.channel,))
+        planned = operations.plan_changes(host, paths, request, sources)
+        return change_as_planned(paths, planned, sources, answers)
 
 
 def _make_path_absolute(spec: str) -> str:

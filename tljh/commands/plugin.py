@@ -67,14 +67,14 @@ def add(
     as_json: bool = False,
 ) -> int:
     """Install a plugin into the next hub environment, and run its actions at an installation."""
-    paths = get_paths()
+    host, paths = RealHost(), get_paths()
     options = ["--json"] if as_json else []
     if plan or not yes:
-        code = operations.add(paths, spec, ["--plan", *options])
+        code = operations.add(host, paths, spec, ["--plan", *options])
         if plan or code != 0:
             return code
         confirm("This is what changes with the plugin.", "Add it now?", yes=yes)
-    return operations.add(paths, spec, ["--yes", *options])
+    return operations.add(host, paths, spec, ["--yes", *options])
 
 
 def remove(

@@ -12,6 +12,7 @@ from tljh.base.paths import Paths, get_paths
 from tljh.base.versions import parse_version
 from tljh.commands.confirmation import confirm
 from tljh.commands.parameters import Option, Summary
+from tljh.host.interface import HostReader
 from tljh.host.real import RealHost
 from tljh.operations import upgrade as operations
 from tljh.operations.upgrade import Candidate
@@ -88,15 +89,15 @@ def upgrade(
     if candidate is None:
         text = f"Nothing to do: tljh {__version__} is installed."
         return Summary((text,), {"installed": __version__, "upgraded": False})
-    return _upgrade_to(paths, candidate, is_plan=plan, yes=yes, as_json=as_json)
+    return _upgrade_to(host, paths, candidate, is_plan=plan, yes=yes, as_json=as_json)
 
 
 def _upgrade_to(
-    paths: Paths, candidate: Candidate, *, is_plan: bool, yes: bool, as_json: bool
+    host: HostReader, paths: Paths, candidate: Candidate, *, is_plan: bool, yes: bool, as_json: bool
 ) -> int:
     options = ["--json"] if as_json else []
     if is_plan or not yes:
-        code = operations.run_bootstrap(paths, candidate, "--plan", *options)
+        code = operations.run_bootstrap(host, paths, candidate, "--plan", *options)
         if is_plan or code != 0:
             return code
         confirm(
@@ -104,4 +105,4 @@ def _upgrade_to(
             "Upgrade now?",
             yes=yes,
         )
-    return operations.run_bootstrap(paths, candidate, "--yes", *options)
+    return operations.run_bootstrap(host, paths, candidate, "--yes", *options)

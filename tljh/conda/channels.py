@@ -77,5 +77,8 @@ def build_package_environment(
     merged = {**kept, **environ}
     configuration = read_pip_configuration(find_pip_configuration_files(merged))
     uv_variables = build_uv_environment(read_package_indexes(merged, configuration), merged)
+    if "UV_NO_INDEX" in uv_variables:
+        # A bundle, or pip's own setting: uv must not ask an index of the settings.
+        kept = {name: value for name, value in kept.items() if not name.startswith("UV_")}
     cache = {name: environ[name] for name in ("RATTLER_CACHE_DIR",) if name in environ}
     return {**kept, **uv_variables, **cache}

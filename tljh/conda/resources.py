@@ -14,7 +14,11 @@ from tljh.conda.resource import BASE, UserEnvironmentPresent, require_singleuser
 from tljh.conda.snapshot_requests import SnapshotLimits
 from tljh.conda.snapshot_resources import EnvironmentRecorded
 from tljh.conda.tools import CondaTools
-from tljh.conda.users_configuration import build_conda_configuration, build_pip_resource
+from tljh.conda.users_configuration import (
+    build_conda_configuration,
+    build_pip_resource,
+    build_root_resources,
+)
 from tljh.engine.facts import Facts
 from tljh.engine.resource import Resource
 from tljh.plugins.manager import Contributions
@@ -39,7 +43,8 @@ def resources(
     plugin = PipPlugin(paths, (environment,))
     changed = (environment, tools, *files, plugin)
     recorded = EnvironmentRecorded(paths, changed, "required packages", limits)
-    return [*changed, build_pip_resource(paths, config), recorded]
+    configuration = (build_pip_resource(paths, config), *build_root_resources(paths, config))
+    return [*changed, *configuration, recorded]
 
 
 def list_channels(config: Config, plugins: Contributions) -> tuple[str, ...]:

@@ -39,6 +39,8 @@ WRAPPER = """\
 # Where no environment is active, it changes the user environment: with a snapshot before and after.
 : "${{CONDA_PREFIX:={user}}}"
 export CONDA_PREFIX MAMBA_ROOT_PREFIX={tools}
+# Logins for channels and the proxy, which root alone can read.
+if [ -r {variables} ]; then . {variables}; fi
 verb= elsewhere=
 [ "$CONDA_PREFIX" = {user} ] || elsewhere=1
 for word in "$@"; do
@@ -236,6 +238,7 @@ class CondaTools(Resource):
             "tools": self.paths.conda,
             "user": self.paths.user,
             "tljh": self.paths.hub / "bin" / "tljh",
+            "variables": self.paths.root_variables,
             "lock": self.paths.environment_lock,
         }
         scripts = {}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
 from tljh.base.paths import Paths
 from tljh.conda.environment_files import MARK, EnvironmentFile
-from tljh.engine.file_resources import Absent
+from tljh.engine.file_resources import Absent, File
 from tljh.engine.resource import Difference, Resource
 from tljh.host.interface import HostReader
 from tljh.settings.yaml_text import format_flow
@@ -55,6 +56,29 @@ def format_pip_configuration(settings: UserEnvironmentSettings) -> str | None:
     if not lines:
         return None
     return "\n".join([_HEADER, "[global]", *lines, ""])
+
+
+def build_root_resources(paths: Paths, config: Config) -> list[Resource]:
+    """Return the logins that root's pip and conda use, in files for root alone."""
+    settings = config.user_environment
+    variables = {}
+    proxy_file: Resource = Absent(paths.root_condarc)
+    if settings.credentials_file:
+        variables["NETRC"] = settings.credentials_file
+    if settings.proxy and remove_login(settings.proxy) != settings.proxy:
+        # pip's configuration and conda's name the proxy without its login. These win over them.
+        variables |= {"PIP_PROXY": settings.proxy, "CONDARC": str(paths.root_condarc)}
+        proxy = format_flow(settings.proxy)
+        text = f"{_HEADER}\nproxy_servers:\n  http: {proxy}\n  https: {proxy}\n"
+        proxy_file = File(paths.root_condarc, text.encode(), mode=0o600, secret=True)
+    if not variables:
+        return [Absent(paths.root_variables), proxy_file]
+    # Read by a shell and by `tljh/conda/worker/record_pip.py`. The caller's own variables win.
+    lines = [
+        f'[ "${{{name}+x}}" ] || export {name}={quote(value)}' for name, value in variables.items()
+    ]
+    text = "\n".join([_HEADER, *lines, ""])
+    return [File(paths.root_variables, text.encode(), mode=0o600, secret=True), proxy_file]
 
 
 def build_conda_configuration(channels: tuple[str, ...], config: Config) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from tljh.base.progress import Progress
@@ -12,9 +13,13 @@ from tljh.host.interface import Host, HostReader
 
 @dataclass(frozen=True)
 class AptPackages(Resource):
-    """Debian packages that must be installed; a rollback keeps them."""
+    """Debian packages that must be installed; a rollback keeps them.
+
+    `variables` are those by which packages are reached; they may have secrets.
+    """
 
     packages: tuple[str, ...]
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     kind: ClassVar[str] = "apt"
     stage: ClassVar[Stage] = Stage.PREPARE
@@ -37,7 +42,7 @@ class AptPackages(Resource):
     def apply(self, host: Host, progress: Progress) -> None:
         from tljh.host.apt import install
 
-        install(host, self._missing(host), progress)
+        install(host, self._missing(host), progress, self.variables)
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> None:

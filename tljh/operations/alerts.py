@@ -13,10 +13,12 @@ from tljh.alerts.state_file import read_alert_state, write_alert_state
 from tljh.base.clock import get_utc_time
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
+from tljh.host.command_environment import changed_environment
 from tljh.host.interface import Host, HostReader
 from tljh.operations.alert_events import find_events, read_own_address
 from tljh.operations.checks import examine_machine
 from tljh.settings.derived import get_site_url
+from tljh.settings.package_variables import read_package_variables, select_network_variables
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -54,7 +56,7 @@ def run_alerts(host: Host, paths: Paths) -> AlertRun:
             waiting = state.waiting.get(channel.key, ())
             if not waiting:
                 continue
-            problem = _deliver(host, channel, name_hub(host, config), waiting)
+            problem = _deliver(host, paths, channel, name_hub(host, config), waiting)
             sent += 0 if problem else len(waiting)
             state = record_delivery(state, channel.key, problem)
             write_alert_state(host, paths, state)
@@ -80,7 +82,7 @@ def test_alerts(host: Host, paths: Paths) -> dict[str, str | None]:
     message = Message("test", _format_time(), event)
     outcome = {}
     for channel in channels:
-        problem = _deliver(host, channel, name_hub(host, config), [message])
+        problem = _deliver(host, paths, channel, name_hub(host, config), [message])
         outcome[channel.name] = problem
         if problem is None:
             state = read_alert_state(host, paths)
@@ -119,10 +121,14 @@ def _no_configuration(paths: Paths) -> TljhError:
     )
 
 
-def _deliver(host: Host, channel: Channel, hub: str, messages: Sequence[Message]) -> str | None:
+def _deliver(
+    host: Host, paths: Paths, channel: Channel, hub: str, messages: Sequence[Message]
+) -> str | None:
     """Send messages; return why the channel did not take them, or None."""
+    network = select_network_variables(read_package_variables(host, paths))
     try:
-        channel.send(host, hub, messages)
+        with changed_environment(network):
+            channel.send(host, hub, messages)
     except (TljhError, OSError) as error:
         return str(error)
     return None

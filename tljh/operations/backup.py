@@ -29,6 +29,7 @@ from tljh.operations.converge import LOCK_TIMEOUT_S
 from tljh.operations.installed_config import load_configuration, read_installed_configuration
 from tljh.operations.parts import PARTS
 from tljh.operations.plugin_events import collect_backup_contents
+from tljh.settings.package_variables import read_package_variables, select_network_variables
 from tljh.users.exported_accounts import export_accounts, export_groups
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def read_repository(host: HostReader, paths: Paths) -> tuple[Config, restic.Repo
             why="backup.repository is not set, or was not applied",
             fix="sudo tljh backup setup /mnt/backup (or sftp:USER@HOST:/path, s3:…, rest:…)",
         )
-    return config, get_repository(config.backup, paths)
+    network = select_network_variables(read_package_variables(host, paths))
+    return config, get_repository(config.backup, paths, network)
 
 
 def run_backup(host: Host, paths: Paths, progress: Progress) -> MadeBackup:

@@ -6,6 +6,7 @@ Install, reload and rollback differ only in where the configuration comes from.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,7 @@ from tljh.operations.facts import (
     select_files,
 )
 from tljh.operations.hub_environment import EnvironmentRebuild, build, find_rebuild
+from tljh.operations.installation import reach_packages
 from tljh.operations.installed_config import get_config_lock, read_current_configuration
 from tljh.operations.login_changes import find_login_change, read_access
 from tljh.operations.plugin_contributions import (
@@ -53,6 +55,7 @@ from tljh.operations.release_change import (
 from tljh.plugins.manager import Contributions, PluginFailure, read_contributions
 from tljh.plugins.selection import PluginsFailed
 from tljh.settings.migrations import migrate_configuration, migrate_settings
+from tljh.settings.package_variables import read_planned_variables
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -159,6 +162,8 @@ def work_out(host: HostReader, paths: Paths, request: Request) -> Outcome:
     of_plugins = build_plugin_resources(host, paths, config, facts, answers, declared)
     declared += of_plugins.resources
     adjusted = request.adjust(declared, config, facts, plugins)
+    variables = read_planned_variables(host, paths, config.user_environment, os.environ)
+    adjusted = reach_packages(adjusted, variables)
     release = find_release_change(host, paths, request.hub_environment)
     if release is not None:
         adjusted = add_release_resources(

@@ -6,6 +6,9 @@ completion.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
 from tljh.base.apt_packages import APT_PACKAGES
 from tljh.base.paths import DEFAULT_PREFIX, Paths
 from tljh.engine.account_resources import Group
@@ -112,3 +115,13 @@ def format_command_script(paths: Paths, name: str) -> bytes:
         variable="" if is_usual else f"TLJH_INSTALL_PREFIX={paths.prefix} ",
         bootstrap=paths.hub_files.bootstrap,
     ).encode()
+
+
+def reach_packages(
+    resources: Sequence[Resource], variables: Mapping[str, str]
+) -> Sequence[Resource]:
+    """Return the resources, with the variables by which apt reaches its packages."""
+    return [
+        replace(resource, variables=variables) if isinstance(resource, AptPackages) else resource
+        for resource in resources
+    ]

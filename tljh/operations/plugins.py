@@ -113,14 +113,14 @@ def _get_package_name(spec: str) -> str:
     return re.split(r"-\d|@|\.git|\.zip|\.tar", name)[0]
 
 
-def add(paths: Paths, spec: str, options: Sequence[str]) -> int:
+def add(host: HostReader, paths: Paths, spec: str, options: Sequence[str]) -> int:
     """Install a plugin, with its actions at an installation; return the exit code.
 
     The installed bootstrap does it: it builds the next hub environment with the plugin, whose
     Python then runs the plugin's hooks.
     """
     own = Candidate(__version__, paths.hub_files.bootstrap)
-    return run_bootstrap(paths, own, "--plugin", locate(spec), *options)
+    return run_bootstrap(host, paths, own, "--plugin", locate(spec), *options)
 
 
 def locate(spec: str) -> str:

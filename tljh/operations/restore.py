@@ -129,7 +129,7 @@ def _require_fresh(host: Host, paths: Paths) -> None:
 def list_opening(paths: Paths, source: RestoreSource) -> list[Resource]:
     """Return what is needed to look into a repository."""
     return [
-        AptPackages(list_packages(source.repository)),
+        AptPackages(list_packages(source.repository), os.environ),
         Directory(paths.prefix, 0o755),
         Directory(paths.versions, 0o755),
         Directory(paths.state_dir, 0o700),

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING
 
 from tljh import __version__
 from tljh.base.errors import Exit, TljhError
+from tljh.base.package_indexes import SETTINGS_VARIABLE
 from tljh.base.paths import Paths
 from tljh.base.versions import find_replacement_problem, parse_version
+from tljh.host.command_environment import changed_environment
 from tljh.host.interface import Host, HostReader
 from tljh.host.terminal_program import run_on_terminal
 from tljh.operations.installed_config import load_configuration, read_installed_configuration
+from tljh.settings.package_variables import read_configured_variables, read_package_variables
 from tljh.upgrades.known_releases import KnownReleases, write_known_releases
 from tljh.upgrades.release_index import (
     ListedRelease,
@@ -72,7 +75,8 @@ def look_for_releases(host: Host, paths: Paths) -> tuple[ListedRelease, ...]:
     """Return the releases of the index, and keep them for `tljh status`. Raises TljhError."""
     settings = read_upgrade_settings(host, paths)
     try:
-        releases = read_index(host, settings, paths.releases)
+        with changed_environment(read_package_variables(host, paths)):
+            releases = read_index(host, settings, paths.releases)
     except TljhError as error:
         write_known_releases(host, paths, KnownReleases(problem=error.findings[0].what))
         raise
@@ -82,7 +86,8 @@ def look_for_releases(host: Host, paths: Paths) -> tuple[ListedRelease, ...]:
 
 def download(host: Host, paths: Paths, release: ListedRelease) -> Candidate:
     """Download a release, check it, and return it; the file stays until the next download."""
-    data = fetch_release(host, read_upgrade_settings(host, paths), release)
+    with changed_environment(read_package_variables(host, paths)):
+        data = fetch_release(host, read_upgrade_settings(host, paths), release)
     bootstrap = paths.releases / "bootstrap.py"
     host.write(bootstrap, data, mode=0o600)
     candidate = read_candidate(host, paths, bootstrap)
@@ -126,7 +131,14 @@ def find_scheduled(host: Host, paths: Paths) -> Candidate | None:
     return download(host, paths, release)
 
 
-def run_bootstrap(paths: Paths, candidate: Candidate, *arguments: str) -> int:
+def run_bootstrap(host: HostReader, paths: Paths, candidate: Candidate, *arguments: str) -> int:
     """Run a release's bootstrap with our terminal; return its exit code."""
     command = [str(paths.hub_files.python), "-I", str(candidate.bootstrap), *arguments]
-    return run_on_terminal(command, env={"TLJH_INSTALL_PREFIX": str(paths.prefix)})
+    configured = read_configured_variables(host, paths)
+    variables = {
+        **configured,
+        # The bootstrap keeps variables for later runs. These are in config.yaml, and may change.
+        SETTINGS_VARIABLE: " ".join(configured),
+        "TLJH_INSTALL_PREFIX": str(paths.prefix),
+    }
+    return run_on_terminal(command, env=variables)

@@ -65,6 +65,10 @@ async def _answer(request: dict[str, Any]) -> object:
         from tljh.conda.worker.declared_plans import plan_declared
 
         return await plan_declared(request)
+    if operation == "copy_channel":
+        from tljh.conda.worker.channel_subset import copy_channel
+
+        return await copy_channel(request)
     if operation == "repair":
         from tljh.conda.worker.repair import repair
 

@@ -28,6 +28,8 @@ DISABLING_VARIABLE = "TLJH_RECORDING"
 def main(prefix: Path) -> None:
     """Make a snapshot now and another one when this process ends, if pip changes `prefix`."""
     arguments = find_arguments(getattr(sys, "orig_argv", None) or sys.argv)
+    if arguments and Path(sys.prefix) == prefix:
+        add_logins(prefix.parent / "state" / "packages.env")
     verbs = [word for word in arguments if not word.startswith("-")]
     if not verbs or verbs[0] not in VERBS or any(map(ELSEWHERE.match, arguments)):
         return
@@ -48,6 +50,16 @@ def find_arguments(words: Sequence[str]) -> Sequence[str]:
         if re.match(r"pip[0-9.]*$", Path(word).name):
             return words[number + 1 :]
     return ()
+
+
+def add_logins(file: Path) -> None:
+    """Set the variables with logins for indexes and the proxy; the caller's own ones win."""
+    try:
+        text = file.read_text()
+    except OSError:
+        return
+    for name, value in re.findall(r"\|\| export (\w+)=(.*)$", text, re.MULTILINE):
+        os.environ.setdefault(name, "".join(shlex.split(value)))
 
 
 def record(prefix: Path, *command: str) -> str:

@@ -118,14 +118,14 @@ def verify_local_archives(
         if parts.scheme != "file" or record.url in installed_urls or record.sha256 is None:
             continue
         path = Path(unquote(parts.path))
-        if path.exists() and _compute_sha256(path) != record.sha256:
+        if path.exists() and compute_sha256(path) != record.sha256:
             what = f"{path.name} is not the file that its channel lists"
-            digest = _compute_sha256(path).hex()
+            digest = compute_sha256(path).hex()
             why = f"{path} has the sha256 {digest}, expected {record.sha256.hex()}"
             raise CondaProblem("package", what, why)
 
 
-def _compute_sha256(path: Path) -> bytes:
+def compute_sha256(path: Path) -> bytes:
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(BLOCK_BYTES):

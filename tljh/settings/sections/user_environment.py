@@ -210,7 +210,7 @@ class UserEnvironmentSettings(Section):
     )
     proxy: Annotated[str, AfterValidator(_check_proxy)] | None = setting(
         None,
-        help="HTTP proxy through which packages are fetched.",
+        help="HTTP proxy through which packages are fetched, and backups and alerts sent.",
         cost=Cost.NOTHING,
         example="http://proxy.example.org:3128",
     )
@@ -222,7 +222,7 @@ class UserEnvironmentSettings(Section):
     )
     ca_bundle: FilePath | None = setting(
         None,
-        help="PEM file with the CAs that are trusted for packages, in the place of the machine's.",
+        help="PEM file with the CAs that are trusted instead of the machine's, also for alerts.",
         cost=Cost.NOTHING,
         example="/etc/ssl/certs/ca-certificates.crt",
     )
