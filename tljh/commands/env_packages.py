@@ -100,7 +100,7 @@ def _install_from_bundle(
         request = PackageRequest("install", tuple(chosen), is_pip=pip)
         sources = replace(read_sources(host, paths), channels=(bundle.channel,))
         planned = operations.plan_changes(host, paths, request, sources)
-        return change_as_planned(paths, planned, sources, answers)
+        return _change_as_planned(paths, planned, sources, answers)
 
 
 def _make_path_absolute(spec: str) -> str:
