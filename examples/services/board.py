@@ -31,7 +31,7 @@ class Board(HubOAuthenticated, RequestHandler):
         lines = "".join(f"<li>{html.escape(line)}" for line in read_messages())
         self.write(
             f"<h1>Hello {html.escape(user['name'])}</h1><ul>{lines}</ul>"
-            f'<form method="post">{self.xsrf_form_html().decode()}'
+            f'<form method="post">{self.xsrf_form_html()}'
             '<input name="text"><button>Write</button></form>'
         )
 

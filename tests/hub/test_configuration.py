@@ -91,3 +91,16 @@ def test_https_is_what_the_hub_says_of_its_address():
     all_traits = traits("https: {enabled: true, tls: {cert: /c, key: /k}}")
     assert all_traits["JupyterHub"]["bind_url"] == "https://:443/"
     assert all_traits["TraefikProxy"]["traefik_entrypoint"] == "https"
+
+
+def test_jupyterhub_reads_base_url_from_the_one_address_and_warns_of_nothing():
+    hub = traits("base_url: /lab/")["JupyterHub"]
+    assert hub["bind_url"] == "http://:80/lab/" and "base_url" not in hub
+
+
+def test_named_servers_and_lifetimes_of_tokens_are_limited_where_that_is_set():
+    hub = traits("limits: {named_servers: 2}\nauth: {token_days: 90}")["JupyterHub"]
+    assert hub["allow_named_servers"] is True and hub["named_server_limit_per_user"] == 2
+    assert hub["token_expires_in_max_seconds"] == 90 * 86_400
+    hub = traits()["JupyterHub"]
+    assert not {"allow_named_servers", "token_expires_in_max_seconds"} & set(hub)

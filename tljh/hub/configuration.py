@@ -73,12 +73,14 @@ def _merge(into: Traits, more: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _build_hub(config: Config, paths: Paths) -> Traits:
     address = get_database_address(config, paths)
+    named_servers, token_days = config.limits.named_servers, config.auth.token_days
     traits: Traits = {"TljhHub": {"db_password_file": address.password_file}}
     return (traits if address.password_file else {}) | {
         "JupyterHub": {
             "hub_ip": "127.0.0.1",
             "hub_port": HUB_PORT,
-            "base_url": config.base_url,
+            # No base_url: JupyterHub reads it from bind_url, and replaces bind_url where both are
+            # set.
             # JupyterHub's own default, which depends on subdomain_host, in the mode `full`.
             "hub_routespec": None if config.hub.mode == "full" else get_hub_routespec(config),
             "db_url": address.url,
@@ -90,6 +92,10 @@ def _build_hub(config: Config, paths: Paths) -> Traits:
             # JupyterHub would answer 429 above its limit. 0 turns that off: the spawner's own
             # queue (tljh.hub.process.start_queue) lets starts wait instead.
             "concurrent_spawn_limit": 0,
+            # A limit of 0 would be no limit.
+            "allow_named_servers": True if named_servers else None,
+            "named_server_limit_per_user": named_servers or None,
+            "token_expires_in_max_seconds": round(token_days * 86_400) if token_days else None,
         }
     }
 

@@ -130,3 +130,42 @@ def test_the_page_of_a_deleted_route_of_the_hub_goes_with_it(tmp_path):
     failover = '[http.services.b_or_page.failover]\nservice = "b"\nfallback = "page"\n'
     (tmp_path / "rules.toml").write_text(OLD + failover)
     assert list(proxy(tmp_path / "rules.toml").dynamic_config["http"]["services"]) == ["service_a"]
+
+
+def test_the_route_of_a_service_follows_base_url(tmp_path, monkeypatch, loop):
+    routes_proxy = proxy(tmp_path / "rules.toml")
+    routes_proxy.hub = SimpleNamespace(host="http://127.0.0.1:15001", routespec="/")
+    # Not a wait for Traefik.
+    routes_proxy._start_future.cancel()
+    routes_proxy._start_future = None
+    routes = {
+        "/lab/services/board/": {
+            "routespec": "/lab/services/board/",
+            "target": "http://127.0.0.1:9100",
+            "data": {"service": "board"},
+        },
+        "/": {"routespec": "/", "target": routes_proxy.hub.host, "data": {"hub": True}},
+    }
+
+    async def get_all_routes():
+        return dict(routes)
+
+    async def add_route(routespec, target, data):
+        routes[routespec] = {"routespec": routespec, "target": target, "data": data}
+
+    async def delete_route(routespec):
+        routes.pop(routespec, None)
+
+    for name, function in (
+        ("get_all_routes", get_all_routes),
+        ("add_route", add_route),
+        ("delete_route", delete_route),
+    ):
+        monkeypatch.setattr(routes_proxy, name, function)
+    monkeypatch.setattr(
+        routes_proxy, "_dynamic_config_for_route", lambda *_: ({"http": {"routers": {}}}, {})
+    )
+    server = SimpleNamespace(host="http://127.0.0.1:9100")
+    board = SimpleNamespace(name="board", server=server, proxy_spec="/services/board/")
+    loop.run_until_complete(routes_proxy.check_routes({}, {"board": board}))
+    assert set(routes) == {"/", "/services/board/"}

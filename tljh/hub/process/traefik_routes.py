@@ -152,7 +152,7 @@ class RoutesProxy(TraefikFileProviderProxy):
         parsed = scopes.parse_scopes(scopes.get_scopes_for(user))
         return bool(scopes.has_scope(scope, parsed, db=self.db))
 
-    async def check_routes(self, *arguments: Any, **options: Any) -> None:
+    async def check_routes(self, user_dict: Any, service_dict: Any, routes: Any = None) -> None:
         """Check the routes, and write those again that an earlier hub wrote in another way."""
         for routespec, route in (await self.get_all_routes()).items():
             config, _ = self._dynamic_config_for_route(routespec, route["target"], route["data"])
@@ -160,7 +160,13 @@ class RoutesProxy(TraefikFileProviderProxy):
             routers = config["http"]["routers"]
             if any(current.get(alias) != router for alias, router in routers.items()):
                 await self.add_route(routespec, route["target"], route["data"])
-        await super().check_routes(*arguments, **options)
+        await super().check_routes(user_dict, service_dict, routes)
+        # JupyterHub looks for a service's route by its name. So after a change of base_url, it
+        # deletes the old route and adds none.
+        current_routes = await self.get_all_routes()
+        for service in service_dict.values():
+            if service.server is not None and service.proxy_spec not in current_routes:
+                await self.add_service(service)
 
     @default("dynamic_config_handler")
     def _default_handler(self) -> GroupReadableHandler:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from shlex import quote
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 from tljh.base.well_known import HUB_PORT
 from tljh.settings.declaration import KeyPath, Problem
@@ -55,6 +56,24 @@ def find_contradictions(config: Config) -> Iterator[Problem]:
     yield from find_acme_problems(config)
     yield from _find_port_clashes(config)
     yield from _find_route_clashes(config)
+    yield from _find_public_url_problem(config)
+
+
+def _find_public_url_problem(config: Config) -> Iterator[Problem]:
+    """Yield a public URL that JupyterHub would not start with."""
+    url = config.traitlets.get("JupyterHub", {}).get("public_url")
+    if not url or not isinstance(url, str):
+        return
+    parts = urlsplit(url)
+    right = urlunsplit((parts.scheme, parts.netloc, config.base_url, "", ""))
+    if parts.scheme not in ("http", "https") or not parts.netloc or url != right:
+        example = right if parts.scheme and parts.netloc else f"https://NAME{config.base_url}"
+        yield Problem(
+            ("JupyterHub", "public_url"),
+            f"JupyterHub.public_url must be the hub's whole address, with base_url: not {url!r}",
+            fix=f"sudo tljh-config set JupyterHub.public_url {quote(example)}",
+            severity="incomplete",
+        )
 
 
 def _find_route_clashes(config: Config) -> Iterator[Problem]:

@@ -161,6 +161,15 @@ class AuthSettings(Section):
         ge=0.01,
         le=365,
     )
+    token_days: Days | None = setting(
+        None,
+        help="Longest time for which a token for the hub's API may be valid; tokens without an end "
+        "are refused then. null for no limit; tokens that exist are not affected.",
+        cost=Cost.HUB_RESTART,
+        example="90",
+        ge=0.01,
+        le=3650,
+    )
     throttle: ThrottleSettings = section(
         ThrottleSettings, help="Limits on failed logins, against guessing of passwords."
     )

@@ -209,6 +209,15 @@ class LimitsSettings(Section):
         cost=Cost.LIVE,
         example="{alice: {memory: 8G}}",
     )
+    named_servers: int = setting(
+        0,
+        help="Number of servers with a name that a user may have next to the default one, each "
+        "with the limits above; 0 for none.",
+        cost=Cost.HUB_RESTART,
+        example="2",
+        ge=0,
+        le=100,
+    )
     concurrent_starts: int | None = setting(
         None,
         help="How many servers start at the same time, while the others wait in a queue; null for "
