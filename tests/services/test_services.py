@@ -14,8 +14,10 @@ from tljh.base.errors import TljhError
 from tljh.base.progress import SilentProgress
 from tljh.host.fake import FakeHost
 from tljh.host.interface import FileInfo, Response, UserInfo
+from tljh.operations.generalization import generalize
 from tljh.operations.rotation import choose_secrets, list_secrets, rotate
 from tljh.operations.services import read_services
+from tljh.operations.uninstall import uninstall
 from tljh.services.environment import build_environment, format_environment
 from tljh.services.programs import find_program_problems
 from tljh.services.unit_text import format_unit, quote_words
@@ -179,3 +181,22 @@ def test_an_account_of_the_admins_choice_is_not_made_or_removed(host):
     assert host.read(PATHS.service_ports) == b"{}\n"
     reload(host, NONE)
     assert host.user("www-data") is not None and host.user(ACCOUNT) is None
+
+
+def test_an_uninstall_removes_unit_account_and_data(host):
+    reload(host, BOARD)
+    data = PATHS.services_data / "board"
+    host.mkdir(data, mode=0o700, owner=ACCOUNT, group=ACCOUNT)
+    uninstall(host, PATHS, SilentProgress(), purge=True)
+    assert host.user(ACCOUNT) is None and not host.unit(UNIT).is_active
+    assert host.info(data) is None and host.info(PATHS.units_dir / UNIT) is None
+
+
+def test_a_machine_that_is_to_be_copied_has_no_token_of_a_service(host):
+    reload(host, BOARD)
+    before = host.read(PATHS.service_token("board"))
+    generalize(host, PATHS, SilentProgress())
+    assert not [name for name in host.listdir(PATHS.state_dir) if "board" in name]
+    reload(host, BOARD)
+    assert host.read(PATHS.service_token("board")) not in (None, before)
+    assert host.unit(UNIT).is_active

@@ -83,9 +83,11 @@ class RemovedTree(Removal):
 
 @dataclass(frozen=True)
 class StoppedUnits(Removal):
-    """Units that were started without a file, such as users' servers."""
+    """Running units, such as users' servers, by the pattern of their names."""
 
     pattern: str
+    what: str = "of users"
+    noun: str = "server"
 
     kind: ClassVar[str] = "units"
 
@@ -100,7 +102,7 @@ class StoppedUnits(Removal):
         running = self._running(host)
         if not running:
             return None
-        return Difference("-", f"{format_count(len(running), 'server')} of users stop")
+        return Difference("-", f"{format_count(len(running), self.noun)} {self.what} stop")
 
     def apply(self, host: Host, progress: Progress) -> None:
         running = self._running(host)

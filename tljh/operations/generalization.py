@@ -45,7 +45,7 @@ def _list_steps(host: HostReader, paths: Paths) -> Sequence[Resource]:
         # First, so that a run that was killed half-way ends with a hub at the next boot.
         File(paths.generalized, b"", mode=0o600),
         StoppedUnits(SERVER_UNITS),
-        StoppedUnits(SERVICE_UNITS),
+        StoppedUnits(SERVICE_UNITS, "of the hub", "service"),
         Unit(HUB_UNIT, is_wanted=False),
         Unit(PROXY_UNIT, is_wanted=False),
         *(RemovedTree(secret.file(paths)) for secret in list_secrets(host, paths)),

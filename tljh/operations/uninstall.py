@@ -97,12 +97,13 @@ def plan_way_back(host: HostReader, paths: Paths) -> Uninstall:
     resources = [
         StoppedHub(),
         DatabaseReturned(paths),
-        Archive(archive, (paths.config_dir, paths.state_dir, paths.log)),
+        Archive(archive, (paths.config_dir, paths.state_dir, paths.log, Paths.services_data)),
         *list_unrecorded(host, paths),
         *returned,
         *(each for each in _list_reverted(changes, paths) if each.name not in names),
         *map(RemovedTree, list_files_in_environment(host, paths)),
         *map(RemovedTree, list_own_files(host, paths)),
+        RemovedTree(Paths.services_data),
         RemovedTree(paths.manifest),
     ]
     stays = ["users, their homes, and the user environment as it is now"]
@@ -121,7 +122,7 @@ def list_removals(
     """
     removals = _list_reverted(changes, paths)
     units = [removal for removal in removals if removal.changed_kind.startswith(UnitChange.kind)]
-    written = (paths.config_dir, paths.state_dir, paths.log)
+    written = (paths.config_dir, paths.state_dir, paths.log, Paths.services_data)
     return [
         StoppedUnits(SERVER_UNITS),
         *list_unrecorded(host, paths),
@@ -133,6 +134,8 @@ def list_removals(
         *([Archive(archive, written)] if archive else []),
         *([] if archive else map(PurgedAccount, find_managed_accounts(host))),
         RemovedTree(paths.traefik_dir),
+        # After the archive. The accounts that own it go as well.
+        RemovedTree(Paths.services_data),
         *(each for each in removals if each not in units and not _is_command(each, paths)),
     ]
 

@@ -135,6 +135,7 @@ def test_the_page_of_a_deleted_route_of_the_hub_goes_with_it(tmp_path):
 def test_the_route_of_a_service_follows_base_url(tmp_path, monkeypatch, loop):
     routes_proxy = proxy(tmp_path / "rules.toml")
     routes_proxy.hub = SimpleNamespace(host="http://127.0.0.1:15001", routespec="/")
+    routes_proxy.app = SimpleNamespace(hub=routes_proxy.hub)
     # Not a wait for Traefik.
     routes_proxy._start_future.cancel()
     routes_proxy._start_future = None
