@@ -17,7 +17,7 @@ from tljh import config as tljh_config
 from tljh.base.errors import Exit, TljhError
 from tljh.host.real import RealHost
 from tljh.settings.config_file import ConfigFile
-from tljh.settings.load import load
+from tljh.settings.load import check, examine, load
 from tljh.settings.yaml_edit import add_item, remove_item, set_value
 
 
@@ -316,3 +316,26 @@ def trace(frame, event, argument):
         if done.returncode == 0:
             break
     assert outcomes == {old, new}
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("limits.memory: 1G", "write limits: {memory: VALUE}"),
+        ("limits: {users.ann.memory: 1G}", "write users: {ann: {memory: VALUE}}"),
+        ("c.Spawner.cmd: [x]", "write Spawner: {cmd: VALUE}"),
+        ("users: {allowed: '*'}", "sudo tljh-config set auth.allow_all true"),
+        ("users: {admin: a b}", 'write it as a list: ["a b"]'),
+        ("limits: {cpu: '1,5'}", "write the number alone, with a point: 1.5"),
+        ("limits: {cpu: 2 cores}", "write the number alone, with a point: 2"),
+    ],
+)
+def test_a_common_mistake_in_the_file_has_the_fix_to_write(text: str, fix: str) -> None:
+    [finding] = check(text.encode())
+    assert fix in (finding.fix or "")
+
+
+def test_a_group_that_gives_root_is_named_unless_its_members_are_admins() -> None:
+    text = "users: {admin: [ada], extra_user_groups: {sudo: [ada, bob], docker: [ada]}}"
+    [finding] = examine(text.encode()).findings("warning")
+    assert finding.what == "members of the group sudo can become root: bob"

@@ -8,12 +8,12 @@ from typing import Any
 
 from tljh.base.paths import get_paths
 from tljh.commands.parameters import NameArgument
+from tljh.host.power_groups import find_power_groups
 from tljh.host.real import RealHost
 from tljh.hub.user_directory import UserDirectory, UserRecord
 from tljh.operations.user_changes import HubUsers, read_users
 from tljh.operations.user_details import UserDetails, read_user_details
 from tljh.users.csv_file import format_csv
-from tljh.users.power_groups import find_power_groups
 
 ACCESS = {
     "listed": "in the configuration",

@@ -8,6 +8,7 @@ from shlex import quote
 
 from tljh.base.errors import TljhError
 from tljh.base.progress import Progress
+from tljh.host.power_groups import refuse_power_groups
 from tljh.operations.converge import Outcome
 from tljh.operations.public_address import format_claim_link
 from tljh.operations.user_changes import HubUsers, change_users
@@ -20,7 +21,6 @@ from tljh.operations.user_notes import (
 from tljh.operations.user_passwords import make_first_passwords, make_password
 from tljh.users.claims import claim_file, read_claim
 from tljh.users.list_edits import ADMINS, ALLOWED, GROUPS, add_names
-from tljh.users.power_groups import refuse_power_groups
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from tljh.base.well_known import SHORTEST_PASSWORD
 from tljh.engine.file_resources import File
 from tljh.engine.resource import Resource
 from tljh.host.password_store import hash_password
+from tljh.host.power_groups import OPTION, find_power_groups
 from tljh.operations.converge import Outcome
 from tljh.operations.public_address import format_claim_link
 from tljh.operations.user_changes import HubUsers, change_users
@@ -26,7 +27,6 @@ from tljh.users.claims import CLASS_LIFETIME, claim_file, make_claim, read_claim
 from tljh.users.csv_file import ClassListEntry, read_roster
 from tljh.users.first_passwords import FirstPasswords
 from tljh.users.list_edits import ADMINS, ALLOWED, GROUPS, add_names
-from tljh.users.power_groups import OPTION, find_power_groups
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config

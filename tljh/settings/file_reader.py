@@ -104,13 +104,16 @@ class FileReader(TreeReader):
         """Return the traits of a class, checked where the catalogue knows it."""
         if node.is_null:
             return {}
+        class_name = str(path[-1])
+        if "." in class_name:
+            self._add_unknown(path, derive_shape(self.model))
+            return {}
         if node.kind != "map":
             what = (
                 f"{format_key(path)} must hold traits with values, not {show_value(node.value())}"
             )
             self.problems.append(Problem(path, what))
             return {}
-        class_name = str(path[-1])
         is_class = self.catalogue is None or class_name in self.catalogue.classes
         is_misspelled = len(path) == 1 and class_name.lower() in self.model.model_fields
         if is_misspelled and not is_class:

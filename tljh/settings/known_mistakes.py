@@ -35,6 +35,11 @@ _OF_THE_CHART: dict[KeyPath, str] = {
 def find_fix_of_known_mistake(path: KeyPath) -> str | None:
     """Return what to type in place of an unknown key that admins often try; None for others."""
     first, last = str(path[0]), str(path[-1])
+    parts = last.removeprefix("c.").split(".")
+    if len(parts) > 1 and all(parts):
+        # As on the command line; in the file, a dot is part of the name.
+        nested = "".join(f"{part}: {{" for part in parts[:-1])
+        return f"write {nested}{parts[-1]}: VALUE{'}' * (len(parts) - 1)}"
     if first == "c" and len(path) > 1 and str(path[1])[:1].isupper():
         # As in a drop-in; in config.yaml a section has the bare name of the class.
         return f"write it without `c.`: {format_key(path[1:])}"

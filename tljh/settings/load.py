@@ -9,7 +9,7 @@ from tljh.base.errors import Finding, TljhError
 from tljh.base.files import read_file
 from tljh.settings import header_logins
 from tljh.settings.root import Config
-from tljh.settings.rules import culler, database, jupyter, logins, proxy, reserved, services
+from tljh.settings.rules import culler, database, groups, jupyter, logins, proxy, reserved, services
 
 if TYPE_CHECKING:
     from tljh.settings.file_reader import PluginSections
@@ -44,6 +44,7 @@ def examine(
             reserved.find_contradictions,
             database.find_contradictions,
             culler.find_contradictions,
+            groups.find_contradictions,
             services.find_contradictions,
         ),
         catalogue=catalogue,

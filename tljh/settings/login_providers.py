@@ -96,8 +96,8 @@ PROVIDERS = (
         ),
         examples=(
             ("server_address", "ldap.example.org"),
-            ("bind_dn_template", "'[\"uid={username},ou=people,dc=example,dc=org\"]'"),
-            ("allowed_groups", "'[\"cn=students,ou=groups,dc=example,dc=org\"]'"),
+            ("bind_dn_template", '["uid={username},ou=people,dc=example,dc=org"]'),
+            ("allowed_groups", '["cn=students,ou=groups,dc=example,dc=org"]'),
         ),
     ),
     _declare_oauth(
@@ -108,7 +108,7 @@ PROVIDERS = (
         narrowed_by=("github_url",),
         register="https://github.com/settings/developers (New OAuth App)",
         hints=("'Authorization callback URL' takes the callback URL",),
-        examples=(("allowed_organizations", "'[\"my-course\"]'"), ("scope", "'[\"read:org\"]'")),
+        examples=(("allowed_organizations", '["my-course"]'), ("scope", '["read:org"]')),
     ),
     _declare_oauth(
         "google",
@@ -119,7 +119,7 @@ PROVIDERS = (
         register="https://console.cloud.google.com/apis/credentials "
         "(Create credentials, OAuth client ID, Web application)",
         hints=("'Authorized redirect URIs' takes the callback URL",),
-        examples=(("hosted_domain", "'[\"example.org\"]'"),),
+        examples=(("hosted_domain", '["example.org"]'),),
     ),
     _declare_oauth(
         "azuread",
@@ -148,7 +148,7 @@ PROVIDERS = (
         ),
         examples=(
             ("gitlab_url", "https://gitlab.example.org"),
-            ("allowed_gitlab_groups", "'[\"my-course\"]'"),
+            ("allowed_gitlab_groups", '["my-course"]'),
         ),
     ),
     _declare_oauth(
@@ -183,7 +183,7 @@ PROVIDERS = (
         "BitbucketOAuthenticator",
         public=True,
         register="Bitbucket, Workspace settings, OAuth consumers",
-        examples=(("allowed_teams", "'[\"my-course\"]'"),),
+        examples=(("allowed_teams", '["my-course"]'),),
     ),
     _declare_oauth(
         "cilogon",
@@ -215,7 +215,7 @@ PROVIDERS = (
             ("issuer", "https://moodle.example.org"),
             ("authorize_url", "https://moodle.example.org/mod/lti/auth.php"),
             ("jwks_endpoint", "https://moodle.example.org/mod/lti/certs.php"),
-            ("client_id", "'[\"the client id\"]'"),
+            ("client_id", '["the client id"]'),
         ),
     ),
     Provider(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
 from shlex import quote
 from typing import Any, TypeVar
 
@@ -98,8 +100,10 @@ def _describe_refusal(shape: Shape, value: Any, error: Any) -> str:
 
 def _suggest_value(shape: Shape, path: KeyPath, value: Any) -> str | None:
     """Return as a fix how to write the value that was probably meant; None without a guess."""
+    if value == "*" and path[:2] == ("users", "allowed"):
+        return "everybody with an account: sudo tljh-config set auth.allow_all true"
     if shape.kind == "list" and isinstance(value, (str, int)):
-        return f"write it as a list: [{value}]"
+        return suggest_list(value)
     if path and isinstance(path[-1], int):
         if isinstance(value, (int, float)):
             return "put quotes around it"
@@ -117,7 +121,18 @@ def _suggest_value(shape: Shape, path: KeyPath, value: Any) -> str | None:
         is_number = isinstance(unquoted, (int, float)) and not is_bool
         if is_bool if shape.kind == "bool" else is_number:
             return f"write it without quotes: {value}"
+        # As in 1,5 or in "2 cores".
+        number = re.match(r"\d+(?:[.,]\d+)?(?=$|\s)", value.strip())
+        if shape.kind != "bool" and number:
+            return f"write the number alone, with a point: {number[0].replace(',', '.')}"
     return None
+
+
+def suggest_list(value: str | int) -> str:
+    """Return as a fix the list with this value alone."""
+    text = str(value)
+    is_plain = re.fullmatch(r"[\w./:@+-]+", text)
+    return f"write it as a list: [{text if is_plain else json.dumps(text, ensure_ascii=False)}]"
 
 
 def _suggest_unset(model: type[BaseModel], path: KeyPath, shape: Shape, value: Any) -> str | None:

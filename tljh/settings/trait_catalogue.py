@@ -12,6 +12,7 @@ from typing import Any
 
 from tljh.settings.declaration import KeyPath, Problem
 from tljh.settings.keys import find_nearest, format_key
+from tljh.settings.model_errors import suggest_list
 from tljh.settings.redaction import looks_secret
 from tljh.settings.shape import ANYTHING, Shape
 
@@ -306,11 +307,7 @@ def _suggest_fix(trait: Trait, value: Any) -> str | None:
     if trait.kind == "function":
         return "set it in a file in config/jupyterhub_config.d"
     if trait.kind == "list" and isinstance(value, (str, int)):
-        return (
-            "write it as a list: [a, b]"
-            if looks_secret(trait.name)
-            else (f"write it as a list: [{value}]")
-        )
+        return "write it as a list: [a, b]" if looks_secret(trait.name) else suggest_list(value)
     return f"its help: {trait.help}" if trait.help else None
 
 

@@ -213,7 +213,8 @@ _SYNTAX = {
     ),
     "could not find expected ':'": (
         "there is a name without ':'",
-        "write it as name: value; a secret with special characters needs quotes",
+        "write it as name: value, or as an item of a list, with a space after the dash; a secret "
+        "with special characters needs quotes",
     ),
     "expected <block end>": (
         "this is not aligned with the lines above it",

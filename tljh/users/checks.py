@@ -18,10 +18,10 @@ from tljh.host.accounts import (
     format_home_fix,
 )
 from tljh.host.interface import HostReader
+from tljh.host.power_groups import POWER_GROUPS
 from tljh.plugins.checks import Check, CheckedMachine, Result
 from tljh.settings.derived import uses_claims
 from tljh.users.facts import UserFacts
-from tljh.users.power_groups import POWER_GROUPS
 
 
 def _check_first_passwords(subject: CheckedMachine) -> Iterator[Result]:

@@ -1,0 +1,28 @@
+"""Linux groups that give their members more than the name says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tljh.host.power_groups import find_power_groups
+from tljh.settings.declaration import Problem
+
+if TYPE_CHECKING:
+    from tljh.settings.root import Config
+
+
+def find_contradictions(config: Config) -> Iterator[Problem]:
+    """Warn of users who are no admins and become root by a group."""
+    groups = config.users.extra_user_groups
+    for name in find_power_groups(groups):
+        members = sorted(set(groups[name]) - set(config.users.admin))
+        if members:
+            yield Problem(
+                ("users", "extra_user_groups", name),
+                f"members of the group {name} can become root: {', '.join(members)}",
+                why="they can read and change everything on this machine, other users' files too",
+                fix="choose another group; an admin of the hub is in users.admin",
+                severity="warning",
+                at_key=True,
+            )
