@@ -155,6 +155,22 @@ def test_a_first_line_that_may_be_a_heading_is_refused(text):
         read_roster(text.encode(), [])
 
 
+def test_an_export_in_utf_16_with_tabs_is_read():
+    text = '"Last Name"\t"Username"\t"Student ID"\r\n"Doe"\t"jdoe"\t"123"\r\n'
+    assert [entry.name for entry in read_roster(text.encode("utf-16"), [])] == ["jdoe"]
+
+
+def test_names_of_an_export_of_brightspace_are_no_comments():
+    text = "OrgDefinedId,Username,Email,End-of-Line Indicator\n#1,#jdoe,j@x.edu,#\n"
+    assert [entry.name for entry in read_roster(text.encode(), [])] == ["jdoe"]
+
+
+@pytest.mark.parametrize(("word", "is_admin"), [("ja", True), ("Nein", False), ("oui", True)])
+def test_admins_are_marked_in_the_usual_languages(word, is_admin):
+    [entry] = read_roster(f"sep=;\nname;admin\njdoe;{word}\n".encode(), [])
+    assert (entry.state, entry.is_admin) == ("new", is_admin)
+
+
 def test_several_columns_that_can_be_it_are_refused_and_one_can_be_named():
     text = b"username,login id\nann,a1\n"
     with pytest.raises(TljhError, match="several columns"):

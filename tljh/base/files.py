@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from pathlib import Path
 
@@ -39,3 +40,21 @@ def make_permission_error(path: Path) -> TljhError:
     command = shlex.join([program, *sys.argv[1:]])
     fix = f"sudo {command}" if program.startswith("tljh") else "run it with sudo"
     return TljhError(f"only root can read {path}", fix=fix)
+
+
+# The byte order marks by which editors, shells and spreadsheets of Windows begin a file; UTF-8's
+# comes last, and is removed by its codec.
+_ENCODINGS = (
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+)
+
+
+def decode_text(data: bytes) -> str:
+    """Return the text of a file that was saved in UTF-8 or UTF-16, on whatever system.
+
+    Raises UnicodeDecodeError for another encoding.
+    """
+    encoding = next((name for mark, name in _ENCODINGS if data.startswith(mark)), "utf-8")
+    return data.decode(encoding)

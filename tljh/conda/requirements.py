@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urljoin
 
+from tljh.base import files
 from tljh.base.errors import TljhError
 from tljh.host.interface import HostReader
 
@@ -75,23 +75,13 @@ def _fetch(host: HostReader, source: str, what: str) -> tuple[str, Callable[[str
     return text, lambda name: urljoin(url, name)
 
 
-# The byte order marks by which editors and shells of Windows begin a file; UTF-8's comes last,
-# and is removed by its codec.
-_ENCODINGS = (
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-)
-
-
 def decode_text(data: bytes, source: str) -> str:
     """Return the text of a file, whatever encoding it was saved in, with Unix line ends.
 
     Raises TljhError for a file that is not text.
     """
-    encoding = next((name for mark, name in _ENCODINGS if data.startswith(mark)), "utf-8")
     try:
-        text = data.decode(encoding)
+        text = files.decode_text(data)
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:

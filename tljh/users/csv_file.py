@@ -16,15 +16,20 @@ from typing import Literal
 
 from tljh.base.account_names import is_acceptable
 from tljh.base.errors import TljhError
+from tljh.base.files import decode_text
 from tljh.users.roster_columns import NO_STUDENTS, SEPARATOR_LINE, RosterColumns, find_columns
 
-YES = ("1", "true", "yes", "y", "x")
+YES = ("1", "true", "yes", "y", "x", "ja", "oui", "si", "sí", "sim")
 
 
-NO = ("", "0", "false", "no", "n")
+NO = ("", "0", "false", "no", "n", "nein", "non", "não")
 
 
 GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+
+
+# The last column of Brightspace's exports, which put `#` before each login name.
+END_MARK = "End-of-Line Indicator"
 
 
 # A larger file is a mistake: 10,000 users need less.
@@ -90,8 +95,7 @@ def _decode(data: bytes) -> str:
             fix="is it the right file? it should be text, with a name in each line",
         )
     try:
-        # Spreadsheet programs begin a UTF-8 file with a byte order mark.
-        text = data.decode("utf-8-sig")
+        text = decode_text(data)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise TljhError(
@@ -116,6 +120,8 @@ def _parse(text: str, column: str | None = None) -> Iterable[ClassListEntry]:
         for cells in reader:
             row = [cell.strip() for cell in cells]
             is_separator = separator and delimiter.join(cells).strip() == lines[0].strip()
+            if END_MARK in row or (rows and END_MARK in rows[0][1]):
+                row = [cell.removeprefix("#") for cell in row]
             if any(row) and not row[0].startswith("#") and not is_separator:
                 rows.append((reader.line_num, row))
     except csv.Error as error:
