@@ -25,7 +25,10 @@ def add_source(name: str, source_url: str, section: str) -> None:
     """Add a source of Debian packages for this release, and read its list of packages."""
     import platform
 
+    from tljh.base.paths import get_paths
+    from tljh.host.apt import refresh
     from tljh.host.real import RealHost
+    from tljh.settings.package_variables import read_package_variables
 
     host = RealHost()
     release = platform.freedesktop_os_release()["VERSION_CODENAME"]
@@ -33,13 +36,16 @@ def add_source(name: str, source_url: str, section: str) -> None:
     path = SOURCES / f"{name}.list"
     if host.read(path) != line:
         host.write(path, line, mode=0o644)
-        host.run(["apt-get", "update", "-q"], timeout_s=120)
+        refresh(host, read_package_variables(host, get_paths()), 120)
 
 
 def install_packages(packages: Sequence[str]) -> None:
     """Install Debian packages. Raises TljhError with apt-get's own message."""
+    from tljh.base.paths import get_paths
     from tljh.base.progress import SilentProgress
     from tljh.host.apt import install
     from tljh.host.real import RealHost
+    from tljh.settings.package_variables import read_package_variables
 
-    install(RealHost(), packages, SilentProgress())
+    host = RealHost()
+    install(host, packages, SilentProgress(), read_package_variables(host, get_paths()))

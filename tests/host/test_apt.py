@@ -130,3 +130,9 @@ def test_a_bundle_is_the_only_source_of_the_packages_that_it_has():
     host.effects.clear()
     apt.install(host, ["restic"], LineProgress(io.StringIO()), {"TLJH_BUNDLE": "/b"})
     assert "SourceParts" not in options_of(host) and verbs_of(host) == ["--no-download"]
+
+
+def test_package_lists_are_fetched_in_the_same_way():
+    host = FakeHost()
+    assert apt.refresh(host, {"SSL_CERT_FILE": "/etc/ca.pem"}, 60).ok
+    assert "update -qq -o Acquire::https::CaInfo=/etc/ca.pem" in options_of(host)

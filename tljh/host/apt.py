@@ -80,6 +80,14 @@ def read_sources(host: HostReader, variables: Mapping[str, str]) -> AptSources:
     return AptSources(tuple(options), proxies)
 
 
+def refresh(host: Host, variables: Mapping[str, str], timeout_s: float) -> Result:
+    """Fetch the package lists, by the variables of packages."""
+    sources = read_sources(host, variables)
+    return host.run(
+        ["apt-get", "update", "-qq", *sources.options], timeout_s=timeout_s, env=sources.variables
+    )
+
+
 def _use_bundle(
     host: Host, packages: Sequence[str], variables: Mapping[str, str]
 ) -> AptSources | None:

@@ -13,12 +13,14 @@ from tljh.base.clock import get_utc_time
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress, format_count
+from tljh.host import apt
 from tljh.host.interface import Host, HostReader
 from tljh.host.secret_files import read_token
 from tljh.hub.api_client import HubApi
 from tljh.operations.checks import examine_machine
 from tljh.operations.status import count_servers
 from tljh.settings.derived import get_api_url
+from tljh.settings.package_variables import read_package_variables
 from tljh.updates.checks import find_switch
 from tljh.updates.resources import PACKAGE
 
@@ -47,7 +49,8 @@ def check_updates(host: Host, paths: Paths, progress: Progress) -> UpdateCheck:
     if host.package(PACKAGE) is None:
         return UpdateCheck(problem, (), is_reboot_due(host))
     with progress.step("fetch the lists of packages"):
-        fetched = host.run(["apt-get", "update", "-qq"], timeout_s=DRY_RUN_TIMEOUT_S)
+        variables = read_package_variables(host, paths)
+        fetched = apt.refresh(host, variables, DRY_RUN_TIMEOUT_S)
     if not fetched.ok:
         raise TljhError(
             "the lists of packages could not be fetched",
