@@ -38,6 +38,33 @@ def test_an_api_only_hub_reloads_reports_and_takes_tokens(api_only):
     assert ask(api_only, "/hub/api/users", created["token"]).status_code == 403
 
 
+def test_stopped_servers_have_a_page_and_folders_are_served_without_the_hub(
+    installed_shared, restored_config, cleanup
+):
+    machine = installed_shared
+    machine.run("install -d /srv/site && echo handout > /srv/site/a.txt")
+    machine.run("ln -s /etc/passwd /srv/site/out.txt")
+    machine.run("tljh-config set proxy.extra_routes '{/docs: /srv/site}'")
+    machine.run("tljh-config set hub.mode api-only")
+    machine.run("tljh-config set pages.stopped_server.title 'Session over'")
+    machine.run("tljh-config reload", timeout_s=180)
+    assert machine.run("tljh user claim admin", check=False).code == 1
+    cleanup.callback(machine.run, "systemctl start jupyterhub")
+    machine.run("systemctl stop jupyterhub")
+    page = ask(machine, "/user/ann/lab")
+    assert page.status_code == 424 and "Session over" in page.text
+    assert ask(machine, "/").status_code == 404
+    assert ask(machine, "/docs/a.txt").text == "handout\n"
+    assert ask(machine, "/docs").url.endswith("/docs/")
+    assert ask(machine, "/docs/out.txt").status_code == 404
+    machine.run("systemctl start jupyterhub")
+    machine.run("chmod 777 /srv/site")
+    assert ask(machine, "/docs/a.txt").status_code == 403
+    refused = machine.run("tljh-config reload", check=False, timeout_s=180)
+    assert refused.code == 1 and "others than root can write to /srv/site" in refused.stderr
+    machine.run("rm -r /srv/site")
+
+
 def test_an_announcement_needs_no_restart(installed_shared):
     machine = installed_shared
     pid = machine.run("systemctl show -p MainPID jupyterhub").stdout

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tljh.host.fake import FakeHost
 from tljh.host.real import RealReader
 from tljh.operations.referenced_files import find_referenced_file_problems
+from tljh.proxy.open_folders import is_open
 from tljh.settings.load import load
 
 
@@ -125,3 +127,37 @@ def test_what_is_no_ordinary_file_is_refused_as_a_certificate(
         odd.write_bytes(pair[0].read_bytes() + b"\n" * (1 << 20))
     what = "a file that does not exist" if kind == "loop" else "no file, or a huge one"
     assert problems(https(odd, pair[1])) == [f"https.tls.cert names {what}: {odd}"]
+
+
+def folder_problem(host: FakeHost) -> str:
+    config = load(b"proxy: {extra_routes: {/docs: /srv/site}}\n")
+    return " ".join(problem.what for problem in find_referenced_file_problems(config, host))
+
+
+def test_folder_that_others_could_fill_or_that_is_elsewhere_is_not_served() -> None:
+    host = FakeHost()
+    for name in ("/", "/srv"):
+        host.mkdir(Path(name), mode=0o755)
+    assert "a directory that does not exist: /srv/site" in folder_problem(host)
+    host.mkdir(Path("/srv/site"), mode=0o775, group="staff")
+    assert "others than root can write to /srv/site" in folder_problem(host)
+    host.chmod(Path("/srv/site"), mode=0o750, owner="root", group="root")
+    assert "not everybody may read /srv/site" in folder_problem(host)
+    host.chmod(Path("/srv/site"), mode=0o755, owner="root", group="root")
+    assert folder_problem(host) == ""
+    host.chmod(Path("/srv"), mode=0o777, owner="root", group="root")
+    assert "others than root can write to /srv" in folder_problem(host)
+
+
+@pytest.mark.parametrize(
+    ("owner", "group", "mode", "is_refused"),
+    [
+        ("root", "root", 0o755, False),
+        ("root", "root", 0o775, False),
+        ("root", "staff", 0o775, True),
+        ("root", "root", 0o757, True),
+        ("ann", "root", 0o755, True),
+    ],
+)
+def test_who_could_write_decides(owner: str, group: str, mode: int, is_refused: bool) -> None:
+    assert is_open(owner, group, mode) is is_refused

@@ -27,6 +27,7 @@ from tljh.operations.installed_config import get_config_lock
 from tljh.operations.shares import add_share, remove_share
 from tljh.operations.user_additions import UsersToAdd, add_users
 from tljh.operations.user_changes import read_users
+from tljh.operations.user_claims import renew_claim
 from tljh.operations.user_import import import_entries, read_entries
 from tljh.operations.user_removals import disable_users, enable_users, remove_users
 from tljh.settings.load import load
@@ -303,3 +304,23 @@ def test_native_takes_claim_links_but_no_generated_passwords() -> None:
     assert "--claim-links" in (caught.value.findings[0].fix or "")
     access, _ = import_entries(users, entries, "c.csv", SilentProgress(), gives="claim links")
     assert access[0].claim_link
+
+
+def test_without_pages_no_claim_link_is_made_and_the_way_by_tokens_is_printed() -> None:
+    host = installed()
+    pages = host.responses["http://127.0.0.1:80/hub/login"]
+    host.responses["http://127.0.0.1:80/hub/api/health"] = pages
+    reload(host, b"hub: {mode: api-only}\n" + INDENTED_BY_FOUR)
+    addition = UsersToAdd(("eve",), is_admin=True)
+    added = add_users(read_users(host, PATHS), addition, SilentProgress())
+    assert added.users[0].claim_link is None
+    assert added.notes == (
+        "note: hub.mode is api-only: no user logs in by a page; the API of the hub takes a token: "
+        "sudo tljh token create NAME --scopes SCOPES",
+    )
+    with pytest.raises(TljhError, match="no claim links while") as caught:
+        renew_claim(host, PATHS, "eve")
+    assert "sudo tljh token create eve" in (caught.value.findings[0].fix or "")
+    assert host.info(claim_file(PATHS.claims_dir, "eve")) is None
+    reload(host, config(host).replace(b"api-only", b"no-pages-at-root"))
+    assert host.info(claim_file(PATHS.claims_dir, "eve")) is not None

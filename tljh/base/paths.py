@@ -130,6 +130,11 @@ class Paths:
         return self.jupyter / "kernels"
 
     @property
+    def page_settings(self) -> Path:
+        """What the server of pages and folders reads: texts, links, and directories."""
+        return self.prefix / "pages.json"
+
+    @property
     def activation_script(self) -> Path:
         """The script that puts the user environment first in a shell's PATH."""
         return self.user / "bin" / "activate"
@@ -496,6 +501,16 @@ class Paths:
     def hub_groups(self) -> Path:
         """The groups of config.yaml that the running hub loaded."""
         return self.state_dir / "hub-groups.json"
+
+    @property
+    def launcher_token(self) -> Path:
+        """Token of the service account that makes temporary users."""
+        return self.state_dir / "launcher.secret"
+
+    @property
+    def temporary_users(self) -> Path:
+        """A record for each temporary user, until nothing is left of the user."""
+        return self.state_dir / "temporary-users"
 
     @property
     def api_secret(self) -> Path:

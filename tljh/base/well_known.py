@@ -28,6 +28,16 @@ HUB_PORT = 15001
 # listens here could ask for passwords, so the port is below 1024, where only root can listen.
 AWAY_PAGE_PORT = 403
 
+# Where tljh-pages.service serves the page of servers that do not run, and folders of
+# proxy.extra_routes.
+PAGES_PORT = 404
+PAGES_UNIT = "tljh-pages.service"
+
+# The hub's group of temporary users, the service account that makes them, and its scope.
+TEMPORARY_GROUP = "temporary"
+LAUNCHER = "launcher"
+LAUNCH_SCOPE = "custom:launch"
+
 # Names in Traefik's own file that the hub's routes refer to: the service that leads to that page,
 # the middlewares of the hub's route, and its transport.
 AWAY_PAGE_SERVICE = "tljh-hub-away"

@@ -196,6 +196,10 @@ TLJH = VerbGroup(
         "monitoring": VerbGroup(
             "Metrics for Prometheus.", {"token": "tljh.commands.monitoring:token"}
         ),
+        "launch": VerbGroup(
+            "Temporary users, whose servers an application starts.",
+            {"token": "tljh.commands.launch:token"},
+        ),
         "token": VerbGroup(
             "Tokens of users for the hub's API.",
             {

@@ -7,7 +7,7 @@ from pathlib import Path
 from shlex import quote
 
 from tljh.base.errors import Place, TljhError
-from tljh.host.interface import Host
+from tljh.host.interface import Host, HostReader
 
 # A home of some hundred gigabytes on a slow disk.
 ARCHIVE_TIMEOUT_S = 6 * 3600.0
@@ -26,15 +26,9 @@ def archive_home(host: Host, account: str, home: Path, archives: Path) -> Path |
     Raises TljhError, with all files still in the home, if it is not the account's own directory
     or if the archive cannot be written and read again.
     """
-    info = host.info(home)
-    if info is None:
+    if host.info(home) is None:
         return None
-    if info.kind != "directory" or info.owner != account or len(home.parts) < 3:
-        raise TljhError(
-            f"{home} is not {account}'s own directory, so it is not deleted",
-            why=f"it is a {info.kind} of {info.owner}",
-            fix=f"check its content; to delete it: sudo rm -r {quote(str(home))}",
-        )
+    check_own_home(host, account, home)
     if host.info(archives) is None:
         host.mkdir(archives, mode=0o700)
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
@@ -67,3 +61,14 @@ def archive_home(host: Host, account: str, home: Path, archives: Path) -> Path |
             f"sudo rm -r {quote(str(home))}",
         ) from error
     return archive
+
+
+def check_own_home(host: HostReader, account: str, home: Path) -> None:
+    """Raise TljhError for a home that is not the account's own directory."""
+    info = host.info(home)
+    if info is None or info.kind != "directory" or info.owner != account or len(home.parts) < 3:
+        raise TljhError(
+            f"{home} is not {account}'s own directory, so it is not deleted",
+            why=f"it is a {info.kind} of {info.owner}" if info else "it does not exist",
+            fix=f"check its content; to delete it: sudo rm -r {quote(str(home))}",
+        )

@@ -22,6 +22,7 @@ from tljh.settings.derived import (
     get_authenticator_class,
     get_callback_url,
     get_hub_routespec,
+    list_program_routes,
 )
 from tljh.singleuser.sandbox import build_spawner_traits
 
@@ -74,8 +75,13 @@ def _merge(into: Traits, more: Mapping[str, Mapping[str, Any]]) -> None:
 def _build_hub(config: Config, paths: Paths) -> Traits:
     address = get_database_address(config, paths)
     named_servers, token_days = config.limits.named_servers, config.auth.token_days
-    traits: Traits = {"TljhHub": {"db_password_file": address.password_file}}
-    return (traits if address.password_file else {}) | {
+    traits: Traits = {}
+    if address.password_file:
+        traits["TljhHub"] = {"db_password_file": address.password_file}
+    if config.launch.enabled:
+        traits.setdefault("TljhHub", {})["launch"] = config.launch.model_dump()
+        traits["UserCreatingSpawner"] = {"temporary_token_in_url": config.launch.token_in_url}
+    return traits | {
         "JupyterHub": {
             "hub_ip": "127.0.0.1",
             "hub_port": HUB_PORT,
@@ -132,7 +138,7 @@ def _build_proxy(config: Config, paths: Paths) -> Traits:
         },
         "Proxy": {
             "should_start": False,
-            "extra_routes": dict(config.proxy.extra_routes) or None,
+            "extra_routes": list_program_routes(config) or None,
         },
         "TraefikProxy": {
             "traefik_api_url": f"http://{_bracket_ipv6(api.ip)}:{api.port}",

@@ -38,6 +38,7 @@ class HubFacts:
     cookie_secret: str
     token: str
     metrics_token: str
+    launcher_token: str | None = None
     applied_drop_ins: tuple[str, ...] = ()
     systemd_version: int = 0
     database: DatabaseAddress | None = None
@@ -50,6 +51,9 @@ def read(host: HostReader, config: Config, paths: Paths) -> HubFacts:
         cookie_secret=read_or_make_secret(host, paths.cookie_secret),
         token=read_or_make_secret(host, paths.hub_token),
         metrics_token=read_or_make_secret(host, paths.metrics_token),
+        launcher_token=(
+            read_or_make_secret(host, paths.launcher_token) if config.launch.enabled else None
+        ),
         applied_drop_ins=tuple(_read_files_below(host, paths.applied.drop_ins)),
         systemd_version=read_systemd_version(host),
         database=read_applied_database(host, paths),

@@ -47,6 +47,9 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
     cookie_secret = make_secret_file(paths.cookie_secret, hub.cookie_secret)
     token = make_secret_file(paths.hub_token, hub.token)
     metrics_token = make_secret_file(paths.metrics_token, hub.metrics_token)
+    launcher_tokens = (
+        [make_secret_file(paths.launcher_token, hub.launcher_token)] if hub.launcher_token else []
+    )
     traits = as_json(build_hub_configuration(config, paths))
     hub_file = File(paths.applied.hub_file, traits, mode=0o600, compare=compare_json)
     drop_ins = _build_drop_ins(facts, paths)
@@ -82,6 +85,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
             token,
             metrics_token,
             *build_token_files(config, facts, paths),
+            *launcher_tokens,
         ),
         notice=NOTICE,
     )
@@ -92,6 +96,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
         cookie_secret,
         token,
         metrics_token,
+        *launcher_tokens,
         *list_server_resources(get_database_address(config, paths)),
         # Before the configuration that names the target of a move.
         *(each for each in databases if isinstance(each, DatabaseMove)),

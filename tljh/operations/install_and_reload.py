@@ -133,7 +133,7 @@ def give_first_access(
         if name not in with_password
     }
     passwords: list[Resource] = [FirstPasswords(paths.passwords, hashes)] if hashes else []
-    others = set(config.users.admin) - set(answers.passwords)
+    others = set(config.users.admin) - set(answers.passwords) if uses_claims(config) else set()
     claims = make_claims(paths, facts, others, renews=True, codes=answers.claim_codes)
     return [*passwords, *claims]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tljh.base.progress import format_count
 from tljh.engine.facts import Facts
-from tljh.settings.derived import build_access_traits, uses_claims, uses_first_use, uses_native
+from tljh.settings.derived import build_access_traits, keeps_passwords, uses_first_use, uses_native
 from tljh.settings.load import examine
 from tljh.settings.login_providers import find_provider
 from tljh.users.declared_access import collect_declared
@@ -104,9 +104,9 @@ def describe_login_change(
 def _describe_passwords(
     before: Config, after: Config, names: Collection[str], with_password: Collection[str]
 ) -> list[str]:
-    if not uses_claims(after):
+    if not keeps_passwords(after):
         notes = ["users keep account and home if the login has the same name for them"]
-        if uses_claims(before):
+        if keeps_passwords(before):
             notes.append("passwords that the hub keeps are not used, and stay for a way back")
         return notes
     notes = []

@@ -12,7 +12,9 @@ from typing import Any
 from tljh.base.paths import Paths
 from tljh.certificates.file_forms import LABELS, Part, describe_other_form, swap_fix
 from tljh.host.interface import HostReader
+from tljh.proxy.open_folders import is_open
 from tljh.settings.declaration import KeyPath, Problem
+from tljh.settings.derived import list_folder_routes
 from tljh.settings.keys import format_key
 from tljh.settings.root import Config
 from tljh.settings.sections.https import MOST_FILE_BYTES, HttpsSettings
@@ -33,6 +35,7 @@ def find_referenced_file_problems(
     yield from _check_certificates(config, host, served_from)
     yield from _check_logo(config, host)
     yield from _check_credentials(config, host)
+    yield from _check_folders(config, host)
     for path, name in list_secret_files(config):
         info = host.info(Path(name), follow=True)
         if info is None or info.kind != "file":
@@ -60,6 +63,50 @@ def _check_logo(config: Config, host: HostReader) -> Iterator[Problem]:
             why="each page would show a broken image",
             fix=f"copy the image to {quote(logo)}, or: sudo tljh-config unset pages.logo",
         )
+
+
+def _check_folders(config: Config, host: HostReader) -> Iterator[Problem]:
+    """Yield each folder of proxy.extra_routes that is missing, or could have others' files."""
+    for route, name in list_folder_routes(config).items():
+        path: KeyPath = ("proxy", "extra_routes", route)
+        folder = Path(name)
+        steps = [(each, host.info(each)) for each in (*reversed(folder.parents), folder)]
+        missing = next((each for each, info in steps if info is None), None)
+        if missing is not None:
+            yield Problem(
+                path,
+                f"proxy.extra_routes names a directory that does not exist: {name}",
+                fix=f"create it: sudo install -d {quote(name)}",
+            )
+            continue
+        for each, info in steps:
+            if info is None:
+                continue
+            if info.kind != "directory":
+                kind = "a link" if info.kind == "symlink" else "no directory"
+                yield Problem(
+                    path,
+                    f"proxy.extra_routes names {name}, but {each} is {kind}",
+                    fix="name the directory itself",
+                )
+                break
+            if is_open(info.owner, info.group, info.mode):
+                yield Problem(
+                    path,
+                    f"proxy.extra_routes names {name}, but others than root can write to {each}",
+                    why="they could publish pages that act as the hub's visitors",
+                    fix=f"sudo chown -R root:root {quote(str(each))} && "
+                    f"sudo chmod -R go-w {quote(str(each))}, or copy the files to /srv/site",
+                )
+                break
+            if not info.mode & 0o001 or (each == folder and not info.mode & 0o004):
+                yield Problem(
+                    path,
+                    f"proxy.extra_routes names {name}, but not everybody may read {each}",
+                    why="the server of these files has the rights of any account",
+                    fix=f"sudo chmod o+rx {quote(str(each))}, or copy the files to /srv/site",
+                )
+                break
 
 
 def _check_credentials(config: Config, host: HostReader) -> Iterator[Problem]:

@@ -51,6 +51,12 @@ SECRETS = (
         lambda paths: paths.metrics_token,
         "Prometheus needs the new one: sudo tljh monitoring token",
     ),
+    RotatedSecret(
+        "launcher",
+        "the token of the application that starts servers of temporary users",
+        lambda paths: paths.launcher_token,
+        "the application needs the new one: sudo tljh launch token",
+    ),
 )
 
 

@@ -13,7 +13,8 @@ from tljh.hub.user_directory import read_user_directory
 from tljh.operations.converge import LOCK_TIMEOUT_S
 from tljh.operations.installed_config import load_configuration, read_installed_configuration
 from tljh.operations.public_address import format_claim_link
-from tljh.settings.derived import uses_claims
+from tljh.operations.user_notes import make_no_pages_error
+from tljh.settings.derived import serves_login_page, uses_claims
 from tljh.users.claims import Claim, claim_file, make_claim
 from tljh.users.facts import find_logins_with_password
 
@@ -41,6 +42,8 @@ def renew_claim(host: Host, paths: Paths, login: str) -> tuple[Claim, str]:
 def _refuse_without_need(
     host: Host, paths: Paths, login: str, config: Config, has_password: bool
 ) -> None:
+    if not serves_login_page(config):
+        raise make_no_pages_error(config, login)
     if not uses_claims(config):
         raise TljhError(
             f"there are no claim links while auth.type is {config.auth.type}",

@@ -20,9 +20,13 @@ from tljh.host.power_groups import OPTION, find_power_groups
 from tljh.operations.converge import Outcome
 from tljh.operations.public_address import format_claim_link
 from tljh.operations.user_changes import HubUsers, change_users
-from tljh.operations.user_notes import find_without_password, warn_without_password
+from tljh.operations.user_notes import (
+    find_without_password,
+    make_no_pages_error,
+    warn_without_password,
+)
 from tljh.operations.user_passwords import make_no_passwords_error, make_password
-from tljh.settings.derived import uses_first_use, uses_native
+from tljh.settings.derived import serves_login_page, uses_first_use, uses_native
 from tljh.users.claims import CLASS_LIFETIME, claim_file, make_claim, read_claim
 from tljh.users.csv_file import ClassListEntry, read_roster
 from tljh.users.first_passwords import FirstPasswords
@@ -109,6 +113,8 @@ def import_entries(
 
 
 def _refuse_gift(config: Config, gives: Given) -> None:
+    if gives == "claim links" and not serves_login_page(config):
+        raise make_no_pages_error(config, "NAME")
     if uses_first_use(config) or (uses_native(config) and gives == "claim links"):
         return
     if uses_native(config):

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import format_count
 from tljh.host.password_store import read_native_sign_ups
-from tljh.settings.derived import uses_claims, uses_first_use, uses_native
+from tljh.settings.derived import serves_login_page, uses_claims, uses_first_use, uses_native
 from tljh.settings.login_providers import find_provider
 from tljh.users.claims import claim_file
 from tljh.users.facts import find_logins_with_password
@@ -18,6 +19,19 @@ from tljh.users.facts import find_logins_with_password
 if TYPE_CHECKING:
     from tljh.operations.user_changes import HubUsers
     from tljh.settings.root import Config
+
+
+# How users act on a hub without pages; takes the quoted name.
+API_FIX = "the API of the hub takes a token: sudo tljh token create {} --scopes SCOPES"
+
+
+def make_no_pages_error(config: Config, name: str) -> TljhError:
+    """Return the error for a claim link while the proxy leads to no page of the hub."""
+    return TljhError(
+        f"there are no claim links while hub.mode is {config.hub.mode}",
+        why="a claim link is a page of the hub, and the proxy serves none",
+        fix=API_FIX.format(quote(name)),
+    )
 
 
 def warn_of_sign_ups(
@@ -77,7 +91,13 @@ def warn_without_password(
 
 
 def warn_on_adding(before: Config, after: Config) -> tuple[str, ...]:
-    """Return a note if the first name in users.allowed ends the access of all other users."""
+    """Return notes on a hub without a login page, and on a first name in users.allowed.
+
+    That name ends the access of all other users.
+    """
+    if not serves_login_page(after):
+        reason = f"hub.mode is {after.hub.mode}: no user logs in by a page"
+        return (f"note: {reason}; {API_FIX.format('NAME')}",)
     provider = find_provider(after.auth.type)
     if provider is None or provider.admits != "all" or after.auth.allow_all is not None:
         return ()

@@ -20,7 +20,7 @@ from tljh.host.server_records import ServerPlace
 from tljh.hub.api_client import Action, HubApi
 from tljh.hub.throttle_resource import ClearedThrottle
 from tljh.operations.user_changes import HubUsers, change_users
-from tljh.settings.derived import get_api_url, uses_claims, uses_first_use, uses_native
+from tljh.settings.derived import get_api_url, keeps_passwords, uses_first_use, uses_native
 from tljh.users.changed_passwords import NativePassword, NewPassword
 from tljh.users.claims import claim_file, used_claim_file
 from tljh.users.first_passwords import FirstPasswords
@@ -79,7 +79,7 @@ def reset_password(
     """
     host, paths, config = users.host, users.paths, users.config
     login = users.named(name).name
-    if not uses_claims(config):
+    if not keeps_passwords(config):
         raise make_no_passwords_error(config)
     password_hash = hash_password(password)
     # A signal comes before all of it or too late: no old session outlives the old password.
@@ -122,7 +122,7 @@ def make_forgotten_passwords(users: HubUsers, names: Sequence[str]) -> list[Reso
     paths = users.paths
     resources: list[Resource] = [Absent(claim_file(paths.claims_dir, name)) for name in names]
     resources += [Absent(used_claim_file(paths.claims_dir, name)) for name in names]
-    if uses_claims(users.config):
+    if keeps_passwords(users.config):
         # Also with native: its next start imports the first-use passwords that are left.
         resources.append(ForgottenPasswords(paths.passwords, tuple(names)))
     if uses_native(users.config):
@@ -133,7 +133,7 @@ def make_forgotten_passwords(users: HubUsers, names: Sequence[str]) -> list[Reso
 
 def forget_in_hub(users: HubUsers, config: Config, name: str) -> None:
     """Have the running hub delete a removed user's password, if another authenticator keeps it."""
-    if not uses_claims(config):
+    if not keeps_passwords(config):
         connect_to_hub(users.host, users.paths, config).act("forget", name)
 
 

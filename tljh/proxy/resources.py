@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
-from tljh.base.well_known import AUTHORITY_PAGE, PROXY_UNIT, TRAEFIK_GROUP
+from tljh.base.well_known import AUTHORITY_PAGE, PAGES_UNIT, PROXY_UNIT, TRAEFIK_GROUP
 from tljh.certificates.acme import choose_acme_source
 from tljh.certificates.facts import CertificateFacts
 from tljh.certificates.own_files import choose_own_certificate
@@ -21,6 +21,7 @@ from tljh.plugins.manager import Contributions
 from tljh.proxy.certificate_resources import ObtainedCertificate, ServedCertificate
 from tljh.proxy.facts import RULES, STATIC_DROP_INS, ProxyFacts
 from tljh.proxy.guard import ProxyConfiguration, ProxyGuard
+from tljh.proxy.pages import format_page_settings, list_page_paths
 from tljh.proxy.traefik_drop_ins import check_rules, parse_static_drop_ins, select_admins_files
 from tljh.proxy.traefik_dynamic import (
     DynamicInputs,
@@ -98,6 +99,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
         # setgid: files that the hub writes here belong to Traefik's group.
         _make_directory(paths.traefik_dynamic, 0o2750),
         _make_directory(paths.traefik_certs),
+        *_build_page_server(config, facts, paths),
         *files,
         entry_points,
         static,
@@ -111,6 +113,26 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
             candidate=planned,
         ),
         unit,
+    ]
+
+
+def _build_page_server(config: Config, facts: Facts, paths: Paths) -> list[Resource]:
+    """Return the server of pages and folders; nothing of it stays where none is needed."""
+    unit_path = paths.units_dir / PAGES_UNIT
+    if not list_page_paths(config):
+        return [
+            Unit(PAGES_UNIT, is_wanted=False),
+            Absent(unit_path),
+            Absent(paths.page_settings),
+        ]
+    settings = File(paths.page_settings, format_page_settings(config), mode=0o644)
+    unit_file = File(
+        unit_path, render_unit(PAGES_UNIT, hub=paths.hub, settings=paths.page_settings)
+    )
+    return [
+        settings,
+        unit_file,
+        Unit(PAGES_UNIT, restart_on=(settings, unit_file, facts.hub_link(paths))),
     ]
 
 
@@ -200,6 +222,7 @@ def collect_dynamic_inputs(config: Config, facts: Facts, paths: Paths) -> Dynami
         instance=facts.of(ProxyFacts).instance,
         requests_per_address=config.proxy.connections_per_address,
         trusted_proxies=tuple(config.trusted_proxies),
+        page_paths=list_page_paths(config),
         paths=paths,
     )
 

@@ -22,6 +22,7 @@ from tljh.base.well_known import (
     HUB_PORT,
     HUB_TRANSPORT,
     INSTANCE_HEADER,
+    PAGES_PORT,
     REACH_PATH,
 )
 from tljh.certificates.acme_request import CHALLENGE_PORT
@@ -90,6 +91,8 @@ class DynamicInputs:
     # Requests of one address, web sockets included, at each of Traefik's routes; 0 for no limit.
     requests_per_address: int = 0
     trusted_proxies: Sequence[str] = ()
+    # Paths of the page server, with the priorities of their routes; None for the usual one.
+    page_paths: Mapping[str, int | None] = field(default_factory=dict)
     paths: Paths = field(default_factory=Paths)
 
 
@@ -262,7 +265,27 @@ def build_own_routes(inputs: DynamicInputs) -> Tree:
         }
         hub = {"url": f"http://127.0.0.1:{HUB_PORT}"}
         tree["http"]["services"]["tljh-hub"] = {"loadBalancer": {"servers": [hub]}}
+    _add_page_routes(tree["http"], inputs.page_paths)
     return tree
+
+
+def _add_page_routes(http: Tree, page_paths: Mapping[str, int | None]) -> None:
+    """Add the routes of the page server, at all entry points of users."""
+    for index, (path, priority) in enumerate(sorted(page_paths.items())):
+        rule = f"PathPrefix(`{path}`)"
+        if path != "/":
+            rule += f" || Path(`{path.rstrip('/')}`)"
+        router: Tree = {
+            "rule": escape_template(rule),
+            "service": "tljh-pages",
+            "middlewares": ["tljh-retry"],
+        }
+        # The default of Traefik is the length of the rule. Here, that of its first half.
+        router["priority"] = priority or len(rule.partition(" ||")[0])
+        http["routers"][f"tljh-page-{index}"] = router
+    if page_paths:
+        server = {"url": f"http://127.0.0.1:{PAGES_PORT}"}
+        http["services"]["tljh-pages"] = {"loadBalancer": {"servers": [server]}}
 
 
 def build_tls(inputs: DynamicInputs) -> Tree:

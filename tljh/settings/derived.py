@@ -51,12 +51,17 @@ def uses_native(config: Config) -> bool:
     return _get_auth_type(config) in NATIVE_NAMES
 
 
+def keeps_passwords(config: Config) -> bool:
+    """Return whether the hub itself keeps users' passwords."""
+    return uses_first_use(config) or uses_native(config)
+
+
 def uses_claims(config: Config) -> bool:
     """Return whether admins set their first password by a claim link.
 
-    They do if the hub itself keeps passwords.
+    They do if the hub keeps passwords, and the proxy leads to the hub's pages.
     """
-    return uses_first_use(config) or uses_native(config)
+    return keeps_passwords(config) and serves_login_page(config)
 
 
 def get_authenticator_class(config: Config) -> str:
@@ -119,6 +124,18 @@ def get_hub_routespec(config: Config) -> str:
     """Return the path below which the proxy sends requests to the hub, by `hub.mode`."""
     below = {"full": "", "no-pages-at-root": "hub/", "api-only": "hub/api/"}
     return config.base_url + below[config.hub.mode]
+
+
+def list_program_routes(config: Config) -> dict[str, str]:
+    """Return the URLs of `proxy.extra_routes`, by their paths."""
+    routes = config.proxy.extra_routes.items()
+    return {path: target for path, target in routes if not target.startswith("/")}
+
+
+def list_folder_routes(config: Config) -> dict[str, str]:
+    """Return the directories of `proxy.extra_routes`, by their paths."""
+    routes = config.proxy.extra_routes.items()
+    return {path: target for path, target in routes if target.startswith("/")}
 
 
 def serves_login_page(config: Config) -> bool:

@@ -17,6 +17,7 @@ from tljh.settings.sections.housekeeping import HousekeepingSettings
 from tljh.settings.sections.https import HttpsSettings
 from tljh.settings.sections.hub import HubSettings
 from tljh.settings.sections.isolation import IsolationSettings
+from tljh.settings.sections.launch import LaunchSettings
 from tljh.settings.sections.limits import LimitsSettings
 from tljh.settings.sections.pages import PagesSettings
 from tljh.settings.sections.plugins import PluginsSettings
@@ -101,6 +102,9 @@ class Config(Section):
         ChecklistSettings, help="The checklist of a hub in production."
     )
     pages: PagesSettings = section(PagesSettings, help="What the hub's pages show.")
+    launch: LaunchSettings = section(
+        LaunchSettings, help="Temporary users, whose servers an application starts."
+    )
     services: ServicesSettings = section(
         ServicesSettings,
         help="Programs that talk to the hub; you add them as services.NAME.",

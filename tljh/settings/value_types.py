@@ -97,7 +97,7 @@ def _check_email(value: str) -> str:
     return value
 
 
-def _check_file_path(value: str) -> str:
+def check_file_path(value: str) -> str:
     if value and not value.startswith("/"):
         raise ValueError(f"must be an absolute path, not {value!r}")
     if re.search(r"[\x00-\x1f\"`{}]", value):
@@ -172,7 +172,7 @@ AcmeName = Annotated[str, AfterValidator(_check_acme_name)]
 Email = Annotated[str, AfterValidator(_check_email)]
 
 
-FilePath = Annotated[str, AfterValidator(_check_file_path)]
+FilePath = Annotated[str, AfterValidator(check_file_path)]
 
 
 Url = Annotated[str, AfterValidator(_check_url)]

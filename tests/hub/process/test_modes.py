@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -87,3 +88,25 @@ def test_pages_below_hub_only(program: str, tmp_path_factory: pytest.TempPathFac
         await_answer(f"{hub.site}/hub/login", 200, "Sign in")
         for path in ("/", "/user/ann/lab"):
             await_answer(hub.site + path, 200, f"launcher {path}")
+
+
+def test_a_program_in_the_hubs_place_is_not_asked_for_the_hubs_health(
+    program: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    # It would answer 404, and Traefik would serve the page of a hub that is away in its place.
+    with routed_hub(tmp_path_factory.mktemp("hub"), "auth: {type: dummy}\n") as hub:
+        await_answer(f"{hub.site}/hub/login", 200)
+        hub.restart(
+            "auth: {type: dummy}\n"
+            "hub: {mode: api-only}\n"
+            f"proxy: {{extra_routes: {{/: '{program}'}}}}\n"
+        )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while program not in (routes := hub.paths.traefik_routes_file.read_text()):
+            assert time.monotonic() < deadline, routes
+            time.sleep(0.05)
+        assert routes.count("healthCheck]") == 1, routes  # the hub's
+        # Traefik may still have the earlier file, by which a request waits for the hub.
+        with contextlib.suppress(requests.Timeout):
+            requests.get(f"{hub.site}/x", timeout=10)
+        await_answer(f"{hub.site}/x", 200, "launcher /x")

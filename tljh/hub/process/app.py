@@ -28,7 +28,7 @@ from jupyterhub.httpclient import JupyterHubHTTPClient
 from jupyterhub.user import User
 from tornado import httputil
 from tornado.web import RequestHandler
-from traitlets import List, Unicode, default
+from traitlets import Dict, List, Unicode, default
 
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths, get_paths
@@ -56,6 +56,8 @@ from tljh.hub.process.request_limits import HEADER_TIMEOUT_S, limit_body
 from tljh.hub.process.service_tokens import remove_stale_tokens
 from tljh.hub.process.sessions import ending_sessions
 from tljh.hub.process.spawner import UserCreatingSpawner
+from tljh.hub.process.temporary_users import HANDLERS as TEMPORARY_HANDLERS
+from tljh.hub.process.temporary_users import LaunchLimits, SessionWatch
 from tljh.hub.process.traefik_routes import AWAY_AFTER_S, RESTART_S, RoutesProxy
 from tljh.hub.process.user_actions import HANDLERS as USER_ACTION_HANDLERS
 from tljh.systemd.notify import forget_socket, notify, store_socket, take_sockets
@@ -241,6 +243,8 @@ class TljhHub(JupyterHub):
         Unicode(), help="The groups of config.yaml, whose members are those in load_groups."
     ).tag(config=True)
 
+    launch = Dict(help="When sessions of temporary users end; see `launch`.").tag(config=True)
+
     @default("authenticator")
     def _guarded_authenticator(self) -> Any:
         return make_guarded_class(self.authenticator_class)(
@@ -337,7 +341,12 @@ class TljhHub(JupyterHub):
         # In front of JupyterHub's own handlers: the last of those answers every address.
         self.handlers[:0] = self.add_url_prefix(
             self.hub_prefix,
-            [*USER_ACTION_HANDLERS, *AUTHORITY_HANDLERS, *entry_pages.HANDLERS],
+            [
+                *USER_ACTION_HANDLERS,
+                *TEMPORARY_HANDLERS,
+                *AUTHORITY_HANDLERS,
+                *entry_pages.HANDLERS,
+            ],
         )
         self.handlers.insert(0, (rf"{self.base_url}user/[^/]+/.*", entry_pages.OutsideHandler))
 
@@ -357,12 +366,16 @@ class TljhHub(JupyterHub):
         if isinstance(self.proxy, RoutesProxy):
             self.proxy.fall_back_after(AWAY_AFTER_S)
         self._rations = asyncio.create_task(watch_rations(RealHost(), self.log))
+        # Also without `launch`: users of a time before are removed.
+        self.session_watch = SessionWatch(RealHost(), self, LaunchLimits(**self.launch), self.log)
+        self._sessions = asyncio.create_task(self.session_watch.run())
         bind = urlparse(self.hub.bind_url)
         notify("READY=1", f"STATUS=serving at {bind.hostname}:{bind.port}")
 
     async def shutdown_cancel_tasks(self, sig: signal.Signals | None = None) -> None:
         notify("STOPPING=1", "STATUS=answering requests in flight")
         self._rations.cancel()
+        self._sessions.cancel()
         if sig is not None and isinstance(self.proxy, RoutesProxy):
             # systemd restarts the hub, for a reload for example: requests wait for the next one.
             self.proxy.fall_back_after(RESTART_S)

@@ -20,6 +20,7 @@ from traitlets.config.loader import LazyConfigValue
 from tljh.base.errors import Place, TljhError
 from tljh.base.path_groups import AppliedFiles
 from tljh.base.paths import Paths, get_paths
+from tljh.base.well_known import LAUNCH_SCOPE, LAUNCHER, TEMPORARY_GROUP
 from tljh.hub.process import builtin_firstuse, builtin_native
 from tljh.hub.process.authenticator_choice import choose_authenticator
 from tljh.hub.trait_layers import USER_LISTS, EmptiedTrait, Traits, lay_over_traits
@@ -251,7 +252,8 @@ def _add_services(c: Any, paths: Paths) -> None:
     from tljh.hub.api_client import ROLE, SCOPES, SERVICE
 
     services = c.JupyterHub.services
-    for service in services if isinstance(services, list) else ():
+    declared = list(services) if isinstance(services, list) else []
+    for service in declared:
         # A new one has no file before it is applied.
         token = paths.service_token(str(service.get("name")))
         if "api_token" not in service and token.is_file():
@@ -259,12 +261,32 @@ def _add_services(c: Any, paths: Paths) -> None:
     for token, name, role, scopes in (
         (paths.hub_token, SERVICE, ROLE, SCOPES),
         (paths.metrics_token, METRICS_SERVICE, METRICS_SERVICE, ("read:metrics",)),
+        *_list_launchers(c, paths),
     ):
-        if token.is_file():
+        # The launcher may be a service of config.yaml, with its own token.
+        is_declared = any(service.get("name") == name for service in declared)
+        if token.is_file() and not is_declared:
             c.JupyterHub.services.append({"name": name, "api_token": token.read_text().strip()})
+        if token.is_file() or is_declared:
             c.JupyterHub.load_roles.append(
                 {"name": role, "scopes": list(scopes), "services": [name]}
             )
+
+
+def _list_launchers(c: Any, paths: Paths) -> list[tuple[Path, str, str, tuple[str, ...]]]:
+    """Return the service account of `launch` with its role; none while it is off.
+
+    Its scopes reach temporary users only.
+    """
+    if not c.TljhHub.get("launch", {}).get("enabled"):
+        return []
+    c.JupyterHub.custom_scopes = {
+        **c.JupyterHub.get("custom_scopes", {}),
+        LAUNCH_SCOPE: {"description": "Make temporary users."},
+    }
+    rights = ("start:servers", "read:servers", "delete:servers", "delete:users", "tokens")
+    scopes = (LAUNCH_SCOPE, *(f"{right}!group={TEMPORARY_GROUP}" for right in rights))
+    return [(paths.launcher_token, LAUNCHER, LAUNCHER, scopes)]
 
 
 def resolve_lazy(value: Any) -> Any:

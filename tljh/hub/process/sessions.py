@@ -19,19 +19,21 @@ _OWN_CLIENT = "jupyterhub"
 _HUB_COOKIES = ("jupyterhub-", "_xsrf", "tljh-")
 
 
-async def end_sessions(handler: BaseHandler, user: Any, *, with_tokens: bool = False) -> None:
+async def end_sessions(hub: Any, user: Any, *, with_tokens: bool = False) -> None:
     """End all sessions of a user; `with_tokens` also deletes the API tokens.
+
+    `hub` is the hub's application, or a handler of its requests.
 
     JupyterHub's cookie of a login has the user's `cookie_id`, which changes here. A logout of
     JupyterHub only deletes the cookie in one browser.
     """
     for token in list(user.api_tokens):
         if with_tokens or token.client_id != _OWN_CLIENT:
-            handler.db.delete(token)
+            hub.db.delete(token)
     user.orm_user.cookie_id = new_token()
-    handler.db.commit()
+    hub.db.commit()
     # A user's server asks the hub about a session once in five minutes; the proxy asks at once.
-    renew = getattr(handler.proxy, "renew_entries", None)
+    renew = getattr(hub.proxy, "renew_entries", None)
     if renew is not None:
         await renew(user.name)
 

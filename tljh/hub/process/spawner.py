@@ -32,6 +32,7 @@ from tljh.hub.process.new_user_hooks import call_pending_hooks, ensure_marked_ac
 from tljh.hub.process.server_start import ServerFailed, ServerStart, retry_after_restart
 from tljh.hub.process.start_queue import QueueClosed, QueuePlace, StartQueue
 from tljh.hub.process.starting_hooks import call_starting_hooks
+from tljh.hub.process.temporary_users import is_temporary
 from tljh.machine_logins.new_account import close_new_account
 from tljh.singleuser import network_isolation as network
 from tljh.singleuser.limits import (
@@ -101,6 +102,12 @@ class UserCreatingSpawner(SystemdSpawner):
     gpu_groups = List(
         Unicode(),
         help="Groups whose members may use the machine's GPUs; without any, all users may.",
+        config=True,
+    )
+
+    temporary_token_in_url = Bool(
+        False,
+        help="Whether servers of temporary users accept a token in their address.",
         config=True,
     )
 
@@ -296,6 +303,8 @@ class UserCreatingSpawner(SystemdSpawner):
     def _unit(self, limits: ServerLimits) -> TransientUnit:
         """Return the systemd unit of this server, and write its file of environment variables."""
         environment = {**self.get_env(), **limits.as_environment()}
+        if self.temporary_token_in_url and is_temporary(self.user.name):
+            environment["JUPYTERHUB_ALLOW_TOKEN_IN_URL"] = "1"
         properties: dict[str, str | list[str]] = {
             # Out of memory, the kernel ends the process that uses most: a notebook's, not the
             # server. By default systemd would then stop the whole unit.

@@ -115,7 +115,18 @@ class RoutesProxy(TraefikFileProviderProxy):
         """Add a route; to another server of an owner, the visitors of the others come along."""
         if visitors := self.visitors(data["user"]) if "user" in data else None:
             data = {**data, "visitors": sorted(visitors | set(data.get("visitors", [])))}
+        if data.get("extra"):
+            self._forget_health_check(routespec)
         await super().add_route(routespec, target, data)
+
+    def _forget_health_check(self, routespec: str) -> None:
+        """Remove what a route of the hub has and a program's route has not, before they merge.
+
+        The route of `/` was the hub's before hub.mode was changed.
+        """
+        http = self.dynamic_config["http"]
+        http["routers"].pop(generate_alias(self.validate_routespec(routespec), "router"), None)
+        http["services"].pop(generate_alias(self.validate_routespec(routespec), "service"), None)
 
     async def admit(self, owner: str, visitor: str) -> None:
         """Let a visitor's browsers in until the owner's servers stop or the visitor logs out."""
@@ -211,7 +222,10 @@ class RoutesProxy(TraefikFileProviderProxy):
         Routes of users' servers are left alone: who loses a server must see that.
         """
         router, service = http["routers"].get(route["router"]), route["service"]
-        if not route["data"].get("hub") or router is None or service not in http["services"]:
+        # JupyterHub marks extra routes as the hub's. But their programs answer no request of the
+        # hub's health check, and are there while the hub is not.
+        is_hub = route["data"].get("hub") and not route["data"].get("extra")
+        if not is_hub or router is None or service not in http["services"]:
             return
         http["services"][service]["loadBalancer"] |= {
             "serversTransport": HUB_TRANSPORT,

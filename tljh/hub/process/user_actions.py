@@ -11,6 +11,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+from jupyterhub import orm
 from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.roles import assign_default_roles
 from jupyterhub.scopes import needs_scope
@@ -48,28 +49,7 @@ class UserActionHandler(APIHandler):
         self.set_status(204)
 
     async def _shut_out(self, name: str) -> None:
-        """End all servers, sessions and tokens of a user, and delete the hub's record."""
-        self.authenticator.allowed_users.discard(name)
-        self.authenticator.admin_users.discard(name)
-        sign_up = self._sign_up_of(name)
-        if sign_up is not None:
-            # The password stays: it counts again if the user is listed again.
-            sign_up.is_authorized = False
-            self.db.commit()
-        user = self.find_user(name)
-        if user is None:
-            return
-        # Sessions end before servers, so that the user cannot start new ones meanwhile.
-        await end_sessions(self, user, with_tokens=True)
-        await self._stop_servers(user)
-        try:
-            await user.delete_spawners()
-        except RuntimeError as error:
-            # JupyterHub keeps the record of a server that has not ended. The user's record is
-            # deleted all the same, or a server could keep its user in the hub.
-            self.log.warning("The record of a server of %s is deleted early: %s", name, error)
-        self.users.delete(user)
-        self.log.info("%s was shut out", name)
+        await shut_out(self, name)
 
     async def _demote(self, name: str) -> None:
         self.authenticator.admin_users.discard(name)
@@ -80,7 +60,7 @@ class UserActionHandler(APIHandler):
         assign_default_roles(self.db, entity=user.orm_user)
         self.db.commit()
         # A running server keeps the rights that it was started with, sudo for example.
-        await self._stop_servers(user)
+        await stop_servers(self, user)
         self.log.info("%s is no longer an admin", name)
 
     async def _end_sessions(self, name: str) -> None:
@@ -94,7 +74,7 @@ class UserActionHandler(APIHandler):
         if user is None:
             return
         await end_sessions(self, user, with_tokens=True)
-        if not await self._stop_servers(user):
+        if not await stop_servers(self, user):
             raise web.HTTPError(504, f"the server of {name} did not stop in time")
 
     async def _forget(self, name: str) -> None:
@@ -109,54 +89,86 @@ class UserActionHandler(APIHandler):
         if isinstance(self.authenticator, LoginGuardMixin):
             self.authenticator.forget_failures(name)
 
-    def _sign_up_of(self, name: str) -> Any:
-        """Return a user's sign-up in NativeAuthenticator's table; None if there is none.
 
-        The table is read whatever the authenticator is: a record of a former one must not become
-        valid again when an admin switches back.
-        """
-        if not _has_native_tables(self.db):
-            return None
-        from nativeauthenticator.orm import UserInfo
+async def shut_out(hub: Any, name: str) -> None:
+    """End all servers, sessions and tokens of a user, and delete the hub's record.
 
-        return UserInfo.find(self.db, name)
+    `hub` is the hub's application, or a handler of its requests.
+    """
+    hub.authenticator.allowed_users.discard(name)
+    hub.authenticator.admin_users.discard(name)
+    sign_up = _find_sign_up(hub.db, name)
+    if sign_up is not None:
+        # The password stays: it counts again if the user is listed again.
+        sign_up.is_authorized = False
+        hub.db.commit()
+    record = orm.User.find(hub.db, name)
+    if record is None:
+        return
+    user = hub.users[record]
+    # Sessions end before servers, so that the user cannot start new ones meanwhile.
+    await end_sessions(hub, user, with_tokens=True)
+    await stop_servers(hub, user)
+    try:
+        await user.delete_spawners()
+    except RuntimeError as error:
+        # JupyterHub keeps the record of a server that has not ended. The user's record is
+        # deleted all the same, or a server could keep its user in the hub.
+        hub.log.warning("The record of a server of %s is deleted early: %s", name, error)
+    hub.users.delete(user)
+    hub.log.info("%s was shut out", name)
 
-    async def _stop_servers(self, user: Any) -> bool:
-        """Stop all servers of a user, also those that are starting, and wait for their end.
 
-        Returns whether all ended within `STOP_TIMEOUT_S` seconds. Never raises: what a server
-        answers must not keep its user in the hub.
-        """
-        for server_name in list(user.spawners):
-            cancel_start(user, server_name)
-        stops = {
-            asyncio.ensure_future(self._stop_server(user, server_name, spawner))
-            for server_name, spawner in list(user.spawners.items())
-        }
-        if not stops:
-            return True
-        done, late = await asyncio.wait(stops, timeout=STOP_TIMEOUT_S)
-        for task in late:
-            task.cancel()
-        for task in done:
-            if task.exception() is not None:
-                self.log.error("A server of %s did not stop", user.name, exc_info=task.exception())
-        if late:
-            self.log.warning("A server of %s did not stop in %s s", user.name, STOP_TIMEOUT_S)
-        return not late and all(task.exception() is None for task in done)
+def _find_sign_up(db: Any, name: str) -> Any:
+    """Return a user's sign-up in NativeAuthenticator's table; None if there is none.
 
-    async def _stop_server(self, user: Any, server_name: str, spawner: Any) -> None:
-        while spawner.pending in ("spawn", "stop"):
-            await asyncio.sleep(0.1)
-        if not spawner.active:
-            return
-        # After its own restart the hub waits until each running server answers (pending
-        # "check"), and JupyterHub's stop_single_user refuses a pending server. So a program that
-        # never answers could not be stopped; User.stop has no such condition.
-        try:
-            await self.proxy.delete_user(user, server_name)
-        finally:
-            await user.stop(server_name)
+    The table is read whatever the authenticator is: a record of a former one must not become
+    valid again when an admin switches back.
+    """
+    if not _has_native_tables(db):
+        return None
+    from nativeauthenticator.orm import UserInfo
+
+    return UserInfo.find(db, name)
+
+
+async def stop_servers(hub: Any, user: Any) -> bool:
+    """Stop all servers of a user, also those that are starting, and wait for their end.
+
+    Returns whether all ended within `STOP_TIMEOUT_S` seconds. Never raises: what a server
+    answers must not keep its user in the hub.
+    """
+    for server_name in list(user.spawners):
+        cancel_start(user, server_name)
+    stops = {
+        asyncio.ensure_future(_stop_server(hub, user, server_name, spawner))
+        for server_name, spawner in list(user.spawners.items())
+    }
+    if not stops:
+        return True
+    done, late = await asyncio.wait(stops, timeout=STOP_TIMEOUT_S)
+    for task in late:
+        task.cancel()
+    for task in done:
+        if task.exception() is not None:
+            hub.log.error("A server of %s did not stop", user.name, exc_info=task.exception())
+    if late:
+        hub.log.warning("A server of %s did not stop in %s s", user.name, STOP_TIMEOUT_S)
+    return not late and all(task.exception() is None for task in done)
+
+
+async def _stop_server(hub: Any, user: Any, server_name: str, spawner: Any) -> None:
+    while spawner.pending in ("spawn", "stop"):
+        await asyncio.sleep(0.1)
+    if not spawner.active:
+        return
+    # After its own restart the hub waits until each running server answers (pending
+    # "check"), and JupyterHub's stop_single_user refuses a pending server. So a program that
+    # never answers could not be stopped; User.stop has no such condition.
+    try:
+        await hub.proxy.delete_user(user, server_name)
+    finally:
+        await user.stop(server_name)
 
 
 def _has_native_tables(db: Any) -> bool:

@@ -8,13 +8,20 @@ from shlex import quote
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from tljh.base.well_known import HUB_PORT
+from tljh.base.well_known import HUB_PORT, TEMPORARY_GROUP
 from tljh.settings.declaration import KeyPath, Problem
 from tljh.settings.sections.https import WAITS_ITSELF, HttpsSettings
 from tljh.settings.sections.proxy import HttpSettings, TraefikApiSettings
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
+
+
+# Directories of the system and of users, none of whose files belong on the web.
+_PRIVATE = tuple(
+    f"/{name}/"
+    for name in ("boot", "dev", "etc", "home", "proc", "root", "run", "sys", "tmp", "var/tmp")
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ def find_contradictions(config: Config) -> Iterator[Problem]:
     yield from _find_port_clashes(config)
     yield from _find_route_clashes(config)
     yield from _find_public_url_problem(config)
+    yield from _find_launch_problems(config)
 
 
 def _find_public_url_problem(config: Config) -> Iterator[Problem]:
@@ -76,11 +84,38 @@ def _find_public_url_problem(config: Config) -> Iterator[Problem]:
         )
 
 
+def _find_launch_problems(config: Config) -> Iterator[Problem]:
+    """Yield why the servers of temporary users could not be reached or removed."""
+    if config.launch.enabled and config.hub.mode == "full":
+        yield Problem(
+            ("launch", "enabled"),
+            "launch.enabled is true, but hub.mode is full",
+            why="in this mode a browser needs a login at the hub to reach a server",
+            fix="sudo tljh-config set hub.mode no-pages-at-root",
+            severity="incomplete",
+        )
+    if config.launch.enabled and TEMPORARY_GROUP in config.groups:
+        yield Problem(
+            ("groups", TEMPORARY_GROUP),
+            f"groups has {TEMPORARY_GROUP}, which are the temporary users of launch",
+            why="the hub would remove them from the group, and the launcher loses them",
+            fix="choose another name",
+        )
+
+
 def _find_route_clashes(config: Config) -> Iterator[Problem]:
     """Yield each extra route that would take requests of the hub or of users' servers."""
     base_url = config.base_url
-    for route in config.proxy.extra_routes:
+    for route, target in config.proxy.extra_routes.items():
         path = ("proxy", "extra_routes", route)
+        private = next((each for each in _PRIVATE if f"{target}/".startswith(each)), None)
+        if target == "/" or private:
+            yield Problem(
+                path,
+                f"proxy.extra_routes would publish {target}",
+                why="it holds files of the system or of users",
+                fix="copy the files to a directory such as /srv/site",
+            )
         if route == base_url and config.hub.mode == "full":
             yield Problem(
                 path,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from tljh.settings.declaration import Cost, Section, setting
+from tljh.settings.declaration import Cost, Section, section, setting
 from tljh.settings.value_types import FilePath
 
 IMAGE_ENDINGS = (".png", ".svg", ".jpg", ".jpeg", ".gif", ".webp")
@@ -71,6 +71,35 @@ Title = Annotated[str, AfterValidator(_check_title)]
 Folder = Annotated[str, AfterValidator(_check_folder)]
 
 
+class StoppedServerSettings(Section):
+    """The page at the address of a server that does not run, where the hub serves no page."""
+
+    title: Title = setting(
+        "This server is not running",
+        help="Title of the page.",
+        cost=Cost.NOTHING,
+        example="Your session has ended",
+    )
+    text: Text = setting(
+        "It was stopped, or it has not been started yet.",
+        help="Text of the page.",
+        cost=Cost.NOTHING,
+        example="Sessions end after an hour.",
+    )
+    links: dict[Label, Link] = setting(
+        {},
+        help="Links of the page, by their texts; without any, it links to the hub's home page or "
+        "to the program at / in proxy.extra_routes, where there is one.",
+        cost=Cost.NOTHING,
+    )
+    before_programs: bool = setting(
+        False,
+        help="Whether the page also answers where proxy.extra_routes has a program for /, which "
+        "gets these requests otherwise.",
+        cost=Cost.NOTHING,
+    )
+
+
 class PagesSettings(Section):
     """What the hub's pages show to all users."""
 
@@ -109,4 +138,8 @@ class PagesSettings(Section):
         "config/jupyterhub_config.d. Each is rendered with sample data before the hub uses it.",
         cost=Cost.HUB_RESTART,
         example="templates",
+    )
+    stopped_server: StoppedServerSettings = section(
+        StoppedServerSettings,
+        help="Page at the address of a server that does not run, where the hub serves no page.",
     )

@@ -8,7 +8,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from tljh.settings.declaration import Cost, Section, setting
-from tljh.settings.value_types import Address, LoopbackAddress, Port, Seconds
+from tljh.settings.value_types import (
+    Address,
+    LoopbackAddress,
+    Port,
+    Seconds,
+    check_file_path,
+)
 
 LogLevel = Literal["ERROR", "WARN", "INFO", "DEBUG"]
 
@@ -24,10 +30,15 @@ def _check_route(value: str) -> str:
 
 
 def _check_target(value: str) -> str:
+    if value.startswith("/"):
+        # Without steps that would lead elsewhere than the text says.
+        if not set(value.rstrip("/").split("/")[1:]).isdisjoint({"", ".", ".."}):
+            raise ValueError(f"must be a path without //, . and .., not {value!r}")
+        return check_file_path(value).rstrip("/") or "/"
     if not _TARGET.match(value):
         raise ValueError(
             "must be a URL like http://127.0.0.1:9000, without a path: the request's own path "
-            f"is passed on; not {value!r}"
+            f"is passed on; or a directory like /srv/site; not {value!r}"
         )
     return value.rstrip("/")
 
@@ -89,9 +100,10 @@ class ProxySettings(Section):
     )
     extra_routes: dict[RoutePath, Target] = setting(
         {},
-        help="Further programs that the proxy serves: URLs such as http://127.0.0.1:9000, by "
-        "their paths, which reach them unchanged. The path / takes what nothing else serves, and "
-        "needs a hub.mode other than full.",
+        help="What else the proxy serves, by path: programs, such as http://127.0.0.1:9000, which "
+        "requests reach with their paths unchanged; or files of a directory of root, such as "
+        "/srv/site, without links that lead out of it. The path / takes what nothing else serves, "
+        "and needs a hub.mode other than full.",
         cost=Cost.HUB_RESTART,
     )
     access_log: bool = setting(
