@@ -11,8 +11,6 @@ from tljh.host.real import RealHost
 from tljh.hub.api_client import NewToken, StoredToken, TokenOrder
 from tljh.operations import tokens
 
-DEFAULT_VALIDITY = "90d"
-
 
 @dataclass(frozen=True)
 class CreatedToken:
@@ -66,12 +64,14 @@ def create(
     ] = "",
     expires: Annotated[
         str, Option("--expires", "For how long it is valid, such as 12h or 30d.", "TIME")
-    ] = DEFAULT_VALIDITY,
+    ] = "",
     note: Annotated[str, Option("--note", "What it is for.", "TEXT")] = "tljh token create",
 ) -> CreatedToken:
     """Make a token of a user for the hub's API, and print it."""
-    order = TokenOrder(note, tokens.parse_validity(expires), tokens.parse_scopes(scopes))
-    return CreatedToken(tokens.create_token(tokens.open_api(RealHost(), get_paths()), name, order))
+    host, paths = RealHost(), get_paths()
+    validity_s = tokens.choose_validity(tokens.read_config(host, paths), expires)
+    order = TokenOrder(note, validity_s, tokens.parse_scopes(scopes))
+    return CreatedToken(tokens.create_token(tokens.open_api(host, paths), name, order))
 
 
 def list_tokens(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from tljh.base.errors import Exit, TljhError
 from tljh.base.paths import Paths
@@ -12,13 +13,22 @@ from tljh.operations.installed_config import load_configuration, read_installed_
 from tljh.operations.user_passwords import connect_to_hub
 from tljh.settings.value_types import Duration
 
+if TYPE_CHECKING:
+    from tljh.settings.root import Config
+
 LONGEST_S = 10 * 366 * 86_400
+DEFAULT_DAYS = 90
+DAY_S = 86_400
+
+
+def read_config(host: Host, paths: Paths) -> Config:
+    """Return the configuration of the installed hub. Raises TljhError if there is none."""
+    return load_configuration(host, paths, read_installed_configuration(host, paths))
 
 
 def open_api(host: Host, paths: Paths) -> HubApi:
     """Return the API of the installed hub. Raises TljhError if there is none."""
-    config = load_configuration(host, paths, read_installed_configuration(host, paths))
-    return connect_to_hub(host, paths, config)
+    return connect_to_hub(host, paths, read_config(host, paths))
 
 
 def create_token(api: HubApi, name: str, order: TokenOrder) -> NewToken:
@@ -73,6 +83,25 @@ def _list_names(api: HubApi) -> list[str]:
 def parse_scopes(text: str) -> tuple[str, ...]:
     """Return the scopes of a list with commas or spaces."""
     return tuple(text.replace(",", " ").split())
+
+
+def choose_validity(config: Config, text: str) -> int:
+    """Return the seconds of `--expires`; without it 90 days, or the setting's maximum.
+
+    Raises TljhError for more than that maximum, which the hub would refuse.
+    """
+    most_days = config.auth.token_days
+    if not text:
+        return round(min(DEFAULT_DAYS, most_days or DEFAULT_DAYS) * DAY_S)
+    seconds = parse_validity(text)
+    if most_days and seconds > most_days * DAY_S:
+        raise TljhError(
+            f"--expires {text} is longer than tokens may be valid",
+            why=f"auth.token_days is {most_days:g}",
+            fix=f"--expires {round(most_days * DAY_S)}, or less; or set auth.token_days higher",
+            exit_code=Exit.USAGE,
+        )
+    return seconds
 
 
 def parse_validity(text: str) -> int:

@@ -12,12 +12,14 @@ from tljh.base.errors import TljhError
 from tljh.host.real import RealReader
 from tljh.hub.api_client import HubApi, TokenOrder
 from tljh.operations.tokens import (
+    choose_validity,
     create_token,
     list_tokens,
     parse_scopes,
     parse_validity,
     revoke_token,
 )
+from tljh.settings.load import load
 
 TOKEN = "tljh-own-token-0123456789abcdef"
 USERS = "auth: {type: dummy}\nusers: {admin: [ada], allowed: [bob]}\n"
@@ -104,3 +106,18 @@ def test_validity_is_a_duration(text: str, seconds: int) -> None:
 def test_validity_without_an_end_is_refused(text: str) -> None:
     with pytest.raises(TljhError, match="--expires"):
         parse_validity(text)
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "seconds"),
+    [("", "", 7_776_000), ("token_days: 30", "", 2_592_000), ("token_days: 30", "1d", 86_400)],
+)
+def test_without_a_time_a_token_is_valid_for_as_long_as_tokens_may_be(
+    setting: str, text: str, seconds: int
+) -> None:
+    assert choose_validity(load(f"auth: {{{setting}}}".encode()), text) == seconds
+
+
+def test_a_token_that_would_be_valid_for_too_long_is_refused_with_the_setting() -> None:
+    with pytest.raises(TljhError, match=r"auth\.token_days is 30"):
+        choose_validity(load(b"auth: {token_days: 30}"), "60d")
