@@ -108,6 +108,23 @@ def test_a_shell_by_ssh_hides_the_processes_of_others(hub, shells):
     assert "root" in hub.run("ps -e -o user=").stdout
 
 
+SYSTEMD = "org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "systemctl status jupyterhub.service",
+        "systemctl show -p ExecStart jupyterhub.service",
+        f"busctl call {SYSTEMD} GetUnitProcesses s jupyterhub.service",
+    ],
+)
+def test_systemd_tells_nobody_of_the_processes_of_others(hub, bob, shells, question):
+    assert "hub.process.app" in hub.run(question).stdout
+    assert "hub.process.app" not in bob.terminal(f"{question} --no-pager 2>&1 | tail -20")
+    assert "hub.process.app" not in ssh(hub, "jupyter-bob", question).stdout
+
+
 ATTACKS = (
     "echo '* * * * * touch /tmp/cron' | crontab -",
     "echo 'touch /tmp/at' | at now",

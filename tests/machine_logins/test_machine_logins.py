@@ -145,6 +145,22 @@ def test_files_of_pam_that_an_admin_edits_are_left_alone_and_reported(host, pam)
     assert "in SSH sessions, users see the command lines of others" in findings(host)
 
 
+def test_user_units_hide_the_processes_of_others_too(host, pam):
+    settle(host, "user_units: true")
+    assert PAM_UPDATE in host.effects
+
+
+def test_the_bus_tells_users_nothing_of_the_units_of_others(host):
+    assert host.info(PATHS.bus_policy) is None
+    put(host, PATHS.bus_policy.with_name("theirs.conf"))
+    settle(host, "ssh: admins")
+    policy = text_of(host, PATHS.bus_policy)
+    assert f'group="{USERS_GROUP}"' in policy
+    assert 'deny send_destination="org.freedesktop.systemd1"' in policy
+    reload(host, b"users: {admin: [ada]}\nisolation: {processes: false}\n")
+    assert host.info(PATHS.bus_policy) is None
+
+
 def test_sshd_reads_its_rules_again_and_open_sessions_stay(host):
     host.systemctl("start", "ssh.service")
     host.effects.clear()

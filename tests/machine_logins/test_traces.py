@@ -80,6 +80,15 @@ def test_keys_of_who_is_out_and_roots_keys_that_are_theirs():
     assert "jupyter-eve, who is out, has keys for SSH" in whats
 
 
+def test_a_link_to_roots_keys_makes_them_nobody_elses():
+    host = machine()
+    put(host, "/root/.ssh/authorized_keys", f"{KEY} admin@home\n")
+    host.add_user("root", home=Path("/root")) if host.user("root") is None else None
+    put(host, "/home/jupyter-eve/.ssh/config", "")
+    host.symlink(Path("/home/jupyter-eve/.ssh/authorized_keys"), "/root/.ssh/authorized_keys")
+    assert list(find_keys_of_the_removed(host, {"jupyter-eve"})) == []
+
+
 def test_a_second_root_and_a_rule_of_sudo():
     host = machine()
     put(host, "/etc/sudoers", "root ALL=(ALL:ALL) ALL\n%sudo ALL=(ALL:ALL) ALL\n")

@@ -54,6 +54,7 @@ class Paths:
     session_namespace: ClassVar[Path] = Path("/etc/security/namespace.d/tljh.conf")
     session_script: ClassVar[Path] = session_namespace.with_name("tljh-processes")
     session_directory: ClassVar[Path] = Path("/run/tljh-session")
+    bus_policy: ClassVar[Path] = Path("/etc/dbus-1/system.d/tljh.conf")
     polkit_rules: ClassVar[Path] = Path("/etc/polkit-1/rules.d/00-tljh.rules")
     # polkit 0.105 (Ubuntu 22.04, Debian 11) reads no rules in JavaScript, but these files.
     polkit_authority: ClassVar[Path] = Path("/etc/polkit-1/localauthority")

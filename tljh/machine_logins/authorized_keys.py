@@ -111,8 +111,15 @@ def _count_bits(number: bytes) -> int:
 
 
 def read_keys(host: HostReader, user: UserInfo) -> list[SshKey]:
-    """Return the keys of an account, for looking at only: its user may have put a link there."""
-    data = host.read(Path(user.home) / AUTHORIZED_KEYS, most_bytes=MOST_BYTES)
+    """Return the keys of an account, for looking at only.
+
+    Behind a link, those that the user can read: root's own keys are not the user's.
+    """
+    path = Path(user.home) / AUTHORIZED_KEYS
+    directory, file = host.info(path.parent), host.info(path)
+    if directory is None or directory.kind != "directory" or file is None or file.kind != "file":
+        return parse_keys(read_text_as_user(host, user)) if file is not None else []
+    data = host.read(path, most_bytes=MOST_BYTES)
     return parse_keys((data or b"").decode(errors="replace"))
 
 

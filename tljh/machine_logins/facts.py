@@ -26,6 +26,7 @@ class LoginFacts:
 
     has_sshd: bool = False
     has_pam_profiles: bool = False
+    has_bus: bool = False
     has_polkit: bool = False
     has_old_polkit: bool = False
     has_cron: bool = False
@@ -40,6 +41,7 @@ def read(host: HostReader, config: Config, paths: Paths) -> LoginFacts:
     return LoginFacts(
         has_sshd=host.info(SSHD, follow=True) is not None,
         has_pam_profiles=host.info(PAM_AUTH_UPDATE) is not None,
+        has_bus=host.info(paths.bus_policy.parent) is not None,
         has_polkit=host.info(paths.polkit_rules.parent) is not None,
         has_old_polkit=host.info(paths.polkit_authority) is not None,
         has_cron=host.info(CRONTAB) is not None,

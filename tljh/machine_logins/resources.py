@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tljh.base.paths import Paths
 from tljh.engine.facts import Facts
 from tljh.engine.resource import Resource
+from tljh.machine_logins.bus_policy import build_bus_policy
 from tljh.machine_logins.deny_lists import DenyList
 from tljh.machine_logins.facts import LoginFacts
 from tljh.machine_logins.session_limits import SessionLimits
@@ -28,6 +29,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
     lists = ((logins.has_cron, paths.cron_denials), (logins.has_at, paths.at_denials))
     return [
         *(build_ssh_resources(config.users) if logins.has_sshd else ()),
+        *([build_bus_policy(config)] if logins.has_bus else ()),
         *(build_session_resources(config) if logins.has_pam_profiles else ()),
         *build_user_manager_resources(
             paths,

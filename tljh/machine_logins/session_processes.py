@@ -45,20 +45,21 @@ Session:
 
 # pam_namespace runs a script only for a directory that it replaces. This one nobody uses.
 NAMESPACE = """\
-# Written by tljh from the setting users.ssh; edits are overwritten.
+# Written by tljh from the settings users.ssh and user_units; edits are overwritten.
 {directory} tljh tmpfs:create=0755,root,root:iscript={script}
 """
 SCRIPT = """\
 #!/bin/sh
-# Written by tljh from the setting users.ssh; edits are overwritten.
+# Written by tljh from the settings users.ssh and user_units; edits are overwritten.
 exec mount -t proc -o nosuid,nodev,noexec,hidepid=invisible proc /proc
 """
 
 
 def hides_processes(config: Config) -> bool:
-    """Return whether users have shells outside their servers, and see only their own there."""
+    """Return whether users have programs outside their servers, and see only their own there."""
     users = config.users
-    return users.accounts == "managed" and users.ssh == "shell" and config.isolation.processes
+    is_outside = users.ssh == "shell" or users.user_units
+    return users.accounts == "managed" and is_outside and config.isolation.processes
 
 
 def build_session_resources(config: Config) -> list[Resource]:

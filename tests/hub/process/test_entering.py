@@ -196,6 +196,15 @@ def test_programs_with_a_token_reach_the_server(hub):
         assert "program at" in answer.text
 
 
+def test_a_script_of_a_page_elsewhere_does_not_pass_for_a_program(hub, visitor):
+    headers = {"Authorization": "token x", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}
+    answer = visitor("root").session.get(
+        f"{hub.site}/user/bob/api", headers=headers, timeout=30, allow_redirects=False
+    )
+    assert "program at" not in answer.text
+    assert answer.status_code in (302, 403)
+
+
 def test_a_token_in_a_link_is_no_way_around_the_warning(hub, visitor):
     visitor("root").at("/hub/logout")
     assert "This is the server of ann" in visitor("root").at("/user/ann/lab?token=abc").text

@@ -15,9 +15,13 @@ from collections.abc import Iterable
 COOKIE = "tljh-entry"
 
 
-# Programs send tokens in this header. No link, form or frame of a page can set it. A browser sends
-# OPTIONS without cookies before a program on another site may send the header; it shows no answer.
-_WITHOUT_COOKIE = "HeaderRegexp(`Authorization`, `(?i)^(token|bearer) .`) || Method(`OPTIONS`)"
+# Programs send tokens in this header. No link, form or frame of a page can set it. A script of a
+# page elsewhere can, if bob's program allows it, and bob's answer could then set cookies. Over
+# HTTPS, browsers tell such requests from those of programs. Before them they send OPTIONS without
+# cookies, and take none from its answer.
+_OF_PROGRAMS = "HeaderRegexp(`Authorization`, `(?i)^(token|bearer) .`)"
+_OF_BROWSERS = "HeaderRegexp(`Sec-Fetch-Site`, `.`)"
+_WITHOUT_COOKIE = f"({_OF_PROGRAMS} && !{_OF_BROWSERS}) || Method(`OPTIONS`)"
 
 
 def entry_value(secret: bytes, cookie_id: str, owner: str) -> str:
