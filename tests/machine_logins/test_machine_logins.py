@@ -96,6 +96,7 @@ def test_where_users_may_have_shells_sshd_has_no_rule_for_them(host):
 
 
 PAM_UPDATE = "run /usr/sbin/pam-auth-update --package"
+PAM_ENABLE = f"{PAM_UPDATE} --enable tljh"
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_where_users_may_have_shells_sessions_hide_the_processes_of_others(host,
     assert host.info(PATHS.pam_profile) is None and PAM_UPDATE not in host.effects
     settle(host, "ssh: shell")
     assert "hidepid=invisible" in text_of(host, PATHS.session_script)
-    assert PAM_UPDATE in host.effects
+    assert PAM_ENABLE in host.effects
     pam()
     host.effects.clear()
     settle(host, "ssh: shell")
@@ -133,7 +134,7 @@ def test_after_a_kill_before_pam_read_the_profile_the_next_run_has_it_read(host,
     settle(host, "ssh: shell")
     host.effects.clear()
     settle(host, "ssh: shell")
-    assert PAM_UPDATE in host.effects
+    assert PAM_ENABLE in host.effects
 
 
 def test_files_of_pam_that_an_admin_edits_are_left_alone_and_reported(host, pam):
@@ -141,13 +142,13 @@ def test_files_of_pam_that_an_admin_edits_are_left_alone_and_reported(host, pam)
     settle(host, "ssh: shell")
     host.effects.clear()
     settle(host, "ssh: shell")
-    assert PAM_UPDATE not in host.effects
+    assert PAM_ENABLE not in host.effects
     assert "in SSH sessions, users see the command lines of others" in findings(host)
 
 
 def test_user_units_hide_the_processes_of_others_too(host, pam):
     settle(host, "user_units: true")
-    assert PAM_UPDATE in host.effects
+    assert PAM_ENABLE in host.effects
 
 
 def test_the_bus_tells_users_nothing_of_the_units_of_others(host):

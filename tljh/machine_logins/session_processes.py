@@ -108,9 +108,11 @@ class PamProfile(PathResource):
     def apply(self, host: Host, progress: Progress) -> None:
         if self.text is None:
             host.remove(self.path)
+            _update_pam(host)
         else:
             host.write(self.path, self.text.encode(), mode=0o644)
-        _update_pam(host)
+            # Also where an admin has switched it off before.
+            _update_pam(host, "--enable", self.path.name)
 
     @classmethod
     def revert(cls, host: Host, record: Record) -> str | None:
@@ -119,9 +121,9 @@ class PamProfile(PathResource):
         return note
 
 
-def _update_pam(host: Host) -> None:
+def _update_pam(host: Host, *options: str) -> None:
     """Have PAM's files written again. Raises TljhError if that fails."""
-    argv = [str(PAM_AUTH_UPDATE), "--package"]
+    argv = [str(PAM_AUTH_UPDATE), "--package", *options]
     result = host.run(argv, timeout_s=TIMEOUT_S, env={"DEBIAN_FRONTEND": "noninteractive"})
     if not result.ok:
         raise TljhError(f"{PAM_AUTH_UPDATE.name} failed", why=(result.err or result.out).strip())
