@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 
 @dataclass(frozen=True)
 class EffectiveLists:
-    """Login names as the hub normalized them; `loaded` is the time of the hub's start."""
+    """Login names as the hub normalized them; `loaded` is when a hub first had them."""
 
     loaded: datetime
     allowed: frozenset[str] = frozenset()

@@ -91,6 +91,26 @@ def test_users_of_a_change_that_was_rolled_back_are_out(hub):
     assert "judy" not in read_logins(hub.paths.passwords)
 
 
+def test_a_user_who_was_there_is_no_admin_by_a_change_that_was_rolled_back(hub):
+    keep(hub, allowed=["alice"], admins=["boss"])
+    assert Browser(hub).login("alice", "correct horse").status_code == 302
+    hub.restart("users: {allowed: [], admin: [boss, alice]}\n")
+    assert hub.api("GET", "users/alice").json()["admin"]
+    hub.restart(FIRST_USE)
+    assert not hub.api("GET", "users/alice").json()["admin"]
+    assert Browser(hub).login("alice", "correct horse").status_code == 302
+
+
+def test_users_of_a_rolled_back_change_are_out_also_when_its_hub_was_started_twice(hub):
+    keep(hub, allowed=["alice"], admins=["boss"])
+    refused = "users: {allowed: [alice, judy], admin: [boss]}\n"
+    hub.restart(refused)
+    assert Browser(hub).login("judy", "correct horse").status_code == 302
+    hub.restart(refused)
+    hub.restart(FIRST_USE)
+    assert Browser(hub).login("judy", "correct horse").status_code == 403
+
+
 def test_a_record_that_is_older_than_the_change_stays_when_it_is_rolled_back(hub):
     keep(hub, allowed=["alice"], admins=["boss"])
     hub.api("POST", "users/carol")

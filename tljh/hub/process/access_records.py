@@ -7,6 +7,7 @@ admins admins. It removes nothing when a list no longer has the name.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,8 @@ def remove_uncommitted(db: Any, host: Host, paths: Paths, current: EffectiveList
     A hub makes records for its lists when it starts, before anything decides whether the change is
     kept. The ledger has the lists of the last change that was kept. So a name that the hub before
     this one loaded, that this one does not, and that is not in the ledger, was never allowed: its
-    record goes, with a password that a stranger set meanwhile.
+    record goes, with a password that a stranger set meanwhile. An older record stays, without the
+    rights of an admin: the failed hub gave them to it.
     """
     previous = read_effective(host.read(paths.hub_lists))
     committed = read_declared(host.read(paths.ledger)) or DeclaredAccess()
@@ -81,7 +83,7 @@ def remove_uncommitted(db: Any, host: Host, paths: Paths, current: EffectiveList
         return []
     for name in previous.admins - current.admins - committed.admins:
         user = orm.User.find(db, name)
-        if user is not None and _is_newer(user, previous):
+        if user is not None:
             _demote(db, user)
     removed = []
     for name in sorted(previous.permitted - current.permitted - committed.permitted):
@@ -117,5 +119,12 @@ def _end_servers(host: Host, login: str) -> None:
 
 
 def write_lists(host: Host, path: Path, lists: EffectiveLists) -> None:
-    """Write the lists that this hub loaded to a file, which commands and the next hub read."""
+    """Write the lists that this hub loaded to a file, which commands and the next hub read.
+
+    A hub that crashes is started again with the same lists. Their time is that of the first start,
+    which made the records.
+    """
+    previous = read_effective(host.read(path))
+    if previous is not None and replace(previous, loaded=lists.loaded) == lists:
+        lists = previous
     host.write(path, lists.as_bytes(), mode=0o600)
