@@ -14,7 +14,7 @@ from machine.image import CHECKOUT
 Changes = Mapping[str, tuple[tuple[str, str], ...]]
 
 RENAMED_SETTING: Changes = {
-    "tljh/settings/sections/hub.py": (("every: Seconds", "interval: Seconds"),),
+    "tljh/settings/sections/services.py": (("every: Seconds", "interval: Seconds"),),
     "tljh/hub/checks.py": (("cull.every", "cull.interval"),),
     "tljh/hub/configuration.py": (("{cull.every}", "{cull.interval}"),),
     "tljh/settings/migrations.py": (

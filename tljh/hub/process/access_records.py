@@ -20,7 +20,7 @@ from tljh.host.accounts import find_account_name, find_running_units
 from tljh.host.interface import Host
 from tljh.host.password_store import store_hash
 from tljh.host.real import RealReader
-from tljh.users.declared_access import DeclaredAccess, read_declared
+from tljh.users.declared_access import read_declared
 from tljh.users.effective_lists import EffectiveLists, read_effective
 
 # Unfiltered, each of these gives its holder other users' servers, tokens or accounts.
@@ -78,8 +78,9 @@ def remove_uncommitted(db: Any, host: Host, paths: Paths, current: EffectiveList
     rights of an admin: the failed hub gave them to it.
     """
     previous = read_effective(host.read(paths.hub_lists))
-    committed = read_declared(host.read(paths.ledger)) or DeclaredAccess()
-    if previous is None:
+    committed = read_declared(host.read(paths.ledger))
+    if previous is None or committed is None:
+        # Before the first change was kept, nothing tells names that were allowed from others.
         return []
     for name in previous.admins - current.admins - committed.admins:
         user = orm.User.find(db, name)
