@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 from tljh.base.errors import TljhError
 from tljh.base.paths import get_paths
+from tljh.commands.parameters import PrintedToken
 from tljh.host.real import RealHost
 from tljh.host.secret_files import read_token
 from tljh.operations.installed_config import load_configuration, read_installed_configuration
 from tljh.settings.derived import get_api_url
 
 
-@dataclass(frozen=True)
-class LauncherToken:
-    """The token of the service account, and the API's address on this machine."""
-
-    token: str
-    url: str
-
-    def as_text(self) -> str:
-        return self.token
-
-    def as_json(self) -> dict[str, Any]:
-        return {"token": self.token, "url": self.url}
-
-
-def token() -> LauncherToken:
+def token() -> PrintedToken:
     """Print the token with which an application makes temporary users, and nothing else."""
     host, paths = RealHost(), get_paths()
     config = load_configuration(host, paths, read_installed_configuration(host, paths))
@@ -38,4 +22,4 @@ def token() -> LauncherToken:
             why="launch.enabled is false" if not config.launch.enabled else "it is not applied yet",
             fix="sudo tljh-config set launch.enabled true && sudo tljh-config reload",
         )
-    return LauncherToken(value, get_api_url(config.base_url))
+    return PrintedToken(value, get_api_url(config.base_url))

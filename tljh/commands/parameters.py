@@ -58,6 +58,20 @@ class Summary:
         return self.data
 
 
+@dataclass(frozen=True)
+class PrintedToken:
+    """A token, and the address where it counts; as text it is the token alone."""
+
+    token: str
+    url: str
+
+    def as_text(self) -> str:
+        return self.token
+
+    def as_json(self) -> dict[str, Any]:
+        return {"token": self.token, "url": self.url}
+
+
 def choose_progress_on_stderr(as_json: bool) -> Progress:
     """Return what shows long steps on standard error; nothing with --json."""
     import sys

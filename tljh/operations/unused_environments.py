@@ -26,12 +26,11 @@ def find_unused_environments(host: HostReader, paths: Paths) -> list[Path]:
         for name in host.listdir(paths.versions)
         if name.startswith("hub-") and name not in kept
     ]
-    stamps = [str(HubEnvironmentFiles(path).stamp) for path in others]
-    if not link or not stamps:
+    by_stamp = {str(HubEnvironmentFiles(path).stamp): path for path in others}
+    if not link or not by_stamp:
         return []
     # One line for each stamp that is there: unfinished environments have none.
-    lines = host.query(["stat", "--format=%Y %n", *stamps]).out.splitlines()
-    built = {name: int(time) for time, _, name in (line.partition(" ") for line in lines)}
-    finished = [path for path in others if str(HubEnvironmentFiles(path).stamp) in built]
-    finished.sort(key=lambda path: built[str(HubEnvironmentFiles(path).stamp)], reverse=True)
-    return finished[KEPT:]
+    lines = host.query(["stat", "--format=%Y %n", *by_stamp]).out.splitlines()
+    built = [line.split(" ", 1) for line in lines]
+    built.sort(key=lambda time_and_stamp: int(time_and_stamp[0]), reverse=True)
+    return [by_stamp[stamp] for _, stamp in built[KEPT:]]
