@@ -74,9 +74,7 @@ def install(
     """Install packages for all users: plan, ask, apply, check; rolled back if the check fails."""
     answers = Answers(env, dry_run, yes, as_json)
     specs = [_make_path_absolute(text) if pip else text for text in spec or ()]
-    if bundle and not file:
-        return _install_from_bundle(Path(bundle).absolute(), specs, pip=pip, answers=answers)
-    if bool(file) == bool(spec) or bundle:
+    if (file and (specs or bundle)) or not (file or specs or bundle):
         raise TljhError(
             "env install takes either packages or a file",
             fix="tljh env install SPEC..., or tljh env install -r FILE; --bundle FILE with or "
@@ -85,6 +83,8 @@ def install(
         )
     if file:
         return apply_file(file, answers)
+    if bundle:
+        return _install_from_bundle(Path(bundle).absolute(), specs, pip=pip, answers=answers)
     return _change("install", specs, pip=pip, answers=answers)
 
 
