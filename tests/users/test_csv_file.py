@@ -44,7 +44,7 @@ def test_one_group_of_our_format_is_a_group_and_that_of_a_schools_list_is_none()
 
 
 def test_existing_users_are_distinguished_from_new_ones():
-    assert states(b"Alice\nbob\n", existing=["alice"]) == {"Alice": "known", "bob": "new"}
+    assert states(b"bob\nAlice\n", existing=["alice"]) == {"bob": "new", "Alice": "known"}
 
 
 @pytest.mark.parametrize(
@@ -104,15 +104,40 @@ def test_what_is_exported_can_be_imported():
 
 
 CANVAS = """Student,ID,SIS User ID,SIS Login ID,Section,Homework 1
+,,,,,Manual Posting
     Points Possible,,,,,10
 "Muster, Anna",17,s17,amuster,A,9
-"Student, Test",99,,,A,
+"Student, Test",99,,a8f7,A,
+"""
+CANVAS_WITHOUT_SIS = """Student,ID,Email,Section,Login (17),Homework (18)
+"Muster, Anna",17,anna@example.org,A,1,9
 """
 MOODLE = """First name,Surname,ID number,Email address,Groups
 Anna,Muster,17,anna@example.org,A
 """
-CLASSROOM = """identifier,github_username,github_id,name
-s17,annamuster,4711,Anna Muster
+CLASSROOM = """"identifier","github_username","github_id","name"
+"s17","annamuster","4711","Anna Muster"
+"s18","","",""
+"""
+BLACKBOARD = """"Last Name"\t"First Name"\t"Username"\t"Student ID"\t"Last Access"\t"Availability"
+"Muster"\t"Anna"\t"amuster"\t"17"\t"2024-05-05"\t"Yes"
+"""
+GOOGLE_CLASSROOM = """Last Name,First Name,Email Address,Homework 1
+Date,,,2024-05-05
+Points,,,100
+Muster,Anna,anna@example.org,90
+"""
+WORKSPACE = """First Name [Required],Email Address [Required],Password [Required]
+Anna,anna@example.org,****
+"""
+STUDIP = """Anrede;Titel;Vorname;Nachname;Nutzernamen;E-Mail
+Frau;;Anna;Muster;amuster;anna@example.org
+"""
+BANNER = """Record Number,Student Name,ID,Registration Status,Email
+1,"Muster, Anna",A0017,Registered,anna@example.org
+"""
+NUMBERED = """#,Name,Email
+1,Anna Muster,anna@example.org
 """
 
 
@@ -130,13 +155,20 @@ s17,annamuster,4711,Anna Muster
         (CANVAS, ["amuster"]),
         (MOODLE, ["anna@example.org"]),
         (CLASSROOM, ["annamuster"]),
+        (BLACKBOARD, ["amuster"]),
+        (GOOGLE_CLASSROOM, ["anna@example.org"]),
+        (WORKSPACE, ["anna@example.org"]),
+        (STUDIP, ["amuster"]),
+        (BANNER, ["anna@example.org"]),
+        (NUMBERED, ["anna@example.org"]),
+        ("sep=\t\nname\tadmin\nann\tyes\n", ["ann"]),
         ("Vorname;Nachname;Anmeldename\nAnna;Muster;amuster\n", ["amuster"]),
         ("ann\nbob\n", ["ann", "bob"]),
         ("Ann\nBob\nCarl\n", ["Ann", "Bob", "Carl"]),
     ],
 )
 def test_a_heading_makes_no_user_and_exports_are_read_as_they_are(text, names):
-    entries = read_roster(text.encode(), [])
+    entries = [entry for entry in read_roster(text.encode(), []) if entry.state != "skipped"]
     assert [(entry.name, entry.state) for entry in entries] == [(name, "new") for name in names]
 
 
@@ -148,6 +180,19 @@ def test_a_heading_makes_no_user_and_exports_are_read_as_they_are(text, names):
         "Die Klasse\nann@example.org\nbob@example.org\n",
         "Kennwort\ns001\ns002\ns003\n",
         "Matrikelnummer\n1001\n",
+        "password\nann\n",
+        "Admin\nann\nbob\n",
+        "groups\nann\n",
+        "nickname\nann\n",
+        "students\nann\n",
+        "学号\n2023001\n",
+        "学生名单\nann\n",
+        "학번\nann\n",
+        "Liste der Studierenden\nann\n",
+        "CS101\nann\nbob\n",
+        "Хто\nann\n",
+        "whoever\ns001\n",
+        "colleagues\nann@example.org\n",
     ],
 )
 def test_a_first_line_that_may_be_a_heading_is_refused(text):
@@ -169,6 +214,65 @@ def test_names_of_an_export_of_brightspace_are_no_comments():
 def test_admins_are_marked_in_the_usual_languages(word, is_admin):
     [entry] = read_roster(f"sep=;\nname;admin\njdoe;{word}\n".encode(), [])
     assert (entry.state, entry.is_admin) == ("new", is_admin)
+
+
+HEADINGS = """usernames emailaddresses e-mail_addresses E-Mail-Addresses accounts login_id loginid
+LoginIDs LOGIN pseudo pseudos compte comptes identifiants 用户 用户名 帳號 계정 アカウント
+Benutzernamen BENUTZERKENNUNGEN Nutzerkennung usuarios cuentas gebruikersnamen käyttäjätunnukset
+KULLANICI_ADI kullanıcı_adı Пользователи courriels correos_electrónicos Email_Address_[Required]
+Username_(SIS)
+Username* github_usernames UPN sAMAccountName name Names"""
+
+
+@pytest.mark.parametrize("heading", HEADINGS.split())
+@pytest.mark.parametrize("names", [["ann"], ["ann", "bob"], ["s001@example.org"]])
+def test_headings_are_known_by_their_letters_in_any_spelling(heading, names):
+    heading = heading.replace("_", " ")
+    entries = read_roster("\n".join([heading, *names, ""]).encode(), [])
+    assert [entry.name for entry in entries] == names
+
+
+@pytest.mark.parametrize(
+    "name", ["mel", "maila", "elena", "noma", "ida", "ed", "kim", "김철수", "user1", "nora"]
+)
+def test_a_name_is_no_heading_and_its_line_is_marked_where_none_is_there(name):
+    second = "s2" if name == "user1" else "민수" if not name.isascii() else "bob"
+    first, other = read_roster(f"{name}\n{second}\n".encode(), [])
+    assert (first.name, first.state, first.is_first_of_plain) == (name, "new", True)
+    assert not other.is_first_of_plain
+
+
+def test_users_whose_names_all_have_a_word_of_headings_are_no_heading():
+    names = [f"student-{number:02}" for number in range(3)]
+    assert list(states("\n".join(names).encode())) == names
+
+
+def test_a_title_above_the_headings_is_refused():
+    with pytest.raises(TljhError, match="has one cell, 'Informatik', and lines below have more"):
+        read_roster(b"Informatik,,\nann,Ann,Muster\n", [])
+
+
+def test_lines_of_an_export_without_a_user_are_skipped_and_said_so():
+    texts = [entry.as_text() for entry in read_roster(CANVAS.encode(), [])]
+    assert texts == [
+        "line 2 is skipped: it has neither a login name nor a student",
+        "line 3 is skipped: 'Points Possible' is no student",
+        "line 4: amuster is added",
+        "line 5 is skipped: 'Student, Test' is no student",
+    ]
+    assert read_roster(CLASSROOM.encode(), [])[1].as_text() == (
+        "line 3 is skipped: 's18' has linked no account of GitHub"
+    )
+    entry = read_roster(MOODLE.encode() + b"Eve,Muster,18,,B\n", [])[1]
+    assert (entry.state, entry.problem) == ("invalid", "has nothing in the column Email address")
+    with pytest.raises(TljhError, match="no names"):
+        read_roster(b"identifier,github_username,name\ns17,,\n", [])
+
+
+@pytest.mark.parametrize("heading", ["usernames,admins", "E-Mail,Admin", "login id,is admin"])
+def test_other_spellings_of_our_columns_make_admins_too(heading):
+    [entry] = read_roster(f"{heading}\nann,yes\n".encode(), [])
+    assert (entry.name, entry.is_admin) == ("ann", True)
 
 
 def test_several_columns_that_can_be_it_are_refused_and_one_can_be_named():

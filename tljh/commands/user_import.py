@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ class ImportedUsers:
             "new": self._count("new"),
             "known": self._count("known"),
             "invalid": self._count("invalid"),
+            "skipped": self._count("skipped"),
             "lines": lines,
             "users": [
                 {"name": user.name, "password": user.password, "claim": user.claim_link}
@@ -55,11 +57,31 @@ class ImportedUsers:
 
     @property
     def _counts(self) -> str:
-        states = ("new", "known", "invalid")
+        states = ["new", "known", "invalid", *(["skipped"] if self._count("skipped") else [])]
         return ", ".join(f"{self._count(state)} {state}" for state in states)
 
     @property
     def notes(self) -> list[str]:
+        return [*self._notes_about_lines, *self._notes_about_access]
+
+    @property
+    def _notes_about_lines(self) -> list[str]:
+        """Return notes about lines that the admin may have meant otherwise."""
+        notes = []
+        if self._prints_access:
+            notes = [entry.as_text() for entry in self.entries if entry.state == "skipped"]
+        for entry in self.entries:
+            if entry.is_first_of_plain and entry.state == "new":
+                name = shlex.quote(entry.name)
+                undo = f"sudo tljh user remove {name}" if self.was_done else f"--column {name}"
+                notes.append(
+                    f"note: the file has no heading that is known, so its first line, {name}, is a "
+                    f"user; if it is a heading: {undo}"
+                )
+        return notes
+
+    @property
+    def _notes_about_access(self) -> list[str]:
         if not self._prints_access:
             return list(self.more_notes)
         if not self.access:

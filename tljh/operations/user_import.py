@@ -71,6 +71,8 @@ def read_entries(
 
 
 def _check_entry(users: HubUsers, entry: ClassListEntry, gives_root: bool) -> ClassListEntry:
+    if entry.state == "skipped":
+        return entry
     problem = ""
     powerful = find_power_groups(entry.groups)
     if entry.name.lower() in users.config.users.banned:
@@ -95,7 +97,7 @@ def import_entries(
     """
     if gives is not None:
         _refuse_gift(users.config, gives)
-    valid = [entry for entry in entries if entry.state != "invalid"]
+    valid = [entry for entry in entries if entry.state in ("new", "known")]
     logins = find_without_password(users, [entry.name for entry in valid if not entry.password])
     passwords = {entry.name.lower(): entry.password for entry in valid if entry.password}
     generated = {login: make_password() for login in logins} if gives == "passwords" else {}

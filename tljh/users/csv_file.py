@@ -17,7 +17,12 @@ from typing import Literal
 from tljh.base.account_names import is_acceptable
 from tljh.base.errors import TljhError
 from tljh.base.files import decode_text
-from tljh.users.roster_columns import NO_STUDENTS, SEPARATOR_LINE, RosterColumns, find_columns
+from tljh.users.roster_columns import (
+    SEPARATOR_LINE,
+    RosterColumns,
+    find_columns,
+    find_skip_reason,
+)
 
 YES = ("1", "true", "yes", "y", "x", "ja", "oui", "si", "sí", "sim")
 
@@ -36,12 +41,16 @@ END_MARK = "End-of-Line Indicator"
 MAX_BYTES = 2_000_000
 
 
-State = Literal["new", "known", "invalid"]
+State = Literal["new", "known", "invalid", "skipped"]
 
 
 @dataclass(frozen=True)
 class ClassListEntry:
-    """One line of a class list and what its import does; `problem` says why it is invalid."""
+    """One line of a class list and what its import does.
+
+    `problem` says why it is invalid or skipped; `is_first_of_plain` marks the first line of a file
+    without a heading.
+    """
 
     line: int
     name: str
@@ -50,8 +59,11 @@ class ClassListEntry:
     password: str | None = None
     state: State = "new"
     problem: str = ""
+    is_first_of_plain: bool = False
 
     def as_text(self) -> str:
+        if self.state == "skipped":
+            return f"line {self.line} is skipped: {self.problem}"
         effects = {"new": "is added", "known": "may log in already", "invalid": self.problem}
         notes = [f"groups {', '.join(self.groups)}"] if self.groups else []
         notes += ["admin"] if self.is_admin else []
@@ -76,6 +88,9 @@ def read_roster(
     first_lines: dict[str, int] = {}
     existing = {name.lower() for name in existing_names}
     for entry in _parse(_decode(data), column):
+        if entry.state == "skipped":
+            entries.append(entry)
+            continue
         problem = entry.problem or _find_problem(entry, shortest_password)
         name = entry.name.lower()
         if not problem and name in first_lines:
@@ -83,7 +98,7 @@ def read_roster(
         first_lines.setdefault(name, entry.line)
         state: State = "known" if name in existing else "new"
         entries.append(replace(entry, state="invalid" if problem else state, problem=problem))
-    if not entries:
+    if all(entry.state == "skipped" for entry in entries):
         raise TljhError("the file has no names in it", fix="one name in each line, or a CSV file")
     return entries
 
@@ -111,7 +126,7 @@ def _parse(text: str, column: str | None = None) -> Iterable[ClassListEntry]:
     lines = [line for line in text.splitlines() if line.strip()]
     # Spreadsheet programs write semicolons where the locale's decimal mark is a comma.
     delimiter = max(",;\t", key=(lines or [""])[0].count)
-    separator = SEPARATOR_LINE.fullmatch(lines[0].strip()) if lines else None
+    separator = SEPARATOR_LINE.fullmatch(lines[0].strip('" ')) if lines else None
     if separator:
         delimiter = separator[1]
     reader = csv.reader(io.StringIO(text), delimiter=delimiter)
@@ -119,10 +134,12 @@ def _parse(text: str, column: str | None = None) -> Iterable[ClassListEntry]:
     try:
         for cells in reader:
             row = [cell.strip() for cell in cells]
-            is_separator = separator and delimiter.join(cells).strip() == lines[0].strip()
+            is_separator = separator and not rows and row and row[0].lower().startswith("sep=")
             if END_MARK in row or (rows and END_MARK in rows[0][1]):
                 row = [cell.removeprefix("#") for cell in row]
-            if any(row) and not row[0].startswith("#") and not is_separator:
+            is_numbered = row[:1] == ["#"] and any(row[1:])
+            is_comment = row[:1] and row[0].startswith("#") and not is_numbered
+            if any(row) and not is_comment and not is_separator:
                 rows.append((reader.line_num, row))
     except csv.Error as error:
         raise TljhError(f"line {reader.line_num} of the file is not CSV", why=str(error)) from error
@@ -130,8 +147,13 @@ def _parse(text: str, column: str | None = None) -> Iterable[ClassListEntry]:
         return
     columns = find_columns([row for _, row in rows], column)
     for line, row in rows[1:] if columns.has_heading else rows:
-        if columns.is_strict or not NO_STUDENTS.search(row[0]):
-            yield _parse_entry(line, row, columns)
+        reason = find_skip_reason(row, columns)
+        if reason:
+            yield ClassListEntry(line, "", state="skipped", problem=reason)
+        else:
+            entry = _parse_entry(line, row, columns)
+            is_first = not columns.has_heading and line == rows[0][0] and len(rows) > 1
+            yield replace(entry, is_first_of_plain=is_first)
 
 
 def _parse_entry(line: int, row: list[str], columns: RosterColumns) -> ClassListEntry:
