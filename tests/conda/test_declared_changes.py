@@ -13,9 +13,16 @@ from tests.installer.conftest import make_wheel
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import SilentProgress
-from tljh.conda.declared_changes import export, find_more_channels, plan_file, strip_channel
+from tljh.conda.declared_changes import (
+    export,
+    find_more_channels,
+    parse_file,
+    plan_file,
+    strip_channel,
+)
 from tljh.conda.environment import RequiredPackage
 from tljh.conda.package_changes import Action, PackagePlan, PackageRequest, plan_changes
+from tljh.host.real import RealHost
 from tljh.operations.env_changes import change
 from tljh.operations.installed_environment import PackageSources
 
@@ -254,3 +261,12 @@ def test_a_mirror_takes_the_place_of_a_channel_and_others_are_added():
     assert strip_channel("conda-forge::numpy >=2", mirror) == "numpy >=2"
     assert strip_channel("conda-forge/linux-64::numpy", mirror) == "numpy"
     assert strip_channel("bioconda::samtools", mirror) == "bioconda::samtools"
+
+
+def test_files_that_a_file_refers_to_are_read_and_named_when_they_are_foreign(tmp_path):
+    file = write(tmp_path / "environment.yml", "dependencies: [{pip: ['-r more.txt', 'ferry']}]\n")
+    (tmp_path / "more.txt").write_bytes("raft==1.1\r\n".encode("utf-16"))
+    assert parse_file(RealHost(), str(file)).requirements == ("raft==1.1", "ferry")
+    write(tmp_path / "more.txt", "dependencies: [raft]\n")
+    with pytest.raises(TljhError, match=r"more\.txt is an environment file of conda"):
+        parse_file(RealHost(), str(file))

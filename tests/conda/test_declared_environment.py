@@ -10,10 +10,10 @@ from tljh.base.errors import TljhError
 from tljh.conda.declared_environment import (
     DeclaredEnvironment,
     format_requirement,
-    join_lines,
     normalize_spec,
     parse,
 )
+from tljh.conda.requirement_lines import join_lines
 
 
 def read(text: str) -> DeclaredEnvironment:
@@ -108,6 +108,12 @@ def test_an_environment_file_has_channels_packages_and_requirements():
     assert declared.channels == ("conda-forge",)
     assert declared.specs == ("python=3.10", "conda-forge::numpy[version='>=2']", "pip")
     assert declared.requirements == ("course==1.10",)
+
+
+def test_an_environment_exported_as_json_is_one_too():
+    declared = read('{"channels": ["c"], "dependencies": ["numpy=1.26=py_0", {"pip": ["six"]}]}')
+    assert declared.channels == ("c",) and declared.requirements == ("six",)
+    assert declared.specs == ("numpy ==1.26 py_0",)
 
 
 def test_a_list_of_conda_has_packages_of_pip_too():

@@ -14,7 +14,7 @@ from tljh.conda.environment import RequiredPackage
 from tljh.conda.requirements import read_requirements
 from tljh.conda.worker.pip_changes import format_constraints, parse_changes
 from tljh.host.fake import FakeHost
-from tljh.host.interface import Response
+from tljh.host.interface import FileInfo, Response
 
 from .conftest import Machine
 
@@ -142,16 +142,20 @@ def test_requirements_that_cannot_be_read_are_named(source):
 
 def test_references_of_a_requirements_file_are_relative_to_that_file():
     text = "numpy\n-r base.txt\n--constraint=more/limits.txt\n-r https://y.example/z.txt\n-cc.txt\n"
-    host = FakeHost(responses={"https://x.example/a/r.txt": Response(200, text)})
-    host.write(Path("/opt/r.txt"), text.encode(), mode=0o644)
-    assert read_requirements(host, "/opt/r.txt") == (
-        "numpy\n-r /opt/base.txt\n--constraint=/opt/more/limits.txt\n"
-        "-r https://y.example/z.txt\n-c/opt/c.txt\n",
-    )
-    assert (
-        "-r https://x.example/a/base.txt\n"
-        in read_requirements(host, "https://x.example/a/r.txt")[0]
-    )
+    directories = ("/opt", "https://x.example/a")
+    answers = {
+        f"{directories[1]}/{name}": "six" for name in ("base.txt", "more/limits.txt", "c.txt")
+    }
+    answers |= {f"{directories[1]}/r.txt": text, "https://y.example/z.txt": "raft"}
+    host = FakeHost(responses={url: Response(200, text) for url, text in answers.items()})
+    for url, content in answers.items():
+        if url.startswith(directories[1]):
+            path = Path(url.replace(directories[1], "/opt"))
+            host.files[path] = (FileInfo("file", 0o644, "root", "root"), content.encode())
+    for directory in directories:
+        assert read_requirements(host, f"{directory}/r.txt") == (
+            f"numpy\nsix\n--constraint={directory}/more/limits.txt\nraft\n-c{directory}/c.txt\n",
+        )
 
 
 def test_a_change_from_a_file_or_url_is_read_before_uv_has_it_in_its_cache():

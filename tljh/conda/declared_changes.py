@@ -9,7 +9,7 @@ import platform
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,7 +33,7 @@ from tljh.conda.package_changes import (
     list_pip_constraints,
     list_protected,
 )
-from tljh.conda.requirements import read_text
+from tljh.conda.requirements import expand_references, read_text
 from tljh.host.interface import HostReader
 
 Format = Literal["lock", "environment.yml", "requirements"]
@@ -104,7 +104,8 @@ def parse_file(host: HostReader, source: str) -> DeclaredEnvironment:
     text, make_absolute = read_text(host, source, "file")
     machine = platform.machine()
     subdir = SUBDIRS.get(machine, f"linux-{machine}")
-    return parse(text, source, subdir, make_absolute)
+    declared = parse(text, source, subdir, make_absolute)
+    return replace(declared, requirements=expand_references(host, declared.requirements, source))
 
 
 def _make_plan(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
 from tljh.base.errors import Place, TljhError
-from tljh.conda.requirements import make_references_absolute
+from tljh.conda.foreign_files import find_foreign_kind
+from tljh.conda.requirement_lines import parse_lines
 
 Kind = Literal["lock", "conda-lock", "explicit list", "environment.yml", "requirements"]
 
@@ -19,18 +20,6 @@ EXPORT_MARK = "# Written by tljh env export"
 READ_KINDS = (
     "environment.yml, requirements.txt, conda-lock.yml, a lock of rattler or pixi (pixi.lock), "
     "or a list of `conda list --explicit` or `--export`"
-)
-
-# Files of others, by a line that only they have.
-_OTHER_KINDS = (
-    (r"^lock-version\s*=", "a pylock.toml", "uv export --format requirements-txt"),
-    (r"^\[\[package\]\]", "a lock of uv or Poetry", "uv export --format requirements-txt"),
-    (r"^\[(project|build-system|tool\.[\w.-]+)\]", "a pyproject.toml", "pixi lock, or uv export"),
-    (r"^\[(packages|dev-packages)\]", "a Pipfile", "pipenv requirements"),
-    (r"^\[(workspace|dependencies)\]", "a manifest of pixi", "pixi lock"),
-    (r'^\s*"nbformat"\s*:', "a notebook", None),
-    (r"^FROM\s+\S+", "a Dockerfile", None),
-    (r"^\s*<(!DOCTYPE|html)", "a web page", None),
 )
 
 _RATTLER_LOCK = (r"^version:\s*\d+", r"^environments:", r"^packages:")
@@ -46,11 +35,6 @@ _BUILD = re.compile(r"^([^\s=<>!~\[]+)={1,2}([^=\s\[,|]+)=([^=\s\[*]+)(\[.*)?$")
 _EXPORTED = re.compile(r"^([\w.-]+)=([^=\s]+)=([^=\s]+)$")
 
 _ARCHIVE = re.compile(r"^(\S+?\.(?:conda|tar\.bz2))(?:#(?:sha256:)?([0-9a-f]+))?$")
-
-# What may follow a requirement in its line.
-_HASHES = re.compile(r"\s--hash[= ]\S+")
-
-_LOCAL_OR_URL = re.compile(r"^(\.{0,2}/|[a-z+]+://|\S+\.(whl|tar\.gz|zip)$)")
 
 
 @dataclass(frozen=True)
@@ -95,9 +79,9 @@ def parse(
         return reader.read_conda_lock(text)
     if _EXPLICIT.search(text):
         return reader.read_explicit(text)
-    for pattern, name, command in _OTHER_KINDS:
-        if re.search(pattern, text, re.MULTILINE):
-            reader.refuse(f"it is {name}", command)
+    foreign = find_foreign_kind(text)
+    if foreign:
+        reader.refuse(f"it is {foreign.name}", foreign.command)
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     if lines and all(_EXPORTED.match(line) for line in lines):
@@ -129,6 +113,12 @@ class _Reader:
             why=why,
             fix=fix,
         )
+
+    def _refuse_entry(
+        self, why: str, command: str | None = None, *, line: int | None = None
+    ) -> NoReturn:
+        """Refuse without the line: it counts the entries of `pip:`, not the file's lines."""
+        self.refuse(why, command)
 
     def _load(self, text: str) -> Any:
         # Imported late: it takes a tenth of a second.
@@ -231,31 +221,17 @@ class _Reader:
             is_exact=text.startswith(EXPORT_MARK),
             channels=tuple(channels),
             specs=tuple(specs),
-            requirements=self._check_requirements("\n".join(requirements)),
+            requirements=parse_lines(
+                "\n".join(requirements), self.make_absolute, self._refuse_entry
+            ),
         )
 
     def read_requirements(self, text: str) -> DeclaredEnvironment:
         return DeclaredEnvironment(
             "requirements",
             is_exact=text.startswith(EXPORT_MARK),
-            requirements=self._check_requirements(text),
+            requirements=parse_lines(text, self.make_absolute, self.refuse),
         )
-
-    def _check_requirements(self, text: str) -> tuple[str, ...]:
-        """Return the logical lines of requirements. Raises TljhError for other text."""
-        lines = []
-        for number, line in join_lines(make_references_absolute(text, self.make_absolute)):
-            if not line.startswith("-") and not is_requirement(line):
-                self.refuse(f"{line[:80]!r} is neither a package nor a requirement", line=number)
-            lines.append(self._make_path_absolute(line))
-        return tuple(lines)
-
-    def _make_path_absolute(self, line: str) -> str:
-        is_path = re.match(r"^(\.{1,2}/\S*|[^\s:/@]+\.(whl|tar\.gz|zip))(\s|$)", line)
-        if not is_path:
-            return line
-        path, *rest = line.split(maxsplit=1)
-        return " ".join([self.make_absolute(path), *rest])
 
 
 def normalize_spec(spec: str) -> str:
@@ -265,36 +241,6 @@ def normalize_spec(spec: str) -> str:
         return spec.strip()
     name, version, build, more = match.groups()
     return f"{name} =={version} {build}{more or ''}"
-
-
-def join_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a requirements file with their number, joined and without comments."""
-    pending, first = "", 0
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = re.sub(r"(^|\s)#.*$", "", raw).rstrip()
-        first = first or number
-        if line.endswith("\\"):
-            pending += f"{line[:-1].strip()} "
-            continue
-        if joined := (pending + line.strip()).strip():
-            yield first, joined
-        pending, first = "", 0
-    if pending.strip():
-        yield first, pending.strip()
-
-
-def is_requirement(line: str) -> bool:
-    """Return whether a line is a requirement of pip: a name with a version, a path or a URL."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    text = _HASHES.sub("", line).strip()
-    if _LOCAL_OR_URL.match(text):
-        return True
-    try:
-        Requirement(text)
-    except InvalidRequirement:
-        return False
-    return True
 
 
 def format_requirement(name: str, version: str, location: str, sha256: str) -> str:

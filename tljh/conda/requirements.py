@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urljoin
 
 from tljh.base import files
-from tljh.base.errors import TljhError
+from tljh.base.errors import Place, TljhError
+from tljh.conda.foreign_files import FREEZE, find_foreign_kind
+from tljh.conda.requirement_lines import (
+    CONSTRAINED,
+    READ,
+    REFERENCE,
+    Refuse,
+    find_local_path,
+    parse_lines,
+)
 from tljh.host.interface import HostReader
 
 MAX_REDIRECTS = 5
@@ -20,28 +32,99 @@ TIMEOUT_S = 30
 _FIX = "give a URL or a file that root can read from this machine"
 
 
-# `-r FILE` and `-c FILE` in a requirements file are relative to that file.
-_REFERENCE = re.compile(r"^(\s*(?:-r|-c|--requirement|--constraint)[ \t=]*)([^\s=]+)", re.MULTILINE)
-
-
-_CONDA_ENVIRONMENT = re.compile(r"^dependencies:\s*(#.*)?$", re.MULTILINE)
+_CONDA_ENVIRONMENT = re.compile(
+    r"""^\s*[{,]?\s*["']?(dependencies|channels)["']?\s*:""", re.MULTILINE
+)
 
 
 # `conda list --export` writes name=version=build, `conda list --explicit` the line @EXPLICIT.
 _CONDA_LIST = re.compile(r"^(@EXPLICIT\s*|[\w.-]+=[^=\s]+=[^=\s]+)$", re.MULTILINE)
 
 
+# The locks that `tljh env apply` reads: of rattler, pixi and conda-lock.
+_CONDA_LOCK = re.compile(r"^version:\s*\d", re.MULTILINE)
+
+
 def read_requirements(host: HostReader, source: str | None) -> tuple[str, ...]:
     """Return the text at `source`, a path or an HTTP(S) URL; nothing for None.
 
-    The worker writes the text into a scratch directory for uv, so relative references to
-    other files are made absolute.
+    The worker writes the text into a scratch directory for uv, so paths are absolute, and files
+    that it refers to with -r are in it.
     """
     if source is None:
         return ()
+    return ("".join(f"{line}\n" for line in _read_lines(host, source, ())),)
+
+
+def _read_lines(host: HostReader, source: str, referring: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the lines of a requirements file and of those that it refers to.
+
+    `referring` are the files through which it was found.
+    """
     text, make_absolute = read_text(host, source, "requirements file")
     _refuse_other_kinds(text, source)
-    return (make_references_absolute(text, make_absolute),)
+    lines = parse_lines(text, make_absolute, _make_refusal(source))
+    return expand_references(host, lines, source, referring)
+
+
+def expand_references(
+    host: HostReader, lines: Iterable[str], source: str, referring: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Return lines of `source` with those of other requirements files in place of `-r FILE`.
+
+    Constraints are only checked, as uv reads them from their place. Raises TljhError with the name
+    of the file that cannot be read.
+    """
+    expanded: list[str] = []
+    for line in lines:
+        reference = REFERENCE.match(line)
+        option = reference["option"] if reference else ""
+        # uv replaces variables of the environment, which are not known here.
+        if reference is None or "${" in line or option not in (*READ, *CONSTRAINED):
+            expanded.append(line)
+            continue
+        name = reference["name"].strip()
+        if name in (source, *referring):
+            raise TljhError(f"{source} refers to itself", why=line, fix="remove this line")
+        try:
+            nested = _read_lines(host, name, (source, *referring))
+        except TljhError as error:
+            finding = error.findings[0]
+            why = "; ".join(filter(None, (finding.why, f"{source} refers to it")))
+            raise TljhError([replace(finding, why=why)]) from error
+        expanded += nested if option in READ else [line]
+    _refuse_missing_files(host, expanded, source)
+    return tuple(expanded)
+
+
+def _refuse_missing_files(host: HostReader, lines: Iterable[str], source: str) -> None:
+    """Raise TljhError for packages in files that are not on this machine.
+
+    In an environment of conda, `pip freeze` writes the place where the package was built.
+    """
+    missing = [
+        line for line in lines if (path := find_local_path(line)) and host.info(Path(path)) is None
+    ]
+    if missing:
+        more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise TljhError(
+            f"{source} names files that are not on this machine",
+            why=f"{missing[0][:200]}{more}",
+            fix=f"write NAME==VERSION; or, on the machine where the file was made: {FREEZE}",
+        )
+
+
+def _make_refusal(source: str) -> Refuse:
+    def refuse(why: str, command: str | None = None, *, line: int | None = None) -> NoReturn:
+        raise TljhError(
+            f"{source} is not a file of pip requirements",
+            where=Place(source, line) if line else None,
+            why=why,
+            fix=f"give what this command prints: {command}" if command else
+            "write one requirement a line, such as numpy==2.1",
+        )  # fmt: skip
+
+    return refuse
 
 
 def read_text(host: HostReader, source: str, what: str) -> tuple[str, Callable[[str], str]]:
@@ -71,7 +154,8 @@ def _fetch(host: HostReader, source: str, what: str) -> tuple[str, Callable[[str
         # Status 0 stands for no response; its text is the reason.
         why = response.text.strip()[:300] if response.status == 0 else f"HTTP {response.status}"
         raise TljhError(f"the {what} {source} cannot be fetched", why=why, fix=_FIX)
-    text = response.text.removeprefix("\ufeff").replace("\r\n", "\n")
+    # The text of the response was decoded as its headers say, which few servers set.
+    text = decode_text(response.data or response.text.encode(), source)
     return text, lambda name: urljoin(url, name)
 
 
@@ -93,25 +177,21 @@ def decode_text(data: bytes, source: str) -> str:
 
 
 def _refuse_other_kinds(text: str, source: str) -> None:
-    """Raise TljhError if a requirements file is one of conda's, such as environment.yml."""
-    if _CONDA_ENVIRONMENT.search(text):
+    """Raise TljhError if a requirements file is one of conda's or of another tool."""
+    refuse = _make_refusal(source)
+    foreign = find_foreign_kind(text)
+    if foreign:
+        refuse(f"it is {foreign.name}", foreign.command, line=None)
+    apply = f"sudo tljh env apply {shlex.quote(source)}"
+    if _CONDA_ENVIRONMENT.search(text) or _CONDA_LOCK.search(text):
         raise TljhError(
             f"{source} is an environment file of conda, not a file of pip requirements",
-            fix="install the packages that it lists under dependencies: "
-            "sudo tljh conda install NAME ..., and give those below pip: as a requirements file",
+            fix=f"leave it out here, and when the hub is installed: {apply}",
         )
     if _CONDA_LIST.search(text):
         raise TljhError(
             f"{source} is a list of conda packages, not a file of pip requirements",
             why="a line such as numpy=2.1=py312_0 names a build of conda",
-            fix="write the packages as requirements, such as numpy==2.1; or on the machine where "
-            "the list was made: pip list --format=freeze > requirements.txt",
+            fix=f"leave it out here, and when the hub is installed: {apply}; or, on the machine "
+            f"where the list was made: {FREEZE}",
         )
-
-
-def make_references_absolute(text: str, make_absolute: Callable[[str], str]) -> str:
-    def replace_name(match: re.Match[str]) -> str:
-        option, name = match.groups()
-        return option + (name if "://" in name else make_absolute(name))
-
-    return _REFERENCE.sub(replace_name, text)

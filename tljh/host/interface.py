@@ -92,11 +92,15 @@ class Result:
 
 @dataclass(frozen=True)
 class Response:
-    """An HTTP response; with `status` 0 there was none, and `text` is the reason."""
+    """An HTTP response; with `status` 0 there was none, and `text` is the reason.
+
+    `data` is the body as it was sent, `text` what the headers make of it.
+    """
 
     status: int
     text: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    data: bytes = b""
 
 
 class BackgroundCommand(Protocol):

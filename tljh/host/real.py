@@ -266,7 +266,7 @@ class RealReader:
                 )
             except requests.RequestException as error:
                 return Response(0, _explain_no_answer(error, timeout_s))
-            return Response(answer.status_code, answer.text, dict(answer.headers))
+            return Response(answer.status_code, answer.text, dict(answer.headers), answer.content)
 
     def download(self, url: str, *, timeout_s: float, most_bytes: int) -> bytes:
         import time
