@@ -75,6 +75,19 @@ def test_another_python_of_the_system_is_reported_with_the_command_to_rebuild(ho
     assert "share/tljh/bootstrap.py" in str(result.finding.fix)
 
 
+def test_declared_groups_that_give_root_are_found_before_an_account_has_them(host):
+    config = b"users: {admin: [ada], groups: [lxc], extra_user_groups: {docker: [bob]}}\n"
+    apply_state(host, config)
+    results = [item for item in reported(host) if item.check == "groups that give root"]
+    fixes = {item.finding.what: item.finding.fix for item in results}
+    assert fixes["every user can become root: users.groups has lxc"] == (
+        "sudo tljh-config remove-item users.groups lxc, then reload"
+    )
+    assert fixes["jupyter-bob can become root: it is in the group docker"] == (
+        "sudo tljh-config remove-item users.extra_user_groups.docker bob, then reload"
+    )
+
+
 def test_every_finding_has_a_fix(host):
     host.unit_states.clear()
     host.write(PATHS.config_file, b"usres: {}\n", mode=0o644)

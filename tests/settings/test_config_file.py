@@ -339,3 +339,11 @@ def test_a_group_that_gives_root_is_named_unless_its_members_are_admins() -> Non
     text = "users: {admin: [ada], extra_user_groups: {sudo: [ada, bob], docker: [ada]}}"
     [finding] = examine(text.encode()).findings("warning")
     assert finding.what == "members of the group sudo can become root: bob"
+
+
+@pytest.mark.parametrize("group", ["docker", "lxc", "microk8s", "libvirt", "shadow", "podman"])
+def test_a_group_of_all_users_that_gives_root_is_named_with_its_line(group: str) -> None:
+    text = f"users:\n  groups:\n    - video\n    - {group}\n"
+    [finding] = examine(text.encode()).findings("warning")
+    assert finding.what == f"members of the group {group} can become root: every user"
+    assert finding.where and finding.where.line == 4 and finding.why

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from tljh.base.paths import get_paths
 from tljh.commands.parameters import NameArgument
-from tljh.host.power_groups import find_power_groups
+from tljh.host.accounts import ADMINS_GROUP
+from tljh.host.power_groups import find_power_groups, read_memberships
 from tljh.host.real import RealHost
 from tljh.hub.user_directory import UserDirectory, UserRecord
 from tljh.operations.user_changes import HubUsers, read_users
@@ -30,19 +31,24 @@ NO_ANSWER = "note: the hub does not answer: servers, and users added in the hub,
 
 @dataclass(frozen=True)
 class UserList:
-    """All users, by name."""
+    """All users, by name; `powers` are the groups that give root of each account that has one."""
 
     directory: UserDirectory
+    powers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def notes(self) -> list[str]:
         return [] if self.directory.hub_answers else [NO_ANSWER]
 
     def as_json(self) -> list[dict[str, Any]]:
-        return [user.as_json() for user in self.directory.users.values()]
+        return [
+            {**user.as_json(), "groups_giving_root": _find_powers(user, self.powers)}
+            for user in self.directory.users.values()
+        ]
 
     def as_text(self) -> str:
-        rows = [("NAME", "ROLE", "ACCESS", "PASSWORD", "SERVERS", "LAST SEEN", "ACCOUNT")]
+        header = ("NAME", "ROLE", "ACCESS", "PASSWORD", "SERVERS", "LAST SEEN", "ACCOUNT", "GROUPS")
+        rows = [header]
         for user in self.directory.users.values():
             account = user.account or "-"
             rows.append(
@@ -54,6 +60,7 @@ class UserList:
                     str(len(user.servers)) if user.servers else "-",
                     user.last_activity[:16].replace("T", " ") or "never",
                     f"{account} (locked)" if user.is_locked else account,
+                    _format_groups(user, self.powers) or "-",
                 )
             )
         if len(rows) == 1:
@@ -71,6 +78,7 @@ class UserPage:
 
     details: UserDetails
     hub_answers: bool
+    powers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def notes(self) -> list[str]:
@@ -79,6 +87,7 @@ class UserPage:
     def as_json(self) -> dict[str, Any]:
         return {
             **self.details.user.as_json(),
+            "groups_giving_root": _find_powers(self.details.user, self.powers),
             "home_bytes": self.details.home_bytes,
             "disk_limit_bytes": self.details.limit_bytes,
         }
@@ -92,7 +101,7 @@ class UserPage:
             ("access", ACCESS[user.access]),
             ("password", PASSWORD[user.has_password]),
             ("servers", servers or "none running"),
-            ("groups", _format_groups(user.groups) or "none in the configuration"),
+            ("groups", _format_groups(user, self.powers) or "none in the configuration"),
             ("last seen", user.last_activity or "never"),
             ("account", (user.account or "not created yet") + " (locked)" * user.is_locked),
             ("home", self._home(user) if user.home else "not created yet"),
@@ -138,13 +147,15 @@ def _read_users() -> HubUsers:
 
 def list_users() -> UserList:
     """List every user that the hub, the configuration or this machine has."""
-    return UserList(_read_users().directory)
+    users = _read_users()
+    return UserList(users.directory, read_memberships(users.host))
 
 
 def show(name: NameArgument) -> UserPage:
     """Print one user: role, access, servers, account, the home directory and its size."""
     users = _read_users()
-    return UserPage(read_user_details(users, name), users.directory.hub_answers)
+    details = read_user_details(users, name)
+    return UserPage(details, users.directory.hub_answers, read_memberships(users.host))
 
 
 def export() -> UserExport:
@@ -153,6 +164,14 @@ def export() -> UserExport:
     return UserExport(tuple(user for user in users if user.access in ("listed", "added")))
 
 
-def _format_groups(groups: Iterable[str]) -> str:
-    powerful = find_power_groups(groups)
+def _format_groups(user: UserRecord, powers: Mapping[str, tuple[str, ...]]) -> str:
+    """Return a user's groups, those that give root marked, wherever they come from."""
+    powerful = _find_powers(user, powers)
+    groups = dict.fromkeys((*user.groups, *powerful))
     return ", ".join(f"{name} (gives root)" if name in powerful else name for name in groups)
+
+
+def _find_powers(user: UserRecord, powers: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Return the groups that give a user root, but for that of the hub's admins."""
+    names = {*find_power_groups(user.groups), *powers.get(user.account or "", ())}
+    return sorted(names - ({ADMINS_GROUP} if user.is_admin else set()))

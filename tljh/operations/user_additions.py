@@ -61,7 +61,7 @@ def add_users(users: HubUsers, addition: UsersToAdd, progress: Progress) -> Adde
     Raises TljhError if a user is banned, has a password already where one is given, or would get
     a group that gives root without `gives_root`.
     """
-    refuse_power_groups(addition.groups, allowed=addition.gives_root)
+    refuse_power_groups(users.host, addition.groups, allowed=addition.gives_root)
     config, names = users.config, addition.names
     records = users.directory.users
     for name in names:

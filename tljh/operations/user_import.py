@@ -16,7 +16,7 @@ from tljh.base.well_known import SHORTEST_PASSWORD
 from tljh.engine.file_resources import File
 from tljh.engine.resource import Resource
 from tljh.host.password_store import hash_password
-from tljh.host.power_groups import OPTION, find_power_groups
+from tljh.host.power_groups import OPTION, find_power_groups, read_power_groups
 from tljh.operations.converge import Outcome
 from tljh.operations.public_address import format_claim_link
 from tljh.operations.user_changes import HubUsers, change_users
@@ -61,8 +61,9 @@ def read_entries(
     config = users.config
     listed = [name for name, user in users.directory.users.items() if user.access == "listed"]
     shortest_password = SHORTEST_PASSWORD if uses_first_use(config) else 0
+    powers = () if gives_root else tuple(read_power_groups(users.host))
     entries = [
-        _check_entry(users, entry, gives_root)
+        _check_entry(users, entry, powers)
         for entry in read_roster(data, listed, shortest_password, column)
     ]
     if any(entry.password for entry in entries) and not uses_first_use(config):
@@ -70,14 +71,16 @@ def read_entries(
     return tuple(entries)
 
 
-def _check_entry(users: HubUsers, entry: ClassListEntry, gives_root: bool) -> ClassListEntry:
+def _check_entry(
+    users: HubUsers, entry: ClassListEntry, refused_groups: Sequence[str]
+) -> ClassListEntry:
     if entry.state == "skipped":
         return entry
     problem = ""
-    powerful = find_power_groups(entry.groups)
+    powerful = find_power_groups(entry.groups, refused_groups)
     if entry.name.lower() in users.config.users.banned:
         problem = f"is banned; first: sudo tljh user enable {shlex.quote(entry.name)}"
-    elif powerful and not gives_root:
+    elif powerful:
         problem = f"would become root by the group {powerful[0]}; if that is intended: {OPTION}"
     return replace(entry, state="invalid", problem=problem) if problem else entry
 

@@ -18,7 +18,7 @@ from tljh.host.accounts import (
     format_home_fix,
 )
 from tljh.host.interface import HostReader
-from tljh.host.power_groups import POWER_GROUPS
+from tljh.host.power_groups import read_power_groups
 from tljh.plugins.checks import Check, CheckedMachine, Result
 from tljh.settings.derived import uses_claims
 from tljh.users.facts import UserFacts
@@ -60,23 +60,41 @@ def _check_dummy(subject: CheckedMachine) -> Iterator[Result]:
 def _check_powerful_members(subject: CheckedMachine) -> Iterator[Result]:
     if subject.facts is None:
         return
-    admins = {
-        find_account_name(subject.host, login) for login in subject.facts.of(UserFacts).admins
-    }
-    managed = {user.name for user in find_managed_accounts(subject.host)}
-    for name in sorted(POWER_GROUPS):
-        group = subject.host.group(name)
+    host, powers = subject.host, read_power_groups(subject.host)
+    admins = {find_account_name(host, login) for login in subject.facts.of(UserFacts).admins}
+    managed = {user.name for user in find_managed_accounts(host)}
+    for name, reason in sorted(powers.items()):
+        group = host.group(name)
+        if subject.config and name in subject.config.users.groups:
+            # The accounts join when their servers start, so the setting alone is the fault.
+            what = f"every user can become root: users.groups has {name}"
+            fix = f"sudo tljh-config remove-item users.groups {quote(name)}, then reload"
+            yield Severity.DEGRADED, Finding(what, why=reason, fix=fix)
+            continue
         members = managed & set(group.members) if group else set()
+        if subject.config:
+            logins = subject.config.users.extra_user_groups.get(name, ())
+            members |= {find_account_name(host, login) or login for login in logins}
         # Admins are in their own group; any other way to root is worth a word.
         for account in sorted(members - (admins if name == ADMINS_GROUP else set())):
             yield (
                 Severity.DEGRADED,
                 Finding(
                     f"{account} can become root: it is in the group {name}",
-                    why=None if name != ADMINS_GROUP else "but the user is no admin of the hub",
-                    fix=f"sudo gpasswd --delete {quote(account)} {quote(name)}",
+                    why=reason if name != ADMINS_GROUP else "but the user is no admin of the hub",
+                    fix=_suggest_removal(subject, account, name),
                 ),
             )
+
+
+def _suggest_removal(subject: CheckedMachine, account: str, group: str) -> str:
+    """Return the command that ends a membership where it is declared."""
+    members = subject.config.users.extra_user_groups.get(group, ()) if subject.config else ()
+    for login in members:
+        if account in (login, find_account_name(subject.host, login)):
+            key = f"users.extra_user_groups.{group}"
+            return f"sudo tljh-config remove-item {quote(key)} {quote(login)}, then reload"
+    return f"sudo gpasswd --delete {quote(account)} {quote(group)}"
 
 
 def _check_homes(subject: CheckedMachine) -> Iterator[Result]:

@@ -202,7 +202,7 @@ class UsersSettings(Section):
         {},
         help="Linux groups, each with the users whose accounts are members.",
         cost=Cost.NEXT_SPAWN,
-        example="{docker: [alice, bob]}",
+        example="{video: [alice, bob]}",
     )
     accounts: Literal["managed", "existing"] = setting(
         "managed",
