@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -48,6 +49,7 @@ class HostWithAHub(RealHost):
     verbs: list[str] = field(default_factory=list)
     last_words: str = ""
     dies_at: str | None = None
+    is_of_another_program: bool = False
 
     @property
     def paths(self) -> Paths:
@@ -116,7 +118,8 @@ def state(tmp_path: Path, of_earlier_release: Path) -> Path:
 
 
 def planned(host: HostWithAHub) -> Plan:
-    database = HubDatabase(host.paths, ENVIRONMENT)
+    before = None if host.is_of_another_program else ENVIRONMENT
+    database = HubDatabase(host.paths, ENVIRONMENT, environment_before=before)
     return plan([database, Unit("jupyterhub.service", restart_on=(database,))], host)
 
 
@@ -191,8 +194,49 @@ def test_bad_health_restores_the_old_database_and_its_hub(host, state):
     assert read_schema(state / FILE) == OLD
     assert users(state / FILE) == ["ada"]
     assert list((state / COPIES).iterdir()) == []
+    assert list(state.glob(f"{ORDER}*")) == []
     assert host.state == "active"
+    # A hub that is stopped loses the sockets where requests wait, on older releases of systemd.
+    assert "stop" not in host.verbs
     assert converge(host) == 1
+
+
+def test_a_hub_that_is_not_ours_gets_its_database_before_it_starts(host, state):
+    host.is_of_another_program = True
+    with pytest.raises(TljhError, match="does not answer"):
+        converge(host, fail)
+    assert read_schema(state / FILE) == OLD
+    assert host.state == "active"
+    assert host.verbs[-3:] == ["stop", "start", "restart"]
+
+
+def test_a_copy_is_restored_also_if_the_hub_of_before_does_not_start(host, state):
+    failures = ["restart", "restart"]
+    real = host.systemctl
+
+    def fail_to_restart(verb, *units, timeout_s=90):
+        if verb == "restart" and len(failures) == 1:
+            failures.pop()
+            return Result(1)
+        if verb == "restart" and failures:
+            failures.pop()
+        return real(verb, *units, timeout_s=timeout_s)
+
+    host.systemctl = fail_to_restart
+    with pytest.raises(TljhError, match="does not answer"):
+        converge(host, fail)
+    assert (read_schema(state / FILE), host.state) == (OLD, "active")
+
+
+def test_a_hub_that_dies_after_it_restored_the_copy_restores_it_once(host, state):
+    assert converge(host) == 1
+    (copy,) = (state / COPIES).iterdir()
+    undo = host.paths.migration_order.with_suffix(".undo")
+    undo.write_text(json.dumps({"path": str(state / FILE), "copy": str(copy)}))
+    for _ in range(2):
+        carry_out_order(host, host.paths.migration_order, ENVIRONMENT)
+        assert read_schema(state / FILE) == OLD
+    assert not undo.exists()
 
 
 def spoil(path: Path) -> None:

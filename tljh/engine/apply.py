@@ -165,7 +165,8 @@ def roll_back(host: Host, journal: Journal, progress: Progress) -> list[Finding]
     # Only now may units start again: one that starts earlier could read files of both states.
     for intent in intents:
         try:
-            Resource.of_kind(intent.kind).settle(host, intent.record)
+            if note := Resource.of_kind(intent.kind).settle(host, intent.record):
+                progress.note(note)
         except (TljhError, OSError) as error:
             problems.append(_describe_unreverted(intent.kind, intent.name, error))
     # A service held it that has been replaced by now, as Traefik holds its account.

@@ -155,9 +155,12 @@ class Resource(ABC):
         return None
 
     @classmethod
-    def settle(cls, host: Host, record: Record) -> None:
-        """Finish a rollback once every change is reverted; restart a unit, for example."""
-        return
+    def settle(cls, host: Host, record: Record) -> str | None:
+        """Finish a rollback once every change is reverted; restart a unit, for example.
+
+        Returns a note about what stays, as `revert` does.
+        """
+        return None
 
     def healthy(self, host: HostReader, deadline_s: float) -> None:
         """Return once the applied change works; raise TljhError when it does not in time."""

@@ -9,6 +9,7 @@ the complete new one. The old one is kept.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from tljh.hub.database_place import require_room
 from tljh.hub.database_resource import read_schemas
 from tljh.hub.database_server import LocalDatabase
 from tljh.settings.database_address import DatabaseAddress, build_sqlite_address
-from tljh.systemd.unit_resource import act
+from tljh.systemd.unit_resource import act, reload_systemd
 
 # copy: into an empty database. replace: what is in the target goes. adopt: nothing is copied.
 MoveMode = Literal["copy", "replace", "adopt"]
@@ -91,24 +92,28 @@ class DatabaseMove(Resource):
         host.write(order, json.dumps(content).encode(), mode=0o600)
 
     @classmethod
-    def revert(cls, host: Host, record: Record) -> str | None:
+    def revert(cls, host: Host, record: Record) -> None:
         order = Path(record["order"])
-        try:
+        with contextlib.suppress(FileNotFoundError):
             # A starting hub takes the order with a rename, too: only one of the two succeeds.
             host.rename(order, order.with_suffix(".withdrawn"))
-        except FileNotFoundError:
-            if host.unit(HUB_UNIT).load != "not-found":
-                act(host, "stop", HUB_UNIT)
-        is_begun = any(host.info(order.with_suffix(end)) for end in (".begun", ".done"))
-        note = _remove_copy(host, record) if is_begun else None
-        for suffix in (".withdrawn", ".begun", ".done"):
-            host.remove(order.with_suffix(suffix))
-        return note
 
     @classmethod
-    def settle(cls, host: Host, record: Record) -> None:
+    def settle(cls, host: Host, record: Record) -> str | None:
+        order = Path(record["order"])
+        note = None
+        if any(host.info(order.with_suffix(end)) for end in (".begun", ".done")):
+            # The configuration names the old database again. A hub that is not stopped keeps its
+            # sockets, where requests wait.
+            if host.unit(HUB_UNIT).is_active or record["active"]:
+                reload_systemd(host)
+                act(host, "restart", HUB_UNIT)
+            note = _remove_copy(host, record)
+        for suffix in (".withdrawn", ".begun", ".done"):
+            host.remove(order.with_suffix(suffix))
         if record["active"] and not host.unit(HUB_UNIT).is_active:
             act(host, "start", HUB_UNIT)
+        return note
 
 
 def _remove_copy(host: Host, record: Record) -> str | None:

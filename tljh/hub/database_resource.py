@@ -4,11 +4,12 @@ JupyterHub refuses to start on a database of another schema. The plan tries the 
 copy. The real migration is left to the hub that starts next, by a file (the order): while it
 starts, no other process uses the database and requests wait at its socket. That hub copies the
 database, migrates it within a deadline, and does so once, whether it succeeds or not. A rollback
-restores the copy.
+leaves the restoring of the copy to the hub that starts next, too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -29,7 +30,7 @@ from tljh.hub.database_client import DatabaseAway, ask_database, require_private
 from tljh.hub.database_place import find_remote_file_system, require_room
 from tljh.hub.database_server import LocalDatabase
 from tljh.settings.database_address import DatabaseAddress, build_sqlite_address
-from tljh.systemd.unit_resource import act
+from tljh.systemd.unit_resource import act, reload_systemd
 
 KEPT_COPIES = 2
 
@@ -145,6 +146,8 @@ class HubDatabase(Resource):
             "copy": str(self.choose_copy(host)),
             "order": str(self.paths.migration_order),
             "active": host.unit(HUB_UNIT).is_active,
+            # The hub that a takeover replaces knows no orders.
+            "is_ours": self.environment_before is not None,
         }
         return record | self._describe_server()
 
@@ -231,17 +234,32 @@ class HubDatabase(Resource):
         order = Path(record["order"])
         try:
             # A starting hub takes the order with a rename, too. Only one of the two succeeds, so
-            # a migration either never begins or is reverted below.
+            # a migration either never begins or is reverted by `settle`.
             host.rename(order, order.with_suffix(".withdrawn"))
         except FileNotFoundError:
-            if host.unit(HUB_UNIT).load != "not-found":
-                act(host, "stop", HUB_UNIT)
-            restore_copy(host, record)
-        for suffix in (".withdrawn", ".begun"):
-            host.remove(order.with_suffix(suffix))
+            return
 
     @classmethod
     def settle(cls, host: Host, record: Record) -> None:
+        order = Path(record["order"])
+        # The copy is complete before the database changes, and the hub that begins is named so
+        # until the change is complete.
+        is_begun = Path(record["copy"]).is_file() or host.info(order.with_suffix(".begun"))
+        if is_begun:
+            reload_systemd(host)
+        if is_begun and record["active"] and record["is_ours"]:
+            # Not stopped: systemd before 254 closes the sockets that it keeps for a stopped hub,
+            # and whoever asks meanwhile gets an error. The hub of before restores the copy.
+            host.write(order.with_suffix(".undo"), json.dumps(record).encode(), mode=0o600)
+            with contextlib.suppress(TljhError):
+                act(host, "restart", HUB_UNIT)
+        if is_begun and (Path(record["copy"]).is_file() or not record["active"]):
+            # No hub runs that would do it: another program's, or one that cannot start.
+            if host.unit(HUB_UNIT).load != "not-found":
+                act(host, "stop", HUB_UNIT)
+            restore_copy(host, record)
+        for suffix in (".withdrawn", ".begun", ".undo"):
+            host.remove(order.with_suffix(suffix))
         if record["active"] and not host.unit(HUB_UNIT).is_active:
             act(host, "start", HUB_UNIT)
 
@@ -250,9 +268,12 @@ def carry_out_order(host: Host, order: Path, environment: Path) -> None:
     """Copy the database and migrate or replace it, if ordered; the starting hub calls this.
 
     The order is carried out only once. Raises TljhError if the migration fails; the database is
-    then as it was before.
+    then as it was before. The order of a rollback restores the copy that was made.
     """
-    begun = order.with_suffix(".begun")
+    begun, undo = order.with_suffix(".begun"), order.with_suffix(".undo")
+    if host.info(undo) is not None:
+        restore_copy(host, json.loads(host.read(undo) or b"{}"))
+        host.remove(undo)
     if host.info(order) is None:
         return
     try:
