@@ -113,4 +113,5 @@ class UserAccess(Placeholder):
             allowed=self.declared.allowed | elsewhere(running.allowed, "allowed_users"),
             admins=self.declared.admins | elsewhere(running.admins, "admin_users"),
             banned=self.declared.banned | elsewhere(running.banned, "blocked_users"),
+            named=running.named,
         )

@@ -87,7 +87,11 @@ class UserAccessChange(Resource):
         if lists is None:
             return self
         declared = replace(
-            self.declared, allowed=lists.allowed, admins=lists.admins, banned=lists.banned
+            self.declared,
+            allowed=lists.allowed,
+            admins=lists.admins,
+            banned=lists.banned,
+            named=lists.named,
         )
         return self.computed(host, declared)
 

@@ -40,7 +40,8 @@ class DeclaredAccess:
 
     `groups` has the members of each Linux group, `common_groups` the groups that all accounts
     join. `locked` are the users whose accounts tljh itself locked; an account that was locked by
-    an admin, with other tools, is never unlocked.
+    an admin, with other tools, is never unlocked. `named` are the users in the hub's groups and
+    roles.
     """
 
     allowed: frozenset[str] = frozenset()
@@ -49,10 +50,16 @@ class DeclaredAccess:
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
     common_groups: frozenset[str] = frozenset()
     locked: frozenset[str] = frozenset()
+    named: frozenset[str] = frozenset()
 
     @property
     def permitted(self) -> frozenset[str]:
         return (self.allowed | self.admins) - self.banned
+
+    @property
+    def recorded(self) -> frozenset[str]:
+        """The users for whom the starting hub makes records, with which they may log in."""
+        return self.permitted | (self.named - self.banned)
 
     def groups_of(self, login: str) -> frozenset[str]:
         return frozenset(group for group, members in self.groups.items() if login in members)
@@ -65,6 +72,7 @@ class DeclaredAccess:
             "groups": {name: sorted(members) for name, members in sorted(self.groups.items())},
             "everybody": sorted(self.common_groups),
             "locked": sorted(self.locked),
+            "named": sorted(self.named),
         }
         return json.dumps(value, indent=1).encode() + b"\n"
 
@@ -92,6 +100,8 @@ def read_declared(data: bytes | None) -> DeclaredAccess | None:
             {name: frozenset(members) for name, members in value["groups"].items()},
             frozenset(value["everybody"]),
             frozenset(value["locked"]),
+            # Missing in a ledger of an earlier release.
+            frozenset(value.get("named", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

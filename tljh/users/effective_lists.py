@@ -14,16 +14,25 @@ from datetime import datetime, timezone
 
 @dataclass(frozen=True)
 class EffectiveLists:
-    """Login names as the hub normalized them; `loaded` is when a hub first had them."""
+    """Login names as the hub normalized them; `loaded` is when a hub first had them.
+
+    `named` are those in loaded groups and roles.
+    """
 
     loaded: datetime
     allowed: frozenset[str] = frozenset()
     admins: frozenset[str] = frozenset()
     banned: frozenset[str] = frozenset()
+    named: frozenset[str] = frozenset()
 
     @property
     def permitted(self) -> frozenset[str]:
         return (self.allowed | self.admins) - self.banned
+
+    @property
+    def recorded(self) -> frozenset[str]:
+        """The users for whom the starting hub makes records, with which they may log in."""
+        return self.permitted | (self.named - self.banned)
 
     def as_bytes(self) -> bytes:
         value = {
@@ -31,6 +40,7 @@ class EffectiveLists:
             "allowed": sorted(self.allowed),
             "admins": sorted(self.admins),
             "banned": sorted(self.banned),
+            "named": sorted(self.named),
         }
         return json.dumps(value, indent=1).encode() + b"\n"
 
@@ -44,6 +54,8 @@ def read_effective(data: bytes | None) -> EffectiveLists | None:
             frozenset(value["allowed"]),
             frozenset(value["admins"]),
             frozenset(value["banned"]),
+            # Missing in a file of an earlier release.
+            frozenset(value.get("named", ())),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -111,6 +111,36 @@ def test_users_of_a_rolled_back_change_are_out_also_when_its_hub_was_started_twi
     assert Browser(hub).login("judy", "correct horse").status_code == 403
 
 
+NAMES_OTHERS = """
+c.JupyterHub.load_groups = {"helpers": {"users": ["judy", "alice"]}}
+c.JupyterHub.load_roles.append({"name": "graders", "scopes": ["list:users"], "users": ["jack"]})
+c.JupyterHub.load_roles.append({"name": "admin", "users": ["boss", "alice"]})
+"""
+
+
+def test_users_in_groups_and_roles_of_a_change_that_was_rolled_back_are_out(hub):
+    keep(hub, allowed=["alice"], admins=["boss"])
+    assert Browser(hub).login("alice", "correct horse").status_code == 302
+    hub.restart(FIRST_USE, NAMES_OTHERS)
+    alice = hub.api("GET", "users/alice").json()
+    assert (alice["admin"], alice["groups"]) == (True, ["helpers"])
+    hub.restart(FIRST_USE)
+    for login in ("judy", "jack"):
+        assert Browser(hub).login(login, "correct horse").status_code == 403
+    assert {user["name"] for user in hub.api("GET", "users").json()} == {"alice", "boss"}
+    alice = hub.api("GET", "users/alice").json()
+    assert (alice["admin"], alice["groups"]) == (False, [])
+    assert hub.api("GET", "groups").json() == []
+
+
+def test_users_in_groups_of_a_change_that_was_kept_stay_when_it_is_taken_back(hub):
+    hub.restart(FIRST_USE, NAMES_OTHERS)
+    keep(hub, allowed=["alice"], admins=["boss"], named=["alice", "boss", "jack", "judy"])
+    hub.restart(FIRST_USE)
+    names = {user["name"] for user in hub.api("GET", "users").json()}
+    assert names == {"alice", "boss", "jack", "judy"}
+
+
 def test_a_record_that_is_older_than_the_change_stays_when_it_is_rolled_back(hub):
     keep(hub, allowed=["alice"], admins=["boss"])
     hub.api("POST", "users/carol")

@@ -6,7 +6,7 @@ admins admins. It removes nothing when a list no longer has the name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -51,20 +51,29 @@ def has_account(login: str) -> bool:
     return account is not None and host.user(account) is not None
 
 
-def collect_effective_lists(authenticator: Any, time: datetime | None = None) -> EffectiveLists:
-    """Return the users that the authenticator allows, blocks, and has as admins.
+def collect_effective_lists(
+    authenticator: Any,
+    groups: Iterable[Iterable[str]] = (),
+    roles: Iterable[Mapping[str, Any]] = (),
+    time: datetime | None = None,
+) -> EffectiveLists:
+    """Return the users that the hub's configuration allows, blocks, has as admins, or names.
 
-    Names are normalized as the authenticator normalizes a login.
+    `groups` are the members of each loaded group, `roles` the loaded roles. JupyterHub makes
+    records for the users in both, and admins of those in the role `admin`. Names are normalized as
+    the authenticator normalizes a login.
     """
 
     def names(values: Iterable[str]) -> frozenset[str]:
         return frozenset(authenticator.normalize_username(name) for name in values)
 
+    holders = {str(role["name"]): names(role.get("users") or ()) for role in roles}
     return EffectiveLists(
         time or get_utc_time(),
         names(authenticator.allowed_users),
-        names(authenticator.admin_users),
+        names(authenticator.admin_users) | holders.get("admin", frozenset()),
         names(authenticator.blocked_users),
+        frozenset(name for names in (*groups, *holders.values()) for name in names),
     )
 
 
@@ -87,7 +96,7 @@ def remove_uncommitted(db: Any, host: Host, paths: Paths, current: EffectiveList
         if user is not None:
             _demote(db, user)
     removed = []
-    for name in sorted(previous.permitted - current.permitted - committed.permitted):
+    for name in sorted(previous.recorded - current.recorded - committed.recorded):
         user = orm.User.find(db, name)
         # A record that is older than the failed hub was made in another way, and stays.
         if user is None or not _is_newer(user, previous):

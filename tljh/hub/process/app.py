@@ -44,7 +44,7 @@ from tljh.hub.process.authority_page import HANDLERS as AUTHORITY_HANDLERS
 from tljh.hub.process.database_connections import prepare_connections, wait_for_server
 from tljh.hub.process.database_indexes import add_indexes, lazy_relations
 from tljh.hub.process.database_outage import Watch, guard_handlers
-from tljh.hub.process.declared_groups import follow_groups
+from tljh.hub.process.declared_groups import follow_groups, read_members
 from tljh.hub.process.log_lines import make_lines_safe
 from tljh.hub.process.log_redaction import replace_redaction
 from tljh.hub.process.login_guard import make_guarded_class
@@ -267,7 +267,8 @@ class TljhHub(JupyterHub):
 
     async def init_users(self) -> None:
         host, paths = RealHost(), get_paths()
-        lists = collect_effective_lists(self.authenticator)
+        groups = self._collect_groups().values()
+        lists = collect_effective_lists(self.authenticator, groups, self.load_roles)
         removed = remove_uncommitted(self.db, host, paths, lists)
         if removed:
             self.log.warning("removed users of a change that was rolled back: %s", removed)
@@ -276,11 +277,28 @@ class TljhHub(JupyterHub):
             await super().init_users()
 
     async def init_groups(self) -> None:
+        loaded = self._collect_groups()
+        before = read_members(self.db, loaded)
         await super().init_groups()
-        groups = {name: self.load_groups[name]["users"] for name in self.declared_groups}
-        changed = follow_groups(self.db, RealHost(), get_paths().hub_groups, groups)
+        changed = follow_groups(
+            self.db,
+            RealHost(),
+            get_paths().hub_groups,
+            loaded=loaded,
+            declared=set(self.declared_groups),
+            before=before,
+        )
         if changed:
-            self.log.info("groups follow config.yaml: %s", ", ".join(changed))
+            self.log.info("groups follow the configuration: %s", ", ".join(changed))
+
+    def _collect_groups(self) -> dict[str, frozenset[str]]:
+        """Return the members of each group in the configuration, as the hub normalizes names."""
+        normalize = self.authenticator.normalize_username
+        groups = {}
+        for name, content in self.load_groups.items():
+            members = content.get("users", ()) if isinstance(content, dict) else content
+            groups[name] = frozenset(normalize(member) for member in members)
+        return groups
 
     async def start_service(self, service_name: str, service: Any, ssl_context: Any = None) -> bool:
         if service.managed:
