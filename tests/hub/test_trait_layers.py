@@ -14,7 +14,6 @@ OURS = {
         "services": [{"name": "cull-idle", "command": ["cull"]}],
         "load_roles": [{"name": "idle-culler", "services": ["cull-idle"]}],
     },
-    "Authenticator": {"allowed_users": ["ann"], "admin_users": ["boss"]},
     "Spawner": {"environment": {"CONDA_PREFIX": "/user"}, "cmd": ["python"]},
     "SystemdSpawner": {"extra_paths": ["/user/bin"]},
 }
@@ -33,10 +32,6 @@ OURS = {
          [{"name": "mine"}, {"name": "cull-idle", "command": ["cull"]}]),
         ({"JupyterHub": {"services": [{"name": "cull-idle", "command": ["other"]}]}},
          "JupyterHub", "services", [{"name": "cull-idle", "command": ["cull"]}]),
-        ({"DummyAuthenticator": {"allowed_users": ["carol"]}}, "DummyAuthenticator",
-         "allowed_users", ["carol", "ann"]),
-        ({"Authenticator": {"admin_users": {"zoe"}}}, "Authenticator", "admin_users",
-         {"zoe", "boss"}),
     ],
 )  # fmt: skip
 def test_what_others_give_is_laid_over_ours(theirs, section, trait, merged):

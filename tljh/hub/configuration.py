@@ -22,9 +22,11 @@ from tljh.settings.derived import (
     get_authenticator_class,
     get_callback_url,
     get_hub_routespec,
+    list_login_classes,
     list_program_routes,
 )
 from tljh.singleuser.sandbox import build_spawner_traits
+from tljh.users.user_lists import combine_user_lists, rename_old_lists
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -60,10 +62,14 @@ def build_hub_configuration(config: Config, paths: Paths) -> Traits:
     _merge(traits, _build_spawner(config, paths))
     _merge(traits, build_spawner_traits(config.isolation, paths))
     _merge(traits, _build_services(config, paths))
-    for theirs in (config.auth.classes, config.traitlets):
+    ours = {"Authenticator": dict(traits["Authenticator"])}
+    sections = [rename_old_lists(each) for each in (config.auth.classes, config.traitlets)]
+    lists, _ = combine_user_lists([ours, *sections], list_login_classes(config))
+    for theirs in sections:
         merged, _ = lay_over_traits(traits, theirs)
         _merge(traits, theirs)
         _merge(traits, merged)
+    _merge(traits, lists)
     return traits
 
 

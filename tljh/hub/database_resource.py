@@ -249,7 +249,7 @@ class HubDatabase(Resource):
             reload_systemd(host)
         if is_begun and record["active"] and record["is_ours"]:
             # Not stopped: systemd before 254 closes the sockets that it keeps for a stopped hub,
-            # and whoever asks meanwhile gets an error. The hub of before restores the copy.
+            # and users who ask meanwhile get an error. The hub of before restores the copy.
             host.write(order.with_suffix(".undo"), json.dumps(record).encode(), mode=0o600)
             with contextlib.suppress(TljhError):
                 act(host, "restart", HUB_UNIT)

@@ -5,7 +5,7 @@ others. tljh itself fills several lists and maps (the PATH of servers, their env
 culler's service and role, the users who may log in). A list that replaced one of these would
 silently stop the culler, or shut out all users. So a value of config.yaml, a class section, a
 plugin or a drop-in is merged with tljh's. An empty value is a decision: it empties tljh's, with a
-warning that names the consequence.
+warning that names the consequence. Lists of users are merged by `tljh.users.user_lists`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from tljh.users.user_lists import USER_LISTS
 
 Traits = dict[str, dict[str, Any]]
 Sections = Mapping[str, Mapping[str, Any]]
@@ -22,8 +24,6 @@ FAMILIES = (
     ("Application", "JupyterHub", "Hub"),
     ("Spawner", "LocalProcessSpawner", "SystemdSpawner", "UserCreatingSpawner"),
 )
-# Any class may have these; they mean the same wherever they are.
-USER_LISTS = ("allowed_users", "admin_users", "blocked_users")
 # A command is one value, although its type is a list.
 REPLACED = ("cmd", "args")
 CONSEQUENCES = {
@@ -77,18 +77,15 @@ def lay_over_traits(ours: Sections, theirs: Sections) -> tuple[Traits, list[Empt
 def _find_collections(traits: Sections) -> Iterator[tuple[str, str, Any]]:
     for section, values in traits.items():
         for trait, value in values.items():
-            if isinstance(value, (list, dict, set, tuple)) and trait not in REPLACED:
+            is_merged_here = trait not in (*REPLACED, *USER_LISTS)
+            if isinstance(value, (list, dict, set, tuple)) and is_merged_here:
                 yield section, trait, value
 
 
 def _find_sections(theirs: Sections, section: str, trait: str) -> Sequence[str]:
     """Return the sections of `theirs` that set a trait of the class `section`, bases first."""
-    if trait in USER_LISTS:
-        names = sorted(theirs, key=lambda name: (name != "Authenticator", name))
-    else:
-        family = next((family for family in FAMILIES if section in family), (section,))
-        names = [name for name in family if name in theirs]
-    return [name for name in names if theirs[name].get(trait) is not None]
+    family = next((family for family in FAMILIES if section in family), (section,))
+    return [name for name in family if name in theirs and theirs[name].get(trait) is not None]
 
 
 def combine(ours: Any, theirs: Any) -> Any:

@@ -24,6 +24,7 @@ from tljh.users.declared_access import (
     summarize_changes,
 )
 from tljh.users.effective_lists import read_effective
+from tljh.users.user_lists import USER_LISTS, Sections
 
 
 @dataclass(frozen=True)
@@ -103,15 +104,19 @@ class UserAccess(Placeholder):
         running = read_effective(host.read(self.hub_lists))
         if running is None:
             return self.declared
-        applied = json.loads(host.read(self.hub_file) or b"{}").get("Authenticator", {})
-
-        def elsewhere(names: frozenset[str], trait: str) -> frozenset[str]:
-            return names - frozenset(applied.get(trait) or ())
+        applied = json.loads(host.read(self.hub_file) or b"{}")
+        allowed, admins, banned = (_collect_names(applied, trait) for trait in USER_LISTS)
 
         return replace(
             self.declared,
-            allowed=self.declared.allowed | elsewhere(running.allowed, "allowed_users"),
-            admins=self.declared.admins | elsewhere(running.admins, "admin_users"),
-            banned=self.declared.banned | elsewhere(running.banned, "blocked_users"),
+            allowed=self.declared.allowed | (running.allowed - allowed),
+            admins=self.declared.admins | (running.admins - admins),
+            banned=self.declared.banned | (running.banned - banned),
             named=running.named,
         )
+
+
+def _collect_names(applied: Sections, trait: str) -> frozenset[str]:
+    """Return the names that the applied sections have in one list of users, in any class."""
+    lists = (section.get(trait) or () for section in applied.values())
+    return frozenset(name.lower() for names in lists for name in names)

@@ -74,6 +74,14 @@ def get_authenticator_class(config: Config) -> str:
     return OUR_NATIVE if uses_native(config) else _get_auth_type(config)
 
 
+def list_login_classes(config: Config) -> list[str]:
+    """Return the names of the authenticator's classes as far as they are known, bases first."""
+    provider = find_provider(config.auth.type)
+    if provider is not None:
+        return [*reversed(provider.classes)]
+    return ["Authenticator", _get_auth_type(config).rpartition(".")[2]]
+
+
 def build_access_traits(config: Config) -> dict[str, Any]:
     """Return JupyterHub's traits that decide who may log in, each set explicitly.
 

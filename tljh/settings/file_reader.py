@@ -64,6 +64,7 @@ class FileReader(TreeReader):
                 values[name] = self.entry(node, shape, (name,))
         values = {name: value for name, value in values.items() if value is not ABSENT}
         self._check_authenticators(values)
+        self._check_second_choice(values)
         return values
 
     def _is_free(self, name: str) -> bool:
@@ -99,6 +100,20 @@ class FileReader(TreeReader):
             if self.catalogue and isinstance(authenticator, str):
                 problem = self.catalogue.find_authenticator_problem(authenticator, (section, name))
                 self.problems += [problem] if problem else []
+
+    def _check_second_choice(self, values: Mapping[str, Any]) -> None:
+        auth, hub = values.get("auth"), values.get("JupyterHub")
+        ours = auth.get("type") if isinstance(auth, dict) else None
+        theirs = hub.get("authenticator_class") if isinstance(hub, dict) else None
+        if ours is not None and isinstance(theirs, str) and theirs != ours:
+            self.problems.append(
+                Problem(
+                    ("auth", "type"),
+                    f"auth.type {ours} has no effect: JupyterHub.authenticator_class is {theirs}",
+                    fix="sudo tljh-config unset JupyterHub.authenticator_class",
+                    severity="warning",
+                )
+            )
 
     def _traits(self, node: Node, path: KeyPath) -> dict[str, Any]:
         """Return the traits of a class, checked where the catalogue knows it."""

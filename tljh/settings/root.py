@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, model_validator
 
 from tljh.settings.declaration import Cost, Section, section, setting
 from tljh.settings.sections.access import AuthSettings, Login, UsersSettings
@@ -135,6 +135,17 @@ class Config(Section):
     )
 
     upgrade: UpgradeSettings = section(UpgradeSettings, help="Upgrades to newer releases of tljh.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_authenticator_of_jupyterhub(cls, values: Any) -> Any:
+        """Take JupyterHub's own option for auth.type, because it wins at the hub."""
+        hub = values.get("JupyterHub") if isinstance(values, dict) else None
+        chosen = hub.get("authenticator_class") if isinstance(hub, dict) else None
+        auth = values.get("auth") or {} if isinstance(values, dict) else {}
+        if isinstance(chosen, str) and isinstance(auth, dict):
+            return {**values, "auth": {**auth, "type": chosen}}
+        return values
 
     @property
     def traitlets(self) -> dict[str, dict[str, Any]]:

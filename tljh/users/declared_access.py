@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tljh.host.accounts import ADMINS_GROUP
+from tljh.settings.derived import list_login_classes
+from tljh.users.user_lists import combine_user_lists, rename_old_lists
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -78,12 +80,23 @@ class DeclaredAccess:
 
 
 def collect_declared(config: Config) -> DeclaredAccess:
-    """Return the lists of users in config.yaml, with names as the hub normalizes them."""
+    """Return the lists of users in config.yaml, with names as the hub normalizes them.
+
+    They are in `users`, and in the sections of the authenticator's classes.
+    """
     users = config.users
+    ours = {"allowed_users": users.allowed, "admin_users": users.admin}
+    layers = [
+        {"Authenticator": {**ours, "blocked_users": users.banned}},
+        *(rename_old_lists(each) for each in (config.auth.classes, config.traitlets)),
+    ]
+    lists: dict[str, frozenset[str]] = {}
+    for values in combine_user_lists(layers, list_login_classes(config))[0].values():
+        lists |= {trait: frozenset(map(str.lower, names)) for trait, names in values.items()}
     return DeclaredAccess(
-        allowed=frozenset(users.allowed),
-        admins=frozenset(users.admin),
-        banned=frozenset(users.banned),
+        allowed=lists["allowed_users"],
+        admins=lists["admin_users"],
+        banned=lists["blocked_users"],
         groups={name: frozenset(members) for name, members in users.extra_user_groups.items()},
         common_groups=frozenset(users.groups),
     )

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 class EffectiveLists:
     """Login names as the hub normalized them; `loaded` is when a hub first had them.
 
-    `named` are those in loaded groups and roles.
+    `named` are those in loaded groups and roles. `login` is the path of the authenticator's class.
     """
 
     loaded: datetime
@@ -24,6 +24,7 @@ class EffectiveLists:
     admins: frozenset[str] = frozenset()
     banned: frozenset[str] = frozenset()
     named: frozenset[str] = frozenset()
+    login: str = ""
 
     @property
     def permitted(self) -> frozenset[str]:
@@ -41,6 +42,7 @@ class EffectiveLists:
             "admins": sorted(self.admins),
             "banned": sorted(self.banned),
             "named": sorted(self.named),
+            "login": self.login,
         }
         return json.dumps(value, indent=1).encode() + b"\n"
 
@@ -56,6 +58,7 @@ def read_effective(data: bytes | None) -> EffectiveLists | None:
             frozenset(value["banned"]),
             # Missing in a file of an earlier release.
             frozenset(value.get("named", ())),
+            str(value.get("login", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

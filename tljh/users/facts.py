@@ -12,7 +12,7 @@ from tljh.host.password_store import read_hub_admins, read_logins, read_native_s
 from tljh.settings.derived import uses_native
 from tljh.users.claims import Claim, claim_file, read_claim
 from tljh.users.declared_access import read_listed_before
-from tljh.users.effective_lists import read_effective
+from tljh.users.effective_lists import EffectiveLists, read_effective
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -23,13 +23,15 @@ class UserFacts:
     """Claims by login name, and the names whose password the authenticator keeps.
 
     `admins` are the admins that the hub knows, wherever their rights came from;
-    `first_use_logins` are the names with a password of the first-use authenticator.
+    `first_use_logins` are the names with a password of the first-use authenticator. `running` is
+    what the hub loaded last.
     """
 
     claims: Mapping[str, Claim]
     logins_with_password: frozenset[str]
     admins: frozenset[str] = frozenset()
     first_use_logins: frozenset[str] = frozenset()
+    running: EffectiveLists | None = None
 
 
 def read(host: HostReader, config: Config, paths: Paths) -> UserFacts:
@@ -46,6 +48,7 @@ def read(host: HostReader, config: Config, paths: Paths) -> UserFacts:
         find_logins_with_password(config, paths),
         admins,
         frozenset(read_logins(paths.passwords)),
+        lists,
     )
 
 

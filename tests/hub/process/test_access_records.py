@@ -194,3 +194,50 @@ def test_native_takes_no_sign_up_for_a_name_with_admin_rights(native, login):
                          signup_password_confirmation="another horse 7")  # fmt: skip
     assert Browser(native).login(login, "another horse 7").status_code == 403
     assert claimed(native, login, "her own secret 7")
+
+
+# Stands for an account of the machine, which a test cannot make.
+HAS_ACCOUNT = """
+from tljh.hub.process import native_authenticator
+native_authenticator.has_account = lambda login: login == "carla"
+"""
+
+
+def signed_up(hub: RunningHub, login: str, password: str) -> None:
+    fields = {"signup_password": password, "signup_password_confirmation": password}
+    Browser(hub).post("/signup", username=login, **fields)
+
+
+def test_a_waiting_sign_up_gets_no_account_of_another_user_by_a_list(tmp_path):
+    with running_hub(tmp_path, NATIVE) as hub:
+        for login in ("carla", "dora"):
+            signed_up(hub, login, "a strangers 7")
+        listed = NATIVE.replace("alice", "alice, carla, dora")
+        hub.restart(listed, HAS_ACCOUNT)
+        assert Browser(hub).login("dora", "a strangers 7").status_code == 302
+        refused = Browser(hub).login("carla", "a strangers 7")
+        assert refused.status_code == 403 and "a home on this machine" in refused.text
+        assert claimed(hub, "carla", "her own secret 7")
+        assert Browser(hub).login("carla", "a strangers 7").status_code == 403
+
+
+def test_a_listed_user_who_got_an_account_by_a_server_goes_on_logging_in(tmp_path):
+    with running_hub(tmp_path, NATIVE.replace("alice", "alice, carla")) as hub:
+        signed_up(hub, "carla", "her own secret 7")
+        carla = Browser(hub)
+        carla.login("carla", "her own secret 7")
+        assert carla.name == "carla"
+        hub.restart(hub.text, HAS_ACCOUNT)
+        assert Browser(hub).login("carla", "her own secret 7").status_code == 302
+
+
+def test_sign_ups_from_before_another_login_do_not_wait_for_it_to_end(tmp_path):
+    with running_hub(tmp_path, NATIVE) as hub:
+        signed_up(hub, "carla", "a strangers 7")
+        # She logs in elsewhere meanwhile, which makes her account.
+        hub.restart(FIRST_USE.replace("alice", "alice, carla"))
+        assert Browser(hub).login("carla", "her own secret").status_code == 302
+        store_hash(hub.paths.passwords, "carla", None)
+        hub.restart(NATIVE.replace("alice", "alice, carla"), HAS_ACCOUNT)
+        assert Browser(hub).login("carla", "a strangers 7").status_code == 403
+        assert claimed(hub, "carla", "her own secret 7")

@@ -234,6 +234,7 @@ def test_a_drop_ins_choice_is_replaced_by_tljhs_adapter(applied, paths, chosen, 
 
 FILLED = {
     "JupyterHub": {
+        "authenticator_class": "firstuse",
         "services": [{"name": "cull-idle", "command": ["cull"]}],
         "load_roles": [{"name": "idle-culler", "services": ["cull-idle"]}],
     },
@@ -259,6 +260,9 @@ FILLED = {
         ("c.Authenticator.admin_users.add('zoe')", "Authenticator", "admin_users", "boss"),
         ("c.FirstUseAuthenticator.admin_users = {'zoe'}", "FirstUseAuthenticator", "admin_users",
          "boss"),
+        ("c.Authenticator.whitelist = {'zoe'}", "Authenticator", "allowed_users", "ann"),
+        ("c.ClaimedFirstUseAuthenticator.whitelist = {'zoe'}", "ClaimedFirstUseAuthenticator",
+         "allowed_users", "ann"),
     ],
 )  # fmt: skip
 def test_a_drop_in_loses_none_of_ours(applied, paths, text, section, trait, kept):
@@ -267,6 +271,30 @@ def test_a_drop_in_loses_none_of_ours(applied, paths, text, section, trait, kept
     value = make_configuration(paths)[section][trait]
     assert kept in value
     assert len(value) > 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "c.DummyAuthenticator.admin_users = {'mallory'}",
+        "c.NativeAuthenticator.admin_users = {'mallory'}",
+        "c.GitHubOAuthenticator.admin_users = {'mallory'}",
+        "c.LocalAuthenticator.admin_users = {'mallory'}",
+    ],
+)
+def test_a_list_of_a_class_that_is_not_in_use_counts_nowhere(applied, paths, text):
+    (applied / "hub.json").write_text(json.dumps(FILLED))
+    drop_in(applied, "mine.py", text)
+    c = make_configuration(paths)
+    assert set(c.Authenticator.admin_users) == {"boss"}
+    assert "admin_users" not in c.FirstUseAuthenticator
+
+
+def test_a_list_of_the_class_that_a_drop_in_chooses_counts(applied, paths):
+    (applied / "hub.json").write_text(json.dumps(FILLED))
+    text = "c.JupyterHub.authenticator_class = 'dummy'\nc.DummyAuthenticator.admin_users = {'zoe'}"
+    drop_in(applied, "mine.py", text)
+    assert make_configuration(paths).DummyAuthenticator.admin_users == {"zoe", "boss"}
 
 
 def test_a_drop_in_that_discards_a_name_is_obeyed(applied, paths):

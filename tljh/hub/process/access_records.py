@@ -74,7 +74,15 @@ def collect_effective_lists(
         names(authenticator.admin_users) | holders.get("admin", frozenset()),
         names(authenticator.blocked_users),
         frozenset(name for names in (*groups, *holders.values()) for name in names),
+        _get_path_of_class(authenticator),
     )
+
+
+def _get_path_of_class(authenticator: Any) -> str:
+    """Return the path of the class that was chosen; the hub runs a subclass of the same name."""
+    name = type(authenticator).__name__
+    chosen = [cls for cls in type(authenticator).__mro__ if cls.__name__ == name][-1]
+    return f"{chosen.__module__}.{chosen.__qualname__}"
 
 
 def remove_uncommitted(db: Any, host: Host, paths: Paths, current: EffectiveLists) -> list[str]:

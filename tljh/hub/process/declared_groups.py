@@ -19,19 +19,19 @@ Members = Mapping[str, Set[str]]
 class GroupsLedger:
     """What the last hub loaded: the groups of config.yaml, and members that it added.
 
-    `members` are those that were added because the configuration names them, and `made` the groups
+    `members` are those that were added because the configuration names them, and `added_groups` the groups
     that did not exist before. Members and groups of the hub's pages are in neither.
     """
 
     declared: frozenset[str] = frozenset()
     members: Members = field(default_factory=dict)
-    made: frozenset[str] = frozenset()
+    added_groups: frozenset[str] = frozenset()
 
     def as_bytes(self) -> bytes:
         value = {
             "declared": sorted(self.declared),
             "members": {name: sorted(members) for name, members in sorted(self.members.items())},
-            "made": sorted(self.made),
+            "added_groups": sorted(self.added_groups),
         }
         return json.dumps(value).encode()
 
@@ -41,7 +41,7 @@ def read_groups_ledger(data: bytes | None) -> GroupsLedger:
     try:
         value = json.loads(data or b"{}")
         members = {name: frozenset(names) for name, names in value["members"].items()}
-        return GroupsLedger(frozenset(value["declared"]), members, frozenset(value["made"]))
+        return GroupsLedger(frozenset(value["declared"]), members, frozenset(value["added_groups"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         return GroupsLedger()
 
@@ -78,7 +78,7 @@ def follow_groups(
             if user.name in stale or (name in declared and user.name not in members):
                 group.users.remove(user)
                 changed.add(name)
-        if name in previous.made and name not in loaded and not group.users:
+        if name in previous.added_groups and name not in loaded and not group.users:
             db.delete(group)
             changed.add(name)
     db.commit()
@@ -89,7 +89,7 @@ def follow_groups(
             | (members & previous.members.get(name, frozenset()))
             for name, members in loaded.items()
         },
-        frozenset(name for name in loaded if name not in before or name in previous.made),
+        frozenset(name for name in loaded if name not in before or name in previous.added_groups),
     )
     if current != previous:
         host.write(ledger, current.as_bytes(), mode=0o600)

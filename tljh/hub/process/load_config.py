@@ -23,7 +23,7 @@ from tljh.base.paths import Paths, get_paths
 from tljh.base.well_known import LAUNCH_SCOPE, LAUNCHER, TEMPORARY_GROUP
 from tljh.hub.process import builtin_firstuse, builtin_native
 from tljh.hub.process.authenticator_choice import choose_authenticator
-from tljh.hub.trait_layers import USER_LISTS, EmptiedTrait, Traits, lay_over_traits
+from tljh.hub.trait_layers import EmptiedTrait, Traits, lay_over_traits
 from tljh.plugins.guard import PluginError
 from tljh.plugins.manager import (
     PluginFailure,
@@ -33,6 +33,7 @@ from tljh.plugins.manager import (
 )
 from tljh.plugins.selection import PluginSelection, parse_names, parse_selection
 from tljh.settings.login_providers import admits_all, find_provider
+from tljh.users.user_lists import USER_LISTS, combine_user_lists, rename_old_lists
 
 BUILT_IN_PLUGINS = (builtin_firstuse, builtin_native)
 
@@ -200,6 +201,9 @@ def lay_over(c: Any, ours: Traits) -> list[EmptiedTrait]:
     Returns those of tljh's that were emptied.
     """
     theirs: Traits = {}
+    for section, traits in rename_old_lists({name: dict(c[name]) for name in c}).items():
+        dict.clear(c[section])
+        dict.update(c[section], traits)
     for section in c:
         for trait, value in dict(c[section]).items():
             if isinstance(value, LazyConfigValue):
@@ -209,10 +213,16 @@ def lay_over(c: Any, ours: Traits) -> list[EmptiedTrait]:
             if value != ours.get(section, {}).get(trait):
                 theirs.setdefault(section, {})[trait] = value
     merged, emptied = lay_over_traits(ours, theirs)
-    for section, values in merged.items():
+    lists, emptied_lists = combine_user_lists([ours, theirs], _list_login_classes(c))
+    for section, values in (*merged.items(), *lists.items()):
         for trait, value in values.items():
             c[section][trait] = value
-    return emptied
+    return [*emptied, *(EmptiedTrait(*each) for each in emptied_lists)]
+
+
+def _list_login_classes(c: Any) -> list[str]:
+    """Return the names of the authenticator's classes, bases first."""
+    return [base.__name__ for base in reversed(getattr(_get_authenticator(c), "__mro__", ()))]
 
 
 def _get_default(value: LazyConfigValue) -> Any:

@@ -3,7 +3,8 @@
 - Passwords are hashed outside the event loop, and only after all cheaper checks.
 - An admin's name cannot be signed up for: the first password is set with a claim link.
 - A name in `users.allowed` is authorized as long as it is listed. The library would authorize it
-  for ever at its sign-up.
+  for ever at its sign-up. A list is not enough where the name has an account and its user never
+  logged in here: the first to sign up would get the home of the account.
 
 The library's pages need fixes, too: see `tljh.hub.process.native_pages`.
 """
@@ -24,11 +25,14 @@ from tornado import web
 
 from tljh.base.paths import get_paths
 from tljh.host.password_store import hash_password, read_hash, read_logins, store_hash
-from tljh.hub.process.access_records import has_account
+from tljh.host.real import RealReader
+from tljh.hub.process.access_records import has_account, has_logged_in
 from tljh.hub.process.claim_page import ClaimableAuthenticator, ClaimHandler
 from tljh.hub.process.native_pages import NEW_HASH, OUR_HANDLERS
 from tljh.hub.process.password_hashing import hash_in_thread, matches_hash
+from tljh.settings.derived import NATIVE_NAMES
 from tljh.users.declared_access import read_listed_before
+from tljh.users.effective_lists import read_effective
 
 
 class ClaimedNativeAuthenticator(NativeAuthenticator, ClaimableAuthenticator):
@@ -57,6 +61,7 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, ClaimableAuthenticator):
         super().__init__(**arguments)
         self.sign_up_turn = asyncio.Lock()
         self._settle_sign_ups_of_admins()
+        self._drop_sign_ups_of_before()
         self._import_first_use_passwords()
 
     def add_data_from_firstuse(self) -> None:
@@ -122,10 +127,29 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, ClaimableAuthenticator):
                 self.db.delete(user)
         self.db.commit()
 
+    def _drop_sign_ups_of_before(self) -> None:
+        """Delete sign-ups that wait since before another login was in use.
+
+        Users may have got accounts by the other login since, with names that were signed up for.
+        """
+        before = read_effective(RealReader().read(get_paths().hub_lists))
+        if before is None or not before.login or before.login in NATIVE_NAMES:
+            return
+        for user in self.db.query(UserInfo).filter_by(is_authorized=False):
+            if has_account(user.username):
+                self.log.warning("deleted the sign-up of %s, who has an account", user.username)
+                self.db.delete(user)
+        self.db.commit()
+
     def _may_log_in(self, user: Any) -> bool:
         if user.is_authorized or user.username in self.admin_users:
             return bool(user.is_authorized)
-        return bool(self.open_signup) or user.username in self.allowed_users
+        is_listed = bool(self.open_signup) or user.username in self.allowed_users
+        return is_listed and not self._belongs_to_another(user.username)
+
+    def _belongs_to_another(self, login: str) -> bool:
+        """Return whether a name that was signed up for may be that of another user's home."""
+        return has_account(login) and not has_logged_in(User.find(self.db, login))
 
     def check_allowed(self, username: str, authentication: Any = None) -> bool:
         """Return True: `authenticate` has refused users who are not authorized."""
@@ -140,6 +164,12 @@ class ClaimedNativeAuthenticator(NativeAuthenticator, ClaimableAuthenticator):
         if user.has_2fa and not user.is_valid_token(data.get("2fa") or ""):
             return None
         if not self._may_log_in(user):
+            if self._belongs_to_another(login):
+                raise web.HTTPError(
+                    403,
+                    f"{login} has a home on this machine: ask an admin for a link with which you "
+                    "choose your password.",
+                )
             raise web.HTTPError(403, f"{login} has not been authorized by an admin yet.")
         return login
 
