@@ -19,8 +19,8 @@ Members = Mapping[str, Set[str]]
 class GroupsLedger:
     """What the last hub loaded: the groups of config.yaml, and members that it added.
 
-    `members` are those that were added because the configuration names them, and `added_groups` the groups
-    that did not exist before. Members and groups of the hub's pages are in neither.
+    `members` are those that were added because the configuration names them, and `added_groups`
+    the groups that did not exist before. Members and groups of the hub's pages are in neither.
     """
 
     declared: frozenset[str] = frozenset()
