@@ -14,32 +14,36 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tljh.base.errors import Finding, Place, TljhError
+from tljh.base.errors import Finding, TljhError
 from tljh.base.paths import Paths, get_paths
 from tljh.engine.facts import Facts
 from tljh.host.interface import Host
 from tljh.hub.candidate import build_candidate, run_like_the_hub
+from tljh.hub.drop_in_changes import Changes, DropIns, find_change, find_place
 from tljh.hub.drop_in_checks import (
-    DropIns,
-    find_place,
+    ClassesInUse,
     find_reserved_traits,
     find_unknown_sections,
+    find_unused_sections,
     report_emptied,
 )
 from tljh.hub.service_checks import find_service_problems
 from tljh.hub.template_checks import find_broken_templates
-from tljh.hub.trait_layers import Traits
 from tljh.hub.unit_property_checks import find_refused_properties
 from tljh.plugins.guard import find_code_place, suggest_removal
 from tljh.plugins.selection import PluginsFailed
 
 if TYPE_CHECKING:
+    from tljh.hub.process.load_config import BaseTraits
     from tljh.settings.root import Config
+
+# Classes that make objects of others and hand them their sections, such as WrapSpawner.
+_WRAPPER = re.compile("Wrap|Profiles|Multi", re.IGNORECASE)
 
 # It takes 3 s on two idle cores; on an emulated, busy one 60 s were not enough.
 TIMEOUT_S = 180.0
@@ -160,18 +164,18 @@ def _check_loaded(paths: Paths, without: frozenset[str]) -> CheckedConfiguration
     except TljhError as error:
         return CheckedConfiguration(error.findings, [], {})
     drop_ins = [(drop_in.path, drop_in.text) for drop_in in read_applied_drop_ins(paths)]
-    refused = list(find_reserved_traits(c, loaded.ours, drop_ins))
-    errors, warnings = _check_traits(c, paths, loaded.ours, drop_ins)
+    refused = list(find_reserved_traits(c, loaded.ours, drop_ins, loaded.changes))
+    errors, warnings = _check_traits(c, paths, loaded, drop_ins)
     refused += find_broken_templates(c, loaded.ours)
     return CheckedConfiguration(
         [*refused, *errors],
-        [*warnings, *report_emptied(loaded.emptied, drop_ins)],
+        [*warnings, *report_emptied(loaded.emptied, drop_ins, loaded.changes)],
         {failure.plugin: failure.finding for failure in loaded.failures},
     )
 
 
 def _check_traits(
-    c: Any, paths: Paths, ours: Traits, drop_ins: DropIns
+    c: Any, paths: Paths, loaded: BaseTraits, drop_ins: DropIns
 ) -> tuple[list[Finding], list[Finding]]:
     from traitlets import TraitError
 
@@ -209,55 +213,72 @@ def _check_traits(
     known_sections = {
         name for cls in (*hub.classes, TljhHub, *classes) for name in cls.section_names()
     }
-    known_sections |= {*ours, *read_catalogue_classes(paths)}
-    return findings, [
-        *_find_unknown((TljhHub, *classes), c, drop_ins),
-        *find_unknown_sections(c, known_sections, drop_ins),
+    catalogue = read_catalogue_classes(paths)
+    known_sections |= {*loaded.ours, *catalogue}
+    warnings = [
+        *_find_unknown((TljhHub, *classes), c, drop_ins, loaded.changes),
+        *find_unknown_sections(known_sections, drop_ins, loaded.changes),
     ]
+    if len(classes) == 3:
+        file = paths.config_file
+        text = file.read_text(errors="replace") if file.is_file() else ""
+        in_use = _find_classes_in_use(classes, catalogue)
+        warnings += find_unused_sections(in_use, drop_ins, loaded.changes, (file, text))
+    return findings, warnings
 
 
-def read_catalogue_classes(paths: Paths) -> set[str]:
-    """Return the names of all classes that the hub environment offers."""
+def _find_classes_in_use(
+    classes: Sequence[Any], catalogue: Mapping[str, Sequence[str]]
+) -> ClassesInUse:
+    """Return the classes in use of the hub's three families, and all that are installed.
+
+    A class that wraps others hands their sections on to them; its family is left out.
+    """
+    families = dict(zip(("Authenticator", "Spawner", "Proxy"), classes, strict=True))
+    chosen = {
+        family: cls.__name__
+        for family, cls in families.items()
+        if not _WRAPPER.search(" ".join(base.__name__ for base in cls.__mro__))
+    }
+    in_use = {name for cls in classes for name in cls.section_names()}
+    return ClassesInUse(frozenset(in_use), catalogue, chosen)
+
+
+def read_catalogue_classes(paths: Paths) -> dict[str, Sequence[str]]:
+    """Return the names of all classes that the hub environment offers, each with its bases."""
     from tljh.settings.trait_catalogue import Catalogue
 
     traits = paths.hub_files.traits
     catalogue = Catalogue.parse(traits.read_bytes()) if traits.is_file() else None
-    return set(catalogue.classes) if catalogue else set()
+    classes = catalogue.classes if catalogue else {}
+    return {name: description.get("bases", ()) for name, description in classes.items()}
 
 
-def _find_unknown(classes: Sequence[Any], c: Any, drop_ins: DropIns) -> list[Finding]:
+def _find_unknown(
+    classes: Sequence[Any], c: Any, drop_ins: DropIns, changes: Changes
+) -> list[Finding]:
     """Report names in drop-ins that their class does not have; JupyterHub ignores them.
 
     Those of config.yaml were checked with the catalogue of classes before.
     """
-    findings: list[Finding] = []
+    from difflib import get_close_matches
+
+    findings: dict[str, Finding] = {}
     for cls in classes:
         traits = cls.class_traits(config=True)
         for section in cls.section_names():
             # A name that begins with a capital is a nested section.
             for name in sorted(c[section]) if section in c else ():
-                if name not in traits and not name[:1].isupper():
-                    findings += _find_ignored(f"{section}.{name}", cls, traits, drop_ins)
-    return findings
-
-
-def _find_ignored(
-    key: str, cls: Any, traits: Iterable[str], drop_ins: DropIns
-) -> Iterator[Finding]:
-    """Report `Section.name` at its first place in a drop-in, if one of them has it."""
-    from difflib import get_close_matches
-
-    section, _, name = key.partition(".")
-    for path, text in drop_ins:
-        offset = text.find(key)
-        if offset >= 0:
-            similar = get_close_matches(name, traits, 1)
-            yield Finding(
-                f"{cls.__name__} has no setting {key}: it does nothing",
-                Place(str(path), text.count("\n", 0, offset) + 1),
-                fix=f"did you mean {section}.{similar[0]}?" if similar else "remove it",
-            )
-            return
+                key = f"{section}.{name}"
+                if key not in changes or name in traits or name[:1].isupper():
+                    continue
+                similar = get_close_matches(name, traits, 1)
+                findings[key] = Finding(
+                    f"{cls.__name__} has no setting {key}: it does nothing",
+                    find_change(drop_ins, changes, key),
+                    fix=f"did you mean {section}.{similar[0]}?" if similar else "remove it",
+                )
+    return list(findings.values())
 
 
 def _check_names(authenticator: Any, c: Any) -> list[Finding]:

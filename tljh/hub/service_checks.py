@@ -16,7 +16,7 @@ from tljh.base.errors import Finding
 from tljh.base.paths import Paths
 from tljh.base.tcp_sockets import find_listening_sockets, find_owner_processes
 from tljh.base.well_known import HUB_UNIT
-from tljh.hub.drop_in_checks import DropIns, find_place
+from tljh.hub.drop_in_changes import DropIns, find_place
 
 _SERVICE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 SHORTEST_TOKEN, LONGEST_TOKEN = 8, 64

@@ -9,7 +9,7 @@ from typing import Any
 from tljh.base.errors import Finding
 from tljh.host.interface import HostReader
 from tljh.host.unit_verification import verify_unit
-from tljh.hub.drop_in_checks import DropIns, find_place
+from tljh.hub.drop_in_changes import DropIns, find_place
 
 TRAIT = "unit_extra_properties"
 

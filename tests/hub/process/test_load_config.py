@@ -364,3 +364,82 @@ def test_a_template_that_jinja_cannot_parse_is_refused_with_its_line(applied, pa
     assert "endblok" in (finding.why or "")
     (templates / "login.html").write_text("{% extends 'templates/login.html' %}\n")
     assert check_configuration(paths) == ([], [])
+
+
+ALIASES = [
+    "h = c.JupyterHub\nh.port = 443",
+    "h = c.JupyterHub\nsetattr(h, 'port', 443)",
+    "setattr(c.JupyterHub, 'port', 443)\n",
+    "x = 1\nc['JupyterHub']['port'] = 443",
+    "\nc.update({'JupyterHub': {'port': 443}})",
+    "from traitlets.config import Config\nc.merge(Config(JupyterHub={'port': 443}))",
+    "from traitlets.config import Config\nc.JupyterHub = Config(port=443)",
+    "for name in ('JupyterHub',):\n    c[name].port = 443",
+    "\nget_config().JupyterHub.port = 443",
+]
+
+
+@pytest.mark.parametrize("text", ALIASES)
+def test_a_trait_is_refused_by_whatever_name_a_drop_in_sets_it(applied, paths, text):
+    (applied / "hub.json").write_text(json.dumps(FILLED))
+    drop_in(applied, "a.py", "c.JupyterHub.shutdown_on_logout = True\nport = 443\n")
+    drop_in(applied, "mine.py", text)
+    errors, _ = check_configuration(paths)
+    (finding,) = [error for error in errors if "JupyterHub.port" in error.what]
+    assert finding.what == "a drop-in sets JupyterHub.port, which cannot be set there"
+    assert finding.where.path.endswith("mine.py")
+    assert finding.where.line == (1 if text.startswith("setattr") else 2)
+    # Nothing of tljh's in the section is lost.
+    assert make_configuration(paths).JupyterHub.services[-1]["name"] == "cull-idle"
+
+
+def test_a_trait_whose_line_cannot_be_found_is_named_with_its_drop_in(applied, paths):
+    drop_in(applied, "mine.py", "setattr(c.JupyterHub, 'po' + 'rt', 443)\n")
+    (finding,), _ = check_configuration(paths)
+    assert "a drop-in sets JupyterHub.port" in finding.what
+    assert finding.where.path.endswith("mine.py") and finding.where.line is None
+
+
+def test_a_trait_that_a_drop_in_only_reads_is_not_refused(applied, paths):
+    drop_in(applied, "mine.py", "port = c.JupyterHub.port\nif c.JupyterHub.ssl_key: pass\n")
+    assert check_configuration(paths) == ([], [])
+
+
+def test_names_that_do_nothing_are_found_by_whatever_name_they_are_set(applied, paths):
+    text = "s = c.Spawner\ns.start_timout = 5\nn = c.NotebookApp\nn.port = 5\n"
+    drop_in(applied, "mine.py", text)
+    _, warnings = check_configuration(paths)
+    assert [(warning.where.line, warning.what.split(":")[0]) for warning in warnings] == [
+        (2, "LocalProcessSpawner has no setting Spawner.start_timout"),
+        (4, "the hub has no class NotebookApp"),
+    ]
+
+
+CATALOGUE = {
+    "DockerSpawner": {"bases": ["Spawner", "LoggingConfigurable"]},
+    "LDAPAuthenticator": {"bases": ["Authenticator"]},
+    "LocalAuthenticator": {"bases": ["Authenticator"]},
+    "Spawner": {"bases": []},
+}
+
+
+def test_a_section_of_a_class_that_is_not_in_use_is_a_warning_with_its_line(applied, paths):
+    traits = paths.hub_files.traits
+    traits.parent.mkdir(parents=True)
+    traits.write_text(json.dumps({"version": 1, "authenticators": {}, "classes": CATALOGUE}))
+    paths.config_file.parent.mkdir(parents=True)
+    paths.config_file.write_text("auth:\n  LDAPAuthenticator:\n    server_port: 636\n")
+    drop_in(applied, "mine.py", "d = c.DockerSpawner\nd.image = 'x'\nc.Spawner.debug = True\n")
+    errors, (docker, ldap) = check_configuration(paths)
+    assert errors == []
+    assert docker.what == "the section DockerSpawner does nothing: the hub uses LocalProcessSpawner"
+    assert docker.where.path.endswith("mine.py") and docker.where.line == 2
+    assert "JupyterHub.spawner_class" in docker.fix
+    assert "LDAPAuthenticator does nothing" in ldap.what
+    assert ldap.where.path == str(paths.config_file) and ldap.where.line == 2
+    base = "LocalProcessSpawner"
+    wrapper = f"from jupyterhub.spawner import {base}\nclass WrapSpawner({base}): pass\n"
+    choice = "c.JupyterHub.spawner_class = WrapSpawner\nc.DockerSpawner.image = 'x'\n"
+    drop_in(applied, "mine.py", wrapper + choice)
+    errors, warnings = check_configuration(paths)
+    assert (errors, [warning.where.path for warning in warnings]) == ([], [ldap.where.path])

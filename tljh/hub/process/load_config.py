@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tljh.base.errors import Place, TljhError
 from tljh.base.path_groups import AppliedFiles
 from tljh.base.paths import Paths, get_paths
 from tljh.base.well_known import LAUNCH_SCOPE, LAUNCHER, TEMPORARY_GROUP
+from tljh.hub.drop_in_changes import Changes, describe_traits, restore_sections
 from tljh.hub.process import builtin_firstuse, builtin_native
 from tljh.hub.process.authenticator_choice import choose_authenticator
 from tljh.hub.trait_layers import EmptiedTrait, Traits, lay_over_traits
@@ -108,13 +109,14 @@ class BaseTraits:
     """The traits before plugins and drop-ins changed them, and what those emptied.
 
     `failures` are the plugins that failed; `c` has no change of theirs. `login_plugins` are those
-    that chose the authenticator.
+    that chose the authenticator. `changes` has the drop-in that changed each `Section.trait`.
     """
 
     ours: Traits
     emptied: tuple[EmptiedTrait, ...]
     failures: tuple[PluginFailure, ...] = ()
     login_plugins: tuple[str, ...] = ()
+    changes: Changes = field(default_factory=dict)
 
 
 def apply_to(
@@ -135,8 +137,13 @@ def apply_to(
     ours = {name: deepcopy(dict(c[name])) for name in c}
     configured, allow_all = _get_authenticator(c), c.Authenticator.get("allow_all")
     failures, login_plugins = _call_config_hooks(c, read_required(paths), without)
+    changes: dict[str, Path] = {}
     for drop_in in read_applied_drop_ins(paths):
+        before, sections = describe_traits(c), dict(c)
         run_drop_in(drop_in, c)
+        restore_sections(c, sections)
+        after = describe_traits(c)
+        changes |= {key: drop_in.path for key in after if after[key] != before.get(key)}
     # Again: an installed plugin or a drop-in may choose a class that a built-in plugin replaces.
     call(load_hub_plugins(), CONFIG_HOOK, only=BUILT_IN_PLUGINS, c=c)
     emptied = lay_over(c, ours)
@@ -144,7 +151,7 @@ def apply_to(
     if chosen != configured and c.Authenticator.get("allow_all") is allow_all:
         _set_allow_all(c, chosen)
     _add_services(c, paths)
-    return BaseTraits(ours, tuple(emptied), tuple(failures), tuple(login_plugins))
+    return BaseTraits(ours, tuple(emptied), tuple(failures), tuple(login_plugins), changes)
 
 
 def read_required(paths: Paths) -> frozenset[str]:
