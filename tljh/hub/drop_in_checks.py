@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from tljh.base.errors import Finding, Place
@@ -144,7 +145,7 @@ def find_unused_sections(
                 f"the section {section} does nothing: the hub uses {classes.chosen[family]}",
                 place,
                 f"{choice} chooses the class; a section counts for its class and those made of it",
-                f"remove it, or choose the class: sudo tljh-config describe {choice}",
+                f"remove it, or choose the class: sudo tljh-config describe {quote(choice)}",
             )
 
 
