@@ -8,7 +8,7 @@ from tests.hub.test_traceback_log import TEMPLATE
 from tljh.base.errors import TljhError
 from tljh.base.well_known import INSTANCE_HEADER
 from tljh.host.fake import FakeHost
-from tljh.host.interface import Response
+from tljh.host.interface import Response, Result
 from tljh.hub.health import HealthUrls, get_health_urls, wait_until_healthy
 from tljh.settings.load import load
 
@@ -47,6 +47,20 @@ def test_a_hub_that_answers_with_an_error_is_blamed_with_its_own_traceback(host,
     assert "not this one" not in str(caught.value)
     # It fails at each request, so nothing is gained by waiting longer.
     assert 10 <= host.clock_s < 20
+
+
+@pytest.mark.parametrize("status", [0, 500])
+def test_a_full_disk_in_the_log_is_the_cause_with_its_fix(host, monkeypatch, status):
+    marked = {INSTANCE_HEADER: "this-one"} if status else {}
+    host.responses[URLS.hub] = Response(status, "refused", marked)
+    line = "sqlite3.OperationalError: database or disk is full"
+    monkeypatch.setattr(FakeHost, "journal", lambda *_, **__: f"starting\n{line}\n")
+    host.answers["df"] = Result(0, "Avail IFree Inodes Mounted on\n0 4 5 /opt\n")
+    with pytest.raises(TljhError) as caught:
+        wait_until_healthy(host, URLS, 60)
+    (finding,) = caught.value.findings
+    assert finding.what.endswith(": no disk space left on /opt") and finding.why == line
+    assert "sudo tljh disk" in (finding.fix or "")
 
 
 def test_the_proxys_page_of_a_hub_that_is_away_is_no_answer_of_another_program(host):

@@ -129,6 +129,25 @@ def test_doctor_reports_a_file_system_that_is_nearly_full(host, path):
     assert reported(host, quick_only=True) == []
 
 
+def test_status_reports_a_full_disk_and_a_hub_that_ended_for_it(host, monkeypatch):
+    row = {"/home": "0 4000 5000 /home"}
+    host.answers["df --output=avail,iavail"] = lambda argv: Result(
+        0, f"Avail\n{row.get(argv[-1], '5000000 4000 5000 /')}\n"
+    )
+    (result,) = reported(host, quick_only=True)
+    assert result.severity is Severity.BROKEN
+    assert result.finding.what == "no disk space left on /home"
+    row["/var"] = "0 4000 5000 /var"
+    host.unit_states["jupyterhub.service"] = replace(
+        host.unit("jupyterhub.service"), active="failed"
+    )
+    log = "OSError: [Errno 28] No space left on device\n"
+    monkeypatch.setattr(type(host), "journal", lambda *_, **__: log)
+    full = "no disk space left on /home and no disk space left on /var"
+    whats = [item.finding.what for item in reported(host, quick_only=True)]
+    assert f"jupyterhub.service is failed: {full}" in whats
+
+
 @pytest.mark.parametrize("path", [PATHS.config_dir, PATHS.config_file, PATHS.state_dir], ids=str)
 @pytest.mark.parametrize("bit", [0o040, 0o004, 0o010, 0o002])
 def test_doctor_reports_a_path_that_is_open_to_other_users(host, path, bit):

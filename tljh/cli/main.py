@@ -175,6 +175,12 @@ def _print_exception(error: BaseException, name: str, invocation: Invocation) ->
 
         denied = make_permission_error(Path(str(error.filename or "that")))
         return _print_error(denied.findings, int(Exit.FAILED), invocation)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        from tljh.host.full_disk import describe_full_disk
+        from tljh.host.real import RealReader
+
+        full = describe_full_disk(RealReader(), str(error), ("/", "/tmp"))
+        return _print_error((full,), int(Exit.FAILED), invocation)
     finding = Finding(
         f"an unexpected {type(error).__name__}: {error}",
         fix="run it again with --debug, and report what it prints",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tljh.base.errors import Finding, TljhError
 from tljh.base.well_known import HUB_PORT, HUB_UNIT, INSTANCE_HEADER, PROXY_UNIT
+from tljh.host.full_disk import describe_full_disk, find_full_line
 from tljh.host.interface import HostReader, Response
 from tljh.hub.traceback_log import find_last_error
 from tljh.settings.derived import serves_login_page
@@ -29,6 +30,10 @@ LOG_LINES = 200
 
 # A hub that answers its own page with 500 for so long is not starting: it fails at each request.
 ERROR_DEADLINE_S = 10.0
+
+
+# Where the hub and the proxy write, apart from the directories that a message names.
+WRITTEN = ("/opt", "/var/log", "/tmp", "/run")
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,9 @@ def _describe_error(host: HostReader, url: str) -> Finding:
     what = f"the hub answers {url} with an error (status 500)"
     fix = "correct the cause above; the whole log: sudo tljh logs hub"
     error = find_last_error(log)
+    full = find_full_line(error.text if error else host.journal(HUB_UNIT))
+    if full:
+        return _add_cause(what, describe_full_disk(host, full, WRITTEN))
     if error is None:
         return Finding(what, why=f"last lines of {HUB_UNIT}:\n{host.journal(HUB_UNIT)}", fix=fix)
     return Finding(what, where=error.place, why=error.text, fix=fix)
@@ -132,8 +140,16 @@ def _describe_error(host: HostReader, url: str) -> Finding:
 def _describe_unhealthy(
     host: HostReader, part: str, url: str, unit: str, problem: str, deadline_s: float
 ) -> Finding:
+    what = f"{part} does not answer as it should at {url} after {deadline_s:g} s"
+    full = find_full_line(host.journal(unit))
+    if full:
+        return _add_cause(what, describe_full_disk(host, full, WRITTEN))
     return Finding(
-        f"{part} does not answer as it should at {url} after {deadline_s:g} s",
+        what,
         why=f"{problem}\nlast lines of {unit}:\n{host.journal(unit)}",
         fix=f"look at the lines above; all of them: sudo journalctl -u {unit} -e",
     )
+
+
+def _add_cause(what: str, cause: Finding) -> Finding:
+    return replace(cause, what=f"{what}: {cause.what}")

@@ -15,6 +15,8 @@ from tljh.base.path_groups import HubEnvironmentFiles
 from tljh.base.paths import Paths
 from tljh.base.well_known import HUB_UNIT, PROXY_UNIT
 from tljh.engine.journal import Journal
+from tljh.host.full_disk import FIX as FREE_DISK
+from tljh.host.full_disk import FULL_BYTES, describe_full_disk, find_full_disks, find_full_line
 from tljh.host.interface import HostReader
 from tljh.operations.examined_config import load_for_change
 from tljh.operations.facts import collect_files, read_facts, replace_files
@@ -161,12 +163,15 @@ def _check_units(subject: CheckedMachine) -> Iterator[Result]:
     for name in UNITS:
         unit = subject.host.unit(name)
         if not unit.is_active:
+            log = subject.host.journal(name, 10)
+            full = find_full_line(log)
+            cause = describe_full_disk(subject.host, full, _list_disks(subject)) if full else None
             yield (
                 Severity.BROKEN,
                 Finding(
-                    f"{name} is {unit.active}",
-                    why=subject.host.journal(name, 10) or None,
-                    fix=f"sudo systemctl restart {name}",
+                    f"{name} is {unit.active}" + (f": {cause.what}" if cause else ""),
+                    why=log or None,
+                    fix=cause.fix if cause else f"sudo systemctl restart {name}",
                 ),
             )
         elif unit.restarts >= MANY_RESTARTS:
@@ -236,12 +241,23 @@ def _check_permissions(subject: CheckedMachine) -> Iterator[Result]:
             )
 
 
+def _list_disks(subject: CheckedMachine) -> tuple[str, ...]:
+    """Return directories on the file systems that the hub and its users write to."""
+    return ("/", str(subject.paths.homes), str(subject.paths.prefix), "/var", "/tmp")
+
+
+def _check_full_disk(subject: CheckedMachine) -> Iterator[Result]:
+    for mount, lack in find_full_disks(subject.host, _list_disks(subject)).items():
+        yield Severity.BROKEN, Finding(f"{lack} left on {mount}", fix=FREE_DISK)
+
+
 def _check_disk(subject: CheckedMachine) -> Iterator[Result]:
+    yield from _check_full_disk(subject)
     for path in ("/", str(subject.paths.homes), str(subject.paths.prefix)):
         answer = subject.host.query(["df", "--output=avail", "-B1", path])
         lines = answer.out.split()
         free = lines[-1] if answer.ok and lines else ""
-        if free.isdigit() and int(free) < LOW_DISK_BYTES:
+        if free.isdigit() and FULL_BYTES <= int(free) < LOW_DISK_BYTES:
             yield (
                 Severity.DEGRADED,
                 Finding(
@@ -276,7 +292,7 @@ CHECKS = (
     Check("unfinished", _check_unfinished),
     Check("system's Python", _check_python, is_quick=False),
     Check("permissions", _check_permissions, is_quick=False),
-    Check("disk", _check_disk, is_quick=False),
+    Check("disk", _check_disk, quick_look=_check_full_disk),
     Check("certificate", _check_certificate),
     Check("packages", _check_packages),
     Check("checks of plugins", check_by_plugins, is_quick=False),

@@ -14,29 +14,39 @@ from tljh.hub.process.server_start import (
     ServerFailed,
     ServerStart,
     describe_end,
+    describe_full,
     retry_after_restart,
 )
 
 
 @pytest.mark.parametrize(
-    ("state", "lines", "part"),
+    ("state", "part"),
     [
-        (
-            UnitState("failed", "exit-code", 1),
-            "OSError: [Errno 28] No space left on device",
-            "disk",
-        ),
-        (UnitState("failed", "exit-code", 1), "OSError: [Errno 122] Disk quota exceeded", "disk"),
-        (UnitState("failed", "oom-kill", 9, True), "", "memory"),
-        (UnitState("failed", "exit-code", 200), "", "home directory cannot be entered"),
-        (UnitState("failed", "exit-code", 203), "", "command that starts it is not there"),
-        (UnitState("failed", "signal", 11, True), "", "signal 11"),
-        (UnitState("failed", "exit-code", 3), "Traceback", "exit status 3"),
-        (UnitState("inactive", "success", 0), "", "exit status 0"),
+        (UnitState("failed", "oom-kill", 9, True), "memory"),
+        (UnitState("failed", "exit-code", 200), "home directory cannot be entered"),
+        (UnitState("failed", "exit-code", 203), "command that starts it is not there"),
+        (UnitState("failed", "signal", 11, True), "signal 11"),
+        (UnitState("failed", "exit-code", 3), "exit status 3"),
+        (UnitState("inactive", "success", 0), "exit status 0"),
     ],
 )
-def test_how_a_server_ended_becomes_a_sentence(state, lines, part):
-    assert part in describe_end(state, lines)
+def test_how_a_server_ended_becomes_a_sentence(state, part):
+    assert part in describe_end(state)
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ("OSError: [Errno 28] No space left on device: '/x/y'", "no disk space left for /x."),
+        ("sqlite3.OperationalError: database or disk is full", "no disk space left. Delete"),
+        ("sqlalchemy.exc.OperationalError: database or disk is full", "tljh disk"),
+        ("OSError: [Errno 122] Disk quota exceeded", "no disk space left of what you may have"),
+        ("Traceback", None),
+    ],
+)
+def test_a_full_disk_in_the_log_is_the_reason(lines, sentence):
+    text = describe_full(f"first\n{lines}\nlast", "/home")
+    assert (text is None) if sentence is None else (text and sentence in text)
 
 
 def test_the_log_gets_the_last_lines_with_percent_signs_escaped():

@@ -12,6 +12,8 @@ from jupyterhub.spawner import SpawnException
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
 from tljh.host import transient_units as transient
+from tljh.host.full_disk import describe_full_disk, find_full_line, is_over_quota
+from tljh.host.real import RealReader
 from tljh.host.transient_units import TransientUnit, UnitState
 
 POLL_S = 0.2
@@ -41,9 +43,6 @@ _NOT_EXECUTED = {
     228: "the filter of system calls was refused",
     233: "its directory below /run could not be created",
 }
-
-
-_DISK_FULL = ("No space left on device", "Disk quota exceeded")
 
 
 class ServerFailed(SpawnException):
@@ -121,9 +120,11 @@ class ServerStart:
 
     def _with_log(self, failure: ServerFailed, lines: str) -> ServerFailed:
         # The unit's last lines may explain the end better than its state: a full disk, for example.
+        home = self.unit.working_directory
+        full = describe_full(lines, home)
         if failure.state is None:
-            return ServerFailed(failure.message, lines, has_run=True)
-        return ServerFailed(describe_end(failure.state, lines), lines, has_run=True)
+            return ServerFailed(full or failure.message, lines, has_run=True)
+        return ServerFailed(full or describe_end(failure.state), lines, has_run=True)
 
     async def _wait_for_answer(self, ended: asyncio.Event, look_every_s: float | None) -> None:
         loop = asyncio.get_running_loop()
@@ -151,7 +152,7 @@ class ServerStart:
         while state.runs or state.active == "deactivating":
             await asyncio.sleep(0.05)
             state = await transient.read_state(self.unit.name)
-        raise ServerFailed(describe_end(state, ""), state=state)
+        raise ServerFailed(describe_end(state), state=state)
 
 
 async def _answers(url: str) -> bool:
@@ -181,13 +182,11 @@ async def _listens(url: str) -> bool:
     return True
 
 
-def describe_end(state: UnitState, lines: str) -> str:
+def describe_end(state: UnitState) -> str:
     """Return a sentence for the user that says why the server ended.
 
-    `lines` are the last ones of its log. Without a known cause it names the exit status.
+    Without a known cause it names the exit status.
     """
-    if any(message in lines for message in _DISK_FULL):
-        return "Your server cannot start: there is no disk space left. Delete some files first."
     if state.result == "oom-kill":
         return "Your server cannot start: its memory limit is too low to start."
     if not state.is_signal and state.exit_status in _NOT_EXECUTED:
@@ -197,4 +196,24 @@ def describe_end(state: UnitState, lines: str) -> str:
     return (
         f"Your server ended while it was starting, with exit status {state.exit_status}. "
         "An admin can find the cause in its log."
+    )
+
+
+def describe_full(lines: str, home: str) -> str | None:
+    """Return a sentence for the user if the last lines of a log say that a disk is full.
+
+    It names the disk, and who can help; `home` is the directory of the user.
+    """
+    line = find_full_line(lines)
+    if line is not None:
+        full = describe_full_disk(RealReader(), line, (home, "/tmp", "/run")).what
+        return (
+            f"Your server cannot start: there is {full}. Delete some files first; "
+            "an admin can see what takes it: tljh disk."
+        )
+    if not is_over_quota(lines):
+        return None
+    return (
+        "Your server cannot start: there is no disk space left of what you may have. "
+        "Delete some files first."
     )
