@@ -44,6 +44,10 @@ def set_port(file: Path, port: int) -> None:
             "the setting is limits.disk",
         ),
         ("limits.storage", "the setting is limits.disk"),
+        (
+            "user_environment.default_server_options",
+            "these settings are in limits: tljh-config describe limits",
+        ),
         ("singleuser.memory.limit", "the setting is limits.memory"),
         ("singleuser.storage.capacity", "the setting is limits.disk"),
         (
@@ -333,6 +337,25 @@ def trace(frame, event, argument):
 def test_a_common_mistake_in_the_file_has_the_fix_to_write(text: str, fix: str) -> None:
     [finding] = check(text.encode())
     assert fix in (finding.fix or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        (
+            "user_environment: {default_server_options: {storage_limit: 5G}}",
+            "for storage_limit: the setting is limits.disk",
+        ),
+        (
+            "user_environment: {default_server_options: {mem_limit: 1G, disk: {quota: 5G}}}",
+            "for mem_limit: the setting is limits.memory; for quota: the setting is limits.disk",
+        ),
+        ("singleuser: {memory: {limit: 1G}}", "for limit: the setting is limits.memory"),
+    ],
+)
+def test_settings_of_others_in_a_map_have_their_own_fix(text: str, fix: str) -> None:
+    findings = check(text.encode())
+    assert fix in [finding.fix for finding in findings]
 
 
 def test_a_group_that_gives_root_is_named_unless_its_members_are_admins() -> None:

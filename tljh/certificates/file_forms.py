@@ -5,6 +5,7 @@ The proxy reads PEM only. An admin who has another form gets the command that co
 
 from __future__ import annotations
 
+import codecs
 import re
 import shlex
 from dataclasses import dataclass
@@ -41,6 +42,13 @@ def describe_other_form(part: Part, data: bytes, path: str) -> OtherForm:
     """Describe the content of a file that has no certificate, or no key, in PEM form."""
     name, pem = shlex.quote(path), shlex.quote(f"{path}.pem")
     noun = "certificate" if part == "cert" else "private key"
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return OtherForm(
+            f"a {noun} saved as UTF-16, which Windows calls Unicode",
+            # Not readable by others, as a private key would be by the usual umask.
+            f"convert it: (umask 077; sudo iconv -f UTF-16 -t ASCII -o {pem} {name}), and name "
+            "that file",
+        )
     if not data.strip():
         return OtherForm(f"an empty file, not a {noun}", f"copy the {noun} into it")
     if b"CERTIFICATE REQUEST-----" in data or _is_der_request(data):
@@ -66,6 +74,34 @@ def describe_other_form(part: Part, data: bytes, path: str) -> OtherForm:
             f"sudo openssl pkcs12 -in {shlex.quote(f'{path}.p12')} -out {pem}",
         )
     return _describe_other_kind(part, data) or _describe_der(part, name, pem)
+
+
+def find_damaged_form(part: Part, data: bytes, path: str) -> OtherForm | None:
+    """Describe a file that has the label of its part, in a form that the proxy cannot read."""
+    name, pem = shlex.quote(path), shlex.quote(f"{path}.pem")
+    noun = "certificate" if part == "cert" else "private key"
+    if part == "key" and b"BEGIN OPENSSH PRIVATE KEY-----" in data:
+        return OtherForm(
+            "a private key of SSH",
+            "name the key that was made with the certificate signing request; if it is this one: "
+            f"sudo cp {name} {pem} && sudo ssh-keygen -p -N '' -m PEM -f {pem}, and name that file",
+        )
+    if part == "cert" and b"BEGIN TRUSTED CERTIFICATE-----" in data:
+        return OtherForm(
+            "a certificate with OpenSSL's own settings of trust",
+            f"convert it: sudo openssl x509 -in {name} -out {pem}, and name that file",
+        )
+    if b"-----\\n" in data:
+        return OtherForm(
+            f"a {noun} with \\n in place of its line breaks, as in JSON",
+            f"correct it: sudo sed -i 's/\\\\n/\\n/g' {name}",
+        )
+    if data.count(b"-----BEGIN ") != data.count(b"-----END "):
+        return OtherForm(
+            f"a {noun} that is cut off: a line -----BEGIN has no -----END",
+            "copy the whole file again",
+        )
+    return None
 
 
 def swap_fix(cert: str, key: str) -> str:
@@ -103,6 +139,18 @@ def _describe_other_kind(part: Part, data: bytes) -> OtherForm | None:
     if b"PUBLIC KEY-----" in data:
         noun = "certificate" if part == "cert" else "private key"
         return OtherForm(f"a public key, not a {noun}", f"name the {noun}")
+    if data.startswith(b"PuTTY-User-Key-File"):
+        return OtherForm(
+            "a key of PuTTY (.ppk), not a file in PEM form",
+            "name the key that was made with the certificate signing request",
+        )
+    if re.fullmatch(rb"[A-Za-z0-9+/=\s]{200,}", data):
+        label = "CERTIFICATE" if part == "cert" else "PRIVATE KEY"
+        return OtherForm(
+            "a file without the lines around its content",
+            f"put -----BEGIN {label}----- before it and -----END {label}----- after it, as lines "
+            "of their own",
+        )
     if data.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
         return OtherForm(
             "a web page, not a file in PEM form", "download the file again: the CA sent an error"

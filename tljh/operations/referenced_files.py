@@ -10,7 +10,13 @@ from shlex import quote
 from typing import Any
 
 from tljh.base.paths import Paths
-from tljh.certificates.file_forms import LABELS, Part, describe_other_form, swap_fix
+from tljh.certificates.file_forms import (
+    LABELS,
+    Part,
+    describe_other_form,
+    find_damaged_form,
+    swap_fix,
+)
 from tljh.host.interface import HostReader
 from tljh.proxy.open_folders import is_open
 from tljh.settings.declaration import KeyPath, Problem
@@ -202,8 +208,12 @@ def _find_pem_problem(path: KeyPath, name: str, host: HostReader) -> Problem | N
             fix=f"copy the file there, or: sudo tljh-config set {quote(key)} /its/path",
         )
     part: Part = "key" if path[-1] == "key" else "cert"
-    if LABELS[part] not in data:
-        described = describe_other_form(part, data, name)
+    described = (
+        find_damaged_form(part, data, name)
+        if LABELS[part] in data
+        else describe_other_form(part, data, name)
+    )
+    if described is not None:
         return Problem(path, f"{key} names {described.what}: {name}", fix=described.fix)
     if path[-1] == "key" and (b"ENCRYPTED" in data):
         return Problem(

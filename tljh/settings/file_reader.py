@@ -90,7 +90,7 @@ class FileReader(TreeReader):
             return super().entry(node, above, path)
         if above.find_child(path[-1]) is not None:
             return self._traits(node, path)
-        self._add_unknown(path, above)
+        self._add_unknown(path, above, value=node.value() if node.kind == "map" else None)
         return ABSENT
 
     def _check_authenticators(self, values: Mapping[str, Any]) -> None:
@@ -172,9 +172,11 @@ class FileReader(TreeReader):
         build_model(model, values, self.problems, (name,))
         return values
 
-    def _add_unknown(self, path: KeyPath, section: Shape, near: str | None = None) -> None:
+    def _add_unknown(
+        self, path: KeyPath, section: Shape, near: str | None = None, value: Any = None
+    ) -> None:
         name = str(path[-1])
-        fix = find_fix_of_known_mistake(path) or self._guess(path, section, near)
+        fix = find_fix_of_known_mistake(path, value) or self._guess(path, section, near)
         if fix is None and path == ("c",):
             fix = "remove the c: a section has the bare name of its class, such as Authenticator"
         if fix is None and len(path) == 1:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from tljh.settings.declaration import KeyPath
 from tljh.settings.hub_options import find_refused
 from tljh.settings.keys import format_key
@@ -22,6 +25,15 @@ _ELSEWHERE = {
     "cpu_limit": "limits.cpu",
 }
 
+# Sections of other distributions, whose parts are settings of several sections here.
+_SECTIONS_ELSEWHERE = {
+    "default_server_options": "limits",
+    "server_options": "limits",
+    "resources": "limits",
+    "kubespawner_override": "limits",
+    "profile_list": "limits",
+}
+
 # Below `singleuser` in the configuration of the Helm chart.
 _OF_THE_CHART: dict[KeyPath, str] = {
     ("memory", "limit"): "limits.memory",
@@ -32,8 +44,15 @@ _OF_THE_CHART: dict[KeyPath, str] = {
 }
 
 
-def find_fix_of_known_mistake(path: KeyPath) -> str | None:
-    """Return what to type in place of an unknown key that admins often try; None for others."""
+def find_fix_of_known_mistake(path: KeyPath, value: Any = None) -> str | None:
+    """Return what to type in place of an unknown key that admins often try; None for others.
+
+    `value` is what it has in the file: parts of a map may be settings of another name.
+    """
+    if isinstance(value, Mapping):
+        fixes = dict(_find_fixes_below(path, value))
+        if fixes:
+            return "; ".join(f"for {key}: {fix}" for key, fix in fixes.items())
     first, last = str(path[0]), str(path[-1])
     parts = last.removeprefix("c.").split(".")
     if len(parts) > 1 and all(parts):
@@ -55,4 +74,17 @@ def find_fix_of_known_mistake(path: KeyPath) -> str | None:
     if removed is not None:
         return removed.fix
     instead = _ELSEWHERE.get(last)
+    if instead is None and last in _SECTIONS_ELSEWHERE:
+        return f"these settings are in {_SECTIONS_ELSEWHERE[last]}: tljh-config describe limits"
     return f"the setting is {instead}" if instead is not None else None
+
+
+def _find_fixes_below(path: KeyPath, value: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the key and the fix of each known mistake in a map, each once."""
+    for name, below in value.items():
+        inner = (*path, str(name))
+        fix = find_fix_of_known_mistake(inner, below)
+        if fix is not None and isinstance(below, Mapping):
+            yield from _find_fixes_below(inner, below)
+        elif fix is not None:
+            yield str(name), fix
