@@ -160,6 +160,34 @@ def test_no_account_gets_a_uid_that_owns_the_home_of_another(host):
     assert host.user("jupyter-ann").uid not in (1000, 1002)
 
 
+@pytest.mark.parametrize("root", ["/home", "/data/home", "/srv/people"])
+def test_homes_elsewhere_count_too(host, root):
+    # In the directory of homes that was set before, and next to those of other accounts.
+    host.add_user("teacher", home=Path("/srv/people/teacher"))
+    host.add_user("nobody2", home=Path("/"), uid=1001)
+    for parent in (
+        Path("/data"),
+        Path("/srv"),
+        Path("/srv/people"),
+        Path("/data/home"),
+        Path(root),
+    ):
+        if host.info(parent) is None:
+            host.mkdir(parent, mode=0o755)
+    host.mkdir(Path(root) / "jupyter-zoe", mode=0o700, owner="1002", group="1002")
+    new = Path("/data/home")
+    ensure_account(host, Account("jupyter-ann", "ann", home_root=new))
+    assert host.user("jupyter-ann").uid == 1003
+    ensure_account(host, Account("jupyter-zoe", "zoe", home_root=new))
+    assert host.user("jupyter-zoe").uid == 1002
+
+
+def test_a_free_uid_is_found_below_a_home_with_the_highest_one(host):
+    home(host, "jupyter-zoe", owner="60000")
+    ensure_account(host, Account("jupyter-ann", "ann"))
+    assert host.user("jupyter-ann").uid == 1000
+
+
 def test_a_home_of_another_account_is_not_given_away(host):
     host.add_user("ann", home=Path("/home/ann"))
     home(host, "jupyter-zoe", owner="ann")

@@ -252,6 +252,11 @@ def test_a_home_without_an_account_that_another_user_owns_is_reported(host):
     (result,) = reported(host)
     assert "/home/jupyter-zoe belongs to jupyter-ann" in result.finding.what
     assert "chown -R --from=jupyter-ann" in str(result.finding.fix)
+    # So are those next to the homes of other accounts.
+    host.add_user("jupyter-eve", home=Path("/old/jupyter-eve"))
+    host.mkdir(Path("/old"), mode=0o755)
+    host.mkdir(Path("/old/jupyter-yan"), mode=0o700, owner="jupyter-ann")
+    assert "/old/jupyter-yan belongs to jupyter-ann, and jupyter-yan has no account" in whats(host)
 
 
 def test_an_idle_culler_that_does_not_run_or_is_refused_is_found(host):

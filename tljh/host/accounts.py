@@ -131,17 +131,28 @@ def ensure_server_account(host: Host, account: Account) -> bool:
     return is_new
 
 
-def find_owners_without_account(host: HostReader, home_root: Path) -> dict[str, int]:
-    """Return the homes in `home_root` whose owner has no account here: uid by name.
+def list_home_roots(host: HostReader, home_root: Path) -> list[Path]:
+    """Return the directories in which homes are: the configured one, /home, and those of accounts.
+
+    `users.home_root` may have been another one before, and an admin's own accounts may be anywhere.
+    """
+    parents = (Path(user.home).parent for user in host.all_users() if user.uid >= FIRST_USER_UID)
+    roots = dict.fromkeys((home_root, Paths.homes, *parents))
+    return [root for root in roots if root.is_absolute() and root != root.parent]
+
+
+def find_owners_without_account(host: HostReader, home_root: Path) -> dict[Path, int]:
+    """Return the homes whose owner has no account here: uid by directory.
 
     Such homes come from another machine: a disk that was attached, NFS, a restored backup.
     """
     owners = {}
-    for name in host.listdir(home_root):
-        info = host.info(home_root / name)
-        # The owner is a name where the machine knows one, else a number.
-        if info is not None and info.kind == "directory" and info.owner.isdigit():
-            owners[name] = int(info.owner)
+    for root in list_home_roots(host, home_root):
+        for name in host.listdir(root):
+            info = host.info(root / name)
+            # The owner is a name where the machine knows one, else a number.
+            if info is not None and info.kind == "directory" and info.owner.isdigit():
+                owners[root / name] = int(info.owner)
     return owners
 
 
@@ -155,24 +166,33 @@ def _choose_uid(host: HostReader, account: Account) -> int | None:
     home = account.home_root / account.name
     info = host.info(home)
     owners = find_owners_without_account(host, account.home_root)
-    if account.name in owners and owners[account.name] >= FIRST_USER_UID:
-        return owners[account.name]
-    if info is not None and info.owner not in ("root", account.name):
+    is_taken = info is not None and info.owner not in ("root", account.name)
+    if info is not None and is_taken and owners.get(home, 0) < FIRST_USER_UID:
         raise TljhError(
             f"{home} belongs to {info.owner}, so {account.login} cannot have it",
             why="the home came from another machine, or was moved by hand",
             fix=format_home_fix(host, home, info.owner, account.login),
         )
+    # The directory of homes comes first, then those where the home may have been before.
+    own = [uid for path, uid in owners.items() if path.name == account.name]
+    if own and own[0] >= FIRST_USER_UID:
+        return own[0]
     has_foreign_homes = any(uid >= FIRST_USER_UID for uid in owners.values())
     return _find_unused_uid(host, account.home_root) if has_foreign_homes else None
 
 
 def _find_unused_uid(host: HostReader, home_root: Path) -> int:
-    """Return a uid above those of all accounts, and above those that own a home."""
+    """Return a uid above those of all accounts, and above those that own a home.
+
+    Where the highest one is taken, it is the first that is free.
+    """
     reserved = find_owners_without_account(host, home_root).values()
     uids = [*reserved, *(user.uid for user in host.all_users())]
     taken = {uid for uid in uids if FIRST_USER_UID <= uid <= LAST_USER_UID}
-    return max({FIRST_USER_UID - 1, *taken}) + 1
+    highest = max({FIRST_USER_UID - 1, *taken})
+    if highest < LAST_USER_UID:
+        return highest + 1
+    return next(uid for uid in range(FIRST_USER_UID, LAST_USER_UID + 2) if uid not in taken)
 
 
 def format_home_fix(host: HostReader, home: Path, owner: str, login: str) -> str:

@@ -16,6 +16,7 @@ from tljh.host.accounts import (
     find_home_conflict,
     find_managed_accounts,
     format_home_fix,
+    list_home_roots,
 )
 from tljh.host.interface import HostReader
 from tljh.host.power_groups import read_power_groups
@@ -112,8 +113,11 @@ def _check_homes(subject: CheckedMachine) -> Iterator[Result]:
 def _find_homes_without_account(host: HostReader, home_root: Path) -> Iterator[Finding]:
     """Report homes of users without an account, where another user of the hub owns the files."""
     names = {user.name for user in find_managed_accounts(host)}
-    for name in host.listdir(home_root):
-        home, info = home_root / name, host.info(home_root / name)
+    homes = [
+        root / name for root in list_home_roots(host, home_root) for name in host.listdir(root)
+    ]
+    for home in homes:
+        name, info = home.name, host.info(home)
         if info is None or info.kind != "directory" or info.owner not in names:
             continue
         if name.startswith(PREFIX) and name not in names:
