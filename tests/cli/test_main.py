@@ -425,6 +425,17 @@ def refusing(error: BaseException) -> Callable[..., None]:
     return refuse
 
 
+def test_a_command_on_a_full_disk_says_so_with_the_path_and_the_fix(
+    config: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = OSError(28, "No space left on device", "/opt/tljh/state/x")
+    monkeypatch.setattr("tljh.commands.config_show.show", refusing(error))
+    done = config("show")
+    assert done.code == 1
+    assert "error: no disk space left for /opt/tljh/state" in done.err
+    assert "sudo tljh disk" in done.err and "unexpected" not in done.err
+
+
 @pytest.mark.parametrize("name", ["/nosuch/editor", "vim 'unclosed"])
 def test_an_editor_that_cannot_be_started_is_reported_in_a_sentence(
     config: Run, file: Path, monkeypatch: pytest.MonkeyPatch, name: str
