@@ -12,7 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tljh.base.errors import TljhError
-from tljh.users.roster_headings import classify_heading, has_heading_word, normalize_heading
+from tljh.users.roster_headings import (
+    classify_heading,
+    has_heading_word,
+    is_like_heading,
+    normalize_heading,
+)
 
 OWN_COLUMNS = ("name", "admin", "groups", "password")
 
@@ -164,8 +169,9 @@ def _looks_like_heading(first: str, below: Sequence[str]) -> bool:
     """Return whether the first line differs from all others in kind."""
     if not below:
         return False
-    if "@" not in first and has_heading_word(first) and not any(map(has_heading_word, below)):
-        return True
+    for is_suspect in (has_heading_word, is_like_heading):
+        if "@" not in first and is_suspect(first) and not any(map(is_suspect, below)):
+            return True
     kinds = (
         lambda text: "@" in text,
         lambda text: any(character.isdigit() for character in text),

@@ -15,7 +15,8 @@ from typing import Literal
 Kind = Literal["login", "email", "other"]
 
 LOGIN_WORDS = """
-    username, user name, user, userid, user id, user login, login, loginname, login name,
+    username, user name, uname, usr, user, userid, user id, user login, login, loginname,
+    login name,
     login id, login user, logon, logon name, sign in name, screen name, sis login id, sis login,
     account, account name, account id, user account, netid, net id, unix name, unix user,
     unix login, linux user, linux name, hub user, hub name, hub login, jupyter user,
@@ -73,6 +74,7 @@ EMAIL_WORDS = """
 """
 # Columns that hold something else: alone in a file, nobody can tell names from them.
 OTHER_WORDS = """
+    who, cn, gmail,
     student, pupil, learner, attendee, enrolled, trainee, candidate, student name, full name,
     first name, last name, middle name, surname, given name, family name, forename, firstname,
     lastname, fullname, preferred name, display name, displayname, nick, nickname, alias, handle,
@@ -115,6 +117,8 @@ OTHER_WORDS = """
     グループ, パスワード, 学年, 受講者, 受講生, 参加者, 학번, 이름, 성명, 학생, 반, 분반, 학과,
     번호, 비밀번호, 그룹, 수강생, 참가자
 """
+_SHORTEST_TYPO = 6
+_LIKENESS = 0.87
 # Scripts that put spaces between words, by the names of their letters.
 _ALPHABETS = ("LATIN", "DIGIT", "CYRILLIC", "GREEK", "HEBREW", "ARABIC", "DEVANAGARI")
 # Letters that no decomposition reduces to a plain one.
@@ -154,6 +158,14 @@ def _classify(key: str) -> Kind | None:
         if stem != key and len(stem) >= shortest and stem in table:
             return table[stem]
     return None
+
+
+def is_like_heading(cell: str) -> bool:
+    """Return whether the text is a heading but for a typing mistake, such as `usernmae`."""
+    from difflib import get_close_matches
+
+    key = normalize_heading(cell)
+    return len(key) >= _SHORTEST_TYPO and bool(get_close_matches(key, _load_table(), 1, _LIKENESS))
 
 
 def has_heading_word(cell: str) -> bool:
