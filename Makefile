@@ -39,9 +39,10 @@ lint: .venv/.made ## ruff, mypy and the import contracts
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-reference: .venv/.made ## docs/reference/configuration.md, config.schema.json and hub-options.md
+reference: .venv/.made ## docs/reference/configuration.md and the other pages that are made from tables
 	$(PY) -m tljh.settings.reference docs/reference
 	$(PY) -m tljh.hub.option_reference docs/reference
+	$(PY) -m tljh.export.reference docs/reference
 
 # Without --fresh-env Sphinx repeats no warning about a page that it has in its cache.
 docs: .venv/.made ## the documentation as a site: build/docs/index.html

@@ -197,7 +197,9 @@ def test_commands_in_the_docs_exist(page):
     commands = {" ".join(command[:2]) for command in commands_of(TLJH)}
     for verb in re.findall(r"\btljh-config ([a-z][a-z-]*)", code):
         assert verb in CONFIG.verbs
-    for first, second in re.findall(r"(?:^|sudo |&& |; )tljh ([a-z]+)(?: ([a-z][a-z-]*))?", code):
+    for first, second in re.findall(
+        r"(?:^|sudo |&& |; )tljh ([a-z]+)(?: ([a-z][a-z0-9-]*))?", code
+    ):
         if first == "config":
             assert not second or second in CONFIG.verbs
         elif isinstance(TLJH.verbs.get(first), VerbGroup):

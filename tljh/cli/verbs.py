@@ -138,6 +138,10 @@ TLJH = VerbGroup(
             "All packages of an installation in one file.",
             {"create": "tljh.commands.bundle:create"},
         ),
+        "export": VerbGroup(
+            "The hub as files for another kind of machine.",
+            {"z2jh": "tljh.commands.export_z2jh:export"},
+        ),
         "link": "tljh.commands.link:link",
         "backup": VerbGroup(
             "Encrypted backups of the hub and its users.",

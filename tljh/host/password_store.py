@@ -46,6 +46,14 @@ def read_logins(path: Path) -> list[str]:
         return sorted(key.decode() for key in _read_entries(path))
 
 
+def read_hashes(path: Path) -> dict[str, bytes]:
+    """Return the hashes of all passwords by login name; empty if there is no file yet."""
+    if not os.access(path.parent, os.R_OK):
+        return {}
+    with _lock_store(path, fcntl.LOCK_SH):
+        return {key.decode(): hashed for key, hashed in sorted(_read_entries(path).items())}
+
+
 @contextmanager
 def _lock_store(path: Path, operation: int) -> Iterator[None]:
     """Hold a shared or exclusive lock (`operation`, of flock) on the password file.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tljh.settings.root import Config
 
 # A home with millions of files on a busy disk.
+_DIRECTORIES_AT_ONCE = 500
 MEASURE_TIMEOUT_S = 1800.0
 CLEAN_TIMEOUT_S = 600.0
 # What no program has read for so long is fetched again when it is needed.
@@ -122,6 +123,22 @@ def _measure(host: HostReader, directories: Sequence[str]) -> dict[str, int]:
         number = host.query(argv, timeout_s=MEASURE_TIMEOUT_S).out.partition("\t")[0]
         if number.isdigit():
             sizes[directory] = int(number)
+    return sizes
+
+
+def measure_directories(host: HostReader, directories: Sequence[str]) -> dict[str, int]:
+    """Return the bytes of many directories, with few processes.
+
+    A file that two of them have counts once. A directory without a number could not be read.
+    """
+    sizes = {}
+    for start in range(0, len(directories), _DIRECTORIES_AT_ONCE):
+        some = directories[start : start + _DIRECTORIES_AT_ONCE]
+        argv = ["du", "--summarize", "--one-file-system", "--block-size=1", "--null", "--", *some]
+        for entry in host.query(argv, timeout_s=MEASURE_TIMEOUT_S).out.split("\0"):
+            number, _, directory = entry.partition("\t")
+            if number.isdigit():
+                sizes[directory] = int(number)
     return sizes
 
 

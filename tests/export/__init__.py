@@ -1,0 +1,1 @@
+"""Tests of the export to the chart of Zero to JupyterHub."""
