@@ -163,12 +163,15 @@ def describe_database(app: Any) -> dict[str, Any]:
 
 def find_tokens(app: Any, tokens: list[str]) -> dict[str, Any]:
     """Return for each token whose it is; None for one that is not accepted."""
-    from jupyterhub import orm
+    from jupyterhub import orm, scopes
 
     owners = {}
     for token in tokens:
         row = orm.APIToken.find(app.db, token)
         owner = (row.user or row.service) if row is not None else None
+        if row is not None:
+            # As each request with it does; an unknown scope fails.
+            scopes.get_scopes_for(row)
         owners[token] = [owner.name, sorted(row.scopes)] if owner is not None else None
     return owners
 

@@ -7,6 +7,7 @@ from typing import Any
 from tljh.base.paths import Paths
 from tljh.export.hub_state import ExportedHub
 from tljh.hub.configuration import build_hub_configuration
+from tljh.operations.kubernetes_facts import resolve_files
 from tljh.settings.load import load
 from tljh.settings.root import Config
 
@@ -180,6 +181,45 @@ JupyterHub:
 TraefikProxy: {check_route_timeout: 20}
 Authenticator: {refresh_pre_spawn: true, auth_refresh_strict: true}
 """,
+    "other providers": """
+auth:
+  type: azuread
+  AzureAdOAuthenticator: {client_id: a, client_secret: {file: /etc/ssl/hub.key}, tenant_id: t}
+""",
+    "gitlab": """
+auth:
+  type: local-gitlab
+  GitLabOAuthenticator: {client_id: a, client_secret: b, gitlab_url: "https://git.example.org"}
+""",
+    "cilogon": """
+auth:
+  type: cilogon
+  CILogonOAuthenticator:
+    client_id: "cilogon:/client_id/1"
+    client_secret: b
+    allowed_idps: {"https://idp.example.org/shib": {username_derivation: {username_claim: eppn}}}
+""",
+    "LTI 1.1": """
+auth:
+  type: ltiauthenticator.lti11.auth.LTI11Authenticator
+  allow_all: true
+  LTI11Authenticator: {consumers: {s3cret-key: s3cret-of-lti}}
+""",
+    "class sections": """
+JupyterHub:
+  services: [{name: extra, url: "http://10.0.0.9:80", api_token: "s3cret-of-extra-0000000000000"}]
+  load_roles: [{name: extra-role, scopes: ["list:users"], services: [extra], users: [ann]}]
+  load_groups: {extra-group: {users: [Ann], properties: {a: 1}}}
+  concurrent_spawn_limit: 17
+  template_paths: [/srv/templates]
+  bind_url: http://:9000/x
+  cookie_max_age_days: 3
+FirstUseAuthenticator: {min_password_length: 12, allowed_users: [carl]}
+Authenticator: {admin_users: [dora]}
+ConfigurableHTTPProxy: {auth_token: "s3cret-of-the-proxy-000000000000"}
+Spawner: {cmd: [jupyter-labhub], options_form: "<b>x</b>", notebook_dir: "~/work", cpu_limit: 0.05}
+users: {allowed: [ann], admin: [teacher]}
+""",
     "odd names": """
 users:
   admin: ["yes", "null", "o.o"]
@@ -201,9 +241,13 @@ def make_hub(text: str, **more: Any) -> ExportedHub:
         "database_password": "s3cret-of-database" if config.database.url else None,
         "service_tokens": {"board": "s3cret-of-board-" + "0" * 20},
     }
+    traits, from_files = resolve_files(
+        lambda path: FILES[path].decode(), build_hub_configuration(config, Paths())
+    )
     return ExportedHub(
         config=config,
-        traits=build_hub_configuration(config, Paths()),
+        traits=traits,
+        from_files=from_files,
         own_traits=build_hub_configuration(Config(), Paths()),
         **{**facts, **more},
     )

@@ -72,6 +72,10 @@ for number, name in enumerate(names):
 db.commit()
 service.new_api_token(token="b" * 32)
 db.commit()
+# The scope is one that JupyterHub 5.5 does not have.
+db.add(orm.Role(name="launcher", scopes=["start:servers!group=course a"]))
+db.query(orm.APIToken).filter_by(service_id=service.id).one().scopes = ["start:servers!user=ann"]
+db.commit()
 """
 
 

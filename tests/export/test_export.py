@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def snapshot(directory: Path) -> dict[str, bytes]:
     }
 
 
-def read_hub_here(database: Path, tokens: list[str]) -> dict[str, object]:
+def read_hub_here(database: Path, tokens: list[str]) -> dict[str, Any]:
     """Return what JupyterHub of this release has in a database."""
     code = """
 import json, sys
@@ -84,7 +85,7 @@ print(json.dumps({
         timeout=60,
         check=True,
     )
-    content: dict[str, object] = json.loads(done.stdout)
+    content: dict[str, Any] = json.loads(done.stdout)
     return content
 
 
@@ -106,8 +107,11 @@ def test_the_hub_of_the_chart_has_the_same_users_groups_roles_and_tokens(
     assert answer["users"] == here["users"]
     assert answer["groups"] == here["groups"]
     assert answer["roles"]["grader"]["users"] == here["grader"]
+    assert answer["tokens"].pop("b" * 32) == ["board", ["servers!user=ann"]]
+    assert here["tokens"].pop("b" * 32) == ["board", ["start:servers!user=ann"]]
     assert answer["tokens"] == here["tokens"]
-    assert answer["tokens"]["b" * 32][0] == "board" and answer["tokens"]["c" * 32] is None
+    assert answer["tokens"]["c" * 32] is None
+    assert "1 token with the scope start:servers" in (out / "REPORT.md").read_text()
 
 
 def test_files_have_modes_and_secrets_their_place(

@@ -133,6 +133,15 @@ def test_pods_have_the_limits_of_their_user(booted: dict[str, Any]) -> None:
     assert answer["authenticator"] == "GitHubOAuthenticator"
 
 
+def test_starts_at_once_are_limited_as_here() -> None:
+    _, merged = export(CONFIGURATIONS["lab with GitHub"])
+    assert merged["hub"]["concurrentSpawnLimit"] == 8
+    assert merged["hub"]["namedServerLimitPerUser"] == 3
+    _, merged = export("")
+    assert merged["hub"]["concurrentSpawnLimit"] == 64
+    assert merged["hub"]["allowNamedServers"] is False
+
+
 def test_users_who_were_not_added_stay_out(booted: dict[str, Any]) -> None:
     access = booted["class with first use"]["access"]
     assert access == {"ann": True, "stranger": False, "teacher": True}

@@ -130,7 +130,8 @@ def _put_classes(hub: ExportedHub, values: Values) -> None:
         if is_login and section not in chosen:
             continue
         for trait, value in traits.items():
-            if section in SPAWNERS and hub.own_traits.get(section, {}).get(trait) == value:
+            is_ours = hub.own_traits.get(section, {}).get(trait) == value
+            if is_ours and (section in SPAWNERS or section in _HUBS):
                 continue
             path, reason = _place(section, trait)
             if section in hub.config.plugins.sections:

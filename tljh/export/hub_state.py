@@ -44,7 +44,8 @@ class ExportedHub:
     `traits` are those of JupyterHub's classes that config.yaml leads to, `own_traits` those of an
     empty config.yaml. A `{file: PATH}` in them is resolved in `traits`; `from_files` holds the
     class and trait of each of these, which are secrets. `drop_ins` are texts by file name, and
-    `files` the contents of files that settings name, by path.
+    `files` the contents of files that settings name, by path. `widened_tokens` is the number of
+    tokens that have a wider scope in the copy of the database.
     """
 
     config: Config
@@ -60,6 +61,7 @@ class ExportedHub:
     passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
     people: tuple[Person, ...] = ()
     image: ImageReference = ImageReference()
+    widened_tokens: int = 0
 
     def trait(self, section: str, name: str, default: Any = None) -> Any:
         """Return a trait of a class; None or `default` where it is not set."""

@@ -62,8 +62,6 @@ def _put_login(hub: ExportedHub, values: Values) -> None:
             mount = {"name": "passwords", "mountPath": "/srv/jupyterhub"}
             values.put("hub.extraVolumes", [claim])
             values.put("hub.extraVolumeMounts", [mount])
-    if hub.config.auth.throttle.enabled:
-        values.notes["auth.throttle.enabled"] = "failed logins are not limited on Kubernetes"
 
 
 def _choose_class(hub: ExportedHub, values: Values) -> str:
@@ -132,14 +130,17 @@ def _put_groups(hub: ExportedHub, values: Values) -> None:
     groups: dict[str, set[str]] = {}
     _add(groups, config.groups.items())
     _add(groups, config.users.extra_user_groups.items())
+    properties: dict[str, Any] = {}
     for group, content in hub.trait("JupyterHub", "load_groups", {}).items():
         members: Any = content.get("users", ()) if isinstance(content, dict) else content
         _add(groups, [(group, members)])
+        if isinstance(content, dict) and content.get("properties"):
+            properties[group] = {"properties": content["properties"]}
     _add(
         groups, ((f"{LIMITS_GROUP}{name.lower()}", [name.lower()]) for name in config.limits.users)
     )
     groups = {name: set(_select_names(hub, members)) for name, members in groups.items()}
-    groups = {name: members for name, members in groups.items() if members}
+    groups = {name: names for name, names in groups.items() if names or name in properties}
     if groups and manages_groups(hub):
         values.decisions.append(
             "groups come from the login provider (manage_groups): the groups of config.yaml are "
@@ -148,7 +149,10 @@ def _put_groups(hub: ExportedHub, values: Values) -> None:
     elif groups:
         values.put(
             "hub.config.JupyterHub.load_groups",
-            {name: {"users": sorted(members)} for name, members in sorted(groups.items())},
+            {
+                name: {"users": sorted(members), **properties.get(name, {})}
+                for name, members in sorted(groups.items())
+            },
         )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tljh.base.progress import format_count
 from tljh.base.well_known import CULLER, CULLER_ROLE, LAUNCH_SCOPE
 from tljh.export.row import Row, rows_without
+from tljh.export.scopes import convert_scope
 from tljh.export.values import Values
 
 if TYPE_CHECKING:
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
 _TAKEN = {"url", "name", "admin", "command", "api_token", "apiToken"}
 # Of a service as JupyterHub has it: what runs a program on this machine.
 _PROGRAM = ("command", "cwd", "user", "environment")
-# Scopes that JupyterHub 5.5 does not have, and the narrowest that includes them.
-_OLDER_SCOPES = {"start:servers": "servers"}
 
 
 def _put_cull(hub: ExportedHub, values: Values) -> None:
@@ -84,6 +84,12 @@ def _put_roles(hub: ExportedHub, values: Values) -> None:
         # JupyterHub 5.5 has no extra_user_scopes: the role of all users is written whole.
         scopes = ["self", *open_scopes]
         roles["user"] = {**roles.get("user", {}), "name": "user", "scopes": scopes}
+    if hub.widened_tokens:
+        values.decisions.append(
+            f"{format_count(hub.widened_tokens, 'token')} with the scope start:servers may also "
+            "stop servers on Kubernetes: JupyterHub 5.5 has servers in its place. Revoke those "
+            "that must not."
+        )
     for name, role in sorted(roles.items()):
         values.put(("hub", "loadRoles", name), role)
 
@@ -101,11 +107,8 @@ def _convert_scopes(scopes: Any) -> list[str]:
     """Return scopes that JupyterHub 5.5 has, with the services' new names."""
     converted = []
     for scope in scopes:
-        base, mark, rest = str(scope).partition("!")
-        kind, equals, name = rest.partition("=")
-        if kind == "service":
-            name = get_service_name(name)
-        converted.append(f"{_OLDER_SCOPES.get(base, base)}{mark}{kind}{equals}{name}")
+        before, separator, service = convert_scope(str(scope)).partition("!service=")
+        converted.append(f"{before}{separator}{get_service_name(service)}")
     return list(dict.fromkeys(converted))
 
 

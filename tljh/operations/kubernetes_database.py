@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sqlite3
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.well_known import TEMPORARY_GROUP
+from tljh.export.scopes import convert_scope
 from tljh.host.interface import Host
 from tljh.host.sqlite_file import copy_database, read_schema
 from tljh.hub.database_resource import dump_server
@@ -38,11 +40,15 @@ _VOLATILE = {"last_activity", "started"}
 
 @dataclass(frozen=True)
 class ConvertedDatabase:
-    """The copy as a file, the users in it, and what to compare with a later one."""
+    """The copy as a file, the users in it, and what to compare with a later one.
+
+    `widened_tokens` have a scope that JupyterHub 5.5 does not have, and got a wider one.
+    """
 
     data: bytes
     logins: tuple[str, ...]
     rows: Mapping[str, Any]
+    widened_tokens: int = 0
 
 
 def convert_database(host: Host, paths: Paths, scratch: Path) -> ConvertedDatabase:
@@ -84,12 +90,34 @@ def convert_database(host: Host, paths: Paths, scratch: Path) -> ConvertedDataba
             why="\n".join((done.err or done.out).strip().splitlines()[-8:]) or None,
         )
     with closing(sqlite3.connect(copy)) as connection:
+        widened_tokens = _convert_scopes(connection)
         connection.execute("VACUUM")
         broken = connection.execute("PRAGMA foreign_key_check").fetchall()
         if broken:
             raise TljhError(f"rows of {broken[0][0]} refer to rows that do not exist")
         logins, rows = _read_rows(connection)
-    return ConvertedDatabase(copy.read_bytes(), logins, rows)
+    return ConvertedDatabase(copy.read_bytes(), logins, rows, widened_tokens)
+
+
+def _convert_scopes(connection: sqlite3.Connection) -> int:
+    """Replace scopes that JupyterHub 5.5 does not have; return the number of changed tokens."""
+    changed = {}
+    for table, column in (
+        ("roles", "scopes"),
+        ("oauth_clients", "allowed_scopes"),
+        ("api_tokens", "scopes"),
+    ):
+        rows = connection.execute(f"SELECT id, {column} FROM {table}").fetchall()
+        converted = []
+        for number, text in rows:
+            scopes = json.loads(text or "[]")
+            new_scopes = list(dict.fromkeys(convert_scope(scope) for scope in scopes))
+            if new_scopes != scopes:
+                converted.append((json.dumps(new_scopes), number))
+        connection.executemany(f"UPDATE {table} SET {column} = ? WHERE id = ?", converted)
+        changed[table] = len(converted)
+    connection.commit()
+    return changed["api_tokens"]
 
 
 def _read_rows(connection: sqlite3.Connection) -> tuple[tuple[str, ...], dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
@@ -158,6 +158,7 @@ def _build(host: Host, paths: Paths, image: ImageReference, progress: Progress) 
             database = convert_database(host, paths, scratch)
         with progress.step("read users and homes"):
             hub = read_hub(host, paths, config, image, database.logins)
+    hub = replace(hub, widened_tokens=database.widened_tokens)
     return build_export(hub, str(paths.prefix), environment, database.data, database.rows)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tljh.base.paths import Paths
 from tljh.engine.journal import Journal
 from tljh.export.files import Environment
-from tljh.export.hub_state import ExportedHub, ImageReference, Person
+from tljh.export.hub_state import ExportedHub, ImageReference, Person, Traits
 from tljh.host.accounts import find_account_name, find_managed_accounts, get_login
 from tljh.host.interface import HostReader, UserInfo
 from tljh.host.password_store import read_hashes
@@ -41,32 +41,44 @@ def read_hub(
     logins: Sequence[str],
 ) -> ExportedHub:
     """Return what an export is made from; `logins` are the users of the hub's database."""
-    traits = build_hub_configuration(config, paths)
-    from_files = {
-        (section, trait)
-        for section, values in traits.items()
-        for trait, value in values.items()
-        if _has_file(value)
-    }
+    traits, from_files = resolve_files(
+        lambda path: read_token(host, Path(path)) or "", build_hub_configuration(config, paths)
+    )
     tls = config.https.tls
     named = [path for path in (tls.cert, tls.key, config.pages.logo) if path]
     password_file = config.database.password_file
     services = {name: read_token(host, paths.service_token(name)) for name in config.services.own}
     return ExportedHub(
         config=config,
-        traits=_resolve(host, traits),
+        traits=traits,
         own_traits=build_hub_configuration(Config(), paths),
         default_memory_bytes=compute_auto_memory(read_machine_size(host)),
         cookie_secret=read_token(host, paths.cookie_secret) or "",
         service_tokens={name: token for name, token in services.items() if token},
         database_password=read_token(host, Path(password_file)) if password_file else None,
-        from_files=frozenset(from_files),
+        from_files=from_files,
         drop_ins=_read_drop_ins(host, paths),
         files={path: data for path in named if (data := host.read(Path(path))) is not None},
         passwords=_read_passwords(paths) if uses_first_use(config) else {},
         people=tuple(_read_people(host, config, logins)),
         image=image,
     )
+
+
+def resolve_files(
+    read: Callable[[str], str], traits: Traits
+) -> tuple[Traits, frozenset[tuple[str, str]]]:
+    """Return traits with the content of the file in place of each `{file: PATH}`.
+
+    In addition: the class and trait of each that has one, because its value is a secret.
+    """
+    from_files = {
+        (section, trait)
+        for section, values in traits.items()
+        for trait, value in values.items()
+        if _has_file(value)
+    }
+    return _resolve(read, traits), frozenset(from_files)
 
 
 def _has_file(value: Any) -> bool:
@@ -79,13 +91,12 @@ def _names_file(value: Mapping[str, Any]) -> bool:
     return set(value) == {"file"} and isinstance(value["file"], str)
 
 
-def _resolve(host: HostReader, value: Any) -> Any:
-    """Return a value with the content of the file in place of each `{file: PATH}`."""
+def _resolve(read: Callable[[str], str], value: Any) -> Any:
     if isinstance(value, Mapping):
         if _names_file(value):
-            return read_token(host, Path(value["file"])) or ""
-        return {key: _resolve(host, inner) for key, inner in value.items()}
-    return [_resolve(host, inner) for inner in value] if isinstance(value, list) else value
+            return read(value["file"])
+        return {key: _resolve(read, inner) for key, inner in value.items()}
+    return [_resolve(read, inner) for inner in value] if isinstance(value, list) else value
 
 
 def _read_drop_ins(host: HostReader, paths: Paths) -> dict[str, str]:
