@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from tests.export.chart import find_schema_errors, merge_over_defaults, read_yaml, run_hub
-from tests.export.installations import ENVIRONMENT, HostOfTests, make_installed_hub
+from tests.export.hubs import make_hub
+from tests.export.installations import ENVIRONMENT, LOCK, HostOfTests, make_installed_hub
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import SilentProgress
+from tljh.export.files import Environment, build_export
 from tljh.export.hub_state import ImageReference
 from tljh.operations import kubernetes_export as operations
 from tljh.operations.kubernetes_export import RECORD, PlannedExport, parse_image
@@ -299,3 +301,11 @@ def test_an_image_may_have_a_port() -> None:
     assert parse_image("reg.example.org:5000/users:1.0") == ImageReference(
         "reg.example.org:5000/users", "1.0"
     )
+
+
+def test_packages_of_this_machine_are_named() -> None:
+    hub = make_hub("")
+    lock = LOCK.replace("https://conda.example.org/", "file:///srv/")
+    export = build_export(hub, "/opt/tljh", Environment(lock), b"", {})
+    assert any("file:///srv/conda-forge/linux-64/python" in text for text in export.decisions)
+    assert not build_export(hub, "/opt/tljh", Environment(LOCK), b"", {}).decisions

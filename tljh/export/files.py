@@ -9,7 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tljh.export.homes import make_home_files, make_hub_files
-from tljh.export.image import format_packages, format_requirements, make_image_files
+from tljh.export.image import (
+    find_local_packages,
+    format_packages,
+    format_requirements,
+    make_image_files,
+)
 from tljh.export.mapping import values_of
 from tljh.export.people import format_csv, list_homes
 from tljh.export.report import CHART, format_report
@@ -66,6 +71,13 @@ def build_export(
     values = values_of(hub)
     homes = list_homes(hub)
     packages = format_packages(environment.lock)
+    local = find_local_packages(environment.lock)
+    if local:
+        values.decisions.append(
+            f"packages of the image come from files of this machine ({len(local)}, such as "
+            f"{local[0]}): put them where the build can fetch them, and correct "
+            "image/packages.txt or image/requirements.txt."
+        )
     report = format_report(
         hub, values, homes, len(packages.splitlines()) - 1, list(environment.warnings)
     )

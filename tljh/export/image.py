@@ -100,6 +100,12 @@ def format_packages(lock: str) -> str:
     return "\n".join(["@EXPLICIT", *lines]) + "\n"
 
 
+def find_local_packages(lock: str) -> list[str]:
+    """Return the packages that come from files of this machine, which a build cannot fetch."""
+    lines = [*format_packages(lock).splitlines()[1:], *format_requirements(lock).splitlines()]
+    return [line.partition("#")[0] for line in lines if "file://" in line or line.startswith("/")]
+
+
 def format_requirements(lock: str) -> str:
     """Return pip's packages of a lock, with the hash of each file where all of them have one."""
     lines = []

@@ -115,7 +115,6 @@ def _read_people(host: HostReader, config: Config, logins: Sequence[str]) -> Ite
     accounts = {get_login(user): user for user in find_managed_accounts(host)}
     names = {*logins, *config.users.allowed, *config.users.admin}
     names |= set(accounts) if has_own_accounts else set()
-    names -= set(config.users.banned)
     users: dict[str, UserInfo | None] = {}
     for login in names:
         name = find_account_name(host, login) if has_own_accounts else login
