@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tljh.host.fake import FakeHost
-from tljh.host.full_disk import describe_full_disk, find_full_disks, find_full_line
-from tljh.host.interface import Result
+from tljh.host.full_disk import MOUNTS, describe_full_disk, find_full_disks, find_full_line
+from tljh.host.interface import FileInfo, Result
 
 HEADER = "Avail IFree Inodes Mounted on\n"
 
@@ -50,3 +50,13 @@ def test_the_disk_of_the_path_in_a_message_is_named():
     finding = describe_full_disk(host, "[Errno 28] No space left on device: '/opt/x'", ["/tmp"])
     assert finding.what == "no disk space left on /opt"
     assert "sudo tljh disk" in (finding.fix or "")
+
+
+def test_any_other_disk_that_is_full_is_named_where_the_message_has_no_path():
+    host = machine(tmp="5000000 4000 5000 /", data="0 400 500 /data")
+    mounts = (
+        b"/dev/a /snap squashfs ro 0 0\n/dev/b /data ext4 rw,noatime 0 0\nproc /proc proc rw 0 0\n"
+    )
+    host.files[MOUNTS] = (FileInfo("file", 0o444, "root", "root"), mounts)
+    finding = describe_full_disk(host, "[Errno 28] No space left on device", ["/tmp"])
+    assert finding.what == "no disk space left on /data"

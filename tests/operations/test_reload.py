@@ -13,7 +13,15 @@ from tests.operations.test_converge import (
 )
 from tljh.base.errors import TljhError
 from tljh.base.progress import SilentProgress
-from tljh.operations.reload import give_advice, plan_reload, read_history, rollback
+from tljh.hub.guard import HubGuard
+from tljh.operations.hub_environment import EnvironmentRebuild
+from tljh.operations.reload import (
+    give_advice,
+    plan_reload,
+    read_history,
+    rollback,
+    try_reload,
+)
 
 
 def test_a_new_admin_without_a_password_is_reported_with_the_way_to_one() -> None:
@@ -51,3 +59,24 @@ def test_pending_edits_are_planned_and_survive_a_rollback_as_a_state() -> None:
     assert applied.kept is not None
     rollback(host, PATHS, applied.kept, SilentProgress())
     assert host.read(PATHS.config_file) == pending
+
+
+def test_a_check_does_not_try_a_hub_whose_environment_is_built_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host = machine()
+    install(host)
+    lacks = EnvironmentRebuild(
+        ("jupyterhub-ltiauthenticator",), ("jupyterhub-ltiauthenticator",), ()
+    )
+    monkeypatch.setattr("tljh.operations.converge.find_rebuild", lambda *_: lacks)
+    refuse = TljhError("the current environment has no such class")
+    monkeypatch.setattr(HubGuard, "rehearse", lambda *_: (_ for _ in ()).throw(refuse))
+    text = b"users: {admin: [ada]}\nhub: {packages: [jupyterhub-ltiauthenticator]}\nbase_url: /a/\n"
+    host.write(PATHS.config_file, text, mode=0o600)
+    errors, warnings = try_reload(host, PATHS)
+    assert errors == []
+    assert "rebuilt with jupyterhub-ltiauthenticator" in warnings[0].what
+    monkeypatch.setattr("tljh.operations.converge.find_rebuild", lambda *_: None)
+    errors, _ = try_reload(host, PATHS)
+    assert [error.what for error in errors] == ["the current environment has no such class"]

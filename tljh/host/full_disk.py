@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from tljh.base.errors import Finding
 from tljh.host.interface import HostReader
@@ -20,6 +20,9 @@ _PATH = re.compile(r"['\"](/[^'\"\n]+)['\"]")
 # A file system with less is full: a write of that size already failed.
 FULL_BYTES = 1 << 20
 FULL_FILES = 16
+MOUNTS = Path("/proc/self/mounts")
+# File systems on disks and in memory; others have no size.
+KINDS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "tmpfs", "overlay")
 FIX = "list what takes it: sudo tljh disk; and remove what may go: sudo tljh disk --clean"
 
 
@@ -52,13 +55,26 @@ def find_full_disks(host: HostReader, paths: Iterable[str]) -> dict[str, str]:
     return full
 
 
+def _list_writable_mounts(host: HostReader) -> list[str]:
+    """Return where file systems are mounted that can be written."""
+    lines = (host.read(MOUNTS) or b"").decode(errors="replace").splitlines()
+    cells = [line.split() for line in lines]
+    return [
+        row[1].replace("\\040", " ")
+        for row in cells
+        if len(row) > 3 and row[2] in KINDS and "rw" in row[3].split(",")
+    ]
+
+
 def describe_full_disk(host: HostReader, line: str, paths: Iterable[str]) -> Finding:
     """Return the finding for a line that says that a disk is full.
 
     `paths` are where the program writes; a path in the line counts, too.
     """
     named = [str(PurePath(path).parent) for path in _PATH.findall(line)]
-    full = find_full_disks(host, [*named, *paths])
+    full = find_full_disks(host, [*named, *paths]) or find_full_disks(
+        host, _list_writable_mounts(host)
+    )
     if full:
         what = " and ".join(f"{lack} left on {mount}" for mount, lack in full.items())
     else:

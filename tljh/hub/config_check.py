@@ -236,7 +236,8 @@ def _find_classes_in_use(
     """
     families = dict(zip(("Authenticator", "Spawner", "Proxy"), classes, strict=True))
     chosen = {
-        family: cls.__name__
+        # By the name that admins know, not by that of tljh's own class.
+        family: next(c.__name__ for c in cls.__mro__ if not c.__module__.startswith("tljh."))
         for family, cls in families.items()
         if not _WRAPPER.search(" ".join(base.__name__ for base in cls.__mro__))
     }

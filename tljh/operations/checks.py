@@ -243,7 +243,8 @@ def _check_permissions(subject: CheckedMachine) -> Iterator[Result]:
 
 def _list_disks(subject: CheckedMachine) -> tuple[str, ...]:
     """Return directories on the file systems that the hub and its users write to."""
-    return ("/", str(subject.paths.homes), str(subject.paths.prefix), "/var", "/tmp")
+    own = (subject.paths.homes, subject.paths.prefix, subject.paths.state_dir)
+    return ("/", *map(str, own), "/var", "/tmp")
 
 
 def _check_full_disk(subject: CheckedMachine) -> Iterator[Result]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shlex import quote
 
 from tljh.base.errors import Finding, TljhError
@@ -14,6 +14,7 @@ from tljh.certificates.own_files import find_certificate_warnings
 from tljh.engine.journal import Entry, Journal
 from tljh.engine.plan import Plan
 from tljh.host.interface import Host, HostReader
+from tljh.hub.guard import HubGuard
 from tljh.operations.converge import (
     HEALTH_DEADLINE_S,
     Outcome,
@@ -29,6 +30,11 @@ from tljh.singleuser.disk_limits import check_quotas
 from tljh.singleuser.facts import ServerFacts
 from tljh.singleuser.limits import build_limit_policy
 from tljh.users.claims import claim_file
+
+_TRY_AFTER_REBUILD = (
+    "a reload builds the environment, and tries it there before anything changes: "
+    "sudo tljh-config reload"
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,14 @@ def try_reload(host: Host, paths: Paths) -> tuple[list[Finding], list[Finding]]:
     force = frozenset({"hub"} if is_tried else ())
     try:
         outcome = work_out(host, paths, make_reload_request(host, paths, "check", force=force))
-        return [], rehearse(host, outcome, SilentProgress())
+        warnings = []
+        if outcome.rebuild:
+            # The current environment lacks the packages, so that its Python would refuse them.
+            others = [each for each in outcome.resources if not isinstance(each, HubGuard)]
+            outcome = replace(outcome, resources=others)
+            what = f"the hub has not tried this configuration: {outcome.rebuild}"
+            warnings = [Finding(what, fix=_TRY_AFTER_REBUILD)]
+        return [], [*warnings, *rehearse(host, outcome, SilentProgress())]
     except PluginsFailed as error:
         # The hub goes on without them.
         return [], list(error.findings)
