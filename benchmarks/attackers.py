@@ -59,6 +59,24 @@ def bind():
 os.fork()
 for_ever(bind)
 """,
+    "ports of sockets that were sent": """
+import socket, time
+kept = []
+def hide():
+    left, right = socket.socketpair()
+    kept.extend((left, right))
+    left.setblocking(False)
+    while True:
+        bound = [socket.socket() for _ in range(200)]
+        try:
+            for each in bound:
+                each.bind(("127.0.0.1", 0))
+            socket.send_fds(left, [b"x"], [each.fileno() for each in bound])
+        finally:
+            for each in bound:
+                each.close()
+for_ever(hide)
+""",
     "pseudo terminals": "import os, time\nfor_ever(os.openpty)\n",
     "open connections": """
 import os, socket, time

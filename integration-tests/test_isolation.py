@@ -172,7 +172,7 @@ def test_a_home_and_what_is_made_in_it_are_closed_to_others(hub, ann, bob, clean
     assert "True" not in accessible
 
 
-@pytest.mark.parametrize("directory", ["/tmp", "/var/tmp", "/dev/shm"])
+@pytest.mark.parametrize("directory", ["/tmp", "/var/tmp", "/dev/shm", "/run/lock"])
 def test_temporary_files_are_seen_by_their_owner_only(ann, bob, cleanup, directory):
     file = f"{directory}/ann-was-here"
     cleanup.callback(shell, ann, f"rm -f {file}")
@@ -431,6 +431,49 @@ def test_configuration_of_ones_own_opens_no_server_and_own_kernels_work(hub, bob
     assert "mine" in bob.api("GET", "/kernelspecs").json()["kernelspecs"]
     kernel = bob.api("POST", "/kernels", json={"name": "mine"}).json()["id"]
     assert "from-my-home" in bob.execute("import mypackage; mypackage.value", kernel)
+
+
+HOLD_LOCKS = """
+import fcntl, os, time
+held = []
+for top in ("/opt/tljh", "/run", "/var/lib", "/var/cache", "/etc", "/tmp"):
+    for directory, _, names in os.walk(top):
+        # Libraries have thousands of files, and none of them is a lock.
+        if "/lib/python3" in directory or "/share/" in directory:
+            continue
+        for name in names:
+            try:
+                opened = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_NONBLOCK)
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held.append(opened)
+            except OSError:
+                pass
+            if len(held) > 15000:
+                break
+print("held", flush=True)
+time.sleep(300)
+"""
+
+
+def test_locks_that_bob_holds_hold_up_nothing(hub, bob, cleanup, restored_config):
+    cleanup.callback(hub.run, "pkill -u jupyter-bob -f hold.py", check=False)
+    shell(
+        bob,
+        f"cat > ~/hold.py <<'END'\n{HOLD_LOCKS}\nEND\n"
+        "ulimit -n $(ulimit -Hn); (setsid python3 ~/hold.py > ~/held 2>&1 &)",
+    )
+    wait_until(
+        lambda: "held" in hub.run("cat /home/jupyter-bob/held", check=False).stdout,
+        "bob holds what he can read",
+        timeout_s=120,
+    )
+    for command in (
+        "tljh-config set services.cull.timeout 7300 && tljh-config reload",
+        "tljh user list",
+        "tljh env list",
+        "tljh status || test $? = 2",
+    ):
+        hub.run(command, timeout_s=120)
 
 
 def test_an_admin_becomes_root_in_the_terminal(hub, admin, cleanup):

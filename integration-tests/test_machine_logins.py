@@ -12,7 +12,7 @@ from waiting import wait_until
 
 pytestmark = pytest.mark.machine
 
-SERVICES = "openssh-server polkitd pkexec cron at libpam-systemd dbus systemd-container"
+SERVICES = "libcap2-bin openssh-server polkitd pkexec cron at libpam-systemd dbus systemd-container"
 SSH = (
     "ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "
     "-o BatchMode=yes"
@@ -186,6 +186,7 @@ def test_doctor_finds_what_a_former_admin_left_and_nothing_on_a_machine_as_it_co
 
     assert traces() == []
     left = "/usr/local/bin/shell /etc/cron.d/left /etc/systemd/system/left.service"
+    left += " /usr/local/bin/py /etc/systemd/system/quiet.timer /etc/ld.so.preload"
     cleanup.callback(hub.run, f"rm -f {left} /root/.ssh/authorized_keys /etc/sudoers.d/left")
     hub.run(
         "install -m 4755 /bin/sh /usr/local/bin/shell; "
@@ -193,15 +194,29 @@ def test_doctor_finds_what_a_former_admin_left_and_nothing_on_a_machine_as_it_co
         "echo '* * * * * root /home/jupyter-bob/job' > /etc/cron.d/left; "
         "printf '[Service]\nExecStart=/home/jupyter-bob/job\n' > /etc/systemd/system/left.service; "
         f"mkdir -p /root/.ssh && cat {KEY}.pub > /root/.ssh/authorized_keys; "
-        "echo 'jupyter-bob ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/left"
+        "echo 'jupyter-bob ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/left; "
+        "cp -L /usr/bin/python3 /usr/local/bin/py && setcap cap_setuid=ep /usr/local/bin/py; "
+        "printf '[Timer]\nOnCalendar=daily\n' > /etc/systemd/system/quiet.timer; "
+        "echo $(ls /lib/*/libz.so.1 | head -1) > /etc/ld.so.preload"
     )
-    assert traces() == [
+    assert sorted(set(traces())) == [
         "/etc/cron.d/left",
+        "/etc/ld.so.preload",
         "/etc/sudoers.d/left",
         "/etc/systemd/system/left.service",
+        "/etc/systemd/system/quiet.timer",
         "/root/.ssh/authorized_keys",
+        "/usr/local/bin/py",
         "/usr/local/bin/shell",
     ]
+
+
+def test_an_sshd_without_pam_is_reported_where_users_have_shells(hub, shells, cleanup):
+    config = "/etc/ssh/sshd_config.d/00-no-pam.conf"
+    cleanup.callback(hub.run, f"rm -f {config}; systemctl reload ssh")
+    assert "does not ask PAM" not in hub.run("tljh doctor", check=False, timeout_s=180).stdout
+    hub.run(f"echo 'UsePAM no' > {config} && systemctl reload ssh")
+    assert "does not ask PAM" in hub.run("tljh doctor", check=False, timeout_s=180).stdout
 
 
 def test_who_is_removed_keeps_no_session_and_no_unit(hub, bob):

@@ -91,6 +91,24 @@ ATTACKS = """async () => {
 }"""
 
 
+# Of all kinds, for the pages of the hub and of ann's server, and then as many as a browser keeps.
+PLANTING = """() => {
+  const host = location.hostname, at_domain = /^[0-9.]+$/.test(host) ? '' : '; domain=' + host;
+  const paths = ['/', '/hub', '/hub/', '/hub/login', '/hub/home', '/hub/spawn', '/user/ann',
+                 '/user/ann/', '/user/ann/lab', '/user/ann/api'];
+  const names = ['_xsrf', 'jupyterhub-session-id', 'jupyterhub-hub-login', 'jupyterhub-user-ann',
+                 'tljh-entry', 'x'];
+  for (const path of paths)
+    for (const name of names)
+      for (const more of ['', at_domain, '; Secure; Partitioned'])
+        document.cookie = `${name}=planted; path=${path}; max-age=99999${more}`;
+}"""
+FILLING = """([path, size]) => {
+  for (let n = 0; n < 170; n++)
+    document.cookie = `many${n}=${'x'.repeat(size)}; path=${path}; max-age=99999`;
+}"""
+
+
 @pytest.fixture(scope="module")
 def site(installed_shared, tmp_path_factory):
     """Return the machine with HTTPS and bob's program, and the certificate of its authority."""
@@ -98,7 +116,8 @@ def site(installed_shared, tmp_path_factory):
     machine.run("cat > /srv/program.py && chmod 644 /srv/program.py", input=PROGRAM)
     machine.run(f"cat > {DROP_IN}", input=HOOK)
     machine.run("tljh-config set https.mode internal && tljh-config set https.enabled true")
-    import_users(machine, ("ann", "bob"), PASSWORD)
+    import_users(machine, ("ann", "bob", "boss"), PASSWORD)
+    machine.run("tljh-config add-item users.admin boss")
     machine.run("tljh-config reload", timeout_s=180)
     authority = tmp_path_factory.mktemp("authority") / "ca.crt"
     machine.copy_out("/opt/tljh/state/internal-ca/ca.crt", authority)
@@ -116,8 +135,8 @@ def log_in(page: Page, name: str) -> None:
         page.get_by_label("Username").fill(name)
         page.locator("#password_input").fill(PASSWORD)
         page.locator("#login_submit").click()
-        page.wait_for_url(re.compile(r"/hub/spawn-pending/|^chrome-error:"))
-        if "/hub/spawn-pending/" in page.url:
+        page.wait_for_url(re.compile(rf"/hub/spawn-pending/|/user/{name}/|^chrome-error:"))
+        if not page.url.startswith("chrome-error:"):
             return
     raise AssertionError(f"the login of {name} ends at {page.url}")
 
@@ -154,3 +173,78 @@ def test_a_page_of_bob_does_nothing_in_the_name_of_ann(site):
         page.get_by_role("button", name="Request new API token").click()
         expect(page.locator("#token-result")).not_to_be_empty()
     assert "ann enters the server of bob" in machine.run("journalctl -u jupyterhub").stdout
+
+
+def enter_servers_of_bob(page: Page) -> None:
+    """Open the page of bob's program; agree to the warning unless the visitor did so before."""
+    page.goto("/user/bob/page")
+    button = page.get_by_role("button", name="Enter the server of bob")
+    inside = page.get_by_role("heading", name="program of bob")
+    expect(button.or_(inside)).to_be_visible()
+    if button.is_visible():
+        button.click()
+    expect(inside).to_be_visible()
+
+
+def use_ones_own(page: Page, name: str) -> None:
+    """Open the hub's pages and one's own server, with a form and a request of a script."""
+    page.goto("/hub/token")
+    page.get_by_role("button", name="Request new API token").click()
+    expect(page.locator("#token-result")).not_to_be_empty()
+    page.goto(f"/user/{name}/lab")
+    expect(page.get_by_text("Python 3 (ipykernel)").first).to_be_visible(timeout=90_000)
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS")
+def test_an_admin_sees_the_warning_before_bobs_program_sees_the_admin(site):
+    machine, authority = site
+    base = f"https://{machine.address()}"
+    with page_of(base, trusts=authority) as page:
+        log_in(page, "boss")
+        page.wait_for_url("**/user/boss/lab**")
+        before = seen(machine)
+        page.goto("/hub/admin")
+        page.goto("/user/bob/page")
+        expect(page.get_by_role("heading", name="This is the server of bob")).to_be_visible()
+        assert seen(machine) == before
+        page.get_by_role("button", name="Enter the server of bob").click()
+        expect(page.get_by_role("heading", name="program of bob")).to_be_visible()
+        outcomes = page.evaluate(ATTACKS)
+        for path in ("/hub/home", "/hub/token", "/hub/user/bob/", "/hub/nosuch", "/hub/logout"):
+            assert outcomes[path][0] == 403, outcomes[path]
+        assert outcomes["api"][0] == 403
+        assert outcomes["opened"] in ("closed", "out of reach")
+        page.evaluate(PLANTING)
+        page.goto("/hub/admin")
+        expect(page.get_by_text("Add Users").first).to_be_visible()
+    assert "boss enters the server of bob" in machine.run("journalctl -u jupyterhub").stdout
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS")
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_cookies_that_a_page_planted_keep_nobody_out(site, scheme):
+    machine, authority = site
+    if scheme == "http":
+        machine.run("tljh-config set https.enabled false && tljh-config reload", timeout_s=180)
+    names = {"hub.lab.test": machine.address()}
+    host = machine.address() if scheme == "https" else "hub.lab.test"
+    with page_of(f"{scheme}://{host}", trusts=authority, names=names) as page:
+        log_in(page, "ann")
+        page.wait_for_url("**/user/ann/lab**")
+        enter_servers_of_bob(page)
+        page.evaluate(PLANTING)
+        use_ones_own(page, "ann")
+        page.goto("/hub/logout")
+        for path, size in (("/hub/login", 4000), ("/user/ann/", 4000), ("/", 1500)):
+            log_in(page, "ann")
+            enter_servers_of_bob(page)
+            page.evaluate(PLANTING)
+            page.evaluate(FILLING, [path, size])
+            page.goto("/hub/home")
+            page.goto("/hub/logout")
+            log_in(page, "ann")
+            use_ones_own(page, "ann")
+            page.goto("/hub/logout")
+        # What is left is less than programs refuse.
+        left = [cookie for cookie in page.context.cookies() if cookie["name"].startswith("many")]
+        assert sum(len(cookie["value"]) for cookie in left) < 3 * 32_000

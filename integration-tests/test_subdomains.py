@@ -19,7 +19,6 @@ SETTINGS = {
     "https.tls.key": "/root/key.pem",
     "https.enabled": "true",
     "JupyterHub.subdomain_host": "https://hub.test",
-    "JupyterHub.cookie_host_prefix_enabled": "true",
 }
 NAMES = ("ann", "anna.lee", "a@b.org")
 

@@ -274,9 +274,10 @@ class Builder:
                 work = Path(scratch)
                 uv = self._uv(work)
                 self._run_uv(uv, "venv", "--no-project", "--python", self.python.path, path)
+                # uv would make its lock so that every user may hold it, and a build would wait.
+                (path / ".lock").touch(mode=0o600)
                 self._install_locked(uv, path, work)
                 spec = self._install_extras(uv, path, work, spec, has_explicit_specs, kept)
-                # uv leaves its lock file there, which every user may write to.
                 (path / ".lock").unlink(missing_ok=True)
                 self._compile(path)
                 self._describe_traits(path)

@@ -12,7 +12,7 @@ from tests.installer.conftest import make_wheel
 from tljh.base.errors import TljhError
 from tljh.conda.environment import RequiredPackage
 from tljh.conda.requirements import read_requirements
-from tljh.conda.worker.pip_changes import format_constraints, parse_changes
+from tljh.conda.worker.pip_changes import format_constraints, parse_changes, run_uv
 from tljh.host.fake import FakeHost
 from tljh.host.interface import FileInfo, Response
 
@@ -173,3 +173,11 @@ Would install 3 packages
         ("six", "1.16.0", "1.17.0"),
     ]
     assert format_constraints(rows) == ["oar==1.0", "six==1.17.0"]
+
+
+def test_no_user_can_open_the_lock_that_uv_makes_in_the_temporary_directory() -> None:
+    """uv names it after the environment, so that a user could make and hold it before."""
+    output = run_uv(["sh", "-c", 'stat --format="%n %a" "$TMPDIR"'], "")
+    directory, mode = output.split()
+    assert mode == "700"
+    assert not Path(directory).exists()

@@ -111,3 +111,10 @@ def test_an_append_that_does_not_fit_fails_and_leaves_the_file_unchanged(tmp_pat
     assert path.read_bytes() == b"one\n"
     RealHost().append(path, b"two\n")
     assert path.read_bytes() == b"one\ntwo\n"
+
+
+def test_a_lock_that_all_could_read_is_closed(tmp_path):
+    lock = tmp_path / "lock"
+    lock.touch(mode=0o644)
+    with RealHost().lock(lock, timeout_s=1):
+        assert lock.stat().st_mode & 0o777 == 0o600

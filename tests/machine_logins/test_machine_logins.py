@@ -146,6 +146,45 @@ def test_files_of_pam_that_an_admin_edits_are_left_alone_and_reported(host, pam)
     assert "in SSH sessions, users see the command lines of others" in findings(host)
 
 
+def test_a_service_whose_file_of_pam_leaves_the_profile_out_is_reported(host, pam):
+    put(host, "/etc/pam.d/sshd", b"@include common-session\n")
+    settle(host, "ssh: shell")
+    pam()
+    what = "in SSH sessions, users see the command lines of others"
+    assert what not in findings(host)
+    put(host, "/etc/pam.d/sshd", b"# @include common-session\nsession required pam_unix.so\n")
+    assert what in findings(host)
+
+
+def test_the_file_of_sessions_without_a_terminal_gets_the_profile_too(host, pam):
+    settle(host, "ssh: shell")
+    pam()
+    put(host, "/etc/pam.d/common-session-noninteractive", f"{MANAGED}\n".encode())
+    host.effects.clear()
+    settle(host, "ssh: shell")
+    assert PAM_ENABLE in host.effects
+
+
+def test_where_a_session_cannot_have_its_own_proc_nobody_is_locked_out(host, pam):
+    host.answers["unshare --mount"] = Result(1, "", "unshare: Operation not permitted\n")
+    settle(host, "ssh: shell")
+    assert host.info(PATHS.pam_profile) is None
+    assert "in SSH sessions, users see the command lines of others" in findings(host)
+
+
+@pytest.mark.parametrize(
+    ("ssh", "loss"),
+    [("shell", "no limits, and show the processes of others"), ("sftp", "no limits")],
+)
+def test_an_sshd_that_does_not_ask_pam_is_reported(host, ssh, loss):
+    settle(host, f"ssh: {ssh}")
+    what = f"sessions of users by SSH have {loss}: sshd does not ask PAM"
+    host.answers["/usr/sbin/sshd -T"] = Result(0, "usepam yes\nforcecommand internal-sftp\n")
+    assert what not in findings(host)
+    host.answers["/usr/sbin/sshd -T"] = Result(0, "usepam no\nforcecommand internal-sftp\n")
+    assert what in findings(host)
+
+
 def test_user_units_hide_the_processes_of_others_too(host, pam):
     settle(host, "user_units: true")
     assert PAM_ENABLE in host.effects

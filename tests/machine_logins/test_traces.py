@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
+
+from tljh.base.errors import Finding
+from tljh.base.paths import Paths
 from tljh.host.fake import FakeHost
 from tljh.host.interface import Result
 from tljh.machine_logins.traces import (
+    MOST_NAMED,
+    find_foreign_capabilities,
     find_foreign_setuid,
     find_further_roots,
     find_keys_of_the_removed,
+    find_new_root_files,
+    find_preloaded,
     find_programs_of_users,
+    limit,
 )
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB"
@@ -103,3 +113,70 @@ def test_a_second_root_and_a_rule_of_sudo():
     ]
     assert findings[1].where is not None
     assert findings[1].where.line == 2
+
+
+def test_programs_with_capabilities_of_no_package_are_found():
+    host = machine()
+    host.answers["getcap"] = Result(
+        0,
+        "/usr/bin/ping cap_net_raw=ep\n/usr/local/bin/py thon cap_setuid=ep\n"
+        "/var/tmp/.x = cap_dac_override+ep\n/var/lib/docker/x/ping cap_net_raw=ep\n",
+    )
+    host.answers["dpkg-query"] = Result(1, "iputils-ping: /bin/ping\n")
+    whats = [finding.what for finding in find_foreign_capabilities(host)]
+    assert whats == [
+        "/usr/local/bin/py thon has capabilities (cap_setuid=ep), and is of no Debian package",
+        "/var/tmp/.x has capabilities (cap_dac_override+ep), and is of no Debian package",
+    ]
+
+
+def test_a_library_that_all_programs_load_is_found():
+    host = machine()
+    assert list(find_preloaded(host)) == []
+    put(host, "/etc/ld.so.preload", "/usr/local/lib/x.so\n")
+    assert "/usr/local/lib/x.so" in next(find_preloaded(host)).what
+
+
+def test_new_files_that_decide_what_root_runs_are_found_but_not_packages_and_ours():
+    host, paths = machine(), Paths()
+    put(host, str(paths.instance), "x")
+    for directory in ("/etc/systemd/system", "/etc/cron.d"):
+        host.mkdir(Path(directory), mode=0o755)
+    ours = {"kind": "unit-file", "name": "/etc/systemd/system/jupyterhub.service", "record": {}}
+    put(host, str(paths.manifest), json.dumps(ours) + "\n")
+    host.answers["find /etc/systemd/system"] = Result(
+        0,
+        "/etc/systemd/system/jupyterhub.service\n/etc/systemd/system/left.timer\n"
+        "/etc/cron.d/anacron\n/etc/cron.d/left\n",
+    )
+    host.answers["dpkg-query"] = Result(1, "anacron: /etc/cron.d/anacron\n")
+    places = [str(finding.where.path) for finding in find_new_root_files(host, paths)]
+    assert places == ["/etc/cron.d/left", "/etc/systemd/system/left.timer"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "jupyter-eve ALL=(ALL) ALL",
+        "jupyter-boss,jupyter-eve ALL=ALL",
+        "#{uid} ALL=ALL",
+        "%friends ALL=ALL",
+        "User_Alias GOOD = jupyter-boss, jupyter-eve",
+    ],
+)
+def test_a_rule_of_sudo_names_a_user_in_each_way(line):
+    host = machine()
+    host.add_group("friends")
+    host.add_to_group("jupyter-eve", "friends")
+    text = "Defaults env_reset\nroot ALL=ALL\n" + line.format(uid=host.user("jupyter-eve").uid)
+    put(host, "/etc/sudoers.d/x", text + "\n")
+    whats = [finding.what for finding in find_further_roots(host, {"jupyter-eve"})]
+    assert whats == ["jupyter-eve, who is no admin, is named in a rule of sudo"]
+
+
+def test_of_many_findings_the_rest_is_counted():
+    findings = [Finding(str(number)) for number in range(MOST_NAMED + 3)]
+    listed = list(limit(findings, "keys"))
+    assert len(listed) == MOST_NAMED + 1
+    assert listed[-1].what == "3 more keys are not listed"
+    assert list(limit(findings[:MOST_NAMED], "keys")) == findings[:MOST_NAMED]

@@ -44,6 +44,11 @@ AWAY_PAGE_SERVICE = "tljh-hub-away"
 HUB_MIDDLEWARES = ("tljh-hub-errors", "tljh-retry")
 HUB_TRANSPORT = "tljh-hub"
 
+# Traefik puts it in front of the path of requests with more bytes of cookies than programs take,
+# and asks the page of a hub that is away, which deletes them. Tornado takes 64 KiB of headers.
+COOKIE_REMOVAL_PREFIX = "/.tljh-cookies"
+MOST_COOKIE_BYTES = 32_000
+
 # Below /hub/: where users download the certificate of the machine's own CA.
 AUTHORITY_PAGE = "ca.crt"
 

@@ -570,6 +570,9 @@ class RealHost(RealReader):
         # Python opens descriptors with O_CLOEXEC. So no child process inherits the lock, and it
         # ends with this process.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        # Who can read a file can hold its lock, so one that was there before is closed, too.
+        with contextlib.suppress(PermissionError):
+            os.fchmod(descriptor, 0o600)
         deadline_s = self.monotonic_s() + timeout_s
         try:
             while True:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 
 from tljh.base.errors import Finding
@@ -83,35 +82,9 @@ def _check_culler(subject: CheckedMachine) -> Iterator[Result]:
         yield Severity.DEGRADED, Finding(what, why=refusals[-1], fix=fix)
 
 
-def _check_user_hosts(subject: CheckedMachine) -> Iterator[Result]:
-    """Recommend a host name for each user where the certificate has a wildcard."""
-    config, facts = subject.config, subject.facts
-    if config is None or facts is None or not config.https.enabled:
-        return
-    names = [*config.https.letsencrypt.domains, *config.https.names]
-    wildcards = [name for name in names if name.startswith("*.")]
-    traits = config.traitlets.get("JupyterHub", {})
-    drop_ins = facts.files_in(DROP_INS).values()
-    has_hosts = "subdomain_host" in traits or any(b"subdomain_host" in text for text in drop_ins)
-    if wildcards and not has_hosts:
-        host = wildcards[0].removeprefix("*.")
-        yield (
-            Severity.FINE,
-            Finding(
-                f"{wildcards[0]} could give each user a host name, and it does not",
-                why="browsers keep the pages of users apart only where their host names differ",
-                fix="sudo tljh-config set JupyterHub.subdomain_host "
-                f"{shlex.quote(f'https://{host}')}; "
-                "sudo tljh-config set JupyterHub.cookie_host_prefix_enabled true; "
-                "sudo tljh-config reload",
-            ),
-        )
-
-
 CHECKS = (
     Check("answers", _check_answers),
     Check("admins", _check_admins),
     Check("idle culler", _check_culler, is_quick=False),
-    Check("user hosts", _check_user_hosts),
     Check("database", check_database, quick_look=check_place),
 )

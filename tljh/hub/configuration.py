@@ -97,6 +97,10 @@ def _build_hub(config: Config, paths: Paths) -> Traits:
             "hub_routespec": None if config.hub.mode == "full" else get_hub_routespec(config),
             "db_url": address.url,
             "cookie_secret_file": str(paths.cookie_secret),
+            # With a host name for each user, only `__Host-` keeps pages of the other hosts from
+            # setting the hub's cookies. On one host name it must not be: such cookies have the
+            # path `/`, and every user's server would receive the hub's session.
+            "cookie_host_prefix_enabled": True if _has_secure_hosts(config) else None,
             # A restart of the hub must not stop servers or remove routes.
             "cleanup_servers": False,
             "cleanup_proxy": False,
@@ -110,6 +114,11 @@ def _build_hub(config: Config, paths: Paths) -> Traits:
             "token_expires_in_max_seconds": round(token_days * 86_400) if token_days else None,
         }
     }
+
+
+def _has_secure_hosts(config: Config) -> bool:
+    address = config.traitlets.get("JupyterHub", {}).get("subdomain_host")
+    return str(address or "").startswith("https://")
 
 
 def _build_pages(config: Config, paths: Paths) -> Traits:

@@ -11,15 +11,21 @@ from tljh.base.paths import Paths
 from tljh.host.accounts import ADMINS_GROUP, USERS_GROUP, is_expired
 from tljh.host.interface import HostReader, UserInfo
 from tljh.machine_logins.facts import SSHD, LoginFacts
-from tljh.machine_logins.session_processes import SESSIONS, hides_processes, is_in_effect
+from tljh.machine_logins.session_processes import find_open_services, hides_processes
 from tljh.machine_logins.ssh import CONFIGURATION, describe_missing_include, is_included
 from tljh.machine_logins.traces import (
+    find_foreign_capabilities,
     find_foreign_setuid,
     find_further_roots,
     find_keys_of_the_removed,
+    find_new_root_files,
+    find_preloaded,
     find_programs_of_users,
+    limit,
 )
 from tljh.plugins.checks import Check, CheckedMachine, Result
+
+WITHOUT_SHELLS = "sudo tljh-config set users.ssh sftp && sudo tljh-config reload"
 
 
 def _check_ssh(subject: CheckedMachine) -> Iterator[Result]:
@@ -27,25 +33,21 @@ def _check_ssh(subject: CheckedMachine) -> Iterator[Result]:
         return
     users = subject.config.users
     logins = subject.facts.of(LoginFacts)
-    if hides_processes(subject.config) and not is_in_effect(subject.host):
-        yield (
-            Severity.DEGRADED,
-            Finding(
-                "in SSH sessions, users see the command lines of others",
-                where=Place(str(SESSIONS)),
-                why="this file of PAM was edited by hand, so it has not got tljh's profile",
-                fix="let pam-auth-update write it, which drops those edits: "
-                "sudo pam-auth-update --force; or: sudo tljh-config set users.ssh sftp",
-            ),
-        )
+    yield from _check_hiding(subject, logins)
+    member = next((user for user in logins.users if _is_member(subject.host, user)), None)
+    rules = _ask_sshd(subject.host, member.name) if member and logins.has_sshd else None
+    if (
+        users.accounts == "managed"
+        and users.ssh in ("shell", "sftp")
+        and "usepam no" in (rules or "")
+    ):
+        yield Severity.DEGRADED, _describe_missing_pam(users.ssh)
     if not logins.has_sshd or users.accounts != "managed" or users.ssh == "shell":
         return
     if not is_included(subject.host):
         yield Severity.DEGRADED, describe_missing_include()
         return
     rule = "forcecommand internal-sftp" if users.ssh == "sftp" else "denyusers *"
-    member = next((user for user in logins.users if _is_member(subject.host, user)), None)
-    rules = _ask_sshd(subject.host, member.name) if member else rule
     if member and rules is not None and rule not in rules:
         yield (
             Severity.DEGRADED,
@@ -58,6 +60,48 @@ def _check_ssh(subject: CheckedMachine) -> Iterator[Result]:
         )
     if users.ssh == "sftp":
         yield from _check_chroot(subject.host, users.home_root)
+
+
+def _check_hiding(subject: CheckedMachine, logins: LoginFacts) -> Iterator[Result]:
+    """Report sessions that show the processes of others, though they should not."""
+    if subject.config is None or not hides_processes(subject.config):
+        return
+    what = "in SSH sessions, users see the command lines of others"
+    if logins.mount_problem is not None:
+        yield (
+            Severity.DEGRADED,
+            Finding(
+                what,
+                why="a session cannot have a /proc of its own on this machine, as in some "
+                f"containers: {logins.mount_problem}",
+                fix=WITHOUT_SHELLS,
+            ),
+        )
+        return
+    open_services = find_open_services(subject.host)
+    if open_services:
+        yield (
+            Severity.DEGRADED,
+            Finding(
+                what,
+                where=Place(str(open_services[0])),
+                why="this file of PAM, or one that it should include, was edited by hand, so it "
+                "has not got tljh's profile",
+                fix="let it have the line `@include common-session`, and pam-auth-update write "
+                f"that file, which drops edits: sudo pam-auth-update --force; or: {WITHOUT_SHELLS}",
+            ),
+        )
+
+
+def _describe_missing_pam(ssh: str) -> Finding:
+    lost = "no limits, and show the processes of others" if ssh == "shell" else "no limits"
+    return Finding(
+        f"sessions of users by SSH have {lost}: sshd does not ask PAM",
+        where=Place(str(CONFIGURATION)),
+        why="UsePAM is no, so nothing puts a session into the slice of its user",
+        fix=f"find it: sudo grep -rni usepam {CONFIGURATION} {CONFIGURATION}.d; change it to "
+        "`UsePAM yes`; then: sudo sshd -t && sudo systemctl reload ssh",
+    )
 
 
 def _is_member(host: HostReader, user: UserInfo) -> bool:
@@ -154,14 +198,20 @@ def _check_traces(subject: CheckedMachine) -> Iterator[Result]:
         return
     host = subject.host
     outsiders = {user.name for user in subject.facts.of(LoginFacts).users}
-    for findings in (
-        find_foreign_setuid(host),
-        find_programs_of_users(host, subject.config.users.home_root),
-        find_keys_of_the_removed(host, outsiders),
-        find_further_roots(host, outsiders),
+    home_root = subject.config.users.home_root
+    for what, findings in (
+        ("setuid programs", find_foreign_setuid(host)),
+        ("programs with capabilities", find_foreign_capabilities(host)),
+        ("preloaded libraries", find_preloaded(host)),
+        ("programs that users can change", find_programs_of_users(host, home_root)),
+        ("keys", find_keys_of_the_removed(host, outsiders)),
+        ("ways to become root", find_further_roots(host, outsiders)),
     ):
-        for finding in findings:
+        for finding in limit(findings, what):
             yield Severity.DEGRADED, finding
+    # An admin's own timers are among these, so a hub with them is fine.
+    for finding in limit(find_new_root_files(host, subject.paths), "files of root"):
+        yield Severity.FINE, finding
 
 
 CHECKS = (

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING
 from tljh.base.paths import Paths
 from tljh.host.accounts import find_account_name, find_managed_accounts
 from tljh.host.interface import HostReader, UserInfo
+from tljh.machine_logins.session_processes import (
+    PAM_AUTH_UPDATE,
+    find_mount_problem,
+    hides_processes,
+)
 from tljh.users.facts import read as read_users
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
 
 SSHD = Path("/usr/sbin/sshd")
-PAM_AUTH_UPDATE = Path("/usr/sbin/pam-auth-update")
 CRONTAB = Path("/usr/bin/crontab")
 
 
@@ -31,6 +35,8 @@ class LoginFacts:
     has_old_polkit: bool = False
     has_cron: bool = False
     has_at: bool = False
+    # Why sessions cannot hide the processes of others, where they have to.
+    mount_problem: str | None = None
     users: tuple[UserInfo, ...] = ()
     admins: tuple[str, ...] = ()
 
@@ -47,6 +53,7 @@ def read(host: HostReader, config: Config, paths: Paths) -> LoginFacts:
         has_cron=host.info(CRONTAB) is not None,
         # Without both at.allow and at.deny, at is root's alone. An at.deny would open it.
         has_at=host.info(paths.at_denials) is not None,
+        mount_problem=find_mount_problem(host) if hides_processes(config) else None,
         users=closed,
         admins=tuple(user.name for user in find_managed_accounts(host) if user not in closed),
     )

@@ -30,7 +30,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
     return [
         *(build_ssh_resources(config.users) if logins.has_sshd else ()),
         *([build_bus_policy(config)] if logins.has_bus else ()),
-        *(build_session_resources(config) if logins.has_pam_profiles else ()),
+        *(build_session_resources(config, logins.mount_problem) if logins.has_pam_profiles else ()),
         *build_user_manager_resources(
             paths,
             logins,

@@ -7,15 +7,17 @@ a fresh machine, a cloud image's included, has no finding.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from shlex import quote
 
 from tljh.base.errors import Finding, Place, TljhError
 from tljh.base.paths import Paths
+from tljh.engine.manifest import read_manifest
 from tljh.host.accounts import FIRST_USER_UID, find_managed_accounts, is_expired
 from tljh.host.interface import HostReader
 from tljh.machine_logins.authorized_keys import AUTHORIZED_KEYS, read_keys
+from tljh.machine_logins.session_limits import list_session_limits
 
 SEARCH_TIMEOUT_S = 120.0
 LOCAL_FILE_SYSTEMS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "overlay", "f2fs")
@@ -29,10 +31,34 @@ IMAGES = (
 )
 MOST_NAMED = 10
 
+PRELOAD = Path("/etc/ld.so.preload")
+
+# The kernel's own, containers' and snaps' files.
+_NO_PROGRAMS = ("/proc/", "/sys/", *(f"{path}/" for path in IMAGES))
+
 _CRON = (Path("/etc/crontab"), Paths.crontabs / "root")
 _CRON_DIRECTORIES = tuple(
     Path(f"/etc/cron.{name}") for name in ("d", "hourly", "daily", "weekly", "monthly")
 )
+# Where a file decides what root runs, or who becomes root.
+ROOT_PLACES = (
+    Paths.units_dir,
+    Path("/usr/local/lib/systemd"),
+    Path("/etc/crontab"),
+    *_CRON_DIRECTORIES,
+    Paths.crontabs / "root",
+    Paths.sudoers.parent,
+    Path("/etc/rc.local"),
+    Paths.profile.parent,
+    Path("/etc/udev/rules.d"),
+    Paths.apt_hook.parent,
+    Path("/etc/ld.so.conf.d"),
+    Path("/etc/pam.d"),
+    Path("/root/.ssh/authorized_keys"),
+    Path("/root/.ssh/authorized_keys2"),
+)
+# `pam-auth-update` writes these files of PAM, which are of no package.
+_GENERATED = "/etc/pam.d/common-"
 _PATH = re.compile(r"(?<![\w/.])/[\w./@+-]+")
 
 
@@ -53,7 +79,8 @@ def find_foreign_setuid(host: HostReader) -> Iterator[Finding]:
             fix="search by hand: sudo find / -xdev -type f -perm /6000 -ls",
         )
         return
-    for line in foreign_programs(programs, _list_packaged(host, programs))[:MOST_NAMED]:
+    paths = [line.split(" ", 2)[2] for line in programs]
+    for line in foreign_programs(programs, _list_packaged(host, paths)):
         mode, owner, path = line.split(" ", 2)
         kind = "setuid" if "s" in mode[3].lower() else "setgid"
         yield Finding(
@@ -64,16 +91,87 @@ def find_foreign_setuid(host: HostReader) -> Iterator[Finding]:
         )
 
 
+def find_foreign_capabilities(host: HostReader) -> Iterator[Finding]:
+    """Report programs with capabilities of the kernel that are of no Debian package."""
+    try:
+        lines = host.query(["getcap", "-r", "/"], timeout_s=SEARCH_TIMEOUT_S).out.splitlines()
+    except TljhError:
+        yield Finding(
+            "the search for programs with capabilities was not finished",
+            why=f"it took longer than {SEARCH_TIMEOUT_S:.0f} s",
+            fix="search by hand: sudo getcap -r /",
+        )
+        return
+    # `/usr/bin/ping cap_net_raw=ep`; older ones print ` = ` before the capabilities.
+    matches = filter(None, (re.match(r"(/.*?)(?: =)? (cap_\S+|[=+]\S+)$", line) for line in lines))
+    programs = {match[1]: match[2] for match in matches if not match[1].startswith(_NO_PROGRAMS)}
+    packaged = _list_packaged(host, list(programs))
+    for path, capabilities in programs.items():
+        if path not in packaged:
+            yield Finding(
+                f"{path} has capabilities ({capabilities}), and is of no Debian package",
+                where=Place(path),
+                why="who starts it has a part of root's rights",
+                fix=f"if you did not set them: sudo setcap -r {quote(path)}, "
+                "and look at what it is",
+            )
+
+
+def find_preloaded(host: HostReader) -> Iterator[Finding]:
+    """Report libraries that every program loads, those of root included."""
+    libraries = (host.read(PRELOAD) or b"").decode(errors="replace").split()
+    if libraries and str(PRELOAD) not in _list_packaged(host, [str(PRELOAD)]):
+        yield Finding(
+            f"every program of the machine loads {', '.join(libraries[:MOST_NAMED])}",
+            where=Place(str(PRELOAD)),
+            why="that runs in all programs of root, too",
+            fix=f"if you did not set it up: sudo rm {PRELOAD}",
+        )
+
+
+def find_new_root_files(host: HostReader, paths: Paths) -> Iterator[Finding]:
+    """Report what decides what root runs, was written after the hub, and is of no package.
+
+    The time is that of the last change of the file's entry, which nobody sets.
+    """
+    if host.info(paths.instance) is None:
+        return
+    places = [str(place) for place in ROOT_PLACES if host.info(place) is not None]
+    command = ["find", *places, "-xdev", "-type", "f", "-cnewer", str(paths.instance)]
+    names = [name for name in host.query(command).out.splitlines() if name.startswith("/")]
+    ours = {change.name for change in read_manifest(host, paths.manifest)}
+    ours |= {str(path) for path in list_session_limits(host, paths)}
+    packaged = _list_packaged(host, names)
+    for name in sorted({*names} - packaged - ours):
+        if ".placeholder" not in name and not name.startswith(_GENERATED):
+            yield Finding(
+                f"{name} is newer than the hub, of no Debian package, and decides what root does",
+                where=Place(name),
+                why="a former admin may have left it",
+                fix=f"look at it: sudo less {quote(name)}; remove it if nobody here needs it",
+            )
+
+
+def limit(findings: Iterable[Finding], subject: str) -> Iterator[Finding]:
+    """Yield the first findings, and the number of the others."""
+    listed = list(findings)
+    yield from listed[:MOST_NAMED]
+    if len(listed) > MOST_NAMED:
+        yield Finding(
+            f"{len(listed) - MOST_NAMED} more {subject} are not listed",
+            fix="deal with those above, then run this again: sudo tljh doctor",
+        )
+
+
 def foreign_programs(lines: Sequence[str], packaged: Collection[str]) -> list[str]:
     """Return the lines `MODE OWNER PATH` of programs that no package has."""
     return [line for line in dict.fromkeys(lines) if line.split(" ", 2)[2] not in packaged]
 
 
-def _list_packaged(host: HostReader, lines: Sequence[str]) -> set[str]:
-    """Return which of the programs are files of packages, by their paths as they were found."""
+def _list_packaged(host: HostReader, paths: Sequence[str]) -> set[str]:
+    """Return which of the files are of packages, by their paths as they were found."""
     names: dict[str, str] = {}
-    for line in lines:
-        path = line.split(" ", 2)[2]
+    for path in paths:
         # A package may name /bin/su what is found as /usr/bin/su.
         names |= dict.fromkeys((path, path.removeprefix("/usr"), f"/usr{path}"), path)
     if not names:
@@ -178,10 +276,31 @@ def find_further_roots(host: HostReader, outsiders: Collection[str]) -> Iterator
     for path in (Path("/etc/sudoers"), *(directory / name for name in host.listdir(directory))):
         text = (host.read(path) or b"").decode(errors="replace")
         for number, line in enumerate(text.splitlines(), 1):
-            name = line.split("=", 1)[0].split(" ", 1)[0].strip()
-            if name in outsiders:
+            name = _find_outsider(host, line, outsiders)
+            if name is not None:
                 yield Finding(
                     f"{name}, who is no admin, is named in a rule of sudo",
                     where=Place(str(path), number),
                     fix=f"remove the line: sudo visudo -f {quote(str(path))}",
                 )
+
+
+def _find_outsider(host: HostReader, line: str, outsiders: Collection[str]) -> str | None:
+    """Return the user that a line of sudo's rules names: by name, id, alias or group."""
+    if line.lstrip().startswith(("Defaults", "Cmnd_Alias", "Host_Alias", "Runas_Alias")):
+        return None
+    # In `User_Alias NAME = a, b`, the users are after the sign; in a rule, before the hosts.
+    is_alias = line.lstrip().startswith("User_Alias")
+    left, _, right = line.partition("=")
+    for word in re.split(r"[\s,]+", right if is_alias else left.strip()):
+        if word in outsiders:
+            return word
+        if match := re.fullmatch(r"\\?#(\d+)", word):
+            owner = next((u.name for u in host.all_users() if u.uid == int(match[1])), None)
+            if owner in outsiders:
+                return owner
+        group = host.group(word[1:]) if word.startswith("%") else None
+        members = sorted(set(group.members if group else ()) & set(outsiders))
+        if members:
+            return members[0]
+    return None

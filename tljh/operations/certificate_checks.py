@@ -24,6 +24,7 @@ from tljh.operations.certificate_renewal import (
     read_certificate_state,
 )
 from tljh.operations.certificate_revocation import read_pending_revocation
+from tljh.operations.user_hosts import find_unused_wildcard
 from tljh.plugins.checks import Result
 from tljh.proxy.served_certificate import read_configured_pair
 
@@ -49,6 +50,9 @@ def check_certificates(host: HostReader, paths: Paths) -> Iterator[Result]:
         yield Severity.DEGRADED, Finding(what, fix="sudo tljh cert revoke")
     if state.mode is None:
         return
+    recommendation = find_unused_wildcard(host, paths)
+    if recommendation is not None:
+        yield Severity.FINE, recommendation
     yield from _check_served(state)
     if state.mode in ("letsencrypt", "internal"):
         yield from _check_renewal(state, host)

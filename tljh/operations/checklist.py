@@ -34,6 +34,7 @@ from tljh.operations.checklist_guards import (
 from tljh.operations.checklist_item import Declaration, Item, Measured, State, Subject
 from tljh.operations.checks import examine_machine
 from tljh.operations.status import count_servers
+from tljh.operations.user_hosts import find_unused_wildcard, has_user_hosts
 from tljh.settings.derived import get_authenticator_class
 from tljh.settings.login_providers import find_provider
 from tljh.singleuser.checks import check_isolation
@@ -99,6 +100,15 @@ def _measure_https(subject: Subject) -> Measured:
     if problem:
         return Measured(False, problem, "see: sudo tljh cert status")
     return Measured(True, f"{state.mode}, {', '.join(state.names) or 'all names of the machine'}")
+
+
+def _measure_user_hosts(subject: Subject) -> Measured:
+    finding = find_unused_wildcard(subject.host, subject.paths)
+    if finding is not None:
+        return Measured(False, finding.what, finding.fix or "")
+    if has_user_hosts(subject.host, subject.paths):
+        return Measured(True, "each user has one")
+    return Measured(True, "all share the hub's: no certificate is for all names below it")
 
 
 def _measure_limits(subject: Subject) -> Measured:
@@ -228,6 +238,12 @@ def _measure_memory(subject: Subject) -> Measured:
 DECLARATIONS = (
     Declaration("login", "a real login", "Strangers could use the machine.", _measure_login),
     Declaration("https", "HTTPS", "Passwords and work can be read on the way.", _measure_https),
+    Declaration(
+        "user-hosts",
+        "a host name for each user, where there is a wildcard name",
+        "A page of one user's server acts in the name of its visitors.",
+        _measure_user_hosts,
+    ),
     Declaration("limits", "limits and walls", "One user could stop all others.", _measure_limits),
     Declaration(
         "disk-limits",

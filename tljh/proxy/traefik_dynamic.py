@@ -18,10 +18,12 @@ from tljh.base.well_known import (
     AWAY_PAGE_PORT,
     AWAY_PAGE_SERVICE,
     CHALLENGE_PATH,
+    COOKIE_REMOVAL_PREFIX,
     HUB_MIDDLEWARES,
     HUB_PORT,
     HUB_TRANSPORT,
     INSTANCE_HEADER,
+    MOST_COOKIE_BYTES,
     PAGES_PORT,
     REACH_PATH,
 )
@@ -35,6 +37,10 @@ HEADER = "# Written by tljh; edits are overwritten. Add files of your own to sta
 
 
 CHALLENGE_PRIORITY = 2 * REDIRECT_PRIORITY
+
+
+# Above all routes of users and admins, below the redirection to HTTPS.
+COOKIES_PRIORITY = REDIRECT_PRIORITY // 2
 
 
 RETRY_ATTEMPTS = 20
@@ -148,10 +154,16 @@ def build_middlewares(inputs: DynamicInputs) -> Tree:
                 "query": "/?url={url}",
             }
         },
+        "tljh-cookies": {"addPrefix": {"prefix": COOKIE_REMOVAL_PREFIX}},
         "tljh-mark": {"headers": {"customResponseHeaders": {INSTANCE_HEADER: inputs.instance}}},
         "tljh-hsts": {"headers": _build_hsts(inputs.hsts_s)},
         "tljh-requests-per-address": _build_request_limit(inputs),
     }
+
+
+def _build_length_pattern(length: int) -> str:
+    """Return a regular expression for texts of so many characters; Go repeats 1,000 times."""
+    return "^" + ".{1000}" * (length // 1000)
 
 
 def _build_request_limit(inputs: DynamicInputs) -> Tree:
@@ -217,6 +229,16 @@ def build_own_routes(inputs: DynamicInputs) -> Tree:
                     "priority": CHALLENGE_PRIORITY + 1,
                     "service": "ping@internal",
                     "middlewares": ["tljh-mark"],
+                },
+                # A page of a user's server can store so many cookies for other pages that no
+                # program reads the request any more. The next answer deletes them.
+                "tljh-cookies": {
+                    # The short pattern is fast, and ends the look at almost all requests.
+                    "rule": "HeaderRegexp(`Cookie`, `^.{900}`) && "
+                    f"HeaderRegexp(`Cookie`, `{_build_length_pattern(MOST_COOKIE_BYTES)}`)",
+                    "priority": COOKIES_PRIORITY,
+                    "service": AWAY_PAGE_SERVICE,
+                    "middlewares": ["tljh-cookies"],
                 },
             },
             "services": {

@@ -9,7 +9,17 @@ from tljh.base.errors import Finding, TljhError
 from tljh.base.files import read_file
 from tljh.settings import header_logins
 from tljh.settings.root import Config
-from tljh.settings.rules import culler, database, groups, jupyter, logins, proxy, reserved, services
+from tljh.settings.rules import (
+    cookies,
+    culler,
+    database,
+    groups,
+    jupyter,
+    logins,
+    proxy,
+    reserved,
+    services,
+)
 
 if TYPE_CHECKING:
     from tljh.settings.file_reader import PluginSections
@@ -43,6 +53,7 @@ def examine(
             jupyter.find_contradictions,
             reserved.find_contradictions,
             database.find_contradictions,
+            cookies.find_contradictions,
             culler.find_contradictions,
             groups.find_contradictions,
             services.find_contradictions,

@@ -9,8 +9,11 @@ from typing import Any
 from tljh.base.paths import Paths
 from tljh.settings.sections.isolation import IsolationSettings
 
-# A separate mount: its files count as the server's memory, and are removed when the server ends.
-_OWN_SHARED_MEMORY = "/dev/shm:rw,nosuid,nodev,mode=1777"
+# Separate mounts: their files count as the server's memory, and are removed when the server ends.
+# The machine's /run/lock has 5 MB for all.
+_OWN_FILE_SYSTEMS = (
+    "/dev/shm:rw,nosuid,nodev,mode=1777 /run/lock:rw,nosuid,nodev,noexec,mode=1777,size=5M"
+)
 
 
 # Jupyter needs less to end its kernels, and JupyterHub stops waiting after 10 s.
@@ -18,8 +21,11 @@ STOP_TIMEOUT_S = 15
 
 
 # System calls that notebooks never need. @mount and @keyring stay allowed, as rootless containers
-# use them.
-_SYSTEM_CALLS = "~@clock @cpu-emulation @module @obsolete @raw-io @reboot @swap bpf userfaultfd"
+# use them. io_uring holds open files that are in no list of open files.
+_SYSTEM_CALLS = (
+    "~@clock @cpu-emulation @module @obsolete @raw-io @reboot @swap bpf userfaultfd "
+    "io_uring_setup io_uring_enter io_uring_register"
+)
 
 
 # Device nodes of NVIDIA's, AMD's and Intel's drivers, which every user may open by default. systemd
@@ -60,7 +66,7 @@ def build_unit_properties(
     if closed.get("processes"):
         properties["ProtectProc"] = "invisible"
     if closed.get("temporary_files"):
-        properties |= {"PrivateIPC": "yes", "TemporaryFileSystem": _OWN_SHARED_MEMORY}
+        properties |= {"PrivateIPC": "yes", "TemporaryFileSystem": _OWN_FILE_SYSTEMS}
     if is_admin:
         return properties
     # Each of the following makes systemd set NoNewPrivileges for a user who is not root.

@@ -114,6 +114,31 @@ def test_once_inside_no_request_asks_the_hub(hub, visitor):
     assert "/user/bob" not in hub.log[before:]
 
 
+def test_a_second_cookie_of_a_servers_session_is_deleted_before_the_server_sees_it(visitor):
+    bob = visitor("bob")
+    bob.at("/user/bob/lab")
+    for path in ("/user/bob/", "/user/bob/lab"):
+        bob.session.cookies.set("jupyterhub-user-bob", "x", path=path, domain="127.0.0.1")
+    answer = bob.at("/user/bob/lab", allow_redirects=False)
+    assert answer.headers["Location"] == "/hub/user/bob/lab"
+    deletions = answer.raw.headers.getlist("Set-Cookie")
+    for path in ("/user/bob/", "/user/bob/lab"):
+        assert f"jupyterhub-user-bob=x; Path={path}; Max-Age=0" in deletions
+
+
+def test_a_session_planted_for_the_path_of_a_server_ends_not_that_of_the_hub(hub, visitor):
+    bob = visitor("bob")
+    bob.session.cookies.clear("127.0.0.1", "/user/bob/")
+    bob.session.cookies.set("jupyterhub-hub-login", "x", path="/user/bob/", domain="127.0.0.1")
+    answer = bob.at("/user/bob/lab", allow_redirects=False)
+    deletions = answer.raw.headers.getlist("Set-Cookie")
+    assert "jupyterhub-hub-login=x; Path=/user/bob/; Max-Age=0" in deletions
+    assert not any("Path=/hub/" in deletion for deletion in deletions)
+    assert bob.name == "bob"
+    Visitor(hub).at("/hub/user/bob/lab")
+    assert "Uncaught exception" not in hub.log
+
+
 @pytest.mark.parametrize("path", ["/user/bob/", "/user/bob/lab", "/user/bob/api/contents"])
 @pytest.mark.parametrize("name", ["ann", "root", None])
 def test_a_program_sees_no_request_of_others_before_they_agreed(hub, visitor, name, path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from http.cookies import SimpleCookie
-
 import pytest
 import requests
 
@@ -92,11 +90,12 @@ def test_cookies_that_a_page_planted_are_deleted_at_the_logout(ada):
     ada.session.cookies.set("planted", "x", path="/hub/", domain="127.0.0.1")
     ada.session.cookies.set("tljh-planted", "x", path="/hub/", domain="127.0.0.1")
     answer = ada.get("/logout", allow_redirects=False)
-    cookies = [SimpleCookie(c) for c in answer.raw.headers.getlist("Set-Cookie")]
-    deleted = {(n, m["path"]) for c in cookies for n, m in c.items() if "1970" in m["expires"]}
-    below_hub = ("/hub/", "/hub", "/hub/logout")
-    assert {path for name, path in deleted if name == "planted"} == {*below_hub}
-    assert {path for name, path in deleted if name == "tljh-planted"} == {*below_hub, "/"}
+    deletions = answer.raw.headers.getlist("Set-Cookie")
+    for path in ("/hub/", "/hub", "/hub/logout"):
+        assert f"planted=x; Path={path}; Max-Age=0" in deletions
+        assert f"tljh-planted=x; Path={path}; Max-Age=0" in deletions
+    assert "tljh-planted=x; Path=/; Max-Age=0" in deletions
+    assert "planted=x; Path=/; Max-Age=0" not in deletions
 
 
 def test_a_logout_ends_the_session_in_every_browser(hub):
@@ -137,3 +136,44 @@ def test_the_hubs_pages_are_at_the_hubs_own_host_only(tmp_path):
         assert posted.status_code == 404
         own = requests.get(f"{hub.url}/login", headers={"Host": "hub.test"})
         assert own.status_code == 200
+
+
+def _delete(session, answer):
+    """Do what a browser does with the headers that delete cookies, which requests does not."""
+    for header in answer.raw.headers.getlist("Set-Cookie"):
+        if "Max-Age=0" not in header or "Domain=" in header or "Partitioned" in header:
+            continue
+        name, path = header.partition("=")[0], header.partition("Path=")[2].partition(";")[0]
+        for cookie in [c for c in session.cookies if (c.name, c.path) == (name, path)]:
+            session.cookies.clear(cookie.domain, cookie.path, cookie.name)
+
+
+@pytest.mark.parametrize("path", ["/hub/", "/hub/login", "/hub", "/"])
+def test_a_planted_cookie_of_the_hubs_names_keeps_nobody_from_a_login(hub, path):
+    bob = Browser(hub)
+    bob.login("bob", "x")
+    own = {name: bob.session.cookies.get(name) for name in ("_xsrf", "jupyterhub-hub-login")}
+    for name, value in (*own.items(), ("jupyterhub-session-id", "s"), ("_xsrf", "garbage")):
+        ada = Browser(hub)
+        ada.session.cookies.set(name, value, path=path, domain="127.0.0.1")
+        page = ada.get("/login", allow_redirects=False)
+        if name == "jupyterhub-hub-login" and path in ("/hub/", "/hub"):
+            # The session of bob himself, at the hub's own path: the visitor is bob there.
+            continue
+        _delete(ada.session, page)
+        ada.login("ada", "x")
+        assert ada.name == "ada", (name, value)
+
+
+@pytest.mark.parametrize("path", ["/hub/api", "/hub/api/user", "/"])
+def test_of_two_sessions_none_counts_and_the_planted_one_is_deleted(hub, ada, path):
+    bob = Browser(hub)
+    bob.login("bob", "x")
+    planted = bob.session.cookies.get("jupyterhub-hub-login")
+    ada.session.cookies.set("jupyterhub-hub-login", planted, path=path, domain="127.0.0.1")
+    first = ada.get("/api/user")
+    assert first.status_code == 403
+    _delete(ada.session, first)
+    assert ada.get("/api/user").json()["name"] == "ada"
+    ada.session.cookies.set("jupyterhub-hub-login", "garbage", path=path, domain="127.0.0.1")
+    assert ada.get("/api/user").json()["name"] == "ada"

@@ -7,6 +7,8 @@ import contextlib
 import logging
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,17 +55,60 @@ def test_the_processes_of_the_user_with_the_most_are_ended_and_the_log_says_why(
 
 def test_the_kernels_numbers_follow_what_a_process_holds():
     uid = os.getuid()
-    files, sockets = count_open_files({uid})[uid], count_sockets()
+    files, sockets = count_open_files(lambda _: uid)[uid], count_sockets()
     with contextlib.ExitStack() as stack:
         for _ in range(200):
             bound = stack.enter_context(socket.socket())
             bound.bind(("127.0.0.1", 0))
         assert count_sockets() >= sockets + 150
-        assert count_open_files({uid})[uid] >= files + 150
+        assert count_open_files(lambda _: uid)[uid] >= files + 150
     assert count_port_range() > 1000
     opened, available = count_terminals()
     assert 0 <= opened <= available
-    assert sum(count_open_terminals({uid}).values()) >= 0
+    assert sum(count_open_terminals({uid: uid}.get).values()) >= 0
+
+
+def test_sockets_that_were_sent_and_not_received_count_as_many():
+    owner = {os.getuid(): 1}.get
+    before = count_open_files(owner)[1]
+    left, right = socket.socketpair()
+    with left, right, socket.socket() as hidden:
+        socket.send_fds(left, [b"x"], [hidden.fileno()])
+        hidden.close()
+        assert count_open_files(owner)[1] >= before + 900
+
+
+def test_files_of_a_thread_of_its_own_count():
+    program = """
+import ctypes, os, socket, threading, time
+def hide():
+    assert ctypes.CDLL(None).unshare(0x400) == 0
+    held = [socket.socket() for _ in range(700)]
+    print("ready", flush=True)
+    time.sleep(60)
+threading.Thread(target=hide, daemon=True).start()
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        counted = count_open_files({os.getuid(): 1}.get)[1]
+        process.kill()
+    assert counted >= count_open_files({os.getuid(): 1}.get)[1] + 690
+
+
+def test_processes_of_subordinate_ids_are_their_users(tmp_path):
+    host = FakeHost()
+    host.add_user("jupyter-eve", home=Path("/home/eve"), comment="JupyterHub user eve")
+    eve = host.user("jupyter-eve").uid
+    host.write(Path("/etc/subuid"), b"jupyter-eve:100000:65536\n", mode=0o644)
+    asked = []
+
+    def count(find_owner):
+        asked.extend(map(find_owner, (eve, 100_005, 165_536, 0)))
+        return {}
+
+    end_offenders(host, Ration("x", lambda: (9, 10), count, 1), logging.getLogger("test"))
+    assert asked == [eve, eve, None, None]
 
 
 def test_a_watch_that_fails_goes_on_and_says_so(caplog, monkeypatch):

@@ -140,3 +140,20 @@ def _has_answer(client: socket.socket) -> bool:
         return client.recv(64).startswith(b"HTTP/1.1 503")
     except TimeoutError:
         return False
+
+
+def test_the_cookies_of_a_request_with_too_many_are_deleted_a_part_with_each_answer() -> None:
+    cookies = "; ".join(f"c{number}=x" for number in range(180))
+    head = (
+        "GET /.tljh-cookies/hub/login?next=%2F HTTP/1.1\r\nHost: hub.example.org\r\n"
+        f"Cookie: {cookies}\r\nX-Forwarded-Proto: http\r\n"
+    )
+    deleting = answer(head.encode()).decode()
+    assert deleting.startswith("HTTP/1.1 431 ")
+    assert 'http-equiv="refresh" content="0"' in deleting
+    assert "Set-Cookie: c0=x; Path=/hub/login; Max-Age=0; Domain=example.org\r\n" in deleting
+    assert "Partitioned" not in deleting
+    assert len(deleting) < 80_000
+    long_name = "n" * 4000
+    long = answer(f"GET /.tljh-cookies/ HTTP/1.1\r\nCookie: {long_name}=x; b=x; c".encode())
+    assert long_name.encode() in long and b"Partitioned" in long

@@ -166,17 +166,25 @@ def run_uv(argv: Sequence[str], failure: str | None) -> str:
 
     Raises CondaProblem with the text `failure` where uv fails; None accepts a failure.
     """
-    done = subprocess.run(
-        [*DIES_WITH_US, *argv],
-        # With hard links into uv's cache, an edit here would damage the next installation.
-        env={**os.environ, "UV_LINK_MODE": "copy", "UV_NO_CONFIG": "1", "NO_COLOR": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    # uv's lock of an environment is in the temporary directory, and every user may open it.
+    with TemporaryDirectory(prefix="tljh-uv-") as scratch:
+        done = subprocess.run(
+            [*DIES_WITH_US, *argv],
+            # With hard links into uv's cache, an edit here would damage the next installation.
+            env={
+                **os.environ,
+                "UV_LINK_MODE": "copy",
+                "UV_NO_CONFIG": "1",
+                "NO_COLOR": "1",
+                "TMPDIR": scratch,
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT_S,
+            check=False,
+        )
     if done.returncode != 0 and failure is not None:
         last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-12:])
         raise CondaProblem("pip", failure or "pip cannot do this", last)

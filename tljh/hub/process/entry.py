@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable
+from urllib.parse import quote
 
 COOKIE = "tljh-entry"
 
@@ -30,8 +32,29 @@ def entry_value(secret: bytes, cookie_id: str, owner: str) -> str:
     return hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
 
 
-def entry_rule(values: Iterable[str]) -> str:
-    """Return the part of a rule of Traefik that lets in browsers with one of the values."""
+def entry_rule(values: Iterable[str], session: str) -> str:
+    """Return the part of a rule of Traefik that lets in browsers with one of the values.
+
+    `session` is the name of the server's own cookie. With two of them, one is of a page elsewhere:
+    the hub deletes it first (`tljh.hub.process.entry_pages.OutsideHandler`).
+    """
     choices = "|".join(sorted(values)) or "nobody"
-    cookie = f"HeaderRegexp(`Cookie`, `(^|;) *{COOKIE}=({choices})(;|$)`)"
-    return f"( {cookie} || {_WITHOUT_COOKIE} )"
+    entry = _either(f"{COOKIE}=({choices})(;|$)")
+    pair = _either(f"{re.escape(session)}=.*; {re.escape(session)}=")
+    return f"( ( {entry} && !( {pair} ) ) || {_WITHOUT_COOKIE} )"
+
+
+def _either(pattern: str) -> str:
+    """Return the rule for a cookie at the begin of the header, or after another one.
+
+    Traefik compares it with every request. Go looks for a pattern that begins with a text at the
+    speed of a search for that text, and for one with `(^|; )` letter by letter.
+    """
+    begins, follows = (f"HeaderRegexp(`Cookie`, `{mark}{pattern}`)" for mark in ("^", "; "))
+    return f"( {begins} || {follows} )"
+
+
+def session_cookie(owner: str, server_name: str) -> str:
+    """Return the name of the cookie in which a user's server keeps the session of a visitor."""
+    # JupyterHub names its OAuth client in the same way (jupyterhub.user.User.new_spawner).
+    return f"jupyterhub-user-{quote(owner)}" + (f"-{quote(server_name)}" if server_name else "")

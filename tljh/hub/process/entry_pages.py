@@ -17,6 +17,7 @@ from tornado.web import RequestHandler
 
 from tljh.hub.process.entry import COOKIE
 from tljh.hub.process.page_guard import FRAMES
+from tljh.hub.process.planted_cookies import list_double_sessions
 
 # Set when a browser is sent back to its server. If it returns within that time, the cookie does not
 # reach the proxy, and JupyterHub's own limit of redirections applies.
@@ -58,6 +59,8 @@ class OutsideHandler(PrefixRedirectHandler):
         if self.request.method not in ("GET", "HEAD"):
             # The browser repeats the method and the body.
             status = 307
+        for deletion in list_double_sessions(self.request):
+            self.add_header("Set-Cookie", deletion)
         super().redirect(url, permanent, status)
 
     def check_xsrf_cookie(self) -> None:
@@ -77,10 +80,12 @@ class EnteringHandler(UserUrlHandler):
             # A page of the hub has the visitor's token in it, and no script gets one.
             self._refuse(user_name)
             return
-        await super().get(user_name, user_path)
+        # None where the visitor has to log in first.
+        if (work := super().get(user_name, user_path)) is not None:
+            await work
 
     async def non_get(self, user_name: str, user_path: str | None) -> None:
-        if self._is_own_ready(user_name, user_path) and not self.get_cookie(RETURNED):
+        if self._is_own_ready(user_name, user_path) and not self._has_returned():
             self._send_back(self.current_user, status=307)
             return
         self._refuse(user_name)
@@ -111,16 +116,23 @@ class EnteringHandler(UserUrlHandler):
         self.set_header("Content-Type", "application/json")
         self.finish({"message": "Open the server's page in the browser first, and log in."})
 
+    def _has_returned(self) -> bool:
+        """Return whether the browser was sent back a moment ago; a page cannot plant that."""
+        days = RETURNS_WITHIN_S / 86400
+        return self.get_secure_cookie(RETURNED, max_age_days=days) is not None
+
     def _send_back(self, owner: User, status: int = 302) -> None:
         set_entry_cookie(self, owner)
-        self.set_cookie(RETURNED, "1", path=self.request.path, max_age=RETURNS_WITHIN_S)
+        self.set_secure_cookie(
+            RETURNED, "1", expires_days=None, path=self.request.path, max_age=RETURNS_WITHIN_S
+        )
         without_prefix = self.request.uri[len(self.hub.base_url) :]
         self.redirect(url_path_join(self.base_url, without_prefix), status=status)
 
     async def _redirect_to_user_server(self, user: Any, spawner: Any) -> None:
         visitor = self.current_user
         is_admitted = not asks(self) or not isinstance(visitor, User)
-        if is_admitted or self.get_cookie(RETURNED):
+        if is_admitted or self._has_returned():
             await super()._redirect_to_user_server(user, spawner)
         elif user.name == visitor.name or visitor.name in self.proxy.visitors(user.name):
             self._send_back(user)

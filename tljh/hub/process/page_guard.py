@@ -14,6 +14,8 @@ from tornado import httputil, web
 from tornado.routing import Matcher, Rule
 from tornado.web import OutputTransform
 
+from tljh.hub.process.planted_cookies import CLEARING_PAGES, make_transform
+
 FRAMES = ("iframe", "frame")
 
 
@@ -38,9 +40,6 @@ REFERRER_POLICY = "strict-origin-when-cross-origin"
 # Browsers end service workers and delete what scripts stored. Cookies are not named: that would
 # delete those of all other hosts of the domain (`example.org`), too.
 CLEARED = '"storage"'
-
-
-CLEARING_PAGES = ("login", "logout")
 
 
 def refusal(request: Any, path: str, *, may_be_framed: bool) -> str | None:
@@ -156,4 +155,4 @@ def guard(application: web.Application, prefix: str) -> None:
     may_be_framed = "frame-ancestors" in headers.get("Content-Security-Policy", "")
     rule = Rule(Unwanted(prefix, may_be_framed=may_be_framed), Refused)
     rules.insert(0, rule)
-    application.transforms.append(PageHeaders)
+    application.transforms += [PageHeaders, make_transform(application)]

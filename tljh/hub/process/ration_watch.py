@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from tljh.host.accounts import end_processes, find_managed_accounts, find_running_units, get_login
 from tljh.host.interface import Host, UserInfo
 from tljh.host.kernel_usage import (
+    FindOwner,
     count_open_files,
     count_open_terminals,
     count_port_range,
     count_sockets,
     count_terminals,
 )
+from tljh.singleuser.network_isolation import find_isolated_users
 
 # Reading the totals takes 0.1 ms. A user needs 0.3 s to take all ports.
 EVERY_S = 0.5
@@ -37,7 +39,7 @@ class Ration:
 
     what: str
     measure: Callable[[], tuple[int, int]]
-    count: Callable[[Collection[int]], Mapping[int, int]]
+    count: Callable[[FindOwner], Mapping[int, int]]
     smallest: int
 
 
@@ -71,7 +73,8 @@ def end_offenders(host: Host, ration: Ration, log: logging.Logger) -> list[str]:
     if used <= available // 2:
         return []
     users = {user.uid: user for user in find_managed_accounts(host)}
-    offenders = choose_offenders(used, available, ration.count(users), ration.smallest)
+    counts = ration.count(_find_owners(host, users))
+    offenders = choose_offenders(used, available, counts, ration.smallest)
     for uid in offenders:
         log.error(
             "the processes of %s are ended: with those of others they use %i of %i %s",
@@ -82,6 +85,23 @@ def end_offenders(host: Host, ration: Ration, log: logging.Logger) -> list[str]:
         )
         end_everything(host, users[uid])
     return [users[uid].name for uid in offenders]
+
+
+def _find_owners(host: Host, users: Collection[int]) -> FindOwner:
+    """Return the function from a user id to the user, who may have subordinate ids, too."""
+    ranges = [
+        (first, last, user.uid)
+        for user in find_isolated_users(host)
+        if user.uid in users
+        for first, last in user.ranges
+    ]
+
+    def find_owner(uid: int) -> int | None:
+        if uid in users:
+            return uid
+        return next((owner for first, last, owner in ranges if first <= uid <= last), None)
+
+    return find_owner
 
 
 def end_everything(host: Host, user: UserInfo) -> None:

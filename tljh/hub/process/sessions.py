@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timezone
-from email.utils import format_datetime
-from http.cookies import SimpleCookie
 from typing import Any
 
-from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.utils import new_token
+
+from tljh.hub.process.planted_cookies import list_deletions
 
 # The client of tokens that users and servers have by themselves, without a login in a browser.
 _OWN_CLIENT = "jupyterhub"
-
-
-# Names of cookies of the hub that a page of a server may have set for a wider path.
-_HUB_COOKIES = ("jupyterhub-", "_xsrf", "tljh-")
 
 
 async def end_sessions(hub: Any, user: Any, *, with_tokens: bool = False) -> None:
@@ -46,29 +40,8 @@ def ending_sessions(log_out: Callable[[Any], Awaitable[None]]) -> Callable[[Any]
         await log_out(handler)
         if user is not None:
             await end_sessions(handler, user)
-        delete_planted_cookies(handler)
+        # Tornado's `clear_cookie` keeps one header for a name, that of the last path.
+        for deletion in list_deletions(handler.request):
+            handler.add_header("Set-Cookie", deletion)
 
     return log_out_everywhere
-
-
-def delete_planted_cookies(handler: BaseHandler) -> None:
-    """Delete the cookies that a page of a server may have set for pages of the hub.
-
-    A cookie is deleted for each path by a separate header: Tornado's `clear_cookie` keeps one
-    header for a name, that of the last path.
-    """
-    prefix = str(handler.hub.base_url)
-    for name in handler.request.cookies:
-        paths = [prefix, prefix.rstrip("/"), handler.request.path]
-        if name.startswith(_HUB_COOKIES):
-            paths.append(str(handler.base_url))
-        for path in dict.fromkeys(paths):
-            handler.add_header("Set-Cookie", _deleted_cookie(name, path))
-
-
-def _deleted_cookie(name: str, path: str) -> str:
-    """Return the header that deletes a cookie of a name and a path."""
-    cookie: SimpleCookie = SimpleCookie({name: ""})
-    cookie[name]["path"] = path
-    cookie[name]["expires"] = format_datetime(datetime.fromtimestamp(0, timezone.utc), usegmt=True)
-    return cookie[name].OutputString()

@@ -20,7 +20,7 @@ from tornado.httpclient import HTTPClientError
 from traitlets import Bool, default, observe
 
 from tljh.base.well_known import AWAY_PAGE_SERVICE, HUB_MIDDLEWARES, HUB_TRANSPORT
-from tljh.hub.process.entry import entry_rule, entry_value
+from tljh.hub.process.entry import entry_rule, entry_value, session_cookie
 from tljh.hub.process.page_guard import REFERRER_POLICY
 
 GROUP = "traefik"
@@ -204,7 +204,8 @@ class RoutesProxy(TraefikFileProviderProxy):
             rule = generate_rule(_ENCODED_RESERVED.sub(r"%25\1", routespec))
             router["rule"] = rule
             if "user" in data and self.asks_before_entry:
-                router["rule"] = f"{rule} && {entry_rule(self._entries(data))}"
+                session = session_cookie(data["user"], data.get("server_name", ""))
+                router["rule"] = f"{rule} && {entry_rule(self._entries(data), session)}"
                 # By default longer rules go first, and the number of visitors must not decide.
                 router["priority"] = len(rule)
             if data.keys() & {"user", "service"}:

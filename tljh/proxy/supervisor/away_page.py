@@ -12,12 +12,17 @@ import socket
 import time
 from collections.abc import Iterable
 
+from tljh.base.cookie_removal import CookiePlace, deletion_headers, list_names
+from tljh.base.well_known import COOKIE_REMOVAL_PREFIX
+
 RETRY_AFTER_S = 5
 
 # Traefik is the only client; local users can connect, too.
 MOST_CLIENTS = 128
 LONGEST_CLIENT_S = 10.0
 LONGEST_HEAD_BYTES = 65536
+# Of the headers in one answer that delete cookies.
+MOST_DELETION_BYTES = 64 * 1024
 
 PAGE = f"""<!DOCTYPE html>
 <html lang="en">
@@ -37,6 +42,20 @@ body {{ font-family: sans-serif; margin: 15vh auto; max-width: 30em; padding: 0 
 </body>
 </html>
 """
+COOKIE_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="0">
+<title>Too many cookies</title>
+</head>
+<body>
+<h1>Too many cookies</h1>
+<p>A page of this site has stored more cookies than its programs accept. They are being deleted, and
+this page reloads by itself. You may have to log in again.</p>
+</body>
+</html>
+"""
 SENTENCE = f"the hub is restarting; try again in {RETRY_AFTER_S} seconds"
 
 
@@ -44,6 +63,8 @@ def answer(head: bytes) -> bytes:
     """Return the response to a request: a page for browsers, JSON for APIs, or a line of text."""
     request, _, rest = head.decode("latin-1").partition("\r\n")
     method, _, target = request.partition(" ")
+    if target.startswith(COOKIE_REMOVAL_PREFIX):
+        return _delete_cookies(target.partition(" ")[0], rest)
     headers = [line.partition(":") for line in rest.lower().split("\r\n")]
     accepted = ",".join(value for name, _, value in headers if name == "accept")
     # Traefik sends the original request, or asks for /?url=… with its address.
@@ -65,6 +86,38 @@ def answer(head: bytes) -> bytes:
         "Connection: close",
     )
     return "\r\n".join((*lines, "", "")).encode() + (b"" if method == "HEAD" else body)
+
+
+def _delete_cookies(target: str, rest: str) -> bytes:
+    """Return the response that deletes some cookies of a request which has too many of them.
+
+    The browser asks again at once. With names of 4 kB, an answer has room for one of them.
+    """
+    headers = {
+        name.lower(): value.strip()
+        for name, _, value in (line.partition(":") for line in rest.split("\r\n"))
+    }
+    path = target.removeprefix(COOKIE_REMOVAL_PREFIX).partition("?")[0]
+    # Of a long head, the end is not read, and this header may be missing.
+    is_http = headers.get("x-forwarded-proto") in ("http", "ws")
+    place = CookiePlace(path, headers.get("host", ""), not is_http)
+    body = COOKIE_PAGE.encode()
+    lines = [
+        "HTTP/1.1 431 Request Header Fields Too Large",
+        "Content-Type: text/html; charset=utf-8",
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'",
+        "Connection: close",
+    ]
+    size = 0
+    for name in dict.fromkeys(list_names(headers.get("cookie", ""))):
+        deletions = [f"Set-Cookie: {value}" for value in deletion_headers(name, place)]
+        size += sum(map(len, deletions))
+        if size > MOST_DELETION_BYTES and size > sum(map(len, deletions)):
+            break
+        lines += deletions
+    return "\r\n".join((*lines, "", "")).encode("latin-1") + body
 
 
 class AwayPage:
