@@ -104,3 +104,14 @@ def test_named_servers_and_lifetimes_of_tokens_are_limited_where_that_is_set():
     assert hub["token_expires_in_max_seconds"] == 90 * 86_400
     hub = traits()["JupyterHub"]
     assert not {"allow_named_servers", "token_expires_in_max_seconds"} & set(hub)
+
+
+def test_cookies_are_bound_to_the_hubs_host_where_each_user_has_another():
+    def prefixed(text: str) -> object:
+        return traits(text)["JupyterHub"].get("cookie_host_prefix_enabled")
+
+    assert prefixed("") is None
+    assert prefixed("JupyterHub: {subdomain_host: 'http://hub.test'}") is None
+    assert prefixed("JupyterHub: {subdomain_host: 'https://hub.test'}") is True
+    own = "JupyterHub: {subdomain_host: 'https://hub.test', cookie_host_prefix_enabled: false}"
+    assert prefixed(own) is False

@@ -46,14 +46,21 @@ def test_a_setuid_program_of_no_package_is_found_and_those_of_packages_are_not()
     host = machine()
     host.answers["findmnt"] = Result(0, "/\n")
     host.answers["find /"] = Result(
-        0, "-rwsr-xr-x root /usr/bin/su\n-rwsr-sr-x root /var/tmp/.x y\n-rwxr-sr-x root /opt/g\n"
+        0, "-rwsr-xr-x root /usr/bin/su\0-rwsr-sr-x root /tmp/.x y\nz\0-rwxr-sr-x root /opt/g\0"
     )
     host.answers["dpkg-query"] = Result(1, "login: /bin/su\n")
     whats = [finding.what for finding in find_foreign_setuid(host)]
     assert whats == [
-        "/var/tmp/.x y is a setuid program of root, and of no Debian package",
+        "/tmp/.x y\nz is a setuid program of root, and of no Debian package",
         "/opt/g is a setgid program of root, and of no Debian package",
     ]
+
+
+def test_programs_of_root_come_before_those_with_which_a_user_could_hide_them():
+    host = machine()
+    users = "".join(f"-rwsr-xr-x jupyter-eve /home/eve/{number}\0" for number in range(50))
+    host.answers["find /"] = Result(0, f"{users}-rwsr-xr-x root /srv/left\0")
+    assert "/srv/left is a setuid program of root" in next(find_foreign_setuid(host)).what
 
 
 def test_units_and_cron_entries_of_root_that_run_what_a_user_can_change():
@@ -146,8 +153,8 @@ def test_new_files_that_decide_what_root_runs_are_found_but_not_packages_and_our
     put(host, str(paths.manifest), json.dumps(ours) + "\n")
     host.answers["find /etc/systemd/system"] = Result(
         0,
-        "/etc/systemd/system/jupyterhub.service\n/etc/systemd/system/left.timer\n"
-        "/etc/cron.d/anacron\n/etc/cron.d/left\n",
+        "/etc/systemd/system/jupyterhub.service\0/etc/systemd/system/left.timer\0"
+        "/etc/cron.d/anacron\0/etc/cron.d/left\0",
     )
     host.answers["dpkg-query"] = Result(1, "anacron: /etc/cron.d/anacron\n")
     places = [str(finding.where.path) for finding in find_new_root_files(host, paths)]

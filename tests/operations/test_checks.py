@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +14,9 @@ from tests.operations.test_converge import PATHS, install, machine
 from tljh.base.findings import Severity
 from tljh.engine.journal import Journal
 from tljh.host.interface import Response, Result
+from tljh.operations import user_hosts
 from tljh.operations.checks import examine_machine, find_worst, list_checks, run_checks
+from tljh.operations.user_hosts import find_unused_wildcard
 from tljh.users.claims import make_claim
 
 
@@ -279,3 +282,30 @@ def test_a_wildcard_name_is_recommended_for_a_host_of_each_user(host):
     )
     apply_state(host, text)
     assert any("*.hub.org could give each user a host name" in what for what in whats(host))
+
+
+OWN = b"https: {enabled: true, tls: {key: /root/key.pem, cert: /root/cert.pem}}\n"
+
+
+@pytest.fixture
+def certificate(monkeypatch):
+    """Serve an own certificate of the names that the test gives."""
+
+    def serve(*names: str) -> None:
+        state = SimpleNamespace(about=SimpleNamespace(names=names))
+        monkeypatch.setattr(user_hosts, "read_certificate_state", lambda *_: state)
+
+    return serve
+
+
+def test_the_certificate_of_an_admin_counts_and_hosts_of_users_end_it(host, certificate):
+    apply_state(host, b"users: {admin: [ada]}\n" + OWN)
+    certificate("hub.org")
+    assert find_unused_wildcard(host, PATHS) is None
+    certificate("hub.org", "*.hub.org")
+    finding = find_unused_wildcard(host, PATHS)
+    assert finding is not None
+    assert "JupyterHub.subdomain_host https://hub.org; sudo tljh-config reload" in finding.fix
+    hosts = b"JupyterHub: {subdomain_host: 'https://hub.org'}\n"
+    apply_state(host, b"users: {admin: [ada]}\n" + OWN + hosts)
+    assert find_unused_wildcard(host, PATHS) is None

@@ -11,6 +11,7 @@ from typing import Any
 
 from tljh.base.errors import TljhError
 from tljh.host.interface import DIES_WITH_US, Host, Result
+from tljh.host.unfollowed_links import can_wrap, find_tops, wrap_command
 
 TAG = "tljh"
 
@@ -95,11 +96,18 @@ def run(
     stdin: str | None = None,
     on_line: Callable[[str], None] | None = None,
     accepted: tuple[int, ...] = (0,),
+    trees: Sequence[Path] = (),
 ) -> Result:
-    """Run restic so that nobody on the machine notices. Raises TljhError in an admin's words."""
-    priority = ("nice", "-n", "19", "ionice", "-c", "3")
+    """Run restic so that nobody on the machine notices. Raises TljhError in an admin's words.
+
+    It follows no link in `trees`, which users change meanwhile.
+    """
+    command = ["nice", "-n", "19", "ionice", "-c", "3", "restic", *arguments]
+    tops = find_tops(trees)
+    if tops and can_wrap(host, tops):
+        command = wrap_command(command, tops)
     result = host.run(
-        [*DIES_WITH_US, *priority, "restic", *arguments],
+        [*DIES_WITH_US, *command],
         timeout_s=timeout_s,
         env=repository.environment(),
         stdin=stdin,

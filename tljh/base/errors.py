@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from tljh.base.control_characters import escape_controls
+
 
 class Exit(IntEnum):
     """Exit codes of every command; documented in docs/reference/exit-codes.md."""
@@ -63,11 +65,11 @@ class Finding:
             lines += [f"    {line}" for line in rest]
         if self.fix is not None:
             lines.append(f"  fix: {self.fix}")
-        return "\n".join(lines)
+        return "\n".join(map(escape_controls, lines))
 
     def as_note(self) -> str:
         """Return what is wrong, and where, in one line."""
-        return f"{self.what} ({self.where})" if self.where else self.what
+        return escape_controls(f"{self.what} ({self.where})" if self.where else self.what)
 
     def as_json(self) -> dict[str, object]:
         """Return the fields of the `errors` list that commands print with `--json`."""

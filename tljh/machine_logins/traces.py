@@ -69,9 +69,9 @@ def find_foreign_setuid(host: HostReader) -> Iterator[Finding]:
     ).out.split()
     pruned = [part for path in IMAGES for part in ("-path", path, "-prune", "-o")]
     command = ["find", *(roots or ["/"]), "-xdev", *pruned]
-    command += ["-type", "f", "-perm", "/6000", "-printf", r"%M %u %p\n"]
+    command += ["-type", "f", "-perm", "/6000", "-printf", r"%M %u %p\0"]
     try:
-        programs = host.query(command, timeout_s=SEARCH_TIMEOUT_S).out.splitlines()
+        programs = host.query(command, timeout_s=SEARCH_TIMEOUT_S).out.split("\0")
     except TljhError:
         yield Finding(
             "the search for setuid programs was not finished",
@@ -79,8 +79,12 @@ def find_foreign_setuid(host: HostReader) -> Iterator[Finding]:
             fix="search by hand: sudo find / -xdev -type f -perm /6000 -ls",
         )
         return
+    # A name may have line breaks in it.
+    programs = [line for line in programs if line]
     paths = [line.split(" ", 2)[2] for line in programs]
-    for line in foreign_programs(programs, _list_packaged(host, paths)):
+    foreign = foreign_programs(programs, _list_packaged(host, paths))
+    # A user can make any number of such programs of the own account, but none of root.
+    for line in sorted(foreign, key=lambda line: line.split(" ", 2)[1] != "root"):
         mode, owner, path = line.split(" ", 2)
         kind = "setuid" if "s" in mode[3].lower() else "setgid"
         yield Finding(
@@ -138,7 +142,7 @@ def find_new_root_files(host: HostReader, paths: Paths) -> Iterator[Finding]:
         return
     places = [str(place) for place in ROOT_PLACES if host.info(place) is not None]
     command = ["find", *places, "-xdev", "-type", "f", "-cnewer", str(paths.instance)]
-    names = [name for name in host.query(command).out.splitlines() if name.startswith("/")]
+    names = [name for name in host.query([*command, "-print0"]).out.split("\0") if name]
     ours = {change.name for change in read_manifest(host, paths.manifest)}
     ours |= {str(path) for path in list_session_limits(host, paths)}
     packaged = _list_packaged(host, names)

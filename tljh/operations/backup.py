@@ -194,7 +194,13 @@ def _store(
     arguments += [str(lists / "included"), "--exclude-file", str(lists / "excluded")]
     # 3: some files could not be read. They changed or went while they were read.
     result = restic.run(
-        host, repository, arguments, timeout_s=restic.LONG_S, on_line=remember, accepted=(0, 3)
+        host,
+        repository,
+        arguments,
+        timeout_s=restic.LONG_S,
+        on_line=remember,
+        accepted=(0, 3),
+        trees=contents.trees,
     )
     if not summary:
         raise restic.describe_failure(repository, "backup", result)

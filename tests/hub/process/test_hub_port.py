@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import logging
 import socket
+import sys
 import time
 
 import pytest
@@ -11,6 +13,7 @@ import requests
 
 from tests.hub.process.running import TOKEN, Browser, running_hub
 from tljh.host.password_store import hash_password, store_hash
+from tljh.hub.process.log_lines import SafeLines
 from tljh.users.claims import claim_file, make_claim
 
 USERS = "users: {admin: [root], allowed: [ada, bea]}\n"
@@ -184,3 +187,13 @@ def test_nobody_forges_lines_of_the_log(hub, ada):
     assert not any(line.lstrip().startswith("[I 2026-01-01 00:00:00") for line in lines)
     assert "\x1b" not in hub.log
     assert "\x85" not in hub.log
+
+
+def test_the_text_of_an_error_in_a_traceback_has_no_escape_sequences():
+    try:
+        raise ValueError(f"x{ESCAPE}\r\x9b")
+    except ValueError:
+        record = logging.LogRecord("x", logging.ERROR, "x", 1, "failed", (), sys.exc_info())
+    SafeLines().filter(record)
+    assert "ValueError: x" in record.exc_text
+    assert not {"\x1b", "\r", "\x9b"} & set(record.exc_text)

@@ -13,6 +13,7 @@ import re
 
 from jupyterhub.log import coroutine_traceback
 
+from tljh.base.control_characters import escape_controls
 from tljh.hub.process.log_redaction import redact_address
 
 # A path or an address, and its query up to the end of the word.
@@ -22,15 +23,12 @@ _ADDRESS = re.compile(r"([^\s'\"<>`?]*[\w/%.~\-)\]])\?([^\s'\"<>`]+)")
 _API = re.compile(r"/hub/api/(?!oauth2/)")
 
 
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-
-
 CUT = "?[cut]"
 
 
 def one_line(text: str) -> str:
     """Return a text without queries of addresses, with its control characters escaped."""
-    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], without_queries(text))
+    return escape_controls(without_queries(text))
 
 
 def without_queries(text: str) -> str:
@@ -52,7 +50,9 @@ class SafeLines(logging.Filter):
             return True
         record.msg, record.args = one_line(message), ()
         if record.exc_info and not record.exc_text:
-            record.exc_text = without_queries("".join(coroutine_traceback(*record.exc_info)))
+            text = "".join(coroutine_traceback(*record.exc_info))
+            # The formatter indents these lines, so they begin no message.
+            record.exc_text = "\n".join(map(one_line, text.split("\n")))
         return True
 
 
