@@ -37,20 +37,19 @@ def homes(tmp_path: Path) -> Path:
     return homes
 
 
-def read_by_name(homes: Path, *, is_wrapped: bool) -> str:
-    file = homes / "bob" / "trap" / "shadow"
-    argv = [sys.executable, "-c", READER, str(file)]
-    command = wrap_command(argv, [homes]) if is_wrapped else argv
-    with swapped(homes / "bob" / "trap", homes.parent / "etc"):
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
 @needs_root
 def test_a_directory_that_is_swapped_for_a_link_discloses_nothing_to_another_program(homes):
-    assert SECRET in read_by_name(homes, is_wrapped=False)
-    output = read_by_name(homes, is_wrapped=True)
-    assert SECRET not in output
-    assert "of bob" in output
+    trap, outside = homes / "bob" / "trap", homes.parent / "etc"
+    (homes / "bob" / "link").symlink_to(outside)
+    behind_the_link = ["cat", str(homes / "bob" / "link" / "shadow")]
+    assert subprocess.run(behind_the_link, capture_output=True, text=True).stdout == SECRET
+    refused = subprocess.run(wrap_command(behind_the_link, [homes]), capture_output=True, text=True)
+    assert SECRET not in refused.stdout
+    assert "Too many levels" in refused.stderr
+    reader = [sys.executable, "-c", READER, str(trap / "shadow")]
+    with swapped(trap, outside):
+        output = subprocess.run(wrap_command(reader, [homes]), capture_output=True, text=True)
+    assert SECRET not in output.stdout
 
 
 @needs_root
