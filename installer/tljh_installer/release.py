@@ -19,6 +19,7 @@ SHARED = (
     "tljh/base/account_names.py",
     "tljh/base/apt_packages.py",
     "tljh/base/bundles.py",
+    "tljh/base/control_characters.py",
     "tljh/base/errors.py",
     "tljh/base/interruptions.py",
     "tljh/base/output.py",
