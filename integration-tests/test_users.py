@@ -217,6 +217,39 @@ def test_users_edit_each_others_files_in_a_shared_folder_checkpoints_included(hu
     assert "the-end-0" not in anna.terminal("ls /srv/shared/course")
 
 
+def test_a_share_that_is_added_again_without_a_group_keeps_its_group(hub):
+    hub.run("groupadd --force pupils && tljh share add kept --group pupils && tljh share add kept")
+    shares = json.loads(hub.run("tljh share list --json").stdout)
+    [share] = [share for share in shares if share["name"] == "kept"]
+    assert share["group"] == "pupils"
+
+
+def test_commands_work_with_the_path_of_cron(hub):
+    def isolation() -> str:
+        return hub.run("systemctl show -P InvocationID tljh-isolation").stdout
+
+    short = "PATH=/usr/bin:/bin"
+    status = hub.run("tljh status", check=False)
+    assert hub.run(f"{short} tljh status", check=False).stdout == status.stdout
+    before = isolation()
+    hub.run(f"{short} tljh-config reload", timeout_s=180)
+    hub.run(f"{short} tljh user add otto --group sbin-group", timeout_s=180)
+    assert isolation() == before
+    assert "sbin-group" in listed(hub, "otto")["groups"]
+    assert hub.run("getent group sbin-group").stdout
+    installer = "cd / && /opt/tljh/hub/bin/python3 -m tljh.installer --admin admin --plan"
+    assert "error" not in hub.run(f"{short}; export PATH; {installer}", check=False).stderr
+
+
+def test_a_group_that_gives_root_is_shown_wherever_it_was_joined(hub, cleanup):
+    hub.run("groupadd --force docker && tljh user add olga")
+    hub.run("useradd -M jupyter-olga || true; gpasswd --add jupyter-olga docker")
+    cleanup.callback(hub.run, "gpasswd --delete jupyter-olga docker")
+    assert "docker (gives root)" in hub.run("tljh user list").stdout
+    doctor = hub.run("tljh doctor", check=False).stdout
+    assert "jupyter-olga can become root: it is in the group docker" in doctor
+
+
 def test_an_empty_list_of_users_admits_nobody(hub, restored_config):
     for user in tljh(hub, "list"):
         if user["access"] == "listed" and not user["is_admin"]:
