@@ -8,13 +8,19 @@ from pathlib import Path
 import pytest
 
 from tests.operations.test_converge import PATHS, install, machine, reload
+from tljh.base.errors import TljhError
 from tljh.base.path_groups import HubEnvironmentFiles
 from tljh.base.progress import SilentProgress
+from tljh.engine.removals import RemovedTree
 from tljh.host.fake import FakeHost
 from tljh.host.interface import Result, UnitInfo
+from tljh.hub.backup import contents
+from tljh.operations.checks import examine_machine
 from tljh.operations.disk_usage import clean_disks, measure_disks
+from tljh.operations.generalization import plan_generalization
 from tljh.operations.release_change import ReleaseBefore
 from tljh.operations.unused_environments import find_unused_environments
+from tljh.operations.usage_report import read_report
 
 DF = """\
 Mounted on   1B-blocks        Used       Avail
@@ -122,3 +128,39 @@ def test_hub_environments_that_nothing_leads_back_to_are_removed(host):
     assert [host.info(path) is None for path in (oldest, older)] == [True, True]
     assert None not in [host.info(path) for path in (newest, before, unfinished)]
     assert find_unused_environments(host, PATHS) == []
+
+
+TIMERS = ("tljh-history.timer", "tljh-homes.timer")
+
+
+def test_the_history_of_use_is_kept_for_as_long_as_the_setting_says(host):
+    service = PATHS.units_dir / "tljh-history.service"
+    assert all(host.unit(timer).is_active for timer in TIMERS)
+    assert b"usage_sampling sample 31\n" in host.read(service)
+    configure(host, "{history: 7}")
+    assert b"usage_sampling sample 7\n" in host.read(service)
+    host.write(PATHS.usage_history, b"a history", mode=0o600)
+    configure(host, "{history: 0}")
+    assert not any(host.unit(timer).is_active for timer in TIMERS)
+    assert host.info(service) is None
+    assert host.info(PATHS.usage_history) is None
+    with pytest.raises(TljhError, match="no history of use is kept"):
+        read_report(host, PATHS, week=False)
+    configure(host, "{}")
+    assert all(host.unit(timer).is_active for timer in TIMERS)
+
+
+def test_the_history_of_use_is_in_no_backup(host):
+    host.write(PATHS.usage_history, b"a history", mode=0o600)
+    host.write(PATHS.alert_state, b"{}", mode=0o600)
+    config = examine_machine(host, PATHS).config
+    assert config is not None
+    staged = contents(host, config, PATHS).staged
+    assert PATHS.alert_state in staged
+    assert PATHS.usage_history not in staged
+
+
+def test_a_copy_of_the_machine_begins_its_own_history(host):
+    host.write(PATHS.usage_history, b"a history", mode=0o600)
+    steps = [step.resource for step in plan_generalization(host, PATHS).steps]
+    assert RemovedTree(PATHS.usage_history) in steps

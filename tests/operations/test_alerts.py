@@ -18,6 +18,7 @@ from tljh.host.fake import FakeHost
 from tljh.host.interface import Response, Result
 from tljh.operations import alert_events, alerts
 from tljh.operations.checks import examine_machine
+from tljh.operations.failed_starts import FAILED_START
 from tljh.settings.root import Config
 
 HOOK = "https://chat.example.org/hook"
@@ -171,5 +172,5 @@ def test_the_lines_are_those_that_the_hub_writes():
     hub = Path(jupyterhub.user.__file__).read_text()
     lines = re.findall(r'f"([^"]*\{self\.name\}\'s server[^"]*)"', hub)
     failures = [each for each in lines if re.search(r"fail|[Nn]ot starting|rror starting", each)]
-    matched = [each for each in failures if alert_events._FAILED_START.search(each)]
+    matched = [each for each in failures if FAILED_START.search(each)]
     assert len(matched) >= 3, failures

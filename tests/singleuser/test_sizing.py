@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tljh.operations.sizing import MeasuredUse, choose_memory, judge
+from tljh.host.usage_history import UsageRecord, UsageSample, UserDay
+from tljh.operations.sizing import MeasuredUse, add_history, choose_memory, judge
 from tljh.settings.root import Config
 from tljh.singleuser.limits import MachineSize, compute_total_limits
 from tljh.singleuser.sizing import (
@@ -61,3 +62,25 @@ def test_a_server_is_counted_as_measured_within_its_limit():
     assert choose_memory(config, SIZE, use(largest_server_bytes=0)) == GIB
     assert choose_memory(config, SIZE, use(largest_server_bytes=5 * GIB)) == 2 * GIB
     assert choose_memory(config, SIZE, use(largest_server_bytes=1000)) == GIB // 2
+
+
+def history_of(days: int) -> UsageRecord:
+    samples = [
+        UsageSample(time_s, 180, True, 12 if time_s == 1800 else 4, 5 * GIB, 0, 0, 0.0, 0.0, 4)
+        for time_s in range(180, days * 86_400 + 1, 180)
+    ]
+    peaks = [GIB // 4] * 8 + [2 * GIB] * 11 + [30 * GIB]
+    rows = [UserDay(f"2026-11-{n + 1:02}", "ann", 60, peak) for n, peak in enumerate(peaks)]
+    return UsageRecord(tuple(samples), tuple(rows))
+
+
+def test_a_week_of_history_counts_more_than_the_present_moment():
+    now_s = 40 * 86_400
+    measured = add_history(use(active_users=25, running=2), history_of(8), now_s)
+    assert (measured.most_at_once, measured.at_once, measured.measured_days) == (12, 12, 8)
+    # One day that was out of the ordinary does not decide.
+    assert measured.largest_server_bytes == 2 * GIB
+    assert measured.peak_bytes == 6 * GIB
+    young = use(active_users=25, running=2)
+    assert add_history(young, history_of(3), now_s) == young
+    assert young.at_once == 25

@@ -406,6 +406,11 @@ class Paths:
         return self.state_dir / "alerts.json"
 
     @property
+    def usage_history(self) -> Path:
+        """What the machine and its users used in the last month, for reports."""
+        return self.state_dir / "usage-history.sqlite"
+
+    @property
     def firewall_dir(self) -> Path:
         """The firewall's rules: wanted, confirmed, and those to go back to."""
         return self.state_dir / "firewall"

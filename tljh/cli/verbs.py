@@ -225,6 +225,7 @@ TLJH = VerbGroup(
         "rotate": "tljh.commands.rotate:rotate",
         "generalize": "tljh.commands.generalize:generalize",
         "top": "tljh.commands.top:top",
+        "report": "tljh.commands.report:report",
         "size": "tljh.commands.size:size",
         "disk": "tljh.commands.disk:disk",
         "config": CONFIG,

@@ -13,7 +13,7 @@ from tljh.base.progress import format_count
 from tljh.base.sizes import format_size
 from tljh.commands.parameters import Option
 from tljh.host.real import RealHost
-from tljh.operations.sizing import Sizing, choose_workload, read_sizing
+from tljh.operations.sizing import MeasuredUse, Sizing, choose_workload, read_sizing
 from tljh.settings.sections.limits import Memory
 from tljh.singleuser.sizing import HEAVY, LIGHT, NORMAL, Need, Workload, compute_need
 
@@ -56,8 +56,9 @@ class SizeReport:
             *(f"  because: {reason}" for reason in sizing.reasons),
             f"{format_count(use.users, 'user')}, {use.active_users} active in the last week, "
             f"{format_count(use.running, 'server')} running",
-            f"memory of the largest server {format_size(use.largest_server_bytes)}, "
+            f"memory of {_name_server(use)} {format_size(use.largest_server_bytes)}, "
             f"of all servers {peak}",
+            *_describe_history(use),
             f"for them: {_format_need(sizing.need)}",
             *(f"  {line}" for line in sizing.need.formula),
         ]
@@ -65,6 +66,18 @@ class SizeReport:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self.sizing)
+
+
+def _name_server(use: MeasuredUse) -> str:
+    return "the largest server" if use.most_at_once is None else "a server, on nine days of ten,"
+
+
+def _describe_history(use: MeasuredUse) -> list[str]:
+    if use.most_at_once is None:
+        return []
+    days = format_count(use.measured_days, "day")
+    servers = format_count(use.most_at_once, "server")
+    return [f"at most {servers} at once in the last {days}: sudo tljh report"]
 
 
 def _format_need(need: Need) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from tljh.base.progress import format_count
 from tljh.base.sizes import format_size
+from tljh.commands.columns import format_columns
 from tljh.commands.parameters import Option
 from tljh.host.interface import HostReader
 from tljh.host.real import RealHost
@@ -27,15 +28,7 @@ class UsageTable:
         return asdict(self.usage)
 
     def as_text(self) -> str:
-        rows = [HEADINGS, *map(_format_row, self.usage.servers)]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if column == 0 else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in rows
-        ]
+        lines = format_columns([HEADINGS, *map(_format_row, self.usage.servers)])
         return "\n".join([_format_machine(self.usage), *(lines if self.usage.servers else ())])
 
 

@@ -1,4 +1,4 @@
-"""Resources of housekeeping: the journal's limit, and the timer that prunes caches."""
+"""Resources of housekeeping: the limit of the journal, and timers for caches and the history."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 JOURNAL_UNIT = "systemd-journald.service"
 HEADER = "# Written by tljh from the setting housekeeping.journal.\n"
 SERVICE, TIMER = "tljh-clean.service", "tljh-clean.timer"
+# Two, because walking large homes takes longer than the time between two samples.
+HISTORY_UNITS = (
+    ("tljh-history.service", "tljh-history.timer"),
+    ("tljh-homes.service", "tljh-homes.timer"),
+)
 
 
 def resources(
@@ -29,6 +34,7 @@ def resources(
     return [
         *_build_journal(settings.journal, paths),
         *_build_timer(settings.clean, paths),
+        *_build_history(settings.history, paths),
     ]
 
 
@@ -51,3 +57,20 @@ def _build_timer(schedule: str, paths: Paths) -> list[Resource]:
         File(timer, render_unit(TIMER, schedule=schedule)),
     )
     return [*files, TriggerUnit(TIMER, restart_on=files)]
+
+
+def _build_history(days: int, paths: Paths) -> list[Resource]:
+    resources: list[Resource] = []
+    for service, timer in HISTORY_UNITS:
+        service_path, timer_path = paths.units_dir / service, paths.units_dir / timer
+        if days == 0:
+            resources += [
+                TriggerUnit(timer, is_wanted=False),
+                Absent(timer_path),
+                Absent(service_path),
+            ]
+            continue
+        text = render_unit(service, hub=paths.hub, prefix=paths.prefix, days=days)
+        files = (File(service_path, text), File(timer_path, render_unit(timer)))
+        resources += [*files, TriggerUnit(timer, restart_on=files)]
+    return resources if days else [*resources, Absent(paths.usage_history)]

@@ -22,6 +22,9 @@ def contents(host: HostReader, config: Config, paths: Paths) -> BackupContents:
         paths.applied.directory,
         paths.isolation_rules,
         paths.backup_dir,
+        # Of this machine; and names in it go after a month, which they would not from backups.
+        paths.usage_history,
+        *find_companion_files(paths.usage_history),
         # Large, and read where they are; or made again by the next migration.
         paths.archived_homes,
         paths.database_copies,

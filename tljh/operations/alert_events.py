@@ -21,6 +21,7 @@ from tljh.engine.journal import Journal
 from tljh.host.interface import HostReader
 from tljh.host.machine_memory import read_memory
 from tljh.operations.checks import ReportedFinding, examine_machine, run_checks
+from tljh.operations.failed_starts import FAILED_START
 from tljh.plugins.checks import CheckedMachine
 
 if TYPE_CHECKING:
@@ -40,11 +41,7 @@ ROLLED_BACK_FOR = timedelta(days=1)
 _OWN_EVENTS = frozenset({"units", "answers", "installed", "disk", ALERTS_CHECK})
 _HUB_CHECKS = frozenset({"units", "answers", "installed"})
 
-# As JupyterHub's user.py and our login_guard.py write them; a test compares.
-_FAILED_START = re.compile(
-    r"'s server (?:failed to start in|never showed up) |Not starting .*'s server"
-    r"|rror (?:starting|waiting for) .*'s server"
-)
+# As our login_guard.py writes it; a test compares.
 _REFUSED_LOGIN = re.compile(r"Login of .* from .* has to wait")
 
 
@@ -183,7 +180,7 @@ def _read_memory_percent(host: HostReader) -> int:
 
 
 def _find_failed_starts(watched: Watched) -> Iterator[Event]:
-    count = _count_lines(watched.host, _FAILED_START)
+    count = _count_lines(watched.host, FAILED_START)
     if count >= watched.config.alerts.failed_starts:
         yield Event(
             "failed-starts",

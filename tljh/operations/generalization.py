@@ -51,6 +51,7 @@ def _list_steps(host: HostReader, paths: Paths) -> Sequence[Resource]:
         *(RemovedTree(secret.file(paths)) for secret in list_secrets(host, paths)),
         *(RemovedTree(paths.state_dir / name) for name in variables),
         RemovedTree(paths.identity),
+        RemovedTree(paths.usage_history),
         RemovedTree(paths.claims_dir),
         RemovedTree(paths.local_ca.directory),
         # Its entries have older secrets, for rollbacks.

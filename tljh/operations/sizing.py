@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tljh.base.clock import get_utc_time
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.sizes import format_size
-from tljh.base.well_known import SLICE
-from tljh.host.interface import HostReader
-from tljh.host.systemctl_output import parse_units
+from tljh.host.usage_history import UsageRecord, read_history
 from tljh.operations.checks import examine_machine
 from tljh.operations.user_changes import read_users
 from tljh.settings.sections.limits import AUTO, parse_memory
 from tljh.singleuser.limits import MachineSize, compute_auto_memory, read_machine_size
-from tljh.singleuser.running_servers import find_running_servers
+from tljh.singleuser.running_servers import find_running_servers, read_slice_use
 from tljh.singleuser.sizing import NORMAL, Need, Workload, compute_need
 
 if TYPE_CHECKING:
@@ -28,21 +25,29 @@ if TYPE_CHECKING:
 ACTIVE_FOR = timedelta(days=7)
 # Less than that in use at the busiest moment seen: a smaller machine would do.
 IDLE_SHARE = 0.35
-CGROUP_PEAKS = (
-    "/sys/fs/cgroup/{}/memory.peak",
-    "/sys/fs/cgroup/memory/{}/memory.max_usage_in_bytes",
-)
 
 
 @dataclass(frozen=True)
 class MeasuredUse:
-    """What is known of the use: users, and memory of all servers since the slice started."""
+    """What is known of the use: users, and memory of all servers since the slice started.
+
+    `most_at_once` are the servers that ran at the same time in the last `measured_days`; it is None
+    where the history of use is younger than a week. Memory is then the highest of that time, too.
+    """
 
     users: int
     active_users: int
     running: int
     largest_server_bytes: int
     peak_bytes: int | None
+    most_at_once: int | None = None
+    measured_days: int = 0
+
+    @property
+    def at_once(self) -> int:
+        """The servers to have room for: measured, or all users who were active in a week."""
+        counted = self.active_users if self.most_at_once is None else self.most_at_once
+        return max(counted, self.running, 1)
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,8 @@ def read_sizing(host: Host, paths: Paths) -> Sizing:
     size = read_machine_size(host)
     use = measure_use(host, paths)
     memory = choose_memory(config, size, use)
-    at_once = max(use.active_users, use.running, 1)
     workload = replace(NORMAL, name="measured", memory_bytes=memory)
-    need = compute_need(max(use.users, 1), at_once, workload)
+    need = compute_need(max(use.users, 1), use.at_once, workload)
     return Sizing(size, use, need, *judge(size, use, need))
 
 
@@ -80,7 +84,26 @@ def measure_use(host: Host, paths: Paths) -> MeasuredUse:
     servers = find_running_servers(host)
     largest = max((server.in_use_bytes for server in servers), default=0)
     with_access = sum(user.access != "none" for user in users)
-    return MeasuredUse(with_access, active, len(servers), largest, _read_peak(host))
+    use = MeasuredUse(with_access, active, len(servers), largest, read_slice_use(host).peak_bytes)
+    return add_history(use, read_history(paths.usage_history), int(get_utc_time().timestamp()))
+
+
+def add_history(use: MeasuredUse, history: UsageRecord, now_s: int) -> MeasuredUse:
+    """Return the use with what was measured in the last weeks, if that is a week at least."""
+    samples = [sample for sample in history.samples if sample.time_s <= now_s]
+    measured_s = sum(sample.covered_s for sample in samples)
+    if measured_s < ACTIVE_FOR.total_seconds():
+        return use
+    peaks = sorted(each.peak_bytes for each in history.user_days if each.peak_bytes)
+    # Of ten days of a user, one may be out of the ordinary: that is what limits are for.
+    usual = peaks[int(len(peaks) * 0.9)] if peaks else 0
+    return replace(
+        use,
+        largest_server_bytes=usual or use.largest_server_bytes,
+        peak_bytes=max([use.peak_bytes or 0, *(sample.server_bytes for sample in samples)]),
+        most_at_once=max(sample.servers for sample in samples),
+        measured_days=round(measured_s / 86_400),
+    )
 
 
 def _is_since(text: str, since: datetime) -> bool:
@@ -88,17 +111,6 @@ def _is_since(text: str, since: datetime) -> bool:
         return datetime.fromisoformat(text.replace("Z", "+00:00")) >= since
     except (ValueError, TypeError):
         return False
-
-
-def _read_peak(host: HostReader) -> int | None:
-    """Return the most memory that all servers together had; None on kernels that do not say."""
-    slices = parse_units(host.query(["systemctl", "show", "-p", "ControlGroup", SLICE]).out)
-    group = next((unit.get("ControlGroup", "") for unit in slices), "").strip("/") or SLICE
-    for pattern in CGROUP_PEAKS:
-        text = (host.read(Path(pattern.format(group))) or b"").decode().strip()
-        if text.isdigit():
-            return int(text)
-    return None
 
 
 def choose_memory(config: Config, size: MachineSize, use: MeasuredUse) -> int:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from tljh.base.well_known import SERVER_UNITS, SLICE
 from tljh.host.interface import HostReader
-from tljh.host.systemctl_output import parse_units
+from tljh.host.systemctl_output import parse_unit, parse_units
 from tljh.singleuser.limit_properties import SHOWN_NAMES, read_properties
 
 _DESCRIPTION = (
     *("Id", "ActiveState", "Slice", "User", "Transient"),
-    *("MemoryCurrent", "CPUUsageNSec", "TasksCurrent"),
+    *("MemoryCurrent", "CPUUsageNSec", "TasksCurrent", "ControlGroup", "InvocationID"),
+)
+_MEMORY_PEAKS = (
+    "/sys/fs/cgroup/{}/memory.peak",
+    "/sys/fs/cgroup/memory/{}/memory.max_usage_in_bytes",
 )
 
 # Where servers run that The Littlest JupyterHub started, until they end.
@@ -23,7 +28,8 @@ LITTLEST_SLICE = "system.slice"
 class RunningServer:
     """A user's running server, with its limits as `ServerLimits.as_properties` has them.
 
-    `cpu_s` is the time of processors that it has used since its start.
+    `cpu_s` is the time of processors that it has used since its start, `invocation` is another one
+    after each start.
     """
 
     unit: str
@@ -32,6 +38,20 @@ class RunningServer:
     properties: Mapping[str, str]
     cpu_s: float = 0.0
     tasks: int = 0
+    control_group: str = ""
+    invocation: str = ""
+
+
+@dataclass(frozen=True)
+class SliceUse:
+    """What all servers together use, and used since the first of them started.
+
+    `peak_bytes` is None on kernels that do not say.
+    """
+
+    in_use_bytes: int
+    cpu_s: float
+    peak_bytes: int | None
 
 
 def find_running_servers(host: HostReader) -> list[RunningServer]:
@@ -65,7 +85,30 @@ def _read_running_server(host: HostReader, unit: Mapping[str, str]) -> RunningSe
         read_properties(unit),
         _read_number(unit, "CPUUsageNSec") / 1e9,
         _read_number(unit, "TasksCurrent"),
+        unit.get("ControlGroup", ""),
+        unit.get("InvocationID", ""),
     )
+
+
+def read_slice_use(host: HostReader) -> SliceUse:
+    """Read what the slice of all servers uses."""
+    output = host.query(["systemctl", "show", "-p", ",".join(_DESCRIPTION), SLICE]).out
+    unit = parse_unit(output)
+    return SliceUse(
+        _read_number(unit, "MemoryCurrent"),
+        _read_number(unit, "CPUUsageNSec") / 1e9,
+        read_memory_peak(host, unit.get("ControlGroup", "").strip("/") or SLICE),
+    )
+
+
+def read_memory_peak(host: HostReader, control_group: str) -> int | None:
+    """Return the most memory that a control group ever had; None on kernels that do not say."""
+    for pattern in _MEMORY_PEAKS:
+        data = host.read(Path(pattern.format(control_group.strip("/"))))
+        text = (data or b"").decode(errors="replace").strip()
+        if text.isdigit():
+            return int(text)
+    return None
 
 
 def _read_number(unit: Mapping[str, str], name: str) -> int:

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from tljh.base.account_names import make_account_name, make_unit_name
+from tljh.host.usage_history import open_history
 from tljh.hub.process.metrics import MachineCollector, ServerUnit, read_server_use
 
 ANN = ServerUnit("ann", "", make_unit_name(make_account_name("ann")), True)
@@ -75,3 +76,16 @@ def test_groups_of_version_1_and_of_a_container_are_found(tmp_path, proc):
 def test_a_server_that_does_not_run_has_no_numbers(unit, tmp_path, proc):
     put_version_2(tmp_path)
     assert read_server_use(unit, tmp_path, proc) is None
+
+
+def test_the_size_of_each_home_is_what_the_timer_measured(tmp_path, proc):
+    history = tmp_path / "history.sqlite"
+    registry = CollectorRegistry()
+    registry.register(MachineCollector(list, tmp_path, proc, history=history))
+    assert b"tljh_user_disk_bytes{" not in generate_latest(registry)
+    with open_history(history) as kept:
+        kept.add_homes("2026-11-20", {"ann": 100, "bob": 7}, {})
+        kept.add_homes("2026-11-21", {"ann": 200, "bob": 7}, {})
+    lines = generate_latest(registry).decode().splitlines()
+    assert 'tljh_user_disk_bytes{user="ann"} 200.0' in lines
+    assert 'tljh_user_disk_bytes{user="bob"} 7.0' in lines

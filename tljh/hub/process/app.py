@@ -335,7 +335,7 @@ class TljhHub(JupyterHub):
             ),
         }
         super().init_tornado_settings()
-        register_metrics(self._list_servers)
+        register_metrics(self._list_servers, get_paths().usage_history)
         # JupyterHub would wait for 10 s for a server before it shows the page with the progress.
         self.tornado_settings.setdefault("slow_spawn_timeout", 0)
         # The health check recognizes this installation's answers by this header.

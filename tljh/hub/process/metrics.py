@@ -1,7 +1,8 @@
 """Metrics of the machine and of each user's server, in addition to JupyterHub's own.
 
-They are read from the kernel when Prometheus asks, so nothing runs meanwhile. JupyterHub serves
-them at hub/metrics, to a token with the scope read:metrics.
+They are read from the kernel when Prometheus asks, so nothing runs meanwhile; sizes of homes are
+those that a timer measured. JupyterHub serves them at hub/metrics, to a token with the scope
+read:metrics.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from tljh.base.well_known import SLICE
 from tljh.host.machine_memory import parse_memory
+from tljh.host.usage_history import read_home_sizes
 
 CGROUPS = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
@@ -52,11 +54,13 @@ class MachineCollector(Collector):
         cgroups: Path = CGROUPS,
         proc: Path = PROC,
         disks: tuple[str, ...] = ("/", "/home"),
+        history: Path | None = None,
     ) -> None:
         self._list_servers = list_servers
         self._cgroups = cgroups
         self._proc = proc
         self._disks = disks
+        self._history = history
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: without it, the registry would collect once at registration."""
@@ -67,6 +71,7 @@ class MachineCollector(Collector):
         yield from self._collect_servers()
         yield from self._collect_machine()
         yield from self._collect_disks()
+        yield self._collect_homes()
 
     def _collect_servers(self) -> Iterator[Metric]:
         memory = GaugeMetricFamily(
@@ -123,6 +128,15 @@ class MachineCollector(Collector):
             size.add_metric((path,), status.f_blocks * status.f_frsize)
             free.add_metric((path,), status.f_bavail * status.f_frsize)
         yield from (size, free)
+
+    def _collect_homes(self) -> Metric:
+        # The hub walks no home: a timer measures them once a day.
+        homes = GaugeMetricFamily(
+            "tljh_user_disk_bytes", "Size of a user's home, measured daily.", labels=("user",)
+        )
+        for user, size_bytes in (read_home_sizes(self._history) if self._history else {}).items():
+            homes.add_metric((user,), size_bytes)
+        return homes
 
 
 def read_server_use(unit: str, cgroups: Path = CGROUPS, proc: Path = PROC) -> ServerUse | None:
@@ -183,6 +197,6 @@ def _read_number(path: Path) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def register_metrics(list_servers: Callable[[], Iterable[ServerUnit]]) -> None:
+def register_metrics(list_servers: Callable[[], Iterable[ServerUnit]], history: Path) -> None:
     """Add the collector to those that hub/metrics serves."""
-    REGISTRY.register(MachineCollector(list_servers))
+    REGISTRY.register(MachineCollector(list_servers, history=history))

@@ -24,3 +24,12 @@ class HousekeepingSettings(Section):
         cost=Cost.LIVE,
         example="daily",
     )
+    history: int = setting(
+        31,
+        help="How many days of the machine's use are kept for tljh report, with names of users; "
+        "0 keeps nothing.",
+        cost=Cost.LIVE,
+        example="92",
+        ge=0,
+        le=92,
+    )
