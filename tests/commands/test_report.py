@@ -27,7 +27,7 @@ DAY = get_local_day(NOW)
 
 def make_report(hours: int = 72, users: tuple[str, ...] = ("ann", "bob")) -> Report:
     samples = [
-        UsageSample(time_s, 180, time_s % 7200 > 180, 3, GIB, 3 * GIB, 8 * GIB, 0.5, 1.5, 4)
+        UsageSample(time_s, 180, time_s % 7200 > 180, 3, GIB, 3 * GIB, 8 * GIB, 1.5, 4)
         for time_s in range(NOW - hours * 3600 + 180, NOW + 1, 180)
     ]
     rows = [UserDay(DAY, name, 7200, GIB, 360.0, 2, 1, 1) for name in users]
@@ -60,6 +60,14 @@ def test_a_young_history_says_so_and_an_empty_one_has_no_plots():
     assert "nothing is measured yet" in ReportText(empty, False).as_text()
     assert "nothing is measured yet" in render_page(empty).lower()
     assert "<svg" not in render_page(empty)
+
+
+def test_a_timer_that_does_not_run_is_reported():
+    samples = [UsageSample(NOW - 7200, 180, True, 1, GIB, GIB, GIB, 0.1, 1)]
+    stale = build_report(UsageRecord(tuple(samples)), NOW, 31)
+    assert "sudo systemctl status tljh-history.timer" in ReportText(stale, False).as_text()
+    assert "Nothing is measured since" in render_page(stale)
+    assert "Nothing is measured since" not in ReportText(make_report(), False).as_text()
 
 
 def test_twenty_users_are_shown_and_the_others_are_counted():

@@ -26,7 +26,7 @@ DISK = DiskUse(DAY, "/", 10, 100)
 
 
 def sample(time_s: int) -> UsageSample:
-    return UsageSample(time_s, 180, True, 1, 100, 200, 1000, 0.5, 0.7, 4)
+    return UsageSample(time_s, 180, True, 1, 100, 200, 1000, 0.7, 4)
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ class Fatal(list):
 with open_history(Path(sys.argv[1])) as history:
     # So that pages of the transaction are in the file when the process ends.
     history._connection.execute("PRAGMA cache_size = 1")
-    sample = UsageSample(2000, 180, True, 1, 1, 1, 1, 0.0, 0.0, 1)
+    sample = UsageSample(2000, 180, True, 1, 1, 1, 1, 0.0, 1)
     history.add(sample, Fatal(), [], {}, {})
 """
 

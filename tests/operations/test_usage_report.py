@@ -31,7 +31,7 @@ GIB = 1 << 30
 
 def sample(time_s: int, **changes: object) -> UsageSample:
     values = {"covered_s": 180, "is_hub_up": True, "servers": 2, "server_bytes": GIB}
-    values |= {"used_bytes": 2 * GIB, "memory_bytes": 8 * GIB, "server_processors": 0.5}
+    values |= {"used_bytes": 2 * GIB, "memory_bytes": 8 * GIB}
     values |= {"used_processors": 1.0, "processors": 4}
     return UsageSample(time_s, **{**values, **changes})
 

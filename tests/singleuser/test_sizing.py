@@ -66,7 +66,7 @@ def test_a_server_is_counted_as_measured_within_its_limit():
 
 def history_of(days: int) -> UsageRecord:
     samples = [
-        UsageSample(time_s, 180, True, 12 if time_s == 1800 else 4, 5 * GIB, 0, 0, 0.0, 0.0, 4)
+        UsageSample(time_s, 180, True, 12 if time_s == 1800 else 4, 5 * GIB, 0, 0, 0.0, 4)
         for time_s in range(180, days * 86_400 + 1, 180)
     ]
     peaks = [GIB // 4] * 8 + [2 * GIB] * 11 + [30 * GIB]

@@ -83,7 +83,7 @@ def describe_coverage(report: Report) -> str:
     if report.is_empty:
         return (
             "nothing is measured yet; the first numbers come within minutes, and a report is "
-            "worth reading after a day"
+            "worth reading after a day; if none comes: sudo systemctl status tljh-history.timer"
         )
     words = f"the last {format_count(report.length_days, 'day')}"
     if report.span_s < DAY_S:
@@ -266,6 +266,11 @@ def list_gaps(report: Report) -> list[str]:
     ]
     if len(report.away) > SHOWN_AWAY:
         lines.insert(0, f"The hub was away {len(report.away)} times; the last {SHOWN_AWAY}:")
+    if report.is_stale:
+        lines.append(
+            f"Nothing is measured since {format_date(report.last_sample)}: "
+            "sudo systemctl status tljh-history.timer tljh-history.service"
+        )
     gaps = [day for day in report.days if day.unmeasured_s]
     if gaps:
         total = format_span(sum(day.unmeasured_s for day in gaps))

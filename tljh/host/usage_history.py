@@ -27,7 +27,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sample (
     time_s INTEGER PRIMARY KEY, covered_s INTEGER, is_hub_up INTEGER, servers INTEGER,
     server_bytes INTEGER, used_bytes INTEGER, memory_bytes INTEGER,
-    server_processors REAL, used_processors REAL, processors INTEGER
+    used_processors REAL, processors INTEGER
 );
 CREATE TABLE IF NOT EXISTS person (
     id INTEGER PRIMARY KEY, login TEXT UNIQUE, account TEXT, missing_since INTEGER
@@ -61,7 +61,6 @@ class UsageSample:
     server_bytes: int
     used_bytes: int
     memory_bytes: int
-    server_processors: float
     used_processors: float
     processors: int
 

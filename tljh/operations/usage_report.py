@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from tljh.base.clock import get_utc_time
@@ -93,6 +93,7 @@ class Disk:
 @dataclass(frozen=True)
 class Report:
     """All numbers of a report; `measured_s` of the `span_s` since `since` were measured.
+    `last_sample` is 0 without one.
 
     Times are in Unix seconds, days are local. `removed_users` are those whose names were forgotten.
     """
@@ -103,6 +104,7 @@ class Report:
     until: int
     span_s: int
     measured_s: int
+    last_sample: int
     memory_bytes: int
     processors: int
     days: tuple[Day, ...]
@@ -110,11 +112,15 @@ class Report:
     disks: tuple[Disk, ...]
     away: tuple[Away, ...]
     removed_users: int = 0
-    kept_days: int = field(default=31)
 
     @property
     def is_empty(self) -> bool:
         return not self.measured_s
+
+    @property
+    def is_stale(self) -> bool:
+        """Return whether nothing is measured at present, although the machine runs."""
+        return bool(self.last_sample) and self.until - self.last_sample >= LEAST_GAP_S
 
     def total(self, name: str) -> int:
         """Return the sum of a number of all days."""
@@ -145,13 +151,10 @@ def read_report(host: HostReader, paths: Paths, week: bool) -> Report:
         int(get_utc_time().timestamp()),
         min(WEEK_DAYS, kept) if week else kept,
         hub=name_hub(host, config),
-        kept_days=kept,
     )
 
 
-def build_report(
-    history: UsageRecord, now_s: int, length_days: int, *, hub: str = "hub", kept_days: int = 31
-) -> Report:
+def build_report(history: UsageRecord, now_s: int, length_days: int, *, hub: str = "hub") -> Report:
     """Add up what was measured in the last so many local days, today included."""
     days = list_days(now_s, length_days)
     start = int(_midnight(days[0]).timestamp())
@@ -170,6 +173,7 @@ def build_report(
         now_s,
         now_s - since,
         min(sum(each.covered_s for each in samples), now_s - since),
+        last.time_s if last else 0,
         last.memory_bytes if last else 0,
         last.processors if last else 0,
         tuple(add_days(samples, user_days, days, since, now_s)),
@@ -177,7 +181,6 @@ def build_report(
         tuple(add_disks(history.disks, days)),
         tuple(find_away(samples)),
         sum(each.user.startswith("#") for each in users),
-        kept_days,
     )
 
 

@@ -93,7 +93,6 @@ class Reading:
             "boot": self.boot,
             "uptime_s": self.uptime_s,
             "busy_s": self.busy_s,
-            "slice_s": self.slice.cpu_s,
             "slice_peak": self.slice.peak_bytes,
             "servers": {
                 server.key: [server.unit.cpu_s, server.peak_bytes, server.kills]
@@ -159,34 +158,36 @@ def compute_sample(reading: Reading, before: Mapping[str, Any]) -> UsageSample:
     """Return what was used since the last sample, whose counters are `before`."""
     is_same_boot = before.get("boot") == reading.boot
     elapsed_s = reading.uptime_s - (float(before["uptime_s"]) if is_same_boot else 0.0)
-    slice_s, busy_s = reading.slice.cpu_s, reading.busy_s
+    busy_s = reading.busy_s
     if is_same_boot:
         busy_s -= float(before["busy_s"])
-        # The slice counts from nothing when its first server starts.
-        slice_s -= float(before["slice_s"]) if slice_s >= float(before["slice_s"]) else 0.0
-    per_s = 1 / max(elapsed_s, 1.0)
     in_use = max(
         reading.slice.in_use_bytes, sum(each.unit.in_use_bytes for each in reading.servers)
     )
-    most = float(reading.processors)
+    peak = reading.slice.peak_bytes
+    # Before the first sample, nobody knows when the peak was reached.
+    last_peak = before.get("slice_peak") if before else peak
+    # An average above all processors is a jump of the uptime.
+    used = min(max(busy_s / max(elapsed_s, 1.0), 0.0), float(reading.processors))
     return UsageSample(
         reading.time_s,
         max(0, min(round(elapsed_s), MOST_COVERED_S)) if before else 0,
         reading.is_hub_up,
         len(reading.servers),
-        _choose_peak(in_use, reading.slice.peak_bytes, before.get("slice_peak")),
+        _choose_peak(in_use, peak, last_peak),
         reading.used_bytes,
         reading.memory_bytes,
-        round(min(max(slice_s * per_s, 0.0), most), 3) if before else 0.0,
-        round(min(max(busy_s * per_s, 0.0), most), 3) if before else 0.0,
+        round(used, 3) if before else 0.0,
         reading.processors,
     )
 
 
 def _choose_peak(in_use: int, peak: int | None, last_peak: int | None) -> int:
-    """Return the most memory since the last sample: a peak that grew was reached meanwhile."""
-    has_grown = peak is not None and (last_peak is None or peak > last_peak)
-    return max(in_use, peak) if peak is not None and has_grown else in_use
+    """Return the most memory since the last sample: a peak that is another one was reached since.
+
+    It is lower than the last one where the control group is a new one.
+    """
+    return in_use if peak is None or peak == last_peak else max(in_use, peak)
 
 
 def compute_user_days(
@@ -210,7 +211,11 @@ def compute_user_days(
                 today,
                 server.login,
                 running_s,
-                _choose_peak(server.unit.in_use_bytes, server.peak_bytes, last_peak),
+                _choose_peak(
+                    server.unit.in_use_bytes,
+                    server.peak_bytes,
+                    last_peak if before else server.peak_bytes,
+                ),
                 max(server.unit.cpu_s - cpu_s, 0.0) if before else 0.0,
             )
         )

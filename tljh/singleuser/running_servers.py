@@ -44,13 +44,9 @@ class RunningServer:
 
 @dataclass(frozen=True)
 class SliceUse:
-    """What all servers together use, and used since the first of them started.
-
-    `peak_bytes` is None on kernels that do not say.
-    """
+    """Memory of all servers together, and its peak since the slice started, where that is known."""
 
     in_use_bytes: int
-    cpu_s: float
     peak_bytes: int | None
 
 
@@ -96,7 +92,6 @@ def read_slice_use(host: HostReader) -> SliceUse:
     unit = parse_unit(output)
     return SliceUse(
         _read_number(unit, "MemoryCurrent"),
-        _read_number(unit, "CPUUsageNSec") / 1e9,
         read_memory_peak(host, unit.get("ControlGroup", "").strip("/") or SLICE),
     )
 
