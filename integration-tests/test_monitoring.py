@@ -114,11 +114,11 @@ def test_the_report_shows_what_happened_on_this_machine(installed_shared: Machin
     answer = json.loads(machine.run("tljh report --week --json").stdout)
     today = answer["days"][-1]
     assert len(answer["days"]) == 7
-    assert (today["users"], today["servers"], today["kills"]) == (2, 2, 1)
-    assert today["starts"] >= 2 and today["failed_starts"] == 1
+    # Other tests of this machine started servers, too.
+    assert today["users"] >= 2 and today["servers"] >= 2 and today["starts"] >= 2
+    assert (today["kills"], today["failed_starts"]) == (1, 1)
     assert today["server_bytes"] > 100 << 20 and today["cpu_peak"] > 0
-    [away] = answer["away"]
-    assert 0 < away["seconds"] < 300
+    assert 0 < answer["away"][-1]["seconds"] < 300
     users = {each["user"]: each for each in answer["users"]}
     assert users["cy"]["home_bytes"] > 30_000_000 and users["cy"]["kills"] == 1
     assert users["di"]["failed_starts"] == 1
