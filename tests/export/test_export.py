@@ -309,3 +309,9 @@ def test_packages_of_this_machine_are_named() -> None:
     export = build_export(hub, "/opt/tljh", Environment(lock), b"", {})
     assert any("file:///srv/conda-forge/linux-64/python" in text for text in export.decisions)
     assert not build_export(hub, "/opt/tljh", Environment(LOCK), b"", {}).decisions
+
+
+def test_edits_that_were_not_applied_are_named() -> None:
+    hub = make_hub("", has_unapplied_edits=True)
+    (decision,) = build_export(hub, "/opt/tljh", ENVIRONMENT, b"", {}).decisions
+    assert "edits that were not applied" in decision

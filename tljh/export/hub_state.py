@@ -45,7 +45,8 @@ class ExportedHub:
     empty config.yaml. A `{file: PATH}` in them is resolved in `traits`; `from_files` holds the
     class and trait of each of these, which are secrets. `drop_ins` are texts by file name, and
     `files` the contents of files that settings name, by path. `widened_tokens` is the number of
-    tokens that have a wider scope in the copy of the database.
+    tokens that have a wider scope in the copy of the database. With `has_unapplied_edits`,
+    config.yaml is not what the hub runs with.
     """
 
     config: Config
@@ -62,6 +63,7 @@ class ExportedHub:
     people: tuple[Person, ...] = ()
     image: ImageReference = ImageReference()
     widened_tokens: int = 0
+    has_unapplied_edits: bool = False
 
     def trait(self, section: str, name: str, default: Any = None) -> Any:
         """Return a trait of a class; None or `default` where it is not set."""

@@ -28,6 +28,11 @@ def _put_extra_configuration(hub: ExportedHub, values: Values) -> None:
         if converted.text is not None:
             values.put(("hub", "extraConfig", f"10-{name}"), converted.text, is_secret=True)
     config = hub.config
+    if hub.has_unapplied_edits:
+        values.decisions.append(
+            "config.yaml has edits that were not applied, and that are not in the export: apply "
+            "them with sudo tljh-config reload, then export again."
+        )
     packages = [*config.hub.packages, *config.plugins.packages]
     if packages:
         values.decisions.append(

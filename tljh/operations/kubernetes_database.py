@@ -135,7 +135,8 @@ def _read_rows(connection: sqlite3.Connection) -> tuple[tuple[str, ...], dict[st
     roles = dict(connection.execute("SELECT name, scopes FROM roles"))
     tokens = connection.execute(
         "SELECT coalesce(t.prefix, ''), t.hashed FROM api_tokens t "
-        "WHERE t.session_id IS NULL AND t.client_id = 'jupyterhub' "
+        # Tokens of services are in secrets.yaml, or new at each start of the hub.
+        "WHERE t.user_id IS NOT NULL AND t.session_id IS NULL AND t.client_id = 'jupyterhub' "
         "AND coalesce(t.note, '') NOT LIKE 'Server at %'"
     )
     rows = {

@@ -33,6 +33,13 @@ def read_applied_configuration(host: HostReader, paths: Paths) -> Config:
     return load_configuration(host, paths, applied.get("config.yaml", current))
 
 
+def has_unapplied_edits(host: HostReader, paths: Paths) -> bool:
+    """Return whether config.yaml was edited since it was applied."""
+    applied = Journal(paths.journal_dir).last_files(host) or {}
+    current = read_installed_configuration(host, paths)
+    return applied.get("config.yaml", current) != current
+
+
 def read_hub(
     host: HostReader,
     paths: Paths,
@@ -62,6 +69,7 @@ def read_hub(
         passwords=_read_passwords(paths) if uses_first_use(config) else {},
         people=tuple(_read_people(host, config, logins)),
         image=image,
+        has_unapplied_edits=has_unapplied_edits(host, paths),
     )
 
 
