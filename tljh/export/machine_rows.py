@@ -135,6 +135,7 @@ ROWS = (
         "upgrade.window",
     ),
     *rows_without("a task of the nodes", "housekeeping.journal", "housekeeping.clean"),
+    Row("housekeeping.history", (), "tljh report is of this machine; the cluster has own metrics"),
     *rows_without(
         "back up the claims with the cluster's own means, such as snapshots of volumes",
         "backup.repository",
