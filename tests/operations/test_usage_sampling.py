@@ -184,6 +184,16 @@ def put(host: FakeHost, name: str, text: str) -> None:
     host.files[Path(name)] = (FileInfo("file", 0o644, "root", "root"), text.encode())
 
 
+def test_a_damaged_history_begins_again_in_the_same_run(machine, monkeypatch, capsys):
+    host, paths = machine
+    monkeypatch.setattr(usage_sampling, "RealHost", lambda: host)
+    monkeypatch.setattr(usage_sampling, "get_paths", lambda: paths)
+    paths.usage_history.write_bytes(b"not a database" * 1000)
+    assert usage_sampling.main(["sample", "31"]) == 0
+    assert "begins again" in capsys.readouterr().err
+    assert len(read_history(paths.usage_history).samples) == 1
+
+
 def test_a_sample_of_a_machine_with_a_server(machine):
     host, paths = machine
     entry = {

@@ -46,6 +46,10 @@ CREATE TABLE IF NOT EXISTS counters (id INTEGER PRIMARY KEY CHECK (id = 1), valu
 """
 
 
+class HistoryDamaged(TljhError):
+    """The file was none of SQLite's, and is removed: the next sample begins a new history."""
+
+
 @dataclass(frozen=True)
 class UsageSample:
     """What was measured at one time (Unix seconds), for the `covered_s` seconds before it.
@@ -245,7 +249,8 @@ def _insert(table: str, row: type) -> str:
 def open_history(path: Path) -> Iterator[UsageHistory]:
     """Open the history for the timer, and make it if it is missing; a damaged one is replaced.
 
-    Raises TljhError if the disk is full or another process holds the file.
+    Raises HistoryDamaged once for a damaged one, and TljhError if the disk is full or another
+    process holds the file.
     """
     try:
         with _connect(path) as history:
@@ -258,7 +263,7 @@ def open_history(path: Path) -> Iterator[UsageHistory]:
             raise
         for each in (path, *find_companion_files(path)):
             each.unlink(missing_ok=True)
-        raise TljhError(
+        raise HistoryDamaged(
             f"the history of use was damaged, and begins again: {path}", why=str(error)
         ) from error
 

@@ -29,7 +29,7 @@ from tljh.host.interface import HostReader
 from tljh.host.loopback_probe import answers
 from tljh.host.machine_memory import read_memory
 from tljh.host.real import RealHost
-from tljh.host.usage_history import DiskUse, UsageSample, UserDay, open_history
+from tljh.host.usage_history import DiskUse, HistoryDamaged, UsageSample, UserDay, open_history
 from tljh.operations.usage_events import (
     UsageEvent,
     count_events,
@@ -300,7 +300,11 @@ def main(words: list[str]) -> int:
     try:
         if words[:1] == ["homes"]:
             measure_homes_for_history(host, paths, time_s)
-        else:
+            return 0
+        try:
+            take_sample(host, paths, int(words[1]), time_s)
+        except HistoryDamaged as error:
+            print(error, file=sys.stderr)
             take_sample(host, paths, int(words[1]), time_s)
     except TljhError as error:
         print(error, file=sys.stderr)
