@@ -32,6 +32,8 @@ class Paths:
     # Locks are in /run: a first install needs them before the prefix exists.
     lock: ClassVar[Path] = Path("/run/tljh-apply.lock")
     accounts_lock: ClassVar[Path] = Path("/run/tljh-accounts.lock")
+    # While a home moves, a start of its user's server waits for the lock of the account's name.
+    moving_homes: ClassVar[Path] = Path("/run/tljh-moving-homes")
     isolation_lock: ClassVar[Path] = Path("/run/tljh-isolation.lock")
     # Two backups at once would wait for each other's lock in the repository.
     backup_lock: ClassVar[Path] = Path("/run/tljh-backup.lock")
@@ -373,6 +375,11 @@ class Paths:
     def archived_homes(self) -> Path:
         """Archives of home directories that were deleted."""
         return self.state_dir / "homes"
+
+    @property
+    def homes_marker(self) -> Path:
+        """The path of a file that is there while the disk is mounted to which homes were moved."""
+        return self.state_dir / "homes-marker"
 
     # Backups
 

@@ -101,6 +101,13 @@ TLJH = VerbGroup(
                 "remove": "tljh.commands.share:remove",
             },
         ),
+        "homes": VerbGroup(
+            "The users' home directories.",
+            {
+                "move": "tljh.commands.homes:move",
+                "clean": "tljh.commands.homes:clean",
+            },
+        ),
         "cert": VerbGroup(
             "The hub's certificate.",
             {

@@ -37,6 +37,12 @@ ADD_USER_ATTEMPTS = 5
 # What a new home has where users.skeleton names no directory.
 SKELETON = Path("/etc/skel")
 
+# How long a start of a server waits for a home that moves.
+MOVE_WAIT_S = 20.0
+
+# Longer than systemd waits before it kills a server (singleuser.sandbox.STOP_TIMEOUT_S).
+UNIT_TIMEOUT_S = 30.0
+
 # Debian and Ubuntu give uids up to here to users (UID_MAX).
 LAST_USER_UID = 60000
 
@@ -46,6 +52,7 @@ class Account:
     """The desired state of an account. Missing `extra_groups` are created.
 
     With `may_create` false the account must exist, and tljh does not create its home either.
+    `home_marker` is a file on the disk with the homes.
     """
 
     name: str
@@ -55,6 +62,7 @@ class Account:
     home_root: Path = Paths.homes
     skeleton: Path | None = None
     may_create: bool = True
+    home_marker: Path | None = None
 
 
 def make_mark(login: str) -> str:
@@ -99,6 +107,7 @@ def ensure_account(host: Host, account: Account) -> bool:
     Safe to call for many users at the same time. Raises TljhError if the account belongs to
     another user or to the system, or if it cannot be created.
     """
+    _require_disk(host, account)
     with host.lock(Paths.accounts_lock, timeout_s=LOCK_TIMEOUT_S):
         is_new = host.user(account.name) is None
         if is_new and not account.may_create:
@@ -117,8 +126,39 @@ def ensure_account(host: Host, account: Account) -> bool:
     return is_new
 
 
+def _require_disk(host: HostReader, account: Account) -> None:
+    """Raise TljhError without the disk with the homes: an empty home would be made in its place."""
+    if account.home_marker is not None and host.info(account.home_marker) is None:
+        raise TljhError(
+            "the disk with the home directories is not there",
+            where=Place(str(account.home_marker.parent)),
+            why=f"{account.home_marker} is missing, which is on it",
+            fix="mount it: sudo mount -a; see /etc/fstab",
+        )
+
+
+def read_home_marker(host: HostReader, paths: Paths) -> Path | None:
+    """Return the file that is there while the disk with the homes is; None before any move."""
+    text = (host.read(paths.homes_marker) or b"").decode().strip()
+    return Path(text) if text else None
+
+
 def ensure_server_account(host: Host, account: Account) -> bool:
-    """Create or update the account of a user whose server starts. Raises TljhError if locked."""
+    """Create or update the account of a user whose server starts.
+
+    Raises TljhError for a locked one, and for one whose home is being moved for long.
+    """
+    moving = Paths.moving_homes / account.name
+    if host.info(moving) is not None:
+        try:
+            with host.lock(moving, timeout_s=MOVE_WAIT_S):
+                pass
+        except TljhError as error:
+            raise TljhError(
+                "your files are being moved to another disk",
+                why="a large home takes some minutes",
+                fix="start your server again in a few minutes",
+            ) from error
     is_new = ensure_account(host, account)
     # systemd starts a unit with `User=` of an expired account, too. Only ssh and PAM check it, so
     # the check has to be here.
@@ -352,6 +392,22 @@ def find_running_units(host: HostReader, account: str) -> list[str]:
         if (unit.name in own_units or unit.name.startswith(named_prefix))
         and unit.active != "inactive"
     ]
+
+
+def end_servers(host: Host, name: str) -> list[str]:
+    """Stop the units of a user's servers; kill those that do not stop in time.
+
+    Returns those that have not ended yet, which systemd goes on stopping.
+    """
+    units = find_running_units(host, name)
+    if not units:
+        return []
+    try:
+        host.systemctl("stop", *units, timeout_s=UNIT_TIMEOUT_S)
+    except TljhError:
+        with contextlib.suppress(TljhError):
+            host.systemctl("kill", "--signal=KILL", *units, timeout_s=UNIT_TIMEOUT_S)
+    return [unit for unit in units if host.unit(unit).is_active]
 
 
 def end_processes(host: Host, name: str) -> None:

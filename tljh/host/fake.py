@@ -334,6 +334,10 @@ class FakeHost:
         self.accounts[name] = UserInfo(name, number, number, str(home), shell, comment)
         self.group_entries[name] = GroupInfo(name, number)
 
+    def set_home(self, name: str, home: Path) -> None:
+        self._record_effect(f"set home {name}")
+        self.accounts[name] = replace(self.accounts[name], home=str(home))
+
     def remove_user(self, name: str) -> None:
         self._record_effect(f"remove user {name}")
         self.accounts.pop(name, None)

@@ -266,6 +266,9 @@ class Host(HostReader, Protocol):
     ) -> None:
         """Add an account, without making its home."""
 
+    def set_home(self, name: str, home: Path) -> None:
+        """Change the home in an account's entry. Raises TljhError while processes of it run."""
+
     def remove_user(self, name: str) -> None:
         """Remove an account, but not its home."""
 

@@ -527,6 +527,9 @@ class RealHost(RealReader):
             name,
         )
 
+    def set_home(self, name: str, home: Path) -> None:
+        self._run_or_raise("usermod", "--home", str(home), "--", name)
+
     def lock_user(self, name: str) -> None:
         # --lock disables the password only. sshd accepts keys until the account has expired.
         self._run_or_raise("usermod", "--lock", "--expiredate", "1", "--", name)

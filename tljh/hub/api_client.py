@@ -33,7 +33,9 @@ BATCH = 10
 STOP_TIMEOUT_S = 30.0
 
 
-Action = Literal["shut-out", "demote", "end-sessions", "log-out", "forget", "forget-failures"]
+Action = Literal[
+    "shut-out", "demote", "end-sessions", "log-out", "stop-servers", "forget", "forget-failures"
+]
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ def contents(host: HostReader, config: Config, paths: Paths) -> BackupContents:
         *find_companion_files(paths.usage_history),
         # Large, and read where they are; or made again by the next migration.
         paths.archived_homes,
+        # Another machine may have the homes on its only disk.
+        paths.homes_marker,
         paths.database_copies,
         paths.database_trial,
         paths.environment_lock,

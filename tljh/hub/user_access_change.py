@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,9 +14,9 @@ from tljh.engine.resource import Difference, Record, Resource
 from tljh.host.accounts import (
     ADMINS_GROUP,
     end_processes,
+    end_servers,
     find_account_name,
     find_managed_accounts,
-    find_running_units,
     is_expired,
     is_managed,
 )
@@ -37,9 +36,6 @@ from tljh.users.effective_lists import read_effective
 
 # How long to wait for the API of a hub that has just reported READY to systemd.
 HUB_TIMEOUT_S = 15.0
-
-# Longer than systemd waits before it kills a server (singleuser.sandbox.STOP_TIMEOUT_S).
-UNIT_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -208,9 +204,10 @@ class UserAccessChange(Resource):
     def _end_processes(self, host: Host, login: str, own: str | None, progress: Progress) -> None:
         # A server's unit is jupyter-NAME also where the account is an ordinary one called NAME.
         name = find_account_name(host, login)
-        units = find_running_units(host, name) if name else []
-        if units:
-            _stop_units(host, units, progress)
+        # It never raises because of a unit: a rollback would give its user the access back.
+        remaining = end_servers(host, name) if name else []
+        if remaining:
+            progress.note(f"{', '.join(remaining)} has not ended yet; systemd goes on stopping it")
         if own is not None:
             end_processes(host, own)
 
@@ -268,21 +265,6 @@ class UserAccessChange(Resource):
         users = api.users() if token and record["known"] else None
         if users is not None:
             api.add(set(record["known"]) - {user.name for user in users})
-
-
-def _stop_units(host: Host, units: Sequence[str], progress: Progress) -> None:
-    """Stop units of users; kill those that do not stop in time.
-
-    Never raises because of a unit: a rollback would give its user the access back.
-    """
-    try:
-        host.systemctl("stop", *units, timeout_s=UNIT_TIMEOUT_S)
-    except TljhError:
-        with contextlib.suppress(TljhError):
-            host.systemctl("kill", "--signal=KILL", *units, timeout_s=UNIT_TIMEOUT_S)
-    remaining = [unit for unit in units if host.unit(unit).is_active]
-    if remaining:
-        progress.note(f"{', '.join(remaining)} has not ended yet; systemd goes on stopping it")
 
 
 def _leave(host: Host, account: str | None, group: str) -> None:

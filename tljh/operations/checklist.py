@@ -137,7 +137,8 @@ def _measure_disk_limits(subject: Subject) -> Measured:
     return Measured(
         False,
         f"{homes} is on the disk of the system and of the hub's database",
-        f"mount another disk at {homes}, or set limits.disk (docs: disk quotas)",
+        "mount another disk, for example at /srv/homes, then: sudo tljh homes move /srv/homes; or "
+        "set limits.disk (docs: disk quotas)",
     )
 
 

@@ -50,6 +50,7 @@ from tljh.plugins import post_install as post_install
 from tljh.plugins.checks import Check
 from tljh.plugins.manager import Contributions
 from tljh.takeover import resources as resources
+from tljh.users import moved_home as moved_home
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config

@@ -65,8 +65,8 @@ def check_disk(host: HostReader, config: Config, paths: Paths) -> Iterator[Findi
         yield Finding(
             f"a user who fills {homes} stops the hub",
             why="its database is on the same file system, which has no reserve for root",
-            fix="on ext4: sudo tune2fs -m 5 DEVICE; else a separate file system for the homes, "
-            "or quotas: tljh-config describe limits.disk",
+            fix="on ext4: sudo tune2fs -m 5 DEVICE; else another file system for the homes "
+            "(sudo tljh homes move DIRECTORY), or quotas: tljh-config describe limits.disk",
         )
 
 

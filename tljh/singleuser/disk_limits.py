@@ -148,4 +148,4 @@ def _explain_quotas(mounted: FileSystem | None) -> str:
         )
     if mounted and mounted.kind == "xfs":
         return "mount it with uquota (the root file system: rootflags=uquota for the kernel)"
-    return "put the homes on ext4 or XFS with user quotas, and set users.home_root to that place"
+    return "move the homes to ext4 or XFS with user quotas: sudo tljh homes move DIRECTORY"

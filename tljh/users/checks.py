@@ -17,6 +17,7 @@ from tljh.host.accounts import (
     find_managed_accounts,
     format_home_fix,
     list_home_roots,
+    read_home_marker,
 )
 from tljh.host.interface import HostReader
 from tljh.host.power_groups import read_power_groups
@@ -128,8 +129,22 @@ def _find_homes_without_account(host: HostReader, home_root: Path) -> Iterator[F
             )
 
 
+def _check_disk(subject: CheckedMachine) -> Iterator[Result]:
+    marker = read_home_marker(subject.host, subject.paths)
+    if marker is not None and subject.host.info(marker) is None:
+        yield (
+            Severity.BROKEN,
+            Finding(
+                f"the disk with the home directories is not at {marker.parent}: no server starts",
+                why=f"{marker} is missing, which is on it",
+                fix="sudo mount -a; if that does not help, look at the line in /etc/fstab",
+            ),
+        )
+
+
 CHECKS = (
     Check("homes", _check_homes, is_quick=False),
+    Check("disk of the homes", _check_disk),
     Check("groups that give root", _check_powerful_members, is_quick=False),
     Check("first passwords", _check_first_passwords),
     Check("dummy authenticator", _check_dummy),

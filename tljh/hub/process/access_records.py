@@ -16,7 +16,7 @@ from jupyterhub import orm
 
 from tljh.base.clock import get_utc_time
 from tljh.base.paths import Paths
-from tljh.host.accounts import find_account_name, find_running_units
+from tljh.host.accounts import end_servers, find_account_name
 from tljh.host.interface import Host
 from tljh.host.password_store import store_hash
 from tljh.host.real import RealReader
@@ -109,7 +109,9 @@ def remove_uncommitted(db: Any, host: Host, paths: Paths, current: EffectiveList
         # A record that is older than the failed hub was made in another way, and stays.
         if user is None or not _is_newer(user, previous):
             continue
-        _end_servers(host, name)
+        account = find_account_name(host, name)
+        if account is not None:
+            end_servers(host, account)
         db.delete(user)
         store_hash(paths.passwords, name, None)
         removed.append(name)
@@ -127,13 +129,6 @@ def _demote(db: Any, user: orm.User) -> None:
     admin = orm.Role.find(db, "admin")
     if admin in user.roles:
         user.roles.remove(admin)
-
-
-def _end_servers(host: Host, login: str) -> None:
-    account = find_account_name(host, login)
-    units = find_running_units(host, account) if account else []
-    if units:
-        host.systemctl("stop", *units)
 
 
 def write_lists(host: Host, path: Path, lists: EffectiveLists) -> None:

@@ -23,7 +23,7 @@ from tljh.base.errors import TljhError
 from tljh.base.paths import get_paths
 from tljh.conda.named_environments import format_jupyter_path
 from tljh.host import transient_units as transient
-from tljh.host.accounts import Account, find_account_name
+from tljh.host.accounts import Account, find_account_name, read_home_marker
 from tljh.host.real import RealHost
 from tljh.host.transient_units import TransientUnit
 from tljh.host.unit_journal import write_unit_lines
@@ -154,6 +154,7 @@ class UserCreatingSpawner(SystemdSpawner):
             home_root=Path(self.home_root),
             skeleton=Path(self.skeleton) if self.skeleton else None,
             may_create=is_own,
+            home_marker=read_home_marker(RealHost(), get_paths()) if is_own else None,
         )
 
     async def run_pre_spawn_hook(self) -> None:

@@ -39,6 +39,7 @@ class UserActionHandler(APIHandler):
             "demote": self._demote,
             "end-sessions": self._end_sessions,
             "log-out": self._log_out,
+            "stop-servers": self._stop_servers,
             "forget": self._forget,
             "forget-failures": self._forget_failures,
         }
@@ -62,6 +63,11 @@ class UserActionHandler(APIHandler):
         # A running server keeps the rights that it was started with, sudo for example.
         await stop_servers(self, user)
         self.log.info("%s is no longer an admin", name)
+
+    async def _stop_servers(self, name: str) -> None:
+        user = self.find_user(name)
+        if user is not None:
+            await stop_servers(self, user)
 
     async def _end_sessions(self, name: str) -> None:
         """End a user's sessions in all browsers; tokens and servers go on."""
