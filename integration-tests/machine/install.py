@@ -67,6 +67,8 @@ def installed_image(release: str) -> tuple[str, Path]:
             remove_outdated(engine)
             with Machine.boot(release, options=channel_mount(directory)) as machine:
                 install(machine)
+                # It waits for the first snapshot, whose files would change during the commit.
+                machine.run("tljh env record")
                 machine.snapshot(tag)
     return name, directory
 
