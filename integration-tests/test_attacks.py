@@ -177,6 +177,29 @@ for _ in range(2):
                 time.sleep(0.01)
 time.sleep(600)
 """
+# Sockets that were sent to an own socket are in no list of open files.
+SENT_PORTS = """
+import os, resource, socket, time
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+kept = []
+while True:
+    left, right = socket.socketpair()
+    kept += [left, right]
+    try:
+        while True:
+            bound = [socket.socket() for _ in range(200)]
+            for each in bound:
+                each.bind(("127.0.0.1", 0))
+            left.setblocking(False)
+            socket.send_fds(left, [b"x"], [each.fileno() for each in bound])
+            for each in bound:
+                each.close()
+    except OSError:
+        for each in bound:
+            each.close()
+        time.sleep(0.01)
+"""
 TERMINALS = """
 import os, resource, time
 _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -193,9 +216,10 @@ while True:
     ("attack", "ration"),
     [
         (PORTS, "ports of the machine"),
+        (SENT_PORTS, "ports of the machine"),
         (TERMINALS, "pseudo terminals"),
     ],
-    ids=["ports", "terminals"],
+    ids=["ports", "ports-sent", "terminals"],
 )
 def test_a_user_who_takes_all_of_what_is_shared_is_ended_and_others_work(hub, bob, attack, ration):
     before = hub.journal("jupyterhub", 2000).count(ration)
