@@ -123,9 +123,11 @@ def test_a_move_that_is_killed_goes_on(hub, ann):
         assert time.monotonic() < deadline_s
     hub.run("pkill -KILL -f '[h]omes move'")
     move.wait(30)
-    assert home_of(hub, "jupyter-ann") == "/data/home/jupyter-ann"
+    # A fast disk may have been done with her home before the kill.
+    assert home_of(hub, "jupyter-ann") in ("/data/home/jupyter-ann", "/srv/homes/jupyter-ann")
     result = json.loads(hub.run("tljh homes move /srv/homes --yes --json").stdout)
-    assert sorted(result["moved"]) == ["jupyter-ann", "jupyter-bob"]
+    assert "jupyter-bob" in result["moved"]
+    assert home_of(hub, "jupyter-ann") == "/srv/homes/jupyter-ann"
     hub.run("cmp /srv/homes/jupyter-ann/big /data/home/.moved/jupyter-ann/big")
     hub.run("tljh homes move /home --yes")
     assert home_of(hub, "jupyter-bob") == "/home/jupyter-bob"

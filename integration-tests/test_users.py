@@ -242,12 +242,12 @@ def test_commands_work_with_the_path_of_cron(hub):
 
 
 def test_a_group_that_gives_root_is_shown_wherever_it_was_joined(hub, cleanup):
-    hub.run("groupadd --force docker && tljh user add olga")
-    hub.run("useradd -M jupyter-olga || true; gpasswd --add jupyter-olga docker")
-    cleanup.callback(hub.run, "gpasswd --delete jupyter-olga docker")
+    hub.run("groupadd --force docker && tljh user add oswin")
+    hub.run("useradd -M jupyter-oswin || true; gpasswd --add jupyter-oswin docker")
+    cleanup.callback(hub.run, "gpasswd --delete jupyter-oswin docker")
     assert "docker (gives root)" in hub.run("tljh user list").stdout
     doctor = hub.run("tljh doctor", check=False).stdout
-    assert "jupyter-olga can become root: it is in the group docker" in doctor
+    assert "jupyter-oswin can become root: it is in the group docker" in doctor
 
 
 def test_an_empty_list_of_users_admits_nobody(hub, restored_config):
