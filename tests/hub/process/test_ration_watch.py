@@ -57,7 +57,8 @@ def test_the_kernels_numbers_follow_what_a_process_holds():
     uid = os.getuid()
     files, sockets = count_open_files(lambda _: uid)[uid], count_sockets()
     with contextlib.ExitStack() as stack:
-        for _ in range(200):
+        # Many more than are asked for: other processes of the machine close some meanwhile.
+        for _ in range(500):
             bound = stack.enter_context(socket.socket())
             bound.bind(("127.0.0.1", 0))
         assert count_sockets() >= sockets + 150
