@@ -14,7 +14,7 @@ from tljh.operations import homes
 
 
 def move(
-    directory: Annotated[str, Argument("DIRECTORY", "Where the homes shall be, as /data/home.")],
+    directory: Annotated[str, Argument("DIRECTORY", "Where the homes will be, as /data/home.")],
     *,
     plan: Annotated[bool, Option("--plan", "Print what would change; change nothing.")] = False,
     yes: Annotated[bool, Option("--yes", "Do not ask before servers stop.")] = False,

@@ -120,11 +120,15 @@ def plan_move(host: HostReader, paths: Paths, directory: Path) -> HomesMove:
             why=f"it is on {mount.kind}, which keeps no files or no owners",
             fix="use a disk with ext4, XFS, btrfs or ZFS",
         )
-    sizes = {usage.name: usage.size_bytes for usage in measure_homes(host)}
-    homes = [
-        MovedHome(user.name, Path(user.home), directory, sizes.get(user.name, 0))
+    users = [
+        user
         for user in find_managed_accounts(host)
         if _is_to_move(host, Path(user.home), directory)
+    ]
+    # It reads all homes, which takes minutes: not for a move that has nothing left to do.
+    sizes = {usage.name: usage.size_bytes for usage in measure_homes(host)} if users else {}
+    homes = [
+        MovedHome(user.name, Path(user.home), directory, sizes.get(user.name, 0)) for user in users
     ]
     for home in homes:
         _require_free_place(host, home)
@@ -200,8 +204,8 @@ def _read_mount(host: HostReader, directory: Path) -> Mount:
 def _warn(host: HostReader, directory: Path, mount: Mount) -> Iterator[str]:
     if mount.point == "/":
         yield (
-            f"note: {directory} is on the disk of the system; mount a disk of its own there first, "
-            "if the homes shall not fill the system's"
+            f"note: {directory} is on the disk of the system, which the homes can fill; mount "
+            "another disk there first"
         )
     elif not host.query(["findmnt", "--fstab", "--noheadings", "--target", mount.point]).ok:
         yield (
