@@ -12,6 +12,8 @@ from urllib.parse import quote, urlencode
 import requests
 import websocket
 
+# A restart of the hub, which asks systemd for its servers then, takes less.
+FAILED_AFTER_S = 15
 START_TIMEOUT_S = 120
 
 
@@ -101,12 +103,16 @@ class HubUser:
         assert response.status_code in (201, 202) or is_running, (
             f"{response.status_code}: {response.text}"
         )
-        self.await_server(ready=True, timeout_s=self.start_timeout_s)
+        self.await_server(ready=True, timeout_s=self.start_timeout_s, was_asked=True)
         page = self.http.get(f"{self.server}/lab")
         assert page.status_code == 200, page.text[-1500:]
 
-    def await_server(self, *, ready: bool, timeout_s: float = START_TIMEOUT_S) -> None:
+    def await_server(
+        self, *, ready: bool, timeout_s: float = START_TIMEOUT_S, was_asked: bool = False
+    ) -> None:
+        """Wait for the server; for one whose start `was_asked`, only until the start has failed."""
         deadline = time.monotonic() + timeout_s
+        last_seen = time.monotonic()
         while True:
             response = self.hub_api("GET", f"/users/{self.quoted}")
             assert response.status_code == 200, response.text
@@ -114,6 +120,10 @@ class HubUser:
             if bool(server and server["ready"]) == ready and not (server and server["pending"]):
                 return
             assert time.monotonic() < deadline, f"server of {self.name}: {server}"
+            if server and server["pending"]:
+                last_seen = time.monotonic()
+            is_starting = time.monotonic() < last_seen + FAILED_AFTER_S
+            assert is_starting or not was_asked, f"the server of {self.name} did not start"
             time.sleep(0.2)
 
     def stop_server(self, timeout_s: float = START_TIMEOUT_S) -> None:

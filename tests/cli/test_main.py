@@ -73,6 +73,8 @@ def test_every_verb_has_help(path: tuple[str, ...], capsys: pytest.CaptureFixtur
     assert "Usage" in help_text
     # A flag takes no value.
     assert "<bool>" not in help_text
+    assert run("tljh", TLJH, [*path, "-h"]) == 0
+    assert capsys.readouterr().out == help_text
 
 
 def test_set_and_get_and_show(config: Run, file: Path) -> None:

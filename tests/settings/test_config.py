@@ -99,6 +99,12 @@ def test_people_are_known_by_the_lower_case_names_that_the_hub_gives_them() -> N
     )
 
 
+@pytest.mark.parametrize("recipient", ["root", "root@localhost", "ann.b+hub@lab.example.org"])
+def test_alerts_go_to_addresses_and_to_accounts_of_the_machine(recipient: str) -> None:
+    settings = load(f"alerts: {{mail: {{to: [{recipient}]}}}}".encode())
+    assert settings.alerts.mail.to == [recipient]
+
+
 def test_section_with_nothing_in_it_means_its_defaults() -> None:
     assert loaded("users:\nhttp:\n  # port: 81\nauth:\n  type: pam\n").users.admin == []
 

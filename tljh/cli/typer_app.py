@@ -116,7 +116,13 @@ def _make_group(name: str, group: VerbGroup) -> Any:
 
     group_class = type("LazyGroup", (_LazyGroup,), {"verbs": group.verbs})
     app = typer.Typer(
-        name=name, cls=group_class, help=group.help, no_args_is_help=True, add_completion=False
+        name=name,
+        cls=group_class,
+        help=group.help,
+        no_args_is_help=True,
+        add_completion=False,
+        # The commands in a group take this over.
+        context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback()(callback)
     return typer.main.get_group(app)

@@ -38,6 +38,10 @@ _LABEL = re.compile(r"^(?!-)[a-z0-9-]{1,63}(?<!-)$")
 _EMAIL = re.compile(r"^[^@\s\"'`{}<>,;]+@[^@\s\"'`{}<>,;]+\.[^@\s\"'`{}<>,;]+$")
 
 
+# As sendmail takes them: root, root@localhost.
+_LOCAL_RECIPIENT = re.compile(r"^\w[\w.+-]*(@[\w-]+)?$")
+
+
 _URL = re.compile(r"^https?://[^\s\"'`{}<>]+$")
 
 
@@ -95,6 +99,10 @@ def _check_email(value: str) -> str:
     if value and not _EMAIL.match(value):
         raise ValueError(f"must be an e-mail address like admin@example.org, not {value!r}")
     return value
+
+
+def _check_recipient(value: str) -> str:
+    return value if _LOCAL_RECIPIENT.match(value) else _check_email(value)
 
 
 def check_file_path(value: str) -> str:
@@ -170,6 +178,9 @@ AcmeName = Annotated[str, AfterValidator(_check_acme_name)]
 
 
 Email = Annotated[str, AfterValidator(_check_email)]
+
+
+MailRecipient = Annotated[str, AfterValidator(_check_recipient)]
 
 
 FilePath = Annotated[str, AfterValidator(check_file_path)]

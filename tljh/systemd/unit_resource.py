@@ -138,6 +138,9 @@ class UnitChange(Resource):
         reload_systemd(host)
         for verb in self.verbs:
             act(host, verb, self.unit)
+            if verb == "stop":
+                # A timer that was due while the files of its service were gone has failed.
+                host.systemctl("reset-failed", self.unit)
 
     @classmethod
     def difference_of_removal(cls, host: HostReader, record: Record) -> Difference | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -251,6 +252,17 @@ def test_logging_out_closes_the_way_of_copied_cookies(hub, visitor):
     answer = requests.get(f"{hub.site}/user/bob/lab", cookies=copy, allow_redirects=False)
     assert answer.status_code == 302
     assert bob.at("/user/bob/lab").url.partition("?")[0].endswith("/hub/login")
+
+
+def test_who_was_sent_back_and_logs_out_and_in_at_once_sees_the_warning(hub, visitor):
+    root = visitor("root")
+    root.press(root.at("/user/bob/lab"))
+    root.session.cookies.clear(urlsplit(hub.site).hostname, "/user/bob/", "tljh-entry")
+    assert "program at /user/bob/" in root.at("/user/bob/lab").text
+    root.at("/hub/logout")
+    root.login("root", "x")
+    assert "program at /user/bob/" in root.press(root.at("/user/bob/lab")).text
+    root.at("/hub/logout")
 
 
 def test_all_servers_of_an_owner_have_the_same_question(hub, visitor):

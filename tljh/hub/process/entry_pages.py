@@ -19,8 +19,9 @@ from tljh.hub.process.entry import COOKIE
 from tljh.hub.process.page_guard import FRAMES
 from tljh.hub.process.planted_cookies import list_double_sessions
 
-# Set when a browser is sent back to its server. If it returns within that time, the cookie does not
-# reach the proxy, and JupyterHub's own limit of redirections applies.
+# Set when a browser is sent back to its server, with the value of that cookie. If it returns within
+# that time, the cookie does not reach the proxy, and JupyterHub's own limit of redirections holds.
+# With another value, the visitor logged out and in since.
 RETURNED = "tljh-entering"
 
 
@@ -85,7 +86,7 @@ class EnteringHandler(UserUrlHandler):
             await work
 
     async def non_get(self, user_name: str, user_path: str | None) -> None:
-        if self._is_own_ready(user_name, user_path) and not self._has_returned():
+        if self._is_own_ready(user_name, user_path) and not self._has_returned(self.current_user):
             self._send_back(self.current_user, status=307)
             return
         self._refuse(user_name)
@@ -116,15 +117,20 @@ class EnteringHandler(UserUrlHandler):
         self.set_header("Content-Type", "application/json")
         self.finish({"message": "Open the server's page in the browser first, and log in."})
 
-    def _has_returned(self) -> bool:
+    def _has_returned(self, owner: User) -> bool:
         """Return whether the browser was sent back a moment ago; a page cannot plant that."""
         days = RETURNS_WITHIN_S / 86400
-        return self.get_secure_cookie(RETURNED, max_age_days=days) is not None
+        entry = self.proxy.entry_of(self.current_user, owner.name)
+        return bool(self.get_secure_cookie(RETURNED, max_age_days=days) == entry.encode())
 
     def _send_back(self, owner: User, status: int = 302) -> None:
         set_entry_cookie(self, owner)
         self.set_secure_cookie(
-            RETURNED, "1", expires_days=None, path=self.request.path, max_age=RETURNS_WITHIN_S
+            RETURNED,
+            self.proxy.entry_of(self.current_user, owner.name),
+            expires_days=None,
+            path=self.request.path,
+            max_age=RETURNS_WITHIN_S,
         )
         without_prefix = self.request.uri[len(self.hub.base_url) :]
         self.redirect(url_path_join(self.base_url, without_prefix), status=status)
@@ -132,7 +138,7 @@ class EnteringHandler(UserUrlHandler):
     async def _redirect_to_user_server(self, user: Any, spawner: Any) -> None:
         visitor = self.current_user
         is_admitted = not asks(self) or not isinstance(visitor, User)
-        if is_admitted or self._has_returned():
+        if is_admitted or self._has_returned(user):
             await super()._redirect_to_user_server(user, spawner)
         elif user.name == visitor.name or visitor.name in self.proxy.visitors(user.name):
             self._send_back(user)

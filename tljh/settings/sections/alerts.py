@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from tljh.settings.declaration import Cost, Section, section, setting
-from tljh.settings.value_types import Email, FilePath, Host, Port, Url
+from tljh.settings.value_types import Email, FilePath, Host, MailRecipient, Port, Url
 
 SmtpSecurity = Literal["starttls", "tls", "none"]
 
@@ -48,8 +48,11 @@ class SmtpSettings(Section):
 class MailSettings(Section):
     """Alerts by mail."""
 
-    to: list[Email] = setting(
-        [], help="Addresses that get alerts by mail.", cost=Cost.LIVE, example="admin@example.org"
+    to: list[MailRecipient] = setting(
+        [],
+        help="Addresses that get alerts by mail; root and the like are accounts of this machine.",
+        cost=Cost.LIVE,
+        example="admin@example.org",
     )
     sender: Email | None = setting(
         None,
