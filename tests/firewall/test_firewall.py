@@ -74,6 +74,16 @@ def test_new_rules_start_the_way_back_before_they_are_loaded(host, kernel):
     assert any("goes back by itself" in warning.what for warning in outcome.warnings)
 
 
+def test_workers_reach_the_controller(host, kernel):
+    text = (host.read(PATHS.config_file) or b"").decode()
+    host.answers["hostname -I"] = Result(0, "10.0.0.5\n")
+    for directory in (PATHS.slurm_dir, PATHS.munge_key.parent):
+        host.mkdir(directory, mode=0o755)
+    reload(host, f"{text}\nworkers: {{enabled: true, address: 10.0.0.5}}\n".encode())
+    configure(host, ON)
+    assert "6817" in kernel.table
+
+
 def test_confirmed_rules_stay_and_are_those_of_the_next_boot(host, kernel):
     configure(host, ON)
     assert confirm(host, FILES)

@@ -78,6 +78,9 @@ class Paths:
     announcement: ClassVar[Path] = Path("/run/tljh-announcement.txt")
     # bash-completion reads it; Debian's base packages create it even without that package.
     completions_dir: ClassVar[Path] = Path("/usr/share/bash-completion/completions")
+    # The controller of workers, and the daemon by which Slurm's programs know each other.
+    slurm_dir: ClassVar[Path] = Path("/etc/slurm")
+    munge_key: ClassVar[Path] = Path("/etc/munge/munge.key")
     # The default of `users.home_root`.
     homes: ClassVar[Path] = Path("/home")
     shared_folders: ClassVar[Path] = Path("/srv/shared")
@@ -102,6 +105,16 @@ class Paths:
     def session_limits(self, uid: int) -> Path:
         """Return the drop-in with the limits of a user's login sessions."""
         return self.units_dir / f"user-{uid}.slice.d" / "tljh.conf"
+
+    @property
+    def controller_drop_in(self) -> Path:
+        """What tljh adds to the unit of Slurm's controller."""
+        return self.units_dir / "slurmctld.service.d" / "tljh.conf"
+
+    @property
+    def munge_drop_in(self) -> Path:
+        """What tljh adds to the unit of munge: users do not reach its socket."""
+        return self.units_dir / "munge.service.d" / "tljh.conf"
 
     @property
     def hub(self) -> Path:
@@ -519,6 +532,11 @@ class Paths:
     def launcher_token(self) -> Path:
         """Token of the service account that makes temporary users."""
         return self.state_dir / "launcher.secret"
+
+    @property
+    def workers_key(self) -> Path:
+        """The key by which workers and the controller know each other."""
+        return self.state_dir / "workers.secret"
 
     @property
     def temporary_users(self) -> Path:

@@ -61,6 +61,9 @@ REACH_PATH = f"{CHALLENGE_PATH}tljh-reach"
 
 TRAEFIK_GROUP = "traefik"
 
+# Slurm's controller, at workers.address only.
+CONTROLLER_PORT = 6817
+
 
 def get_service_unit(name: str) -> str:
     """Return the unit of a service in config.yaml."""

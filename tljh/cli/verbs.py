@@ -204,6 +204,15 @@ TLJH = VerbGroup(
                 "reboot": "tljh.commands.updates:reboot",
             },
         ),
+        "worker": VerbGroup(
+            "Further machines, which Slurm's controller on this machine knows.",
+            {
+                "list": "tljh.commands.worker:list_workers",
+                "drain": "tljh.commands.worker:drain",
+                "resume": "tljh.commands.worker:resume",
+                "remove": "tljh.commands.worker:remove",
+            },
+        ),
         "monitoring": VerbGroup(
             "Metrics for Prometheus.", {"token": "tljh.commands.monitoring:token"}
         ),

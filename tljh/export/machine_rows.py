@@ -120,6 +120,11 @@ ROWS = (
         "firewall.ssh_from",
     ),
     *rows_without(
+        "the cluster has its nodes",
+        "workers.enabled",
+        "workers.address",
+    ),
+    *rows_without(
         "who runs the cluster updates its nodes",
         "updates.install",
         "updates.reboot.automatic",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tljh.base.paths import Paths
+from tljh.base.well_known import CONTROLLER_PORT
 from tljh.engine.apt_resource import AptPackages
 from tljh.engine.facts import Facts
 from tljh.engine.file_resources import Absent, Directory, File
@@ -57,11 +58,13 @@ def resources(
 
 
 def list_hub_ports(config: Config) -> list[str]:
-    """Return the ports by which users reach the hub."""
+    """Return the ports by which users reach the hub, and workers its controller."""
     ports = [str(config.http.port)]
     if config.https.enabled:
         ports.append(str(config.https.port))
     if config.https.effective_mode == "internal":
         # The machine's name in the LAN (NAME.local) is asked for by multicast DNS.
         ports.append(MDNS)
+    if config.workers.enabled:
+        ports.append(str(CONTROLLER_PORT))
     return ports

@@ -38,6 +38,7 @@ from tljh import (
     updates,
     upgrades,
     users,
+    workers,
 )
 from tljh.base.paths import Paths
 from tljh.conda import package_changes as package_changes
@@ -122,6 +123,7 @@ PARTS = tuple(
             updates,
             housekeeping,
             identity,
+            workers,
         ),
     )
 )

@@ -57,6 +57,12 @@ SECRETS = (
         lambda paths: paths.launcher_token,
         "the application needs the new one: sudo tljh launch token",
     ),
+    RotatedSecret(
+        "workers",
+        "the key of the workers",
+        lambda paths: paths.workers_key,
+        "every worker needs the new one in /etc/munge/munge.key; until then it does not answer",
+    ),
 )
 
 

@@ -19,6 +19,7 @@ from tljh.settings.rules import (
     proxy,
     reserved,
     services,
+    workers,
 )
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def examine(
             culler.find_contradictions,
             groups.find_contradictions,
             services.find_contradictions,
+            workers.find_contradictions,
         ),
         catalogue=catalogue,
         plugin_sections=plugin_sections,

@@ -33,6 +33,7 @@ from tljh.settings.sections.services import (
 from tljh.settings.sections.updates import UpdatesSettings
 from tljh.settings.sections.upgrade import UpgradeSettings
 from tljh.settings.sections.user_environment import UserEnvironmentSettings
+from tljh.settings.sections.workers import WorkersSettings
 from tljh.settings.value_types import BaseUrl, Network
 
 
@@ -132,6 +133,9 @@ class Config(Section):
     database: DatabaseSettings = section(DatabaseSettings, help="The hub's database.")
     plugins: PluginsSettings = section(
         PluginsSettings, help="Plugins, and their sections in this file."
+    )
+    workers: WorkersSettings = section(
+        WorkersSettings, help="Further machines, which Slurm's controller here knows."
     )
 
     upgrade: UpgradeSettings = section(UpgradeSettings, help="Upgrades to newer releases of tljh.")

@@ -1,0 +1,1 @@
+"""Part: Slurm's controller on this machine, which workers join."""
