@@ -286,6 +286,7 @@ def issue_many(hub, authority, times):
     return obtained
 
 
+@pytest.mark.long
 def test_twenty_certificates_of_an_unreliable_authority(secure, authority):
     assert issue_many(secure, authority, 20) > 10
 

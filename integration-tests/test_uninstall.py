@@ -77,6 +77,7 @@ def test_after_an_uninstall_the_machine_is_as_before_but_for_what_it_lists(fresh
     assert "inet tljh" not in fresh.run("nft list tables").stdout
 
 
+@pytest.mark.long
 def test_the_bootstrap_uninstalls_after_the_prefix_was_deleted_by_hand(fresh: Machine):
     before = read_tree(fresh)
     install(fresh)

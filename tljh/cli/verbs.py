@@ -106,6 +106,8 @@ TLJH = VerbGroup(
             {
                 "move": "tljh.commands.homes:move",
                 "clean": "tljh.commands.homes:clean",
+                "snapshot": "tljh.commands.homes:snapshot",
+                "snapshots": "tljh.commands.homes:snapshots",
             },
         ),
         "cert": VerbGroup(

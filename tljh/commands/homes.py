@@ -10,7 +10,7 @@ from tljh.base.progress import format_count
 from tljh.commands.confirmation import confirm
 from tljh.commands.parameters import Argument, Option, Summary, choose_progress_on_stderr
 from tljh.host.real import RealHost
-from tljh.operations import homes
+from tljh.operations import home_snapshots, homes
 
 
 def move(
@@ -61,3 +61,24 @@ def clean(
     removed = homes.remove_kept_homes(host, paths, choose_progress_on_stderr(as_json))
     lines = [f"deleted: {directory}" for directory in removed]
     return Summary(tuple(lines), {"removed": [str(each) for each in removed]})
+
+
+def snapshot(*, as_json: bool = False) -> Summary:
+    """Make a snapshot of all homes now, and delete the old ones that are not kept."""
+    host, paths = RealHost(), get_paths()
+    progress = choose_progress_on_stderr(as_json)
+    directory, deleted = home_snapshots.take_snapshot(host, paths, progress)
+    lines = [f"{directory} has all homes as they are now"]
+    if deleted:
+        lines.append(f"deleted: {format_count(len(deleted), 'old snapshot')}")
+    return Summary(tuple(lines), {"snapshot": str(directory), "deleted": deleted})
+
+
+def snapshots(*, as_json: bool = False) -> Summary:
+    """List the snapshots of the homes."""
+    listed = home_snapshots.read_snapshots(RealHost(), get_paths())
+    paths = [str(listed.directory / name) for name in listed.names]
+    lines = list(paths) or ["there are no snapshots"]
+    if not listed.is_enabled:
+        lines.append("by a timer: sudo tljh-config set homes.snapshots.enabled true; then reload")
+    return Summary(tuple(lines), {"enabled": listed.is_enabled, "snapshots": paths})

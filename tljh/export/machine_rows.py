@@ -139,6 +139,15 @@ ROWS = (
         "upgrade.automatic",
         "upgrade.window",
     ),
+    *rows_without(
+        "a task of the storage: snapshots of the claims",
+        "homes.snapshots.enabled",
+        "homes.snapshots.schedule",
+        "homes.snapshots.keep.latest",
+        "homes.snapshots.keep.hourly",
+        "homes.snapshots.keep.daily",
+        "homes.snapshots.keep.weekly",
+    ),
     *rows_without("a task of the nodes", "housekeeping.journal", "housekeeping.clean"),
     Row("housekeeping.history", (), "tljh report is of this machine; the cluster has own metrics"),
     *rows_without(

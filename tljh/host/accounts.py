@@ -19,6 +19,7 @@ from tljh.base.account_names import (
 from tljh.base.errors import Finding, Place, TljhError
 from tljh.base.paths import Paths
 from tljh.base.well_known import SERVER_UNITS
+from tljh.host.home_snapshots import find_uids
 from tljh.host.interface import Host, HostReader, UserInfo
 
 USERS_GROUP = "jupyterhub-users"
@@ -217,17 +218,19 @@ def _choose_uid(host: HostReader, account: Account) -> int | None:
     own = [uid for path, uid in owners.items() if path.name == account.name]
     if own and own[0] >= FIRST_USER_UID:
         return own[0]
-    has_foreign_homes = any(uid >= FIRST_USER_UID for uid in owners.values())
+    uids = (*owners.values(), *find_uids(host, list_home_roots(host, account.home_root)))
+    has_foreign_homes = any(uid >= FIRST_USER_UID for uid in uids)
     return _find_unused_uid(host, account.home_root) if has_foreign_homes else None
 
 
 def _find_unused_uid(host: HostReader, home_root: Path) -> int:
-    """Return a uid above those of all accounts, and above those that own a home.
+    """Return a uid above those of all accounts, and above those that own a home or had one.
 
     Where the highest one is taken, it is the first that is free.
     """
     reserved = find_owners_without_account(host, home_root).values()
-    uids = [*reserved, *(user.uid for user in host.all_users())]
+    in_snapshots = find_uids(host, list_home_roots(host, home_root))
+    uids = [*reserved, *in_snapshots, *(user.uid for user in host.all_users())]
     taken = {uid for uid in uids if FIRST_USER_UID <= uid <= LAST_USER_UID}
     highest = max({FIRST_USER_UID - 1, *taken})
     if highest < LAST_USER_UID:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tljh.alerts.channels import find_channel_problem, list_channels
@@ -20,6 +21,7 @@ from tljh.base.paths import Paths
 from tljh.base.progress import format_count
 from tljh.base.sizes import format_size
 from tljh.conda.snapshots import read_snapshots
+from tljh.host.home_snapshots import Obstacle, find_place, get_time, list_snapshots
 from tljh.host.interface import HostReader
 from tljh.host.machine_memory import read_memory
 from tljh.operations.certificate_renewal import read_certificate_state
@@ -224,6 +226,25 @@ def _measure_snapshots(subject: Subject) -> Measured:
     return Measured(True, format_count(len(snapshots), "snapshot"))
 
 
+def _measure_home_snapshots(subject: Subject) -> Measured:
+    place = find_place(subject.host, Path(subject.config.users.home_root))
+    if isinstance(place, Obstacle):
+        return Measured(True, f"backups have old files: {place.why}")
+    names = list_snapshots(subject.host, place)
+    if not subject.config.homes.snapshots.enabled:
+        return Measured(
+            False,
+            "none by a timer",
+            "sudo tljh-config set homes.snapshots.enabled true && sudo tljh-config reload",
+        )
+    if not names:
+        return Measured(False, "none yet", "sudo tljh homes snapshot")
+    last = get_time(names[-1])
+    return Measured(
+        True, f"{format_count(len(names), 'snapshot')}, the last {last:%Y-%m-%d %H:%M} UTC"
+    )
+
+
 def _measure_memory(subject: Subject) -> Measured:
     total_bytes = read_memory(subject.host).get("MemTotal")
     if total_bytes is None:
@@ -273,6 +294,12 @@ DECLARATIONS = (
         "snapshots of the environment",
         "An installation that breaks it can be gone back from.",
         _measure_snapshots,
+    ),
+    Declaration(
+        "home-snapshots",
+        "snapshots of the homes, where their disk can make them",
+        "Users find old versions of their files by themselves.",
+        _measure_home_snapshots,
     ),
     Declaration(
         "address", "an address that stays", "Users and certificates rely on it.", measure_address

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
+from tljh.home_snapshots.problems import find_snapshot_problems
 from tljh.host.interface import HostReader
 from tljh.operations.installed_config import examine_configuration
 from tljh.operations.jupyter_problems import find_jupyter_problems
@@ -31,6 +32,7 @@ def add_file_problems(examined: ExaminedFile[Config], host: HostReader, paths: P
         if problem.path not in wrong
     ]
     examined.problems += find_oversized_limits(config, host)
+    examined.problems += find_snapshot_problems(config, host)
     examined.problems += find_jupyter_problems(config, host, paths)
     examined.problems += [
         problem

@@ -39,6 +39,7 @@ def open_installed_file(config_path: Path | None = None) -> ConfigFile:
 def find_machine_problems(config: Config, host: HostReader) -> Iterator[Problem]:
     """Yield problems of settings on this machine: files, limits above its size, extensions."""
     # Imported at the first edit: `show` and `get` do not need it.
+    from tljh.home_snapshots.problems import find_snapshot_problems
     from tljh.operations.jupyter_problems import find_jupyter_problems
     from tljh.operations.oversized_limits import find_oversized_limits
     from tljh.operations.referenced_files import find_referenced_file_problems
@@ -46,6 +47,7 @@ def find_machine_problems(config: Config, host: HostReader) -> Iterator[Problem]
 
     yield from find_referenced_file_problems(config, host)
     yield from find_oversized_limits(config, host)
+    yield from find_snapshot_problems(config, host)
     yield from find_jupyter_problems(config, host)
     yield from find_program_problems(config, host, get_paths())
 

@@ -13,6 +13,7 @@ from tljh.settings.sections.backup import BackupSettings
 from tljh.settings.sections.checklist import ChecklistSettings
 from tljh.settings.sections.database import DatabaseSettings
 from tljh.settings.sections.firewall import FirewallSettings
+from tljh.settings.sections.homes import HomesSettings
 from tljh.settings.sections.housekeeping import HousekeepingSettings
 from tljh.settings.sections.https import HttpsSettings
 from tljh.settings.sections.hub import HubSettings
@@ -92,6 +93,7 @@ class Config(Section):
     updates: UpdatesSettings = section(
         UpdatesSettings, help="Updates of the distribution, and the reboots that they need."
     )
+    homes: HomesSettings = section(HomesSettings, help="The users' home directories.")
     housekeeping: HousekeepingSettings = section(
         HousekeepingSettings, help="Room on the disk: logs and caches."
     )
