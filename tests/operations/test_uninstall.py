@@ -39,7 +39,7 @@ def state(host: FakeHost) -> dict[str, object]:
         "groups": dict(host.group_entries),
         "units": {
             name: (unit.active, unit.enabled)
-            for name, unit in host.unit_states.items()
+            for name, unit in ((name, host.unit(name)) for name in host.unit_states)
             if unit.is_active or unit.is_enabled
         },
     }

@@ -167,7 +167,10 @@ class FakeHost:
     def unit(self, name: str) -> UnitInfo:
         has_file = Paths().units_dir / name in self.files
         state = self.unit_states.get(name, UnitInfo(name))
-        return replace(state, load="loaded" if has_file or state.is_active else "not-found")
+        if has_file or state.is_active:
+            return replace(state, load="loaded")
+        # systemd finds a unit without a file enabled in no way, whatever links to it.
+        return replace(state, load="not-found", enabled="")
 
     def units(self, pattern: str) -> list[UnitInfo]:
         return [unit for name, unit in self.unit_states.items() if Path(name).match(pattern)]
@@ -379,6 +382,8 @@ class FakeHost:
         self._record_effect(f"systemctl {verb} {' '.join(units)}".strip())
         for name in units:
             old = self.unit(name)
+            if verb == "disable" and old.load == "not-found":
+                return Result(1, "", f"Failed to disable unit: Unit {name} does not exist")
             changes: dict[str, dict[str, str]] = {
                 "enable": {"enabled": "enabled"},
                 "disable": {"enabled": "disabled"},

@@ -44,7 +44,12 @@ def remove_tree(path: Path) -> None:
 
 
 def _list_names(directory: int) -> list[str]:
-    return os.listdir(directory)
+    # btrfs lists only what was there when a directory was opened.
+    opened = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        return os.listdir(opened)  # noqa: PTH208 - pathlib has no descriptors
+    finally:
+        os.close(opened)
 
 
 def _unlink_file(name: str, directory: int) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from tljh.base.errors import TljhError
+from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.engine.resource import Difference, Placeholder, Record, Resource, Stage
 from tljh.host.interface import Host, HostReader, UnitInfo
@@ -46,7 +48,7 @@ class Unit(Placeholder):
     def planned(self, host: HostReader, changed: Set[str]) -> tuple[Resource, Difference] | None:
         current = host.unit(self.unit)
         if not self.is_wanted:
-            return self._planned_end(current)
+            return self._planned_end(host, current)
         verbs: list[str] = []
         reasons: list[str] = []
         if not current.is_enabled:
@@ -75,13 +77,16 @@ class Unit(Placeholder):
         summary = "; ".join(reasons or ["enable: start at boot"])
         return UnitChange(self.unit, tuple(verbs)), Difference(sign, summary)
 
-    def _planned_end(self, current: UnitInfo) -> tuple[Resource, Difference] | None:
+    def _planned_end(
+        self, host: HostReader, current: UnitInfo
+    ) -> tuple[Resource, Difference] | None:
         verbs = []
         if current.is_active:
             verbs.append("stop")
         # A static unit has no links at boot to remove. systemctl would fail to disable it, because
         # its file is removed before it.
-        if current.is_enabled and current.enabled != "static":
+        is_enabled = current.is_enabled and current.enabled != "static"
+        if is_enabled or (current.load == "not-found" and _find_links(host, self.unit)):
             verbs.append("disable")
         if not verbs:
             return None
@@ -262,6 +267,11 @@ def act(host: Host, verb: str, unit: str) -> None:
 
     Raises TljhError, with the last lines of the unit's log, when it fails.
     """
+    if verb == "disable" and host.unit(unit).load == "not-found":
+        # systemctl refuses it from version 254 on, and the links of a unit without a file stay.
+        for link in _find_links(host, unit):
+            host.remove(link)
+        return
     if verb in ("start", "restart"):
         # After five crashes in a row systemd refuses every start until the counter is reset.
         host.systemctl("reset-failed", unit)
@@ -272,3 +282,13 @@ def act(host: Host, verb: str, unit: str) -> None:
             why=host.journal(unit) or done.err.strip(),
             fix=f"correct the cause above; the whole log: sudo journalctl -u {unit} -e",
         )
+
+
+def _find_links(host: HostReader, unit: str) -> list[Path]:
+    """Return the links by which a unit starts at boot."""
+    links = [Paths.units_dir / name / unit for name in host.listdir(Paths.units_dir)]
+    return [
+        link
+        for link in links
+        if link.parent.suffix in (".wants", ".requires") and host.readlink(link) is not None
+    ]
