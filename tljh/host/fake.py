@@ -381,8 +381,8 @@ class FakeHost:
     def systemctl(self, verb: str, *units: str, timeout_s: float = 90) -> Result:
         self._record_effect(f"systemctl {verb} {' '.join(units)}".strip())
         for name in units:
-            old = self.unit(name)
-            if verb == "disable" and old.load == "not-found":
+            old = self.unit_states.get(name, UnitInfo(name))
+            if verb == "disable" and self.unit(name).load == "not-found":
                 return Result(1, "", f"Failed to disable unit: Unit {name} does not exist")
             changes: dict[str, dict[str, str]] = {
                 "enable": {"enabled": "enabled"},
