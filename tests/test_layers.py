@@ -23,6 +23,7 @@ TOUCHES_THE_MACHINE = (
     "systemd/notify.py",
     "hub/process/app.py",
     "hub/process/traefik_routes.py",
+    "hub/process/internal_tls.py",
     "hub/process/firstuse_authenticator.py",
     "hub/process/claim_page.py",
     "hub/trait_scan.py",

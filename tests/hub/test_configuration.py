@@ -115,3 +115,16 @@ def test_cookies_are_bound_to_the_hubs_host_where_each_user_has_another():
     assert prefixed("JupyterHub: {subdomain_host: 'https://hub.test'}") is True
     own = "JupyterHub: {subdomain_host: 'https://hub.test', cookie_host_prefix_enabled: false}"
     assert prefixed(own) is False
+
+
+def test_with_internal_ssl_the_culler_shows_a_certificate():
+    def culler(text):
+        services = traits(text)["JupyterHub"]["services"]
+        return next(each["command"] for each in services if each["name"] == "cull-idle")
+
+    assert "--ssl-enabled=true" in culler("JupyterHub: {internal_ssl: true}")
+    assert "--ssl-enabled=true" not in culler("JupyterHub: {internal_ssl: false}")
+
+
+def test_commands_find_internal_ssl_whatever_section_sets_it():
+    assert traits("TljhHub: {internal_ssl: true}")["JupyterHub"]["internal_ssl"] is True

@@ -156,15 +156,24 @@ def test_systemd_understands_the_unit(tmp_path, version):
         b"services: {board: {command: [/usr/bin/env, 'a \"b', '50%', $c], port: 9100, cpu: 0.5,"
         b" user: daemon, writable: [/tmp], directory: /srv}}"
     )
-    service = config.services.own["board"]
     unit = tmp_path / UNIT
-    unit.write_bytes(format_unit(PATHS, "board", service, "/usr/bin/env", version))
+    unit.write_bytes(format_unit(config, PATHS, "board", "/usr/bin/env", version))
     output = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False
     ).stderr
     allowed = ("RestartSteps", "RestartMaxDelaySec", "jupyterhub.service")
     lines = [line for line in output.splitlines() if "board" in line]
     assert [line for line in lines if not any(word in line for word in allowed)] == []
+
+
+def test_with_internal_ssl_a_service_gets_a_certificate_at_each_start():
+    config = load(BOARD + b"JupyterHub: {internal_ssl: true}\n")
+    unit = format_unit(config, PATHS, "board", "/usr/bin/board", 255).decode()
+    assert "-m tljh.hub.service_certificate board tljh-svc-board\n" in unit
+    variables = build_environment(config, PATHS, "board", "secret")
+    assert variables["JUPYTERHUB_API_URL"] == "https://127.0.0.1:15001/hub/api"
+    assert variables["JUPYTERHUB_SSL_KEYFILE"].startswith("/run/tljh-services/board/")
+    assert "service_certificate" not in format_unit(load(BOARD), PATHS, "board", "/b", 255).decode()
 
 
 def test_words_of_a_command_reach_the_program_as_they_are():

@@ -86,6 +86,8 @@ class Paths:
     shared_folders: ClassVar[Path] = Path("/srv/shared")
     # The directories in which services keep their data.
     services_data: ClassVar[Path] = Path("/var/lib/tljh-services")
+    # Their keys for `internal_ssl`, each made when the service starts.
+    services_certificates: ClassVar[Path] = Path("/run/tljh-services")
     cache: ClassVar[Path] = Path("/var/cache/tljh")
     uv_cache: ClassVar[Path] = cache / "uv"
     # The names of a repository's files, while `tljh link` looks at them.
@@ -332,6 +334,11 @@ class Paths:
     def post_install(self) -> Path:
         """The set of plugins whose `tljh_post_install` has run."""
         return self.state_dir / "post-install"
+
+    @property
+    def internal_ssl(self) -> Path:
+        """Authorities, and the certificates of hub and proxy, of JupyterHub's `internal_ssl`."""
+        return self.state_dir / "internal-ssl"
 
     @property
     def isolation_rules(self) -> Path:
@@ -625,6 +632,11 @@ class Paths:
     @property
     def traefik_certs(self) -> Path:
         return self.traefik_dir / "certs"
+
+    @property
+    def traefik_internal(self) -> Path:
+        """What Traefik shows to the hub and to users' servers with `internal_ssl`."""
+        return self.traefik_dir / "internal-ssl"
 
 
 def find_prefix(environment: Path) -> Path | None:

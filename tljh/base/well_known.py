@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 SLICE = "jupyter.slice"
 # Units of the servers of users, for systemctl.
 SERVER_UNITS = "jupyter-*.service"
@@ -43,6 +45,8 @@ LAUNCH_SCOPE = "custom:launch"
 AWAY_PAGE_SERVICE = "tljh-hub-away"
 HUB_MIDDLEWARES = ("tljh-hub-errors", "tljh-retry")
 HUB_TRANSPORT = "tljh-hub"
+# The one with `internal_ssl`, which the hub writes.
+HUB_TLS_TRANSPORT = "tljh-hub-tls"
 
 # Traefik puts it in front of the path of requests with more bytes of cookies than programs take,
 # and asks the page of a hub that is away, which deletes them. Tornado takes 64 KiB of headers.
@@ -68,3 +72,11 @@ CONTROLLER_PORT = 6817
 def get_service_unit(name: str) -> str:
     """Return the unit of a service in config.yaml."""
     return SERVICE_UNITS.replace("*", name)
+
+
+def get_certificate_variables(directory: Path) -> dict[str, str]:
+    """Return JupyterHub's variables for the key, certificate and authorities of `internal_ssl`."""
+    return {
+        f"JUPYTERHUB_SSL_{kind}": str(directory / f"internal-ssl-{kind.lower()}.pem")
+        for kind in ("KEYFILE", "CERTFILE", "CLIENT_CA")
+    }

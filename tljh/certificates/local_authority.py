@@ -136,7 +136,7 @@ def make_authority(
         or not _is_good(chain, hub_key, certificate, names, current_time)
     ):
         chain, hub_key = _make_hub_certificate(certificate, key, names, current_time)
-    return Authority(_encode_certificate(certificate), _encode_key(key), chain, hub_key)
+    return Authority(encode_certificate(certificate), encode_key(key), chain, hub_key)
 
 
 def _load_usable_authority(
@@ -216,7 +216,7 @@ def _make_new_authority(
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     key = ec.generate_private_key(ec.SECP256R1())
-    title = _make_title(f"JupyterHub authority of {names[0]}, {current_time:%Y-%m-%d}")
+    title = make_title(f"JupyterHub authority of {names[0]}, {current_time:%Y-%m-%d}")
     permitted: list[x509.GeneralName] = [x509.DNSName(suffix) for suffix in PRIVATE_SUFFIXES]
     permitted += [x509.IPAddress(ipaddress.ip_network(network)) for network in PRIVATE_NETWORKS]
     for name in names:
@@ -235,7 +235,7 @@ def _make_new_authority(
         .not_valid_before(current_time - BACKDATED)
         .not_valid_after(current_time + AUTHORITY_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_make_key_usage(is_authority=True), critical=True)
+        .add_extension(make_key_usage(is_authority=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(
             x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None),
@@ -261,28 +261,28 @@ def _make_hub_certificate(
     issuer_key = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
     builder = (
         x509.CertificateBuilder()
-        .subject_name(_make_title(_choose_common_name(names)))
+        .subject_name(make_title(_choose_common_name(names)))
         .issuer_name(authority.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(current_time - BACKDATED)
         .not_valid_after(min(current_time + HUB_LIFE, authority.not_valid_after_utc))
         .add_extension(
-            x509.SubjectAlternativeName([_make_general_name(name) for name in names]),
+            x509.SubjectAlternativeName([make_general_name(name) for name in names]),
             critical=False,
         )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_make_key_usage(is_authority=False), critical=True)
+        .add_extension(make_key_usage(is_authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key),
             critical=False,
         )
     )
-    return _encode_certificate(builder.sign(authority_key, hashes.SHA256())), _encode_key(key)
+    return encode_certificate(builder.sign(authority_key, hashes.SHA256())), encode_key(key)
 
 
-def _make_key_usage(*, is_authority: bool) -> x509.KeyUsage:
+def make_key_usage(*, is_authority: bool) -> x509.KeyUsage:
     from cryptography import x509
 
     return x509.KeyUsage(
@@ -298,7 +298,7 @@ def _make_key_usage(*, is_authority: bool) -> x509.KeyUsage:
     )
 
 
-def _make_title(text: str) -> x509.Name:
+def make_title(text: str) -> x509.Name:
     from cryptography import x509
     from cryptography.x509.oid import NameOID
 
@@ -311,11 +311,11 @@ def _choose_common_name(names: Sequence[str]) -> str:
 
     OpenSSL would check an address there as a host name, and refuse it.
     """
-    hosts = [name for name in names if isinstance(_make_general_name(name).value, str)]
+    hosts = [name for name in names if isinstance(make_general_name(name).value, str)]
     return hosts[0] if hosts else f"hub at {names[0]}"
 
 
-def _make_general_name(name: str) -> x509.GeneralName:
+def make_general_name(name: str) -> x509.GeneralName:
     from cryptography import x509
 
     try:
@@ -324,13 +324,13 @@ def _make_general_name(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _encode_certificate(certificate: x509.Certificate) -> bytes:
+def encode_certificate(certificate: x509.Certificate) -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding
 
     return certificate.public_bytes(Encoding.PEM)
 
 
-def _encode_key(key: EllipticCurvePrivateKey) -> bytes:
+def encode_key(key: EllipticCurvePrivateKey) -> bytes:
     from cryptography.hazmat.primitives import serialization
 
     return key.private_bytes(

@@ -7,8 +7,9 @@ from tljh.base.paths import get_paths
 from tljh.commands.parameters import PrintedToken
 from tljh.host.real import RealHost
 from tljh.host.secret_files import read_token
+from tljh.hub.health import get_local_url
 from tljh.operations.installed_config import load_configuration, read_installed_configuration
-from tljh.settings.derived import get_api_url
+from tljh.settings.derived import get_api_url, uses_internal_ssl
 
 
 def token() -> PrintedToken:
@@ -22,4 +23,6 @@ def token() -> PrintedToken:
             why="launch.enabled is false" if not config.launch.enabled else "it is not applied yet",
             fix="sudo tljh-config set launch.enabled true && sudo tljh-config reload",
         )
-    return PrintedToken(value, get_api_url(config.base_url))
+    # With internal_ssl the hub's own port needs a certificate, and the proxy needs none.
+    url = f"{get_local_url(config)}hub/api" if uses_internal_ssl(config) else None
+    return PrintedToken(value, url or get_api_url(config.base_url))

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING
 
 from tljh.base.errors import Exit, TljhError
 from tljh.base.interruptions import are_held_back
+from tljh.base.paths import get_paths
 from tljh.host.command_environment import build_command_environment
 from tljh.host.fsync import flush
+from tljh.host.hub_identity import find_hub_identity
 from tljh.host.interface import (
     BackgroundCommand,
     FileInfo,
@@ -248,7 +250,10 @@ class RealReader:
         import requests
         import urllib3
 
-        if not verify:
+        identity = find_hub_identity(url, get_paths())
+        if identity is not None:
+            url = url.replace("http:", "https:", 1)
+        elif not verify:
             # Deliberate: our own port before its certificate is trusted, or a check of headers.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         with requests.Session() as session:
@@ -261,7 +266,8 @@ class RealReader:
                     timeout=timeout_s,
                     headers=dict(headers or {}),
                     data=body,
-                    verify=verify,
+                    verify=verify if identity is None else str(identity.authority),
+                    cert=identity.files if identity is not None else None,
                     allow_redirects=False,
                 )
             except requests.RequestException as error:

@@ -12,6 +12,7 @@ from tljh.hub.configuration import CULLER_MODULE
 from tljh.hub.database_checks import check_database, check_place
 from tljh.hub.facts import DROP_INS
 from tljh.hub.health import find_problem, get_health_urls
+from tljh.hub.internal_ssl_checks import check_internal_ssl
 from tljh.plugins.checks import Check, CheckedMachine, Result
 from tljh.proxy.facts import ProxyFacts
 
@@ -86,5 +87,6 @@ CHECKS = (
     Check("answers", _check_answers),
     Check("admins", _check_admins),
     Check("idle culler", _check_culler, is_quick=False),
+    Check("internal ssl", check_internal_ssl),
     Check("database", check_database, quick_look=check_place),
 )

@@ -24,6 +24,7 @@ from tljh.settings.derived import (
     get_hub_routespec,
     list_login_classes,
     list_program_routes,
+    uses_internal_ssl,
 )
 from tljh.singleuser.sandbox import build_spawner_traits
 from tljh.users.user_lists import combine_user_lists, rename_old_lists
@@ -70,6 +71,9 @@ def build_hub_configuration(config: Config, paths: Paths) -> Traits:
         _merge(traits, theirs)
         _merge(traits, merged)
     _merge(traits, lists)
+    if uses_internal_ssl(config):
+        # Commands look for it here, whatever the section in config.yaml.
+        traits["JupyterHub"]["internal_ssl"] = True
     return traits
 
 
@@ -259,6 +263,11 @@ def _build_services(config: Config, paths: Paths) -> Traits:
     if config.services.cull.enabled:
         services.append(_build_culler(config.services.cull, paths))
         roles.append(_build_culler_role(config.services.cull))
+        if uses_internal_ssl(config):
+            services[-1]["command"] += [
+                "--ssl-enabled=true",
+                f"--internal-certs-location={paths.internal_ssl}",
+            ]
     own = config.services.own
     # For the hub, the services that run in units of tljh are external ones.
     services += [_build_service(name, service) for name, service in own.items()]

@@ -13,7 +13,7 @@ from typing import Any
 from tljh.base.errors import Finding, Place
 from tljh.hub.drop_in_changes import Changes, DropIns, find_change, is_only_read
 from tljh.hub.trait_layers import EmptiedTrait
-from tljh.settings.hub_options import find_refused
+from tljh.settings.hub_options import find_refused_in_drop_ins
 
 # Sections of programs that run in users' servers, where the hub's configuration is not read.
 SERVER_CONFIG = "/etc/jupyter/jupyter_server_config.py"
@@ -53,8 +53,8 @@ def find_reserved_traits(
     """Yield a finding for each trait that only tljh may set, and a drop-in or plugin changed."""
     for section in c:
         for trait, value in c[section].items():
-            refusal = find_refused(section, trait)
-            if refusal is None or refusal.drop_ins_may or value is None or is_only_read(value):
+            refusal = find_refused_in_drop_ins(section, trait)
+            if refusal is None or value is None or is_only_read(value):
                 continue
             if value != ours.get(section, {}).get(trait):
                 place = find_change(drop_ins, changes, f"{section}.{trait}")

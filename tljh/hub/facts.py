@@ -12,11 +12,13 @@ from tljh.base.paths import Paths
 from tljh.engine.facts import AdminsDirectory
 from tljh.host.interface import HostReader
 from tljh.host.secret_files import read_or_make_secret
+from tljh.hub.served_protocols import list_servers
 from tljh.settings.database_address import (
     DatabaseAddress,
     build_sqlite_address,
     read_address,
 )
+from tljh.settings.derived import uses_internal_ssl
 from tljh.systemd.version import read_systemd_version
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ class HubFacts:
     systemd_version: int = 0
     database: DatabaseAddress | None = None
     environment: Path | None = None
+    # Users with servers that speak the other protocol than the one that internal_ssl asks for.
+    servers_before_switch: tuple[str, ...] = ()
 
 
 def read(host: HostReader, config: Config, paths: Paths) -> HubFacts:
@@ -58,6 +62,9 @@ def read(host: HostReader, config: Config, paths: Paths) -> HubFacts:
         systemd_version=read_systemd_version(host),
         database=read_applied_database(host, paths),
         environment=paths.prefix / link if (link := host.readlink(paths.hub)) else None,
+        servers_before_switch=tuple(
+            list_servers(host, paths, "http" if uses_internal_ssl(config) else "https")
+        ),
     )
 
 

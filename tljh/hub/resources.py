@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tljh.base.paths import Paths
@@ -24,7 +25,7 @@ from tljh.plugins.selection import PluginSelection
 from tljh.proxy.resources import make_api_secret_file, make_secret_file
 from tljh.services.resources import build_token_files
 from tljh.settings.database_address import get_database_address
-from tljh.settings.derived import get_api_url
+from tljh.settings.derived import get_api_url, uses_internal_ssl
 from tljh.settings.plugin_sections import dump_sections
 from tljh.settings.value_changes import compare_code, compare_json
 from tljh.singleuser.facts import ServerFacts
@@ -87,7 +88,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
             *build_token_files(config, facts, paths),
             *launcher_tokens,
         ),
-        notice=NOTICE,
+        notice=_describe_restart(hub.servers_before_switch, uses_internal_ssl(config)),
     )
     return [
         Directory(paths.hub_drop_ins, 0o700),
@@ -111,6 +112,15 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
         build_user_access(config, paths, (facts.hub_link(paths), hub_file, *drop_ins)),
         build_running_limits(config, facts, paths),
     ]
+
+
+def _describe_restart(servers: Sequence[str], has_internal_ssl: bool) -> str:
+    """Return what users notice of a restart, and which servers a switch of internal_ssl leaves."""
+    if not servers:
+        return NOTICE
+    protocol = "plain HTTP" if has_internal_ssl else "TLS"
+    names = ", ".join(servers[:5]) + (" …" if len(servers) > 5 else "")
+    return f"{NOTICE}; until they stop, servers speak {protocol} as at their start: {names}"
 
 
 def build_database_resources(

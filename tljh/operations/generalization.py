@@ -54,6 +54,7 @@ def _list_steps(host: HostReader, paths: Paths) -> Sequence[Resource]:
         RemovedTree(paths.usage_history),
         RemovedTree(paths.claims_dir),
         RemovedTree(paths.local_ca.directory),
+        RemovedTree(paths.internal_ssl),
         # Its entries have older secrets, for rollbacks.
         RemovedTree(paths.journal_dir),
         *(RemovedTree(SSH / name) for name in sorted(host_keys)),

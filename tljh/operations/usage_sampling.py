@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths, get_paths
-from tljh.base.well_known import HUB_PORT
 from tljh.host.accounts import find_managed_accounts, get_login
+from tljh.host.hub_identity import HUB_ORIGIN
 from tljh.host.interface import HostReader
 from tljh.host.loopback_probe import answers
 from tljh.host.machine_memory import read_memory
@@ -126,7 +126,7 @@ def read_moment(host: HostReader, paths: Paths, time_s: int) -> Reading:
         time_s,
         _read(host, "/proc/sys/kernel/random/boot_id").strip(),
         float((_read(host, "/proc/uptime").split() or ["0"])[0]),
-        answers(HUB_PORT, f"{_read_base_url(host, paths)}hub/health", HUB_TIMEOUT_S),
+        answers(f"{HUB_ORIGIN}{_read_base_url(host, paths)[1:]}hub/health", HUB_TIMEOUT_S, paths),
         tuple(servers),
         read_slice_use(host),
         total - memory.get("MemAvailable", total),

@@ -36,7 +36,7 @@ from tljh.proxy.traefik_static import (
     format_static_file,
     merge_all,
 )
-from tljh.settings.derived import get_hsts_s
+from tljh.settings.derived import get_hsts_s, uses_internal_ssl
 from tljh.settings.header_logins import needs_alias_headers
 from tljh.systemd.templates import render_unit
 from tljh.systemd.unit_resource import Unit
@@ -99,6 +99,8 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
         # setgid: files that the hub writes here belong to Traefik's group.
         _make_directory(paths.traefik_dynamic, 0o2750),
         _make_directory(paths.traefik_certs),
+        # The same: the hub writes here.
+        _make_directory(paths.traefik_internal, 0o2750),
         *_build_page_server(config, facts, paths),
         *files,
         entry_points,
@@ -219,6 +221,7 @@ def collect_dynamic_inputs(config: Config, facts: Facts, paths: Paths) -> Dynami
         awaits_certificate=awaits_certificate(config, facts),
         hsts_s=get_hsts_s(config.https),
         authority_path=f"{config.base_url}hub/{AUTHORITY_PAGE}" if authority else None,
+        has_internal_ssl=uses_internal_ssl(config),
         instance=facts.of(ProxyFacts).instance,
         requests_per_address=config.proxy.connections_per_address,
         trusted_proxies=tuple(config.trusted_proxies),

@@ -21,6 +21,7 @@ from tljh.base.well_known import (
     COOKIE_REMOVAL_PREFIX,
     HUB_MIDDLEWARES,
     HUB_PORT,
+    HUB_TLS_TRANSPORT,
     HUB_TRANSPORT,
     INSTANCE_HEADER,
     MOST_COOKIE_BYTES,
@@ -93,6 +94,8 @@ class DynamicInputs:
     # Where the local CA's certificate is served over plain HTTP: before a browser has it, the
     # browser does not trust HTTPS.
     authority_path: str | None = None
+    # Whether the hub's own port speaks TLS.
+    has_internal_ssl: bool = False
     instance: str = ""
     # Requests of one address, web sockets included, at each of Traefik's routes; 0 for no limit.
     requests_per_address: int = 0
@@ -285,8 +288,11 @@ def build_own_routes(inputs: DynamicInputs) -> Tree:
             "priority": REDIRECT_PRIORITY + 2,
             "service": "tljh-hub",
         }
-        hub = {"url": f"http://127.0.0.1:{HUB_PORT}"}
-        tree["http"]["services"]["tljh-hub"] = {"loadBalancer": {"servers": [hub]}}
+        scheme = "https" if inputs.has_internal_ssl else "http"
+        balancer: Tree = {"servers": [{"url": f"{scheme}://127.0.0.1:{HUB_PORT}"}]}
+        if inputs.has_internal_ssl:
+            balancer["serversTransport"] = HUB_TLS_TRANSPORT
+        tree["http"]["services"]["tljh-hub"] = {"loadBalancer": balancer}
     _add_page_routes(tree["http"], inputs.page_paths)
     return tree
 

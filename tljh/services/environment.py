@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tljh.base.paths import Paths
+from tljh.base.well_known import get_certificate_variables
 from tljh.host.command_environment import SYSTEM_DIRECTORIES
-from tljh.settings.derived import get_api_url
+from tljh.settings.derived import get_api_url, uses_internal_ssl
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -52,6 +53,9 @@ def build_environment(config: Config, paths: Paths, name: str, token: str) -> di
             "JUPYTERHUB_OAUTH_CALLBACK_URL": service.oauth_redirect_uri
             or f"{host}{prefix}oauth_callback",
         }
+    if uses_internal_ssl(config):
+        variables |= get_certificate_variables(get_certificate_directory(name))
+        variables["JUPYTERHUB_API_URL"] = get_api_url(base, "https")
     public = _get_trait(config, "public_url")
     if public:
         origin = "://".join(urlsplit(str(public))[:2])
@@ -69,6 +73,11 @@ def get_prefix(config: Config, name: str) -> str:
 def get_data_directory(name: str) -> Path:
     """Return the directory where a service keeps its data."""
     return Paths.services_data / name
+
+
+def get_certificate_directory(name: str) -> Path:
+    """Return the directory of root's with the certificate of a running service."""
+    return Paths.services_certificates / name
 
 
 def _get_trait(config: Config, trait: str) -> Any:

@@ -12,7 +12,7 @@ from tljh.base.well_known import get_service_unit
 from tljh.engine.file_resources import read_image, restore_image
 from tljh.engine.resource import Difference, Record, Resource, Stage
 from tljh.host.interface import Host, HostReader
-from tljh.services.environment import get_data_directory
+from tljh.services.environment import get_certificate_directory, get_data_directory
 from tljh.settings.sections.services import get_account
 from tljh.systemd.unit_resource import act, reload_systemd
 
@@ -83,7 +83,8 @@ class RemovedService(Resource):
             act(host, "stop", unit)
         if host.unit(unit).is_enabled:
             act(host, "disable", unit)
-        for file in self._files:
+        # The key in it is of no use to a service that comes back: each start makes a new one.
+        for file in (*self._files, get_certificate_directory(self.service)):
             host.remove(file)
         reload_systemd(host)
         host.systemctl("reset-failed", unit)

@@ -63,7 +63,7 @@ def _build_service(config: Config, facts: Facts, paths: Paths, name: str) -> Ite
     unit_file = File(
         paths.units_dir / unit,
         format_unit(
-            paths, name, service, service_facts.programs[name], service_facts.systemd_version
+            config, paths, name, service_facts.programs[name], service_facts.systemd_version
         ),
     )
     if service.user is None:

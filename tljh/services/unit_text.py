@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from tljh.base.paths import Paths
 from tljh.services.environment import get_data_directory
+from tljh.settings.derived import uses_internal_ssl
 from tljh.settings.sections.limits import parse_memory
 from tljh.settings.sections.services import get_account
 from tljh.systemd.templates import render_unit
 
 if TYPE_CHECKING:
-    from tljh.settings.sections.services import ServiceSettings
+    from tljh.settings.root import Config
 
 TEMPLATE = "tljh-service.service"
 # Older releases warn of the keys at each start.
@@ -20,9 +21,10 @@ FIRST_WITH_RESTART_STEPS = 254
 
 
 def format_unit(
-    paths: Paths, name: str, service: ServiceSettings, program: str, systemd_version: int
+    config: Config, paths: Paths, name: str, program: str, systemd_version: int
 ) -> bytes:
     """Return the text of the unit of a service; `program` is the path of its program."""
+    service = config.services.own[name]
     data = get_data_directory(name)
     return render_unit(
         TEMPLATE,
@@ -37,6 +39,9 @@ def format_unit(
         memory_bytes=parse_memory(service.memory) if service.memory else None,
         cpu_percent=max(1, round(service.cpu * 100)) if service.cpu else None,
         tasks=service.tasks,
+        hub=paths.hub,
+        prefix=paths.prefix,
+        has_internal_ssl=uses_internal_ssl(config),
         has_restart_steps=systemd_version >= FIRST_WITH_RESTART_STEPS,
     )
 

@@ -154,9 +154,20 @@ def serves_login_page(config: Config) -> bool:
     return f"{config.base_url}hub/login".startswith(routespec.rstrip("/") + "/")
 
 
-def get_api_url(base_url: str) -> str:
-    """Return the URL of the API of this machine's hub."""
-    return f"http://127.0.0.1:{HUB_PORT}{base_url}hub/api"
+def uses_internal_ssl(config: Config) -> bool:
+    """Return whether hub, proxy and servers speak TLS with each other."""
+    for section in ("TljhHub", "JupyterHub", "Application"):
+        if "internal_ssl" in config.traitlets.get(section, {}):
+            return bool(config.traitlets[section]["internal_ssl"])
+    return False
+
+
+def get_api_url(base_url: str, scheme: str = "http") -> str:
+    """Return the URL of the API of this machine's hub.
+
+    For commands it is http:// with `internal_ssl`, too: see tljh.host.hub_identity.
+    """
+    return f"{scheme}://127.0.0.1:{HUB_PORT}{base_url}hub/api"
 
 
 def join_address(host: str, port: int) -> str:

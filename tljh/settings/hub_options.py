@@ -29,7 +29,8 @@ class HubOption:
     """What becomes of an option, with the reason and what to write instead.
 
     `setting` is the key of tljh for the same thing. With `drop_ins_may`, only config.yaml is
-    refused: Python can set it, or the option still works for drop-ins written long ago.
+    refused: Python can set it, or the option still works for drop-ins written long ago. With
+    `yaml_only`, only Python is refused: units and commands of tljh follow config.yaml.
     """
 
     kind: OptionKind
@@ -37,6 +38,7 @@ class HubOption:
     fix: str = ""
     setting: str | None = None
     drop_ins_may: bool = False
+    yaml_only: bool = False
 
     @property
     def is_refused(self) -> bool:
@@ -92,12 +94,7 @@ _OTHER_PROXY = _deprecated(
     "it configured the proxy of JupyterHub before 0.8; the proxy of this hub is Traefik",
     "remove it; settings of the proxy: tljh-config describe proxy",
 )
-_INTERNAL_SSL = _dangerous(
-    "Traefik does not know the certificates of internal_ssl and would answer 500 to every request; "
-    "hub, proxy and servers talk over loopback on this machine",
-    "remove it; for HTTPS to users: sudo tljh-config set https.enabled true",
-)
-_ONLY_INTERNAL_SSL = _dangerous("it is used with internal_ssl only, which is refused, too")
+_INTERNAL_CERTIFICATES = _ours("tljh makes these certificates, and renews them")
 _STATSD = "JupyterHub has no statsd any more; its metrics are for Prometheus"
 
 OPTIONS: Mapping[str, Mapping[str, HubOption]] = {
@@ -202,11 +199,16 @@ OPTIONS: Mapping[str, Mapping[str, HubOption]] = {
         "generate_config": _dangerous(_ENDS),
         "show_config": _SHOWS,
         "show_config_json": _SHOWS,
-        "internal_ssl": _INTERNAL_SSL,
-        "internal_certs_location": _ONLY_INTERNAL_SSL,
-        "recreate_internal_certs": _ONLY_INTERNAL_SSL,
-        "external_ssl_authorities": _ONLY_INTERNAL_SSL,
-        "trusted_alt_names": _ONLY_INTERNAL_SSL,
+        "internal_ssl": HubOption(OptionKind.SETTABLE, yaml_only=True),
+        "internal_certs_location": _INTERNAL_CERTIFICATES,
+        "recreate_internal_certs": _dangerous(
+            "each start of the hub would make new authorities, which no running server trusts"
+        ),
+        "external_ssl_authorities": _INTERNAL_CERTIFICATES,
+        "trusted_alt_names": _ours(
+            "the certificate of the hub has the addresses at which servers reach it",
+            "remove it; for another one: sudo tljh-config set JupyterHub.hub_connect_ip ADDRESS",
+        ),
         "extra_log_handlers": _PYTHON,
         "user_redirect_hook": _PYTHON,
         "admin_users": _deprecated(
@@ -319,8 +321,8 @@ OPTIONS: Mapping[str, Mapping[str, HubOption]] = {
         "post_stop_hook": _PYTHON,
         "pre_spawn_hook": _PYTHON,
         "progress_ready_hook": _PYTHON,
-        "ssl_alt_names": _ONLY_INTERNAL_SSL,
-        "ssl_alt_names_include_local": _ONLY_INTERNAL_SSL,
+        "ssl_alt_names": _INTERNAL_CERTIFICATES,
+        "ssl_alt_names_include_local": _INTERNAL_CERTIFICATES,
         "oauth_roles": _deprecated(
             "it is deprecated since JupyterHub 3",
             "sudo tljh-config add-item Spawner.oauth_client_allowed_scopes SCOPE",
@@ -405,3 +407,14 @@ def find_refused(section: str, name: str) -> HubOption | None:
     """Return why config.yaml must not set an option; None if it may."""
     option = find_option(section, name)
     return option if option is not None and option.is_refused else None
+
+
+def find_refused_in_drop_ins(section: str, name: str) -> HubOption | None:
+    """Return why drop-ins and plugins must not set an option; None if they may."""
+    option = find_option(section, name)
+    if option is not None and option.yaml_only:
+        key = f"JupyterHub.{name}"
+        why = "units and commands of tljh need it, too, and read config.yaml only"
+        return _ours(why, f"remove it there, then: sudo tljh-config set {quote(key)} true")
+    refused = find_refused(section, name)
+    return refused if refused is not None and not refused.drop_ins_may else None

@@ -30,9 +30,12 @@ from tornado import httputil
 from tornado.web import RequestHandler
 from traitlets import Dict, List, Unicode, default
 
+from tljh.base.clock import get_utc_time
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths, get_paths
 from tljh.base.well_known import INSTANCE_HEADER
+from tljh.certificates.internal_authorities import HUB, renew_store
+from tljh.certificates.machine_names import is_address
 from tljh.host.real import RealHost
 from tljh.hub.database_move import carry_out_move
 from tljh.hub.database_resource import carry_out_order
@@ -45,6 +48,12 @@ from tljh.hub.process.database_connections import prepare_connections, wait_for_
 from tljh.hub.process.database_indexes import add_indexes, lazy_relations
 from tljh.hub.process.database_outage import Watch, guard_handlers
 from tljh.hub.process.declared_groups import follow_groups, read_members
+from tljh.hub.process.internal_tls import (
+    accept_either,
+    is_plain_needed,
+    list_hub_names,
+    wait_until_due,
+)
 from tljh.hub.process.log_lines import make_lines_safe
 from tljh.hub.process.log_redaction import replace_redaction
 from tljh.hub.process.login_guard import make_guarded_class
@@ -78,6 +87,10 @@ PENDING_SPAWN_TIMEOUT_S = 30.0
 
 # Of one request to a server or to Traefik. A server that is slow to start gets further ones.
 REQUEST_TIMEOUT_S = 10.0
+
+
+# How long a look at the servers counts: whether one needs the hub's plain address.
+LOOK_AT_SERVERS_S = 1.0
 
 
 # The length of the kernel's queue: room for all requests of a class of 100 during a restart.
@@ -146,7 +159,30 @@ class InheritedServer(tornado.httpserver.HTTPServer):
             listener.setblocking(False)
             self.add_socket(listener)
 
+    def _handle_connection(self, connection: socket.socket, address: Any) -> None:
+        app = getattr(self.request_callback, "settings", {}).get("app")
+        if self.ssl_options is None or app is None or not app.accepts_plain():
+            super()._handle_connection(connection, address)
+            return
+        accept = super()._handle_connection
+
+        def accept_plain() -> None:
+            options, self.ssl_options = self.ssl_options, None
+            try:
+                accept(connection, address)
+            finally:
+                self.ssl_options = options
+
+        task = asyncio.create_task(
+            accept_either(
+                connection, HEADER_TIMEOUT_S, lambda: accept(connection, address), accept_plain
+            )
+        )
+        self._new_connections.add(task)
+        task.add_done_callback(self._new_connections.discard)
+
     def initialize(self, *args: Any, **kwargs: Any) -> None:
+        self._new_connections: set[asyncio.Task[None]] = set()
         self._answering: set[object] = set()
         kwargs.setdefault("idle_connection_timeout", HEADER_TIMEOUT_S)
         super().initialize(*args, **kwargs)
@@ -235,6 +271,12 @@ class TljhHub(JupyterHub):
     name = "jupyterhub"
 
     _waits_because = ""
+    _is_starting = True
+    _is_plain_needed = True
+    _plain_until_s = 0.0
+    internal_ssl: bool
+    trusted_alt_names: list[str]
+    has_tls = False
     _service_tasks: ClassVar[list[asyncio.Task[bool]]] = []
     db_password_file = Unicode(
         help="File with the password of the database; `db_url` has none."
@@ -264,6 +306,37 @@ class TljhHub(JupyterHub):
             self._waits_because = reason
         # systemd would end a start that takes too long, and its next start would wait as well.
         notify(f"STATUS=waiting for the database: {reason}", f"EXTEND_TIMEOUT_USEC={EXTEND_US}")
+
+    def init_internal_ssl(self) -> None:
+        paths = get_paths()
+        is_on = self.internal_ssl
+        # Switched off, it stays for the servers that started before. The hub then answers both.
+        self.has_tls = is_on or (paths.internal_ssl / HUB).is_dir()
+        if self.has_tls:
+            names = list_hub_names(self)
+            renewed = renew_store(RealHost(), paths.internal_ssl, names, get_utc_time())
+            if renewed:
+                self.log.warning("internal_ssl: new certificates of %s", ", ".join(renewed))
+            self.internal_certs_location = str(paths.internal_ssl)
+            more = [f"{'IP' if is_address(name) else 'DNS'}:{name}" for name in names]
+            self.trusted_alt_names = [*self.trusted_alt_names, *more]
+        self.internal_ssl = self.has_tls
+        super().init_internal_ssl()
+        self.internal_ssl = is_on
+
+    def accepts_plain(self) -> bool:
+        """Return whether the hub's port answers plain HTTP besides TLS.
+
+        At its start it does: requests wait at the port that were sent to the hub before a switch.
+        """
+        if not self.internal_ssl or self._is_starting:
+            return True
+        # Each request of the proxy is a connection, and a hub may have thousands of users.
+        time_s = asyncio.get_running_loop().time()
+        if time_s >= self._plain_until_s:
+            self._is_plain_needed = is_plain_needed(self._spawners())
+            self._plain_until_s = time_s + LOOK_AT_SERVERS_S
+        return self._is_plain_needed
 
     async def init_users(self) -> None:
         host, paths = RealHost(), get_paths()
@@ -383,12 +456,22 @@ class TljhHub(JupyterHub):
             await super().start()
         if isinstance(self.proxy, RoutesProxy):
             self.proxy.fall_back_after(AWAY_AFTER_S)
+            self.proxy.remove_unused_transports()
+        self._is_starting = False
+        if self.has_tls:
+            self._renewal = asyncio.create_task(self._restart_for_renewal())
         self._rations = asyncio.create_task(watch_rations(RealHost(), self.log))
         # Also without `launch`: users of a time before are removed.
         self.session_watch = SessionWatch(RealHost(), self, LaunchLimits(**self.launch), self.log)
         self._sessions = asyncio.create_task(self.session_watch.run())
         bind = urlparse(self.hub.bind_url)
         notify("READY=1", f"STATUS=serving at {bind.hostname}:{bind.port}")
+
+    async def _restart_for_renewal(self) -> None:
+        due = await wait_until_due(get_paths())
+        self.log.warning("internal_ssl: restart, to renew the certificates of %s", ", ".join(due))
+        # As `systemctl restart`: no request is lost, and systemd starts the hub again.
+        os.kill(os.getpid(), signal.SIGTERM)
 
     async def shutdown_cancel_tasks(self, sig: signal.Signals | None = None) -> None:
         notify("STOPPING=1", "STATUS=answering requests in flight")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import grp
 import pwd
 import re
 import sys
@@ -15,18 +16,20 @@ from typing import Any, ClassVar
 
 from jupyterhub.utils import maybe_future, random_port
 from systemdspawner import SystemdSpawner
-from systemdspawner.systemd import make_environment_file
+from systemdspawner.systemd import ensure_environment_directory, make_environment_file
 from traitlets import Bool, Dict, Enum, Integer, List, Unicode
 
 from tljh.base.account_names import PREFIX, make_unit_name
 from tljh.base.errors import TljhError
 from tljh.base.paths import get_paths
+from tljh.certificates.internal_authorities import LOOPBACK_NAMES, name_server
 from tljh.conda.named_environments import format_jupyter_path
 from tljh.host import transient_units as transient
 from tljh.host.accounts import Account, find_account_name, read_home_marker
 from tljh.host.real import RealHost
 from tljh.host.transient_units import TransientUnit
 from tljh.host.unit_journal import write_unit_lines
+from tljh.hub.process.internal_tls import write_server_pair
 from tljh.hub.process.load_config import choose_applied_files
 from tljh.hub.process.new_user_hooks import call_pending_hooks, ensure_marked_account
 from tljh.hub.process.server_start import ServerFailed, ServerStart, retry_after_restart
@@ -337,14 +340,31 @@ class UserCreatingSpawner(SystemdSpawner):
                 if isinstance(value, str)
                 else [self._expand_user_vars(item) for item in value]
             )
-        runtime = str(properties["RuntimeDirectory"]).split()[0]
+        runtime = Path("/run") / str(properties["RuntimeDirectory"]).split()[0]
+        if self.internal_ssl:
+            ensure_environment_directory(str(runtime))
+            # systemd gives the directory to dynamic users, when these have a number.
+            owner = ("root", "root")
+            if uid is not None and gid is not None:
+                owner = pwd.getpwuid(uid).pw_name, grp.getgrgid(gid).gr_name
+            store = get_paths().internal_ssl
+            environment |= write_server_pair(RealHost(), store, runtime, self._list_names(), owner)
         properties["EnvironmentFile"] = make_environment_file(
-            f"/run/{runtime}", self.unit_name, environment
+            str(runtime), self.unit_name, environment
         )
         argv = [self._expand_user_vars(part) for part in (*self.cmd, *self.get_args())]
         return TransientUnit(
             self.unit_name, argv, properties, directory, self.slice or None, uid, gid
         )
+
+    def _list_names(self) -> list[str]:
+        """Return the names in the certificate of this server."""
+        more = [self.ip] if self.ip and self.ip != "0.0.0.0" else []
+        return [name_server(self.user.name, self.name), *dict.fromkeys([*LOOPBACK_NAMES, *more])]
+
+    async def create_certs(self) -> dict[str, str]:
+        """Make no certificate yet: the one of a start belongs into its unit's directory."""
+        return {}
 
     def _list_groups(self) -> set[str]:
         """Return the user's groups: those of the hub, and those of config.yaml."""

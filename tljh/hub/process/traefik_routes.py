@@ -6,6 +6,7 @@ import json
 import os
 import re
 import tempfile
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,15 @@ from jupyterhub_traefik_proxy.traefik_utils import (
 from tornado.httpclient import HTTPClientError
 from traitlets import Bool, default, observe
 
-from tljh.base.well_known import AWAY_PAGE_SERVICE, HUB_MIDDLEWARES, HUB_TRANSPORT
+from tljh.base.paths import get_paths
+from tljh.base.well_known import (
+    AWAY_PAGE_SERVICE,
+    HUB_MIDDLEWARES,
+    HUB_TLS_TRANSPORT,
+    HUB_TRANSPORT,
+)
 from tljh.hub.process.entry import entry_rule, entry_value, session_cookie
+from tljh.hub.process.internal_tls import ProxyTls, get_transport_names
 from tljh.hub.process.page_guard import REFERRER_POLICY
 
 GROUP = "traefik"
@@ -59,6 +67,10 @@ _SERVED_HEADERS = {
     "Clear-Site-Data": "",
     "Referrer-Policy": REFERRER_POLICY,
 }
+
+
+def _name_transport(service: str) -> str:
+    return f"{service}_tls"
 
 
 class GroupReadableHandler(TraefikConfigFileHandler):
@@ -117,6 +129,10 @@ class RoutesProxy(TraefikFileProviderProxy):
             data = {**data, "visitors": sorted(visitors | set(data.get("visitors", [])))}
         if data.get("extra"):
             self._forget_health_check(routespec)
+        # A transport of a time before would stay when the configurations merge.
+        service = generate_alias(self.validate_routespec(routespec), "service")
+        balancers = self.dynamic_config["http"]["services"]
+        balancers.get(service, {}).get("loadBalancer", {}).pop("serversTransport", None)
         await super().add_route(routespec, target, data)
 
     def _forget_health_check(self, routespec: str) -> None:
@@ -167,9 +183,12 @@ class RoutesProxy(TraefikFileProviderProxy):
         """Check the routes, and write those again that an earlier hub wrote in another way."""
         for routespec, route in (await self.get_all_routes()).items():
             config, _ = self._dynamic_config_for_route(routespec, route["target"], route["data"])
-            current = self.dynamic_config["http"]["routers"]
-            routers = config["http"]["routers"]
-            if any(current.get(alias) != router for alias, router in routers.items()):
+            current = self.dynamic_config["http"]
+            if any(
+                current.get(kind, {}).get(name) != value
+                for kind in ("routers", "serversTransports")
+                for name, value in config["http"].get(kind, {}).items()
+            ):
                 await self.add_route(routespec, route["target"], route["data"])
         await super().check_routes(user_dict, service_dict, routes)
         # JupyterHub looks for a service's route by its name. So after a change of base_url, it
@@ -214,8 +233,52 @@ class RoutesProxy(TraefikFileProviderProxy):
             SERVED: {"headers": {"customResponseHeaders": dict(_SERVED_HEADERS)}}
         }
         for route in hub["routes"].values():
+            self._encrypt(traefik["http"], route)
             self._fall_back(traefik["http"], route, AWAY_AFTER_S)
         return traefik, hub
+
+    @cached_property
+    def _tls(self) -> ProxyTls | None:
+        """What Traefik shows to hub and servers; None without `internal_ssl` and a trace of it."""
+        if not getattr(self.app, "has_tls", False):
+            return None
+        paths = get_paths()
+        return ProxyTls.write(paths.internal_ssl, paths.traefik_internal)
+
+    def _encrypt(self, http: Any, route: Any) -> None:
+        """Give the route of a server or of the hub that speaks TLS the certificates for it."""
+        data, service = route["data"], route["service"]
+        if self._tls is None or not route["target"].startswith("https:"):
+            return
+        if "user" in data:
+            name = _name_transport(service)
+            transport = self._tls.build_server_transport(data["user"], data.get("server_name", ""))
+        elif data.get("hub") and not data.get("extra"):
+            name, transport = HUB_TLS_TRANSPORT, self._tls.build_hub_transport()
+        else:
+            return
+        http["serversTransports"] = {name: transport}
+        http["services"][service]["loadBalancer"]["serversTransport"] = name
+
+    def _keys_for_route(self, routespec: str) -> Any:
+        traefik, hub = super()._keys_for_route(routespec)
+        name = _name_transport(generate_alias(routespec, "service"))
+        if name in self.dynamic_config["http"].get("serversTransports", {}):
+            traefik = (*traefik, ["http", "serversTransports", name])
+        return traefik, hub
+
+    def remove_unused_transports(self) -> None:
+        """Remove what no route uses: after a switch, and files of certificates before a renewal."""
+        http = self.dynamic_config["http"]
+        transports = http.get("serversTransports", {})
+        unused = transports.keys() - get_transport_names(http)
+        if unused:
+            http["serversTransports"] = {
+                name: value for name, value in transports.items() if name not in unused
+            }
+            self._persist_dynamic_config()
+        if self._tls is not None:
+            self._tls.remove_others()
 
     def _fall_back(self, http: Any, route: Any, away_after_s: int) -> None:
         """Make the hub's route lead to a page while the hub does not answer for so long.
@@ -228,8 +291,9 @@ class RoutesProxy(TraefikFileProviderProxy):
         is_hub = route["data"].get("hub") and not route["data"].get("extra")
         if not is_hub or router is None or service not in http["services"]:
             return
-        http["services"][service]["loadBalancer"] |= {
-            "serversTransport": HUB_TRANSPORT,
+        balancer = http["services"][service]["loadBalancer"]
+        balancer.setdefault("serversTransport", HUB_TRANSPORT)
+        balancer |= {
             "healthCheck": {
                 "path": f"{self.hub.base_url}api/health",
                 "interval": f"{ASK_EVERY_S}s",
