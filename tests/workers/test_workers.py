@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter
 from collections.abc import Sequence
 
@@ -21,6 +22,7 @@ from tljh.operations.rotation import choose_secrets, rotate
 from tljh.settings.load import check
 from tljh.workers import checks
 from tljh.workers.controller import DRAINED, parse_workers
+from tljh.workers.join_script import ControllerAccess, format_join_script
 
 ON = "{enabled: true, address: 10.0.0.5}"
 SLURM_CONF = PATHS.slurm_dir / "slurm.conf"
@@ -45,7 +47,7 @@ class Slurm:
         self.is_down = False
 
     def sinfo(self, argv: Sequence[str]) -> Result:
-        return Result(0, self.nodes)
+        return Result(0, "slurm-wlm 22.05.8\n" if "--version" in argv else self.nodes)
 
     def squeue(self, argv: Sequence[str]) -> Result:
         return Result(0, self.jobs)
@@ -255,6 +257,33 @@ def test_status_names_workers_that_fail_and_none_that_an_admin_drained(host, slu
     slurm.is_down = True
     problems = [finding.what for _, finding in checks._check(examine_machine(host, PATHS))]
     assert problems == ["Slurm's controller does not answer"]
+
+
+def test_the_join_script_holds_the_key_of_the_controller_and_is_refused_while_it_is_off(host):
+    with pytest.raises(TljhError, match="workers are off"):
+        operations.make_join_script(host, PATHS)
+    configure(host, ON)
+    script = operations.make_join_script(host, PATHS)
+    assert f"printf %s {(host.read(PATHS.munge_key) or b'').decode()} " in script
+    assert "--conf-server 10.0.0.5:6817" in script and "@" not in script
+
+
+@pytest.mark.parametrize(
+    ("accounts", "is_refused"),
+    [
+        ([], False),
+        ([("root", 0)], False),
+        ([("jupyter-ann", 0)], True),
+        ([("jupyter-ben", 987654)], False),
+    ],
+)
+def test_an_account_with_the_number_of_a_user_keeps_a_machine_from_joining(accounts, is_refused):
+    access = ControllerAccess("hub", "10.0.0.5", "22.05", "secret", accounts)
+    check_accounts = format_join_script(access).replace("\nmain\n", "\ncheck_accounts\n")
+    done = subprocess.run(["sh"], input=check_accounts, capture_output=True, text=True, timeout=30)
+    assert (done.returncode != 0) == is_refused
+    if is_refused:
+        assert "the account root has the number 0, which is that of jupyter-ann" in done.stderr
 
 
 def test_a_worker_is_drained_and_resumed_once(host, slurm):

@@ -210,6 +210,7 @@ TLJH = VerbGroup(
             "Further machines, which Slurm's controller on this machine knows.",
             {
                 "list": "tljh.commands.worker:list_workers",
+                "join-script": "tljh.commands.worker:print_join_script",
                 "drain": "tljh.commands.worker:drain",
                 "resume": "tljh.commands.worker:resume",
                 "remove": "tljh.commands.worker:remove",

@@ -1,4 +1,4 @@
-"""`tljh worker list`, `drain`, `resume`, `remove`: machines that Slurm's controller knows."""
+"""`tljh worker list`, `join-script`, `drain`, `resume`, `remove`."""
 
 from __future__ import annotations
 
@@ -46,6 +46,24 @@ class WorkerTable:
             if worker.reason:
                 lines.insert(place, f"    {worker.state}: {worker.reason}")
         return "\n".join([head, *lines])
+
+
+@dataclass(frozen=True)
+class JoinScript:
+    """A shell script with the workers' key in it."""
+
+    script: str
+
+    def as_text(self) -> str:
+        return self.script.rstrip("\n")
+
+    def as_json(self) -> dict[str, Any]:
+        return {"script": self.script}
+
+
+def print_join_script() -> JoinScript:
+    """Print the script by which a machine joins; it holds the workers' key."""
+    return JoinScript(operations.make_join_script(RealHost(), get_paths()))
 
 
 def list_workers() -> WorkerTable:

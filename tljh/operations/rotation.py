@@ -61,7 +61,7 @@ SECRETS = (
         "workers",
         "the key of the workers",
         lambda paths: paths.workers_key,
-        "every worker needs the new one in /etc/munge/munge.key; until then it does not answer",
+        "workers answer again once they have the new one: sudo tljh worker join-script",
     ),
 )
 

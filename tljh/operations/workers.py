@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from shlex import quote
 
 from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import format_count
+from tljh.host.accounts import USERS_GROUP
 from tljh.host.interface import Host, HostReader
+from tljh.host.secret_files import read_token
+from tljh.operations.checks import examine_machine
 from tljh.workers.controller import ANSWER_TIMEOUT_S, DRAINED, Worker, read_workers
-from tljh.workers.facts import is_configured
+from tljh.workers.facts import is_configured, read_host_name
+from tljh.workers.join_script import ControllerAccess, format_join_script
 
 
 def list_workers(host: HostReader, paths: Paths) -> list[Worker]:
@@ -22,6 +27,26 @@ def list_workers(host: HostReader, paths: Paths) -> list[Worker]:
             "sudo tljh-config set workers.enabled true && sudo tljh-config reload",
         )
     return read_workers(host)
+
+
+def make_join_script(host: HostReader, paths: Paths) -> str:
+    """Return the script by which a machine joins. Raises TljhError while workers are off."""
+    list_workers(host, paths)  # so that a machine that runs it finds a controller
+    config = examine_machine(host, paths).config
+    version = re.search(r"(\d+\.\d+)", host.query(["sinfo", "--version"]).out)
+    key = read_token(host, paths.workers_key)
+    if config is None or version is None or key is None:
+        raise TljhError("the controller is not complete", fix="sudo tljh-config reload")
+    group = host.group(USERS_GROUP)
+    accounts = [host.user(name) for name in (group.members if group else ())]
+    access = ControllerAccess(
+        read_host_name(host),
+        config.workers.address,
+        version[1],
+        key,
+        [(account.name, account.uid) for account in accounts if account],
+    )
+    return format_join_script(access)
 
 
 def drain_worker(host: Host, paths: Paths, name: str) -> Worker:

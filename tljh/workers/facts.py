@@ -39,11 +39,15 @@ def read(host: HostReader, config: Config, paths: Paths) -> WorkersFacts:
         return WorkersFacts(has_controller=has_controller)
     return WorkersFacts(
         read_or_make_secret(host, paths.workers_key, KEY_BYTES),
-        # As slurmctld compares it: without the domain.
-        host.query(["hostname"]).out.strip().partition(".")[0] or "localhost",
+        read_host_name(host),
         has_controller,
         None if has_controller else _find_foreign(host, paths),
     )
+
+
+def read_host_name(host: HostReader) -> str:
+    """Return this machine's name as slurmctld compares it, without the domain."""
+    return host.query(["hostname"]).out.strip().partition(".")[0] or "localhost"
 
 
 def is_configured(host: HostReader, paths: Paths) -> bool:

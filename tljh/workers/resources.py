@@ -19,7 +19,7 @@ from tljh.plugins.manager import Contributions
 from tljh.systemd.unit_resource import Unit, UnitChange
 from tljh.workers.controller import CONTROLLER_UNIT, MUNGE_UNIT, ask_controller
 from tljh.workers.facts import WorkersFacts
-from tljh.workers.slurm_files import FILE_NAMES, MARK, format_slurm_files
+from tljh.workers.slurm_files import FILE_NAMES, HEADER, MUNGE_DROP_IN, format_slurm_files
 
 if TYPE_CHECKING:
     from tljh.settings.root import Config
@@ -29,9 +29,8 @@ PACKAGES = ("slurmctld", "slurm-client", "munge")
 OLDEST_SLURM = (22, 5)
 POLL_S = 0.5
 
-_HEADER = f"{MARK} from the settings workers.*; edits are overwritten.\n"
 _CONTROLLER = f"""\
-{_HEADER}[Unit]
+{HEADER}[Unit]
 Wants={MUNGE_UNIT}
 StartLimitIntervalSec=0
 
@@ -39,14 +38,6 @@ StartLimitIntervalSec=0
 # At boot the address of the private network may come later than the controller.
 Restart=on-failure
 RestartSec=2
-"""
-# An account that reaches the socket can submit jobs in its own name. munged opens it to all, so it
-# is closed to all but root and Slurm.
-_SOCKET = "/run/munge/munge.socket.2"
-_MUNGE = f"""\
-{_HEADER}[Service]
-ExecStartPost=+/bin/chmod 0660 {_SOCKET}
-ExecStartPost=+/bin/chown munge:slurm {_SOCKET}
 """
 
 
@@ -155,7 +146,7 @@ def resources(
         secret=True,
     )
     controller = File(paths.controller_drop_in, _CONTROLLER.encode())
-    munge = File(paths.munge_drop_in, _MUNGE.encode())
+    munge = File(paths.munge_drop_in, MUNGE_DROP_IN.encode())
     return [
         AptPackages(PACKAGES),
         *(Directory(drop_in.parent, 0o755) for drop_in in drop_ins),

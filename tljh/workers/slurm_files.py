@@ -16,7 +16,7 @@ MOST_WORKERS = 64
 # After these seconds without an answer a worker counts as failed, and its jobs with it.
 LONGEST_SILENCE_S = 60
 
-_HEADER = f"{MARK} from the settings workers.*; edits are overwritten.\n"
+HEADER = f"{MARK} from the settings workers.*; edits are overwritten.\n"
 
 # - NoCtldInAddrAny: the controller listens at its own address only.
 # - CR_CPU_Memory with OverSubscribe=FORCE: jobs get the memory that they ask for, and share the
@@ -65,6 +65,15 @@ AutoBasePath=true
 BasePath=/var/lib/slurm/containers
 """
 
+# An account that reaches the socket can submit jobs in its own name. munged opens it to all, so it
+# is closed to all but root and Slurm.
+_SOCKET = "/run/munge/munge.socket.2"
+MUNGE_DROP_IN = f"""\
+{HEADER}[Service]
+ExecStartPost=+/bin/chmod 0660 {_SOCKET}
+ExecStartPost=+/bin/chown munge:slurm {_SOCKET}
+"""
+
 
 FILE_NAMES = ("slurm.conf", "cgroup.conf", "job_container.conf")
 
@@ -82,4 +91,4 @@ def format_slurm_files(host_name: str, address: str) -> Mapping[str, bytes]:
         partition=PARTITION,
     )
     texts = (slurm, _CGROUP, _CONTAINER)
-    return {name: (_HEADER + text).encode() for name, text in zip(FILE_NAMES, texts, strict=True)}
+    return {name: (HEADER + text).encode() for name, text in zip(FILE_NAMES, texts, strict=True)}
