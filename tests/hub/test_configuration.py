@@ -79,6 +79,20 @@ def test_the_culler_takes_its_flags_with_values_and_may_delete_users_only_if_ask
     assert "admin:users" in role["scopes"]
 
 
+def test_groups_that_collaborate_may_open_the_servers_that_the_preset_names():
+    text = (
+        "groups: {team: [ann], pupils: [bob], 'tutors 1': [tea]}\n"
+        "services: {cull: {enabled: false}}\n"
+        "presets: {collaboration: {groups: {team: {}, pupils: {joined_by: ['tutors 1']}}}}"
+    )
+    roles = traits(text)["JupyterHub"]["load_roles"]
+    assert [(role["scopes"], role["groups"]) for role in roles] == [
+        (["access:servers!group=team"], ["team"]),
+        (["access:servers!group=pupils"], ["tutors 1"]),
+    ]
+    assert len({role["name"] for role in roles}) == 2
+
+
 def test_without_culling_there_is_no_service():
     assert "services" not in traits("services: {cull: {enabled: false}}")["JupyterHub"]
 

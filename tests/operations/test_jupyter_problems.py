@@ -109,7 +109,7 @@ def test_a_machine_without_an_environment_is_not_judged():
 
 
 def written(text: str) -> dict[Path, object]:
-    resources = build_jupyter_resources(load(f"user_environment: {text}".encode()), PATHS)
+    resources = build_jupyter_resources(load(f"user_environment: {text}".encode()), PATHS, ())
     return {item.path: json.loads(item.data) for item in resources if hasattr(item, "data")}
 
 

@@ -84,6 +84,8 @@ class Paths:
     # The default of `users.home_root`.
     homes: ClassVar[Path] = Path("/home")
     shared_folders: ClassVar[Path] = Path("/srv/shared")
+    # Where instructors and students exchange the files of assignments.
+    exchange: ClassVar[Path] = Path("/srv/nbgrader/exchange")
     # The directories in which services keep their data.
     services_data: ClassVar[Path] = Path("/var/lib/tljh-services")
     # Their keys for `internal_ssl`, each made when the service starts.
@@ -261,6 +263,21 @@ class Paths:
     def server_extensions(self) -> Path:
         """Extensions of users' servers that are on or off for all users."""
         return self.jupyter / "jupyter_server_config.d" / "tljh.json"
+
+    @property
+    def nbgrader_configuration(self) -> Path:
+        """nbgrader's configuration in users' servers and terminals, in Python."""
+        return self.jupyter / "nbgrader_config.py"
+
+    @property
+    def nbgrader_courses(self) -> Path:
+        """The courses that it reads."""
+        return self.jupyter / "nbgrader_courses.json"
+
+    @property
+    def group_configurations(self) -> Path:
+        """Configuration of users' servers, a directory for each group; it comes first."""
+        return self.jupyter / "groups"
 
     @property
     def log(self) -> Path:

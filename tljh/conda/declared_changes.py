@@ -17,7 +17,7 @@ from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.conda.channels import get_channel_url, redact_channel
 from tljh.conda.declared_environment import DeclaredEnvironment, parse
-from tljh.conda.engine import SOLVE_MEMORY_BYTES, find_uv
+from tljh.conda.engine import SOLVE_MEMORY_BYTES, ask_worker, find_uv
 from tljh.conda.environment import (
     RequiredPackage,
     UserEnvironment,
@@ -28,7 +28,6 @@ from tljh.conda.environment import (
 from tljh.conda.package_changes import (
     PackageChange,
     PackagePlan,
-    ask_worker,
     list_constraints,
     list_pip_constraints,
     list_protected,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,8 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from tljh.base.errors import TljhError
+from tljh.base.paths import Paths
 from tljh.base.progress import Progress
-from tljh.conda.channels import format_channels, get_channel_url, redact_message
+from tljh.conda.channels import (
+    build_package_environment,
+    format_channels,
+    get_channel_url,
+    redact_message,
+)
 from tljh.host.interface import DIES_WITH_US, BackgroundCommand, Host, HostReader, Result
 
 # One pathological solve took 20 s and 3 to 4 GB; with all of conda-forge an ordinary one needs
@@ -99,6 +106,19 @@ def build_worker_command() -> list[str]:
     # A worker that outlived its killed caller would change the environment behind the next
     # command, which has already recovered.
     return [*DIES_WITH_US, sys.executable, "-I", "-m", "tljh.conda.worker"]
+
+
+def ask_worker(
+    host: HostReader, paths: Paths, fields: Mapping[str, Any], channels: Sequence[str]
+) -> Any:
+    """Return the worker's answer to a question that reads only."""
+    result = host.query(
+        build_worker_command(),
+        timeout_s=SOLVE_TIMEOUT_S,
+        env=build_package_environment(host, paths, os.environ),
+        stdin=json.dumps(fields),
+    )
+    return parse_answer(result, channels)
 
 
 def solve(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from tljh.base.errors import Finding, TljhError
+from tljh.base.errors import TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.conda import engine
@@ -21,10 +21,9 @@ from tljh.conda.channels import build_package_environment, get_channel_url
 from tljh.conda.declared_environment import normalize_spec
 from tljh.conda.engine import (
     SOLVE_MEMORY_BYTES,
-    SOLVE_TIMEOUT_S,
+    ask_worker,
     build_worker_command,
     find_uv,
-    make_line_reader,
     parse_answer,
 )
 from tljh.conda.environment import (
@@ -40,9 +39,6 @@ from tljh.engine.resource import Difference, Record, Resource, RollbackMethod, S
 from tljh.host.interface import Host, HostReader
 
 Action = Literal["install", "remove", "update"]
-
-# The server's deadline of the check, and the time for imports and a busy machine.
-CHECK_TIMEOUT_S = 600
 
 
 @dataclass(frozen=True)
@@ -186,19 +182,6 @@ def _add_request(planned: PackagePlan, request: PackageRequest) -> PackagePlan:
     return replace(planned, specs=request.specs)
 
 
-def ask_worker(
-    host: HostReader, paths: Paths, fields: Mapping[str, Any], channels: Sequence[str]
-) -> Any:
-    """Return the worker's answer to a question that reads only."""
-    result = host.query(
-        build_worker_command(),
-        timeout_s=SOLVE_TIMEOUT_S,
-        env=build_package_environment(host, paths, os.environ),
-        stdin=json.dumps(fields),
-    )
-    return parse_answer(result, channels)
-
-
 def list_protected(required: Sequence[RequiredPackage]) -> list[str]:
     names = {package.bare_name for package in required}
     names |= {normalize_name(p.distribution) for p in required if p.distribution}
@@ -248,41 +231,6 @@ def search_packages(
     }
     rows: list[dict[str, Any]] = ask_worker(host, paths, fields, channels)["rows"]
     return rows
-
-
-def list_conflicts(host: HostReader, paths: Paths) -> tuple[str, ...]:
-    """Return a sentence for each requirement of an installed distribution that is not met."""
-    fields = {"operation": "list_conflicts", "prefix": str(paths.user), "uv": find_uv()}
-    return tuple(ask_worker(host, paths, fields, ())["rows"])
-
-
-def check_environment(
-    host: Host, paths: Paths, known_conflicts: Sequence[str], progress: Progress
-) -> None:
-    """Try the environment as users do. Raises TljhError with what does not work.
-
-    Modules of Jupyter are imported, requirements of packages compared, and a server is started
-    without root's rights; of a named environment, the module of its kernel is imported.
-    `known_conflicts` were there before.
-    """
-    kernel = {"modules": ["ipykernel_launcher"], "starts_server": False}
-    fields = {
-        **(kernel if paths.environment else {}),
-        "operation": "check",
-        "prefix": str(paths.user),
-        "uv": find_uv(),
-        "known": list(known_conflicts),
-    }
-    result = host.run(
-        build_worker_command(),
-        timeout_s=CHECK_TIMEOUT_S,
-        stdin=json.dumps(fields),
-        on_line=make_line_reader(progress),
-    )
-    problems = parse_answer(result, ())["problems"]
-    if problems:
-        fix = "choose other packages or versions; see also: sudo tljh env history"
-        raise TljhError([Finding(p["what"], why=p["why"], fix=fix) for p in problems])
 
 
 @dataclass(frozen=True)

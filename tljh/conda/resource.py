@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,6 +23,8 @@ from tljh.conda.environment import (
     find_shadowed_distributions,
     read_environment,
 )
+from tljh.conda.environment_check import check_environment, list_conflicts
+from tljh.conda.preset_packages import PresetChanges, PresetPackage, plan_presets
 from tljh.conda.requirements import read_requirements
 from tljh.conda.snapshot_requests import (
     UNKNOWN_CAUSE,
@@ -59,11 +61,14 @@ class PlannedPackages:
     lock: str | None
     requirements: tuple[str, ...]
     reinstall: tuple[str, ...] = ()
+    presets: PresetChanges = field(default_factory=PresetChanges)
 
 
 @dataclass(frozen=True)
 class UserEnvironmentPresent(Resource):
     """A user environment with at least the packages `required` and the pip requirements.
+
+    It also has the packages of `presets`, and those of no other preset.
 
     `requirements_from` is a URL or path of a requirements file; `requirements` are single
     requirements. `prepared` is set by planning. With `limits`, what other programs changed becomes
@@ -76,6 +81,7 @@ class UserEnvironmentPresent(Resource):
     requirements: tuple[str, ...] = ()
     requirements_from: str | None = None
     limits: SnapshotLimits | None = None
+    presets: tuple[PresetPackage, ...] = ()
     prepared: PlannedPackages | None = None
     running: BackgroundCommand | None = None
 
@@ -103,7 +109,8 @@ class UserEnvironmentPresent(Resource):
             missing = []
         texts = [*self.requirements, *read_requirements(host, self.requirements_from)]
         new_texts = [text for text in texts if compute_digest(text) not in environment.requirements]
-        if not missing and not new_texts:
+        presets = plan_presets(host, self.paths, existing, self.presets)
+        if not missing and not new_texts and not presets:
             return None
         reinstall = tuple(find_shadowed_distributions(environment, missing))
         solution = None
@@ -118,9 +125,10 @@ class UserEnvironmentPresent(Resource):
             # One new requirement has all of them installed again: uv must satisfy them together.
             tuple(texts) if new_texts else (),
             reinstall,
+            presets,
         )
         return replace(self, prepared=prepared), _describe(
-            existing is None, solution, self.channels, len(new_texts), reinstall
+            self.channels, solution, prepared, len(new_texts)
         )
 
     def before(self, host: HostReader) -> Record:
@@ -164,14 +172,22 @@ class UserEnvironmentPresent(Resource):
         with lock_environment(host, self.paths):
             if self.limits is not None and host.info(self.paths.snapshot_store):
                 record(host, self.paths, UNKNOWN_CAUSE, self.limits)
+            is_checked = bool(self._prepared(host).presets)
+            has_conflicts = is_checked and host.info(self.paths.user) is not None
+            conflicts = list_conflicts(host, self.paths) if has_conflicts else ()
             engine.build(host, build, self.channels, variables, progress)
+            if is_checked:
+                check_environment(host, self.paths, conflicts, progress)
 
     def _build(self, host: HostReader) -> engine.BuildRequest:
         prepared = self._prepared(host)
         variables = build_package_environment(host, self.paths, os.environ)
         kept_cache = variables.get("RATTLER_CACHE_DIR")
         environment = read_environment(host, self.paths.user) or UserEnvironment()
-        digests = {compute_digest(text) for text in prepared.requirements}
+        digests = {
+            compute_digest(text) for text in prepared.requirements
+        } | environment.requirements
+        presets = prepared.presets
         return engine.BuildRequest(
             prefix=self.paths.user,
             other=self._other(prepared),
@@ -181,13 +197,18 @@ class UserEnvironmentPresent(Resource):
             lock=prepared.lock,
             specs=tuple(package.spec for package in self.required),
             reinstall=prepared.reinstall,
-            requirements=prepared.requirements,
-            constraints=tuple(
-                f"{package.distribution or package.bare_name}>={package.at_least}"
-                for package in self.required
-                if package.at_least
+            requirements=(*prepared.requirements, *presets.requirements),
+            constraints=(
+                *(
+                    f"{package.distribution or package.bare_name}>={package.at_least}"
+                    for package in self.required
+                    if package.at_least
+                ),
+                # Versions of before, where conda's packages change at the same time.
+                *(presets.constraints if prepared.lock is None else ()),
             ),
-            requirement_digests=tuple(sorted(digests | environment.requirements)),
+            requirement_digests=tuple(sorted((digests | presets.added) - presets.dropped)),
+            uninstall=presets.uninstall,
         )
 
     @classmethod
@@ -227,15 +248,14 @@ def remove_replaced(host: Host, paths: Paths) -> None:
 
 
 def _describe(
-    is_new: bool,
-    solution: engine.Solution | None,
     channels: Sequence[str],
+    solution: engine.Solution | None,
+    prepared: PlannedPackages,
     requirement_count: int,
-    reinstall: Sequence[str],
 ) -> Difference:
     parts: list[str] = []
     diff: list[str] = []
-    if solution is not None and is_new:
+    if solution is not None and not prepared.existed:
         parts.append(f"{len(solution.added)} packages from {format_channels(channels)}")
     elif solution is not None:
         counts = f"+{len(solution.added)} ~{len(solution.changed)} -{len(solution.removed)}"
@@ -245,11 +265,14 @@ def _describe(
         diff += [f"- {name}" for name in solution.removed]
     if solution is not None and solution.download_bytes:
         parts.append(f"{solution.download_bytes / 1e6:.0f} MB")
-    if reinstall:
-        parts.append(f"conda's {', '.join(reinstall)} replaces pip's")
+    if prepared.reinstall:
+        parts.append(f"conda's {', '.join(prepared.reinstall)} replaces pip's")
     if requirement_count:
         parts.append(f"pip requirements ({requirement_count})")
-    return Difference("+" if is_new else "~", ", ".join(parts), tuple(diff))
+    if prepared.presets:
+        parts.append("presets")
+        diff += prepared.presets.lines
+    return Difference("~" if prepared.existed else "+", ", ".join(parts), tuple(diff))
 
 
 def require_singleuser(version: str | None = None) -> RequiredPackage:

@@ -10,6 +10,7 @@ from tljh.conda.channels import use_mirrors
 from tljh.conda.environment import RequiredPackage
 from tljh.conda.environment_files import make_environment_files
 from tljh.conda.pip_plugin import PipPlugin
+from tljh.conda.preset_packages import list_preset_packages
 from tljh.conda.resource import BASE, UserEnvironmentPresent, require_singleuser
 from tljh.conda.snapshot_requests import SnapshotLimits
 from tljh.conda.snapshot_resources import EnvironmentRecorded
@@ -36,7 +37,12 @@ def resources(
     required = list_required_packages(plugins)
     limits = get_snapshot_limits(config)
     environment = UserEnvironmentPresent(
-        paths, channels, required, plugins.user_pip_packages, limits=limits
+        paths,
+        channels,
+        required,
+        plugins.user_pip_packages,
+        limits=limits,
+        presets=list_preset_packages(config),
     )
     tools = CondaTools(paths, channels, build_conda_configuration(channels, config))
     files = make_environment_files(paths)

@@ -6,9 +6,10 @@ config.yaml that leaves the file as it is needs no restart of the hub.
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tljh.base.account_names import USERNAME_PATTERN
@@ -282,6 +283,9 @@ def _build_services(config: Config, paths: Paths) -> Traits:
     roles += [
         {"name": name, **role.model_dump(exclude_unset=True)} for name, role in config.roles.items()
     ]
+    roles += [
+        build_joining_role(group, others) for group, others in config.presets.joining_groups.items()
+    ]
     is_open = [name for name, service in own.items() if service.address and service.is_open]
     open_scopes = [format_access_scope(name) for name in is_open]
     for role in roles:
@@ -303,6 +307,16 @@ def _build_services(config: Config, paths: Paths) -> Traits:
         },
         **({"TljhHub": {"declared_groups": sorted(groups)}} if groups else {}),
     }
+
+
+def build_joining_role(group: str, others: Sequence[str]) -> dict[str, Any]:
+    """Return the role by which members of other groups may open the servers of a group's members.
+
+    A group may have any letters, a role may not.
+    """
+    digest = hashlib.sha256(group.encode()).hexdigest()[:12]
+    scopes = [f"access:servers!group={group}"]
+    return {"name": f"tljh-join-{digest}", "scopes": scopes, "groups": list(others)}
 
 
 def format_access_scope(service: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
-from tljh.conda import package_changes
+from tljh.conda import environment_check
 from tljh.conda.named_environments import KernelsPublished
 from tljh.conda.package_changes import PackagePlan, PackagesChanged
 from tljh.conda.pip_plugin import PipPlugin
@@ -29,7 +29,7 @@ def change(
     planned: PackagePlan,
     sources: PackageSources,
     progress: Progress,
-    check: Callable[..., None] = package_changes.check_environment,
+    check: Callable[..., None] = environment_check.check_environment,
 ) -> int:
     """Make the changes of a plan, and check the result; return the number of its snapshot.
 
@@ -41,7 +41,7 @@ def change(
         recover(host, journal, progress, get_config_lock(host, paths))
         with lock_environment(host, paths):
             record(host, paths, UNKNOWN_CAUSE, limits)
-        conflicts = package_changes.list_conflicts(host, paths)
+        conflicts = environment_check.list_conflicts(host, paths)
         changed = PackagesChanged(paths, planned, sources.required)
         command = planned.command
         # It stays in the history only if the check succeeds.

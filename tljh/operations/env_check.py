@@ -10,7 +10,7 @@ from tljh.base.findings import Severity
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
 from tljh.conda.checks import check_singleuser
-from tljh.conda.package_changes import check_environment
+from tljh.conda.environment_check import check_environment
 from tljh.conda.package_problems import (
     PackageProblem,
     examine,

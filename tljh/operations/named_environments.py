@@ -11,7 +11,7 @@ from shlex import quote
 from tljh.base.errors import Exit, TljhError
 from tljh.base.paths import Paths
 from tljh.base.progress import Progress
-from tljh.conda import package_changes
+from tljh.conda import environment_check
 from tljh.conda.declared_changes import find_more_channels, parse_file, plan_file, strip_channel
 from tljh.conda.environment import RequiredPackage, read_environment
 from tljh.conda.named_environments import (
@@ -156,7 +156,7 @@ def create(
     paths: Paths,
     planned: PlannedEnvironment,
     progress: Progress,
-    check: Callable[..., None] = package_changes.check_environment,
+    check: Callable[..., None] = environment_check.check_environment,
 ) -> NamedEnvironment:
     """Create an environment, check it, and show its kernels; where that fails, it is removed."""
     new, request = planned.paths, planned.request

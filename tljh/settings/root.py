@@ -22,6 +22,7 @@ from tljh.settings.sections.launch import LaunchSettings
 from tljh.settings.sections.limits import LimitsSettings
 from tljh.settings.sections.pages import PagesSettings
 from tljh.settings.sections.plugins import PluginsSettings
+from tljh.settings.sections.presets import PresetsSettings
 from tljh.settings.sections.proxy import HttpSettings, ProxySettings, TraefikApiSettings
 from tljh.settings.sections.services import (
     CustomScope,
@@ -86,6 +87,9 @@ class Config(Section):
     )
     user_environment: UserEnvironmentSettings = section(
         UserEnvironmentSettings, help="The environment in which users' servers and kernels run."
+    )
+    presets: PresetsSettings = section(
+        PresetsSettings, help="Packages that courses ask for, installed and configured."
     )
     firewall: FirewallSettings = section(
         FirewallSettings, help="A firewall for incoming connections."

@@ -1,4 +1,4 @@
-"""Facts about users' servers: the size of the machine that they share."""
+"""Facts about users' servers: the size of the machine, and the groups with own configuration."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ServerFacts:
-    """The size of the machine, which limits are computed from."""
+    """The size of the machine, which limits are computed from.
+
+    `configured_groups` are the names of the directories with configuration of groups.
+    """
 
     size: MachineSize
+    configured_groups: tuple[str, ...] = ()
 
 
 def read(host: HostReader, config: Config, paths: Paths) -> ServerFacts:
-    """Read memory, processors and other sizes of the machine."""
-    return ServerFacts(read_machine_size(host))
+    """Read memory, processors and other sizes of the machine, and the names of directories."""
+    groups = tuple(sorted(host.listdir(paths.group_configurations)))
+    return ServerFacts(read_machine_size(host), groups)

@@ -49,7 +49,8 @@ class LoadedRules(Unit):
 
 def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions) -> list[Resource]:
     """Return the launcher's programs, the slice of all servers, isolation, and disk limits."""
-    size = facts.of(ServerFacts).size
+    server_facts = facts.of(ServerFacts)
+    size = server_facts.size
     total = compute_total_limits(size)
     inside = files("tljh.singleuser.inside")
     slice_file = File(
@@ -60,7 +61,7 @@ def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions
         File(paths.launcher, inside.joinpath("launcher.py").read_bytes()),
         # Next to the launcher, where the import of the user environment's Python finds it.
         File(paths.kernel_deaths, inside.joinpath("kernel_deaths.py").read_bytes()),
-        *build_jupyter_resources(config, paths),
+        *build_jupyter_resources(config, paths, server_facts.configured_groups),
         File(paths.applied.limits, format_policy(config), mode=0o600, compare=compare_json),
         *build_isolation_resources(config, paths),
         slice_file,

@@ -18,13 +18,14 @@ LEFT_OUT = (".cache", ".local/share/Trash", ".npm/_cacache", ".conda/pkgs")
 
 
 def contents(host: HostReader, config: Config, paths: Paths) -> BackupContents:
-    """Return the homes of all users, removed ones included, and the shared folders."""
+    """Return the homes of all users, removed ones included, and the folders that they share."""
     archives = (paths.archived_homes,) if host.info(paths.archived_homes) else ()
     if not config.backup.homes:
         return BackupContents(trees=archives)
     homes = sorted(Path(user.home) for user in find_managed_accounts(host))
     homes = [home for home in homes if host.info(home) is not None]
-    folders = (Paths.shared_folders,) if host.info(Paths.shared_folders) else ()
+    shared = (Paths.shared_folders, Paths.exchange)
+    folders = [path for path in shared if host.info(path) is not None]
     return BackupContents(
         trees=(*archives, *homes, *folders),
         excluded=(

@@ -1,4 +1,4 @@
-"""Resources of users: claim links of admins without a password, and shared folders."""
+"""Resources of users: claim links of admins without a password, and folders that they share."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tljh.engine.file_resources import Directory, File
 from tljh.engine.resource import Resource
 from tljh.plugins.manager import Contributions
 from tljh.settings.derived import uses_claims
+from tljh.users.assignment_exchange import build_exchange
 from tljh.users.changed_passwords import NativePassword as NativePassword
 from tljh.users.changed_passwords import NewPassword as NewPassword
 from tljh.users.claims import claim_file, make_claim
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
 
 
 def resources(config: Config, facts: Facts, paths: Paths, plugins: Contributions) -> list[Resource]:
-    """Return the resources of claims for admins without a password, and of shared folders."""
+    """Return claims for admins without a password, shared folders, and nbgrader's exchange."""
     return [
         Directory(paths.claims_dir, 0o700),
         *(make_claims(paths, facts, config.users.admin) if uses_claims(config) else ()),
-        *build_shared_folders(config.users.shared_folders),
+        *build_shared_folders({**config.users.shared_folders, **config.presets.course_folders}),
+        *build_exchange(config.presets.course_folders),
     ]
 
 

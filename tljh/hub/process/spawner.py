@@ -44,6 +44,7 @@ from tljh.singleuser.limits import (
     parse_policy,
     read_machine_size,
 )
+from tljh.singleuser.presets import format_config_path
 from tljh.singleuser.sandbox import build_gpu_properties, build_unit_properties
 
 # JupyterHub's start_timeout includes the time in the queue, tljh's does not. So JupyterHub's is
@@ -332,6 +333,9 @@ class UserCreatingSpawner(SystemdSpawner):
         environment["SHELL"] = self.default_shell
         environment["JUPYTER_PATH"] = format_jupyter_path(
             get_paths(), self._list_groups(), environment.get("JUPYTER_PATH", "")
+        )
+        environment["JUPYTER_CONFIG_PATH"] = format_config_path(
+            get_paths(), self._list_groups(), environment.get("JUPYTER_CONFIG_PATH", "")
         )
         properties |= self._isolation()
         for name, value in self.unit_extra_properties.items():
