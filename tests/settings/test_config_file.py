@@ -370,3 +370,22 @@ def test_a_group_of_all_users_that_gives_root_is_named_with_its_line(group: str)
     [finding] = examine(text.encode()).findings("warning")
     assert finding.what == f"members of the group {group} can become root: every user"
     assert finding.where and finding.where.line == 4 and finding.why
+
+
+def test_a_course_of_a_group_without_members_is_a_warning() -> None:
+    text = (
+        "users: {extra_user_groups: {teachers: []}}\n"
+        "presets: {nbgrader: {courses: {physics: {instructors: teachers}}}}"
+    )
+    [finding] = examine(text.encode()).findings("warning")
+    assert finding.what.endswith("names teachers, which has no members")
+    assert finding.fix == "sudo tljh-config add-item users.extra_user_groups.teachers NAME"
+
+
+def test_a_group_for_gpus_that_is_in_no_list_is_named_with_the_nearest() -> None:
+    groups = "{users: {extra_user_groups: {vision: [ada]}}, groups: {nets: [bob]}, "
+    assert not examine(f"{groups} isolation: {{gpu_groups: [vision, nets]}}}}".encode()).findings()
+    text = f"{groups} isolation: {{gpu_groups: [visoin]}}}}"
+    [finding] = examine(text.encode()).findings("warning")
+    assert "names visoin, which has no members" in finding.what
+    assert finding.fix == "write vision"

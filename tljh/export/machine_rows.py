@@ -87,13 +87,11 @@ ROWS = (
     *rows_without(
         "nbgrader needs one file system for all servers, so nothing of it is exported; "
         "https://nbgrader.readthedocs.io has set-ups for Kubernetes",
-        "presets.nbgrader.courses",
         "presets.nbgrader.courses.NAME.instructors",
     ),
     *rows_without(
         "add jupyter-collaboration to the image, and to hub.loadRoles a role with the scope "
         "access:servers!group=GROUP for those who may join",
-        "presets.collaboration.groups",
         "presets.collaboration.groups.NAME.joined_by",
     ),
     Row(
