@@ -108,6 +108,7 @@ def press(formgrader: FrameLocator, column: str) -> None:
     expect(dialog).to_be_hidden()
 
 
+@pytest.mark.long
 def test_students_fetch_and_submit_and_an_instructor_grades(installed_shared, restored_config):
     hub = installed_shared
     import_users(hub, ["tea", "stu", "eve"], PASSWORD)
@@ -175,6 +176,7 @@ nbformat.write(book, Path.home() / "plan.ipynb")
 """
 
 
+@pytest.mark.long
 def test_members_of_a_group_edit_a_notebook_together_and_others_stay_out(
     installed_shared, restored_config
 ):
