@@ -32,7 +32,9 @@ def scanner(release: str) -> Iterator[Machine]:
 def guarded(installed_shared: Machine) -> Iterator[Machine]:
     machine = installed_shared
     machine.install_packages("openssh-server")
-    machine.run("echo 'Port 2222' > /etc/ssh/sshd_config.d/port.conf && systemctl restart ssh")
+    machine.run("echo 'Port 2222' > /etc/ssh/sshd_config.d/port.conf && systemctl daemon-reload")
+    # On Ubuntu systemd listens for sshd, at the ports of its configuration.
+    machine.run("systemctl restart ssh.socket 2>/dev/null; systemctl restart ssh")
     machine.run("systemd-run --unit open python3 -m http.server 9999")
     yield machine
     machine.run("tljh-config unset firewall && tljh-config reload", timeout_s=180)
