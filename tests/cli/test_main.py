@@ -77,6 +77,14 @@ def test_every_verb_has_help(path: tuple[str, ...], capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == help_text
 
 
+@pytest.mark.parametrize("verb", ["set", "add-item", "remove-item"])
+def test_verbs_that_take_values_have_help_by_its_short_name(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("tljh-config", CONFIG, [verb, "-h"]) == 0
+    assert "Usage" in capsys.readouterr().out
+
+
 def test_set_and_get_and_show(config: Run, file: Path) -> None:
     done = config("set", "http.port", "8080")
     assert done.code == 0

@@ -66,6 +66,15 @@ class _Command(_HelpFlag, TyperCommand):
     """A Click command of one verb."""
 
 
+class _ValueCommand(_Command):
+    """A Click command whose arguments may begin with a dash: `set KEY -5`, `set KEY -1h`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # With -h among the names of help, Click finds it in `-1h`.
+        ctx.help_option_names = ["--help"]
+        return super().parse_args(ctx, ["--help"] if args == ["-h"] else args)
+
+
 class _LazyGroup(_HelpFlag, TyperGroup):
     """A Click group that imports the module of a verb only when that verb, or help, is used."""
 
@@ -130,11 +139,13 @@ def _make_group(name: str, group: VerbGroup) -> Any:
 
 def _make_command(name: str, reference: str) -> Any:
     app = typer.Typer(add_completion=False)
-    # `set KEY -5`: here, an unknown option is a value.
     takes_values = name in ("set", "add-item", "remove-item")
-    app.command(name, cls=_Command, context_settings={"ignore_unknown_options": takes_values})(
-        _wrap_callback(import_function(reference))
-    )
+    app.command(
+        name,
+        cls=_ValueCommand if takes_values else _Command,
+        # An unknown option is a value.
+        context_settings={"ignore_unknown_options": takes_values},
+    )(_wrap_callback(import_function(reference)))
     return typer.main.get_command(app)
 
 
