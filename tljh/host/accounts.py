@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -218,19 +219,18 @@ def _choose_uid(host: HostReader, account: Account) -> int | None:
     own = [uid for path, uid in owners.items() if path.name == account.name]
     if own and own[0] >= FIRST_USER_UID:
         return own[0]
-    uids = (*owners.values(), *find_uids(host, list_home_roots(host, account.home_root)))
-    has_foreign_homes = any(uid >= FIRST_USER_UID for uid in uids)
-    return _find_unused_uid(host, account.home_root) if has_foreign_homes else None
+    reserved = (*owners.values(), *find_uids(host, list_home_roots(host, account.home_root)))
+    has_foreign_homes = any(uid >= FIRST_USER_UID for uid in reserved)
+    return _find_unused_uid(host, reserved) if has_foreign_homes else None
 
 
-def _find_unused_uid(host: HostReader, home_root: Path) -> int:
-    """Return a uid above those of all accounts, and above those that own a home or had one.
+def _find_unused_uid(host: HostReader, reserved: Iterable[int]) -> int:
+    """Return a uid above those of all accounts, and above the `reserved` ones.
 
-    Where the highest one is taken, it is the first that is free.
+    These own a home without an account, or one in a snapshot. Where the highest uid is taken, it
+    is the first that is free.
     """
-    reserved = find_owners_without_account(host, home_root).values()
-    in_snapshots = find_uids(host, list_home_roots(host, home_root))
-    uids = [*reserved, *in_snapshots, *(user.uid for user in host.all_users())]
+    uids = [*reserved, *(user.uid for user in host.all_users())]
     taken = {uid for uid in uids if FIRST_USER_UID <= uid <= LAST_USER_UID}
     highest = max({FIRST_USER_UID - 1, *taken})
     if highest < LAST_USER_UID:
@@ -243,7 +243,11 @@ def format_home_fix(host: HostReader, home: Path, owner: str, login: str) -> str
 
     The account gets the uid that owns the home when it is made, so that has to be an unused one.
     """
-    uid, quoted = _find_unused_uid(host, home.parent), shlex.quote(str(home))
+    reserved = (
+        *find_owners_without_account(host, home.parent).values(),
+        *find_uids(host, list_home_roots(host, home.parent)),
+    )
+    uid, quoted = _find_unused_uid(host, reserved), shlex.quote(str(home))
     return (
         f"if it is {login}'s: sudo chown -R --from={owner} {uid}:{uid} {quoted}; "
         f"else move it away: sudo mv {quoted} {quoted}.old"
